@@ -1,0 +1,141 @@
+"""The confusion matrix of hard labels, added up over any number of images, and the IoUs that it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Self
+
+import numpy as np
+
+from tinysegrank.errors import ConfigError, DatasetError, ShapeError
+from tinysegrank.voc.classes import NUM_CLASSES, VOID
+from tinysegrank.voc.labels import check_labels
+
+
+class MeanIoU(NamedTuple):
+    """A mean IoU, a fraction in 0..1 (NaN of no class), and the number of classes it is the mean of."""
+
+    value: float
+    classes: int
+
+
+class Confusion:
+    """Counts of pixels by true class and label, over the pixels whose truth is not void.
+
+    Args:
+        num_classes: number of classes K, background included.
+
+    Attributes:
+        matrix: (K, K) int64; row: true class, column: label.
+
+    Source: VOCevalseg.m of the VOC devkit, by its rule.
+    """
+
+    def __init__(self, num_classes: int = NUM_CLASSES) -> None:
+        if not 1 <= num_classes <= VOID:
+            raise ConfigError(f"num_classes: {num_classes} is outside 1..{VOID}")
+        self.num_classes = num_classes
+        self.matrix = np.zeros((num_classes, num_classes), np.int64)
+
+    def update(self, truth: np.ndarray, labels: np.ndarray) -> Self:
+        """Add the pixels of an image, in place.
+
+        truth  | (H, W) | integer | 0..K-1, or 255 where void
+        labels | (H, W) | integer | 0..K-1, where void too
+
+        Raises:
+            ShapeError: the two differ in shape, or are not of integers.
+            DatasetError: a value is out of range.
+        """
+        self.matrix += image_confusions(truth, np.asarray(labels)[None], num_classes=self.num_classes)[0]
+        return self
+
+    def merge(self, other: Confusion) -> Self:
+        """Add the counts of another confusion matrix, in place.
+
+        Raises:
+            ShapeError: the numbers of classes differ.
+        """
+        if other.num_classes != self.num_classes:
+            raise ShapeError(f"other: {other.num_classes} classes do not fit {self.num_classes}")
+        self.matrix += other.matrix
+        return self
+
+    def iou(self) -> np.ndarray:
+        """Return the intersection over union of each class.
+
+        returns | (K,) | float64 | 0..1; NaN for a class neither in the truth nor in the labels
+        """
+        return iou_of_confusion(self.matrix)
+
+    def mean_iou(self, *, absent: Literal["skip", "strict"] = "skip", classes: Sequence[int] | None = None) -> MeanIoU:
+        """Return the mean IoU and the number of classes in it.
+
+        Args:
+            absent: "skip" leaves out classes absent from the truth; "strict" is the devkit's plain mean, which is NaN
+                if a class is neither in the truth nor in the labels.
+            classes: the classes to look at; all by default.
+
+        Raises:
+            ConfigError: an option is unknown, or a class is out of range or there twice.
+        """
+        if absent not in ("skip", "strict"):
+            raise ConfigError(f"absent: {absent!r} is neither 'skip' nor 'strict'")
+        chosen = list(range(self.num_classes) if classes is None else classes)
+        if len(set(chosen)) < len(chosen) or not set(chosen) <= set(range(self.num_classes)):
+            raise ConfigError(f"classes: {chosen} are not distinct classes in 0..{self.num_classes - 1}")
+        if absent == "skip":
+            chosen = [index for index in chosen if self.matrix[index].any()]
+        return MeanIoU(float(self.iou()[chosen].mean()) if chosen else float("nan"), len(chosen))
+
+
+def image_confusions(truth: np.ndarray, proposals: np.ndarray, *, num_classes: int = NUM_CLASSES) -> np.ndarray:
+    """Count pixels by true class and label, for several labellings of one image.
+
+    truth     | (H, W)    | integer | 0..K-1, or 255 where void
+    proposals | (M, H, W) | integer | 0..K-1, where void too
+    returns   | (M, K, K) | int64   | pixels; row: true class, column: label
+
+    Raises:
+        ShapeError: the shapes do not fit, or the arrays are not of integers.
+        DatasetError: a value is out of range.
+    """
+    proposals = np.asarray(proposals)
+    if proposals.shape[1:] != np.shape(truth):
+        raise ShapeError(f"labels: shape {proposals.shape[1:]} does not fit truth of shape {np.shape(truth)}")
+    truth = _named(truth, "truth", num_classes, VOID)
+    proposals = _named(proposals, "labels", num_classes, None)
+    return count_pairs(truth, proposals, num_classes)
+
+
+def _named(labels: np.ndarray, name: str, num_classes: int, void: int | None) -> np.ndarray:
+    try:
+        return check_labels(labels, num_classes=num_classes, void=void)
+    except DatasetError as error:
+        raise DatasetError(f"{name}: {error}") from error
+
+
+def count_pairs(truth: np.ndarray, proposals: np.ndarray, num_classes: int) -> np.ndarray:
+    """Count the pairs of true class and label; values are known to be in range.
+
+    truth     | (...)     | uint8 | 0..K-1, or 255 where void
+    proposals | (M, ...)  | uint8 | 0..K-1
+    returns   | (M, K, K) | int64 | pixels
+    """
+    valid = truth != VOID
+    first = num_classes * truth[valid].astype(np.int64)  # (valid,), the row's first bin
+    counts = [np.bincount(first + labels[valid], minlength=num_classes**2) for labels in proposals]
+    return np.array(counts, np.int64).reshape(-1, num_classes, num_classes)
+
+
+def iou_of_confusion(matrix: np.ndarray) -> np.ndarray:
+    """Return the intersection over union of each class of one or more confusion matrices.
+
+    matrix  | (..., K, K) | integer | pixels; row: true class, column: label
+    returns | (..., K)    | float64 | 0..1; NaN where union is 0
+    """
+    intersection = np.diagonal(matrix, axis1=-2, axis2=-1)  # (..., K)
+    union = matrix.sum(axis=-1) + matrix.sum(axis=-2) - intersection  # (..., K)
+    iou = np.full(union.shape, np.nan)
+    np.divide(intersection, union, out=iou, where=union > 0)
+    return iou

@@ -1,0 +1,52 @@
+"""IoU of a single image: what picks the oracle proposal of an image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinysegrank.metrics.confusion import image_confusions, iou_of_confusion
+from tinysegrank.voc.classes import NUM_CLASSES
+
+
+def image_iou(truth: np.ndarray, labels: np.ndarray, *, num_classes: int = NUM_CLASSES) -> float:
+    """Return the mean IoU over the classes in an image's truth or labels, background included, void pixels left out.
+
+    truth  | (H, W) | integer | 0..K-1, or 255 where void
+    labels | (H, W) | integer | 0..K-1
+
+    The mean is in 0..1, and NaN where the whole image is void.
+
+    Raises:
+        ShapeError: the two differ in shape, or are not of integers.
+        DatasetError: a value is out of range.
+
+    Source: voc_test_models.m of the DivMBest release, by its rule.
+    """
+    return float(image_ious(truth, np.asarray(labels)[None], num_classes=num_classes)[0])
+
+
+def image_ious(truth: np.ndarray, proposals: np.ndarray, *, num_classes: int = NUM_CLASSES) -> np.ndarray:
+    """Return `image_iou` of several labellings of one image.
+
+    truth     | (H, W)    | integer | 0..K-1, or 255 where void
+    proposals | (M, H, W) | integer | 0..K-1
+    returns   | (M,)      | float64 | 0..1, NaN where the whole image is void
+
+    Raises:
+        ShapeError: the shapes do not fit, or the arrays are not of integers.
+        DatasetError: a value is out of range.
+    """
+    return mean_of_present(image_confusions(truth, proposals, num_classes=num_classes))
+
+
+def mean_of_present(matrix: np.ndarray) -> np.ndarray:
+    """Return the mean IoU over the classes in the truth or the labels of each confusion matrix.
+
+    matrix  | (..., K, K) | integer | pixels; row: true class, column: label
+    returns | (...)       | float64 | 0..1, NaN for a matrix of zeros
+    """
+    iou = iou_of_confusion(matrix)
+    present = ~np.isnan(iou)
+    mean = np.full(iou.shape[:-1], np.nan)
+    np.divide(np.nansum(iou, axis=-1), present.sum(axis=-1), out=mean, where=present.any(axis=-1))
+    return mean

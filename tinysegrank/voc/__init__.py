@@ -1,0 +1,35 @@
+"""PASCAL VOC in and out: classes and palette, images and label maps, preprocessing, soft coarse targets, folds."""
+
+from tinysegrank.voc.classes import BACKGROUND, CLASS_NAMES, NUM_CLASSES, VOID, palette, parse_classes
+from tinysegrank.voc.dataset import Sample, VOCSegmentation
+from tinysegrank.voc.folds import assign_folds
+from tinysegrank.voc.images import read_image
+from tinysegrank.voc.labels import check_labels, label_colours, overlay, read_labels, write_labels
+from tinysegrank.voc.preprocess import CAFFE, TORCHVISION, Preprocessing, network_input
+from tinysegrank.voc.targets import soft_targets, soft_targets_many, tile_edges, tile_index
+
+__all__ = [
+    "BACKGROUND",
+    "CAFFE",
+    "CLASS_NAMES",
+    "NUM_CLASSES",
+    "TORCHVISION",
+    "VOID",
+    "Preprocessing",
+    "Sample",
+    "VOCSegmentation",
+    "assign_folds",
+    "check_labels",
+    "label_colours",
+    "network_input",
+    "overlay",
+    "palette",
+    "parse_classes",
+    "read_image",
+    "read_labels",
+    "soft_targets",
+    "soft_targets_many",
+    "tile_edges",
+    "tile_index",
+    "write_labels",
+]

@@ -1,0 +1,98 @@
+"""Soft coarse targets: the distribution of classes in each tile of an image's grid, with void left out by weight."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinysegrank.errors import DatasetError, ShapeError
+from tinysegrank.voc.classes import NUM_CLASSES, VOID
+from tinysegrank.voc.labels import check_labels
+
+
+def tile_edges(length: int, count: int) -> np.ndarray:
+    """Return where `count` tiles of a side of `length` pixels begin and end: tile r is [edges[r], edges[r + 1]).
+
+    returns | (count + 1,) | int64 | pixels, from 0 to `length`
+
+    Edge r is r * length / count rounded to the nearest pixel, halves up. No tile is empty, and their sizes differ by
+    at most one pixel. With an odd count there are no halves, so the tiles of the mirror image are the mirrored tiles.
+
+    Raises:
+        DatasetError: the side has fewer pixels than tiles.
+    """
+    if not 1 <= count <= length:
+        raise DatasetError(f"image: a side of {length} pixels is too small for {count} tiles; leave the image out")
+    return (2 * length * np.arange(count + 1) + count) // (2 * count)
+
+
+def tile_index(length: int, count: int) -> np.ndarray:
+    """Return the tile of each pixel along a side.
+
+    returns | (length,) | int64 | 0..count-1
+
+    Raises:
+        DatasetError: the side has fewer pixels than tiles.
+    """
+    return np.repeat(np.arange(count), np.diff(tile_edges(length, count)))
+
+
+def soft_targets(
+    labels: np.ndarray, *, grid: tuple[int, int] = (13, 13), num_classes: int = NUM_CLASSES, void: int | None = VOID
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count the classes of each tile of one label map.
+
+    labels | (H, W)       | integer | 0..num_classes-1, or `void`
+    target | (GH, GW, K)  | float32 | share of each class among the tile's non-void pixels; all 0 where there are none
+    weight | (GH, GW)     | float32 | share of the tile's pixels that are not void
+
+    Raises:
+        ShapeError: the array is not two-dimensional, or not of integers.
+        DatasetError: the image is smaller than the grid, or a label is neither a class nor void.
+
+    Source: paper, section 4 (soft ground truth); leaving void out of a tile's shares is our choice.
+    """
+    if labels.ndim != 2:
+        raise ShapeError(f"labels: shape {labels.shape} is not (H, W); soft_targets_many takes several maps")
+    target, weight = soft_targets_many(labels[None], grid=grid, num_classes=num_classes, void=void)
+    return target[0], weight[0]
+
+
+def soft_targets_many(
+    labels: np.ndarray, *, grid: tuple[int, int] = (13, 13), num_classes: int = NUM_CLASSES, void: int | None = VOID
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count the classes of each tile of several label maps of one size, such as the proposals of an image.
+
+    labels | (M, H, W)       | integer | 0..num_classes-1, or `void`; proposals have void=None
+    target | (M, GH, GW, K)  | float32 | as `soft_targets`
+    weight | (M, GH, GW)     | float32 | as `soft_targets`
+
+    Raises:
+        ShapeError: the array is not three-dimensional, or not of integers.
+        DatasetError: the images are smaller than the grid, or a label is neither a class nor void.
+    """
+    if labels.ndim != 3:
+        raise ShapeError(f"labels: shape {labels.shape} is not (M, H, W)")
+    counts = tile_counts(check_labels(labels, num_classes=num_classes, void=void), grid)[..., :num_classes]
+    valid = counts.sum(axis=-1)  # (M, GH, GW)
+    tile_sizes = np.outer(*(np.diff(tile_edges(*side)) for side in zip(labels.shape[1:], grid, strict=True)))
+    target = (counts / np.maximum(valid, 1)[..., None]).astype(np.float32)  # (M, GH, GW, K)
+    return target, (valid / tile_sizes).astype(np.float32)
+
+
+def tile_counts(labels: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """Count how often each value 0..255 occurs in each tile.
+
+    labels  | (M, H, W)         | uint8 |
+    returns | (M, GH, GW, 256)  | int64 | pixels
+
+    Raises:
+        DatasetError: the images are smaller than the grid.
+    """
+    maps, height, width = labels.shape
+    rows, columns = tile_index(height, grid[0]), tile_index(width, grid[1])
+    first = 256 * (rows[:, None] * grid[1] + columns)  # (H, W), the tile's first bin
+    bins = 256 * grid[0] * grid[1]
+    counts = np.empty((maps, bins), np.int64)
+    for index in range(maps):
+        counts[index] = np.bincount((first + labels[index]).ravel(), minlength=bins)
+    return counts.reshape(maps, *grid, 256)
