@@ -1,0 +1,152 @@
+"""Which array library makes parameters and inputs: TINYSEGRANK_BACKEND = numpy | cupy | torch | jax, with a device.
+
+Every layer takes its namespace from the arrays it is given (`array_api_compat.array_namespace`), so a CuPy or torch
+array passed in just works. The variable only says where the program itself makes arrays: "numpy", "cupy", "cupy:1",
+"torch", "torch:cuda:0", "jax". It is read when first needed, and there is no fallback: what cannot be used is a
+BackendError.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tinysegrank.errors import BackendError
+
+VARIABLE = "TINYSEGRANK_BACKEND"
+
+Array: TypeAlias = Any
+"""An array of any backend; the array API has no static type for it yet."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """An array namespace with the device on which arrays are made."""
+
+    name: str
+    xp: Any
+    device: Any
+
+    def asarray(self, array: Any, *, dtype: str | None = None) -> Array:
+        """Copy an array (host or not) to this backend and device; `dtype` is a name such as "float32"."""
+        host = to_numpy(array)
+        if dtype is not None:
+            host = host.astype(dtype, copy=False)
+        if not host.flags.writeable:  # torch warns about sharing memory that it may not write
+            host = host.copy()
+        return self.xp.asarray(host, device=self.device)
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all it was asked; needed only for timing."""
+        if self.name == "cupy":
+            self.xp.cuda.get_current_stream().synchronize()
+        elif self.name == "torch" and str(self.device).startswith("cuda"):
+            importlib.import_module("torch").cuda.synchronize(self.device)
+        elif self.name == "jax":
+            self.xp.zeros(1).block_until_ready()
+
+    def describe(self) -> str:
+        """One line: name, version and device."""
+        version = importlib.import_module(self.name).__version__
+        return f"{self.name} {version} on {self.device}"
+
+
+def get_backend(setting: str | None = None) -> Backend:
+    """Open the backend named by `setting`, or by TINYSEGRANK_BACKEND, or NumPy.
+
+    Raises:
+        BackendError: the name is unknown, the library is not installed, or it has no usable device.
+    """
+    setting = os.environ.get(VARIABLE, "") if setting is None else setting
+    name, _, device = (setting.strip().lower() or "numpy").partition(":")
+    if name not in _OPENERS:
+        raise BackendError(f"{VARIABLE}={setting}: unknown backend; choose one of {', '.join(_OPENERS)}")
+    return _OPENERS[name](device)
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """Bring an array of any backend to the host as NumPy (NumPy arrays are handed through, not copied)."""
+    if isinstance(array, np.ndarray | np.generic):
+        return np.asarray(array)
+    if hasattr(array, "detach"):  # torch
+        return np.asarray(array.detach().cpu())
+    if type(array).__module__.startswith("cupy"):
+        return np.asarray(array.get())
+    if type(array).__module__.startswith("array_api_strict"):
+        return np.asarray(array.to_device(type(array.device)("CPU_DEVICE")))
+    return np.asarray(array)
+
+
+def _import(name: str, extra: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise BackendError(
+            f"{VARIABLE}={name}: {name} is not installed ({error}); "
+            f"run `pip install 'tinysegrank[{extra}]'` or set {VARIABLE}=numpy"
+        ) from error
+
+
+def _open_numpy(device: str) -> Backend:
+    if device not in ("", "cpu"):
+        raise BackendError(f"{VARIABLE}=numpy:{device}: NumPy has the device cpu only; leave the device out")
+    return Backend("numpy", importlib.import_module("array_api_compat.numpy"), "cpu")
+
+
+def _open_cupy(device: str) -> Backend:
+    cupy = _import("cupy", "cuda12")
+    try:  # the import succeeds without a driver, so ask for a device and run a first kernel
+        if not cupy.cuda.is_available():
+            raise BackendError(
+                f"{VARIABLE}=cupy: CuPy {cupy.__version__} is installed but finds no CUDA device or driver"
+            )
+        chosen = cupy.cuda.Device(int(device or 0))
+        chosen.use()
+        (cupy.zeros(1) + 1).get()
+    except BackendError:
+        raise
+    except Exception as error:
+        raise BackendError(
+            f"{VARIABLE}=cupy:{device}: the device is not usable ({type(error).__name__}: {error}); "
+            f"check `nvidia-smi`, or set {VARIABLE}=numpy"
+        ) from error
+    return Backend("cupy", importlib.import_module("array_api_compat.cupy"), chosen)
+
+
+def _open_torch(device: str) -> Backend:
+    torch = _import("torch", "torch")
+    try:
+        chosen = torch.device(device or "cpu")
+        torch.zeros(1, device=chosen)
+    except Exception as error:
+        raise BackendError(
+            f"{VARIABLE}=torch:{device}: the device is not usable ({type(error).__name__}: {error}); "
+            f"torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices"
+        ) from error
+    return Backend("torch", importlib.import_module("array_api_compat.torch"), chosen)
+
+
+def _open_jax(device: str) -> Backend:
+    jax = _import("jax", "jax")
+    platform, _, index = device.partition(":")
+    try:
+        chosen = jax.devices(platform or None)[int(index or 0)]
+    except Exception as error:
+        found = ", ".join(str(d) for d in jax.devices())
+        raise BackendError(
+            f"{VARIABLE}=jax:{device}: the device is not usable ({type(error).__name__}: {error}); JAX finds {found}"
+        ) from error
+    return Backend("jax", importlib.import_module("jax.numpy"), chosen)
+
+
+_OPENERS: dict[str, Callable[[str], Backend]] = {
+    "numpy": _open_numpy,
+    "cupy": _open_cupy,
+    "torch": _open_torch,
+    "jax": _open_jax,
+}

@@ -1,0 +1,51 @@
+"""The layer library: one operation a file, its backward pass directly under its forward.
+
+Forward functions return (result, context); backward functions take (gradient, context) and return the gradients in the
+order of the forward's array arguments. Everything is written once over the array namespace of its inputs.
+"""
+
+from __future__ import annotations
+
+from tinysegrank.nn.conv import ConvContext, conv2d, conv2d_backward
+from tinysegrank.nn.dropout import dropout, dropout_backward
+from tinysegrank.nn.layer import Conv2d, Dropout, Layer, LocalResponseNorm, MaxPool2d, ReLU, Sequential, Softmax
+from tinysegrank.nn.lrn import NormContext, local_response_norm, local_response_norm_backward
+from tinysegrank.nn.pool import PoolContext, max_pool2d, max_pool2d_backward
+from tinysegrank.nn.relu import relu, relu_backward
+from tinysegrank.nn.sgd import SGD, clip_by_norm, step_schedule
+from tinysegrank.nn.softmax import SoftmaxContext, log_softmax, log_softmax_backward, softmax, softmax_backward
+from tinysegrank.nn.windows import extract_windows, scatter_windows
+
+__all__ = [
+    "SGD",
+    "Conv2d",
+    "ConvContext",
+    "Dropout",
+    "Layer",
+    "LocalResponseNorm",
+    "MaxPool2d",
+    "NormContext",
+    "PoolContext",
+    "ReLU",
+    "Sequential",
+    "Softmax",
+    "SoftmaxContext",
+    "clip_by_norm",
+    "conv2d",
+    "conv2d_backward",
+    "dropout",
+    "dropout_backward",
+    "extract_windows",
+    "local_response_norm",
+    "local_response_norm_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "relu",
+    "relu_backward",
+    "scatter_windows",
+    "softmax",
+    "softmax_backward",
+    "step_schedule",
+]

@@ -1,0 +1,43 @@
+"""Inverted dropout: what is kept is scaled up in training, so that evaluation is the identity.
+
+Source: Hinton et al. (2012), cited by the paper as [16]; the scaling by 1 / (1 - p) is Caffe's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from tinysegrank.backend import Array
+from tinysegrank.errors import ShapeError
+
+
+def dropout(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Array, Array | None]:
+    """Set each entry to 0 with probability p and multiply the others by 1 / (1 - p); rng=None is evaluation.
+
+    The numbers are drawn on the host, one float32 an entry in the order of x's axes, so every backend drops the same.
+
+    x       | any shape | floating | activations
+    returns | as x      | as x     |
+    and the context for `dropout_backward`: the multipliers, or None in evaluation.
+
+    Raises:
+        ShapeError: p is not in [0, 1).
+    """
+    if not 0 <= p < 1:
+        raise ShapeError(f"dropout: p={p} is not a probability in [0, 1)")
+    if rng is None or p == 0:
+        return x, None
+    xp = array_namespace(x)
+    keep = rng.random(tuple(x.shape), dtype=np.float32) >= np.float32(p)
+    scale = xp.astype(xp.asarray(keep, device=x.device), x.dtype) * (1.0 / (1.0 - p))
+    return x * scale, scale
+
+
+def dropout_backward(gradient: Array, context: Array | None) -> Array:
+    """Multiply by the same multipliers.
+
+    gradient | any shape   | floating    | of the loss with respect to the output
+    returns  | as gradient | as gradient |
+    """
+    return gradient if context is None else gradient * context

@@ -1,0 +1,72 @@
+"""Local response normalisation across channels, as Caffe computes it: alpha divided by the size, k = 1.
+
+Source: Caffe's LRNLayer (ACROSS_CHANNELS); Krizhevsky et al. (2012), section 3.3, where alpha is not divided and k = 2.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import array_api_extra as xpx
+from array_api_compat import array_namespace
+
+from tinysegrank.backend import Array
+from tinysegrank.errors import ShapeError
+
+
+class NormContext(NamedTuple):
+    """What the backward pass of local response normalisation needs."""
+
+    x: Array  # (N, C, ...)
+    scale: Array  # (N, C, ...), s below
+    size: int
+    alpha: float
+    beta: float
+
+
+def local_response_norm(
+    x: Array, *, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> tuple[Array, NormContext]:
+    """Divide each activation by the energy of its neighbouring channels.
+
+    y_c = x_c * s_c^-beta with s_c = k + alpha / size * sum of x_c'^2 over the `size` channels around c (zero outside).
+
+    x       | (N, C, ...) | floating | activations
+    returns | (N, C, ...) | as x     |
+    and the context for `local_response_norm_backward`.
+
+    Raises:
+        ShapeError: x has fewer than two axes, or size is not odd and positive.
+    """
+    if x.ndim < 2:
+        raise ShapeError(f"local_response_norm takes x (N, C, ...), not {tuple(x.shape)}")
+    if size < 1 or size % 2 == 0:
+        raise ShapeError(f"local_response_norm: size={size} must be odd and positive, so that a channel has a centre")
+    scale = k + (alpha / size) * _channel_sum(x * x, size)
+    return x * scale**-beta, NormContext(x, scale, size, alpha, beta)
+
+
+def local_response_norm_backward(gradient: Array, context: NormContext) -> Array:
+    """Gradient with respect to x.
+
+    dy_c'/dx_c = [c = c'] s_c^-beta - 2 (alpha / size) beta x_c x_c' s_c'^(-beta-1) for c within reach of c'. As size is
+    odd, c is within reach of c' exactly when c' is within reach of c, so the sum over c' is the same channel window.
+
+    gradient | (N, C, ...) | floating    | of the loss with respect to the output
+    returns  | (N, C, ...) | as gradient |
+    """
+    x, scale, size, alpha, beta = context
+    power = scale**-beta
+    shared = _channel_sum(gradient * x * power / scale, size)
+    return gradient * power - (2.0 * alpha * beta / size) * x * shared
+
+
+def _channel_sum(x: Array, size: int) -> Array:
+    """Sum over `size` neighbouring channels; shifted slices, as a cumulative sum loses three digits in float32."""
+    xp = array_namespace(x)
+    C = x.shape[1]
+    padded = xpx.pad(x, [(0, 0), (size // 2, size // 2)] + [(0, 0)] * (x.ndim - 2))  # (N, C + size - 1, ...)
+    total = xp.asarray(padded[:, :C, ...], copy=True)  # (N, C, ...)
+    for shift in range(1, size):
+        total += padded[:, shift : shift + C, ...]
+    return total

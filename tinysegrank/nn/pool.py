@@ -1,0 +1,97 @@
+"""Max pooling with Caffe's rounding: the last window may hang over the edge, and is then clipped to the map.
+
+Source: Caffe's PoolingLayer; the rule that a window must start inside the map is also torch's and ONNX's.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import array_api_extra as xpx
+from array_api_compat import array_namespace
+
+from tinysegrank.backend import Array
+from tinysegrank.errors import ShapeError
+from tinysegrank.nn.windows import Pair, pair, tap_slices
+
+
+class PoolContext(NamedTuple):
+    """What the backward pass of max pooling needs."""
+
+    x: Array  # (N, C, H, W)
+    y: Array  # (N, C, OH, OW)
+    size: Pair
+    stride: Pair
+
+
+def max_pool2d(
+    x: Array, *, size: int | Pair = 3, stride: int | Pair = 2, ceil_mode: bool = True
+) -> tuple[Array, PoolContext]:
+    """Take the largest value of each window; a NaN makes its windows NaN.
+
+    x       | (N, C, H, W)   | real floating | activations
+    returns | (N, C, OH, OW) | as x          | OH = ceil((H - size) / stride) + 1, OW likewise; less one if the last
+            |                |               | window would start outside the map; floor for ceil with ceil_mode=False
+    and the context for `max_pool2d_backward`.
+
+    Raises:
+        ShapeError: x has not four axes, or no window fits.
+    """
+    size, stride = pair(size, name="size", least=1), pair(stride, name="stride", least=1)
+    if x.ndim != 4:
+        raise ShapeError(f"max_pool2d takes x (N, C, H, W), not {tuple(x.shape)}")
+    xp = array_namespace(x)
+    _, _, H, W = x.shape
+    out = (_out_size(H, size[0], stride[0], ceil_mode), _out_size(W, size[1], stride[1], ceil_mode))
+    reach = _repeat_edge(x, size, stride, out)
+    y = None
+    for rows, columns in tap_slices(size, stride, out):
+        tap = reach[..., rows, columns]  # (N, C, OH, OW)
+        y = xp.asarray(tap, copy=True) if y is None else xp.maximum(y, tap)
+    return y, PoolContext(x, y, size, stride)
+
+
+def max_pool2d_backward(gradient: Array, context: PoolContext) -> Array:
+    """Each window hands its gradient to its first maximum, in row order; windows that overlap add up.
+
+    gradient | (N, C, OH, OW) | floating    | of the loss with respect to the output
+    returns  | (N, C, H, W)   | as gradient |
+    """
+    x, y, size, stride = context
+    xp = array_namespace(gradient)
+    H, W = x.shape[2:]
+    out = y.shape[2:]
+    reach = _repeat_edge(x, size, stride, out)  # (N, C, RH, RW)
+    gx = xp.zeros_like(reach)  # (N, C, RH, RW)
+    waiting = xp.ones_like(y, dtype=xp.bool)  # windows whose maximum has not been met yet
+    zero = xp.zeros_like(gradient)
+    for rows, columns in tap_slices(size, stride, out):
+        first = waiting & (reach[..., rows, columns] == y)  # (N, C, OH, OW)
+        waiting = waiting & ~first
+        gx = xpx.at(gx)[..., rows, columns].add(xp.where(first, gradient, zero))
+    return gx[..., :H, :W]  # (N, C, H, W); a repeated edge is never the first maximum, so nothing is cut off
+
+
+def _repeat_edge(x: Array, size: Pair, stride: Pair, out: Pair) -> Array:
+    """Repeat the last row and column until every window fits, which clips the windows without padding by -inf.
+
+    x       | (N, C, H, W)
+    returns | (N, C, RH, RW) | RH = max(H, (OH - 1) * stride + size), RW likewise
+    """
+    xp = array_namespace(x)
+    for axis in (2, 3):
+        missing = (out[axis - 2] - 1) * stride[axis - 2] + size[axis - 2] - x.shape[axis]
+        if missing > 0:
+            edge = x[:, :, -1:, :] if axis == 2 else x[:, :, :, -1:]
+            x = xp.concat([x] + [edge] * missing, axis=axis)
+    return x
+
+
+def _out_size(length: int, size: int, stride: int, ceil_mode: bool) -> int:
+    steps = length - size
+    out = (-(-steps // stride) if ceil_mode else steps // stride) + 1
+    if (out - 1) * stride >= length:
+        out -= 1
+    if out < 1:
+        raise ShapeError(f"max_pool2d: a window of {size} with stride {stride} does not fit a map of {length}")
+    return out

@@ -1,0 +1,28 @@
+"""Rectified linear unit."""
+
+from __future__ import annotations
+
+from array_api_compat import array_namespace
+
+from tinysegrank.backend import Array
+
+
+def relu(x: Array) -> tuple[Array, Array]:
+    """max(x, 0), entry by entry.
+
+    x       | any shape | real floating | activations
+    returns | as x      | as x          | at least 0; NaN stays NaN
+    and the context for `relu_backward`: where x > 0.
+    """
+    xp = array_namespace(x)
+    return xp.maximum(x, xp.zeros_like(x)), x > 0
+
+
+def relu_backward(gradient: Array, context: Array) -> Array:
+    """Let the gradient through where x > 0; at exactly 0 the subgradient 0 is taken, as Caffe and torch do.
+
+    gradient | any shape   | floating    | of the loss with respect to the output
+    returns  | as gradient | as gradient |
+    """
+    xp = array_namespace(gradient)
+    return xp.where(context, gradient, xp.zeros_like(gradient))

@@ -1,0 +1,106 @@
+"""Stochastic gradient descent with momentum and weight decay, as Caffe's SGDSolver does it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from tinysegrank.backend import Array, to_numpy
+from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
+
+
+class SGD:
+    """v = momentum * v + rate * (gradient + decay * w); w = w - v, for each parameter.
+
+    Args:
+        rate: learning rate; `step` may be given another one.
+        momentum: in [0, 1).
+        decay: weight decay, at least 0.
+        max_norm: scale the gradients of a step down together to this Euclidean norm; None leaves them.
+        multipliers: parameter name to (factor of the rate, factor of the decay); Caffe's usual for a bias is (2, 0).
+
+    Raises:
+        ConfigError: an option is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        rate: float,
+        momentum: float = 0.9,
+        decay: float = 0.0,
+        max_norm: float | None = None,
+        multipliers: Mapping[str, tuple[float, float]] | None = None,
+    ) -> None:
+        if not (rate >= 0 and 0 <= momentum < 1 and decay >= 0 and (max_norm is None or max_norm > 0)):
+            raise ConfigError(
+                f"SGD: rate={rate} and decay={decay} must be at least 0, momentum={momentum} in [0, 1), "
+                f"max_norm={max_norm} positive or None"
+            )
+        self.rate, self.momentum, self.decay, self.max_norm = rate, momentum, decay, max_norm
+        self.multipliers = dict(multipliers or {})
+        self.velocity: dict[str, Array] = {}
+
+    def step(
+        self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], *, rate: float | None = None
+    ) -> dict[str, Array]:
+        """Return the parameters after one step; those without a gradient stay out of the result.
+
+        Raises:
+            ShapeError: a gradient has no parameter of its name and shape.
+        """
+        rate = self.rate if rate is None else rate
+        for name, gradient in gradients.items():
+            if name not in parameters or tuple(gradient.shape) != tuple(parameters[name].shape):
+                raise ShapeError(f"SGD: the gradient {name} of shape {tuple(gradient.shape)} has no parameter like it")
+        if self.max_norm is not None:
+            gradients, _ = clip_by_norm(gradients, self.max_norm)
+        updated = {}
+        for name, gradient in gradients.items():
+            w = parameters[name]
+            rate_factor, decay_factor = self.multipliers.get(name, (1.0, 1.0))
+            change = (rate * rate_factor) * (gradient + (self.decay * decay_factor) * w)
+            velocity = change if name not in self.velocity else self.momentum * self.velocity[name] + change
+            self.velocity[name] = velocity
+            updated[name] = w - velocity
+        return updated
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The velocities, on the host, for a checkpoint."""
+        return {name: to_numpy(array) for name, array in self.velocity.items()}
+
+    def restore(self, state: Mapping[str, np.ndarray], parameters: Mapping[str, Array]) -> None:
+        """Take velocities from a checkpoint, onto the device of the parameters.
+
+        Raises:
+            CheckpointError: a velocity fits no parameter.
+        """
+        for name, array in state.items():
+            if name not in parameters or tuple(parameters[name].shape) != array.shape:
+                raise CheckpointError(f"the checkpoint's velocity {name} of shape {array.shape} fits no parameter")
+        self.velocity = {
+            name: array_namespace(parameters[name]).asarray(array, device=parameters[name].device)
+            for name, array in state.items()
+        }
+
+
+def clip_by_norm(gradients: Mapping[str, Array], max_norm: float) -> tuple[dict[str, Array], Array]:
+    """Scale gradients down together so that their joint Euclidean norm is at most `max_norm`.
+
+    Returns the gradients and the norm before clipping, a 0-d array on the device (nothing waits for the host).
+    """
+    if not gradients:
+        return {}, np.zeros(())
+    xp = array_namespace(*gradients.values())
+    norm = xp.sqrt(sum(xp.sum(g * g) for g in gradients.values()))
+    scale = xp.minimum(max_norm / norm, xp.ones_like(norm)) if math.isfinite(max_norm) else xp.ones_like(norm)
+    scale = xp.where(norm > 0, scale, xp.ones_like(norm))
+    return {name: g * scale for name, g in gradients.items()}, norm
+
+
+def step_schedule(rate: float, step: int, *, drops: Sequence[int], factor: float = 0.1) -> float:
+    """The learning rate at a step: `rate` times `factor` for each of `drops` already reached (Caffe's multistep)."""
+    return rate * factor ** sum(step >= drop for drop in drops)

@@ -1,0 +1,88 @@
+"""Softmax and its logarithm over one axis.
+
+Source: Eq. 20 of the paper's supplement; its Jacobian, Eqs. 30-42, is q_k' ([k = k'] - q_k).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from array_api_compat import array_namespace
+
+from tinysegrank.backend import Array
+from tinysegrank.errors import ShapeError
+
+
+class SoftmaxContext(NamedTuple):
+    """What the backward passes of softmax and log-softmax need."""
+
+    probabilities: Array
+    axis: int
+
+
+def softmax(x: Array, *, axis: int = 1) -> tuple[Array, SoftmaxContext]:
+    """Turn scores into probabilities along `axis`: exp(x_k) / sum over k' of exp(x_k').
+
+    The largest score is subtracted first, which changes nothing and keeps exp from overflowing.
+
+    x       | any shape | floating | scores
+    returns | as x      | as x     | 0..1, summing to 1 along `axis`
+    and the context for `softmax_backward`.
+
+    Raises:
+        ShapeError: x has no such axis, or the axis is empty.
+    """
+    xp = array_namespace(x)
+    powers = xp.exp(x - _largest(x, axis))
+    q = powers / xp.sum(powers, axis=axis, keepdims=True)  # Eq. 20
+    return q, SoftmaxContext(q, axis)
+
+
+def softmax_backward(gradient: Array, context: SoftmaxContext) -> Array:
+    """Multiply by the Jacobian: sum over k' of gradient_k' q_k' ([k = k'] - q_k) = q_k (gradient_k - gradient . q).
+
+    gradient | any shape   | floating    | of the loss with respect to the probabilities
+    returns  | as gradient | as gradient |
+    """
+    q, axis = context
+    xp = array_namespace(gradient)
+    return q * (gradient - xp.sum(gradient * q, axis=axis, keepdims=True))  # Eq. 42
+
+
+def log_softmax(x: Array, *, axis: int = 1) -> tuple[Array, SoftmaxContext]:
+    """The logarithm of `softmax`, finite where softmax itself underflows to 0.
+
+    x       | any shape | floating | scores
+    returns | as x      | as x     | at most 0
+    and the context for `log_softmax_backward`.
+
+    Raises:
+        ShapeError: x has no such axis, or the axis is empty.
+    """
+    xp = array_namespace(x)
+    shifted = x - _largest(x, axis)
+    powers = xp.exp(shifted)
+    total = xp.sum(powers, axis=axis, keepdims=True)
+    return shifted - xp.log(total), SoftmaxContext(powers / total, axis)
+
+
+def log_softmax_backward(gradient: Array, context: SoftmaxContext) -> Array:
+    """gradient_k - q_k * sum over k' of gradient_k'.
+
+    gradient | any shape   | floating    | of the loss with respect to the log-probabilities
+    returns  | as gradient | as gradient |
+    """
+    q, axis = context
+    xp = array_namespace(gradient)
+    return gradient - q * xp.sum(gradient, axis=axis, keepdims=True)
+
+
+def _largest(x: Array, axis: int) -> Array:
+    xp = array_namespace(x)
+    if not -x.ndim <= axis < x.ndim or x.shape[axis] == 0:
+        raise ShapeError(
+            f"softmax over axis {axis} of an array of shape {tuple(x.shape)}: no such axis, or it is empty"
+        )
+    if xp.isdtype(x.dtype, "complex floating"):  # the complex-step check: any real shift will do
+        x = xp.real(x)
+    return xp.max(x, axis=axis, keepdims=True)

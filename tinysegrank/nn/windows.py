@@ -1,0 +1,67 @@
+"""Sliding windows as strided slices: what convolution and pooling share.
+
+Tap (i, j) of every window at once is one strided slice of the map, so a k x k window is k*k slices. Slices, unlike
+gathers, run on every backend without index arrays, and their adjoint is k*k additions in a fixed order: deterministic
+on a GPU too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import array_api_extra as xpx
+from array_api_compat import array_namespace
+
+from tinysegrank.backend import Array
+from tinysegrank.errors import ShapeError
+
+Pair: TypeAlias = tuple[int, int]
+
+
+def pair(value: int | Pair, *, name: str, least: int) -> Pair:
+    """Read an option given as one integer or as (height, width).
+
+    Raises:
+        ShapeError: not one or two integers, or one below `least`.
+    """
+    values = (value, value) if isinstance(value, int) else tuple(value)
+    if len(values) != 2 or not all(isinstance(v, int) and v >= least for v in values):
+        raise ShapeError(f"{name}={value!r}: give an integer of at least {least}, or two (height, width)")
+    return values
+
+
+def tap_slices(kernel: Pair, stride: Pair, out: Pair) -> Iterator[tuple[slice, slice]]:
+    """For each tap (i, j) in row order, the slices that pick that tap of every window.
+
+    kernel, stride, out: (height, width) of the window, of its step, and of the output map.
+    """
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            rows = slice(i, i + stride[0] * (out[0] - 1) + 1, stride[0])
+            columns = slice(j, j + stride[1] * (out[1] - 1) + 1, stride[1])
+            yield rows, columns
+
+
+def extract_windows(x: Array, kernel: Pair, stride: Pair, out: Pair) -> Array:
+    """Stack the taps of all windows of a padded map (im2col).
+
+    x       | (C, N, H, W)      | any  | maps, already padded; channels first, as the rows of a matrix product
+    returns | (C, T, N, OH, OW) | as x | T = kernel height * kernel width taps, in row order
+    """
+    xp = array_namespace(x)
+    return xp.stack([x[:, :, rows, columns] for rows, columns in tap_slices(kernel, stride, out)], axis=1)
+
+
+def scatter_windows(windows: Array, shape: tuple[int, ...], kernel: Pair, stride: Pair) -> Array:
+    """Add every tap back to where it was taken: the adjoint of `extract_windows` (col2im).
+
+    windows | (C, T, N, OH, OW) | any        |
+    returns | (C, N, H, W)      | as windows | of the given shape; places outside every window are 0
+    """
+    xp = array_namespace(windows)
+    out = (windows.shape[-2], windows.shape[-1])
+    x = xp.zeros(shape, dtype=windows.dtype, device=windows.device)
+    for tap, (rows, columns) in enumerate(tap_slices(kernel, stride, out)):
+        x = xpx.at(x)[:, :, rows, columns].add(windows[:, tap, ...])
+    return x
