@@ -1,0 +1,105 @@
+"""Cuts against networkx and enumeration; the 32-bit traps."""
+
+from __future__ import annotations
+
+import itertools
+
+import networkx
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinysegrank.errors import ShapeError
+from tinysegrank.proposals.maxflow import LARGEST_CAPACITY, minimise_binary, minimum_cut
+
+
+def random_graph(seed, nodes=7, arcs=16, top=20):
+    rng = np.random.default_rng(seed)
+    ends = rng.integers(0, nodes, (arcs, 2))
+    ends = ends[ends[:, 0] != ends[:, 1]]
+    return ends, rng.integers(0, top, len(ends))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_cut_value_equals_networkx_and_side_is_the_smallest(seed):
+    arcs, capacity = random_graph(seed)
+    side = minimum_cut(7, 0, 6, arcs, capacity)
+    graph = networkx.DiGraph()
+    graph.add_nodes_from(range(7))
+    for (tail, head), c in zip(arcs.tolist(), capacity.tolist(), strict=True):
+        before = graph.get_edge_data(tail, head, {"capacity": 0})["capacity"]
+        graph.add_edge(tail, head, capacity=before + c)
+    value = networkx.maximum_flow_value(graph, 0, 6)
+
+    def cut(mask):
+        return capacity[mask[arcs[:, 0]] & ~mask[arcs[:, 1]]].sum()
+
+    assert side[0]
+    assert not side[6]
+    assert cut(side) == value
+    masks = [np.array([True, *bits, False]) for bits in itertools.product([False, True], repeat=5)]
+    assert side.sum() == min(mask.sum() for mask in masks if cut(mask) == value)
+
+
+def test_duplicate_arcs_that_wrap_32_bits_are_refused():
+    arcs, half = np.array([[0, 1], [0, 1]]), LARGEST_CAPACITY // 2 + 1
+    with pytest.raises(ShapeError, match="sum to more"):
+        minimum_cut(2, 0, 1, arcs, np.array([half, half]))
+    with pytest.raises(ShapeError, match="sum to more"):  # both ways: their residuals add up
+        minimum_cut(2, 0, 1, np.array([[0, 1], [1, 0]]), np.array([half, half]))
+    assert minimum_cut(2, 0, 1, arcs, np.array([half, half - 1])).tolist() == [True, False]
+
+
+def test_residual_beyond_32_bits_is_not_mistaken():
+    # 0 -> 1 -> 2, with 1 -> 2 the bottleneck: all of 1's residual is near the limit.
+    arcs = np.array([[0, 1], [1, 2], [2, 1]])
+    side = minimum_cut(3, 0, 2, arcs, np.array([LARGEST_CAPACITY, 1, LARGEST_CAPACITY - 1]))
+    assert side.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("capacity", [np.array([0.5]), np.array([-1])])
+def test_capacities_must_be_counts(capacity):
+    with pytest.raises(ShapeError, match="integers of at least 0"):
+        minimum_cut(2, 0, 1, np.array([[0, 1]]), capacity)
+
+
+def energies(unary, edges, pairwise):
+    """Energy of every assignment, by definition."""
+    table = {}
+    for x in itertools.product([0, 1], repeat=len(unary)):
+        total = sum(unary[i, x[i]] for i in range(len(unary)))
+        table[x] = total + sum(p[2 * x[i] + x[j]] for (i, j), p in zip(edges, pairwise, strict=True))
+    return table
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([0.0, 1.0, 1e4]))
+def test_binary_energy_is_minimised(seed, whole, size):
+    rng = np.random.default_rng(seed)
+    edges = rng.permuted(np.tile(np.arange(6), (9, 1)), axis=1)[:, :2]
+    unary = rng.normal(0, 5, (6, 2))
+    e = rng.normal(0, 3, (9, 4))
+    e[:, 1] += np.maximum(e[:, 0] + e[:, 3] - e[:, 1] - e[:, 2], 0)  # submodular, often with equality
+    unary[0, 1] += size  # far beyond what its neighbours can pay
+    if whole:
+        unary, e = np.rint(unary), np.rint(e)
+        e[:, 1] += np.maximum(e[:, 0] + e[:, 3] - e[:, 1] - e[:, 2], 0)
+    x = minimise_binary(unary, edges, e)
+    table = energies(unary, edges.tolist(), e)
+    least = min(table.values())
+    assert table[tuple(x.astype(int))] == pytest.approx(least, abs=0 if whole else 1e-6)
+    if whole:
+        assert x.sum() == min(sum(key) for key, value in table.items() if value == least)
+
+
+def test_nodes_without_edges_take_their_cheaper_value():
+    unary = np.array([[0.0, 1e-12], [1e-12, 0.0], [0.0, 0.0]])
+    assert minimise_binary(unary, np.zeros((0, 2), int), np.zeros((0, 4))).tolist() == [False, True, False]
+
+
+def test_energies_that_no_cut_can_minimise_are_refused():
+    unary = np.zeros((2, 2))
+    with pytest.raises(ShapeError, match="submodular"):
+        minimise_binary(unary, np.array([[0, 1]]), np.array([[1.0, 0, 0, 0]]))
+    with pytest.raises(ShapeError, match="pairwise"):
+        minimise_binary(unary, np.array([[0, 1]]), np.zeros((1, 3)))

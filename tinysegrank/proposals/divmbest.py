@@ -1,0 +1,78 @@
+"""DivMBest: M diverse, good labellings of one image, each the best under a growing penalty on those before it.
+
+An engine brings the energy, its solver and its own way of penalising; this file is only the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import ConfigError
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """One labelling of an image.
+
+    labels | (H, W) | uint8    | class of each pixel
+    score  |        | float    | larger is better: minus the engine's original energy, without diversity penalties
+    nodes  | (N,)   | integer  | class of each of the engine's nodes
+    """
+
+    labels: NDArray[np.uint8]
+    score: float
+    nodes: NDArray[np.integer]
+
+
+class Engine(Protocol[State]):
+    """What `divmbest` needs of a model of one image; states are values, never changed in place."""
+
+    def initial(self) -> State:
+        """Return the model without any penalty."""
+        ...
+
+    def solve(self, state: State) -> Proposal:
+        """Return the best labelling under the penalties in `state`, with its score under the original model."""
+        ...
+
+    def diversify(self, state: State, found: Proposal, lam: float) -> State:
+        """Return `state` with agreement with `found` made dearer by `lam`; keeping earlier penalties or not."""
+        ...
+
+
+def divmbest(engine: Engine[State], lam: float, count: int) -> list[Proposal]:
+    """Find `count` diverse good labellings, the best one first.
+
+    Args:
+        engine: the model of one image.
+        lam: weight of diversity, in the engine's unit; 0 repeats the best labelling.
+        count: M, how many; equal ones are kept (`count_distinct` says how many differ).
+
+    Raises:
+        ConfigError: `lam` is negative or not finite, or `count` is below 1.
+
+    Source: Batra, Yadollahpour, Guzman-Rivera and Shakhnarovich, "Diverse M-Best Solutions in Markov Random Fields",
+    ECCV 2012.
+    """
+    if not 0 <= lam < float("inf"):
+        raise ConfigError(f"lam must be at least 0 and finite, got {lam}")
+    if count < 1:
+        raise ConfigError(f"count must be at least 1, got {count}")
+    state = engine.initial()
+    proposals = [engine.solve(state)]
+    while len(proposals) < count:
+        state = engine.diversify(state, proposals[-1], lam)
+        proposals.append(engine.solve(state))
+    return proposals
+
+
+def count_distinct(proposals: Sequence[Proposal]) -> int:
+    """Count the proposals whose labels differ from those of every other one before them."""
+    return len({proposal.labels.tobytes() for proposal in proposals})
