@@ -1,0 +1,25 @@
+"""Losses on soft segmentations: (z, target, weight) to (value, gradient with respect to z).
+
+z are scores before the softmax, (N, K, H, W); target the true class distributions of each cell; weight (N, H, W) is 0
+where a cell is void. The value is a 0-d array of the same backend, and the gradient is that of the value returned.
+"""
+
+from __future__ import annotations
+
+from tinysegrank.losses.counts import CorpusCounts, Loss
+from tinysegrank.losses.cross_entropy import soft_cross_entropy
+from tinysegrank.losses.expected import ExpectedCounts, expected_counts
+from tinysegrank.losses.iou import iou
+from tinysegrank.losses.uoi import uoi
+from tinysegrank.losses.weighted import weighted
+
+__all__ = [
+    "CorpusCounts",
+    "ExpectedCounts",
+    "Loss",
+    "expected_counts",
+    "iou",
+    "soft_cross_entropy",
+    "uoi",
+    "weighted",
+]

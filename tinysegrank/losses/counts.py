@@ -1,0 +1,100 @@
+"""Counts over a corpus, which turn the losses of a minibatch into losses of all of it.
+
+The gradient of IOU, UOI or Dice at a cell needs the other cells only through three sums per class, and cross-entropy
+only through the total weight. So one pass over any number of batches adds the sums up, and a second one backpropagates
+each batch against them: the gradients of the batches are then the rows of the true corpus gradient. As the sums simply
+add, counts from several machines merge.
+
+Paper: section 3.2 calls IOU a corpus-level metric; the supplement, section 1, takes the pixels of a minibatch.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from tinysegrank.backend import Array, to_numpy
+from tinysegrank.errors import ShapeError
+from tinysegrank.losses.expected import ExpectedCounts, cell_weights, check_loss_arguments, expected_counts
+from tinysegrank.nn.softmax import log_softmax
+
+
+class Loss(Protocol):
+    """A loss: (z, target, weight) to the 0-d value and the gradient with respect to z."""
+
+    def __call__(
+        self, z: Array, target: Array, weight: Array | None = None, *, counts: CorpusCounts | None = None
+    ) -> tuple[Array, Array]:
+        """z and target (N, K, H, W), weight (N, H, W) or None; with `counts`, the loss of the corpus they describe."""
+
+
+class CorpusCounts:
+    """Per class the expected intersection, sum and target mass, with the total weight and cross-entropy, in float64.
+
+    Attributes:
+        intersection, total, mass: (K,) NumPy float64; `total` is intersection plus union.
+        weight, cross_entropy: floats; the sums over cells of the weight and of weight times cross-entropy.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        self.intersection = np.zeros(num_classes)
+        self.total = np.zeros(num_classes)
+        self.mass = np.zeros(num_classes)
+        self.weight = 0.0
+        self.cross_entropy = 0.0
+
+    def update(self, z: Array, target: Array, weight: Array | None = None) -> CorpusCounts:
+        """Add a batch: z and target (N, K, H, W), weight (N, H, W) or None. Returns self.
+
+        Raises:
+            ShapeError: the arrays do not fit each other or the number of classes.
+        """
+        check_loss_arguments(z, target, weight)
+        if z.shape[1] != self.mass.shape[0]:
+            raise ShapeError(f"CorpusCounts: z has {z.shape[1]} classes, the counts {self.mass.shape[0]}")
+        xp = array_namespace(z)
+        log_q, context = log_softmax(z, axis=1)
+        batch = expected_counts(context.probabilities, target, weight)
+        self.intersection += _host(batch.intersection)
+        self.total += _host(batch.total)
+        self.mass += _host(batch.mass)
+        self.weight += float(_host(batch.weight))
+        self.cross_entropy -= float(_host(xp.sum(cell_weights(z, weight) * target * log_q)))
+        return self
+
+    def merge(self, other: CorpusCounts) -> CorpusCounts:
+        """Add the counts of other batches, perhaps from another machine. Returns self.
+
+        Raises:
+            ShapeError: the numbers of classes differ.
+        """
+        if other.mass.shape != self.mass.shape:
+            raise ShapeError(f"CorpusCounts: {other.mass.shape[0]} classes do not merge with {self.mass.shape[0]}")
+        self.intersection += other.intersection
+        self.total += other.total
+        self.mass += other.mass
+        self.weight += other.weight
+        self.cross_entropy += other.cross_entropy
+        return self
+
+    def scaled(self, factor: float) -> CorpusCounts:
+        """A copy with every count multiplied by `factor`, for weighted averages of counts."""
+        copy = CorpusCounts(self.mass.shape[0])
+        copy.intersection, copy.total, copy.mass = self.intersection * factor, self.total * factor, self.mass * factor
+        copy.weight, copy.cross_entropy = self.weight * factor, self.cross_entropy * factor
+        return copy
+
+    def like(self, z: Array) -> ExpectedCounts:
+        """The counts in the namespace, dtype and device of `z`."""
+        xp = array_namespace(z)
+
+        def convert(array: np.ndarray | float) -> Array:
+            return xp.asarray(np.asarray(array).tolist(), dtype=z.dtype, device=z.device)
+
+        return ExpectedCounts(*(convert(a) for a in (self.intersection, self.total, self.mass, self.weight)))
+
+
+def _host(array: Array) -> np.ndarray:
+    return to_numpy(array).astype(np.float64)

@@ -1,0 +1,109 @@
+"""Expected intersection and union of a predicted and a true soft segmentation: the sums that the losses are made of.
+
+Source: the supplement, section 2. It takes prediction and truth as independent, which makes the expectations products;
+the losses are ratios of expectations, not expectations of ratios.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from array_api_compat import array_namespace
+
+from tinysegrank.backend import Array
+from tinysegrank.errors import ShapeError
+
+SMALLEST_DIVISOR = 1e-12
+
+
+class ExpectedCounts(NamedTuple):
+    """Weighted sums over cells, per class; unions follow from them."""
+
+    intersection: Array  # (K,) I, Eq. 24
+    total: Array  # (K,) I + U: the sum of prediction and truth
+    mass: Array  # (K,) the sum of the truth
+    weight: Array  # () the sum of the weights
+
+    @property
+    def union(self) -> Array:
+        """(K,) the expected union."""
+        return self.total - self.intersection  # Eq. 29
+
+
+def expected_counts(q: Array, target: Array, weight: Array | None = None) -> ExpectedCounts:
+    """Sum a batch's cells.
+
+    q       | (N, K, H, W) | floating | predicted distributions, 0..1
+    target  | (N, K, H, W) | as q     | true distributions, 0..1
+    weight  | (N, H, W)    | as q     | share of each cell that counts, 0 where void; None is 1 everywhere
+    """
+    xp = array_namespace(q, target)
+    cells = cell_weights(q, weight)  # (N, 1, H, W)
+    truth = cells * target
+    over_cells = (0, 2, 3)
+    return ExpectedCounts(
+        intersection=xp.sum(q * truth, axis=over_cells),  # Eq. 24
+        total=xp.sum(cells * q + truth, axis=over_cells),
+        mass=xp.sum(truth, axis=over_cells),
+        weight=xp.sum(cells),
+    )
+
+
+def cell_weights(z: Array, weight: Array | None) -> Array:
+    """The weights with an axis for the classes, (N, 1, H, W)."""
+    xp = array_namespace(z)
+    N, _, H, W = z.shape
+    if weight is None:
+        return xp.ones((N, 1, H, W), dtype=z.dtype, device=z.device)
+    return xp.reshape(weight, (N, 1, H, W))
+
+
+def check_loss_arguments(z: Array, target: Array, weight: Array | None) -> None:
+    """Refuse arrays that would broadcast to a wrong loss.
+
+    Raises:
+        ShapeError: z is not (N, K, H, W), target is shaped otherwise, weight is not (N, H, W), or dtypes differ.
+    """
+    if z.ndim != 4 or z.shape != target.shape:
+        raise ShapeError(f"a loss takes z and target (N, K, H, W), not {tuple(z.shape)} and {tuple(target.shape)}")
+    expected = (z.shape[0], *z.shape[2:])
+    if weight is not None and tuple(weight.shape) != expected:
+        raise ShapeError(f"a loss takes weight (N, H, W) = {expected}, not {tuple(weight.shape)}")
+    if target.dtype != z.dtype or (weight is not None and weight.dtype != z.dtype):
+        raise ShapeError(f"a loss takes arrays of one dtype; z is {z.dtype}, target {target.dtype}")
+
+
+def reciprocal(x: Array, *, smallest: float = SMALLEST_DIVISOR) -> tuple[Array, Array]:
+    """1 / x and its derivative -1 / x**2, continued below `smallest` by the tangent there.
+
+    So a ratio stays finite where its divisor underflows, its gradient stays the gradient of what is returned, and
+    nothing changes where the divisor is at least `smallest`.
+
+    x       | any shape | real floating | at least 0
+    returns | two as x  | as x          | value and slope
+    """
+    xp = array_namespace(x)
+    inverse = 1.0 / xp.maximum(x, xp.full_like(x, smallest))
+    beyond = xp.where(x < smallest, 2.0 - x * inverse, xp.ones_like(x))
+    return inverse * beyond, -inverse * inverse
+
+
+def class_shares(mass: Array, *, min_mass: float, reduction: str) -> Array:
+    """The factor of each class's term in a loss: 1 ("sum") or 1 / number counted ("mean"), 0 for classes not counted.
+
+    mass    | (K,) | real floating | target mass of each class, in cells
+    returns | (K,) | as mass       |
+
+    Raises:
+        ShapeError: an unknown reduction, or a negative min_mass.
+    """
+    xp = array_namespace(mass)
+    if reduction not in ("mean", "sum"):
+        raise ShapeError(f'reduction="{reduction}": choose "mean" (over the classes counted) or "sum"')
+    if not min_mass >= 0:
+        raise ShapeError(f"min_mass={min_mass} must be at least 0 cells")
+    counted = xp.astype(mass >= min_mass, mass.dtype)
+    if reduction == "sum":
+        return counted
+    number = xp.sum(counted)
+    return counted / xp.maximum(number, xp.ones_like(number))
