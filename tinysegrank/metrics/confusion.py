@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Self
 
@@ -105,7 +106,13 @@ def image_confusions(truth: np.ndarray, proposals: np.ndarray, *, num_classes: i
         raise ShapeError(f"labels: shape {proposals.shape[1:]} does not fit truth of shape {np.shape(truth)}")
     truth = _named(truth, "truth", num_classes, VOID)
     proposals = _named(proposals, "labels", num_classes, None)
-    return count_pairs(truth, proposals, num_classes)
+    truth, proposals = truth.reshape(-1), proposals.reshape(len(proposals), truth.size)  # (P,), (M, P)
+    if os.environ.get("TINYSEGRANK_ACCELERATE", "1") == "0":
+        return count_pairs(truth, proposals, num_classes)
+    from tinysegrank.metrics import fast  # numba loads slowly
+
+    counts: np.ndarray = fast.count_pairs(truth, proposals, num_classes)
+    return counts
 
 
 def _named(labels: np.ndarray, name: str, num_classes: int, void: int | None) -> np.ndarray:
@@ -118,9 +125,11 @@ def _named(labels: np.ndarray, name: str, num_classes: int, void: int | None) ->
 def count_pairs(truth: np.ndarray, proposals: np.ndarray, num_classes: int) -> np.ndarray:
     """Count the pairs of true class and label; values are known to be in range.
 
-    truth     | (...)     | uint8 | 0..K-1, or 255 where void
-    proposals | (M, ...)  | uint8 | 0..K-1
+    truth     | (P,)      | uint8 | 0..K-1, or 255 where void
+    proposals | (M, P)    | uint8 | 0..K-1
     returns   | (M, K, K) | int64 | pixels
+
+    The numba twin `fast.count_pairs` gives the same numbers, and does the work unless TINYSEGRANK_ACCELERATE=0.
     """
     valid = truth != VOID
     first = num_classes * truth[valid].astype(np.int64)  # (valid,), the row's first bin

@@ -47,8 +47,9 @@ def mask_overlaps(segments: np.ndarray, objects: np.ndarray, *, valid: np.ndarra
 
 def _pack(masks: np.ndarray) -> np.ndarray:
     """(R, H, W) bool -> (R, words) uint64, a pixel a bit, the last word filled with zeros."""
-    packed = np.packbits(masks.reshape(len(masks), -1), axis=1)  # (R, bytes)
-    padded = np.zeros((len(masks), -(-packed.shape[1] // 8) * 8), np.uint8)
+    R, H, W = masks.shape
+    packed = np.packbits(masks.reshape(R, H * W), axis=1)  # (R, bytes)
+    padded = np.zeros((R, -(-packed.shape[1] // 8) * 8), np.uint8)
     padded[:, : packed.shape[1]] = packed
     return padded.view(np.uint64)
 
