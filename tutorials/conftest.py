@@ -1,0 +1,97 @@
+"""Run the Python cells of the tutorial pages as tests, one test a page, and keep the pictures that they draw.
+
+The cells of a page run in order and share their names; a cell that starts with `>>>` also has its output checked,
+numbers to the precision printed. They run in this folder, so `figure.savefig("figures/04_flips.png")` draws the picture
+that the page shows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import io
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+from sybil import Sybil
+from sybil.evaluators.doctest import NUMBER
+from sybil.example import SybilFailure
+from sybil.parsers.markdown import PythonCodeBlockParser
+
+HERE = Path(__file__).parent
+SYBIL = Sybil([PythonCodeBlockParser(doctest_optionflags=NUMBER | doctest.ELLIPSIS)])
+STYLE = {
+    "savefig.dpi": 80,
+    "figure.figsize": (6.4, 3.2),
+    "figure.constrained_layout.use": True,
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "image.cmap": "gray",
+    "image.interpolation": "nearest",
+}
+LARGEST_FIGURE = 60_000  # bytes
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.File | None:
+    return Page.from_parent(parent, path=file_path) if file_path.suffix == ".md" else None
+
+
+class Page(pytest.File):
+    """A tutorial."""
+
+    def collect(self) -> Iterable[pytest.Item]:
+        yield Cells.from_parent(self, name="cells")
+
+
+class Cells(pytest.Item):
+    """All cells of a page: one test, so that pytest-xdist does not deal them out to processes that share no names."""
+
+    def runtest(self) -> None:
+        document = SYBIL.parse(self.path)
+        matplotlib.use("Agg")
+        with matplotlib.rc_context(STYLE), contextlib.chdir(HERE), kept_if_alike(self.path.stem[:2]):
+            try:
+                for example in document.examples():
+                    example.evaluate()
+            finally:
+                plt.close("all")
+        for link in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", document.text):
+            size = (HERE / link).stat().st_size  # or the picture is missing, an error that names it
+            assert size <= LARGEST_FIGURE, f"{link} has {size} bytes; draw less or make it smaller"
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: Any) -> Any:
+        if isinstance(excinfo.value, SybilFailure):
+            return str(excinfo.value)
+        excinfo.traceback = excinfo.traceback.cut(path=self.path)
+        return super().repr_failure(excinfo)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, 0, self.path.name
+
+
+@contextlib.contextmanager
+def kept_if_alike(number: str) -> Iterator[None]:
+    """Put a page's pictures back byte by byte unless they changed visibly, so that other releases leave no trace."""
+    before = {path: path.read_bytes() for path in (HERE / "figures").glob(f"{number}_*.png")}
+    yield
+    for path, kept in before.items():
+        if path.read_bytes() != kept and alike(path.read_bytes(), kept):
+            path.write_bytes(kept)
+
+
+def alike(one: bytes, other: bytes) -> bool:
+    """Whether two pictures differ by no more than the smoothing of their edges, as text does between releases."""
+    a, b = (Image.open(io.BytesIO(data)).convert("L") for data in (one, other))
+    if a.size != b.size:
+        return False
+    a, b = (np.asarray(image.reduce(4), dtype=int) for image in (a, b))
+    return bool(np.max(np.abs(a - b)) <= 16)
