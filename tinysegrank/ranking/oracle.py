@@ -1,0 +1,106 @@
+"""Choosing one row of each group: by a score, or by the true quality, which is the oracle that bounds every ranker."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinysegrank.errors import ShapeError
+
+
+def pick(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Pick the row with the largest score of each group; of equal scores the first row wins.
+
+    scores  | (rows,)   | floating | larger is better; negate `proposal_score`, where smaller is
+    groups  | (rows,)   | integer  | number of the row's image; its rows need not lie together
+    returns | (groups,) | int64    | a row of each group, in the order of the groups' numbers
+
+    Raises:
+        ShapeError: the arrays do not fit, or a score is NaN.
+    """
+    scores, groups = check_groups("scores", scores, groups)
+    order = np.lexsort((-scores, groups))  # stable, so that the first of equals stays first
+    return np.asarray(order[_starts(groups[order])])
+
+
+def oracle_picks(quality: np.ndarray, groups: np.ndarray, *, first: int | None = None) -> np.ndarray:
+    """Pick the most accurate row of each group, or of its first few rows.
+
+    quality | (rows,)   | floating | accuracy of the proposal alone (metrics.image_iou)
+    groups  | (rows,)   | integer  | number of the row's image
+    returns | (groups,) | int64    | a row of each group, in the order of the groups' numbers
+
+    Args:
+        first: look only at this many rows of each group, in row order; a smaller group is looked at whole.
+
+    Raises:
+        ShapeError: the arrays do not fit, an accuracy is NaN, or `first` is below 1.
+
+    Paper: section 3.3. The first of equals wins, as in the release of DivMBest.
+    """
+    if first is None:
+        return pick(quality, groups)
+    if first < 1:
+        raise ShapeError(f"first: {first} rows of each group; give 1 or more")
+    quality, groups = check_groups("quality", quality, groups)
+    rows = np.flatnonzero(rank_in_group(groups) < first)
+    return np.asarray(rows[pick(quality[rows], groups[rows])])
+
+
+def oracle_curve(quality: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return the mean accuracy of the best of the first 1, 2, ... M rows of each group; it never falls.
+
+    quality | (rows,) | floating | accuracy of the proposal alone
+    groups  | (rows,) | integer  | number of the row's image
+    returns | (M,)    | float64  | mean over groups; M the largest group, smaller ones stay at their best
+
+    Raises:
+        ShapeError: the arrays do not fit, or an accuracy is NaN.
+
+    Paper: section 3.3, the accuracy of the oracle against the number of proposals.
+    """
+    quality, groups = check_groups("quality", quality, groups)
+    if not len(groups):
+        return np.zeros(0)
+    names, group = np.unique(groups, return_inverse=True)
+    rank = rank_in_group(groups)
+    table = np.full((len(names), rank.max() + 1), -np.inf)
+    table[group, rank] = quality  # (groups, M)
+    return np.asarray(np.maximum.accumulate(table, axis=1).mean(axis=0))
+
+
+def rank_in_group(groups: np.ndarray) -> np.ndarray:
+    """Number the rows of each group in row order.
+
+    groups  | (rows,) | integer |
+    returns | (rows,) | int64   | 0, 1, ... within the row's group
+    """
+    order = np.argsort(groups, kind="stable")
+    starts = _starts(groups[order])
+    rank = np.empty(len(groups), np.int64)
+    rank[order] = np.arange(len(groups)) - np.repeat(starts, np.diff(starts, append=len(groups)))
+    return rank
+
+
+def check_groups(name: str, values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return one float64 value and one integer group a row, once they are known to fit.
+
+    Raises:
+        ShapeError: the two do not fit, a value is NaN, or groups are not integers.
+    """
+    values, groups = np.asarray(values, np.float64), np.asarray(groups)
+    if values.ndim != 1 or groups.shape != values.shape:
+        raise ShapeError(f"{name}, groups: shapes {values.shape} and {groups.shape}; give one number a row in each")
+    if not np.issubdtype(groups.dtype, np.integer):
+        raise ShapeError(f"groups: dtype {groups.dtype} is not integer; number the images")
+    if np.isnan(values).any():
+        rows = np.flatnonzero(np.isnan(values))
+        raise ShapeError(
+            f"{name}: NaN in {len(rows)} rows, the first {rows[0]} of group {groups[rows[0]]}; leave out images whose "
+            "truth is all void"
+        )
+    return values, groups
+
+
+def _starts(ordered: np.ndarray) -> np.ndarray:
+    """Return where each run of equal numbers begins."""
+    return np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))

@@ -1,0 +1,66 @@
+"""Features to zero mean and unit variance, by the training rows; columns that are constant there become 0."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from tinysegrank.errors import ShapeError
+from tinysegrank.ranking.svm import check_features
+
+_ROWS = 4096  # at a time, so that the float64 deviations stay small
+
+
+class Standardizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """z-score of each column, with statistics of the rows it was fitted on.
+
+    scikit-learn's StandardScaler leaves a column that is constant in training as its deviation from that constant;
+    here such a column is 0 for every row, so that what was never learnt about never counts.
+
+    Attributes:
+        mean_: (d,) float64.
+        scale_: (d,) float64, the standard deviation (of the population); 0 where the column is constant.
+        n_features_in_: d.
+    """
+
+    def fit(self, X: np.ndarray, y: object = None) -> Self:  # noqa: ARG002  # scikit-learn's signature
+        """Take the statistics of the rows of X.
+
+        X | (rows, d) | floating | at least one row
+
+        Raises:
+            ShapeError: X is no finite matrix, or has no row.
+        """
+        X = check_features(X)
+        if len(X) == 0:
+            raise ShapeError("X: no rows to standardise by; give the training rows")
+        self.mean_ = X.mean(axis=0, dtype=np.float64)
+        blocks = (X[start : start + _ROWS] - self.mean_ for start in range(0, len(X), _ROWS))
+        variance = np.sum([(block**2).sum(axis=0) for block in blocks], axis=0) / len(X)  # (d,)
+        constant = X.min(axis=0) == X.max(axis=0)  # exact, where the deviation is only small
+        self.scale_ = np.where(constant, 0.0, np.sqrt(variance))
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Standardise rows.
+
+        X       | (rows, d) | floating |
+        returns | (rows, d) | float32 or float64, as X | a new array
+
+        Raises:
+            ShapeError: X is no finite matrix of the columns that were fitted on.
+            NotFittedError: scikit-learn's own, before `fit`.
+        """
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(self, "mean_")
+        X = check_features(X)
+        if X.shape[1] != self.n_features_in_:
+            raise ShapeError(f"X: {X.shape[1]} columns, fitted on {self.n_features_in_}; give the same features")
+        inverse = np.divide(1, self.scale_, out=np.zeros_like(self.scale_), where=self.scale_ > 0)
+        standard = X - self.mean_.astype(X.dtype)
+        standard *= inverse.astype(X.dtype)
+        return np.asarray(standard)

@@ -1,0 +1,162 @@
+"""The features of all proposals of a set of images: named columns in named blocks, one row a proposal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
+from tinysegrank.files import read_about, read_arrays, write_arrays
+
+_FORMAT = "tinysegrank feature table 1"
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureTable:
+    """Features, quality and origin of each proposal.
+
+    images    | (images,)            | str     | name of each image, each once
+    groups    | (rows,)              | int64   | number of the row's image in `images`
+    proposals | (rows,)              | int64   | number of the row's proposal within its image, from 0
+    quality   | (rows,)              | float64 | accuracy of the proposal alone; NaN where the truth is not known
+    blocks    | each (rows, columns) | float32 | features by name of the block, in order
+    columns   | each (columns,)      | str     | name of each column by name of the block
+
+    Raises:
+        ShapeError: the arrays do not fit each other or the names, or a name is there twice.
+    """
+
+    images: tuple[str, ...]
+    groups: np.ndarray
+    proposals: np.ndarray
+    quality: np.ndarray
+    blocks: Mapping[str, np.ndarray]
+    columns: Mapping[str, tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        rows = self.groups.shape
+        if len(rows) != 1 or self.proposals.shape != rows or self.quality.shape != rows:
+            raise ShapeError(
+                f"groups, proposals, quality: shapes {rows}, {self.proposals.shape}, {self.quality.shape}; "
+                "give one number a row in each"
+            )
+        if len(set(self.images)) != len(self.images):
+            raise ShapeError("images: a name is there twice; each image has one group of rows")
+        if rows[0] and (self.groups.min() < 0 or self.groups.max() >= len(self.images)):
+            raise ShapeError(f"groups: numbers must lie in 0 .. {len(self.images) - 1}, one for each image")
+        if tuple(self.blocks) != tuple(self.columns) or not self.blocks:
+            raise ShapeError(f"blocks, columns: {list(self.blocks)} and {list(self.columns)}; name the columns of each")
+        for name, block in self.blocks.items():
+            if block.shape != (rows[0], len(self.columns[name])):
+                raise ShapeError(
+                    f"block {name!r}: shape {block.shape} does not fit {rows[0]} rows, {len(self.columns[name])} names"
+                )
+        names = self.names()
+        if len(set(names)) != len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ShapeError(f"columns: {twice!r} is there twice; each column needs a name of its own")
+
+    @classmethod
+    def of_image(
+        cls, image: str, blocks: Mapping[str, tuple[Sequence[str], np.ndarray]], quality: np.ndarray | None = None
+    ) -> Self:
+        """Make the table of one image.
+
+        quality | (M,) | floating | accuracy of each proposal alone; None where the truth is not known
+
+        Args:
+            image: its name.
+            blocks: by name, the names of the columns and their values, (M, columns).
+            quality: as above.
+        """
+        count = len(next(iter(blocks.values()))[1]) if blocks else 0
+        return cls(
+            (image,),
+            np.zeros(count, np.int64),
+            np.arange(count),
+            np.full(count, np.nan) if quality is None else np.asarray(quality, np.float64),
+            {name: np.asarray(values, np.float32) for name, (_, values) in blocks.items()},
+            {name: tuple(names) for name, (names, _) in blocks.items()},
+        )
+
+    @classmethod
+    def concatenate(cls, tables: Iterable[Self]) -> Self:
+        """Join tables of different images with the same columns, in order.
+
+        Raises:
+            ShapeError: there is no table, columns differ, or an image is in two tables.
+        """
+        tables = list(tables)
+        if not tables:
+            raise ShapeError("tables: there are none to join; give at least one")
+        for table in tables[1:]:
+            if dict(table.columns) != dict(tables[0].columns) or list(table.columns) != list(tables[0].columns):
+                raise ShapeError(
+                    f"table of {table.images[:1]}: its columns differ from those of {tables[0].images[:1]}"
+                )
+        offsets = np.cumsum([0, *(len(table.images) for table in tables[:-1])])
+        return cls(
+            tuple(image for table in tables for image in table.images),
+            np.concatenate([table.groups + offset for table, offset in zip(tables, offsets, strict=True)]),
+            np.concatenate([table.proposals for table in tables]),
+            np.concatenate([table.quality for table in tables]),
+            {name: np.concatenate([table.blocks[name] for table in tables]) for name in tables[0].blocks},
+            tables[0].columns,
+        )
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def select(self, blocks: Sequence[str] | None = None) -> np.ndarray:
+        """Return the features of some blocks side by side.
+
+        returns | (rows, columns) | float32 | in the order of `names(blocks)`
+
+        Raises:
+            ConfigError: a block is unknown or there twice, or none is asked for.
+        """
+        return np.concatenate([self.blocks[name] for name in self._known(blocks)], axis=1)
+
+    def names(self, blocks: Sequence[str] | None = None) -> tuple[str, ...]:
+        """Name the columns that `select(blocks)` returns.
+
+        Raises:
+            ConfigError: as `select`.
+        """
+        return tuple(name for block in self._known(blocks) for name in self.columns[block])
+
+    def _known(self, blocks: Sequence[str] | None) -> list[str]:
+        chosen = list(self.blocks) if blocks is None else [blocks] if isinstance(blocks, str) else list(blocks)
+        if not chosen or len(set(chosen)) != len(chosen) or not set(chosen) <= set(self.blocks):
+            raise ConfigError(f"blocks: {chosen}; choose some of {list(self.blocks)}, each once")
+        return chosen
+
+    def save(self, path: Path | str) -> None:
+        """Write the table as one safetensors file, the names in its header, atomically."""
+        arrays = {f"block/{name}": block for name, block in self.blocks.items()}
+        arrays |= {"groups": self.groups, "proposals": self.proposals, "quality": self.quality}
+        columns = json.dumps({name: list(names) for name, names in self.columns.items()})
+        write_arrays(path, arrays, about={"format": _FORMAT, "columns": columns, "images": json.dumps(self.images)})
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a table that `save` wrote.
+
+        Raises:
+            CheckpointError: the file is missing, damaged, or no feature table.
+        """
+        arrays, about = read_arrays(path), read_about(path)
+        if about.get("format") != _FORMAT:
+            raise CheckpointError(f"{path}: is no {_FORMAT}; run the stage that writes it again")
+        try:
+            columns = {name: tuple(names) for name, names in json.loads(about["columns"]).items()}
+            blocks = {name: arrays[f"block/{name}"] for name in columns}
+            rows = (arrays["groups"], arrays["proposals"], arrays["quality"])
+            return cls(tuple(json.loads(about["images"])), *rows, blocks, columns)
+        except (KeyError, ValueError) as error:  # ShapeError is a ValueError
+            raise CheckpointError(f"{path}: is damaged ({error}); delete it and run again") from error
