@@ -27,5 +27,9 @@ class CheckpointError(TinySegRankError):
     """A checkpoint or the result of a stage is missing, damaged, or was made by something else."""
 
 
+class TrainingError(TinySegRankError):
+    """A training diverged, or has nothing to train on."""
+
+
 class ConfigError(TinySegRankError):
     """A configuration has an unknown key, a value out of range, or does not fit the run folder it is used on."""

@@ -1,0 +1,32 @@
+"""SegNet: the network, its weights, features, training and prediction."""
+
+from __future__ import annotations
+
+from tinysegrank.segnet.caffemodel import read_caffemodel
+from tinysegrank.segnet.checkpoint import load_segnet, save_segnet
+from tinysegrank.segnet.features import FeatureStore, chunk_arrays
+from tinysegrank.segnet.network import SegNet
+from tinysegrank.segnet.objectives import OBJECTIVES, objective
+from tinysegrank.segnet.predict import predict, predict_features
+from tinysegrank.segnet.presets import PRESETS, Preset
+from tinysegrank.segnet.pretraining import pretrain_trunk
+from tinysegrank.segnet.training import Record, TrainingOptions, train
+
+__all__ = [
+    "OBJECTIVES",
+    "PRESETS",
+    "FeatureStore",
+    "Preset",
+    "Record",
+    "SegNet",
+    "TrainingOptions",
+    "chunk_arrays",
+    "load_segnet",
+    "objective",
+    "predict",
+    "predict_features",
+    "pretrain_trunk",
+    "read_caffemodel",
+    "save_segnet",
+    "train",
+]

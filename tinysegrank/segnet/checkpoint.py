@@ -1,0 +1,45 @@
+"""A SegNet in one safetensors file: its parameters, and in the header what is needed to build it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tinysegrank.backend import Backend, to_numpy
+from tinysegrank.errors import CheckpointError, TinySegRankError
+from tinysegrank.files import read_about, read_arrays, write_arrays
+from tinysegrank.segnet.network import SegNet
+
+FORMAT = "tinysegrank.segnet.1"
+
+
+def save_segnet(path: Path | str, model: SegNet) -> None:
+    """Write the network, atomically."""
+    about = {
+        "format": FORMAT,
+        "preset": model.preset_name,
+        "num_classes": str(model.num_classes),
+        "feature_scale": repr(model.feature_scale),
+    }
+    write_arrays(path, {name: to_numpy(array) for name, array in model.parameters.items()}, about=about)
+
+
+def load_segnet(path: Path | str, *, backend: Backend | None = None) -> SegNet:
+    """Read a network.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or of another kind.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"{path}: there is no such file; give the segnet file of a finished run")
+    about, arrays = read_about(path), read_arrays(path)
+    if about.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: is no SegNet checkpoint (format {about.get('format')!r}, expected {FORMAT!r})")
+    try:
+        model = SegNet(int(about["num_classes"]), about["preset"], backend=backend)
+        model.feature_scale = float(about["feature_scale"])
+        model.assign(arrays)
+    except (KeyError, ValueError, TinySegRankError) as error:
+        raise CheckpointError(f"{path}: does not describe a SegNet ({error}); delete it and run again") from error
+    if missing := model.parameters.keys() - arrays.keys():
+        raise CheckpointError(f"{path}: lacks {', '.join(sorted(missing))}; delete it and run again")
+    return model

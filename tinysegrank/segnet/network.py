@@ -1,0 +1,210 @@
+"""SegNet: eight convolutions from an image to a 13 x 13 grid of class scores.
+
+Paper: section 3.1. conv1 to conv5 are an ImageNet classifier's and stay fixed; conv6 to conv8 are new, with dropout
+before each. The paper gives no kernel size for them: 3 x 3 with padding 1 sees the whole image (a field of 259 at 227).
+This is not the later encoder-decoder of the same name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinysegrank.backend import Array, Backend, get_backend
+from tinysegrank.errors import ShapeError, WeightsError
+from tinysegrank.nn.layer import Conv2d, Dropout, Gradients, Layer, LocalResponseNorm, MaxPool2d, ReLU, Sequential
+from tinysegrank.segnet.caffemodel import read_caffemodel
+from tinysegrank.segnet.presets import ConvShape, Preset, preset_named
+
+TRUNK = ("conv1", "conv2", "conv3", "conv4", "conv5")
+
+
+class SegNet:
+    """The network, on the backend chosen by TINYSEGRANK_BACKEND.
+
+    Args:
+        num_classes: K, background included.
+        preset: "caffenet", "alexnet" or "tiny".
+        rng: draws the initial weights: Kaiming normal, conv8 Gaussian with standard deviation 0.01; default seed 0.
+        backend: where parameters live; default `get_backend()`.
+        feature_scale: multiplies conv5's features, so that their root mean square can be 1; `training` measures it.
+        dropout: before each of the new layers.
+        frozen: layers that are not trained.
+
+    Attributes:
+        network: all layers; `trunk` those up to conv5, `head` the rest. They share their layers.
+        preset, preset_name, num_classes, backend, feature_scale: as given.
+
+    Raises:
+        ConfigError: an unknown preset.
+        BackendError: the backend cannot be used.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 21,
+        preset: str = "caffenet",
+        *,
+        rng: np.random.Generator | None = None,
+        backend: Backend | None = None,
+        feature_scale: float = 1.0,
+        dropout: float = 0.5,
+        frozen: tuple[str, ...] = TRUNK,
+    ) -> None:
+        self.num_classes, self.preset_name, self.preset = num_classes, preset, preset_named(preset)
+        self.backend = get_backend() if backend is None else backend
+        rng = np.random.default_rng(0) if rng is None else rng
+        trunk = build_trunk(self.preset, rng, self.backend)
+        head = _build_head(self.preset, num_classes, dropout, rng, self.backend)
+        self._scale = FeatureScale(feature_scale)
+        self.trunk = Sequential(trunk, frozen=TRUNK)
+        self.head = Sequential({"scale5": self._scale, **head})
+        self.network = Sequential({**trunk, "scale5": self._scale, **head}, frozen=frozen)
+        self._context: tuple[Sequential, list[Any]] | None = None
+
+    @property
+    def feature_scale(self) -> float:
+        """What conv5's features are multiplied by before conv6."""
+        return self._scale.factor
+
+    @feature_scale.setter
+    def feature_scale(self, factor: float) -> None:
+        self._scale.factor = float(factor)
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """All parameters by name, "conv1.weight" to "conv8.bias"."""
+        return self.network.parameters
+
+    @property
+    def trainable(self) -> dict[str, Array]:
+        """The parameters that are not frozen."""
+        return self.network.trainable
+
+    def assign(self, parameters: dict[str, Array]) -> None:
+        """Replace parameters by name; host arrays are moved to the backend.
+
+        Raises:
+            ShapeError: an unknown name or another shape.
+        """
+        self.network.assign({name: self.backend.asarray(array) for name, array in parameters.items()})
+
+    def load_caffemodel(self, path: Path | str) -> None:
+        """Take conv1 to conv5 from a .caffemodel; other layers in the file are passed over.
+
+        Raises:
+            WeightsError: the file is missing or damaged, lacks a layer, or has another architecture.
+        """
+        arrays = read_caffemodel(path)
+        expected = self.trunk.parameters
+        for name, array in expected.items():
+            if name not in arrays:
+                raise WeightsError(
+                    f"{path}: has no {name}; it holds {', '.join(arrays)}. Give an AlexNet or CaffeNet file"
+                )
+            if arrays[name].shape != tuple(array.shape):
+                raise WeightsError(
+                    f"{path}: {name} is {arrays[name].shape}, but the preset {self.preset_name} needs "
+                    f"{tuple(array.shape)}; give weights of that architecture, or another --preset"
+                )
+        self.assign({name: arrays[name] for name in expected})
+
+    def features(self, x: Array) -> Array:
+        """Evaluate conv1 to conv5.
+
+        x       | (N, 3, S, S)   | float32 | prepared images, `preset.preprocessing`
+        returns | (N, C, 13, 13) | float32 | conv5 after ReLU, not scaled
+        """
+        return self.trunk(x)
+
+    def forward(self, x: Array, *, rng: np.random.Generator | None = None) -> Array:
+        """Compute class scores from prepared images; keeps what `backward` needs.
+
+        x       | (N, 3, S, S)   | float32 | prepared images
+        returns | (N, K, 13, 13) | float32 | scores before the softmax (13 at the preset's input size)
+        """
+        return self._forward(self.network, x, rng)
+
+    def forward_features(self, features: Array, *, rng: np.random.Generator | None = None) -> Array:
+        """Compute class scores from conv5's features, (N, C, 13, 13); `backward` then stops at conv6."""
+        return self._forward(self.head, features, rng)
+
+    def backward(self, gradient: Array) -> Gradients:
+        """Backpropagate through the last forward pass: gradients of the trainable parameters, by name.
+
+        gradient | (N, K, 13, 13) | float32 | of the loss with respect to the scores
+
+        Raises:
+            ShapeError: there was no forward pass since the last backward pass.
+        """
+        if self._context is None:
+            raise ShapeError("SegNet.backward: call forward first; each forward pass serves one backward pass")
+        network, context = self._context
+        self._context = None
+        _, gradients = network.backward(gradient, context)
+        return {name: array for name, array in gradients.items() if name in self.network.trainable}
+
+    def _forward(self, network: Sequential, x: Array, rng: np.random.Generator | None) -> Array:
+        z, context = network.forward(x, rng=rng)
+        self._context = (network, context)
+        return z
+
+
+class FeatureScale:
+    """Multiply by a fixed number."""
+
+    def __init__(self, factor: float) -> None:
+        self.parameters: dict[str, Array] = {}
+        self.factor = float(factor)
+
+    def forward(self, x: Array, *, rng: np.random.Generator | None = None) -> tuple[Array, float]:  # noqa: ARG002
+        """Return x times the factor."""
+        return x * self.factor, self.factor
+
+    def backward(self, gradient: Array, context: float, *, needs_input: bool = True) -> tuple[Array | None, Gradients]:
+        """Return the gradient times the factor."""
+        return (gradient * context if needs_input else None), {}
+
+
+def build_trunk(preset: Preset, rng: np.random.Generator, backend: Backend) -> dict[str, Layer]:
+    """conv1 to conv5 with their ReLUs, and pooling and normalisation after the first two."""
+    layers: dict[str, Layer] = {}
+    channels = 3
+    for number, shape in enumerate(preset.convolutions, start=1):
+        layers[f"conv{number}"] = convolution(channels, shape, rng, backend)
+        layers[f"relu{number}"] = ReLU()
+        if number <= 2:
+            after: dict[str, Layer] = {f"pool{number}": MaxPool2d(), f"norm{number}": LocalResponseNorm()}
+            layers |= after if preset.pool_first else dict(reversed(after.items()))
+        channels = shape.filters
+    return layers
+
+
+def convolution(
+    channels: int, shape: ConvShape, rng: np.random.Generator, backend: Backend, *, deviation: float | None = None
+) -> Conv2d:
+    """A convolution with Gaussian weights, Kaiming's deviation sqrt(2 / fan-in) unless given, and zero bias."""
+    size = (shape.filters, channels // shape.groups, shape.size, shape.size)
+    deviation = float(np.sqrt(2 / np.prod(size[1:]))) if deviation is None else deviation
+    weight = backend.asarray(rng.standard_normal(size, dtype=np.float32) * np.float32(deviation))
+    bias = backend.asarray(np.zeros(shape.filters, np.float32))
+    return Conv2d(weight, bias, stride=shape.stride, padding=shape.padding, groups=shape.groups)
+
+
+def _build_head(
+    preset: Preset, num_classes: int, dropout: float, rng: np.random.Generator, backend: Backend
+) -> dict[str, Layer]:
+    first, second = preset.head
+    features = preset.convolutions[-1].filters
+    return {
+        "dropout6": Dropout(p=dropout),
+        "conv6": convolution(features, ConvShape(first, 3, padding=1), rng, backend),
+        "relu6": ReLU(),
+        "dropout7": Dropout(p=dropout),
+        "conv7": convolution(first, ConvShape(second, 3, padding=1), rng, backend),
+        "relu7": ReLU(),
+        "dropout8": Dropout(p=dropout),
+        "conv8": convolution(second, ConvShape(num_classes, 3, padding=1), rng, backend, deviation=0.01),
+    }

@@ -1,0 +1,73 @@
+"""Pre-training of a trunk as an image classifier, where no ImageNet weights fit it.
+
+Paper: section 3.1 takes conv1 to conv5 from a network trained on ImageNet. The tiny trunk gets its start likewise
+from images of single objects: class scores are a 1 x 1 convolution of conv5 averaged over the grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from tinysegrank.backend import to_numpy
+from tinysegrank.errors import TrainingError
+from tinysegrank.losses import soft_cross_entropy
+from tinysegrank.nn.layer import Sequential
+from tinysegrank.nn.sgd import SGD, step_schedule
+from tinysegrank.segnet.network import SegNet, convolution
+from tinysegrank.segnet.presets import ConvShape
+
+
+def pretrain_trunk(
+    model: SegNet,
+    images: np.ndarray,
+    classes: np.ndarray,
+    *,
+    steps: int,
+    rate: float = 0.02,
+    batch: int = 32,
+    seed: int,
+    progress: Callable[[int, float], None] | None = None,
+) -> float:
+    """Train the model's trunk in place to classify images; half of each batch is mirrored.
+
+    images  | (N, H, W, 3) | uint8 | RGB
+    classes | (N,)         | int   | 0..K-1
+    returns | float: the accuracy over the last tenth of the steps, on images as they came (before the step)
+
+    Args:
+        progress: called with the step and the loss after each step.
+
+    Raises:
+        TrainingError: no images, or the loss is no longer finite.
+    """
+    if not len(images):
+        raise TrainingError("no images to pre-train the trunk on; ask for at least one")
+    rng, backend = np.random.default_rng([seed, 2]), model.backend
+    channels = model.preset.convolutions[-1].filters
+    scores = convolution(channels, ConvShape(model.num_classes, 1), rng, backend, deviation=0.01)
+    network = Sequential({**model.trunk.layers, "scores": scores})
+    sgd = SGD(rate=rate, momentum=0.9, decay=5e-4, max_norm=5.0)
+    hits: list[float] = []
+    for step in range(steps):
+        chosen = rng.choice(len(images), size=min(batch, len(images)), replace=False)
+        x = np.stack([model.preset.preprocessing.apply(images[i]) for i in chosen])  # (N, 3, S, S)
+        x[: len(x) // 2] = x[: len(x) // 2, :, :, ::-1]
+        target = np.eye(model.num_classes, dtype=np.float32)[classes[chosen]][:, :, None, None]  # (N, K, 1, 1)
+        maps, context = network.forward(backend.asarray(np.ascontiguousarray(x)), rng=rng)  # (N, K, 13, 13)
+        xp = array_namespace(maps)
+        z = xp.mean(maps, axis=(2, 3), keepdims=True)  # (N, K, 1, 1)
+        value, grad_z = soft_cross_entropy(z, backend.asarray(target))
+        spread = grad_z / (maps.shape[2] * maps.shape[3])  # the mean hands each cell an equal share
+        _, gradients = network.backward(xp.broadcast_to(spread, maps.shape), context)
+        network.assign(sgd.step(network.trainable, gradients, rate=step_schedule(rate, step, drops=(steps * 3 // 4,))))
+        loss = float(to_numpy(value))
+        if not np.isfinite(loss):
+            raise TrainingError(f"the classification loss is {loss} at step {step}; lower the pre-training rate")
+        if step >= steps - max(steps // 10, 1):
+            hits.append(float(np.mean(to_numpy(z)[:, :, 0, 0].argmax(1) == classes[chosen])))
+        if progress is not None:
+            progress(step + 1, loss)
+    return float(np.mean(hits))

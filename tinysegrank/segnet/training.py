@@ -1,0 +1,197 @@
+"""Training of SegNet's added layers on cached features: minibatch SGD, interruptible and resumed to the bit.
+
+Paper: sections 3.1 and 5. Its batch size, rates and clipping are not given; the defaults train here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tinysegrank.backend import Array, to_numpy
+from tinysegrank.errors import CheckpointError, ConfigError, TrainingError
+from tinysegrank.files import read_about, read_arrays, write_arrays
+from tinysegrank.losses import CorpusCounts
+from tinysegrank.nn.sgd import SGD, step_schedule
+from tinysegrank.segnet.corpus import CountsKeeper
+from tinysegrank.segnet.features import FeatureStore
+from tinysegrank.segnet.network import SegNet
+from tinysegrank.segnet.objectives import objective
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train.
+
+    Attributes:
+        loss: "ce", "uoi", "iou" or "uoi+ce".
+        steps: number of minibatches.
+        rate: learning rate, divided by 10 after the share `drop_at` of the steps.
+        batch: rows of a minibatch, mirror images being rows of their own.
+        momentum, decay, max_norm: of `nn.SGD`; max_norm 0 does not clip.
+        min_mass: cells of target mass below which a class is left out of UOI and IOU.
+        counts: "batch", "running" or "corpus", see `segnet.corpus`.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    loss: str = "ce"
+    steps: int = 1200
+    rate: float = 0.02
+    drop_at: float = 0.75
+    batch: int = 64
+    momentum: float = 0.9
+    decay: float = 5e-4
+    max_norm: float = 5.0
+    min_mass: float = 10.0
+    counts: str = "batch"
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 1 or self.max_norm < 0 or not 0 < self.drop_at <= 1:
+            raise ConfigError(
+                f"training: steps={self.steps} and batch={self.batch} must be positive, "
+                f"max_norm={self.max_norm} at least 0 and drop_at={self.drop_at} in (0, 1]"
+            )
+        objective(self.loss, min_mass=self.min_mass)
+
+
+class Record(NamedTuple):
+    """One line of a training's log: the mean loss since the last one."""
+
+    step: int
+    loss: float
+
+
+def train(
+    model: SegNet,
+    store: FeatureStore,
+    images: np.ndarray,
+    options: TrainingOptions,
+    *,
+    seed: int,
+    checkpoint: Path | None = None,
+    checkpoint_every: int = 200,
+    log_every: int = 20,
+    progress: Callable[[int, float], None] | None = None,
+) -> list[Record]:
+    """Train the head in place on some images of a store and their mirror images.
+
+    images | (n,) | int | which images of the store; the rest is never read
+
+    Everything drawn depends on the seed and the step alone, so a training that was interrupted and goes on from its
+    checkpoint equals an uninterrupted one, to the bit.
+
+    Args:
+        checkpoint: file to resume from, and to write every `checkpoint_every` steps and at the end.
+        progress: called with the step and the mean loss at each line of the log.
+
+    Raises:
+        TrainingError: there are no images, or the loss is no longer finite.
+        CheckpointError: the checkpoint is damaged or belongs to another training.
+    """
+    rows = store.rows_of(np.sort(np.asarray(images)))
+    if not len(rows):
+        raise TrainingError("no training images; check the split, --limit and the number of folds")
+    run = _Run(model, store, rows, options, seed)
+    records = run.restore(checkpoint) if checkpoint is not None and checkpoint.is_file() else []
+    losses: list[Array] = []
+    while run.step < options.steps:
+        losses.append(run.advance())
+        if run.step % log_every == 0 or run.step == options.steps:
+            mean = float(np.mean([to_numpy(loss) for loss in losses]))
+            losses.clear()
+            if not np.isfinite(mean):
+                raise TrainingError(
+                    f"the {options.loss} loss is {mean} at step {run.step}: the training diverged; "
+                    f'lower its rate, raise min_mass, or take counts="running"'
+                )
+            records.append(Record(run.step, mean))
+            if progress is not None:
+                progress(run.step, mean)
+        due = run.step % checkpoint_every == 0 and run.step % log_every == 0
+        if checkpoint is not None and (due or run.step == options.steps):
+            run.save(checkpoint, records)
+    return records
+
+
+class _Run:
+    """The state of one training between steps."""
+
+    def __init__(
+        self, model: SegNet, store: FeatureStore, rows: np.ndarray, options: TrainingOptions, seed: int
+    ) -> None:
+        self.model, self.store, self.rows, self.options, self.seed = model, store, rows, options, seed
+        self.loss = objective(options.loss, min_mass=options.min_mass)
+        self.batch = min(options.batch, len(rows))
+        self.epoch_length = len(rows) // self.batch
+        self.counts = CountsKeeper(options.counts, model.num_classes, self._corpus_counts)
+        self.sgd = SGD(
+            rate=options.rate, momentum=options.momentum, decay=options.decay, max_norm=options.max_norm or None
+        )
+        self.step = 0
+
+    def advance(self) -> Array:
+        """Take one step and return its loss."""
+        epoch, place = divmod(self.step, self.epoch_length)
+        if place == 0:
+            self.counts.start_epoch()
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
+        features, target, weight = self._read(order[place * self.batch : (place + 1) * self.batch])
+        z = self.model.forward_features(features, rng=np.random.default_rng([self.seed, self.step, 1]))
+        counts, share = self.counts.present(z, target, weight)
+        value, grad_z = self.loss(z, target, weight, counts=counts)
+        gradients = self.model.backward(grad_z if share == 1.0 else grad_z * share)
+        drop = round(self.options.drop_at * self.options.steps)
+        rate = step_schedule(self.options.rate, self.step, drops=(drop,))
+        self.model.network.assign(self.sgd.step(self.model.trainable, gradients, rate=rate))
+        self.step += 1
+        return value
+
+    def _read(self, rows: np.ndarray) -> tuple[Array, Array, Array]:
+        """Rows of the store on the device: features (N, C, 13, 13), target (N, K, 13, 13), weight (N, 13, 13)."""
+        asarray = self.model.backend.asarray
+        target = np.ascontiguousarray(self.store.gather("targets", rows).transpose(0, 3, 1, 2))
+        return (
+            asarray(self.store.gather("features", rows), dtype="float32"),
+            asarray(target),
+            asarray(self.store.gather("weights", rows)),
+        )
+
+    def _corpus_counts(self) -> CorpusCounts:
+        """The counts of all training rows, without dropout."""
+        counts = CorpusCounts(self.model.num_classes)
+        for start in range(0, len(self.rows), self.batch):
+            features, target, weight = self._read(self.rows[start : start + self.batch])
+            counts.update(self.model.head(features), target, weight)
+        return counts
+
+    def save(self, path: Path, records: list[Record]) -> None:
+        """Write the step, parameters, velocities, counts and log."""
+        arrays = {f"parameter/{n}": to_numpy(array) for n, array in self.model.trainable.items()}
+        arrays |= {f"velocity/{n}": array for n, array in self.sgd.state().items()}
+        arrays |= {f"counts/{n}": array for n, array in self.counts.state().items()}
+        arrays["records"] = np.array(records, np.float64).reshape(-1, 2)
+        write_arrays(path, arrays, about={"step": str(self.step), "training": self._identity()})
+
+    def restore(self, path: Path) -> list[Record]:
+        """Go back to where `save` was called; returns the log until then."""
+        about, arrays = read_about(path), read_arrays(path)
+        if about.get("training") != self._identity():
+            raise CheckpointError(f"{path}: belongs to another training; delete it, or choose another folder")
+        self.step = int(about["step"])
+
+        def part(kind: str) -> dict[str, np.ndarray]:
+            return {name.split("/", 1)[1]: array for name, array in arrays.items() if name.startswith(f"{kind}/")}
+
+        self.model.assign(part("parameter"))
+        self.sgd.restore(part("velocity"), self.model.trainable)
+        self.counts.restore(part("counts"))
+        return [Record(int(step), float(loss)) for step, loss in arrays["records"]]
+
+    def _identity(self) -> str:
+        return repr((self.options, self.seed, len(self.rows), self.model.preset_name, self.model.num_classes))
