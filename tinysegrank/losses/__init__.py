@@ -6,20 +6,34 @@ where a cell is void. The value is a 0-d array of the same backend, and the grad
 
 from __future__ import annotations
 
+from tinysegrank.losses.bound import iou_bound, tight_iou_bound
 from tinysegrank.losses.counts import CorpusCounts, Loss
 from tinysegrank.losses.cross_entropy import soft_cross_entropy
+from tinysegrank.losses.dice import soft_dice
 from tinysegrank.losses.expected import ExpectedCounts, expected_counts
 from tinysegrank.losses.iou import iou
+from tinysegrank.losses.lovasz import lovasz_softmax
+from tinysegrank.losses.simulation import FlipCurve, class_iou, class_uoi, iou_slopes, simulate_flips, uoi_slopes
 from tinysegrank.losses.uoi import uoi
 from tinysegrank.losses.weighted import weighted
 
 __all__ = [
     "CorpusCounts",
     "ExpectedCounts",
+    "FlipCurve",
     "Loss",
+    "class_iou",
+    "class_uoi",
     "expected_counts",
     "iou",
+    "iou_bound",
+    "iou_slopes",
+    "lovasz_softmax",
+    "simulate_flips",
     "soft_cross_entropy",
+    "soft_dice",
+    "tight_iou_bound",
     "uoi",
+    "uoi_slopes",
     "weighted",
 ]

@@ -1,0 +1,100 @@
+"""Lovász-Softmax: the convex continuation of each class's Jaccard loss from sets of wrong cells to amounts of error.
+
+For class k with the set Y of its true cells, |M| / |Y u M| is the Jaccard loss where the cells of the set M are wrong.
+With the errors sorted from the largest down, its Lovász extension is the sum over cells of the error times the rise in
+that loss when the cell joins those before it. Here |.| is the sum of the cells' weights.
+
+Source: Berman, Triki and Blaschko (2018), The Lovász-Softmax loss; there each image may be a set of its own, here the
+batch is one.
+"""
+
+from __future__ import annotations
+
+from array_api_compat import array_namespace
+
+from tinysegrank.backend import Array
+from tinysegrank.errors import ConfigError
+from tinysegrank.losses.counts import CorpusCounts
+from tinysegrank.losses.expected import SMALLEST_DIVISOR, cell_weights, check_loss_arguments, class_shares
+from tinysegrank.nn.softmax import softmax, softmax_backward
+
+
+def lovasz_softmax(
+    z: Array,
+    target: Array,
+    weight: Array | None = None,
+    *,
+    reduction: str = "mean",
+    min_mass: float = 0.5,
+    counts: CorpusCounts | None = None,
+) -> tuple[Array, Array]:
+    """Lovász extension of the Jaccard loss over all cells of the batch, the mean over the classes counted.
+
+    The truth is made hard first: each cell belongs to the class of its largest target (the first of equal ones), since
+    the loss extends a function of sets of cells. Where errors tie, the gradient is one of the subgradients.
+
+    z       | (N, K, H, W)     | floating | scores
+    target  | (N, K, H, W)     | as z     | true distributions
+    weight  | (N, H, W)        | as z     | 0 where void; None is 1 everywhere
+    returns | (), (N, K, H, W) | as z     | the loss, 0..1 for the mean, and its gradient; both 0 where nothing counts
+
+    Args:
+        reduction: "mean" over the classes counted, or "sum".
+        min_mass: classes with less hard target mass than this many cells are not counted. With 0 an absent class
+            counts too; its loss is its largest probability anywhere.
+        counts: must be None; see Raises.
+
+    Raises:
+        ShapeError: the arrays do not fit each other, or an option is out of range.
+        ConfigError: counts are given; the loss ranks single cells, so no sums over a corpus determine it.
+    """
+    if counts is not None:
+        raise ConfigError(
+            "lovasz_softmax takes no counts=: it sorts all cells by their error, and no sums per class stand for that; "
+            "pass the cells in one batch, or use iou, uoi or soft_dice on a corpus"
+        )
+    check_loss_arguments(z, target, weight)
+    xp = array_namespace(z)
+    N, K, H, W = z.shape
+    q, context = softmax(z, axis=1)
+    classes = xp.reshape(xp.arange(K, device=z.device), (1, K, 1, 1))
+    truth = xp.astype(xp.expand_dims(xp.argmax(target, axis=1), axis=1) == classes, z.dtype)  # (N, K, H, W)
+    cells = xp.broadcast_to(cell_weights(z, weight), z.shape)  # (N, K, H, W)
+
+    error, truth, cells = (_by_class(a) for a in (xp.abs(truth - q), truth, cells))  # (K, N * H * W)
+    share = class_shares(xp.sum(cells * truth, axis=1), min_mass=min_mass, reduction=reduction)
+    order = xp.argsort(error, axis=1, descending=True, stable=False)  # equal errors may go in any order
+    rise = _jaccard_rise(xp.take_along_axis(truth, order, axis=1), xp.take_along_axis(cells, order, axis=1))
+    unsorted = xp.argsort(order, axis=1, stable=False)  # the inverse permutation
+    rise = xp.take_along_axis(rise, unsorted, axis=1) * xp.expand_dims(share, axis=1)
+    value = xp.sum(error * rise)
+
+    grad_q = xp.reshape((1 - 2 * truth) * rise, (K, N, H, W))  # an error is q off the truth and 1 - q on it
+    return value, softmax_backward(xp.permute_dims(grad_q, (1, 0, 2, 3)), context)
+
+
+def _jaccard_rise(truth: Array, cells: Array) -> Array:
+    """How much the Jaccard loss rises as each cell, in the order given, joins the wrong ones.
+
+    A true cell of weight w takes w from the intersection, a rise of w / U. Another adds w to the union: the loss goes
+    from 1 - I / U to 1 - I / (U + w), a rise of w I / (U (U + w)). Differences of the losses would cancel in float32.
+
+    truth   | (K, L) | floating | 1 for cells of the class, else 0; sorted by error, largest first
+    cells   | (K, L) | as truth | weights
+    returns | (K, L) | as truth | at least 0, summing to 1 where a weight is positive
+    """
+    xp = array_namespace(truth)
+    mass = xp.sum(cells * truth, axis=1, keepdims=True)  # (K, 1)
+    others = cells * (1 - truth)
+    union = mass + xp.cumulative_sum(others, axis=1)
+    before = mass + (xp.cumulative_sum(others, axis=1) - others)
+    intersection = xp.maximum(mass - xp.cumulative_sum(cells * truth, axis=1), xp.zeros_like(mass))
+    smallest = xp.full_like(union, SMALLEST_DIVISOR)
+    overlap = xp.where(before > 0, intersection / xp.maximum(before, smallest), xp.ones_like(before))
+    return cells / xp.maximum(union, smallest) * (truth + (1 - truth) * overlap)
+
+
+def _by_class(array: Array) -> Array:
+    """(N, K, H, W) as (K, N * H * W)."""
+    xp = array_namespace(array)
+    return xp.reshape(xp.permute_dims(array, (1, 0, 2, 3)), (array.shape[1], -1))
