@@ -1,0 +1,83 @@
+"""What the tutorials draw with: grids of numbers, outlines and arrows, in units of one cell, x to the right and y down.
+
+The colours are those of Okabe and Ito, which readers with any colour vision can tell apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, Rectangle
+
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PINK, SKY, YELLOW, GREY, INK = "#CC79A7", "#56B4E9", "#F0E442", "#8A8A8A", "#222222"
+COLOURS = (BLUE, ORANGE, GREEN, RED, PINK, SKY, YELLOW, GREY, "#6A51A3")
+Point = tuple[float, float]
+
+
+def canvas(width: float, height: float, *, cell: float = 0.36) -> tuple[Figure, Axes]:
+    """An empty drawing of width x height cells, each `cell` inches wide."""
+    figure, axes = plt.subplots(figsize=(width * cell, height * cell), layout="none")
+    figure.subplots_adjust(0, 0, 1, 1)
+    axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
+    axes.axis("off")
+    return figure, axes
+
+
+def tint(colour: str, strength: float = 0.3) -> tuple[float, float, float]:
+    """A colour mixed with white; strength 1 is the colour itself."""
+    r, g, b = 1 - strength * (1 - np.array(to_rgb(colour)))
+    return float(r), float(g), float(b)
+
+
+def grid(axes: Axes, values: Any, at: Point, *, fills: Any = None, size: float = 9, colour: str = INK) -> None:
+    """Draw a matrix with its top left corner at `at`.
+
+    values: rows of numbers or strings; None leaves a cell empty.
+    fills: rows of colours, or one colour for all cells; None is white.
+    """
+    for row, line in enumerate(values):
+        for column, value in enumerate(line):
+            fill = fills if fills is None or isinstance(fills, str | tuple) else fills[row][column]
+            corner = (at[0] + column, at[1] + row)
+            axes.add_patch(Rectangle(corner, 1, 1, facecolor=fill or "white", edgecolor="#B0B0B0", linewidth=0.8))
+            if value is not None:
+                shown = value if isinstance(value, str) else f"{value:g}".replace("-", "−")
+                label(axes, shown, (corner[0] + 0.5, corner[1] + 0.5), size=size, colour=colour)
+
+
+def outline(axes: Axes, at: Point, shape: Point, colour: str, *, width: float = 2.5, style: str = "-") -> None:
+    """Draw a frame around shape = (rows, columns) cells, the top left one at `at`."""
+    rows, columns = shape
+    axes.add_patch(
+        Rectangle(at, columns, rows, fill=False, edgecolor=colour, linewidth=width, linestyle=style, zorder=4)
+    )
+
+
+def label(axes: Axes, text: str, at: Point, *, size: float = 9, colour: str = INK, align: str = "center") -> None:
+    """Write text centred at a point, or to the right of it with align="left"."""
+    axes.text(*at, text, ha=align, va="center", fontsize=size, color=colour, zorder=5)
+
+
+def arrow(axes: Axes, start: Point, end: Point, colour: str = INK, *, bend: float = 0.0, width: float = 1.4) -> None:
+    """Draw an arrow, bent to the left of its way for a positive `bend`."""
+    axes.add_patch(
+        FancyArrowPatch(
+            start, end, connectionstyle=f"arc3,rad={bend}", arrowstyle="-|>", mutation_scale=10,
+            color=colour, linewidth=width, shrinkA=0, shrinkB=0, zorder=6,
+        )
+    )  # fmt: skip
+
+
+def legend(axes: Axes, entries: Sequence[tuple[str, str]], at: Point, *, step: float = 1.1, size: float = 9) -> None:
+    """A column of coloured squares with what they mean: (colour, text) each."""
+    for index, (colour, text) in enumerate(entries):
+        y = at[1] + index * step
+        axes.add_patch(Rectangle((at[0], y - 0.3), 0.6, 0.6, facecolor=tint(colour, 0.45), edgecolor=colour))
+        label(axes, text, (at[0] + 0.9, y), size=size, align="left")
