@@ -1,0 +1,134 @@
+"""What all tests share: hypothesis profiles, a seeded generator, every array backend, and what needs data or a GPU."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import array_api_strict
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tinysegrank.backend import Array, Backend, get_backend
+from tinysegrank.errors import BackendError
+
+pytest.register_assert_rewrite("operations")
+
+settings.register_profile("dev", deadline=None, max_examples=40)
+settings.register_profile(
+    "ci",
+    deadline=None,
+    max_examples=40,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("intense", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """The same numbers in every test, whatever ran before."""
+    return np.random.default_rng(0)
+
+
+# Backends ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ReadOnlyNumPy(Backend):
+    """NumPy whose arrays refuse writes, so that an operation that changes its input fails."""
+
+    def asarray(self, array: Array, *, dtype: str | None = None) -> Array:
+        made = np.array(super().asarray(array, dtype=dtype))
+        made.flags.writeable = False
+        return made
+
+
+def _numpy() -> Backend:
+    return get_backend("numpy")
+
+
+def _read_only_numpy() -> Backend:
+    return ReadOnlyNumPy(**vars(get_backend("numpy")))
+
+
+def _array_api_strict() -> Backend:
+    """Nothing but the standard, on a device that is not the default: catches a forgotten device=, mixed dtypes."""
+    return Backend("array_api_strict", array_api_strict, array_api_strict.Device("device1"))
+
+
+BACKENDS = {
+    "numpy": _numpy,
+    "numpy-readonly": _read_only_numpy,
+    "array-api-strict": _array_api_strict,
+    "torch": functools.partial(get_backend, "torch"),
+    "torch-meta": functools.partial(get_backend, "torch:meta"),  # shapes without values: catches hidden synchronisation
+    "jax": functools.partial(get_backend, "jax:cpu"),
+    "cupy": functools.partial(get_backend, "cupy"),
+}
+
+
+@pytest.fixture(params=[pytest.param(n, marks=pytest.mark.gpu) if n == "cupy" else n for n in BACKENDS])
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """Every backend in turn; JAX in 64 bits, so that a float64 that creeps in is seen."""
+    try:
+        made = BACKENDS[request.param]()
+    except BackendError as error:  # the gpu marker has dealt with CuPy
+        pytest.skip(str(error))
+    if made.name != "jax":
+        yield made
+        return
+    config = importlib.import_module("jax").config
+    before = config.jax_enable_x64
+    config.update("jax_enable_x64", True)
+    yield made
+    config.update("jax_enable_x64", before)
+
+
+# What a machine may lack ---------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _why_no_gpu() -> str:
+    """Why CuPy cannot be used here, in the library's own words; empty where it can."""
+    try:
+        get_backend("cupy")
+    except BackendError as error:
+        return str(error)
+    return ""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") is None or not (reason := _why_no_gpu()):
+        return
+    if os.environ.get("TINYSEGRANK_REQUIRE_GPU") == "1":
+        pytest.fail(f"TINYSEGRANK_REQUIRE_GPU=1, but {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+def _place(variable: str, content: str) -> Path:
+    """The path that an environment variable names; skips where it is unset, fails where it is wrong."""
+    if not (setting := os.environ.get(variable)):
+        pytest.skip(f"{variable} is not set; point it at {content}")
+    path = Path(setting)
+    assert path.exists(), f"{variable}={setting} does not exist; point it at {content}"
+    return path
+
+
+@pytest.fixture(scope="session")
+def voc_root() -> Path:
+    """The folder of PASCAL VOC 2012 that holds JPEGImages/. Mark tests that use it `voc`."""
+    return _place("TINYSEGRANK_VOC", "the VOC2012 folder that holds JPEGImages/")
+
+
+@pytest.fixture(scope="session")
+def alexnet_weights() -> Path:
+    """A file with the weights of AlexNet. Mark tests that use it `voc`."""
+    return _place("TINYSEGRANK_WEIGHTS", "a file with the weights of AlexNet")

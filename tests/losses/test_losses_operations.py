@@ -1,0 +1,12 @@
+"""Every loss through the one body of tests."""
+
+from __future__ import annotations
+
+import pytest
+from losses_operations import OPERATIONS
+from operations import OperationTests
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+class TestLosses(OperationTests):
+    pass

@@ -1,0 +1,12 @@
+"""Every operation of the layer library through the one body of tests."""
+
+from __future__ import annotations
+
+import pytest
+from nn_operations import OPERATIONS
+from operations import OperationTests
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+class TestLayers(OperationTests):
+    pass
