@@ -33,12 +33,15 @@ class Backend:
     device: Any
 
     def asarray(self, array: Any, *, dtype: str | None = None) -> Array:
-        """Copy an array (host or not) to this backend and device; `dtype` is a name such as "float32"."""
+        """Bring an array (host or not) to this backend and device; `dtype` is a name such as "float32".
+
+        A host array may share its memory with what is returned.
+        """
         host = to_numpy(array)
         if dtype is not None:
             host = host.astype(dtype, copy=False)
-        if not host.flags.writeable:  # torch warns about sharing memory that it may not write
-            host = host.copy()
+        # torch and JAX refuse or warn about read-only memory, negative strides and a foreign byte order
+        host = np.require(host, host.dtype.newbyteorder("="), ["C", "W"])
         return self.xp.asarray(host, device=self.device)
 
     def synchronize(self) -> None:
@@ -48,7 +51,7 @@ class Backend:
         elif self.name == "torch" and str(self.device).startswith("cuda"):
             importlib.import_module("torch").cuda.synchronize(self.device)
         elif self.name == "jax":
-            self.xp.zeros(1).block_until_ready()
+            self.xp.zeros(1, device=self.device).block_until_ready()
 
     def describe(self) -> str:
         """One line: name, version and device."""

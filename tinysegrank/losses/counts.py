@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from tinysegrank.backend import Array, to_numpy
 from tinysegrank.errors import ShapeError
@@ -91,7 +91,7 @@ class CorpusCounts:
         xp = array_namespace(z)
 
         def convert(array: np.ndarray | float) -> Array:
-            return xp.asarray(np.asarray(array).tolist(), dtype=z.dtype, device=z.device)
+            return xp.asarray(np.asarray(array).tolist(), dtype=z.dtype, device=device(z))
 
         return ExpectedCounts(*(convert(a) for a in (self.intersection, self.total, self.mass, self.weight)))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
@@ -54,7 +54,7 @@ def cell_weights(z: Array, weight: Array | None) -> Array:
     xp = array_namespace(z)
     N, _, H, W = z.shape
     if weight is None:
-        return xp.ones((N, 1, H, W), dtype=z.dtype, device=z.device)
+        return xp.ones((N, 1, H, W), dtype=z.dtype, device=device(z))
     return xp.reshape(weight, (N, 1, H, W))
 
 

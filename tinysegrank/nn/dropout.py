@@ -6,7 +6,7 @@ Source: Hinton et al. (2012), cited by the paper as [16]; the scaling by 1 / (1 
 from __future__ import annotations
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
@@ -30,7 +30,7 @@ def dropout(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Arr
         return x, None
     xp = array_namespace(x)
     keep = rng.random(tuple(x.shape), dtype=np.float32) >= np.float32(p)
-    scale = xp.astype(xp.asarray(keep, device=x.device), x.dtype) * (1.0 / (1.0 - p))
+    scale = xp.astype(xp.asarray(keep, device=device(x)), x.dtype) * (1.0 / (1.0 - p))
     return x * scale, scale
 
 

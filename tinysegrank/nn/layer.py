@@ -120,12 +120,16 @@ class Sequential:
     """Layers one after the other, some of them frozen.
 
     Nothing is kept or computed for layers below the lowest one that is trained, unless `input_gradient` asks for the
-    gradient with respect to the input. Parameters are named "layer.parameter".
+    gradient with respect to the input. Parameters are named "layer.parameter". A Sequential is a layer too; inside
+    another one it needs `input_gradient`, unless nothing below it is trained.
 
     Args:
         layers: name to layer, in order; names without a dot.
         frozen: names of layers whose parameters get no gradient.
         input_gradient: whether `backward` also returns the gradient with respect to the input.
+
+    Raises:
+        ShapeError: a name has a dot, or `frozen` names no layer.
     """
 
     def __init__(
@@ -134,6 +138,8 @@ class Sequential:
         self.layers = dict(layers)
         self.frozen = frozenset(frozen)
         self.input_gradient = input_gradient
+        if dotted := [name for name in self.layers if "." in name]:
+            raise ShapeError(f"layers={dotted}: a dot divides layer from parameter, so take names without one")
         if unknown := self.frozen - self.layers.keys():
             raise ShapeError(f"frozen={sorted(unknown)}: no such layers; there are {', '.join(self.layers)}")
 
@@ -145,7 +151,12 @@ class Sequential:
     @property
     def trainable(self) -> dict[str, Array]:
         """The parameters that are not frozen."""
-        return {name: array for name, array in self.parameters.items() if name.split(".")[0] not in self.frozen}
+        return {
+            f"{name}.{parameter}": array
+            for name, layer in self.layers.items()
+            if name not in self.frozen
+            for parameter, array in getattr(layer, "trainable", layer.parameters).items()
+        }
 
     def assign(self, parameters: Mapping[str, Array]) -> None:
         """Replace parameters by name.
@@ -159,8 +170,12 @@ class Sequential:
                 expected = f"of shape {tuple(held[name].shape)}" if name in held else f"among {', '.join(held)}"
                 raise ShapeError(f"parameter {name} of shape {tuple(array.shape)}: expected one {expected}")
         for name, array in parameters.items():
-            layer, _, parameter = name.partition(".")
-            self.layers[layer].parameters[parameter] = array
+            owner, _, parameter = name.partition(".")
+            layer = self.layers[owner]
+            if isinstance(layer, Sequential):
+                layer.assign({parameter: array})
+            else:
+                layer.parameters[parameter] = array
 
     def __call__(self, x: Array) -> Array:
         """Evaluate: no dropout, nothing kept."""
@@ -191,6 +206,8 @@ class Sequential:
         gx: Array | None = gradient
         for index in range(len(names) - 1, lowest - 1, -1):
             layer = self.layers[names[index]]
+            if gx is None:
+                raise ShapeError(f"layer {names[index + 1]} returned no gradient for {names[index]} below it")
             gx, own = layer.backward(gx, context[index - lowest], needs_input=index > lowest or needs_input)
             if names[index] not in self.frozen:
                 gradients |= {f"{names[index]}.{parameter}": array for parameter, array in own.items()}

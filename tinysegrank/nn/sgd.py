@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from tinysegrank.backend import Array, to_numpy
 from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
@@ -82,8 +82,8 @@ class SGD:
             if name not in parameters or tuple(parameters[name].shape) != array.shape:
                 raise CheckpointError(f"the checkpoint's velocity {name} of shape {array.shape} fits no parameter")
         self.velocity = {
-            name: array_namespace(parameters[name]).asarray(array, device=parameters[name].device)
-            for name, array in state.items()
+            name: array_namespace(parameters[name]).asarray(np.array(array), device=device(parameters[name]))
+            for name, array in state.items()  # a copy, as torch takes no array that may not be written
         }
 
 
@@ -96,8 +96,8 @@ def clip_by_norm(gradients: Mapping[str, Array], max_norm: float) -> tuple[dict[
         return {}, np.zeros(())
     xp = array_namespace(*gradients.values())
     norm = xp.sqrt(sum(xp.sum(g * g) for g in gradients.values()))
-    scale = xp.minimum(max_norm / norm, xp.ones_like(norm)) if math.isfinite(max_norm) else xp.ones_like(norm)
-    scale = xp.where(norm > 0, scale, xp.ones_like(norm))
+    one = xp.ones_like(norm)
+    scale = xp.minimum(max_norm / xp.where(norm > 0, norm, one), one) if math.isfinite(max_norm) else one
     return {name: g * scale for name, g in gradients.items()}, norm
 
 

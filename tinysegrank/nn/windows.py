@@ -8,10 +8,11 @@ on a GPU too.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import index
 from typing import TypeAlias
 
 import array_api_extra as xpx
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
@@ -25,10 +26,13 @@ def pair(value: int | Pair, *, name: str, least: int) -> Pair:
     Raises:
         ShapeError: not one or two integers, or one below `least`.
     """
-    values = (value, value) if isinstance(value, int) else tuple(value)
-    if len(values) != 2 or not all(isinstance(v, int) and v >= least for v in values):
+    try:
+        height, width = (index(v) for v in (value if isinstance(value, tuple | list) else (value, value)))
+    except (TypeError, ValueError):  # a number that is no integer, or not two
+        height = width = least - 1
+    if min(height, width) < least:
         raise ShapeError(f"{name}={value!r}: give an integer of at least {least}, or two (height, width)")
-    return values
+    return height, width
 
 
 def tap_slices(kernel: Pair, stride: Pair, out: Pair) -> Iterator[tuple[slice, slice]]:
@@ -61,7 +65,7 @@ def scatter_windows(windows: Array, shape: tuple[int, ...], kernel: Pair, stride
     """
     xp = array_namespace(windows)
     out = (windows.shape[-2], windows.shape[-1])
-    x = xp.zeros(shape, dtype=windows.dtype, device=windows.device)
+    x = xp.zeros(shape, dtype=windows.dtype, device=device(windows))
     for tap, (rows, columns) in enumerate(tap_slices(kernel, stride, out)):
         x = xpx.at(x)[:, :, rows, columns].add(windows[:, tap, ...])
     return x
