@@ -1,0 +1,108 @@
+"""Tables of corpus IoU: of each class, and of each method, beside the paper's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tinysegrank.errors import ShapeError
+from tinysegrank.metrics import Confusion
+from tinysegrank.reporting.paper import TABLE_1, TABLE_2, paper_mean
+from tinysegrank.reporting.tables import Cell, Column, Table
+from tinysegrank.voc import CLASS_NAMES
+
+_NOTE = "Corpus IoU in per cent; means leave out classes absent from the truth."
+
+
+def per_class_table(
+    confusions: Mapping[str, Confusion],
+    *,
+    title: str = "IoU of each class",
+    common: Sequence[int] = (),
+    paper: Sequence[str] = (),
+    class_names: Sequence[str] = CLASS_NAMES,
+) -> Table:
+    """Set methods beside each other, a row a class, and the mean below.
+
+    Args:
+        confusions: the counts of each method over the same images, by its name.
+        title: the table's.
+        common: classes to give a mean of their own, as where the others are rare in the data.
+        paper: rows of the paper's Table 1 to show as further columns; their means are of the same classes as ours.
+        class_names: name of each class.
+
+    Raises:
+        ShapeError: there is no method, the numbers of classes differ from the names, the truths
+            differ, or a row of Table 1 is unknown.
+    """
+    _check(confusions, class_names)
+    unknown = [name for name in paper if name not in TABLE_1]
+    if unknown or (paper and len(class_names) != len(CLASS_NAMES)):
+        raise ShapeError(f"paper: {list(paper)}; choose from {list(TABLE_1)}, with the 21 classes of VOC")
+    ious = [100 * confusion.iou() for confusion in confusions.values()]
+    rows: list[tuple[Cell, ...]] = [
+        (name, *(float(iou[index]) for iou in ious), *(TABLE_1[method][index] for method in paper))
+        for index, name in enumerate(class_names)
+    ]
+    for classes, suffix in ((range(len(class_names)), ""), *(((common, ", common"),) if common else ())):
+        means = [confusion.mean_iou(absent="skip", classes=classes) for confusion in confusions.values()]
+        present = _present(confusions, classes)  # the paper's means are of the same classes
+        published = (paper_mean(method, present) for method in paper)
+        rows.append((_mean_name(len(present)) + suffix, *(100 * mean.value for mean in means), *published))
+    columns = (Column("class"), *map(Column, confusions), *(Column(f"{name} (paper, test)") for name in paper))
+    return Table(title, columns, tuple(rows), _NOTE)
+
+
+def methods_table(
+    confusions: Mapping[str, Confusion],
+    *,
+    title: str = "Mean IoU of each method",
+    common: Sequence[int] = (),
+    paper: Mapping[str, float] = TABLE_2,
+    class_names: Sequence[str] = CLASS_NAMES,
+) -> Table:
+    """List the mean IoU of each method, beside the paper's figure of the method of that name.
+
+    Args:
+        confusions: the counts of each method over the same images, by its name.
+        title: the table's.
+        common: classes to give a mean of their own.
+        paper: published mean by the method's name; methods that it does not name get a dash.
+        class_names: name of each class.
+
+    Raises:
+        ShapeError: there is no method, the numbers of classes differ, or the truths differ.
+    """
+    _check(confusions, class_names)
+    rows: list[tuple[Cell, ...]] = []
+    for name, confusion in confusions.items():
+        means = [confusion.mean_iou(absent="skip")]
+        if common:
+            means.append(confusion.mean_iou(absent="skip", classes=common))
+        rows.append((name, *(100 * mean.value for mean in means), paper.get(name)))
+    headings = [_mean_name(len(_present(confusions, range(len(class_names)))))]
+    if common:
+        headings.append(_mean_name(len(_present(confusions, common))) + ", common")
+    return Table(title, (Column("method"), *map(Column, headings), Column("paper (val)")), tuple(rows), _NOTE)
+
+
+def _present(confusions: Mapping[str, Confusion], classes: Sequence[int]) -> list[int]:
+    """Leave out the classes that are absent from the truth, which is the same for all methods."""
+    truth = next(iter(confusions.values())).matrix.sum(axis=1)
+    return [index for index in classes if truth[index]]
+
+
+def _mean_name(classes: int) -> str:
+    return f"mean of {classes}" + (" class" if classes == 1 else " classes")
+
+
+def _check(confusions: Mapping[str, Confusion], class_names: Sequence[str]) -> None:
+    if not confusions:
+        raise ShapeError("confusions: there are none; give the counts of at least one method")
+    first = next(iter(confusions.values()))
+    for name, confusion in confusions.items():
+        if confusion.num_classes != len(class_names):
+            raise ShapeError(
+                f"{name}: {confusion.num_classes} classes, {len(class_names)} class_names; give one a class"
+            )
+        if (confusion.matrix.sum(axis=1) != first.matrix.sum(axis=1)).any():
+            raise ShapeError(f"{name}: its truth differs from the first method's; measure all on the same images")

@@ -1,0 +1,138 @@
+"""Qualitative results: a row an image, its labellings side by side in the VOC colours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinysegrank.errors import ShapeError
+from tinysegrank.files import atomic_write
+from tinysegrank.voc import BACKGROUND, CLASS_NAMES, VOID, overlay, palette, tile_index
+
+_WIDTH = 2.1  # of a picture, inches
+_TALLEST = 1.25  # height of a row over its width
+
+
+@dataclass(frozen=True)
+class PanelRow:
+    """One image and its labellings.
+
+    image  | (H, W, 3)                 | uint8   | R, G, B
+    labels | each (H, W) or (h, w)     | integer | by heading; a smaller map is a coarse one, drawn as its tiles
+
+    Attributes:
+        name: written beside the image.
+        image: as above.
+        labels: as above.
+        captions: text under a labelling, by its heading, such as its IoU.
+    """
+
+    name: str
+    image: np.ndarray
+    labels: Mapping[str, np.ndarray]
+    captions: Mapping[str, str] = field(default_factory=dict)
+
+
+def qualitative_panels(
+    path: Path | str,
+    rows: Sequence[PanelRow],
+    *,
+    class_names: Sequence[str] = CLASS_NAMES,
+    opacity: float = 0.75,
+    dpi: int = 110,
+) -> None:
+    """Draw a PNG of rows of pictures: the image, then each labelling laid over it, and a legend of the classes seen.
+
+    The same input gives the same file, to the byte, with one version of Matplotlib.
+
+    Args:
+        path: the PNG file, written atomically.
+        rows: as `PanelRow`; all with the same headings in the same order.
+        class_names: name of each class.
+        opacity: of the labels' colours.
+        dpi: dots an inch; a picture is some two inches wide.
+
+    Raises:
+        ShapeError: there is no row, headings differ, a labelling is larger than its image or names no class.
+    """
+    headings = _check(rows, class_names)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    classes = _classes_seen(rows)
+    per_line = max(1, int(_WIDTH * (len(headings) + 1) / 1.4))
+    lines = -(-len(classes) // per_line)
+    # all lengths in inches, from the lower left; a row is its pictures and a line of captions under them
+    heights = [_WIDTH * min(row.image.shape[0] / row.image.shape[1], _TALLEST) + 0.25 for row in rows]
+    width, height = _WIDTH * (len(headings) + 1), 0.3 + sum(heights) + 0.25 + 0.22 * lines
+    figure = Figure(figsize=(width, height), dpi=dpi)
+    FigureCanvasAgg(figure)
+
+    def write(column: int, y: float, text: str, **style: Any) -> None:
+        figure.text((column + 0.5) * _WIDTH / width, y / height, text, ha="center", parse_math=False, **style)
+
+    for column, heading in enumerate(["image", *headings]):
+        write(column, height - 0.18, heading, va="center", fontsize=10, weight="bold")
+    bottoms = height - 0.3 - np.cumsum(heights)
+    for row, bottom, tall in zip(rows, bottoms, heights, strict=True):
+        painted = [overlay(row.image, stretch(row.labels[name], row.image), opacity) for name in headings]
+        captions = [row.name, *(row.captions.get(name, "") for name in headings)]
+        for column, (picture, caption) in enumerate(zip([row.image, *painted], captions, strict=True)):
+            left, across = column * _WIDTH + 0.03, _WIDTH - 0.06
+            axes = figure.add_axes((left / width, (bottom + 0.22) / height, across / width, (tall - 0.25) / height))
+            axes.imshow(picture, interpolation="antialiased")
+            axes.set_axis_off()
+            write(column, bottom + 0.17, caption, va="top", fontsize=8)
+    colours = palette()[classes] / 255
+    patches = [
+        Patch(facecolor=colour, edgecolor="0.4", linewidth=0.5, label="void" if index == VOID else class_names[index])
+        for index, colour in zip(classes, colours, strict=True)
+    ]
+    if patches:
+        figure.legend(handles=patches, loc="lower center", ncols=min(per_line, len(patches)), frameon=False, fontsize=9)
+    with atomic_write(path) as stream:
+        figure.savefig(stream, format="png", metadata={"Software": None})
+
+
+def stretch(labels: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Draw a coarse label map at the size of its image, each cell as its tile.
+
+    labels  | (h, w)    | integer | h <= H, w <= W
+    image   | (H, W, 3) | uint8   | gives the size
+    returns | (H, W)    | uint8   |
+
+    Raises:
+        DatasetError: the map is larger than the image.
+    """
+    row, column = (tile_index(*sides) for sides in zip(image.shape[:2], labels.shape, strict=True))
+    return np.asarray(labels[row[:, None], column].astype(np.uint8))
+
+
+def _classes_seen(rows: Sequence[PanelRow]) -> list[int]:
+    seen = {int(value) for row in rows for labels in row.labels.values() for value in np.unique(labels)}
+    return sorted(seen - {BACKGROUND})  # background shows the image
+
+
+def _check(rows: Sequence[PanelRow], class_names: Sequence[str]) -> list[str]:
+    if not rows:
+        raise ShapeError("rows: there are none; give at least one image")
+    headings = list(rows[0].labels)
+    for row in rows:
+        if list(row.labels) != headings:
+            raise ShapeError(f"{row.name}: headings {list(row.labels)} differ from the first row's {headings}")
+        if row.image.ndim != 3 or row.image.shape[2] != 3 or row.image.dtype != np.uint8:
+            raise ShapeError(f"{row.name}: image of {row.image.shape}, {row.image.dtype}; give (H, W, 3) uint8")
+        for heading, labels in row.labels.items():
+            if labels.ndim != 2 or labels.shape[0] > row.image.shape[0] or labels.shape[1] > row.image.shape[1]:
+                raise ShapeError(
+                    f"{row.name}, {heading}: labels of {labels.shape} on an image of {row.image.shape[:2]}"
+                )
+            strange = [v for v in np.unique(labels).tolist() if not 0 <= v < len(class_names) and v != VOID]
+            if strange:
+                raise ShapeError(f"{row.name}, {heading}: labels {strange[:5]} are no class and not void ({VOID})")
+    return headings

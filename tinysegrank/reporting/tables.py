@@ -1,0 +1,112 @@
+"""A table of text and numbers, once for Markdown, CSV and the terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tinysegrank.errors import ShapeError
+
+if TYPE_CHECKING:
+    import rich.table
+
+Cell = str | int | float | None
+
+_NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading, and the format specification of the numbers under it, such as ".1f" or "d"."""
+
+    name: str
+    format: str = ".1f"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under headings. None and NaN are shown as a dash; columns without text are set to the right.
+
+    Attributes:
+        title: a line above the table.
+        columns: the headings.
+        rows: a cell a column in each.
+        note: a line under the table, may be empty.
+
+    Raises:
+        ShapeError: a row has another number of cells than there are columns.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        for number, row in enumerate(self.rows):
+            if len(row) != len(self.columns):
+                raise ShapeError(f"row {number} of {self.title!r}: {len(row)} cells for {len(self.columns)} columns")
+
+    def to_markdown(self) -> str:
+        """Return the table as GitHub Markdown, with the columns aligned in the source too."""
+        text = [[column.name for column in self.columns], *self._formatted()]
+        text = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in text]
+        widths = [max(3, *map(len, column)) for column in zip(*text, strict=True)]
+        right = self._numeric()
+
+        def line(cells: list[str]) -> str:
+            padded = [f"{c:>{w}}" if r else f"{c:<{w}}" for c, w, r in zip(cells, widths, right, strict=True)]
+            return f"| {' | '.join(padded)} |\n"
+
+        rule = line(["-" * (width - 1) + ":" if r else "-" * width for width, r in zip(widths, right, strict=True)])
+        body = line(text[0]) + rule + "".join(map(line, text[1:]))
+        return f"**{self.title}**\n\n{body}" + (f"\n{self.note}\n" if self.note else "")
+
+    def to_csv(self) -> str:
+        """Return headings and rows as CSV with every digit of the numbers; what is missing is an empty field."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow([column.name for column in self.columns])
+        writer.writerows([["" if _missing(cell) else _plain(cell) for cell in row] for row in self.rows])
+        return stream.getvalue()
+
+    def to_rich(self) -> rich.table.Table:
+        """Return the table for a terminal, to be printed with rich."""
+        from rich.table import Table as RichTable
+        from rich.text import Text  # text cells are no markup
+
+        table = RichTable(title=Text(self.title), caption=Text(self.note) if self.note else None)
+        for column, right in zip(self.columns, self._numeric(), strict=True):
+            table.add_column(Text(column.name), justify="right" if right else "left")
+        for row in self._formatted():
+            table.add_row(*map(Text, row))
+        return table
+
+    def _numeric(self) -> list[bool]:
+        """Of each column, whether it holds no text; with no rows, none does."""
+        return [
+            bool(self.rows) and not any(isinstance(row[i], str) for row in self.rows) for i in range(len(self.columns))
+        ]
+
+    def _formatted(self) -> list[list[str]]:
+        return [
+            [_show(cell, column.format) for cell, column in zip(row, self.columns, strict=True)] for row in self.rows
+        ]
+
+
+def _missing(cell: Cell) -> bool:
+    return cell is None or (not isinstance(cell, str) and math.isnan(cell))
+
+
+def _plain(cell: Cell) -> Cell:
+    """A NumPy number prints as a Python one."""
+    return float(cell) if isinstance(cell, float) else cell
+
+
+def _show(cell: Cell, specification: str) -> str:
+    if isinstance(cell, str):
+        return cell
+    return _NOTHING if cell is None or _missing(cell) else format(cell, specification)
