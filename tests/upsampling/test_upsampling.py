@@ -121,6 +121,7 @@ def test_gaps_in_the_numbers_are_empty_rows():
 
 
 def test_the_environment_turns_the_twin_off(monkeypatch):
+    monkeypatch.delenv("TINYSEGRANK_ACCELERATE", raising=False)
     calls = []
     monkeypatch.setattr(fast, "superpixel", lambda *arrays: calls.append(arrays))
     coarse, superpixels = np.ones((1, 1, 2), np.float32), np.zeros((1, 1), int)

@@ -37,6 +37,6 @@ def check_superpixels(superpixels: np.ndarray) -> int:
     if smallest < 0 or largest >= superpixels.size:
         raise ShapeError(
             f"superpixels: numbers must lie in 0 .. {superpixels.size - 1}, got {smallest} .. {largest}; "
-            "relabel with skimage.segmentation.relabel_sequential(superpixels, offset=...) first"
+            "renumber them with np.unique(superpixels, return_inverse=True)"
         )
     return largest + 1
