@@ -49,7 +49,7 @@ def segnet_features(coarse: np.ndarray, proposals: np.ndarray, *, eps: float = 1
         raise ShapeError(f"cap: {cap} is not a finite number above 0")
     p, q = check_distributions(coarse, proposals)
     divergences = np.stack(kl_divergences(p, q, eps=eps), axis=1)  # (M, 2)
-    intersection = np.einsum("hwk,mhwk->mk", p, q)  # (M, K)  # Eq. 24
+    intersection = (p * q).sum(axis=(1, 2))  # (M, K)  # Eq. 24
     union = p.sum(axis=(0, 1)) + q.sum(axis=(1, 2)) - intersection  # (M, K)  # Eq. 29
     ratio = np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)  # (M, K)
     inverse = np.log1p(np.minimum(union / (intersection + _EMPTY_INTERSECTION), cap))  # (M, K)
