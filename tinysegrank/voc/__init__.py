@@ -1,4 +1,4 @@
-"""PASCAL VOC in and out: classes and palette, images and label maps, preprocessing, soft coarse targets, folds."""
+"""PASCAL VOC in and out: classes and palette, images and label maps, preprocessing, soft targets, folds, a toy VOC."""
 
 from tinysegrank.voc.classes import BACKGROUND, CLASS_NAMES, NUM_CLASSES, VOID, palette, parse_classes
 from tinysegrank.voc.dataset import Sample, VOCSegmentation
@@ -7,6 +7,7 @@ from tinysegrank.voc.images import read_image
 from tinysegrank.voc.labels import check_labels, label_colours, overlay, read_labels, write_labels
 from tinysegrank.voc.preprocess import CAFFE, TORCHVISION, Preprocessing, network_input
 from tinysegrank.voc.targets import soft_targets, soft_targets_many, tile_edges, tile_index
+from tinysegrank.voc.toy import ToyVOC, make_toy_voc, toy_classification
 
 __all__ = [
     "BACKGROUND",
@@ -17,10 +18,12 @@ __all__ = [
     "VOID",
     "Preprocessing",
     "Sample",
+    "ToyVOC",
     "VOCSegmentation",
     "assign_folds",
     "check_labels",
     "label_colours",
+    "make_toy_voc",
     "network_input",
     "overlay",
     "palette",
@@ -31,5 +34,6 @@ __all__ = [
     "soft_targets_many",
     "tile_edges",
     "tile_index",
+    "toy_classification",
     "write_labels",
 ]

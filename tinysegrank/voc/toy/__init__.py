@@ -1,0 +1,6 @@
+"""A toy PASCAL VOC: drawn scenes of all 20 classes, for demonstrations, tutorials and tests without any download."""
+
+from tinysegrank.voc.toy.make import ToyVOC, make_toy_voc, toy_classification
+from tinysegrank.voc.toy.scene import draw_object, draw_scene
+
+__all__ = ["ToyVOC", "draw_object", "draw_scene", "make_toy_voc", "toy_classification"]

@@ -1,0 +1,147 @@
+"""A toy PASCAL VOC on disk in the devkit's layout, and toy images of single objects for classification."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from tinysegrank.errors import CheckpointError, ConfigError, DatasetError
+from tinysegrank.files import atomic_write, read_json, write_json, write_text
+from tinysegrank.parallel import parallel_map
+from tinysegrank.voc.classes import NUM_CLASSES
+from tinysegrank.voc.dataset import SMALLEST_SIDE, VOCSegmentation
+from tinysegrank.voc.labels import write_labels
+from tinysegrank.voc.toy.scene import draw_object, draw_scene
+
+_MARKER = "toyvoc.json"
+_DRAWINGS = 1  # count up when a drawing changes, so that a folder never mixes two versions
+_STREAMS = {"train": 0, "val": 1, "classes": 2, "objects": 3}  # of random numbers
+
+
+class ToyVOC(NamedTuple):
+    """The two splits of a toy VOC."""
+
+    train: VOCSegmentation
+    val: VOCSegmentation
+
+
+class _Scene(NamedTuple):
+    root: Path
+    split: str
+    seed: int
+    number: int
+    size: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        return f"toy{self.seed}_{self.split}_{self.number:06d}"
+
+
+def make_toy_voc(
+    root: Path | str, *, train: int, val: int, seed: int, size: tuple[int, int] = (160, 240), jobs: int = 1
+) -> ToyVOC:
+    """Draw a toy VOC: JPEGImages/, SegmentationClass/ and the split files train, val and trainval.
+
+    Each image follows from (seed, split, its number) alone, so a smaller toy VOC is the beginning of a larger one. A
+    call on a folder made before draws only the images that are not there, and rewrites the split files.
+
+    Args:
+        root: the folder that will hold JPEGImages/; made if missing.
+        train: number of images to train on.
+        val: number of images to test on.
+        seed: 0 or above; another seed gives other images.
+        size: shortest and longest side of an image in pixels.
+        jobs: number of processes; the files are the same for any number.
+
+    Raises:
+        ConfigError: a number is out of range.
+        DatasetError: the folder is in use for something else, or holds a toy VOC of other sizes or another version.
+    """
+    root = Path(root)
+    if train < 1 or val < 1 or seed < 0:
+        raise ConfigError(f"train: {train}, val: {val}, seed: {seed}; draw one image or more of each, from seed 0 up")
+    if not SMALLEST_SIDE <= size[0] <= size[1]:
+        raise ConfigError(f"size: {size}; give a shortest side of at least {SMALLEST_SIDE} and a longest not below it")
+    _claim(root, {"drawings": _DRAWINGS, "size": list(size)})
+    counts = {"train": train, "val": val}
+    scenes = {split: [_Scene(root, split, seed, i, size) for i in range(count)] for split, count in counts.items()}
+    for _ in parallel_map(_draw_to_disk, scenes["train"] + scenes["val"], jobs=jobs):
+        pass
+    scenes["trainval"] = scenes["train"] + scenes["val"]
+    for split, those in scenes.items():
+        write_text(root / "ImageSets" / "Segmentation" / f"{split}.txt", "".join(f"{each.name}\n" for each in those))
+    return ToyVOC(VOCSegmentation(root, "train"), VOCSegmentation(root, "val"))
+
+
+def _claim(root: Path, made_by: dict[str, object]) -> None:
+    """See that the folder is new, empty, or a toy VOC made alike; mark it as one."""
+    if root.exists() and not root.is_dir():
+        raise DatasetError(f"{root}: is a file; give a folder")
+    marker = root / _MARKER
+    if marker.exists():
+        try:
+            found = read_json(marker)
+        except CheckpointError as error:
+            raise DatasetError(f"{error}") from error
+        if found != made_by:
+            raise DatasetError(
+                f"{root}: holds a toy VOC drawn otherwise ({found}, wanted {made_by});"
+                " choose another folder or delete this one"
+            )
+    elif root.is_dir() and any(root.iterdir()):
+        raise DatasetError(f"{root}: holds files that are no toy VOC; choose a new or an empty folder")
+    else:
+        write_json(marker, made_by)
+
+
+def _draw_to_disk(scene: _Scene) -> None:
+    image_path = scene.root / "JPEGImages" / f"{scene.name}.jpg"
+    labels_path = scene.root / "SegmentationClass" / f"{scene.name}.png"
+    if image_path.exists() and labels_path.exists():
+        return
+    rng = np.random.default_rng([scene.seed, _STREAMS[scene.split], scene.number])
+    image, labels = draw_scene(rng, size=scene.size)
+    with atomic_write(image_path) as stream:
+        Image.fromarray(image).save(stream, format="JPEG", quality=90)
+    write_labels(labels_path, labels)
+
+
+def toy_classification(count: int, *, seed: int, size: int, jobs: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Draw images of one main object each, for pre-training a network to classify.
+
+    images  | (count, size, size, 3) | uint8 | R, G, B
+    classes | (count,)               | int64 | 1..20; every class as often as any other, to within one
+
+    Args:
+        count: number of images.
+        seed: 0 or above; the objects are drawn apart from those of `make_toy_voc`.
+        size: side of an image in pixels.
+        jobs: number of processes; the images are the same for any number.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+    if count < 1 or seed < 0 or size < SMALLEST_SIDE:
+        raise ConfigError(f"count: {count}, seed: {seed}, size: {size}; give 1, 0 and {SMALLEST_SIDE} or above")
+    order = np.random.default_rng([seed, _STREAMS["classes"]]).permutation(count)
+    classes = 1 + order % (NUM_CLASSES - 1)
+    wanted = [_Object(seed, index, int(label), size) for index, label in enumerate(classes)]
+    images = np.empty((count, size, size, 3), np.uint8)
+    for index, image in enumerate(parallel_map(_draw_wanted, wanted, jobs=jobs)):
+        images[index] = image
+    return images, classes
+
+
+class _Object(NamedTuple):
+    seed: int
+    number: int
+    label: int
+    size: int
+
+
+def _draw_wanted(wanted: _Object) -> np.ndarray:
+    rng = np.random.default_rng([wanted.seed, _STREAMS["objects"], wanted.number])
+    return draw_object(rng, wanted.label, size=wanted.size)

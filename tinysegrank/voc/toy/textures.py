@@ -1,0 +1,108 @@
+"""Textures of toy scenes: shading fields in [-1, 1], and surfaces of two colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+Shape = tuple[int, int]
+
+
+def noise(rng: np.random.Generator, shape: Shape, cell: float, octaves: int = 3) -> np.ndarray:
+    """Add up smooth random fields, each with cells half the size of the one before and half its height.
+
+    returns | shape | float32 | about -1..1
+
+    Args:
+        rng: source of the random numbers.
+        shape: height and width.
+        cell: size in pixels of the largest cells.
+        octaves: number of fields.
+    """
+    height, width = shape
+    total = np.zeros(shape, np.float32)
+    strength = 0.8 / (1 - 0.5**octaves)  # the heights add up to 1.6, the sum rarely passes 1
+    for octave in range(octaves):
+        size = max(cell / 2**octave, 1.0)
+        grid = rng.random((int(height / size) + 2, int(width / size) + 2), dtype=np.float32)
+        box = (0, 0, 1 + width / size, 1 + height / size)  # the largest cells keep their size whatever the shape
+        field = Image.fromarray(2 * grid - 1).resize((width, height), Image.Resampling.BICUBIC, box=box)
+        total += np.float32(strength * 0.5**octave) * np.asarray(field)
+    return total
+
+
+def stripes(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    """Return straight stripes in any direction, soft or hard: shape, float32, -1..1."""
+    angle, period = rng.uniform(0, np.pi), rng.uniform(6, 26)
+    y, x = _coordinates(shape)
+    step = 2 * np.pi / period
+    wave = np.sin(x * np.float32(step * np.cos(angle)) + y * np.float32(step * np.sin(angle)))
+    return np.clip(wave * np.float32(rng.choice([1, 4])), -1, 1)
+
+
+def gradient(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    """Return a ramp from top to bottom, slightly tilted, over faint clouds: shape, float32, about -1..1."""
+    y, x = _coordinates(shape)
+    ramp = 2 * y / shape[0] - 1 + np.float32(rng.uniform(-0.5, 0.5)) * (2 * x / shape[1] - 1)
+    return ramp * np.float32(0.8) + np.float32(0.35) * noise(rng, shape, 60)
+
+
+def bricks(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    """Return bricks of differing brightness between lighter joints: shape, float32, -1..1."""
+    height = int(rng.integers(8, 16))
+    width = int(height * rng.uniform(1.6, 2.6))
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    row = y // height
+    along = x + (row % 2) * (width // 2)
+    shades = rng.uniform(-1, 0.2, (int(row.max()) + 1, int(along.max()) // width + 1)).astype(np.float32)
+    field: np.ndarray = shades[row, along // width]
+    field[((y % height < 1) | (along % width < 1))] = 1
+    return field
+
+
+def tiles(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    """Return a draughtboard: shape, float32, -1 or 1."""
+    side = int(rng.integers(9, 24))
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    return np.where((y // side + x // side) % 2, np.float32(-0.8), np.float32(0.8))
+
+
+def planks(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    """Return boards with their grain, dark at the joints: shape, float32, about -1..1."""
+    height = int(rng.integers(9, 18))
+    y = np.arange(shape[0])[:, None]
+    grain = noise(rng, (shape[0], max(shape[1] // 8, 2)), 3, 2)
+    field: np.ndarray = np.repeat(grain, 9, axis=1)[:, : shape[1]] * np.float32(0.6)
+    field = field + rng.uniform(-0.4, 0.4, y.max() // height + 1).astype(np.float32)[y // height]
+    field[y[:, 0] % height == 0] = -1
+    return field
+
+
+def clouds(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    """Return coarse noise: shape, float32, about -1..1."""
+    return noise(rng, shape, rng.uniform(25, 70), 5)
+
+
+def grain(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    """Return fine noise, as grass, gravel or carpet: shape, float32, about -1..1."""
+    return noise(rng, shape, rng.uniform(4, 12), 3)
+
+
+def _coordinates(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+    return np.arange(shape[0], dtype=np.float32)[:, None], np.arange(shape[1], dtype=np.float32)[None, :]
+
+
+Texture = Callable[[np.random.Generator, Shape], np.ndarray]
+
+
+def surface(rng: np.random.Generator, shape: Shape, texture: Texture, colour: np.ndarray) -> np.ndarray:
+    """Colour a texture from a darker to a lighter and slightly different shade of a colour.
+
+    colour  | (3,)       | float32 | R, G, B in 0..255
+    returns | (3, H, W)  | float32 | R, G, B, about 0..255
+    """
+    change = (colour * rng.uniform(0.12, 0.4) + rng.uniform(-18, 18, 3)).astype(np.float32)
+    coloured: np.ndarray = colour[:, None, None] + change[:, None, None] * texture(rng, shape)
+    return coloured
