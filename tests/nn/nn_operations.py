@@ -11,6 +11,7 @@ import numpy as np
 from operations import Operation
 
 from tinysegrank import nn
+from tinysegrank.backend import Array
 
 Draw = Callable[[np.random.Generator], Sequence[np.ndarray]]
 
@@ -71,7 +72,54 @@ def _dropped(x: np.ndarray) -> np.ndarray:
     )
 
 
+def conv(rng: np.random.Generator, F: int, C: int, size: int = 3, **options: Any) -> nn.Conv2d:
+    return nn.Conv2d(0.5 * rng.standard_normal((F, C, size, size)), rng.standard_normal(F), **options)
+
+
+def small_net(rng: np.random.Generator, **options: Any) -> nn.Sequential:
+    """Every kind of layer but dropout; takes images of two channels."""
+    layers = {
+        "conv1": conv(rng, 4, 2, padding=1),
+        "relu1": nn.ReLU(),
+        "pool1": nn.MaxPool2d(),
+        "norm1": nn.LocalResponseNorm(size=3, alpha=0.5),
+        "conv2": conv(rng, 4, 2, stride=(1, 2), padding=(1, 0), groups=2),
+        "relu2": nn.ReLU(),
+        "conv3": conv(rng, 3, 4, size=1),
+        "softmax": nn.Softmax(),
+    }
+    return nn.Sequential(layers, **options)
+
+
+def _network() -> Operation:
+    """The small network as one function of its input and its parameters."""
+    names = list(small_net(np.random.default_rng(0)).parameters)
+
+    def draw(rng: np.random.Generator) -> list[np.ndarray]:
+        return [spaced_values(rng, (2, 2, 8, 7)) / 3, *small_net(rng).parameters.values()]
+
+    def forward(x: Array, *parameters: Array) -> tuple[Array, Any]:
+        net = small_net(np.random.default_rng(0), input_gradient=True)
+        net.assign(dict(zip(names, parameters, strict=True)))
+        y, contexts = net.forward(x)
+        return y, (net, contexts)
+
+    def backward(gradient: Array, context: tuple[nn.Sequential, Any]) -> tuple[Array, ...]:
+        net, contexts = context
+        gx, gradients = net.backward(gradient, contexts)
+        return gx, *(gradients[name] for name in names)
+
+    def by_loops(x: np.ndarray, *p: np.ndarray) -> np.ndarray:
+        x = loops.relu(loops.conv2d(x, p[0], p[1], padding=(1, 1)))
+        x = loops.local_response_norm(loops.max_pool2d(x), size=3, alpha=0.5)
+        x = loops.relu(loops.conv2d(x, p[2], p[3], stride=(1, 2), padding=(1, 0), groups=2))
+        return loops.softmax(loops.conv2d(x, p[4], p[5]))
+
+    return Operation("a whole network", draw, forward, backward, by_loops, analytic=False)
+
+
 OPERATIONS = [
+    _network(),
     _conv2d("3x3", (2, 3, 5, 6), (4, 3, 3, 3), padding=1),
     _conv2d("stride, padding and groups", (2, 4, 6, 7), (6, 2, 3, 3), stride=2, padding=2, groups=2),
     _conv2d("pairs", (1, 2, 6, 5), (3, 2, 3, 2), stride=(1, 2), padding=(0, 2)),

@@ -66,7 +66,7 @@ def _channel_sum(x: Array, size: int) -> Array:
     xp = array_namespace(x)
     C = x.shape[1]
     padded = xpx.pad(x, [(0, 0), (size // 2, size // 2)] + [(0, 0)] * (x.ndim - 2))  # (N, C + size - 1, ...)
-    total = xp.asarray(padded[:, :C, ...], copy=True)  # (N, C, ...)
-    for shift in range(1, size):
+    total = xp.zeros_like(x)  # (N, C, ...)
+    for shift in range(size):
         total += padded[:, shift : shift + C, ...]
     return total

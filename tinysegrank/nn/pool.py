@@ -47,7 +47,7 @@ def max_pool2d(
     y = None
     for rows, columns in tap_slices(size, stride, out):
         tap = reach[..., rows, columns]  # (N, C, OH, OW)
-        y = xp.asarray(tap, copy=True) if y is None else xp.maximum(y, tap)
+        y = tap if y is None else xp.maximum(y, tap)
     return y, PoolContext(x, y, size, stride)
 
 
