@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from typing import Any
 
@@ -52,6 +53,7 @@ def test_steps_follow_caffes_rule(
 def test_at_a_constant_rate_it_is_torchs_rule(rng: np.random.Generator) -> None:
     """torch's functional form, as importing the class's machinery takes seconds."""
     torch = pytest.importorskip("torch")
+    sgd = importlib.import_module("torch.optim.sgd").sgd
     parameters, *steps = draws(rng, 8)
     tensors = [torch.tensor(array) for array in parameters.values()]
     buffers: list[Any] = [None for _ in tensors]
@@ -60,7 +62,7 @@ def test_at_a_constant_rate_it_is_torchs_rule(rng: np.random.Generator) -> None:
     for gradients in steps:
         parameters = ours.step(parameters, gradients)
         g = [torch.tensor(array) for array in gradients.values()]
-        torch.optim.sgd.sgd(tensors, g, buffers, **options, dampening=0.0, nesterov=False, maximize=False)
+        sgd(tensors, g, buffers, **options, dampening=0.0, nesterov=False, maximize=False)
     for array, tensor in zip(parameters.values(), tensors, strict=True):
         assert_close(array, tensor)
 

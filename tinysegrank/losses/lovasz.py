@@ -10,7 +10,7 @@ batch is one.
 
 from __future__ import annotations
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ConfigError
@@ -57,7 +57,7 @@ def lovasz_softmax(
     xp = array_namespace(z)
     N, K, H, W = z.shape
     q, context = softmax(z, axis=1)
-    classes = xp.reshape(xp.arange(K, device=z.device), (1, K, 1, 1))
+    classes = xp.reshape(xp.arange(K, device=device(z)), (1, K, 1, 1))
     truth = xp.astype(xp.expand_dims(xp.argmax(target, axis=1), axis=1) == classes, z.dtype)  # (N, K, H, W)
     cells = xp.broadcast_to(cell_weights(z, weight), z.shape)  # (N, K, H, W)
 
