@@ -85,6 +85,11 @@ def to_numpy(array: Any) -> np.ndarray:
     return np.asarray(array)
 
 
+def accelerated() -> bool:
+    """Whether numba twins stand in for their readable versions on NumPy; TINYSEGRANK_ACCELERATE=0 turns them off."""
+    return os.environ.get("TINYSEGRANK_ACCELERATE", "1") != "0"
+
+
 def _import(name: str, extra: str) -> Any:
     try:
         return importlib.import_module(name)

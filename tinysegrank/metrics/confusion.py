@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
 
+from tinysegrank.backend import accelerated
 from tinysegrank.errors import ConfigError, DatasetError, ShapeError
 from tinysegrank.voc.classes import NUM_CLASSES, VOID
 from tinysegrank.voc.labels import check_labels
@@ -107,7 +107,7 @@ def image_confusions(truth: np.ndarray, proposals: np.ndarray, *, num_classes: i
     truth = _named(truth, "truth", num_classes, VOID)
     proposals = _named(proposals, "labels", num_classes, None)
     truth, proposals = truth.reshape(-1), proposals.reshape(len(proposals), truth.size)  # (P,), (M, P)
-    if os.environ.get("TINYSEGRANK_ACCELERATE", "1") == "0":
+    if not accelerated():
         return count_pairs(truth, proposals, num_classes)
     from tinysegrank.metrics import fast  # numba loads slowly
 

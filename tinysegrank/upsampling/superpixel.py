@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
+from tinysegrank.backend import accelerated
 from tinysegrank.upsampling.checks import check_coarse, check_superpixels
 from tinysegrank.voc import tile_index
 
@@ -30,7 +29,7 @@ def superpixel(coarse: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
     Paper: section 4, "Superpixel".
     """
     coarse, superpixels = np.asarray(coarse), np.asarray(superpixels)
-    if coarse.dtype == np.float32 and os.environ.get("TINYSEGRANK_ACCELERATE", "1") != "0":
+    if coarse.dtype == np.float32 and accelerated():
         from tinysegrank.upsampling import fast  # compiled on first use
 
         return fast.superpixel(coarse, superpixels)

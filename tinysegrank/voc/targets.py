@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
+from tinysegrank.backend import accelerated
 from tinysegrank.errors import DatasetError, ShapeError
 from tinysegrank.voc.classes import NUM_CLASSES, VOID
 from tinysegrank.voc.labels import check_labels
@@ -76,7 +75,7 @@ def soft_targets_many(
         raise ShapeError(f"labels: shape {labels.shape} is not (M, H, W)")
     labels = check_labels(labels, num_classes=num_classes, void=void)
     row_edges, column_edges = tile_edges(labels.shape[1], grid[0]), tile_edges(labels.shape[2], grid[1])
-    if os.environ.get("TINYSEGRANK_ACCELERATE", "1") == "0":
+    if not accelerated():
         counts = tile_counts(labels, grid, num_classes)  # (M, GH, GW, K)
     else:
         from tinysegrank.voc import fast  # numba loads slowly
