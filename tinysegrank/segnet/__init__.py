@@ -5,6 +5,7 @@ from __future__ import annotations
 from tinysegrank.segnet.caffemodel import read_caffemodel
 from tinysegrank.segnet.checkpoint import load_segnet, save_segnet
 from tinysegrank.segnet.features import FeatureStore, chunk_arrays
+from tinysegrank.segnet.full_batch import full_batch_gradients
 from tinysegrank.segnet.network import SegNet
 from tinysegrank.segnet.objectives import OBJECTIVES, objective
 from tinysegrank.segnet.predict import predict, predict_features
@@ -21,6 +22,7 @@ __all__ = [
     "SegNet",
     "TrainingOptions",
     "chunk_arrays",
+    "full_batch_gradients",
     "load_segnet",
     "objective",
     "predict",

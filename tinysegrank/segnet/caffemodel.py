@@ -38,7 +38,7 @@ def read_caffemodel(path: Path | str) -> dict[str, np.ndarray]:
                 name, blobs = _layer(value, *_LAYER_FIELDS[field])
                 for kind, blob in zip(("weight", "bias"), blobs, strict=False):
                     arrays[f"{name}.{kind}"] = blob.reshape(-1) if kind == "bias" else blob
-    except (ValueError, UnicodeDecodeError) as error:
+    except ValueError as error:  # or a UnicodeDecodeError, which is one
         raise WeightsError(f"{path}: is no whole .caffemodel ({error}); fetch the file again") from error
     if not arrays:
         raise WeightsError(f"{path}: holds no layer with weights; give a trained .caffemodel, not a solver state")

@@ -19,6 +19,8 @@ def save_segnet(path: Path | str, model: SegNet) -> None:
         "preset": model.preset_name,
         "num_classes": str(model.num_classes),
         "feature_scale": repr(model.feature_scale),
+        "dropout": repr(model.dropout),
+        "frozen": " ".join(sorted(model.network.frozen)),
     }
     write_arrays(path, {name: to_numpy(array) for name, array in model.parameters.items()}, about=about)
 
@@ -35,8 +37,14 @@ def load_segnet(path: Path | str, *, backend: Backend | None = None) -> SegNet:
     if about.get("format") != FORMAT:
         raise CheckpointError(f"{path}: is no SegNet checkpoint (format {about.get('format')!r}, expected {FORMAT!r})")
     try:
-        model = SegNet(int(about["num_classes"]), about["preset"], backend=backend)
-        model.feature_scale = float(about["feature_scale"])
+        model = SegNet(
+            int(about["num_classes"]),
+            about["preset"],
+            backend=backend,
+            feature_scale=float(about["feature_scale"]),
+            dropout=float(about["dropout"]),
+            frozen=tuple(about["frozen"].split()),
+        )
         model.assign(arrays)
     except (KeyError, ValueError, TinySegRankError) as error:
         raise CheckpointError(f"{path}: does not describe a SegNet ({error}); delete it and run again") from error

@@ -3,7 +3,8 @@
 "batch" is the paper's: the corpus is the minibatch. "running" adds this batch's counts to an exponential average of
 earlier ones. "corpus" counts all training rows without dropout at the start of each epoch; within the epoch these are
 stale, as the network moves on. The gradient's rows are scaled by the counts' weight over the batch's, so that one
-learning rate serves all.
+learning rate serves all. "full" keeps nothing from step to step: each step counts all rows anew, see
+`segnet.full_batch`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from tinysegrank.backend import Array
 from tinysegrank.errors import ConfigError
 from tinysegrank.losses import CorpusCounts
 
-COUNTS = ("batch", "running", "corpus")
+COUNTS = ("batch", "running", "corpus", "full")
 _FIELDS = ("intersection", "total", "mass", "weight", "cross_entropy")
 
 
@@ -24,7 +25,7 @@ class CountsKeeper:
     """Keeps the counts between steps.
 
     Args:
-        mode: "batch", "running" or "corpus".
+        mode: one of COUNTS; "full" holds nothing and has no use for `present`.
         num_classes: K.
         whole: computes the counts of all training rows; called in "corpus" mode only.
         decay: of the running average.
@@ -63,6 +64,6 @@ class CountsKeeper:
         """Take the counts of a checkpoint."""
         if state:
             self.held = CorpusCounts(self.num_classes)
-            for field in _FIELDS:
-                array = state[field].copy()
-                setattr(self.held, field, array if array.ndim else float(array))
+            for field in _FIELDS:  # a file may hand a number back as an array of one
+                number = isinstance(getattr(self.held, field), float)
+                setattr(self.held, field, state[field].item() if number else state[field].copy())

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
 from tinysegrank.backend import to_numpy
-from tinysegrank.errors import CheckpointError
+from tinysegrank.errors import CheckpointError, ShapeError
 from tinysegrank.files import atomic_write
 from tinysegrank.segnet.network import SegNet
 from tinysegrank.voc.targets import soft_targets
 
 KINDS = ("features", "targets", "weights")
+_DAMAGED = (OSError, ValueError, EOFError, OverflowError, TokenError)  # what np.load raises on a spoilt file
 
 
 class FeatureStore:
@@ -42,7 +44,7 @@ class FeatureStore:
     @property
     def rows(self) -> int:
         """Number of rows, mirror images counted."""
-        return self.images * (2 if self.mirrors else 1)
+        return self.images * self._views
 
     def rows_of(self, images: np.ndarray) -> np.ndarray:
         """The rows of some images, mirror images included, in order."""
@@ -68,29 +70,39 @@ class FeatureStore:
         """Read "features" (R, C, 13, 13) float16, "targets" (R, 13, 13, K) or "weights" (R, 13, 13) float32.
 
         Raises:
-            CheckpointError: a chunk is missing or damaged.
+            CheckpointError: a chunk is missing or damaged, or of another number of images.
+            ShapeError: there is no such row.
         """
         maps = self._maps[kind]
         rows = np.arange(self.rows) if rows is None else np.asarray(rows)
-        per_chunk = self.chunk * (2 if self.mirrors else 1)
+        if len(rows) and not 0 <= rows.min() <= rows.max() < self.rows:
+            raise ShapeError(f"rows: {rows.min()} to {rows.max()} are not all in 0..{self.rows - 1}")
+        per_chunk = self.chunk * self._views
         out = np.empty((len(rows), *maps[0].shape[1:]), maps[0].dtype)
         for place, row in enumerate(rows):
             out[place] = maps[row // per_chunk][row % per_chunk]
         return out
 
+    @property
+    def _views(self) -> int:
+        """Rows of an image."""
+        return 2 if self.mirrors else 1
+
     @cached_property
     def _maps(self) -> dict[str, list[np.ndarray]]:
-        maps: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}
-        for kind in KINDS:
-            for chunk in range(self.chunks):
-                path = self._path(chunk, kind)
-                try:
-                    maps[kind].append(np.load(path, mmap_mode="r", allow_pickle=False))
-                except (OSError, ValueError) as error:
-                    raise CheckpointError(
-                        f"{path}: is missing or damaged ({error}); delete it and run again"
-                    ) from error
-        return maps
+        return {kind: [self._open(chunk, kind) for chunk in range(self.chunks)] for kind in KINDS}
+
+    def _open(self, chunk: int, kind: str) -> np.ndarray:
+        path, rows = self._path(chunk, kind), len(self.members(chunk)) * self._views
+        try:
+            array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        except _DAMAGED as error:
+            raise CheckpointError(f"{path}: is missing or damaged ({error}); delete it and run again") from error
+        if array.shape[:1] != (rows,):
+            raise CheckpointError(
+                f"{path}: has shape {array.shape}, expected {rows} rows; it is of other images: delete it and run again"
+            )
+        return array
 
     def _path(self, chunk: int, kind: str) -> Path:
         return self.folder / f"chunk_{chunk:05d}.{kind}.npy"

@@ -35,7 +35,7 @@ class SegNet:
 
     Attributes:
         network: all layers; `trunk` those up to conv5, `head` the rest. They share their layers.
-        preset, preset_name, num_classes, backend, feature_scale: as given.
+        preset, preset_name, num_classes, backend, feature_scale, dropout: as given.
 
     Raises:
         ConfigError: an unknown preset.
@@ -54,6 +54,7 @@ class SegNet:
         frozen: tuple[str, ...] = TRUNK,
     ) -> None:
         self.num_classes, self.preset_name, self.preset = num_classes, preset, preset_named(preset)
+        self.dropout = dropout
         self.backend = get_backend() if backend is None else backend
         rng = np.random.default_rng(0) if rng is None else rng
         trunk = build_trunk(self.preset, rng, self.backend)

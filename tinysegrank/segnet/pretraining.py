@@ -12,7 +12,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from tinysegrank.backend import to_numpy
-from tinysegrank.errors import TrainingError
+from tinysegrank.errors import ShapeError, TrainingError
 from tinysegrank.losses import soft_cross_entropy
 from tinysegrank.nn.layer import Sequential
 from tinysegrank.nn.sgd import SGD, step_schedule
@@ -35,19 +35,22 @@ def pretrain_trunk(
 
     images  | (N, H, W, 3) | uint8 | RGB
     classes | (N,)         | int   | 0..K-1
-    returns | float: the accuracy over the last tenth of the steps, on images as they came (before the step)
+    returns | float: the accuracy over the last tenth of the steps, on each batch before it was learnt from
 
     Args:
         progress: called with the step and the loss after each step.
 
     Raises:
-        TrainingError: no images, or the loss is no longer finite.
+        TrainingError: no images or steps, or the loss is no longer finite.
+        ShapeError: not one class for each image, or a class out of range.
     """
-    if not len(images):
-        raise TrainingError("no images to pre-train the trunk on; ask for at least one")
+    if not len(images) or steps < 1:
+        raise TrainingError(f"{len(images)} images and {steps} steps to pre-train the trunk; ask for at least one each")
+    if classes.shape != (len(images),) or not 0 <= classes.min() <= classes.max() < model.num_classes:
+        raise ShapeError(f"classes: give one of 0..{model.num_classes - 1} for each of the {len(images)} images")
     rng, backend = np.random.default_rng([seed, 2]), model.backend
     channels = model.preset.convolutions[-1].filters
-    scores = convolution(channels, ConvShape(model.num_classes, 1), rng, backend, deviation=0.01)
+    scores = convolution(channels, ConvShape(model.num_classes, 1), rng, backend)
     network = Sequential({**model.trunk.layers, "scores": scores})
     sgd = SGD(rate=rate, momentum=0.9, decay=5e-4, max_norm=5.0)
     hits: list[float] = []

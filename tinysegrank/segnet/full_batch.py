@@ -1,0 +1,59 @@
+"""The exact gradient of a corpus loss, with no more than one batch in memory.
+
+IOU and UOI are ratios of sums over every cell of the corpus, so the gradients of minibatches do not add up to theirs.
+Those of two passes do: the first adds up the counts, the second backpropagates each batch against them. Both passes
+drop the same units, so the sum is the gradient of one batch that holds all rows.
+
+Paper: section 3.2 calls IOU a corpus-level metric, which minibatches only approximate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from tinysegrank.backend import Array
+from tinysegrank.errors import TrainingError
+from tinysegrank.losses import CorpusCounts, Loss
+from tinysegrank.nn.layer import Gradients
+from tinysegrank.segnet.network import SegNet
+
+Batch = tuple[Array, Array, Array]
+
+
+def full_batch_gradients(
+    model: SegNet,
+    loss: Loss,
+    batches: Callable[[], Iterable[Batch]],
+    *,
+    generator: Callable[[int], np.random.Generator | None],
+) -> tuple[Array, Gradients]:
+    """Compute a loss over all batches, and its gradients with respect to the head's trainable parameters.
+
+    each batch | features (N, C, 13, 13), target (N, K, 13, 13), weight (N, 13, 13) | floating | N may differ
+    returns    | (), and name to an array of the parameter's shape                  | as the features |
+
+    Args:
+        model: left as it is; its last forward pass is spent.
+        loss: of `tinysegrank.losses`.
+        batches: called twice; must give the same batches in the same order.
+        generator: draws the dropout of a batch, by its number; called once in each pass, with equal results. None in
+            its place is evaluation.
+
+    Raises:
+        TrainingError: there are no batches.
+    """
+    counts = CorpusCounts(model.num_classes)
+    for number, (features, target, weight) in enumerate(batches()):
+        counts.update(model.forward_features(features, rng=generator(number)), target, weight)
+    value: Array = None
+    total: Gradients = {}
+    for number, (features, target, weight) in enumerate(batches()):
+        z = model.forward_features(features, rng=generator(number))
+        value, grad_z = loss(z, target, weight, counts=counts)  # the corpus's value, whichever the batch
+        gradients = model.backward(grad_z)
+        total = {name: total[name] + array if total else array for name, array in gradients.items()}
+    if value is None:
+        raise TrainingError("no batches to compute a loss over; give at least one")
+    return value, total
