@@ -60,7 +60,8 @@ def simulate_flips(
         iou += class_iou(ground_truth[k], fp, fn)
         with np.errstate(divide="ignore"):
             uoi += class_uoi(ground_truth[k], fp, fn)
-    iou, uoi = iou / present.size, uoi / present.size  # Eqs. 2 and 6
+    iou = iou / present.size  # Eq. 2
+    uoi = uoi / present.size  # Eq. 6
     return FlipCurve(np.arange(flips + 1), iou, uoi)
 
 

@@ -87,7 +87,8 @@ class Confusion:
             raise ConfigError(f"classes: {chosen} are not distinct classes in 0..{self.num_classes - 1}")
         if absent == "skip":
             chosen = [index for index in chosen if self.matrix[index].any()]
-        return MeanIoU(float(self.iou()[chosen].mean()) if chosen else float("nan"), len(chosen))
+        mean = float(self.iou()[chosen].mean()) if chosen else float("nan")  # Eq. 2
+        return MeanIoU(mean, len(chosen))
 
 
 def image_confusions(truth: np.ndarray, proposals: np.ndarray, *, num_classes: int = NUM_CLASSES) -> np.ndarray:
@@ -146,5 +147,5 @@ def iou_of_confusion(matrix: np.ndarray) -> np.ndarray:
     intersection = np.diagonal(matrix, axis1=-2, axis2=-1)  # (..., K)
     union = matrix.sum(axis=-1) + matrix.sum(axis=-2) - intersection  # (..., K)
     iou = np.full(union.shape, np.nan)
-    np.divide(intersection, union, out=iou, where=union > 0)
+    np.divide(intersection, union, out=iou, where=union > 0)  # Eq. 1
     return iou
