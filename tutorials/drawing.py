@@ -5,7 +5,6 @@ The colours are those of Okabe and Ito, which readers with any colour vision can
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -73,11 +72,3 @@ def arrow(axes: Axes, start: Point, end: Point, colour: str = INK, *, bend: floa
             color=colour, linewidth=width, shrinkA=0, shrinkB=0, zorder=6,
         )
     )  # fmt: skip
-
-
-def legend(axes: Axes, entries: Sequence[tuple[str, str]], at: Point, *, step: float = 1.1, size: float = 9) -> None:
-    """A column of coloured squares with what they mean: (colour, text) each."""
-    for index, (colour, text) in enumerate(entries):
-        y = at[1] + index * step
-        axes.add_patch(Rectangle((at[0], y - 0.3), 0.6, 0.6, facecolor=tint(colour, 0.45), edgecolor=colour))
-        label(axes, text, (at[0] + 0.9, y), size=size, align="left")
