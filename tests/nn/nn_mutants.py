@@ -1,0 +1,140 @@
+"""Mistakes to be caught: in the module, this text, becomes that."""
+
+from __future__ import annotations
+
+MUTANTS: dict[str, list[tuple[str, str]]] = {
+    "nn.conv": [
+        ("gcolumns = xp.matrix_transpose(filters)", "gcolumns = -xp.matrix_transpose(filters)"),
+        ("xp.matrix_transpose(filters) @ gy", "xp.matrix_transpose(filters[:1]) @ gy"),  # the first group's for all
+        ("gy @ xp.matrix_transpose(columns)", "gy[::-1] @ xp.matrix_transpose(columns)"),  # groups mixed up
+        ("gy @ xp.matrix_transpose(columns)", "gy @ xp.matrix_transpose(columns) / N"),
+        ("gbias = xp.sum(gradient", "gbias = xp.mean(gradient"),
+        ("padding[0] : padding[0] + H", "padding[0] - 1 : padding[0] - 1 + H"),  # crops one row too early
+        ("padding[1] : padding[1] + W", ": W"),
+        ("+ xp.reshape(bias, (F, 1, 1, 1))", "+ 2 * xp.reshape(bias, (F, 1, 1, 1))"),
+    ],
+    "nn.pool": [
+        ("first = waiting & (reach", "first = (reach"),  # every maximum of a tie
+        ("waiting = waiting & ~first", "waiting = ~first"),
+        (".add(xp.where(first", ".set(xp.where(first"),  # overlapping windows do not add up
+        ("xp.where(first, gradient, zero)", "xp.where(waiting, gradient, zero)"),
+        (
+            "for rows, columns in tap_slices(size, stride, out):\n        first",
+            "for rows, columns in reversed(list(tap_slices(size, stride, out))):\n        first",  # the last maximum
+        ),
+        ("(out - 1) * stride >= length", "(out - 1) * stride > length"),
+        ("(-(-steps // stride) if ceil_mode else steps // stride)", "steps // stride"),
+    ],
+    "nn.lrn": [
+        ("2.0 * alpha * beta / size", "alpha * beta / size"),
+        ("2.0 * alpha * beta / size", "2.0 * alpha * beta"),
+        ("2.0 * alpha * beta / size", "2.0 * alpha / size"),
+        ("gradient * power - (", "gradient * power + ("),
+        ("gradient * x * power / scale", "gradient * x * power"),
+        ("gradient * x * power / scale", "gradient * power / scale"),
+        (") * x * shared", ") * shared"),
+        ("(size // 2, size // 2)", "(size // 2 - 1, size // 2 + 1)"),  # a window off by one
+        ("for shift in range(size)", "for shift in range(size - 1)"),
+        ("k + (alpha / size) *", "k + alpha *"),
+    ],
+    "nn.relu": [
+        ("xp.where(context, gradient", "xp.where(~context, gradient"),
+        ("xp.zeros_like(gradient))", "0.01 * gradient)"),
+        ("x > 0\n", "x >= 0\n"),
+        ("xp.where(context, gradient, xp.zeros_like(gradient))", "gradient"),
+    ],
+    "nn.softmax": [
+        ("q * (gradient - xp.sum(gradient * q", "q * (gradient - xp.sum(gradient"),
+        ("q * (gradient - xp.sum(gradient * q", "q * (gradient + xp.sum(gradient * q"),
+        ("q * (gradient - xp.sum(gradient * q", "(gradient - xp.sum(gradient * q"),
+        ("xp.sum(gradient * q, axis=axis", "xp.sum(gradient * q, axis=-1"),
+        ("gradient - q * xp.sum(gradient, axis", "gradient - xp.sum(gradient, axis"),
+        ("gradient - q * xp.sum(gradient, axis", "gradient - q * xp.mean(gradient, axis"),
+        ("shifted - xp.log(total)", "shifted + xp.log(total)"),
+    ],
+    "nn.dropout": [
+        ("gradient * context", "gradient * (context > 0)"),
+        ("else gradient * context", "else gradient"),
+        ("* (1.0 / (1.0 - p))", "* (1.0 / p)"),
+        (">= np.float32(p)", "< np.float32(p)"),
+    ],
+    "nn.windows": [
+        (".add(windows[:, tap, ...])", ".set(windows[:, tap, ...])"),
+        (".add(windows[:, tap, ...])", ".add(windows[:, tap - 1, ...])"),
+        (
+            "for i in range(kernel[0]):\n        for j in range(kernel[1]):",
+            "for j in range(kernel[1]):\n        for i in range(kernel[0]):",
+        ),
+    ],
+    "nn.sgd": [
+        ("self.momentum * self.velocity[name] + change", "self.momentum * (self.velocity[name] + change)"),
+        ("self.decay * decay_factor", "self.decay"),
+        ("(rate * rate_factor)", "rate"),
+        ("gradient + (self.decay", "gradient - (self.decay"),
+        ("w - velocity", "w - change"),
+        ("rate = self.rate if rate is None else rate", "rate = self.rate"),
+        ("name: g * scale", "name: g"),
+        ("xp.sum(g * g)", "xp.sum(xp.abs(g))"),
+    ],
+    "nn.layer": [
+        ("range(len(names) - 1, lowest - 1, -1)", "range(len(names) - 1, lowest, -1)"),
+        ("if names[index] not in self.frozen:", "if True:"),
+        ("and layer.parameters\n", "and not layer.parameters\n"),
+        ('{"weight": gweight, "bias": gbias}', '{"weight": gweight, "bias": 0 * gbias}'),
+    ],
+    "losses.cross_entropy": [
+        ("log_softmax_backward(-truth, context)", "log_softmax_backward(truth, context)"),
+        ("log_softmax_backward(-truth, context) * share", "log_softmax_backward(-truth, context)"),
+        ("log_softmax_backward(-truth, context)", "-truth"),
+        ("truth = cells * target", "truth = target"),
+        ("xp.sum(cells) if", "xp.sum(xp.ones_like(cells)) if"),
+    ],
+    "losses.iou": [
+        (" + (1 - target) * to_union", ""),
+        ("(1 - target) * to_union", "to_union"),
+        ("+ (1 - target) * to_union", "- (1 - target) * to_union"),
+        ("cell_weights(z, weight) * (target", "(target"),
+        ("xp.reshape(share * per_union", "xp.reshape(per_union"),
+        ("share * sums.intersection * slope", "share * slope"),
+        ("softmax_backward(grad_q, context)", "grad_q"),
+        ("softmax_backward(grad_q, context)", "grad_q * q * (1 - q)"),  # Eq. 54 to the letter
+        ("sums.intersection * per_union", "sums.intersection / sums.total"),
+    ],
+    "losses.uoi": [
+        ("+ target * to_intersection", "- target * to_intersection"),
+        (" + target * to_intersection", ""),
+        ("(1 - target) * to_union", "to_union"),
+        ("share * sums.union * slope", "share * sums.total * slope"),
+        ("cell_weights(z, weight) * ((1", "((1"),
+        ("xp.reshape(share * per_intersection", "xp.reshape(per_intersection"),
+        ("softmax_backward(grad_q, context)", "grad_q * q * (1 - q)"),  # Eq. 61 to the letter
+    ],
+    "losses.dice": [
+        ("-2 * share * per_total", "-share * per_total"),
+        (" + to_total)", ")"),
+        ("cell_weights(z, weight) * (target", "(target"),
+    ],
+    "losses.lovasz": [
+        ("(1 - 2 * truth) * rise", "rise"),
+        ("* xp.expand_dims(share, axis=1)\n    value = xp.sum(error * rise)", "\n    value = xp.sum(error * rise) / 3"),
+    ],
+    "losses.expected": [
+        ("-inverse * inverse", "inverse * inverse"),
+        ("-inverse * inverse", "-inverse"),
+        ("2.0 - x * inverse", "1.0 - x * inverse"),
+        ("cells * q + truth", "q + truth"),
+        ("xp.sum(q * truth", "xp.sum(q * target"),
+        ("counted / xp.maximum(number, xp.ones_like(number))", "counted"),
+        ("mass >= min_mass", "mass > min_mass"),
+    ],
+    "losses.counts": [
+        ("self.cross_entropy -= float", "self.cross_entropy += float"),
+        ("self.intersection += other.intersection", "self.intersection += other.mass"),
+        ("self.weight += other.weight", "self.weight = other.weight"),
+        ("self.mass += _host(batch.mass)", "self.mass = _host(batch.weight) + 0 * self.mass"),
+    ],
+    "losses.weighted": [
+        ("factor * gradient for", "gradient for"),
+        ("factor * part for", "part for"),
+    ],
+}

@@ -1,0 +1,226 @@
+"""The backends: their names, what each of the three errors says, and arrays going in and out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinysegrank.backend import VARIABLE, Backend, get_backend, to_numpy
+from tinysegrank.errors import BackendError, TinySegRankError
+
+# Which backend -------------------------------------------------------------------------------------------------------
+
+
+def test_numpy_unless_another_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert (get_backend().name, get_backend().device) == ("numpy", "cpu")
+    monkeypatch.setenv(VARIABLE, "")
+    assert get_backend().name == "numpy"
+
+
+def test_the_variable_is_read_when_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "abacus")
+    with pytest.raises(BackendError, match="abacus"):
+        get_backend()
+    assert get_backend("numpy").name == "numpy"  # an argument comes first
+    monkeypatch.setenv(VARIABLE, "numpy")
+    assert get_backend().name == "numpy"
+
+
+@pytest.mark.parametrize("setting", ["numpy", "NumPy", " numpy ", "numpy:cpu"])
+def test_case_and_spaces_do_not_matter(setting: str) -> None:
+    assert get_backend(setting).name == "numpy"
+
+
+@pytest.mark.parametrize(
+    ("setting", "device"),
+    [("torch", "cpu"), ("torch:cpu", "cpu"), ("torch:meta", "meta"), ("jax", "0"), ("jax:cpu:0", "0")],
+)
+def test_a_device_may_follow_the_name(setting: str, device: str) -> None:
+    name = setting.partition(":")[0]
+    pytest.importorskip(name)
+    backend = get_backend(setting)
+    made = backend.asarray(np.ones(3))
+    assert (backend.name, made.device) == (name, backend.device)
+    assert device in str(backend.device)
+
+
+# The first error: no such name ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("setting", ["abacus", "cuda", "numpy2", ":cpu"])
+def test_an_unknown_name_lists_the_names(setting: str) -> None:
+    with pytest.raises(BackendError, match=f"{setting}: unknown backend; choose one of numpy, cupy, torch, jax"):
+        get_backend(setting)
+    assert issubclass(BackendError, TinySegRankError)
+
+
+# The second: not installed -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "extra"), [("cupy", "cuda12"), ("torch", "torch"), ("jax", "jax")])
+def test_a_library_that_is_not_installed_names_its_extra(
+    name: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, name, None)  # makes its import fail
+    with pytest.raises(BackendError) as caught:
+        get_backend(name)
+    message = str(caught.value)
+    assert f"{VARIABLE}={name}: {name} is not installed" in message
+    assert f"pip install 'tinysegrank[{extra}]'" in message
+    assert isinstance(caught.value.__cause__, ImportError)
+
+
+# The third: no device that works -------------------------------------------------------------------------------------
+
+
+class FakeDevice:
+    def __init__(self, index: int) -> None:
+        if index > 0:
+            raise RuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
+        self.index = index
+
+    def use(self) -> None:
+        pass
+
+
+def fake_cupy(*, available: bool) -> types.ModuleType:
+    """CuPy where the driver may be missing, or is there but cannot run a kernel."""
+
+    def zeros(shape: int) -> Any:
+        raise RuntimeError("cudaErrorNoKernelImageForDevice: no kernel image is available")
+
+    cupy = types.ModuleType("cupy")
+    cuda = types.SimpleNamespace(is_available=lambda: available, Device=FakeDevice)
+    vars(cupy).update(__version__="13.6.0", cuda=cuda, zeros=zeros)
+    return cupy
+
+
+def test_cupy_without_a_driver_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(available=False))
+    with pytest.raises(BackendError, match=r"CuPy 13\.6\.0 is installed but finds no CUDA device or driver"):
+        get_backend("cupy")
+
+
+@pytest.mark.parametrize(
+    ("setting", "found"),
+    [
+        ("cupy", "RuntimeError: cudaErrorNoKernelImage"),
+        ("cupy:1", "invalid device ordinal"),
+        ("cupy:gpu", "ValueError"),
+    ],
+)
+def test_cupy_with_a_device_that_fails_says_what_was_found(
+    setting: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(available=True))
+    with pytest.raises(BackendError, match="the device is not usable") as caught:
+        get_backend(setting)
+    assert setting in str(caught.value)
+    assert found in str(caught.value)
+    assert "nvidia-smi" in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["torch:abacus", "torch:cuda:99"])
+def test_torch_without_the_device_says_what_it_sees(setting: str) -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(BackendError, match=f"{setting}: the device is not usable .* sees {torch.cuda.device_count()}"):
+        get_backend(setting)
+
+
+@pytest.mark.parametrize("setting", ["jax:abacus", "jax:cpu:99", "jax:cpu:first"])
+def test_jax_without_the_device_says_what_it_finds(setting: str) -> None:
+    pytest.importorskip("jax")
+    with pytest.raises(BackendError, match=rf"{setting}: the device is not usable .*JAX finds .*:0"):
+        get_backend(setting)
+
+
+def test_numpy_has_the_cpu_only() -> None:
+    with pytest.raises(BackendError, match="numpy:cuda: NumPy has the device cpu only"):
+        get_backend("numpy:cuda")
+
+
+def test_nothing_else_is_imported_for_numpy() -> None:
+    code = (
+        "import sys; from tinysegrank.backend import get_backend; get_backend('numpy').asarray([1.0]);"
+        "print({'torch', 'jax', 'cupy'} & sys.modules.keys())"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "set()\n"
+
+
+# Arrays in and out ---------------------------------------------------------------------------------------------------
+
+
+def test_arrays_come_back_as_they_went(backend: Backend, rng: np.random.Generator) -> None:
+    for host in (
+        rng.standard_normal((2, 3)),
+        rng.standard_normal((2, 3)).astype(np.float32),
+        np.arange(6).reshape(2, 3),
+        np.array([True, False]),
+        np.array(2.5),
+        np.zeros((0, 3)),
+    ):
+        made = backend.asarray(host)
+        assert tuple(made.shape) == host.shape
+        assert made.device == backend.device
+        if str(backend.device) == "meta":
+            continue
+        back = to_numpy(made)
+        assert isinstance(back, np.ndarray)
+        assert back.dtype == host.dtype
+        np.testing.assert_array_equal(back, host)
+
+
+def test_the_dtype_asked_for(backend: Backend) -> None:
+    for name in ("float32", "float64", "int64"):
+        assert backend.asarray(np.arange(3), dtype=name).dtype == getattr(backend.xp, name)
+
+
+def test_host_arrays_that_libraries_refuse(backend: Backend) -> None:
+    """Read-only, stepping backwards, with gaps, of a foreign byte order: as flipped images and mapped files are."""
+    plain = np.arange(12.0).reshape(3, 4)
+    read_only = plain.copy()
+    read_only.flags.writeable = False
+    for host in (read_only, plain[::-1], plain[:, ::-2], plain.T, plain.astype(">f8"), plain.astype(">f4")):
+        before = host.copy()
+        made = backend.asarray(host)
+        assert tuple(made.shape) == host.shape
+        if str(backend.device) != "meta":
+            np.testing.assert_array_equal(to_numpy(made), before)
+        np.testing.assert_array_equal(host, before)
+
+
+def test_arrays_of_another_backend_are_taken(backend: Backend) -> None:
+    torch = pytest.importorskip("torch")
+    tensor = torch.arange(3.0, requires_grad=True)
+    made = backend.asarray(tensor)
+    assert made.device == backend.device
+    if str(backend.device) != "meta":
+        np.testing.assert_array_equal(to_numpy(made), [0.0, 1.0, 2.0])
+
+
+def test_to_numpy_hands_numpy_through() -> None:
+    array = np.arange(3)
+    assert to_numpy(array) is array
+    scalar = to_numpy(np.float32(1.5))
+    assert (type(scalar), scalar.dtype, scalar.shape) == (np.ndarray, np.float32, ())
+    np.testing.assert_array_equal(to_numpy([1, 2]), [1, 2])
+
+
+def test_describe_names_library_version_and_device(backend: Backend) -> None:
+    library = sys.modules[backend.name]
+    assert backend.describe() == f"{backend.name} {library.__version__} on {backend.device}"
+
+
+def test_synchronize_waits_without_complaint(backend: Backend) -> None:
+    backend.synchronize()
+
+
+def test_backends_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError, match="cannot assign"):
+        get_backend("numpy").name = "torch"  # type: ignore[misc]

@@ -1,0 +1,208 @@
+"""The gradient checker: it accepts right gradients and catches planted mistakes, saying where they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tinysegrank import losses
+from tinysegrank.testing import STEP, GradientError, check_backward
+
+methods = pytest.mark.parametrize("method", STEP)
+
+
+def product(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, Any]:
+    """x^2 y, an analytic function of two inputs."""
+    return x * x * y, (x, y)
+
+
+def product_backward(gradient: np.ndarray, context: Any) -> tuple[np.ndarray, np.ndarray]:
+    x, y = context
+    return 2 * x * y * gradient, x * x * gradient
+
+
+@pytest.fixture
+def arrays(rng: np.random.Generator) -> list[np.ndarray]:
+    return list(rng.standard_normal((2, 3, 4)))
+
+
+# What is right passes ------------------------------------------------------------------------------------------------
+
+
+@methods
+@given(shape=hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4), seed=st.integers(0, 2**32 - 1))
+def test_right_gradients_of_any_shape_pass(method: str, shape: tuple[int, ...], seed: int) -> None:
+    """Scalars and empty arrays too."""
+    x, y = np.random.default_rng(seed).standard_normal((2, *shape))
+    check_backward(product, product_backward, [x, y], method=method, directions=2)
+
+
+@methods
+def test_a_loss_with_a_0_d_result_passes(method: str, rng: np.random.Generator) -> None:
+    z, target = rng.standard_normal((1, 3, 2, 2)), rng.dirichlet(np.ones(3), (1, 2, 2)).transpose(0, 3, 1, 2)
+
+    def forward(z: np.ndarray) -> tuple[Any, Any]:
+        return losses.uoi(z, target.astype(z.dtype))
+
+    check_backward(forward, lambda gradient, grad_z: gradient * grad_z, [z], method=method)
+    with pytest.raises(GradientError):
+        check_backward(forward, lambda gradient, grad_z: gradient * grad_z + 1e-3, [z], method=method)
+
+
+def test_python_numbers_lists_and_float32_become_float64() -> None:
+    seen = []
+
+    def forward(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, Any]:
+        seen.append((x.dtype, y.dtype))
+        return product(x, y)
+
+    check_backward(forward, product_backward, [[1, 2], np.array([0.1, 0.2], np.float32)])
+    assert set(seen) == {(np.dtype(np.float64),) * 2}
+
+
+def test_an_input_without_a_gradient_is_not_checked(arrays: list[np.ndarray]) -> None:
+    check_backward(product, lambda g, context: (product_backward(g, context)[0], None), arrays)
+    with pytest.raises(GradientError, match="of input 0 is wrong"):
+        check_backward(product, lambda g, context: (2.1 * product_backward(g, context)[0], None), arrays)
+
+
+def test_the_complex_step_is_exact_where_differences_are_not(arrays: list[np.ndarray]) -> None:
+    """An error of 1e-9 is below what differences can see, and far above rounding."""
+
+    def slightly_wrong(gradient: np.ndarray, context: Any) -> Any:
+        gx, gy = product_backward(gradient, context)
+        return gx * (1 + 1e-9), gy
+
+    check_backward(product, slightly_wrong, arrays)
+    with pytest.raises(GradientError, match="complex-step"):
+        check_backward(product, slightly_wrong, arrays, method="complex-step")
+
+
+def test_step_and_tolerance_may_be_given(arrays: list[np.ndarray]) -> None:
+    wrong = partial(lambda factor, g, context: tuple(factor * a for a in product_backward(g, context)), 1.01)
+    with pytest.raises(GradientError):
+        check_backward(product, wrong, arrays)
+    check_backward(product, wrong, arrays, tolerance=0.1)
+
+    def rippled(x: np.ndarray) -> tuple[np.ndarray, Any]:
+        return x + 1e-3 * np.sin(1e3 * x), x
+
+    x = np.linspace(0.1, 1, 7)
+    slope = lambda g, x: g * (1 + np.cos(1e3 * x))  # noqa: E731
+    check_backward(rippled, slope, [x], step=1e-7, tolerance=1e-4)
+    with pytest.raises(GradientError):  # the difference over many ripples sees none of them
+        check_backward(rippled, slope, [x], step=1.0, tolerance=1e-4)
+
+
+# What is wrong is caught ---------------------------------------------------------------------------------------------
+
+
+@methods
+def test_the_message_names_input_place_and_both_values(method: str, arrays: list[np.ndarray]) -> None:
+    asked: list[np.ndarray] = []
+
+    def one_entry_off(gradient: np.ndarray, context: Any) -> Any:
+        gx, gy = product_backward(gradient, context)
+        asked.append(gy.copy())
+        gy[2, 1] += 7.0
+        return gx, gy
+
+    with pytest.raises(GradientError) as caught:
+        check_backward(product, one_entry_off, arrays, method=method, names=["x", "height"])
+    right = asked[-1][2, 1]
+    numbers = re.search(r"is \[2, 1\], where backward gives (\S+), (\S+) (\S+)$", str(caught.value))
+    assert str(caught.value).startswith("the gradient of height is wrong")
+    assert numbers is not None
+    assert numbers[2] == method
+    assert float(numbers[1]) == pytest.approx(right + 7, rel=1e-6)
+    assert float(numbers[3]) == pytest.approx(right, rel=1e-4, abs=1e-4)
+
+
+def _planted(change: Callable[[np.ndarray, np.ndarray], Any]) -> Callable[[np.ndarray, Any], Any]:
+    return lambda gradient, context: change(*product_backward(gradient, context))
+
+
+WRONG = {
+    "a wrong sign": (_planted(lambda gx, gy: (-gx, gy)), "gradient of input 0 is wrong"),
+    "a missing factor": (_planted(lambda gx, gy: (gx / 2, gy)), "gradient of input 0 is wrong"),
+    "a transposition": (_planted(lambda gx, gy: (gx, gy[::-1])), "gradient of input 1 is wrong"),
+    "zeros": (_planted(lambda gx, gy: (gx, 0 * gy)), "gradient of input 1 is wrong"),
+    "a constant too much": (_planted(lambda gx, gy: (gx + 1e-3, gy)), "gradient of input 0 is wrong"),
+    "not a number": (_planted(lambda gx, gy: (gx * np.nan, gy)), "gradient of input 0 is wrong"),
+    "infinity": (_planted(lambda gx, gy: (gx, gy + np.inf)), "gradient of input 1 is wrong"),
+    "swapped inputs": (_planted(lambda gx, gy: (gy, gx)), "gradient of input 0 is wrong"),
+    "a gradient too few": (_planted(lambda gx, gy: gx), "returned 1 gradients for 2 inputs"),
+    "a gradient too many": (_planted(lambda gx, gy: (gx, gy, gy)), "returned 3 gradients for 2 inputs"),
+    "another shape": (_planted(lambda gx, gy: (gx, gy[:1])), r"input 1 is float64 of shape \(1, 4\); .*\(3, 4\)"),
+    "a sum of it": (_planted(lambda gx, gy: (gx.sum(), gy)), r"input 0 is float64 of shape \(\); .*\(3, 4\)"),
+    "another dtype": (_planted(lambda gx, gy: (gx.astype("f4"), gy)), "input 0 is float32 .* expected float64"),
+    "complex": (_planted(lambda gx, gy: (gx, gy + 0j)), "input 1 is complex128 .* expected float64"),
+}
+
+
+@methods
+@pytest.mark.parametrize("name", WRONG)
+def test_a_planted_mistake_is_caught(name: str, method: str, arrays: list[np.ndarray]) -> None:
+    backward, message = WRONG[name]
+    with np.errstate(invalid="ignore"), pytest.raises(GradientError, match=message):
+        check_backward(product, backward, arrays, method=method)
+
+
+@given(st.integers(0, 11), st.sampled_from([1e-3, 1.0, -50.0]), st.integers(0, 2**32 - 1))
+def test_an_error_in_any_single_entry_is_caught(place: int, error: float, seed: int) -> None:
+    """Random numbers are nearly never close to orthogonal to it; where they are, more directions see it."""
+
+    def backward(gradient: np.ndarray, context: Any) -> Any:
+        gx, gy = product_backward(gradient, context)
+        gx.flat[place] += error
+        return gx, gy
+
+    x, y = np.random.default_rng(seed).uniform(1, 2, (2, 3, 4))
+    with pytest.raises(GradientError, match="input 0"):
+        check_backward(product, backward, [x, y], rng=np.random.default_rng(seed), directions=4)
+
+
+def test_inputs_changed_in_place_are_caught(arrays: list[np.ndarray]) -> None:
+    def forward(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, Any]:
+        result = product(x, y)
+        y *= 1.5
+        return result
+
+    def backward(gradient: np.ndarray, context: Any) -> Any:
+        result = product_backward(gradient, context)
+        context[0][0, 0] = 0.0
+        return result
+
+    given = [a.copy() for a in arrays]
+    with pytest.raises(GradientError, match="input 1 was changed in place by forward or backward"):
+        check_backward(forward, product_backward, arrays)
+    with pytest.raises(GradientError, match="input 0 was changed in place"):
+        check_backward(product, backward, arrays)
+    np.testing.assert_array_equal(arrays, given)  # what the caller holds stays as it was
+
+
+def test_a_large_array_is_searched_in_part(rng: np.random.Generator) -> None:
+    """All entries wrong: the message comes after a bounded number of differences."""
+    calls = 0
+
+    def forward(x: np.ndarray) -> tuple[np.ndarray, Any]:
+        nonlocal calls
+        calls += 1
+        return x * x, x
+
+    with pytest.raises(GradientError, match=r"worst entry looked at is \[\d+\]"):
+        check_backward(forward, lambda gradient, x: 3 * x * gradient, [rng.standard_normal(9000)])
+    assert calls < 4100
+
+
+def test_an_unknown_method_is_refused(arrays: list[np.ndarray]) -> None:
+    with pytest.raises(ValueError, match='method="forward": choose one of finite-difference, complex-step'):
+        check_backward(product, product_backward, arrays, method="forward")
