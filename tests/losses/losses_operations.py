@@ -8,6 +8,7 @@ from typing import Any
 
 import losses_loops as loops
 import numpy as np
+import pytest
 from operations import Operation
 
 from tinysegrank import losses
@@ -41,6 +42,16 @@ def _without_weight(name: str, loss: Callable[..., Any], by_loops: Callable[...,
 
 
 TO_THE_LETTER: dict[str, Any] = {"reduction": "sum", "min_mass": 0.0}
+
+LOSSES: dict[str, losses.Loss] = {
+    "soft_cross_entropy": losses.soft_cross_entropy,
+    "iou": losses.iou,
+    "uoi": losses.uoi,
+    "iou, Eq. 47": partial(losses.iou, **TO_THE_LETTER),
+    "uoi, Eq. 60": partial(losses.uoi, **TO_THE_LETTER),
+    "weighted": losses.weighted([(0.7, losses.uoi), (0.3, losses.soft_cross_entropy)]),
+}
+every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 
 OPERATIONS = [
     _loss("soft_cross_entropy", losses.soft_cross_entropy, loops.soft_cross_entropy),

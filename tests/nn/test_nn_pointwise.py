@@ -81,14 +81,14 @@ def test_relu_at_its_edges() -> None:
 @given(shapes, seeds, st.data())
 def test_softmax_over_any_axis(shape: tuple[int, ...], seed: int, data: st.DataObject) -> None:
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
-    x = 3 * np.random.default_rng(seed).standard_normal(shape)
+    x = np.random.default_rng(seed).standard_normal(shape)
     q, _ = nn.softmax(x, axis=axis)
     log_q, _ = nn.log_softmax(x, axis=axis)
     assert_close(q, loops.softmax(x, axis))
     np.testing.assert_allclose(q.sum(axis=axis), 1, rtol=1e-14)
     np.testing.assert_allclose(np.exp(log_q), q, rtol=1e-13)
     for forward, backward in ((nn.softmax, nn.softmax_backward), (nn.log_softmax, nn.log_softmax_backward)):
-        check_backward(partial(forward, axis=axis), backward, [x], method="complex-step")
+        check_backward(partial(forward, axis=axis), backward, [x], method="complex-step", tolerance=1e-10)
 
 
 @given(shapes, seeds)
