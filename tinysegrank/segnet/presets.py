@@ -48,8 +48,8 @@ _IMAGENET = (
     ConvShape(256, 3, padding=1, groups=2),
 )
 _TINY = (
-    ConvShape(24, 5, stride=2),
-    ConvShape(48, 5, padding=2, groups=2),
+    ConvShape(16, 5, stride=2),
+    ConvShape(32, 5, padding=2, groups=2),
     ConvShape(64, 3, padding=1),
     ConvShape(64, 3, padding=1, groups=2),
     ConvShape(64, 3, padding=1, groups=2),

@@ -1,7 +1,8 @@
 """Pre-training of a trunk as an image classifier, where no ImageNet weights fit it.
 
 Paper: section 3.1 takes conv1 to conv5 from a network trained on ImageNet. The tiny trunk gets its start likewise
-from images of single objects: class scores are a 1 x 1 convolution of conv5 averaged over the grid.
+from images of single objects: as in AlexNet, conv5 is pooled to 6 x 6 and followed by a fully connected layer (one is
+enough for 20 classes), here a convolution as large as the map.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from tinysegrank.backend import to_numpy
 from tinysegrank.errors import ShapeError, TrainingError
 from tinysegrank.losses import soft_cross_entropy
-from tinysegrank.nn.layer import Sequential
+from tinysegrank.nn.layer import MaxPool2d, Sequential
 from tinysegrank.nn.sgd import SGD, step_schedule
 from tinysegrank.segnet.network import SegNet, convolution
 from tinysegrank.segnet.presets import ConvShape
+
+POOLED = 6  # side of the 13 x 13 map after pooling
 
 
 def pretrain_trunk(
@@ -27,7 +29,7 @@ def pretrain_trunk(
     *,
     steps: int,
     rate: float = 0.02,
-    batch: int = 32,
+    batch: int = 16,
     seed: int,
     progress: Callable[[int, float], None] | None = None,
 ) -> float:
@@ -50,8 +52,8 @@ def pretrain_trunk(
         raise ShapeError(f"classes: give one of 0..{model.num_classes - 1} for each of the {len(images)} images")
     rng, backend = np.random.default_rng([seed, 2]), model.backend
     channels = model.preset.convolutions[-1].filters
-    scores = convolution(channels, ConvShape(model.num_classes, 1), rng, backend)
-    network = Sequential({**model.trunk.layers, "scores": scores})
+    scores = convolution(channels, ConvShape(model.num_classes, POOLED), rng, backend)
+    network = Sequential({**model.trunk.layers, "pool5": MaxPool2d(), "scores": scores})
     sgd = SGD(rate=rate, momentum=0.9, decay=5e-4, max_norm=5.0)
     hits: list[float] = []
     for step in range(steps):
@@ -59,12 +61,9 @@ def pretrain_trunk(
         x = np.stack([model.preset.preprocessing.apply(images[i]) for i in chosen])  # (N, 3, S, S)
         x[: len(x) // 2] = x[: len(x) // 2, :, :, ::-1]
         target = np.eye(model.num_classes, dtype=np.float32)[classes[chosen]][:, :, None, None]  # (N, K, 1, 1)
-        maps, context = network.forward(backend.asarray(np.ascontiguousarray(x)), rng=rng)  # (N, K, 13, 13)
-        xp = array_namespace(maps)
-        z = xp.mean(maps, axis=(2, 3), keepdims=True)  # (N, K, 1, 1)
+        z, context = network.forward(backend.asarray(np.ascontiguousarray(x)), rng=rng)  # (N, K, 1, 1)
         value, grad_z = soft_cross_entropy(z, backend.asarray(target))
-        spread = grad_z / (maps.shape[2] * maps.shape[3])  # the mean hands each cell an equal share
-        _, gradients = network.backward(xp.broadcast_to(spread, maps.shape), context)
+        _, gradients = network.backward(grad_z, context)
         network.assign(sgd.step(network.trainable, gradients, rate=step_schedule(rate, step, drops=(steps * 3 // 4,))))
         loss = float(to_numpy(value))
         if not np.isfinite(loss):
