@@ -75,9 +75,15 @@ BACKENDS = {
 }
 
 
+JAX_SETTINGS = {
+    "jax_enable_x64": True,  # so that a float64 that creeps in is seen
+    "jax_disable_most_optimizations": True,  # compiling takes far longer than running
+}
+
+
 @pytest.fixture(params=[pytest.param(n, marks=pytest.mark.gpu) if n == "cupy" else n for n in BACKENDS])
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    """Every backend in turn; JAX in 64 bits, so that a float64 that creeps in is seen."""
+    """Every backend in turn."""
     try:
         made = BACKENDS[request.param]()
     except BackendError as error:  # the gpu marker has dealt with CuPy
@@ -86,10 +92,12 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
         yield made
         return
     config = importlib.import_module("jax").config
-    before = config.jax_enable_x64
-    config.update("jax_enable_x64", True)
+    before = {name: getattr(config, name) for name in JAX_SETTINGS}
+    for name, value in JAX_SETTINGS.items():
+        config.update(name, value)
     yield made
-    config.update("jax_enable_x64", before)
+    for name, value in before.items():
+        config.update(name, value)
 
 
 # What a machine may lack ---------------------------------------------------------------------------------------------
