@@ -1,9 +1,12 @@
-"""Presets with hardly any filters, for the tests of this folder."""
+"""For the tests of this folder: presets with hardly any filters, and one BLAS thread, which suits their products."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from segnet_toys import THIN
+from threadpoolctl import threadpool_limits
 
 from tinysegrank.segnet import PRESETS
 
@@ -12,3 +15,9 @@ from tinysegrank.segnet import PRESETS
 def thin_presets(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, preset in THIN.items():
         monkeypatch.setitem(PRESETS, name, preset)
+
+
+@pytest.fixture(autouse=True, scope="package")
+def one_thread() -> Iterator[None]:
+    with threadpool_limits(limits=1):
+        yield

@@ -1,0 +1,113 @@
+"""The trunk learns to classify a few colours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from segnet_toys import CLASSES, thin_model
+
+from tinysegrank.backend import get_backend, to_numpy
+from tinysegrank.errors import ShapeError, TrainingError
+from tinysegrank.segnet import pretrain_trunk
+
+COLOURS = np.array([[220, 40, 40], [40, 220, 40], [40, 40, 220], [200, 200, 40]])
+
+
+def colours(seed: int, count: int = 24) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    classes = rng.integers(0, CLASSES, count)
+    noise = rng.normal(0, 20, (count, 20, 30, 3))
+    return np.clip(COLOURS[classes][:, None, None] + noise, 0, 255).astype(np.uint8), classes
+
+
+def test_accuracy_rises() -> None:
+    images, classes = colours(0)
+    losses: list[float] = []
+    untrained = pretrain_trunk(thin_model(), images, classes, steps=1, rate=0.0, batch=24, seed=0)
+    accuracy = pretrain_trunk(
+        thin_model(),
+        images,
+        classes,
+        steps=40,
+        rate=0.02,
+        batch=8,
+        seed=0,
+        progress=lambda step, loss: losses.append(loss),
+    )
+    assert untrained < 0.6  # a quarter by chance
+    assert accuracy > 0.9
+    assert len(losses) == 40
+    assert losses[0] == pytest.approx(np.log(CLASSES), abs=0.3)  # it begins without much of an opinion
+    assert np.mean(losses[-5:]) < 0.3 * losses[0]
+
+
+def test_accuracy_is_that_of_the_batch() -> None:
+    """With a rate of 0 nothing is learnt, so it is the share of one class, whichever is guessed."""
+    images, _ = colours(0)
+    accuracies = {
+        guess: pretrain_trunk(thin_model(), images[:4], np.full(4, guess), steps=1, rate=0.0, batch=4, seed=0)
+        for guess in range(CLASSES)
+    }
+    assert sum(accuracies.values()) == pytest.approx(1.0)
+
+
+def test_only_the_trunk_learns() -> None:
+    model, before = thin_model(), thin_model()
+    pretrain_trunk(model, *colours(0), steps=2, batch=4, seed=0)
+    for name, array in before.trunk.parameters.items():
+        assert not np.array_equal(model.parameters[name], array)
+        assert model.parameters[name].dtype == np.float32
+    for name, array in before.head.parameters.items():
+        np.testing.assert_array_equal(model.parameters[name], array)
+
+
+def run(seed: int, **options: Any) -> tuple[float, dict[str, np.ndarray]]:
+    model = thin_model(**options)
+    accuracy = pretrain_trunk(model, *colours(0), steps=3, batch=4, seed=seed)
+    return accuracy, {name: to_numpy(array) for name, array in model.parameters.items()}
+
+
+def test_seeds() -> None:
+    (accuracy, one), (again, same), (_, other) = run(1), run(1), run(2)
+    assert accuracy == again
+    for name, array in one.items():
+        np.testing.assert_array_equal(same[name], array, err_msg=name, strict=True)
+    assert not np.array_equal(one["conv1.weight"], other["conv1.weight"])
+
+
+def test_another_backend() -> None:
+    pytest.importorskip("torch")
+    (accuracy, one), (there, other) = run(1), run(1, backend=get_backend("torch"))
+    assert accuracy == there
+    for name, array in one.items():
+        np.testing.assert_allclose(other[name], array, rtol=0, atol=1e-4 * max(np.max(np.abs(array)), 1e-3))
+
+
+def test_fewer_images_than_a_batch() -> None:
+    images, classes = colours(0, count=3)
+    assert 0 <= pretrain_trunk(thin_model(), images, classes, steps=1, batch=32, seed=0) <= 1
+
+
+# What is refused -----------------------------------------------------------------------------------------------------
+
+
+def test_nothing_to_learn_from() -> None:
+    images, classes = colours(0)
+    with pytest.raises(TrainingError, match="0 images"):
+        pretrain_trunk(thin_model(), images[:0], classes[:0], steps=1, seed=0)
+    with pytest.raises(TrainingError, match="0 steps"):
+        pretrain_trunk(thin_model(), images, classes, steps=0, seed=0)
+
+
+@pytest.mark.parametrize("wrong", [[0, 1], [0, 1, CLASSES], [0, 1, -1], [[0], [1], [2]]], ids=str)
+def test_classes_that_do_not_fit(wrong: list[int]) -> None:
+    with pytest.raises(ShapeError, match=r"classes: give one of 0\.\.3 for each of the 3 images"):
+        pretrain_trunk(thin_model(), colours(0, count=3)[0], np.array(wrong), steps=1, seed=0)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy says so too
+def test_divergence() -> None:
+    with pytest.raises(TrainingError, match=r"the classification loss is (nan|inf) at step \d+"):
+        pretrain_trunk(thin_model(), *colours(0), steps=20, rate=1e20, batch=4, seed=0)

@@ -1,0 +1,363 @@
+"""Training of the head: what a step is, what it reads, how it resumes, and what it refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from segnet_toys import CLASSES, batch_of, thin_model, toy_store
+
+from tinysegrank.backend import Backend, to_numpy
+from tinysegrank.errors import CheckpointError, ConfigError, TrainingError
+from tinysegrank.losses import soft_cross_entropy
+from tinysegrank.segnet import OBJECTIVES, FeatureStore, SegNet, TrainingOptions, predict_features, train
+from tinysegrank.segnet.corpus import COUNTS
+
+IMAGES = np.array([0, 1, 3, 4, 5, 6, 8])  # of ten, so that some are held out
+OPTIONS = TrainingOptions(loss="uoi+ce", steps=12, rate=0.05, batch=5, min_mass=0.5)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    return toy_store(tmp_path / "features")
+
+
+def trained(store: FeatureStore, *, seed: int = 7, backend: Backend | None = None, **changes: Any) -> SegNet:
+    model = thin_model(backend=backend)
+    train(model, store, IMAGES, dataclasses.replace(OPTIONS, **changes), seed=seed)
+    return model
+
+
+def assert_same_bits(one: SegNet, other: SegNet) -> None:
+    for name, array in one.parameters.items():
+        np.testing.assert_array_equal(to_numpy(array), to_numpy(other.parameters[name]), err_msg=name, strict=True)
+
+
+# What a step is ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("loss", "counts"), [*((loss, "batch") for loss in OBJECTIVES), *(("uoi", counts) for counts in COUNTS[1:])]
+)
+def test_loss_falls_and_classes_are_learnt(store: FeatureStore, loss: str, counts: str) -> None:
+    model = thin_model(dropout=0.1)
+    steps = 50 if counts == "full" else 100
+    options = TrainingOptions(loss=loss, steps=steps, rate=0.1, batch=10, counts=counts, min_mass=0.5, decay=0.0)
+    records = train(model, store, IMAGES, options, seed=1, log_every=10)
+    assert [record.step for record in records] == list(range(10, steps + 1, 10))
+    assert records[-1].loss < records[0].loss
+    held_out = store.rows_of(np.setdiff1d(np.arange(10), IMAGES))
+    truth = store.gather("targets", held_out).argmax(axis=-1)
+    found = predict_features(model, store.gather("features", held_out)).argmax(axis=-1)
+    assert np.mean(found == truth) > 0.85  # a quarter by chance
+
+
+def test_steps_by_hand(store: FeatureStore) -> None:
+    """Four steps on all rows without dropout: momentum, decay, clipping, and a rate that drops half-way."""
+    model, by_hand = thin_model(dropout=0.0), thin_model(dropout=0.0)
+    options = TrainingOptions(
+        loss="ce", steps=4, rate=0.5, drop_at=0.5, batch=1000, momentum=0.8, decay=0.01, max_norm=0.05
+    )
+    records = train(model, store, IMAGES, options, seed=0, log_every=1)
+
+    features, target, weight = batch_of(store, store.rows_of(IMAGES))
+    velocity = dict.fromkeys(by_hand.trainable, 0.0)
+    for step, rate in enumerate([0.5, 0.5, 0.05, 0.05]):
+        value, grad_z = soft_cross_entropy(by_hand.forward_features(features), target, weight)
+        gradients = by_hand.backward(grad_z)
+        norm = np.sqrt(sum(np.sum(g**2) for g in gradients.values()))
+        assert norm > 0.05  # so it is clipped
+        for name, gradient in gradients.items():
+            w = by_hand.parameters[name]
+            velocity[name] = 0.8 * velocity[name] + rate * (gradient * 0.05 / norm + 0.01 * w)
+            by_hand.assign({name: (w - velocity[name]).astype(np.float32)})
+        assert records[step] == (step + 1, pytest.approx(float(value), rel=1e-5))
+    for name, array in by_hand.trainable.items():
+        np.testing.assert_allclose(model.parameters[name], array, rtol=0, atol=1e-5 * np.max(np.abs(array)))
+
+
+def test_max_norm_0_does_not_clip(store: FeatureStore) -> None:
+    assert_same_bits(trained(store, max_norm=0.0), trained(store, max_norm=float("inf")))
+    with pytest.raises(AssertionError):
+        assert_same_bits(trained(store, max_norm=0.0), trained(store, max_norm=0.01))
+
+
+@pytest.mark.parametrize("counts", COUNTS)
+def test_only_the_head_moves(store: FeatureStore, counts: str) -> None:
+    model, before = trained(store, counts=counts), thin_model()
+    for name, array in before.trunk.parameters.items():
+        np.testing.assert_array_equal(model.parameters[name], array, strict=True)
+    for name, array in before.head.parameters.items():
+        assert not np.array_equal(model.parameters[name], array)
+        assert model.parameters[name].dtype == np.float32
+
+
+class Recording(FeatureStore):
+    """Notes which rows are read."""
+
+    def gather(self, kind: str, rows: np.ndarray | None = None) -> np.ndarray:
+        assert rows is not None
+        self.__dict__.setdefault("read", {}).setdefault(kind, []).append(np.array(rows))
+        return super().gather(kind, rows)
+
+
+@pytest.mark.parametrize("counts", COUNTS)
+def test_held_out_rows_are_never_read(store: FeatureStore, counts: str) -> None:
+    recording = Recording(store.folder, images=10, mirrors=True, chunk=3)
+    train(thin_model(), recording, IMAGES, dataclasses.replace(OPTIONS, counts=counts), seed=0)
+    read: dict[str, list[np.ndarray]] = recording.__dict__["read"]
+    assert read.keys() == {"features", "targets", "weights"}
+    for rows in read.values():
+        np.testing.assert_array_equal(np.unique(np.concatenate(rows)), store.rows_of(IMAGES))
+    for one, other in zip(read["features"], read["targets"], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_epoch_takes_each_row_once_at_most(store: FeatureStore) -> None:
+    """14 rows in minibatches of 5: two steps an epoch, each epoch in another order."""
+    recording = Recording(store.folder, images=10, mirrors=True, chunk=3)
+    train(thin_model(), recording, IMAGES, OPTIONS, seed=0)
+    read: list[np.ndarray] = recording.__dict__["read"]["features"]
+    assert [len(rows) for rows in read] == [5] * 12
+    epochs = [np.concatenate(read[step : step + 2]) for step in range(0, 12, 2)]
+    assert all(len(set(epoch.tolist())) == 10 for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 6
+
+
+def test_full_takes_all_rows_twice_a_step(store: FeatureStore) -> None:
+    recording = Recording(store.folder, images=10, mirrors=True, chunk=3)
+    train(thin_model(), recording, IMAGES, dataclasses.replace(OPTIONS, counts="full", steps=3), seed=0)
+    read: list[np.ndarray] = recording.__dict__["read"]["features"]
+    assert [len(rows) for rows in read] == [5, 5, 4] * 2 * 3
+    np.testing.assert_array_equal(np.concatenate(read), np.tile(store.rows_of(IMAGES), 6))
+
+
+# Seeds and order -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("counts", COUNTS)
+def test_seeds(store: FeatureStore, counts: str) -> None:
+    model = trained(store, counts=counts)
+    assert_same_bits(model, trained(store, counts=counts))
+    assert not np.allclose(
+        model.parameters["conv8.weight"], trained(store, counts=counts, seed=8).parameters["conv8.weight"]
+    )
+
+
+def test_the_order_of_images_does_not_matter(store: FeatureStore) -> None:
+    shuffled = thin_model()
+    train(shuffled, store, IMAGES[::-1], OPTIONS, seed=7)
+    assert_same_bits(shuffled, trained(store))
+
+
+def test_full_does_not_depend_on_the_batch(store: FeatureStore) -> None:
+    """Without dropout it is full-batch descent, whatever the pieces; so is "batch" with one batch for all."""
+    models = []
+    for counts, batch in (("full", 4), ("full", 14), ("batch", 14), ("corpus", 14)):
+        models.append(thin_model(dropout=0.0))
+        train(models[-1], store, IMAGES, dataclasses.replace(OPTIONS, counts=counts, batch=batch), seed=batch)
+    for other in models[1:]:
+        for name, array in models[0].trainable.items():
+            np.testing.assert_allclose(other.parameters[name], array, rtol=0, atol=2e-5 * np.max(np.abs(array)))
+
+
+# Interruption --------------------------------------------------------------------------------------------------------
+
+
+class InterruptionError(Exception):
+    pass
+
+
+def interrupt_at(step: int) -> Any:
+    def progress(now: int, loss: float) -> None:
+        if now == step:
+            raise InterruptionError
+
+    return progress
+
+
+@pytest.mark.parametrize("counts", COUNTS)
+@pytest.mark.parametrize("at", [2, 6, 8, 12])
+def test_resumed_equals_uninterrupted(store: FeatureStore, tmp_path: Path, counts: str, at: int) -> None:
+    """To the bit, log included: before the first checkpoint, within an epoch, at its end, and at the last step."""
+    options = dataclasses.replace(OPTIONS, counts=counts, batch=4)  # three steps an epoch
+    schedule = {"seed": 3, "log_every": 2, "checkpoint_every": 4}
+    whole, records = thin_model(), []
+    expected = train(whole, store, IMAGES, options, **schedule)
+
+    checkpoint = tmp_path / "run" / "checkpoint"
+    with pytest.raises(InterruptionError):
+        train(thin_model(), store, IMAGES, options, **schedule, checkpoint=checkpoint, progress=interrupt_at(at))
+    assert checkpoint.is_file() == (at > 4)
+    resumed = thin_model()
+    seen: list[int] = []
+    records = train(
+        resumed,
+        store,
+        IMAGES,
+        options,
+        **schedule,
+        checkpoint=checkpoint,
+        progress=lambda step, loss: seen.append(step),
+    )
+    assert seen[0] == {2: 2, 6: 6, 8: 6, 12: 10}[at]  # it did go on from the last checkpoint
+    assert records == expected
+    assert_same_bits(resumed, whole)
+
+
+def test_resume_on_every_backend(store: FeatureStore, tmp_path: Path, backend: Backend) -> None:
+    """Close to NumPy's numbers, and to the bit those of an uninterrupted training on the same backend."""
+    if str(backend.device) == "meta":
+        pytest.skip("the meta device has no values to train with")
+    options = dataclasses.replace(OPTIONS, counts="running", steps=3)
+    checkpoint, schedule = tmp_path / "checkpoint", {"seed": 7, "log_every": 1, "checkpoint_every": 1}
+    with pytest.raises(InterruptionError):
+        model = thin_model(backend=backend)
+        train(model, store, IMAGES, options, **schedule, checkpoint=checkpoint, progress=interrupt_at(3))
+    resumed = thin_model(backend=backend)
+    train(resumed, store, IMAGES, options, **schedule, checkpoint=checkpoint)
+    assert_same_bits(resumed, trained(store, backend=backend, counts="running", steps=3))
+    made = backend.asarray(np.ones(1, np.float32))
+    for name, array in trained(store, counts="running", steps=3).trainable.items():
+        found = resumed.parameters[name]
+        assert (found.dtype, found.device) == (made.dtype, made.device)
+        np.testing.assert_allclose(to_numpy(found), array, rtol=0, atol=1e-4 * np.max(np.abs(array)))
+
+
+def test_a_finished_training_is_taken_as_it_is(store: FeatureStore, tmp_path: Path) -> None:
+    checkpoint, first = tmp_path / "checkpoint", thin_model()
+    records = train(first, store, IMAGES, OPTIONS, seed=0, checkpoint=checkpoint)
+    again = thin_model(seed=5)
+    assert (
+        train(
+            again,
+            Recording(tmp_path / "nothing", images=10, mirrors=True),
+            IMAGES,
+            OPTIONS,
+            seed=0,
+            checkpoint=checkpoint,
+        )
+        == records
+    )
+    for name, array in first.trainable.items():
+        np.testing.assert_array_equal(again.parameters[name], array)
+
+
+@pytest.mark.parametrize(
+    ("log_every", "checkpoint_every", "expected"), [(5, 5, [5, 10, 12]), (5, 7, [10, 12]), (2, 5, [6, 12])]
+)
+def test_when_checkpoints_are_written(
+    store: FeatureStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    log_every: int,
+    checkpoint_every: int,
+    expected: list[int],
+) -> None:
+    from tinysegrank.segnet import training
+
+    written = []
+
+    def write_arrays(path: Path, arrays: dict[str, np.ndarray], *, about: dict[str, str]) -> None:
+        written.append(int(about["step"]))
+
+    monkeypatch.setattr(training, "write_arrays", write_arrays)
+    train(
+        thin_model(),
+        store,
+        IMAGES,
+        OPTIONS,
+        seed=0,
+        checkpoint=tmp_path / "checkpoint",
+        log_every=log_every,
+        checkpoint_every=checkpoint_every,
+    )
+    assert written == expected
+
+
+# What is refused -----------------------------------------------------------------------------------------------------
+
+
+def test_damaged_checkpoints(store: FeatureStore, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    train(thin_model(), store, IMAGES, OPTIONS, seed=0, checkpoint=checkpoint)
+    content = checkpoint.read_bytes()
+    for length in (0, 7, 100, len(content) // 2, len(content) - 1):
+        checkpoint.write_bytes(content[:length])
+        with pytest.raises(CheckpointError, match=r"checkpoint: is not a whole safetensors file"):
+            train(thin_model(), store, IMAGES, OPTIONS, seed=0, checkpoint=checkpoint)
+    save_file({"a": np.zeros(1)}, checkpoint)
+    with pytest.raises(CheckpointError, match="belongs to another training"):
+        train(thin_model(), store, IMAGES, OPTIONS, seed=0, checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"images": np.array([0, 1, 3, 4, 5, 6, 9])},  # as many, but others
+        {"images": IMAGES[:-1]},
+        {"options": dataclasses.replace(OPTIONS, rate=0.01)},
+        {"options": dataclasses.replace(OPTIONS, counts="full")},
+        {"model": lambda: SegNet(CLASSES, "thin-alexnet")},
+        {"model": lambda: thin_model(feature_scale=0.5)},
+        {"model": lambda: thin_model(dropout=0.25)},
+        {"model": lambda: thin_model(frozen=("conv6",))},
+    ],
+    ids=str,
+)
+def test_the_checkpoint_of_another_training(store: FeatureStore, tmp_path: Path, change: dict[str, Any]) -> None:
+    arguments = {"model": thin_model, "images": IMAGES, "options": OPTIONS, "seed": 0}
+
+    def run(model: Any, images: np.ndarray, options: TrainingOptions, seed: int) -> None:
+        train(model(), store, images, options, seed=seed, checkpoint=tmp_path / "checkpoint")
+
+    run(**arguments)
+    run(**arguments)
+    with pytest.raises(CheckpointError, match="belongs to another training"):
+        run(**(arguments | change))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy says so too
+@pytest.mark.parametrize("counts", COUNTS)
+def test_divergence(store: FeatureStore, tmp_path: Path, counts: str) -> None:
+    options = dataclasses.replace(OPTIONS, counts=counts, rate=1e20, loss="ce")
+    checkpoint = tmp_path / "checkpoint"
+    with pytest.raises(TrainingError, match=r"the ce loss is (nan|inf) at step \d+: the training diverged"):
+        train(thin_model(), store, IMAGES, options, seed=0, log_every=4, checkpoint_every=4, checkpoint=checkpoint)
+    assert not checkpoint.exists()
+
+
+def test_no_images(store: FeatureStore) -> None:
+    with pytest.raises(TrainingError, match="no training images"):
+        train(thin_model(), store, np.array([], int), OPTIONS, seed=0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"loss": "dice"},
+        {"counts": "all"},
+        {"steps": 0},
+        {"batch": 0},
+        {"drop_at": 0.0},
+        {"drop_at": 1.1},
+        {"drop_at": float("nan")},
+        {"rate": -0.1},
+        {"rate": float("nan")},
+        {"momentum": 1.0},
+        {"decay": -1.0},
+        {"max_norm": -1.0},
+        {"max_norm": float("nan")},
+        {"min_mass": -1.0},
+    ],
+    ids=str,
+)
+def test_options_out_of_range(options: dict[str, Any]) -> None:
+    (name,) = options
+    with pytest.raises(ConfigError, match=name):
+        TrainingOptions(**options)
