@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from tinysegrank.proposals.choice import Choice, choose, choose_lambda, trial
 from tinysegrank.proposals.crf import CrfEngine, potts_weights
 from tinysegrank.proposals.divmbest import Engine, Proposal, count_distinct, divmbest
 from tinysegrank.proposals.expansion import expansion, potts_energy
+from tinysegrank.proposals.features import FEATURE_NAMES, superpixel_features
+from tinysegrank.proposals.pipeline import ProposalOptions, propose, propose_image
+from tinysegrank.proposals.store import ProposalStore
+from tinysegrank.proposals.unary import SuperpixelClassifier, label_fractions
 
 __all__ = [
+    "FEATURE_NAMES",
+    "Choice",
     "CrfEngine",
     "Engine",
     "Proposal",
+    "ProposalOptions",
+    "ProposalStore",
+    "SuperpixelClassifier",
+    "choose",
+    "choose_lambda",
     "count_distinct",
     "divmbest",
     "expansion",
+    "label_fractions",
     "potts_energy",
     "potts_weights",
+    "propose",
+    "propose_image",
+    "superpixel_features",
+    "trial",
 ]

@@ -1,0 +1,102 @@
+"""Choosing lambda, and any other constant of the proposals, by how good the oracle is on held-out training images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import ConfigError
+from tinysegrank.metrics import Confusion, image_confusions, mean_of_present
+from tinysegrank.proposals.divmbest import Engine, Proposal, State, divmbest
+from tinysegrank.voc import NUM_CLASSES
+
+Setting = TypeVar("Setting")
+
+
+class Choice(NamedTuple, Generic[Setting]):
+    """The best setting, and the corpus mean IoU of the oracle's picks and of the first proposals under each.
+
+    oracle   | (G,) | float64 | 0..1, in the order of the grid
+    one_best | (G,) | float64 | 0..1
+    """
+
+    best: Setting
+    oracle: NDArray[np.float64]
+    one_best: NDArray[np.float64]
+
+
+def trial(
+    truth: NDArray[np.integer], proposals: Sequence[Proposal], *, num_classes: int = NUM_CLASSES
+) -> NDArray[np.int64]:
+    """Confusion matrices of the image's best proposal, by image IoU, and of its first one.
+
+    truth   | (H, W)    | integer | 0..K-1, or 255 where void
+    returns | (2, K, K) | int64   | pixels; row: true class; of equally good proposals the first
+
+    Trials of images are independent of each other: make them in worker processes, and hand them all to `choose`.
+    """
+    confusions = image_confusions(truth, np.stack([p.labels for p in proposals]), num_classes=num_classes)
+    best = int(np.argmax(np.nan_to_num(mean_of_present(confusions))))  # an image all void: the first
+    return np.stack([confusions[best], confusions[0]])  # (2, K, K)
+
+
+def choose(grid: Sequence[Setting], trials: Iterable[NDArray[np.int64]]) -> Choice[Setting]:
+    """Choose the setting under which the oracle's picks have the best corpus IoU.
+
+    trials | (G, 2, K, K) each | int64 | of one image: its `trial` under each setting
+
+    The mean is over the classes in the truth; of equally good settings the first is chosen.
+
+    Raises:
+        ConfigError: the grid is empty, there are no trials, or a trial has not one entry for each setting.
+    """
+    total = None
+    for of_image in trials:
+        if len(of_image) != len(grid):
+            raise ConfigError(f"trials: one of {len(of_image)} settings for a grid of {len(grid)}; try every setting")
+        total = of_image.copy() if total is None else total + of_image
+    if total is None or not len(grid):
+        raise ConfigError("trials: no setting or no image to choose by; give at least one of each")
+    oracle, one_best = (np.array([_mean_iou(matrix) for matrix in total[:, which]]) for which in (0, 1))
+    return Choice(grid[int(np.argmax(np.nan_to_num(oracle)))], oracle, one_best)
+
+
+def choose_lambda(
+    engines: Iterable[Engine[State]],
+    truths: Iterable[NDArray[np.integer]],
+    grid: Sequence[float],
+    *,
+    count: int,
+    num_classes: int = NUM_CLASSES,
+) -> Choice[float]:
+    """Choose the weight of diversity by the oracle among `count` proposals of each training image.
+
+    truths | each (H, W) | integer | 0..K-1, or 255 where void
+
+    Args:
+        engines: one model an image; may be made as they are taken.
+        truths: the images' labels, in the order of the engines; never those of images to be tested on.
+        grid: the weights to try.
+        count: M, proposals an image.
+        num_classes: number of classes K.
+
+    Raises:
+        ConfigError: the grid or the images are empty, or a weight is negative.
+    """
+    pairs = zip(engines, truths, strict=True)
+    return choose(
+        grid,
+        (
+            np.stack([trial(truth, divmbest(engine, lam, count), num_classes=num_classes) for lam in grid])
+            for engine, truth in pairs
+        ),
+    )
+
+
+def _mean_iou(matrix: NDArray[np.int64]) -> float:
+    confusion = Confusion(len(matrix))
+    confusion.matrix += matrix
+    return confusion.mean_iou().value

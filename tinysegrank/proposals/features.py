@@ -1,0 +1,173 @@
+"""What a superpixel looks like: colour, texture, position, and the same of its surroundings. No ConvNet."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import ShapeError
+from tinysegrank.superpixels import RegionGraph, as_rgb
+
+HUES, ORIENTATIONS = 8, 8
+PATTERNS = 10  # uniform local binary patterns of 8 neighbours whatever their rotation: 0..8 bits set, and the rest
+PALETTE = 4  # bins along each axis of the joint histogram over R, G, B
+SPREAD = 6  # steps of averaging with the neighbours that make up the surroundings
+
+COLOUR = tuple(f"{statistic}_{c}" for statistic in ("mean", "std") for c in "LabRGB")
+COLOUR += tuple(f"hue_{k}" for k in range(HUES)) + tuple(f"palette_{k}" for k in range(PALETTE**3))
+TEXTURE = tuple(f"{name}_{scale}" for scale in ("fine", "coarse") for name in ("mean_gradient", "std_gradient"))
+TEXTURE += tuple(f"orientation_{scale}_{k}" for scale in ("fine", "coarse") for k in range(ORIENTATIONS))
+TEXTURE += tuple(f"pattern_{scale}_{k}" for scale in ("fine", "coarse") for k in range(PATTERNS))
+POSITION = ("row", "column", "off_centre", "height", "width", "log_area", "border")
+APPEARANCE = COLOUR + TEXTURE
+FEATURE_NAMES = (
+    *APPEARANCE,
+    *POSITION,
+    *(f"{place}_{name}" for place in ("neighbours", "surroundings", "image") for name in APPEARANCE),
+)
+
+
+def superpixel_features(
+    image: NDArray[np.uint8],
+    superpixels: NDArray[np.integer],
+    graph: RegionGraph,
+    *,
+    lab: NDArray[np.floating] | None = None,
+) -> NDArray[np.float32]:
+    """Describe each superpixel by colour, texture and position, and by the colour and texture around it.
+
+    image       | (H, W) or (H, W, 3) | uint8    | 0..255
+    superpixels | (H, W)              | integer  | 0..S-1, every number occurs
+    lab         | (H, W, 3)           | floating | CIE Lab of `image`, if it is at hand already
+    returns     | (S, D)              | float32  | columns as FEATURE_NAMES
+
+    Neighbours are averaged with the length of their boundary as weight, surroundings by SPREAD such steps that keep
+    half of what was there, the image by area.
+
+    Raises:
+        ShapeError: the image is not 8-bit grey or RGB, or its size is not that of the superpixels.
+    """
+    rgb = as_rgb(image)
+    if superpixels.shape != rgb.shape[:2]:
+        raise ShapeError(f"superpixels {superpixels.shape} and image {image.shape} must have the same size")
+    if lab is None:
+        from skimage.color import rgb2lab
+
+        lab = rgb2lab(rgb.astype(np.float32) / 255)
+    appearance = np.concatenate([_colour(rgb, lab, superpixels), _texture(lab[..., 0], superpixels)], axis=1)
+    return np.concatenate(
+        [
+            appearance,
+            _position(superpixels, graph),
+            *_context(appearance, graph),
+            np.broadcast_to(graph.areas @ appearance / graph.areas.sum(), appearance.shape),
+        ],
+        axis=1,
+    ).astype(np.float32)  # (S, D)
+
+
+def _mean(values: NDArray[np.floating], superpixels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Average (H, W, C) pixel values over each superpixel: (S, C)."""
+    from scipy.sparse import csc_array
+
+    pixels = superpixels.size
+    column = np.ones(pixels, values.dtype), superpixels.ravel().astype(np.int32), np.arange(pixels + 1, dtype=np.int32)
+    areas = np.bincount(superpixels.ravel())
+    total = csc_array(column, shape=(len(areas), pixels)) @ values.reshape(pixels, -1)  # (S, C)
+    mean: NDArray[np.float64] = total / areas[:, None].astype(np.float64)
+    return mean
+
+
+def _histogram(
+    codes: NDArray[np.integer], bins: int, superpixels: NDArray[np.integer], weights: NDArray[np.floating] | None = None
+) -> NDArray[np.float64]:
+    """Distribution of (H, W) codes 0..bins-1 over each superpixel, each row summing to 1: (S, bins)."""
+    joint = (superpixels.astype(np.int32) * bins + codes).ravel()
+    count = int(superpixels.max()) + 1
+    table = np.bincount(joint, None if weights is None else weights.ravel(), count * bins).reshape(count, bins)
+    share: NDArray[np.float64] = table / np.maximum(table.sum(axis=1, keepdims=True), 1e-6)
+    return share
+
+
+def _colour(rgb: NDArray[np.uint8], lab: NDArray[np.floating], superpixels: NDArray[np.integer]) -> NDArray[np.float64]:
+    values = np.concatenate([lab / 100, rgb / np.float32(255)], axis=2).astype(np.float32)  # (H, W, 6)
+    moments = _mean(np.concatenate([values, np.square(values)], axis=2), superpixels)  # (S, 12)
+    mean, square = moments[:, :6], moments[:, 6:]
+    deviation = np.sqrt(np.maximum(square - np.square(mean), 0))
+    # Hue as the angle in the a, b plane, weighted by chroma so that greys do not count.
+    angle = np.arctan2(lab[..., 2], lab[..., 1])
+    hue = _histogram(_angle_bin(angle, HUES, 2 * np.pi), HUES, superpixels, np.hypot(lab[..., 1], lab[..., 2]))
+    level = rgb.astype(np.int32) * PALETTE >> 8  # (H, W, 3), 0..PALETTE-1
+    palette = _histogram(level @ np.array([PALETTE**2, PALETTE, 1], np.int32), PALETTE**3, superpixels)
+    return np.concatenate([mean, deviation, hue, np.sqrt(palette)], axis=1)
+
+
+def _angle_bin(angle: NDArray[np.floating], bins: int, period: float) -> NDArray[np.int32]:
+    turned: NDArray[np.int32] = np.floor(angle * np.float32(bins / period)).astype(np.int32) % bins
+    return turned
+
+
+def _texture(lightness: NDArray[np.floating], superpixels: NDArray[np.integer]) -> NDArray[np.float64]:
+    from scipy.ndimage import gaussian_filter
+
+    moments, orientations, patterns = [], [], []
+    for reach in (1, 3):  # fine, coarse
+        smooth = lightness if reach == 1 else gaussian_filter(lightness, reach / 2)
+        padded = np.pad(smooth, reach, mode="edge")
+        height, width = smooth.shape
+
+        def shifted(r: int, c: int, p: NDArray[np.floating] = padded, k: int = reach) -> NDArray[np.floating]:
+            return p[k + r * k : k + r * k + height, k + c * k : k + c * k + width]  # noqa: B023
+
+        down, right = shifted(1, 0) - shifted(-1, 0), shifted(0, 1) - shifted(0, -1)
+        magnitude = np.hypot(down, right) / 100
+        mean = _mean(np.stack([magnitude, np.square(magnitude)], axis=2), superpixels)  # (S, 2)
+        moments += [mean[:, :1], np.sqrt(np.maximum(mean[:, 1:] - np.square(mean[:, :1]), 0))]
+        turn = _angle_bin(np.arctan2(down, right), ORIENTATIONS, np.pi)
+        orientations.append(_histogram(turn, ORIENTATIONS, superpixels, magnitude))
+        code = np.zeros(smooth.shape, np.uint8)
+        for bit, (r, c) in enumerate(((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))):
+            code |= (shifted(r, c) > smooth).astype(np.uint8) << np.uint8(bit)
+        patterns.append(_histogram(_uniform_patterns()[code], PATTERNS, superpixels))
+    return np.concatenate([*moments, *orientations, *patterns], axis=1)
+
+
+@cache
+def _uniform_patterns() -> NDArray[np.int32]:
+    """Map each code of 8 bits on a ring to its number of ones, or to 9 if it changes more than twice around."""
+    bits = np.arange(256)[:, None] >> np.arange(8) & 1  # (256, 8)
+    changes = (bits != np.roll(bits, 1, axis=1)).sum(axis=1)
+    return np.where(changes <= 2, bits.sum(axis=1), PATTERNS - 1).astype(np.int32)
+
+
+def _position(superpixels: NDArray[np.integer], graph: RegionGraph) -> NDArray[np.float64]:
+    from scipy.ndimage import find_objects
+
+    size = np.array(superpixels.shape)
+    boxes = find_objects(superpixels + 1)
+    low = np.array([[box[0].start, box[1].start] for box in boxes])  # (S, 2)
+    high = np.array([[box[0].stop, box[1].stop] for box in boxes])  # (S, 2)
+    centre = (graph.centroids + 0.5) / size
+    border = ((low == 0) | (high == size)).any(axis=1)
+    share = np.log(graph.areas / graph.areas.sum())
+    off_centre = np.linalg.norm(centre - 0.5, axis=1)
+    return np.column_stack([centre, off_centre, (high - low) / size, share, border])
+
+
+def _context(features: NDArray[np.floating], graph: RegionGraph) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Mean over the neighbours, and over the wider surroundings; without neighbours, the superpixel's own features."""
+    from scipy.sparse import csr_array, diags_array
+
+    a, b = graph.edges[:, 0], graph.edges[:, 1]
+    count = len(features)
+    ends = np.append(a, b), np.append(b, a)
+    shared = csr_array((np.tile(graph.boundary, 2).astype(np.float64), ends), shape=(count, count))
+    total = shared.sum(axis=1)  # (S,)
+    step = diags_array(1 / np.maximum(total, 1)) @ shared + diags_array((total == 0).astype(np.float64))
+    neighbours = step @ features
+    surroundings = features
+    for _ in range(SPREAD):
+        surroundings = (surroundings + step @ surroundings) / 2
+    return neighbours, surroundings

@@ -1,0 +1,93 @@
+"""From an image to its proposals: superpixels, features, class probabilities, CRF, DivMBest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import ConfigError
+from tinysegrank.proposals.crf import CrfEngine, potts_weights
+from tinysegrank.proposals.divmbest import Proposal, divmbest
+from tinysegrank.proposals.features import superpixel_features
+from tinysegrank.proposals.unary import SuperpixelClassifier
+from tinysegrank.superpixels import RegionGraph, region_graph, slic
+
+
+@dataclass(frozen=True)
+class ProposalOptions:
+    """How to propose.
+
+    strength: of the Potts terms, nats per pixel of boundary without contrast.
+    lam: of diversity, nats per pixel.
+    count: M, proposals an image.
+    balance: power of the classes' priors to divide by, 0..1; see SuperpixelClassifier.log_probabilities.
+    """
+
+    strength: float = 5.0
+    lam: float = 0.3
+    count: int = 10
+    balance: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name in ("strength", "lam"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name}: must be at least 0 and finite, got {getattr(self, name)}")
+        if self.count < 1:
+            raise ConfigError(f"count: must be at least 1, got {self.count}")
+        if not 0 <= self.balance <= 1:
+            raise ConfigError(f"balance: must be in 0..1, got {self.balance}")
+
+
+def propose(
+    log_probabilities: NDArray[np.floating],
+    superpixels: NDArray[np.integer],
+    graph: RegionGraph,
+    options: ProposalOptions,
+) -> list[Proposal]:
+    """Find diverse labellings of an image whose superpixels have class probabilities already.
+
+    log_probabilities | (S, K) | floating | nats, balanced as `options` says
+    superpixels       | (H, W) | integer  | 0..S-1
+
+    Returns:
+        `options.count` proposals, the best first; their scores are minus the CRF's energy in nats.
+
+    Raises:
+        ShapeError: the arrays do not fit each other.
+    """
+    weights = potts_weights(graph, strength=options.strength)
+    engine = CrfEngine(-log_probabilities, graph.edges, weights, superpixels)
+    return divmbest(engine, options.lam, options.count)
+
+
+def propose_image(
+    image: NDArray[np.uint8],
+    classifier: SuperpixelClassifier,
+    options: ProposalOptions,
+    *,
+    segments: int = 300,
+    compactness: float = 10.0,
+) -> list[Proposal]:
+    """Find diverse labellings of an image.
+
+    image | (H, W) or (H, W, 3) | uint8 | 0..255; any size
+
+    Args:
+        image: the picture.
+        classifier: fitted on superpixels made with the same `segments` and `compactness`.
+        options: how to propose.
+        segments: see `superpixels.slic`.
+        compactness: see `superpixels.slic`.
+
+    Returns:
+        `options.count` proposals, the best first.
+
+    Raises:
+        ShapeError: the image is not 8-bit grey or RGB, or has no pixel.
+    """
+    superpixels = slic(image, segments=segments, compactness=compactness)
+    graph = region_graph(superpixels, image)
+    features = superpixel_features(image, superpixels, graph)
+    return propose(classifier.log_probabilities(features, balance=options.balance), superpixels, graph, options)

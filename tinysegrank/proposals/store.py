@@ -1,0 +1,136 @@
+"""Proposals on disk: a folder an image, a palette PNG a proposal. Anyone's proposals can be laid out like this.
+
+ROOT/NAME/00.png, 01.png, ... hold the labels, best first; ROOT/NAME/scores.json, which may be absent, their scores.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import CheckpointError, DatasetError
+from tinysegrank.files import read_json, write_json
+from tinysegrank.proposals.divmbest import Proposal
+from tinysegrank.voc import VOID, read_labels, write_labels
+
+SCORES = "scores.json"
+
+
+class ProposalStore:
+    """The proposals of many images. An image's folder is there whole or not at all, so that work can go on from it.
+
+    Args:
+        root: the folder of the images' folders; made by the first write.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._folder(name).is_dir()
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the images that have proposals, sorted; hidden folders are unfinished work."""
+        if not self.root.is_dir():
+            return ()
+        return tuple(sorted(path.name for path in self.root.iterdir() if path.is_dir() and path.name[0] != "."))
+
+    def write(self, name: str, proposals: Sequence[Proposal]) -> None:
+        """Write the proposals of an image in their order, in place of any that it had.
+
+        Raises:
+            DatasetError: there are none, they differ in size, or a label is no class.
+        """
+        target = self._folder(name)
+        if not proposals:
+            raise DatasetError(f"{name}: has no proposal to write; an image needs at least one")
+        _same_size({f"proposal {m} of {name}": proposal.labels for m, proposal in enumerate(proposals)})
+        self.root.mkdir(parents=True, exist_ok=True)
+        token = secrets.token_hex(6)
+        unfinished, replaced = (self.root / f".{name}.{token}.{what}" for what in ("tmp", "old"))
+        try:
+            digits = max(2, len(str(len(proposals) - 1)))
+            for m, proposal in enumerate(proposals):
+                write_labels(unfinished / f"{m:0{digits}}.png", proposal.labels)
+            write_json(unfinished / SCORES, [float(proposal.score) for proposal in proposals])
+            if target.exists():
+                target.rename(replaced)
+            unfinished.rename(target)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            shutil.rmtree(replaced, ignore_errors=True)
+
+    def read(self, name: str) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """Read the proposals of an image, in the order of their files' numbers, which may have gaps.
+
+        labels | (M, H, W) | uint8   | 0..20
+        scores | (M,)      | float64 | larger is better; NaN where unknown
+
+        Raises:
+            DatasetError: there is no proposal, a file is damaged, sizes differ, a pixel is void, or the scores are not
+                one number for each.
+        """
+        paths = self.paths(name)
+        labels = {str(path): read_labels(path) for path in paths}
+        _same_size(labels)
+        for path, values in labels.items():
+            if (values == VOID).any():
+                raise DatasetError(f"{path}: has void pixels ({VOID}); a proposal gives every pixel a class")
+        return np.stack(list(labels.values())), self._scores(name, len(paths))
+
+    def paths(self, name: str) -> list[Path]:
+        """Return the label files of an image, in order.
+
+        Raises:
+            DatasetError: there are none.
+        """
+        folder = self._folder(name)
+        paths = list(folder.glob("*.png")) if folder.is_dir() else []
+        if not paths:
+            raise DatasetError(f"{folder}: holds no proposal; write them as 00.png, 01.png, ... there")
+        odd = [path.name for path in paths if not (path.stem.isascii() and path.stem.isdigit())]
+        if odd:
+            raise DatasetError(f"{folder}: {min(odd)} is not a number and .png; number the proposals, best first")
+        return sorted(paths, key=lambda path: (int(path.stem), path.stem))
+
+    def path(self, name: str, number: int) -> Path:
+        """Return the file of the proposal that `read` gives row `number`."""
+        paths = self.paths(name)
+        if not 0 <= number < len(paths):
+            raise DatasetError(f"{self._folder(name)}: there is no proposal {number} of {len(paths)}")
+        return paths[number]
+
+    def _folder(self, name: str) -> Path:
+        if not name or name[0] == "." or "/" in name or "\\" in name:
+            raise DatasetError(f"{name!r} is not a bare image name; leave out folder and ending")
+        return self.root / name
+
+    def _scores(self, name: str, count: int) -> NDArray[np.float64]:
+        path = self._folder(name) / SCORES
+        if not path.exists():
+            return np.full(count, np.nan)
+        try:
+            scores = read_json(path)
+        except CheckpointError as error:
+            raise DatasetError(str(error)) from error
+        if not (
+            isinstance(scores, list)
+            and len(scores) == count
+            and all(isinstance(score, int | float) and not isinstance(score, bool) for score in scores)
+        ):
+            raise DatasetError(f"{path}: must be a list of {count} numbers, one for each proposal, or be absent")
+        return np.array(scores, np.float64)
+
+
+def _same_size(labels: dict[str, NDArray[np.uint8]]) -> None:
+    (first, expected), *others = ((name, array.shape) for name, array in labels.items())
+    for name, shape in others:
+        if shape != expected:
+            raise DatasetError(
+                f"{name}: size {shape} differs from {expected} of {first}; make all as large as the image"
+            )
