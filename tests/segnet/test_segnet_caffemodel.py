@@ -74,6 +74,13 @@ def test_weight_without_bias_and_surplus_blobs(path: Path) -> None:
     assert_same(found, {name: array.astype(np.float32) for name, array in expected.items()})
 
 
+def test_large_blobs(path: Path, rng: np.random.Generator) -> None:
+    """Sizes and lengths of three and four bytes."""
+    weight, bias = rng.standard_normal((17_000, 40), np.float32), rng.standard_normal(17_000, np.float32)
+    content = layer("fc", [blob(weight), blob(bias, packed=False)])
+    assert_same(read(path, content), {"fc.weight": weight, "fc.bias": bias})
+
+
 def test_what_is_read_can_be_written_to(path: Path) -> None:
     found = read(path, layer("conv1", [blob(np.ones((2, 3)))]))
     found["conv1.weight"] += 1
@@ -227,7 +234,7 @@ def test_spoilt_bytes(path: Path, data: st.DataObject) -> None:
         layer("conv1", [tagged(5, b"1234") + tagged(7, tagged(1, 2))]),  # one float for two places
         layer("conv1", [tagged(5, b"1234") + tagged(7, tagged(1, 2**64 - 1))]),  # the size -1
         tagged(100, tagged(1, b"\xff\xfe") + tagged(7, blob(np.ones(1)))),  # a name that is not UTF-8
-        b"\xff" * 11,  # a number without end
+        b"\x80" * 10 + b"\x01\x00" + layer("conv1", [blob(np.ones(1))]),  # a number of more than 64 bits
         b"\x83\x06",  # a group, which Caffe does not use
     ],
 )

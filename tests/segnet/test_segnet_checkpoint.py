@@ -85,7 +85,7 @@ def test_another_kind_of_file(path: Path) -> None:
     path.parent.mkdir()
     save_file({"conv1.weight": np.zeros((4, 3, 5, 5), np.float32)}, path)
     refused(path, "is no SegNet checkpoint")
-    save_file({"a": np.zeros(1)}, path, metadata={"format": "tinysegrank.segnet.0"})
+    write_arrays(path, {"a": np.zeros(1)}, about={"format": "tinysegrank.segnet.0"})
     refused(path, r"tinysegrank\.segnet\.0")
     np.savez(path.with_suffix(".npz"), a=np.zeros(1))
     refused(path.with_suffix(".npz"), "whole safetensors file")

@@ -39,7 +39,6 @@ def test_accuracy_rises() -> None:
     assert untrained < 0.6  # a quarter by chance
     assert accuracy > 0.9
     assert len(losses) == 40
-    assert losses[0] == pytest.approx(np.log(CLASSES), abs=0.3)  # it begins without much of an opinion
     assert np.mean(losses[-5:]) < 0.3 * losses[0]
 
 

@@ -148,6 +148,26 @@ def test_seeds(store: FeatureStore, counts: str) -> None:
     )
 
 
+@pytest.mark.parametrize("counts", COUNTS)
+def test_every_batch_draws_its_own_dropout(store: FeatureStore, counts: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With "full" the second pass over the batches draws what the first drew."""
+    model, drawn = thin_model(), []
+    forward = model.forward_features
+
+    def spy(features: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
+        drawn.append(str(rng.bit_generator.state))
+        return forward(features, rng=rng)
+
+    monkeypatch.setattr(model, "forward_features", spy)
+    train(model, store, IMAGES, dataclasses.replace(OPTIONS, counts=counts), seed=0)
+    if counts == "full":
+        passes = [drawn[start : start + 3] for start in range(0, len(drawn), 3)]
+        assert passes[::2] == passes[1::2]
+        drawn = [state for each in passes[::2] for state in each]
+    assert len(drawn) == 12 * (3 if counts == "full" else 1)
+    assert len(set(drawn)) == len(drawn)
+
+
 def test_the_order_of_images_does_not_matter(store: FeatureStore) -> None:
     shuffled = thin_model()
     train(shuffled, store, IMAGES[::-1], OPTIONS, seed=7)
