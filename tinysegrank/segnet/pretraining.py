@@ -28,7 +28,7 @@ def pretrain_trunk(
     classes: np.ndarray,
     *,
     steps: int,
-    rate: float = 0.02,
+    rate: float = 0.01,
     batch: int = 16,
     seed: int,
     progress: Callable[[int, float], None] | None = None,

@@ -1,0 +1,105 @@
+"""The command, called as a user calls it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from tinysegrank import __version__
+from tinysegrank.cli import app
+from tinysegrank.voc import VOCSegmentation, make_toy_voc
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    root = tmp_path_factory.mktemp("toy")
+    make_toy_voc(root, train=4, val=2, seed=0)
+    return root
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_help_lists_the_commands():
+    result = call("--help")
+    assert result.exit_code == 0
+    for command in ("demo", "run", "predict", "evaluate", "toyvoc", "doctor"):
+        assert command in result.output
+
+
+def test_version():
+    assert call("--version").output == f"tinysegrank {__version__}\n"
+
+
+def test_python_dash_m_is_the_same_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "tinysegrank", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"tinysegrank {__version__}\n"
+
+
+def test_doctor_says_what_is_there(monkeypatch):
+    monkeypatch.setenv("TINYSEGRANK_BACKEND", "abacus")
+    monkeypatch.delenv("TINYSEGRANK_VOC", raising=False)
+    result = call("doctor")
+    assert result.exit_code == 0, result.output
+    for word in ("Python", "numpy", "BLAS", "cores", "unknown backend", "TINYSEGRANK_VOC is not set"):
+        assert word in " ".join(result.output.split())
+
+
+def test_toyvoc_makes_what_the_reader_reads(tmp_path):
+    result = call("toyvoc", tmp_path / "toy", "--train", 3, "--val", 2, "--jobs", 1)
+    assert result.exit_code == 0, result.output
+    assert len(VOCSegmentation(tmp_path / "toy", "train")) == 3
+
+
+def test_evaluate_prints_and_writes_a_table(tmp_path, toy):
+    result = call("evaluate", toy / "SegmentationClass", "--voc", toy, "--jobs", 1)
+    assert result.exit_code == 1  # the truth has void pixels, which are no prediction
+    assert "255" in result.stderr
+    (tmp_path / "labels").mkdir()
+    from tinysegrank.voc import write_labels
+
+    split = VOCSegmentation(toy, "val")
+    for i, name in enumerate(split.names):
+        truth = split.labels(i)
+        truth[truth == 255] = 0
+        write_labels(tmp_path / "labels" / f"{name}.png", truth)
+    table = tmp_path / "table.csv"
+    result = call("evaluate", tmp_path / "labels", "--voc", toy, "--classes", "background", "--csv", table, "--jobs", 1)
+    assert result.exit_code == 0, result.output
+    assert "100.0" in result.output
+    assert table.read_text().startswith("class,labels\nbackground,100.0\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--voc", "nowhere"], "nowhere: holds no folder JPEGImages"),
+        (["--voc", "TOY", "--set", "data.train=train"], "needs --weights FILE"),
+        (["--voc", "TOY", "--set", "data.train=train", "--weights", "nowhere.caffemodel"], "nowhere.caffemodel"),
+        (["--voc", "TOY", "--set", "data.train=trian"], "trian.txt: there is no such split"),
+        (["--voc", "TOY", "--set", "training.start.stepz=3"], "unknown key 'stepz'"),
+        (["--voc", "TOY", "--experiment", "slow"], "choose one of"),
+        (["--voc", "TOY", "--set", "data.train=train", "--preset", "resnet", "--weights", "x"], 'preset="resnet"'),
+        (["--voc", "TOY", "--set", "data.train=val", "--set", "trunk.preset=tiny"], "both in val and val"),
+        (["--voc", "TOY", "--classes", "cat,unicorn"], "unicorn"),
+        (["--voc", "TOY", "--config", "nowhere.toml"], "nowhere.toml: cannot be read"),
+    ],
+)
+def test_run_refuses_bad_input_before_it_makes_anything(tmp_path, toy, arguments, message):
+    arguments = [str(toy) if argument == "TOY" else argument for argument in arguments]
+    result = call("run", *arguments, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert message in " ".join(result.stderr.split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_predict_needs_a_finished_run(tmp_path):
+    result = call("predict", "photo.jpg", "--run", tmp_path)
+    assert result.exit_code == 1
+    assert "is no run folder" in " ".join(result.stderr.split())

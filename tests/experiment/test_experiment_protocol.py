@@ -1,0 +1,194 @@
+"""The whole experiment at toy size: it runs, resumes, keeps, does not look at val, and its numbers are its files'."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinysegrank.errors import DatasetError
+from tinysegrank.experiment import (
+    Segmenter,
+    Silent,
+    evaluate_folder,
+    label_photographs,
+    named_settings,
+    read_counts,
+    run_experiment,
+)
+from tinysegrank.experiment.settings import ProposalSettings, Settings, TrainingSettings
+from tinysegrank.proposals import ProposalOptions
+from tinysegrank.segnet import TrainingOptions
+from tinysegrank.voc import VOCSegmentation, make_toy_voc, read_labels
+
+STEPS = 6
+
+
+def short(loss: str) -> TrainingOptions:
+    return TrainingOptions(loss, steps=STEPS, rate=0.01, batch=8)
+
+
+def small_settings(voc: Path) -> Settings:
+    demo = named_settings("demo")
+    return replace(
+        demo,
+        data=replace(demo.data, voc=str(voc)),
+        trunk=replace(demo.trunk, pretrain_images=24, pretrain_steps=3, chunk=4),
+        training=TrainingSettings(0.0, short("ce"), short("ce"), short("uoi"), short("iou"), short("uoi+ce")),
+        superpixels=replace(demo.superpixels, segments=60),
+        proposals=ProposalSettings(ProposalOptions(count=4), choice_images=6, strengths=(4.0,), lambdas=(0.3, 0.6)),
+        report=replace(demo.report, panels=2),
+    )
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("toy")
+    make_toy_voc(root, train=14, val=6, seed=1)
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, toy):
+    path = tmp_path_factory.mktemp("run") / "run"
+    return run_experiment(path, small_settings(toy), jobs=1, progress=Silent())
+
+
+def contents(path: Path, *suffixes: str) -> dict[str, bytes]:
+    return {
+        str(file.relative_to(path)): file.read_bytes()
+        for file in sorted(path.rglob("*"))
+        if file.suffix in suffixes and "proposing" not in file.parts
+    }
+
+
+def test_the_table_is_what_the_label_maps_score(finished, toy):
+    split, counts = VOCSegmentation(toy, "val"), read_counts(finished)
+    assert len(counts) == 2 * 5 + 5 + 3  # naive and superpixel, Eq. 17, SVM, 1-best, oracle
+    for name, confusion in counts.items():
+        again = evaluate_folder(finished.path / name, split)
+        np.testing.assert_array_equal(again.matrix, confusion.matrix)
+    report = finished.folder("report")
+    for file in (
+        "table_2.md",
+        "table_2.csv",
+        "per_class.csv",
+        "orderings.md",
+        "panels.png",
+        "oracle.png",
+        "seconds.json",
+    ):
+        assert (report / file).is_file()
+    mean = counts["picked/svm"].mean_iou().value * 100
+    row = next(line for line in (report / "table_2.csv").read_text().splitlines() if line.startswith("SegNet+SVM,"))
+    assert float(row.split(",")[1]) == pytest.approx(mean)
+
+
+def test_the_oracle_is_at_least_as_good_in_every_image(finished, toy):
+    from tinysegrank.metrics import image_iou
+
+    split = VOCSegmentation(toy, "val")
+    for i, name in enumerate(split.names):
+        truth = split.labels(i)
+        scores = {
+            system: image_iou(truth, read_labels(finished.folder("picked") / system / f"{name}.png"))
+            for system in ("oracle", "svm", "1-best", "segnet-uoi+ce")
+        }
+        assert scores["oracle"] == max(scores.values())
+
+
+def test_two_processes_give_the_same_bits(tmp_path, finished, toy):
+    other = run_experiment(tmp_path / "run", small_settings(toy), jobs=2, progress=Silent())
+    kinds = (".npy", ".png", ".csv", ".safetensors")
+    assert contents(other.path, *kinds) == contents(finished.path, *kinds)
+
+
+def test_interrupted_anywhere_it_ends_the_same(tmp_path, finished, toy):
+    class Interrupting(Silent):
+        """Interrupts once, at the given line of progress."""
+
+        def __init__(self, at):
+            self.at, self.seen = at, 0
+
+        def say(self, text):
+            self.seen += 1
+            if self.seen == self.at:
+                raise KeyboardInterrupt
+
+    for at in (2, 4, 6, 8):
+        with pytest.raises(KeyboardInterrupt):
+            run_experiment(tmp_path / "run", small_settings(toy), jobs=1, progress=Interrupting(at))
+    other = run_experiment(tmp_path / "run", small_settings(toy), jobs=1, progress=Silent())
+    kinds = (".npy", ".png", ".csv", ".safetensors")
+    assert contents(other.path, *kinds) == contents(finished.path, *kinds)
+
+
+def test_a_second_call_changes_nothing(finished, toy):
+    before = {path: path.stat().st_mtime_ns for path in finished.path.rglob("*") if path.is_file()}
+    run_experiment(finished.path, small_settings(toy), jobs=1, progress=Silent())
+    after = {path: path.stat().st_mtime_ns for path in finished.path.rglob("*") if path.is_file()}
+    changed = {path.name for path in after if after[path] != before.get(path)}
+    assert changed <= {"run.toml"}
+
+
+def test_validation_images_reach_no_fit(tmp_path, finished, toy):
+    # with every validation image blackened and every truth made background, all that is fitted stays the same
+    changed = tmp_path / "toy"
+    shutil.copytree(toy, changed)
+    from PIL import Image
+
+    from tinysegrank.voc import write_labels
+
+    for i, name in enumerate(VOCSegmentation(toy, "val").names):
+        image = VOCSegmentation(toy, "val").image(i)
+        Image.fromarray(np.zeros_like(image)).save(changed / "JPEGImages" / f"{name}.jpg")
+        write_labels(changed / "SegmentationClass" / f"{name}.png", np.zeros(image.shape[:2], np.uint8))
+    other = run_experiment(tmp_path / "run", small_settings(changed), jobs=1, progress=Silent())
+    for stage in ("trunk", "training", "ranker", "proposing"):
+        kinds = (".safetensors", ".csv")
+        mine, theirs = contents(finished.folder(stage), *kinds), contents(other.folder(stage), *kinds)
+        assert mine
+        assert mine == theirs, stage
+
+
+def test_photographs_are_labelled_as_the_run_labels_val(tmp_path, finished, toy):
+    split = VOCSegmentation(toy, "val")
+    written = label_photographs([split.image_path(0), split.image_path(1)], finished.path, tmp_path, progress=Silent())
+    for i, path in enumerate(written):
+        expected = read_labels(finished.folder("picked") / "svm" / f"{split.names[i]}.png")
+        np.testing.assert_array_equal(read_labels(path), expected)
+        assert path.with_name(f"{path.stem}_overlay.png").is_file()
+
+
+def test_photographs_of_every_kind(tmp_path, finished, rng):
+    segmenter = Segmenter(finished.path, progress=Silent())
+    for image in (
+        np.zeros((40, 60, 3), np.uint8),
+        np.full((13, 200, 3), 255, np.uint8),
+        rng.integers(0, 256, (64, 50, 3), dtype=np.uint8),
+    ):
+        labels = segmenter.label(image)
+        assert labels.shape == image.shape[:2]
+        assert labels.max() <= 20
+    from PIL import Image
+
+    Image.fromarray(np.zeros((5, 5), np.uint8)).save(tmp_path / "small.png")
+    with pytest.raises(DatasetError, match=r"small\.png: a side is below 13"):
+        label_photographs([tmp_path / "small.png"], finished.path, tmp_path / "out", progress=Silent())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.voc
+def test_real_images_with_the_real_trunk(tmp_path, voc_root, alexnet_weights):
+    small = small_settings(voc_root)
+    settings = replace(
+        small,
+        data=replace(small.data, voc=str(voc_root), train="train", val="val", limit=8),
+        trunk=replace(small.trunk, preset="alexnet", weights=str(alexnet_weights)),
+    )
+    run = run_experiment(tmp_path / "run", settings, jobs=1, progress=Silent())
+    counts = read_counts(run)
+    assert counts["picked/oracle"].matrix.sum() == counts["upsampled/naive-ce"].matrix.sum() > 0

@@ -1,0 +1,184 @@
+"""The subcommands. Heavy imports are made where they are used, so that --help answers at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tinysegrank import __version__
+from tinysegrank.errors import TinySegRankError
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+Out = Annotated[Path, typer.Option("--out", help="Run folder; made if it does not exist, gone on with if it does.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Worker processes; the results are the same for any number.")]
+Classes = Annotated[
+    str, typer.Option("--classes", help="Classes whose mean is reported, by name or number with commas between.")
+]
+Update = Annotated[bool, typer.Option("--update", help="Take new settings for a run and redo what depends on them.")]
+
+
+class _Commands(typer.core.TyperGroup):
+    """Shows the library's own errors as one line, and says that an interrupted command can be repeated."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().main(*args, **options)
+        except TinySegRankError as error:
+            typer.secho(f"error: {error}", fg="red", err=True)
+            sys.exit(1)
+
+
+app = typer.Typer(
+    name="tinysegrank",
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Semantic segmentation by ranking graphical-model proposals with a small ConvNet, from scratch on NumPy.",
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"tinysegrank {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[  # handled by its callback
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Semantic segmentation by ranking graphical-model proposals with a small ConvNet."""
+
+
+@app.command()
+def demo(
+    out: Out = Path("runs/demo"),
+    images: Annotated[int, typer.Option("--images", min=20, help="Toy images to train on.")] = 240,
+    seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
+    jobs: Jobs = CORES,
+    update: Update = False,
+) -> None:
+    """Run the whole experiment on toy scenes that it draws itself; a few minutes on two cores."""
+    from dataclasses import replace
+
+    from tinysegrank.cli.show import console, show_results
+    from tinysegrank.experiment import Shown, named_settings, run_experiment
+    from tinysegrank.voc import make_toy_voc
+
+    voc, progress = out.with_name(f"{out.name}-toyvoc") / f"seed-{seed}-{images}", Shown(console)
+    settings = named_settings("demo")
+    settings = replace(settings, seed=seed, data=replace(settings.data, voc=str(voc)))
+    with progress.stage("toy scenes"):
+        make_toy_voc(voc, train=images, val=max(images // 3, 20), seed=seed, jobs=jobs)
+    show_results(run_experiment(out, settings, jobs=jobs, progress=progress, update=update))
+
+
+@app.command()
+def run(
+    voc: Annotated[Path, typer.Option("--voc", help="The folder that holds JPEGImages/ (VOCdevkit/VOC2012).")],
+    out: Out,
+    weights: Annotated[Path | None, typer.Option("--weights", help="AlexNet or CaffeNet .caffemodel.")] = None,
+    preset: Annotated[str | None, typer.Option("--preset", help="alexnet, caffenet or tiny.")] = None,
+    experiment: Annotated[str, typer.Option("--experiment", help="Named settings to start from.")] = "quick",
+    config: Annotated[Path | None, typer.Option("--config", help="TOML file of settings laid over these.")] = None,
+    settings_given: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting, such as training.start.steps=2000; repeatable.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", help="Only the first so many images of each split.")] = None,
+    classes: Classes = "",
+    jobs: Jobs = CORES,
+    update: Update = False,
+) -> None:
+    """Run the paper's experiment on PASCAL VOC; interrupted, the same command goes on where it stopped."""
+    from tinysegrank.cli.show import console, show_results
+    from tinysegrank.config import from_dict, merge, parse_assignments, read_toml
+    from tinysegrank.experiment import Settings, Shown, named_settings, run_experiment
+    from tinysegrank.voc import parse_classes
+
+    given: dict[str, Any] = {"experiment": experiment, "data": {"voc": str(voc)}, "trunk": {}}
+    if weights is not None:
+        given["trunk"]["weights"] = str(weights)
+    if preset is not None:
+        given["trunk"]["preset"] = preset
+    if limit is not None:
+        given["data"]["limit"] = limit
+    if classes:
+        given["report"] = {"classes": list(parse_classes(classes))}
+    changes = merge(read_toml(config) if config is not None else {}, parse_assignments(settings_given or []))
+    settings = from_dict(Settings, merge(given, changes), base=named_settings(experiment))
+    show_results(run_experiment(out, settings, jobs=jobs, progress=Shown(console), update=update))
+
+
+@app.command()
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Photographs.")],
+    run: Annotated[Path, typer.Option("--run", help="Folder of a finished run.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the label maps and overlays.")] = Path("predicted"),
+) -> None:
+    """Label photographs with a finished run: a palette PNG and an overlay of each."""
+    from tinysegrank.cli.show import console
+    from tinysegrank.experiment import Shown, label_photographs
+
+    for path in label_photographs(images, run, out, progress=Shown(console)):
+        typer.echo(f"{path}  {path.with_name(path.stem + '_overlay.png')}")
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(help="Folder with NAME.png, 0..20, for each image of the split.")],
+    voc: Annotated[Path, typer.Option("--voc", help="The folder that holds JPEGImages/ (VOCdevkit/VOC2012).")],
+    split: Annotated[str, typer.Option("--split", help="Name of the split.")] = "val",
+    classes: Classes = "",
+    strict: Annotated[bool, typer.Option("--strict", help="Also the devkit's own mean over all 21 classes.")] = False,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the table there too.")] = None,
+    jobs: Jobs = CORES,
+) -> None:
+    """Score a folder of label PNGs by VOC's corpus IoU."""
+    from tinysegrank import reporting
+    from tinysegrank.cli.show import console
+    from tinysegrank.experiment import evaluate_folder
+    from tinysegrank.files import write_text
+    from tinysegrank.voc import VOCSegmentation, parse_classes
+
+    common = parse_classes(classes) if classes else ()
+    confusion = evaluate_folder(folder, VOCSegmentation(voc, split), jobs=jobs)
+    table = reporting.per_class_table({folder.name: confusion}, title=f"{folder} on {split}", common=common)
+    console.print(table.to_rich())
+    if strict:
+        mean = confusion.mean_iou(absent="strict").value
+        console.print(f"devkit mean over all classes, NaN if one is nowhere: {100 * mean:.2f}")
+    if csv is not None:
+        write_text(csv, table.to_csv())
+
+
+@app.command()
+def toyvoc(
+    folder: Annotated[Path, typer.Argument(help="Folder to make; it will hold JPEGImages/ and the rest.")],
+    train: Annotated[int, typer.Option("--train", min=1, help="Training scenes.")] = 240,
+    val: Annotated[int, typer.Option("--val", min=1, help="Validation scenes.")] = 80,
+    seed: Annotated[int, typer.Option("--seed", help="Of the scenes.")] = 0,
+    jobs: Jobs = CORES,
+) -> None:
+    """Draw a toy VOC: scenes with all 20 classes, in the devkit's layout."""
+    from tinysegrank.voc import make_toy_voc
+
+    make_toy_voc(folder, train=train, val=val, seed=seed, jobs=jobs)
+    typer.echo(f"{folder}: {train} training and {val} validation scenes")
+
+
+@app.command()
+def doctor() -> None:
+    """Show versions, backend, device, BLAS, threads, and the data and weights found."""
+    from tinysegrank.cli.doctor import findings
+    from tinysegrank.cli.show import console
+
+    for name, value in findings():
+        console.print(f"[bold]{name:<12}[/bold] {value}", highlight=False)

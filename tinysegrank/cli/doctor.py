@@ -1,0 +1,97 @@
+"""What `tinysegrank doctor` finds out about the machine it runs on."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+from tinysegrank import __version__
+from tinysegrank.backend import VARIABLE, get_backend
+from tinysegrank.errors import TinySegRankError
+
+LIBRARIES = (
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "scikit-learn",
+    "numba",
+    "pillow",
+    "array-api-compat",
+    "torch",
+    "jax",
+    "cupy-cuda12x",
+)
+
+
+def findings() -> Iterator[tuple[str, str]]:
+    """Yield (name, value) lines; nothing here raises."""
+    yield "tinysegrank", __version__
+    yield "Python", f"{platform.python_version()} on {platform.platform()}"
+    yield "libraries", ", ".join(f"{name} {_version(name)}" for name in LIBRARIES)
+    try:
+        yield "backend", get_backend().describe()
+    except TinySegRankError as error:
+        yield "backend", f"not usable: {error}"
+    for name in ("numpy", "torch", "jax", "cupy"):
+        try:
+            yield f"  {name}", f"usable, {get_backend(name).describe()}"
+        except TinySegRankError as error:
+            yield f"  {name}", str(error)
+    yield "BLAS", _blas()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield "cores", f"{cores} for this process"
+    for variable in (
+        VARIABLE,
+        "TINYSEGRANK_ACCELERATE",
+        "OPENBLAS_CORETYPE",
+        "OPENBLAS_NUM_THREADS",
+        "OMP_NUM_THREADS",
+    ):
+        yield f"  {variable}", os.environ.get(variable, "not set")
+    yield "data", _data()
+    yield "weights", _weights()
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _blas() -> str:
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    np.dot(np.zeros((2, 2)), np.zeros((2, 2)))  # loads the library
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    described = (
+        f"{pool['internal_api']} {pool['version']} ({pool.get('architecture', 'unknown')} kernels), "
+        f"{pool['num_threads']} threads"
+        for pool in pools
+    )
+    return "; ".join(described) or "none that threadpoolctl knows"
+
+
+def _data() -> str:
+    root = os.environ.get("TINYSEGRANK_VOC")
+    if not root:
+        return "TINYSEGRANK_VOC is not set; the tests on real images are skipped"
+    splits = sorted(path.stem for path in Path(root, "ImageSets", "Segmentation").glob("*.txt"))
+    return f"{root}: splits {', '.join(splits)}" if splits else f"{root}: holds no ImageSets/Segmentation/*.txt"
+
+
+def _weights() -> str:
+    from tinysegrank.segnet import SegNet
+
+    path = os.environ.get("TINYSEGRANK_WEIGHTS")
+    if not path:
+        return "TINYSEGRANK_WEIGHTS is not set; the tests on real weights are skipped"
+    try:
+        SegNet(preset="alexnet", backend=get_backend("numpy")).load_caffemodel(path)
+    except TinySegRankError as error:
+        return str(error)
+    return f"{path}: fits the presets alexnet and caffenet"

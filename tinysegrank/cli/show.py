@@ -1,0 +1,20 @@
+"""What the commands print."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from tinysegrank.experiment import Run, orderings, read_counts, tables
+
+console = Console()
+
+
+def show_results(run: Run) -> None:
+    """Print Table 2, which of the paper's orderings hold, and where the rest is."""
+    counts = read_counts(run)
+    console.print()
+    console.print(tables(run, counts)["table_2"].to_rich())
+    console.print("The paper's orderings, in this run:")
+    for line in orderings(run, counts):
+        console.print(line, highlight=False)
+    console.print(f"\nTables, curves and pictures: {run.folder('report')}", highlight=False)

@@ -1,0 +1,29 @@
+"""The paper's protocol as named stages; each reads and writes one folder of a run."""
+
+from __future__ import annotations
+
+from tinysegrank.experiment.evaluation import evaluate_folder
+from tinysegrank.experiment.photographs import Segmenter, label_photographs
+from tinysegrank.experiment.progress import Progress, Shown, Silent
+from tinysegrank.experiment.protocol import EXPERIMENTS, STAGES, named_settings, run_experiment
+from tinysegrank.experiment.results import orderings, read_counts, tables
+from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.settings import Settings
+
+__all__ = [
+    "EXPERIMENTS",
+    "STAGES",
+    "Progress",
+    "Run",
+    "Segmenter",
+    "Settings",
+    "Shown",
+    "Silent",
+    "evaluate_folder",
+    "label_photographs",
+    "named_settings",
+    "orderings",
+    "read_counts",
+    "run_experiment",
+    "tables",
+]

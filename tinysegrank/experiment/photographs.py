@@ -1,0 +1,85 @@
+"""A finished run applied to one's own photographs: propose, rank, and write the chosen labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tinysegrank.config import from_dict, read_toml
+from tinysegrank.errors import CheckpointError, DatasetError
+from tinysegrank.experiment import candidates, networks, ranked
+from tinysegrank.experiment.features import NETWORK
+from tinysegrank.experiment.progress import Progress
+from tinysegrank.experiment.runner import SETTINGS_FILE, Run
+from tinysegrank.experiment.settings import Settings
+from tinysegrank.files import atomic_write
+from tinysegrank.ranking import segnet_features
+from tinysegrank.segnet import SegNet, load_segnet, predict
+from tinysegrank.voc import overlay, read_image, soft_targets_many, write_labels
+from tinysegrank.voc.dataset import SMALLEST_SIDE
+
+
+class Segmenter:
+    """Everything of a finished run that labels a new image.
+
+    Args:
+        run_path: the run folder.
+
+    Raises:
+        CheckpointError: the folder is no finished run.
+    """
+
+    def __init__(self, run_path: Path, *, progress: Progress) -> None:
+        if not (run_path / SETTINGS_FILE).is_file():
+            raise CheckpointError(
+                f"{run_path}: is no run folder; make one with `tinysegrank demo` or `tinysegrank run`"
+            )
+        self.run = Run(run_path, from_dict(Settings, read_toml(run_path / SETTINGS_FILE)), 1, progress)
+        for stage in ("training", "proposing", "ranker"):
+            if not self.run.stamp(stage).get("complete"):
+                raise CheckpointError(
+                    f"{run_path}: the stage {stage} is not finished; run the same command again first"
+                )
+        training = networks.Training(-1, self.run.settings.ranking.loss)
+        self.network: SegNet = load_segnet(self.run.folder("training") / training.name / NETWORK)
+        self.proposer = candidates.load_proposer(self.run)
+
+    def label(self, image: np.ndarray) -> np.ndarray:
+        """Choose the proposal that the ranking SVM likes best.
+
+        image   | (H, W, 3) | uint8 | RGB
+        returns | (H, W)    | uint8 | 0..20
+        """
+        coarse = predict(self.network, [image])[0]  # (13, 13, K)
+        labels = np.stack([proposal.labels for proposal in self.proposer(image)])  # (M, H, W)
+        soft, _ = soft_targets_many(labels)  # (M, 13, 13, K)
+        features = segnet_features(coarse, soft, eps=self.run.settings.ranking.eps)
+        scores = ranked.ranker_scores(self.run.folder("ranker") / ranked.RANKER, features)
+        return np.asarray(labels[int(np.argmax(scores))])
+
+
+def label_photographs(paths: list[Path], run_path: Path, out: Path, *, progress: Progress) -> list[Path]:
+    """Write NAME.png (palette label map) and NAME_overlay.png for each photograph; return the label maps' paths.
+
+    Raises:
+        CheckpointError: the run is not finished.
+        DatasetError: a photograph is missing, unreadable or too small, or two have one name; before any is labelled.
+    """
+    segmenter = Segmenter(run_path, progress=progress)
+    targets = [out / f"{path.stem}.png" for path in paths]
+    if len(set(targets)) < len(targets):
+        raise DatasetError(f"{out}: two photographs have the same name; label them in two calls with different --out")
+    for path in paths:
+        if min(read_image(path).shape[:2]) < SMALLEST_SIDE:
+            raise DatasetError(f"{path}: a side is below {SMALLEST_SIDE} pixels, one for each cell of the coarse grid")
+    with progress.count("photographs", len(paths)) as advance:
+        for path, target in zip(paths, targets, strict=True):
+            image = read_image(path, upright=True)
+            labels = segmenter.label(image)
+            write_labels(target, labels)
+            with atomic_write(target.with_name(f"{target.stem}_overlay.png")) as stream:
+                Image.fromarray(overlay(image, labels)).save(stream, "PNG")
+            advance(1)
+    return targets

@@ -1,0 +1,86 @@
+"""What a long run shows: one line a stage, with a bar where there is something to count."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+
+Advance = Callable[[int], None]
+
+
+class Progress(Protocol):
+    """Where a run reports to."""
+
+    def stage(self, name: str) -> AbstractContextManager[None]:
+        """Enclose the work of a stage."""
+
+    def kept(self, name: str) -> None:
+        """Say that a stage's result is kept."""
+
+    def count(self, what: str, total: int) -> AbstractContextManager[Advance]:
+        """Enclose work of `total` units; the function it gives adds finished units."""
+
+    def say(self, text: str) -> None:
+        """Say something worth a line."""
+
+
+class Silent:
+    """Reports nothing."""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:  # noqa: ARG002
+        """Do nothing."""
+        yield
+
+    def kept(self, name: str) -> None:
+        """Do nothing."""
+
+    @contextmanager
+    def count(self, what: str, total: int) -> Iterator[Advance]:  # noqa: ARG002
+        """Do nothing."""
+        yield lambda units: None  # noqa: ARG005
+
+    def say(self, text: str) -> None:
+        """Do nothing."""
+
+
+class Shown:
+    """Reports on a rich console: bars on a terminal, finished lines anywhere."""
+
+    def __init__(self, console: Any) -> None:
+        self.console = console
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Show a line with the time taken when the stage is done."""
+        started = time.perf_counter()
+        self.console.print(f"[bold]{name}[/bold] ...")
+        yield
+        self.console.print(f"[bold]{name}[/bold] done in {time.perf_counter() - started:.0f} s")
+
+    def kept(self, name: str) -> None:
+        """Show that nothing had to be done."""
+        self.console.print(f"[bold]{name}[/bold] kept")
+
+    @contextmanager
+    def count(self, what: str, total: int) -> Iterator[Advance]:
+        """Show a bar with the time left."""
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        columns = (
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Bars(*columns, console=self.console, transient=True) as bars:
+            task = bars.add_task(what, total=total)
+            yield lambda units: bars.advance(task, units)
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+        self.console.print(f"  {text}", highlight=False)

@@ -1,0 +1,101 @@
+"""The paper's experiment: its stages in order, and the named sets of settings.
+
+images -> trunk features -> SegNet trainings -> coarse maps -> full-size labels (Eq. 16, superpixels)
+       -> proposals -> features and Eq. 17 -> ranking SVM -> picks -> evaluation -> tables
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from tinysegrank.experiment import candidates, data, features, networks, ranked, regions, results, upsampled
+from tinysegrank.experiment.progress import Progress
+from tinysegrank.experiment.runner import Run, Stage, execute, open_run
+from tinysegrank.experiment.settings import (
+    DataSettings,
+    ProposalSettings,
+    ReportSettings,
+    Settings,
+    SuperpixelSettings,
+    TrainingSettings,
+    TrunkSettings,
+)
+from tinysegrank.segnet import TrainingOptions
+
+STAGES = (
+    Stage("data", data.check_data, settings=lambda s: s.data, outside=data.listing),
+    Stage("trunk", features.make_trunk, ("data",), lambda s: [s.trunk, s.seed]),
+    Stage("features", features.compute_features, ("data", "trunk"), lambda s: s.training.feature_scale),
+    Stage("training", networks.train_networks, ("features",), lambda s: [s.training, s.folds, s.seed, s.ranking.loss]),
+    Stage("coarse", networks.predict_coarse, ("training",)),
+    Stage(regions.FOLDER, regions.compute_superpixels, ("data",), lambda s: s.superpixels),
+    Stage(upsampled.FOLDER, upsampled.upsample, (regions.FOLDER, "coarse")),
+    Stage("proposing", candidates.fit_proposers, (regions.FOLDER,), lambda s: [s.proposals, s.folds, s.seed]),
+    Stage("proposals", candidates.propose_all, ("proposing",), lambda s: s.proposals),
+    Stage(
+        "described",
+        ranked.describe_proposals,
+        ("coarse", "proposals"),
+        lambda s: [s.ranking.eps, s.ranking.background_weight, s.ranking.loss],
+    ),
+    Stage("ranker", ranked.train_ranker, ("described",), lambda s: [s.ranking, s.seed, s.report.classes]),
+    Stage("picked", ranked.pick_proposals, ("described", "ranker", "proposals"), lambda s: s.report.classes),
+    Stage("evaluation", results.evaluate, (upsampled.FOLDER, "picked")),
+    Stage("report", results.report, ("evaluation", "coarse", "training"), lambda s: s.report),
+)
+
+
+def run_experiment(path: Path, settings: Settings, *, jobs: int, progress: Progress, update: bool = False) -> Run:
+    """Do what is missing or changed of an experiment in a run folder.
+
+    Args:
+        path: the run folder; made if it does not exist.
+        settings: every number.
+        jobs: worker processes; the results are the same for any number.
+        progress: where to report.
+        update: take new settings for a folder made with others, and make anew what depends on them.
+
+    Raises:
+        DatasetError, WeightsError, ConfigError: before any long work, naming the file or setting.
+    """
+    settings = replace(settings, data=replace(settings.data, voc=str(Path(settings.data.voc).resolve())))
+    if settings.trunk.weights:
+        settings = replace(settings, trunk=replace(settings.trunk, weights=str(Path(settings.trunk.weights).resolve())))
+    data.check_settings(settings)
+    run = open_run(path, settings, jobs=jobs, progress=progress, update=update)
+    execute(run, STAGES)
+    return run
+
+
+def named_settings(name: str) -> Settings:
+    """The settings of an experiment: "quick", or "demo" for the toy data.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    from tinysegrank.errors import ConfigError
+
+    if name not in EXPERIMENTS:
+        raise ConfigError(f'experiment="{name}": choose one of {", ".join(EXPERIMENTS)}')
+    return EXPERIMENTS[name]
+
+
+EXPERIMENTS = {
+    "quick": Settings(),
+    "demo": Settings(
+        experiment="demo",
+        data=DataSettings(train="train", val="val"),
+        trunk=TrunkSettings("tiny", pretrain_images=3000, pretrain_steps=1000, pretrain_rate=0.01),
+        training=TrainingSettings(
+            start=TrainingOptions("ce", steps=400, rate=0.05, batch=32),
+            ce=TrainingOptions("ce", steps=150, rate=0.01, batch=32),
+            uoi=TrainingOptions("uoi", steps=150, rate=0.005, batch=32),
+            iou=TrainingOptions("iou", steps=150, rate=0.05, batch=32),
+            uoi_ce=TrainingOptions("uoi+ce", steps=150, rate=0.005, batch=32),
+        ),
+        superpixels=SuperpixelSettings(segments=150),
+        proposals=ProposalSettings(),
+        report=ReportSettings(),
+    ),
+}

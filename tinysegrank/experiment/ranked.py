@@ -1,0 +1,174 @@
+"""Module 2 of the run: features of every proposal, Eq. 17 and the ranking SVM, and what each of them picks."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tinysegrank.experiment import candidates, data, networks
+from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.settings import LOSSES, Settings
+from tinysegrank.files import read_arrays, write_arrays, write_json
+from tinysegrank.metrics import Confusion, image_confusions, mean_of_present
+from tinysegrank.parallel import one_blas_thread, parallel_map
+from tinysegrank.proposals import ProposalStore
+from tinysegrank.ranking import (
+    SEGNET_FEATURE_NAMES,
+    FeatureTable,
+    RankSVM,
+    Standardizer,
+    choose_C,
+    oracle_curve,
+    oracle_picks,
+    pick,
+    proposal_score,
+    segnet_features,
+)
+from tinysegrank.voc import soft_targets_many
+
+SCORED = (networks.START, *LOSSES)
+RANKER = "ranker.safetensors"
+
+
+class _Task(NamedTuple):
+    settings: Settings
+    which: str
+    number: int
+    store: Path
+    folder: Path
+    feature_coarse: np.ndarray
+    score_coarse: dict[str, np.ndarray]
+
+
+def describe_proposals(run: Run) -> None:
+    """Write each image's feature table, confusion matrices and Eq. 17 scores, then the tables of both splits."""
+    for which in ("train", "val"):
+        names, folder = data.names(run, which), run.folder("described") / which
+        source = "train" if which == "train" else f"val-{run.settings.ranking.loss}"
+        coarse = networks.read_coarse(run, source)
+        scored = {loss: networks.read_coarse(run, f"val-{loss}") for loss in SCORED} if which == "val" else {}
+        missing = [i for i, name in enumerate(names) if not _table_path(folder, name).is_file()]
+        tasks = [
+            _Task(
+                run.settings,
+                which,
+                i,
+                candidates.store(run, which).root,
+                folder,
+                np.array(coarse[i]),
+                {loss: np.array(maps[i]) for loss, maps in scored.items()},
+            )
+            for i in missing
+        ]
+        with run.progress.count(f"{which} images", len(names)) as advance:
+            advance(len(names) - len(missing))
+            for _ in parallel_map(_describe_one, tasks, jobs=run.jobs):
+                advance(1)
+
+
+def _describe_one(task: _Task) -> None:
+    split, ranking = data.split_in_worker(task.settings, task.which), task.settings.ranking
+    name = split.names[task.number]
+    labels, _ = ProposalStore(task.store).read(name)  # (M, H, W)
+    soft, _ = soft_targets_many(labels)  # (M, 13, 13, K)
+    confusions = image_confusions(split.labels(task.number), labels)  # (M, K, K)
+    quality = np.nan_to_num(mean_of_present(confusions))  # an image all void: every proposal is as good
+    features = segnet_features(task.feature_coarse, soft, eps=ranking.eps)
+    scores = {
+        f"score/{loss}": proposal_score(coarse, soft, eps=ranking.eps, background_weight=ranking.background_weight)
+        for loss, coarse in task.score_coarse.items()
+    }
+    write_arrays(task.folder / f"{name}.scores.safetensors", {"confusions": confusions.astype(np.int32), **scores})
+    table = FeatureTable.of_image(name, {"segnet": (SEGNET_FEATURE_NAMES, features)}, quality)
+    table.save(_table_path(task.folder, name))
+
+
+def load_described(run: Run, which: str) -> tuple[FeatureTable, np.ndarray, dict[str, np.ndarray]]:
+    """The feature table of a split, confusion matrices (rows, K, K) and Eq. 17 scores (rows,) by loss."""
+    folder, names = run.folder("described") / which, data.names(run, which)
+    table = FeatureTable.concatenate(FeatureTable.load(_table_path(folder, name)) for name in names)
+    arrays = [read_arrays(folder / f"{name}.scores.safetensors") for name in names]
+    confusions = np.concatenate([array["confusions"] for array in arrays])
+    scores = {
+        loss: np.concatenate([array[f"score/{loss}"] for array in arrays])
+        for loss in (SCORED if which == "val" else ())
+    }
+    return table, confusions, scores
+
+
+def train_ranker(run: Run) -> None:
+    """Fit the ranking SVM on the training images' out-of-fold features, its C chosen by cross-validation."""
+    table, confusions, _ = load_described(run, "train")
+    X, ranking = table.select(), run.settings.ranking
+    chosen = choose_C(
+        X,
+        table.quality,
+        table.groups,
+        confusions,
+        grid=ranking.C,
+        folds=min(ranking.splits, len(table.images)),
+        seed=run.settings.seed,
+        classes=run.settings.report.classes or None,
+        jobs=run.jobs,
+    )
+    run.progress.say(f"C = {chosen.C:g}: {max(chosen.accuracy):.1%} mean IoU of held-out picks on training images")
+    standardizer = Standardizer().fit(X)
+    ranker = one_blas_thread(RankSVM(C=chosen.C).fit, standardizer.transform(X), table.quality, table.groups)
+    folder = run.folder("ranker")
+    write_json(
+        folder / "chosen.json",
+        {
+            "C": chosen.C,
+            "tried": dict(zip(map(str, chosen.grid.tolist()), chosen.accuracy.tolist(), strict=True)),
+            "pairs": int(ranker.n_pairs_),
+        },
+    )
+    arrays = {"coefficients": ranker.coef_, "mean": standardizer.mean_, "scale": standardizer.scale_}
+    write_arrays(folder / RANKER, arrays)
+
+
+def ranker_scores(path: Path, X: np.ndarray) -> np.ndarray:
+    """Score rows of features with a stored ranker; larger is better.
+
+    X       | (rows, d) | floating |
+    returns | (rows,)   | float64  |
+    """
+    ranker = read_arrays(path)
+    scale = ranker["scale"]
+    standard = np.where(scale > 0, (X - ranker["mean"]) / np.where(scale > 0, scale, 1), 0.0)
+    return np.asarray(standard @ ranker["coefficients"])
+
+
+def pick_proposals(run: Run) -> None:
+    """Write what each way of choosing picks on val: FOLDER/SYSTEM/NAME.png, and the picks as JSON."""
+    table, confusions, scores = load_described(run, "val")
+    systems = {f"segnet-{loss}": pick(-score, table.groups) for loss, score in scores.items()}
+    systems["svm"] = pick(ranker_scores(run.folder("ranker") / RANKER, table.select()), table.groups)
+    systems["1-best"] = np.flatnonzero(table.proposals == 0)
+    systems["oracle"] = oracle_picks(table.quality, table.groups)
+    folder, store = run.folder("picked"), candidates.store(run, "val")
+    for system, rows in systems.items():
+        (folder / system).mkdir(parents=True, exist_ok=True)
+        for name, proposal in zip(table.images, table.proposals[rows], strict=True):
+            shutil.copyfile(store.path(name, int(proposal)), folder / system / f"{name}.png")
+    picks = {system: table.proposals[rows].tolist() for system, rows in systems.items()}
+    write_json(folder / "picks.json", {"images": table.images, "picks": picks})
+    write_json(folder / "oracle_curve.json", _oracle_curve(run, table, confusions))
+
+
+def _oracle_curve(run: Run, table: FeatureTable, confusions: np.ndarray) -> dict[str, list[float]]:
+    """The oracle among the first 1, 2, ... M proposals: mean image IoU, and corpus IoU of what it picks."""
+    corpus, classes = [], run.settings.report.classes or None
+    image = oracle_curve(table.quality, table.groups)
+    for first in range(1, len(image) + 1):
+        confusion = Confusion()
+        confusion.matrix += confusions[oracle_picks(table.quality, table.groups, first=first)].sum(axis=0)
+        corpus.append(confusion.mean_iou(classes=classes).value)
+    return {"mean_image_iou": image.tolist(), "corpus_mean_iou": corpus}
+
+
+def _table_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.features.safetensors"

@@ -1,0 +1,150 @@
+"""Stages of a run: each reads earlier stages' folders, writes its own, and leaves a stamp of what it was made from.
+
+A second call does only what is missing or changed: a stage whose stamp is complete and made from the same settings and
+inputs is kept; one that was interrupted goes on with the files it left; one made from anything else is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinysegrank.config import from_dict, read_toml, to_dict, to_toml
+from tinysegrank.errors import CheckpointError, ConfigError
+from tinysegrank.experiment.progress import Progress
+from tinysegrank.experiment.settings import Settings
+from tinysegrank.files import read_json, write_json, write_text
+
+SETTINGS_FILE = "run.toml"
+_STAMP = "stamp.json"
+_VERSION = 1  # raise when a stage's files change their meaning
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder with the settings it is for.
+
+    Attributes:
+        path: the run folder; each stage has a folder of its name in it.
+        settings: every number of the experiment.
+        jobs: worker processes; results do not depend on it.
+        progress: where to report.
+    """
+
+    path: Path
+    settings: Settings
+    jobs: int
+    progress: Progress
+
+    def folder(self, stage: str) -> Path:
+        """Where a stage keeps its files."""
+        return self.path / stage
+
+    def key(self, stage: str) -> str:
+        """The key that a stage's present files were made under; "" where there are none."""
+        return str(self.stamp(stage).get("key", ""))
+
+    def stamp(self, stage: str) -> dict[str, Any]:
+        """A stage's stamp, empty where there is none or it is damaged."""
+        try:
+            stamp = read_json(self.folder(stage) / _STAMP)
+        except CheckpointError:
+            return {}
+        return stamp if isinstance(stamp, dict) else {}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the experiment.
+
+    Attributes:
+        name: also of its folder.
+        work: does it; may return a string that stands for its result, so that later stages are kept when a repeated
+            stage came out the same.
+        needs: names of the stages it reads.
+        settings: the part of the settings it depends on.
+        outside: what else it depends on, such as a listing of input files.
+    """
+
+    name: str
+    work: Callable[[Run], str | None]
+    needs: Sequence[str] = ()
+    settings: Callable[[Settings], Any] = field(default=lambda settings: None)  # noqa: ARG005
+    outside: Callable[[Settings], Any] = field(default=lambda settings: None)  # noqa: ARG005
+
+
+def open_run(path: Path, settings: Settings, *, jobs: int, progress: Progress, update: bool) -> Run:
+    """Make a run folder, or go on with one made with the same settings.
+
+    Raises:
+        ConfigError: the folder was made with other settings and `update` is false, or it is no run folder.
+    """
+    file = path / SETTINGS_FILE
+    if file.is_file():
+        held = from_dict(Settings, read_toml(file))
+        changes = [] if held == settings else _differences(to_dict(held), to_dict(settings))
+        if changes and not update:
+            raise ConfigError(
+                f"{path}: this run was made with another configuration: {'; '.join(changes[:5])}. "
+                f"Choose another --out, or pass --update to make anew what depends on it"
+            )
+    elif path.is_dir() and any(path.iterdir()):
+        raise ConfigError(f"{path}: is not empty and holds no {SETTINGS_FILE}; choose another --out")
+    write_text(file, to_toml(settings))
+    return Run(path, settings, jobs, progress)
+
+
+def execute(run: Run, stages: Sequence[Stage]) -> None:
+    """Bring every stage up to date, in order."""
+    results: dict[str, str] = {}
+    for stage in stages:
+        key = _digest(
+            {
+                "version": _VERSION,
+                "name": stage.name,
+                "settings": stage.settings(run.settings),
+                "outside": stage.outside(run.settings),
+                "needs": {name: results[name] for name in stage.needs},
+            }
+        )
+        stamp = run.stamp(stage.name)
+        if stamp.get("key") == key and stamp.get("complete"):
+            run.progress.kept(stage.name)
+        else:
+            stamp = _perform(run, stage, key, stamp)
+        results[stage.name] = stamp["result"]
+
+
+def _perform(run: Run, stage: Stage, key: str, stamp: Mapping[str, Any]) -> dict[str, Any]:
+    folder = run.folder(stage.name)
+    if stamp.get("key") != key and folder.exists():
+        shutil.rmtree(folder)
+    earlier = float(stamp.get("seconds", 0.0)) if stamp.get("key") == key else 0.0
+    write_json(folder / _STAMP, {"key": key, "complete": False, "seconds": earlier})
+    started = time.perf_counter()
+    with run.progress.stage(stage.name):
+        result = stage.work(run)
+    seconds = round(earlier + time.perf_counter() - started, 3)
+    done = {"key": key, "complete": True, "seconds": seconds, "result": result or key}
+    write_json(folder / _STAMP, done)
+    return done
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=to_dict).encode()).hexdigest()
+
+
+def _differences(held: Mapping[str, Any], asked: Mapping[str, Any], place: str = "") -> list[str]:
+    lines = []
+    for key in held:
+        if isinstance(held[key], dict):
+            lines += _differences(held[key], asked[key], f"{place}{key}.")
+        elif held[key] != asked[key]:
+            lines.append(f"{place}{key} was {held[key]!r}, is now {asked[key]!r}")
+    return lines

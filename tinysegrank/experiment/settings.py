@@ -1,0 +1,117 @@
+"""Every number of the experiment, and the named sets of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tinysegrank.errors import ConfigError
+from tinysegrank.proposals import ProposalOptions
+from tinysegrank.segnet import TrainingOptions
+
+LOSSES = ("ce", "uoi", "iou", "uoi+ce")
+"""The losses that continue from the cross-entropy start, "ce" being the control."""
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which images: the VOC root, its splits, and how many of each (0 is all)."""
+
+    voc: str = ""
+    train: str = "train_aug"
+    val: str = "val"
+    limit: int = 0
+
+    def __post_init__(self) -> None:
+        if self.limit < 0:
+            raise ConfigError(f"limit={self.limit}: give a number of images, or 0 for all")
+
+
+@dataclass(frozen=True)
+class TrunkSettings:
+    """conv1 to conv5: a preset with a weight file, or pre-trained here on toy images of single objects."""
+
+    preset: str = "alexnet"
+    weights: str = ""
+    pretrain_images: int = 0
+    pretrain_steps: int = 0
+    pretrain_rate: float = 0.01
+    chunk: int = 16
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The paper's schedule: cross-entropy first, then each loss from there.
+
+    `feature_scale` 0 measures it: one over the root mean square of conv5's features of the training images.
+    """
+
+    feature_scale: float = 0.0
+    start: TrainingOptions = field(default_factory=TrainingOptions)
+    ce: TrainingOptions = field(default_factory=lambda: TrainingOptions("ce", steps=600, rate=0.005))
+    uoi: TrainingOptions = field(default_factory=lambda: TrainingOptions("uoi", steps=600, rate=0.002))
+    iou: TrainingOptions = field(default_factory=lambda: TrainingOptions("iou", steps=600, rate=0.02))
+    uoi_ce: TrainingOptions = field(default_factory=lambda: TrainingOptions("uoi+ce", steps=600, rate=0.002))
+
+    def continued(self, loss: str) -> TrainingOptions:
+        """The options of the training that continues with a loss."""
+        options: TrainingOptions = getattr(self, loss.replace("+", "_"))
+        return options
+
+
+@dataclass(frozen=True)
+class SuperpixelSettings:
+    """SLIC superpixels: the coarse labels are painted on them, and they are the nodes of the CRF."""
+
+    segments: int = 300
+    compactness: float = 10.0
+
+
+@dataclass(frozen=True)
+class ProposalSettings:
+    """Module 1: how to propose, and what is tried when its strength and lambda are chosen on training images."""
+
+    options: ProposalOptions = field(default_factory=ProposalOptions)
+    choice_images: int = 60
+    strengths: tuple[float, ...] = (2.5, 5.0)
+    lambdas: tuple[float, ...] = (0.1, 0.2, 0.4, 0.8)
+
+
+@dataclass(frozen=True)
+class RankingSettings:
+    """Module 2: Eq. 17's constants, and what is tried when the SVM's C is chosen by cross-validation."""
+
+    eps: float = 1e-3
+    background_weight: float = 0.02
+    loss: str = "uoi+ce"
+    C: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+    splits: int = 5
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """Classes whose mean is reported (empty: those in the split's truth), and how many images are shown."""
+
+    classes: tuple[int, ...] = ()
+    panels: int = 8
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The whole experiment."""
+
+    experiment: str = "quick"
+    seed: int = 0
+    folds: int = 2
+    data: DataSettings = field(default_factory=DataSettings)
+    trunk: TrunkSettings = field(default_factory=TrunkSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    superpixels: SuperpixelSettings = field(default_factory=SuperpixelSettings)
+    proposals: ProposalSettings = field(default_factory=ProposalSettings)
+    ranking: RankingSettings = field(default_factory=RankingSettings)
+    report: ReportSettings = field(default_factory=ReportSettings)
+
+    def __post_init__(self) -> None:
+        if self.folds < 2:
+            raise ConfigError(f"folds={self.folds}: at least 2, so that the ranker learns from out-of-fold outputs")
+        if self.ranking.loss not in LOSSES:
+            raise ConfigError(f'ranking.loss="{self.ranking.loss}": choose one of {", ".join(LOSSES)}')
