@@ -59,9 +59,7 @@ def finished(tmp_path_factory, toy):
 
 def contents(path: Path, *suffixes: str) -> dict[str, bytes]:
     return {
-        str(file.relative_to(path)): file.read_bytes()
-        for file in sorted(path.rglob("*"))
-        if file.suffix in suffixes and "proposing" not in file.parts
+        str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.suffix in suffixes
     }
 
 
