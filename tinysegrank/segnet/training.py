@@ -40,7 +40,7 @@ class TrainingOptions:
         counts: what UOI and IOU are ratios of, see `segnet.corpus`: "batch" (the minibatch, as in the paper), "running"
             (an average), "corpus" (all rows, once an epoch), or "full": every step takes all rows, `batch` at a time,
             in two passes (`segnet.full_batch`), and is exactly the step of one batch that holds them all. Such a step
-            costs a third more than an epoch of the others, so take far fewer, at a higher rate.
+            takes some 1.7 times as long as an epoch of the others, so take far fewer, at a higher rate.
 
     Raises:
         ConfigError: a value is out of range.
