@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from segnet_toys import THIN
+from segnet_toys import THIN, toy_store
 from threadpoolctl import threadpool_limits
 
-from tinysegrank.segnet import PRESETS
+from tinysegrank.segnet import PRESETS, FeatureStore
 
 
 @pytest.fixture(autouse=True)
@@ -21,3 +22,8 @@ def thin_presets(monkeypatch: pytest.MonkeyPatch) -> None:
 def one_thread() -> Iterator[None]:
     with threadpool_limits(limits=1):
         yield
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    return toy_store(tmp_path / "features")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tinysegrank.segnet import FeatureStore, Preset, SegNet
+from tinysegrank.backend import Backend, to_numpy
+from tinysegrank.segnet import FeatureStore, Preset, SegNet, TrainingOptions, train
 from tinysegrank.segnet.presets import ConvShape
 from tinysegrank.voc.preprocess import Preprocessing
 
@@ -69,6 +72,32 @@ def batch_of(store: FeatureStore, rows: np.ndarray | None = None, dtype: str = "
     """Features, target (N, K, 13, 13) and weight of some rows."""
     features, targets, weights = (store.gather(kind, rows) for kind in ("features", "targets", "weights"))
     return [array.astype(dtype) for array in (features, targets.transpose(0, 3, 1, 2), weights)]
+
+
+# Trainings on it ------------------------------------------------------------------------------------------------------
+
+IMAGES = np.array([0, 1, 3, 4, 5, 6, 8])  # of ten, so that some are held out
+OPTIONS = TrainingOptions(loss="uoi+ce", steps=12, rate=0.05, batch=5, min_mass=0.5)
+
+
+def trained(store: FeatureStore, *, seed: int = 7, backend: Backend | None = None, **changes: Any) -> SegNet:
+    model = thin_model(backend=backend)
+    train(model, store, IMAGES, dataclasses.replace(OPTIONS, **changes), seed=seed)
+    return model
+
+
+def assert_same_bits(one: SegNet, other: SegNet) -> None:
+    for name, array in one.parameters.items():
+        np.testing.assert_array_equal(to_numpy(array), to_numpy(other.parameters[name]), err_msg=name, strict=True)
+
+
+class Recording(FeatureStore):
+    """Notes which rows are read."""
+
+    def gather(self, kind: str, rows: np.ndarray | None = None) -> np.ndarray:
+        assert rows is not None
+        self.__dict__.setdefault("read", {}).setdefault(kind, []).append(np.array(rows))
+        return super().gather(kind, rows)
 
 
 # Caffe's weight files, written from the text of protobuf's encoding ---------------------------------------------------

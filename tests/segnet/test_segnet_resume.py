@@ -1,0 +1,171 @@
+"""Trainings that are interrupted and go on from their checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from segnet_toys import CLASSES, IMAGES, OPTIONS, Recording, assert_same_bits, thin_model, trained
+
+from tinysegrank.backend import Backend, to_numpy
+from tinysegrank.errors import CheckpointError
+from tinysegrank.segnet import FeatureStore, SegNet, TrainingOptions, train
+from tinysegrank.segnet.corpus import COUNTS
+
+
+class InterruptionError(Exception):
+    pass
+
+
+def interrupt_at(step: int) -> Any:
+    def progress(now: int, loss: float) -> None:
+        if now == step:
+            raise InterruptionError
+
+    return progress
+
+
+@pytest.mark.parametrize("counts", COUNTS)
+@pytest.mark.parametrize("at", [2, 6, 8, 12])
+def test_resumed_equals_uninterrupted(store: FeatureStore, tmp_path: Path, counts: str, at: int) -> None:
+    """To the bit, log included: before the first checkpoint, within an epoch, at its end, and at the last step."""
+    options = dataclasses.replace(OPTIONS, counts=counts, batch=4)  # three steps an epoch
+    schedule = {"seed": 3, "log_every": 2, "checkpoint_every": 4}
+    whole, records = thin_model(), []
+    expected = train(whole, store, IMAGES, options, **schedule)
+
+    checkpoint = tmp_path / "run" / "checkpoint"
+    with pytest.raises(InterruptionError):
+        train(thin_model(), store, IMAGES, options, **schedule, checkpoint=checkpoint, progress=interrupt_at(at))
+    assert checkpoint.is_file() == (at > 4)
+    resumed = thin_model()
+    seen: list[int] = []
+    records = train(
+        resumed,
+        store,
+        IMAGES,
+        options,
+        **schedule,
+        checkpoint=checkpoint,
+        progress=lambda step, loss: seen.append(step),
+    )
+    assert seen[0] == {2: 2, 6: 6, 8: 6, 12: 10}[at]  # it did go on from the last checkpoint
+    assert records == expected
+    assert_same_bits(resumed, whole)
+
+
+def test_resume_on_every_backend(store: FeatureStore, tmp_path: Path, backend: Backend) -> None:
+    """Close to NumPy's numbers, and to the bit those of an uninterrupted training on the same backend."""
+    if str(backend.device) == "meta":
+        pytest.skip("the meta device has no values to train with")
+    options = dataclasses.replace(OPTIONS, counts="running", steps=3)
+    checkpoint, schedule = tmp_path / "checkpoint", {"seed": 7, "log_every": 1, "checkpoint_every": 1}
+    with pytest.raises(InterruptionError):
+        model = thin_model(backend=backend)
+        train(model, store, IMAGES, options, **schedule, checkpoint=checkpoint, progress=interrupt_at(3))
+    resumed = thin_model(backend=backend)
+    train(resumed, store, IMAGES, options, **schedule, checkpoint=checkpoint)
+    assert_same_bits(resumed, trained(store, backend=backend, counts="running", steps=3))
+    made = backend.asarray(np.ones(1, np.float32))
+    for name, array in trained(store, counts="running", steps=3).trainable.items():
+        found = resumed.parameters[name]
+        assert (found.dtype, found.device) == (made.dtype, made.device)
+        np.testing.assert_allclose(to_numpy(found), array, rtol=0, atol=1e-4 * np.max(np.abs(array)))
+
+
+def test_a_finished_training_is_taken_as_it_is(store: FeatureStore, tmp_path: Path) -> None:
+    checkpoint, first = tmp_path / "checkpoint", thin_model()
+    records = train(first, store, IMAGES, OPTIONS, seed=0, checkpoint=checkpoint)
+    again = thin_model(seed=5)
+    assert (
+        train(
+            again,
+            Recording(tmp_path / "nothing", images=10, mirrors=True),
+            IMAGES,
+            OPTIONS,
+            seed=0,
+            checkpoint=checkpoint,
+        )
+        == records
+    )
+    for name, array in first.trainable.items():
+        np.testing.assert_array_equal(again.parameters[name], array)
+
+
+@pytest.mark.parametrize(
+    ("log_every", "checkpoint_every", "expected"), [(5, 5, [5, 10, 12]), (5, 7, [10, 12]), (2, 5, [6, 12])]
+)
+def test_when_checkpoints_are_written(
+    store: FeatureStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    log_every: int,
+    checkpoint_every: int,
+    expected: list[int],
+) -> None:
+    from tinysegrank.segnet import training
+
+    written = []
+
+    def write_arrays(path: Path, arrays: dict[str, np.ndarray], *, about: dict[str, str]) -> None:
+        written.append(int(about["step"]))
+
+    monkeypatch.setattr(training, "write_arrays", write_arrays)
+    train(
+        thin_model(),
+        store,
+        IMAGES,
+        OPTIONS,
+        seed=0,
+        checkpoint=tmp_path / "checkpoint",
+        log_every=log_every,
+        checkpoint_every=checkpoint_every,
+    )
+    assert written == expected
+
+
+# Checkpoints that are refused ------------------------------------------------------------
+
+
+def test_damaged_checkpoints(store: FeatureStore, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    train(thin_model(), store, IMAGES, OPTIONS, seed=0, checkpoint=checkpoint)
+    content = checkpoint.read_bytes()
+    for length in (0, 7, 100, len(content) // 2, len(content) - 1):
+        checkpoint.write_bytes(content[:length])
+        with pytest.raises(CheckpointError, match=r"checkpoint: is not a whole safetensors file"):
+            train(thin_model(), store, IMAGES, OPTIONS, seed=0, checkpoint=checkpoint)
+    save_file({"a": np.zeros(1)}, checkpoint)
+    with pytest.raises(CheckpointError, match="belongs to another training"):
+        train(thin_model(), store, IMAGES, OPTIONS, seed=0, checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"images": np.array([0, 1, 3, 4, 5, 6, 9])},  # as many, but others
+        {"images": IMAGES[:-1]},
+        {"options": dataclasses.replace(OPTIONS, rate=0.01)},
+        {"options": dataclasses.replace(OPTIONS, counts="full")},
+        {"model": lambda: SegNet(CLASSES, "thin-alexnet")},
+        {"model": lambda: thin_model(feature_scale=0.5)},
+        {"model": lambda: thin_model(dropout=0.25)},
+        {"model": lambda: thin_model(frozen=("conv6",))},
+    ],
+    ids=str,
+)
+def test_the_checkpoint_of_another_training(store: FeatureStore, tmp_path: Path, change: dict[str, Any]) -> None:
+    arguments = {"model": thin_model, "images": IMAGES, "options": OPTIONS, "seed": 0}
+
+    def run(model: Any, images: np.ndarray, options: TrainingOptions, seed: int) -> None:
+        train(model(), store, images, options, seed=seed, checkpoint=tmp_path / "checkpoint")
+
+    run(**arguments)
+    run(**arguments)
+    with pytest.raises(CheckpointError, match="belongs to another training"):
+        run(**(arguments | change))
