@@ -68,7 +68,7 @@ def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], *, about: M
     """Write named NumPy arrays, and a few strings `about` them, as one safetensors file, atomically."""
     from safetensors.numpy import save
 
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with atomic_write(path) as stream:
         stream.write(save(contiguous, metadata={_ABOUT: json.dumps(dict(about or {}), sort_keys=True)}))
 

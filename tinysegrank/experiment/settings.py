@@ -72,8 +72,8 @@ class ProposalSettings:
 
     options: ProposalOptions = field(default_factory=ProposalOptions)
     choice_images: int = 60
-    strengths: tuple[float, ...] = (2.5, 5.0)
-    lambdas: tuple[float, ...] = (0.1, 0.2, 0.4, 0.8)
+    strengths: tuple[float, ...] = (20.0, 40.0)
+    lambdas: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4)
 
 
 @dataclass(frozen=True)
