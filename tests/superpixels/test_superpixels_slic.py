@@ -40,11 +40,18 @@ def test_superpixels_are_connected_and_near_the_count():
         assert ndimage.label(superpixels == number)[1] == 1
 
 
-def test_no_superpixel_crosses_a_strong_edge():
+@pytest.mark.parametrize(("smoothing", "slack"), [(0.0, 0), (1.0, 1)])
+def test_no_superpixel_crosses_a_strong_edge(smoothing, slack):
     image = np.zeros((60, 80, 3), np.uint8)
     image[:, 33:] = (255, 240, 10)
-    superpixels = slic(image, segments=24)
-    assert not set(np.unique(superpixels[:, :33])) & set(np.unique(superpixels[:, 33:]))
+    superpixels = slic(image, segments=24, smoothing=smoothing)
+    left, right = superpixels[:, : 33 - slack], superpixels[:, 33 + slack :]
+    assert not set(np.unique(left)) & set(np.unique(right))
+
+
+def test_noise_does_not_merge_everything():
+    image = np.random.default_rng(0).integers(90, 150, (60, 80, 3), dtype=np.uint8)
+    assert 40 <= slic(image, segments=60).max() + 1 <= 80
 
 
 def test_same_image_same_superpixels():
@@ -71,7 +78,7 @@ def test_bad_images_are_named(image, message):
         slic(image)
 
 
-@pytest.mark.parametrize("options", [{"segments": 0}, {"compactness": 0.0}])
+@pytest.mark.parametrize("options", [{"segments": 0}, {"compactness": 0.0}, {"smoothing": -1.0}])
 def test_bad_options_are_named(options):
-    with pytest.raises(ShapeError, match=r"segments=.*compactness="):
+    with pytest.raises(ShapeError, match=r"segments=.*compactness=.*smoothing="):
         slic(np.zeros((4, 5, 3), np.uint8), **options)

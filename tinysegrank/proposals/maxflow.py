@@ -35,7 +35,7 @@ def minimum_cut(
     tail, head = arcs[:, 0].astype(np.int32), arcs[:, 1].astype(np.int32)
     graph = coo_array((capacity.astype(np.int64), (tail, head)), shape=(nodes, nodes)).tocsr()  # duplicates summed
     # Flow one way adds to the residual the other way, so the two capacities between a pair share the 32 bits.
-    if graph.nnz and (graph + graph.T).max() > LARGEST_CAPACITY:
+    if graph.nnz and 2 * graph.data.max() > LARGEST_CAPACITY and (graph + graph.T).max() > LARGEST_CAPACITY:
         raise ShapeError(f"capacity: the arcs between two nodes sum to more than {LARGEST_CAPACITY}; scale it down")
     flow = maximum_flow(graph.astype(np.int32), source, sink).flow
     residual = graph - flow.astype(np.int64)  # in 64 bits: capacity - flow reaches twice the largest capacity
@@ -55,8 +55,8 @@ def minimise_binary(
     pairwise | (E, 4) | floating | cost of (x_i, x_j) = 00, 01, 10, 11, with E01 + E10 >= E00 + E11
     returns  | (N,)   | bool     | x
 
-    Exact for costs that are integers below 2^29; others are rounded to 2^-29 of the largest sum of pairwise costs at a
-    node.
+    Exact where costs are integers and the pairwise costs at each node sum to at most 2^28; others are rounded to about
+    2^-28 of the largest such sum.
 
     Raises:
         ShapeError: the arrays do not fit each other, or an edge is not submodular.
@@ -84,7 +84,7 @@ def minimise_binary(
     if limit == 0:
         return price < 0
     clipped = np.clip(price, -2 * reach, 2 * reach)
-    scale = 2.0 ** np.floor(np.log2(2**30 / limit))  # a power of two: integers stay exact
+    scale = 2.0 ** np.floor(np.log2(2**29 / limit))  # a power of two: integers stay exact
 
     # x = 1 is the source side: x_i = 1 cuts i -> sink, x_i = 0 cuts source -> i, (0, 1) cuts j -> i.
     node = np.arange(count)

@@ -25,10 +25,10 @@ class ProposalOptions:
     balance: power of the classes' priors to divide by, 0..1; see SuperpixelClassifier.log_probabilities.
     """
 
-    strength: float = 5.0
-    lam: float = 0.3
+    strength: float = 40.0
+    lam: float = 0.2
     count: int = 10
-    balance: float = 0.3
+    balance: float = 0.4
 
     def __post_init__(self) -> None:
         for name in ("strength", "lam"):
@@ -68,7 +68,7 @@ def propose_image(
     options: ProposalOptions,
     *,
     segments: int = 300,
-    compactness: float = 10.0,
+    compactness: float = 20.0,
 ) -> list[Proposal]:
     """Find diverse labellings of an image.
 

@@ -49,7 +49,7 @@ class SuperpixelClassifier:
 
     Args:
         hidden: units of the one hidden layer.
-        penalty: weight of the L2 penalty (scikit-learn's `alpha`): images are few and alike inside, so it is large.
+        penalty: of half the squared weights, against the mean cross-entropy; large, as the images are few.
         epochs: passes over the part.
         members: perceptrons to average.
         sample: superpixels that each member draws, without replacement; all where there are fewer.
@@ -62,7 +62,7 @@ class SuperpixelClassifier:
     """
 
     def __init__(
-        self, *, hidden: int = 128, penalty: float = 10.0, epochs: int = 10, members: int = 2, sample: int = 100_000
+        self, *, hidden: int = 128, penalty: float = 0.01, epochs: int = 10, members: int = 2, sample: int = 100_000
     ) -> None:
         if min(hidden, epochs, members, sample) < 1 or penalty < 0:
             raise ConfigError("hidden, epochs, members and sample must be at least 1 and penalty at least 0")
@@ -134,10 +134,11 @@ class SuperpixelClassifier:
         mass = fractions[:, self.classes_] * weights[:, None]  # (rows, C)
         row, target = np.nonzero(mass)
         share = mass[row, target]
+        batch = min(max(32, len(row) // 100), 1024, len(row))  # a small training set still gets 100 steps an epoch
         model = MLPClassifier(
             (self.hidden,),
-            alpha=self.penalty,
-            batch_size=min(1024, len(row)),
+            alpha=self.penalty * batch,  # scikit-learn divides it by the batch
+            batch_size=batch,
             max_iter=self.epochs,
             n_iter_no_change=self.epochs + 1,
             random_state=seed,

@@ -1,0 +1,137 @@
+"""From an image to proposals, and the choice of the constants by the oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tinysegrank.errors import ConfigError
+from tinysegrank.metrics import corpus_iou, image_iou
+from tinysegrank.proposals import (
+    CrfEngine,
+    Proposal,
+    ProposalOptions,
+    SuperpixelClassifier,
+    choose,
+    choose_lambda,
+    divmbest,
+    label_fractions,
+    propose_image,
+    superpixel_features,
+    trial,
+)
+from tinysegrank.superpixels import region_graph, slic
+
+
+def scene(seed):
+    """A green or red disc (classes 1 and 2) before grey noise, with its labels."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(105, 135, (60, 80, 3), dtype=np.uint8)
+    rows, columns = np.mgrid[:60, :80]
+    disc = np.hypot(rows - rng.integers(20, 40), columns - rng.integers(20, 60)) < rng.integers(10, 18)
+    which = 1 + seed % 2
+    image[disc, which - 1] += 80
+    return image, np.where(disc, which, 0).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    parts = []
+    for seed in range(12):
+        image, labels = scene(seed)
+        superpixels = slic(image, segments=60)
+        features = superpixel_features(image, superpixels, region_graph(superpixels, image))
+        parts.append((features, *label_fractions(labels, superpixels)))
+    stacked = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return SuperpixelClassifier(hidden=16, epochs=40).fit(*stacked, rng=np.random.default_rng(0))
+
+
+def test_finds_the_objects_of_new_scenes(classifier):
+    options = ProposalOptions(strength=5.0, lam=0.5, count=5)
+    for seed in (20, 21):
+        image, labels = scene(seed)
+        proposals = propose_image(image, classifier, options, segments=60)
+        assert len(proposals) == 5
+        assert image_iou(labels, proposals[0].labels) > 0.8
+        assert proposals[0].score == max(p.score for p in proposals)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((30, 40, 3), np.uint8),
+        np.full((30, 40), 255, np.uint8),
+        np.arange(50, dtype=np.uint8).reshape(50, 1),
+        np.arange(150, dtype=np.uint8).reshape(1, 50, 3),
+        np.zeros((1, 1), np.uint8),
+        np.random.default_rng(0).integers(0, 256, (17, 23, 3), dtype=np.uint8),
+    ],
+    ids=["blank", "white grey", "one column", "one row", "one pixel", "noise"],
+)
+def test_any_image_has_proposals(classifier, image):
+    proposals = propose_image(image, classifier, ProposalOptions(count=4))
+    assert len(proposals) == 4
+    for proposal in proposals:
+        assert proposal.labels.shape == image.shape[:2]
+        assert proposal.labels.max() < 21
+        assert np.isfinite(proposal.score)
+
+
+@pytest.mark.parametrize("bad", [{"strength": -1.0}, {"lam": float("inf")}, {"count": 0}, {"balance": 1.1}])
+def test_bad_options_are_named(bad):
+    with pytest.raises(ConfigError, match=next(iter(bad))):
+        ProposalOptions(**bad)
+
+
+def sets(seed, images=4, count=5, settings=3):
+    """Truths with void, and for each setting and image a few random proposals."""
+    rng = np.random.default_rng(seed)
+    truths = [rng.choice([0, 1, 2, 255], (6, 6)).astype(np.uint8) for _ in range(images)]
+    proposals = [
+        [
+            [Proposal(rng.integers(0, 3, (6, 6)).astype(np.uint8), 0.0, np.zeros(1, int)) for _ in range(count)]
+            for _ in truths
+        ]
+        for _ in range(settings)
+    ]
+    return truths, proposals
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_choice_is_by_the_corpus_iou_of_the_oracle_picks(seed):
+    truths, proposals = sets(seed)
+    expected = []
+    for of_setting in proposals:
+        picks = [
+            max(of_image, key=lambda p: image_iou(t, p.labels)) for t, of_image in zip(truths, of_setting, strict=True)
+        ]
+        expected.append(np.nanmean(corpus_iou(truths, [p.labels for p in picks])))
+    trials = [np.stack([trial(t, of_setting[n]) for of_setting in proposals]) for n, t in enumerate(truths)]
+    choice = choose(["a", "b", "c"], trials)
+    np.testing.assert_allclose(choice.oracle, expected)
+    assert choice.best == "abc"[int(np.argmax(expected))]
+    firsts = [np.nanmean(corpus_iou(truths, [of_image[0].labels for of_image in s])) for s in proposals]
+    np.testing.assert_allclose(choice.one_best, firsts)
+
+
+def test_void_image_changes_nothing():
+    _, proposals = sets(0, images=1, settings=1)
+    assert not trial(np.full((6, 6), 255, np.uint8), proposals[0][0]).any()
+
+
+def test_lambda_that_reaches_the_truth_is_chosen():
+    # Two superpixels; the second proposal is right only if the penalty outweighs the margin of 1.
+    superpixels, truth = np.array([[0, 1]]), np.array([[0, 1]], np.uint8)
+    unary = np.array([[0.0, 9.0], [0.0, 1.0]])
+    engine = CrfEngine(unary, np.zeros((0, 2), int), np.zeros(0), superpixels)
+    choice = choose_lambda([engine], [truth], [0.0, 0.5, 2.0, 20.0], count=2)
+    assert choice.best == 2.0
+    assert choice.oracle.tolist() == [0.25, 0.25, 1.0, 0.25]
+    assert divmbest(engine, 2.0, 2)[1].labels.tolist() == truth.tolist()
+
+
+def test_choosing_from_nothing_is_refused():
+    with pytest.raises(ConfigError, match="at least one"):
+        choose([1.0], [])
+    with pytest.raises(ConfigError, match="every setting"):
+        choose([1.0, 2.0], [np.zeros((1, 2, 3, 3), np.int64)])

@@ -1,0 +1,123 @@
+"""The proposal store: what is written comes back, anyone's folder is read, bad files are named."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinysegrank.errors import DatasetError
+from tinysegrank.proposals import Proposal, ProposalStore
+from tinysegrank.voc import palette, write_labels
+
+
+def proposals(count=3, shape=(5, 7), seed=0):
+    rng = np.random.default_rng(seed)
+    return [
+        Proposal(rng.integers(0, 21, shape).astype(np.uint8), -float(m) / 3, np.zeros(1, int)) for m in range(count)
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 3, 101])
+def test_what_is_written_comes_back_in_order(tmp_path, count):
+    store, given = ProposalStore(tmp_path / "store"), proposals(count)
+    assert store.names() == ()
+    assert "one" not in store
+    store.write("one", given)
+    labels, scores = store.read("one")
+    np.testing.assert_array_equal(labels, [p.labels for p in given])
+    np.testing.assert_array_equal(scores, [p.score for p in given])
+    assert labels.dtype == np.uint8
+    assert "one" in store
+    assert store.names() == ("one",)
+    assert store.path("one", 0).name == ("000.png" if count > 100 else "00.png")
+
+
+def test_files_are_voc_palette_pngs(tmp_path):
+    given = proposals(1)
+    ProposalStore(tmp_path).write("one", given)
+    with Image.open(tmp_path / "one" / "00.png") as image:
+        assert image.mode == "P"
+        np.testing.assert_array_equal(np.array(image), given[0].labels)
+        np.testing.assert_array_equal(np.reshape(image.getpalette(), (-1, 3))[:21], palette()[:21])
+
+
+def test_writing_again_replaces(tmp_path):
+    store = ProposalStore(tmp_path)
+    store.write("one", proposals(5))
+    store.write("one", proposals(2, seed=1))
+    assert len(store.read("one")[0]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
+    store, calls = ProposalStore(tmp_path), []
+
+    def failing(path, labels):
+        calls.append(path)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        write_labels(path, labels)
+
+    monkeypatch.setattr("tinysegrank.proposals.store.write_labels", failing)
+    with pytest.raises(KeyboardInterrupt):
+        store.write("one", proposals())
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / ".two.0123.tmp").mkdir()  # what a killed process leaves
+    assert store.names() == ()
+
+
+def bring(folder, numbers, shape=(4, 6)):
+    for number in numbers:
+        write_labels(folder / f"{number}.png", np.full(shape, int(number) % 21))
+
+
+def test_anyones_folder_is_read_with_gaps_and_without_scores(tmp_path):
+    bring(tmp_path / "photo", ["2", "10", "07"])
+    labels, scores = ProposalStore(tmp_path).read("photo")
+    assert labels[:, 0, 0].tolist() == [2, 7, 10]
+    assert np.isnan(scores).all()
+    assert ProposalStore(tmp_path).path("photo", 2).name == "10.png"
+
+
+def test_unknown_image_and_empty_folder_are_named(tmp_path):
+    (tmp_path / "empty").mkdir()
+    store = ProposalStore(tmp_path)
+    for name in ("empty", "absent"):
+        with pytest.raises(DatasetError, match=rf"{name}: holds no proposal"):
+            store.read(name)
+    with pytest.raises(DatasetError, match="bare image name"):
+        store.read("../absent")
+    with pytest.raises(DatasetError, match="at least one"):
+        store.write("none", [])
+
+
+def test_bad_files_are_named(tmp_path):
+    store = ProposalStore(tmp_path)
+    bring(tmp_path / "sizes", ["0"])
+    bring(tmp_path / "sizes", ["1"], shape=(4, 7))
+    with pytest.raises(DatasetError, match=r"1\.png: size \(4, 7\) differs from \(4, 6\)"):
+        store.read("sizes")
+    bring(tmp_path / "odd", ["0"])
+    (tmp_path / "odd" / "0.png").rename(tmp_path / "odd" / "best.png")
+    with pytest.raises(DatasetError, match=r"best\.png is not a number"):
+        store.read("odd")
+    write_labels(tmp_path / "void" / "00.png", np.full((4, 6), 255))
+    with pytest.raises(DatasetError, match=r"00\.png: has void"):
+        store.read("void")
+    bring(tmp_path / "range", ["0"])
+    with pytest.raises(DatasetError, match="no proposal 1 of 1"):
+        store.path("range", 1)
+    with pytest.raises(DatasetError, match="proposal 1 of x: size"):
+        store.write("x", [proposals(1)[0], proposals(1, shape=(2, 2))[0]])
+
+
+@pytest.mark.parametrize("scores", [[1.0], [1.0, None], {"a": 1}, [True, False], "broken"])
+def test_bad_scores_are_named(tmp_path, scores):
+    bring(tmp_path / "photo", ["0", "1"])
+    text = "[1.0," if scores == "broken" else json.dumps(scores)
+    (tmp_path / "photo" / "scores.json").write_text(text)
+    with pytest.raises(DatasetError, match=r"scores\.json"):
+        ProposalStore(tmp_path).read("photo")
