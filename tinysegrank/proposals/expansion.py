@@ -112,20 +112,21 @@ def gainers(
     price   | (N,)   | float64 | unary cost of `alpha` minus that of the present label
     returns | (N,)   | bool    | False where moving costs something whatever the neighbours that may move do
 
-    Excluding a node makes its neighbours' moves dearer, so this repeats until nothing changes: most expansions of
-    most labels end here without a cut.
+    Excluding a node makes its neighbours' moves dearer, so this repeats until nothing changes: about half of all
+    expansions end here without a cut, and the other cuts are small.
     """
-    a, b = edges[:, 0], edges[:, 1]
-    same = nodes[a] == nodes[b]
+    own, other = np.concatenate([edges, edges[:, ::-1]]).T  # (2 E,) each
+    w = np.concatenate([weights, weights])
+    same = w * (nodes[own] == nodes[other])
+    # To a neighbour that keeps the label it shares with this node, moving costs w; to one that may take alpha, or has
+    # it, moving saves at most w.
+    dearest = price + np.bincount(own, same, len(nodes))
+    saved = same + w
     candidate: NDArray[np.bool_] = nodes != alpha
+    has_alpha = ~candidate
     while True:
-        least = price.copy()
-        for own, other in ((a, b), (b, a)):
-            # To a neighbour that may take alpha, or has it, moving saves at most w; to one that keeps the label it
-            # shares with this node it costs w.
-            saves = candidate[other] | (nodes[other] == alpha)
-            least += np.bincount(own, weights * (np.where(saves, 0.0, same) - saves), len(nodes))
-        before, candidate = candidate, candidate & (least < 0)
+        cheapest = dearest - np.bincount(own, saved * (candidate | has_alpha)[other], len(nodes))
+        before, candidate = candidate, candidate & (cheapest < 0)
         if np.array_equal(before, candidate):
             return candidate
 

@@ -27,21 +27,29 @@ def minimum_cut(
 
     Source: Ford and Fulkerson's theorem. The source side is what the source still reaches in the residual graph.
     """
-    from scipy.sparse import coo_array
+    from scipy.sparse import csr_array
     from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
     if not np.issubdtype(capacity.dtype, np.integer) or (capacity.size and capacity.min() < 0):
         raise ShapeError("capacity must hold integers of at least 0; scale and round it first")
-    tail, head = arcs[:, 0].astype(np.int32), arcs[:, 1].astype(np.int32)
-    graph = coo_array((capacity.astype(np.int64), (tail, head)), shape=(nodes, nodes)).tocsr()  # duplicates summed
+    # Compressed rows by hand, each arc with its reverse, duplicates summed: SciPy's flow then has the same layout.
+    tail, head = arcs[:, 0].astype(np.int64), arcs[:, 1].astype(np.int64)
+    key, place = np.unique(np.concatenate([tail * nodes + head, head * nodes + tail]), return_inverse=True)  # (B,)
+    total = np.zeros(len(key), np.int64)
+    np.add.at(total, place[: len(arcs)], capacity)
+    start, end = np.divmod(key, nodes)
     # Flow one way adds to the residual the other way, so the two capacities between a pair share the 32 bits.
-    if graph.nnz and 2 * graph.data.max() > LARGEST_CAPACITY and (graph + graph.T).max() > LARGEST_CAPACITY:
+    both = total + total[np.searchsorted(key, end * nodes + start)]
+    if both.max(initial=0) > LARGEST_CAPACITY:
         raise ShapeError(f"capacity: the arcs between two nodes sum to more than {LARGEST_CAPACITY}; scale it down")
-    flow = maximum_flow(graph.astype(np.int32), source, sink).flow
-    residual = graph - flow.astype(np.int64)  # in 64 bits: capacity - flow reaches twice the largest capacity
-    residual.eliminate_zeros()
+    rows = np.searchsorted(start, np.arange(nodes + 1)).astype(np.int32)
+    graph = csr_array((total.astype(np.int32), end.astype(np.int32), rows), shape=(nodes, nodes))
+    residual = total - maximum_flow(graph, source, sink).flow.data  # in 64 bits: reaches twice the largest capacity
+    open_arc = residual > 0
+    rows = np.searchsorted(start[open_arc], np.arange(nodes + 1)).astype(np.int32)
+    reachable = csr_array((np.ones(rows[-1]), end[open_arc].astype(np.int32), rows), shape=(nodes, nodes))
     reached = np.zeros(nodes, dtype=bool)
-    reached[breadth_first_order(residual, source, return_predecessors=False)] = True
+    reached[breadth_first_order(reachable, source, return_predecessors=False)] = True
     return reached
 
 

@@ -62,7 +62,7 @@ class SuperpixelClassifier:
     """
 
     def __init__(
-        self, *, hidden: int = 128, penalty: float = 0.01, epochs: int = 10, members: int = 2, sample: int = 100_000
+        self, *, hidden: int = 128, penalty: float = 0.01, epochs: int = 10, members: int = 2, sample: int = 200_000
     ) -> None:
         if min(hidden, epochs, members, sample) < 1 or penalty < 0:
             raise ConfigError("hidden, epochs, members and sample must be at least 1 and penalty at least 0")
@@ -113,8 +113,7 @@ class SuperpixelClassifier:
         self.members_: tuple[Perceptron, ...] = ()
         while len(self.classes_) > 1 and len(self.members_) < self.members:
             rows = np.sort(rng.choice(used, min(self.sample, len(used)), replace=False))
-            member = self._fit_member(features[rows], fractions[rows], weights[rows], seed=int(rng.integers(2**31)))
-            self.members_ += (member,)
+            self.members_ += (self._fit_member(features, fractions, weights, rows, seed=int(rng.integers(2**31))),)
         return self
 
     def _report(self, main: NDArray[np.integer]) -> None:
@@ -125,15 +124,24 @@ class SuperpixelClassifier:
             LOGGER.info("class %s is the main one of %d superpixels: given probability %g", name, main[k], FLOOR)
 
     def _fit_member(
-        self, features: NDArray[np.float32], fractions: NDArray[np.floating], weights: NDArray[np.number], *, seed: int
+        self,
+        features: NDArray[np.float32],
+        fractions: NDArray[np.floating],
+        weights: NDArray[np.number],
+        rows: NDArray[np.intp],
+        *,
+        seed: int,
     ) -> Perceptron:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.neural_network import MLPClassifier
 
         # A superpixel of two classes becomes two examples, weighted by their pixels: the same cross-entropy.
-        mass = fractions[:, self.classes_] * weights[:, None]  # (rows, C)
+        mass = fractions[np.ix_(rows, self.classes_)] * weights[rows, None]  # (rows, C)
         row, target = np.nonzero(mass)
         share = mass[row, target]
+        x = features[rows[row]]  # (examples, D), standardised in place: the largest array by far
+        x -= self.centre_
+        x /= self.scale_
         batch = min(max(32, len(row) // 100), 1024, len(row))  # a small training set still gets 100 steps an epoch
         model = MLPClassifier(
             (self.hidden,),
@@ -145,12 +153,8 @@ class SuperpixelClassifier:
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is the stopping rule
-            model.fit(self._standardised(features)[row], target, sample_weight=share / share.mean())
+            model.fit(x, target, sample_weight=share / share.mean())
         return Perceptron.from_sklearn(model)
-
-    def _standardised(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        standardised: NDArray[np.float32] = (features - self.centre_) / self.scale_
-        return standardised
 
     def log_probabilities(self, features: NDArray[np.float32], *, balance: float = 0.0) -> NDArray[np.float64]:
         """Log-probability of each class at each superpixel.
@@ -171,7 +175,7 @@ class SuperpixelClassifier:
             raise ShapeError(f"features must be (S, {len(self.centre_)}), got {features.shape}")
         if not 0 <= balance <= 1:
             raise ConfigError(f"balance must be in 0..1, got {balance}")
-        x = self._standardised(features.astype(np.float32))
+        x = (features.astype(np.float32) - self.centre_) / self.scale_
         mean = np.ones((len(x), len(self.classes_)))  # of the one class, if there is only one
         if self.members_:
             mean = np.mean([member.probabilities(x).astype(np.float64) for member in self.members_], axis=0)
