@@ -30,7 +30,7 @@ class SegNet:
         rng: draws the initial weights: Kaiming normal, conv8 Gaussian with standard deviation 0.01; default seed 0.
         backend: where parameters live; default `get_backend()`.
         feature_scale: multiplies conv5's features, so that their root mean square can be 1; `training` measures it.
-        dropout: before each of the new layers.
+        dropout: before each of the new layers; default the preset's.
         frozen: layers that are not trained.
 
     Attributes:
@@ -50,15 +50,15 @@ class SegNet:
         rng: np.random.Generator | None = None,
         backend: Backend | None = None,
         feature_scale: float = 1.0,
-        dropout: float = 0.5,
+        dropout: float | None = None,
         frozen: tuple[str, ...] = TRUNK,
     ) -> None:
         self.num_classes, self.preset_name, self.preset = num_classes, preset, preset_named(preset)
-        self.dropout = dropout
+        self.dropout = self.preset.dropout if dropout is None else dropout
         self.backend = get_backend() if backend is None else backend
         rng = np.random.default_rng(0) if rng is None else rng
         trunk = build_trunk(self.preset, rng, self.backend)
-        head = _build_head(self.preset, num_classes, dropout, rng, self.backend)
+        head = _build_head(self.preset, num_classes, self.dropout, rng, self.backend)
         self._scale = FeatureScale(feature_scale)
         self.trunk = Sequential(trunk, frozen=TRUNK)
         self.head = Sequential({"scale5": self._scale, **head})

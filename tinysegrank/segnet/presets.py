@@ -32,12 +32,14 @@ class Preset:
         pool_first: CaffeNet's order, ReLU, pool, normalise; otherwise AlexNet's, ReLU, normalise, pool.
         preprocessing: from a photograph to the input.
         head: filters of conv6 and conv7, the first two layers that SegNet adds.
+        dropout: before each of the layers that SegNet adds; a small network needs less.
     """
 
     convolutions: tuple[ConvShape, ConvShape, ConvShape, ConvShape, ConvShape]
     pool_first: bool
     preprocessing: Preprocessing
     head: tuple[int, int] = (128, 128)
+    dropout: float = 0.5
 
 
 _IMAGENET = (
@@ -63,6 +65,7 @@ PRESETS = {
         pool_first=True,
         preprocessing=Preprocessing(size=113, mean=(0.45, 0.45, 0.45), std=(0.25, 0.25, 0.25), scale=1 / 255),
         head=(64, 64),
+        dropout=0.2,
     ),
 }
 
