@@ -132,6 +132,19 @@ def test_a_second_call_changes_nothing(finished, toy):
     assert changed <= {"run.toml"}
 
 
+def test_a_changed_loss_retrains_only_its_networks(tmp_path, finished, toy):
+    shutil.copytree(finished.path, tmp_path / "run")
+    settings = small_settings(toy)
+    settings = replace(
+        settings, training=replace(settings.training, iou=replace(settings.training.iou, steps=STEPS + 1))
+    )
+    before = {path.parent.name: path.stat().st_mtime_ns for path in (tmp_path / "run" / "training").glob("*/log.csv")}
+    run = run_experiment(tmp_path / "run", settings, jobs=1, progress=Silent(), update=True)
+    after = {path.parent.name: path.stat().st_mtime_ns for path in run.folder("training").glob("*/log.csv")}
+    assert before.keys() == after.keys()
+    assert [name for name in after if after[name] != before[name]] == ["all-iou"]
+
+
 def test_validation_images_reach_no_fit(tmp_path, finished, toy):
     # with every validation image blackened and every truth made background, all that is fitted stays the same
     changed = tmp_path / "toy"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,12 +63,28 @@ class _Task(NamedTuple):
     images: np.ndarray
     options: TrainingOptions
     feature_scale: float
+    features_key: str
     begin: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where its network, log and checkpoint go."""
+        return self.run_path / "training" / self.training.name
+
+    def seeds(self) -> list[int]:
+        """A seed of its own for every training."""
+        return [self.settings.seed, self.training.fold + 1, (START, *LOSSES).index(self.training.loss)]
+
+    def made_from(self) -> str:
+        """A digest of everything that its result depends on."""
+        digest = hashlib.sha256(self.begin.read_bytes() + self.images.astype(np.int64).tobytes())
+        digest.update(repr((self.options, self.seeds(), self.feature_scale, self.features_key)).encode())
+        return digest.hexdigest()
 
 
 def train_networks(run: Run) -> None:
-    """Train every network; those that do not wait for each other run side by side."""
-    scale = read_scale(run)
+    """Train every network that is not there yet; those that do not wait for each other run side by side."""
+    scale, key = read_scale(run), run.key("features")
     fold_of, folder, schedule = data.folds(run), run.folder("training"), run.settings.training
     for phase in trainings(run.settings):
         tasks = []
@@ -74,32 +92,34 @@ def train_networks(run: Run) -> None:
             images = np.flatnonzero(fold_of != training.fold)
             options = schedule.start if training.loss == START else schedule.continued(training.loss)
             before = run.folder("trunk") if training.loss == START else folder / Training(training.fold, START).name
-            task = _Task(
-                run.path, run.settings, training, store(run, "train"), images, options, scale, before / NETWORK
-            )
-            tasks.append(task)
-        with _count_steps(run, [(folder / t.training.name, t.options.steps) for t in tasks]):
+            features, begin = store(run, "train"), before / NETWORK
+            tasks.append(_Task(run.path, run.settings, training, features, images, options, scale, key, begin))
+        with _count_steps(run, [(task.folder, task.options.steps) for task in tasks]):
             for name in parallel_map(_train_one, tasks, jobs=run.jobs):
                 run.progress.say(f"trained {name}")
 
 
 def _train_one(task: _Task) -> str:
-    folder = task.run_path / "training" / task.training.name
+    folder, made_from = task.folder, task.made_from()
+    note = folder / "made_from.txt"
+    if not note.is_file() or note.read_text() != made_from:
+        shutil.rmtree(folder, ignore_errors=True)
+        write_text(note, made_from)
     if (folder / NETWORK).is_file():
         return task.training.name
-    seed = [task.settings.seed, task.training.fold + 1, (START, *LOSSES).index(task.training.loss)]
     model = load_segnet(task.begin)
     if task.training.loss == START:  # the trunk's file has no trained head: draw one
-        fresh = SegNet(preset=task.settings.trunk.preset, rng=np.random.default_rng(seed), backend=model.backend)
+        fresh = SegNet(
+            preset=task.settings.trunk.preset, rng=np.random.default_rng(task.seeds()), backend=model.backend
+        )
         model.network.assign(fresh.trainable)
         model.feature_scale = task.feature_scale
-    folder.mkdir(parents=True, exist_ok=True)
     records = train(
         model,
         task.store,
         task.images,
         task.options,
-        seed=int(np.random.SeedSequence(seed).generate_state(1)[0]),
+        seed=int(np.random.SeedSequence(task.seeds()).generate_state(1)[0]),
         checkpoint=folder / "checkpoint.safetensors",
         progress=lambda step, loss: write_text(folder / "step.txt", str(step)),  # noqa: ARG005
     )

@@ -70,6 +70,7 @@ class Stage:
         needs: names of the stages it reads.
         settings: the part of the settings it depends on.
         outside: what else it depends on, such as a listing of input files.
+        sorts: its work throws away what no longer fits and keeps the rest, so the folder is not emptied for it.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Stage:
     needs: Sequence[str] = ()
     settings: Callable[[Settings], Any] = field(default=lambda settings: None)  # noqa: ARG005
     outside: Callable[[Settings], Any] = field(default=lambda settings: None)  # noqa: ARG005
+    sorts: bool = False
 
 
 def open_run(path: Path, settings: Settings, *, jobs: int, progress: Progress, update: bool) -> Run:
@@ -123,7 +125,7 @@ def execute(run: Run, stages: Sequence[Stage]) -> None:
 
 def _perform(run: Run, stage: Stage, key: str, stamp: Mapping[str, Any]) -> dict[str, Any]:
     folder = run.folder(stage.name)
-    if stamp.get("key") != key and folder.exists():
+    if stamp.get("key") != key and folder.exists() and not stage.sorts:
         shutil.rmtree(folder)
     earlier = float(stamp.get("seconds", 0.0)) if stamp.get("key") == key else 0.0
     write_json(folder / _STAMP, {"key": key, "complete": False, "seconds": earlier})

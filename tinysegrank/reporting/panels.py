@@ -70,7 +70,8 @@ def qualitative_panels(
     # all lengths in inches, from the lower left; a row is its pictures and a line of captions under them
     heights = [_WIDTH * min(row.image.shape[0] / row.image.shape[1], _TALLEST) + 0.25 for row in rows]
     width, height = _WIDTH * (len(headings) + 1), 0.3 + sum(heights) + 0.25 + 0.22 * lines
-    figure = Figure(figsize=(width, height), dpi=dpi, layout="none")  # placed by hand, whatever the style
+    figure = Figure(figsize=(width, height), dpi=dpi)
+    figure.set_layout_engine("none")  # placed by hand, whatever the style
     FigureCanvasAgg(figure)
 
     def write(column: int, y: float, text: str, **style: Any) -> None:
