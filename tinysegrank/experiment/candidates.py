@@ -30,7 +30,7 @@ from tinysegrank.proposals import (
     trial,
 )
 from tinysegrank.superpixels import RegionGraph
-from tinysegrank.voc import Sample
+from tinysegrank.voc import CLASS_NAMES, Sample
 
 CHOSEN = "chosen.json"
 
@@ -49,8 +49,17 @@ def fit_proposers(run: Run) -> None:
                 advance(1)
         for path in examples:
             path.unlink()
+    for fold in left_out:
+        _say_what_is_not_learnt(run, fold)
     if not (folder / CHOSEN).is_file():
         _choose(run, np.flatnonzero(fold_of == 0))
+
+
+def _say_what_is_not_learnt(run: Run, fold: int) -> None:
+    path = classifier_path(run, fold)
+    learnt = SuperpixelClassifier.load(path).classes_
+    if few := [name for index, name in enumerate(CLASS_NAMES) if index not in learnt]:
+        run.progress.say(f"{path.stem}: too few examples of {', '.join(few)}; they get a constant score")
 
 
 def classifier_path(run: Run, fold: int) -> Path:
