@@ -26,9 +26,9 @@ class ProposalOptions:
     """
 
     strength: float = 40.0
-    lam: float = 0.2
+    lam: float = 0.4
     count: int = 10
-    balance: float = 0.4
+    balance: float = 0.3
 
     def __post_init__(self) -> None:
         for name in ("strength", "lam"):
