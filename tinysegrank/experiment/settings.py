@@ -63,7 +63,7 @@ class SuperpixelSettings:
     """SLIC superpixels: the coarse labels are painted on them, and they are the nodes of the CRF."""
 
     segments: int = 300
-    compactness: float = 10.0
+    compactness: float = 20.0
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class ProposalSettings:
 
     options: ProposalOptions = field(default_factory=ProposalOptions)
     choice_images: int = 60
-    strengths: tuple[float, ...] = (20.0, 40.0)
-    lambdas: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4)
+    strengths: tuple[float, ...] = (20.0, 40.0, 80.0)
+    lambdas: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def choose_C(  # noqa: N802  # C is the field's name
         ShapeError: the arrays do not fit or are not finite, or an option is out of range.
         ConfigError: fewer than two folds, or more folds than images.
 
-    Source: paper, section 5 (the measure); the protocol is our choice, REFERENCE 5.
+    Source: paper, section 5 (the measure); the protocol is our choice.
     """
     X = check_features(X)
     quality, groups = check_groups("quality", quality, groups)

@@ -41,7 +41,7 @@ def segnet_features(coarse: np.ndarray, proposals: np.ndarray, *, eps: float = 1
     Raises:
         ShapeError: the arrays do not fit or are not distributions, or an option is out of range.
 
-    Paper: section 4, "Segmentation features"; the guards of U / I are ours (REFERENCE 9d).
+    Paper: section 4, "Segmentation features"; the guards of U / I are ours.
     """
     if np.ndim(proposals) != 4:
         raise ShapeError(f"proposals: shape {np.shape(proposals)} is not (M, h, w, K); stack the image's proposals")

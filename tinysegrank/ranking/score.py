@@ -27,7 +27,7 @@ def proposal_score(
     Raises:
         ShapeError: the arrays do not fit or are not distributions, or an option is out of range.
 
-    Paper: Eq. 17. REFERENCE 9(d) on the smoothing.
+    Paper: Eq. 17; the smoothing, without which the sum is infinite, is our choice.
     """
     if not (np.isfinite(background_weight) and background_weight >= 0):
         raise ShapeError(f"background_weight: {background_weight} is not a finite number, 0 or more")

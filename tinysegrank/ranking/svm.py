@@ -39,7 +39,8 @@ class RankSVM(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         n_iter_: Newton steps taken.
         objective_: the smallest value found.
 
-    Paper: section 4, "SegNet+SVM"; REFERENCE 4.3 and 5 on what it leaves open.
+    Paper: section 4, "SegNet+SVM", which leaves the pairs, their weights and C open.
+    Source: Chapelle and Keerthi, "Efficient algorithms for ranking with SVMs", Information Retrieval 2010.
     """
 
     def __init__(
