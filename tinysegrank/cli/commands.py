@@ -177,8 +177,10 @@ def toyvoc(
 @app.command()
 def doctor() -> None:
     """Show versions, backend, device, BLAS, threads, and the data and weights found."""
+    from rich.text import Text
+
     from tinysegrank.cli.doctor import findings
     from tinysegrank.cli.show import console
 
     for name, value in findings():
-        console.print(f"[bold]{name:<12}[/bold] {value}", highlight=False)
+        console.print(Text.assemble((f"{name:<12} ", "bold"), value), soft_wrap=True)

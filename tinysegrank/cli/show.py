@@ -16,5 +16,5 @@ def show_results(run: Run) -> None:
     console.print(tables(run, counts)["table_2"].to_rich())
     console.print("The paper's orderings, in this run:")
     for line in orderings(run, counts):
-        console.print(line, highlight=False)
-    console.print(f"\nTables, curves and pictures: {run.folder('report')}", highlight=False)
+        console.print(line, markup=False, highlight=False)
+    console.print(f"\nTables, curves and pictures: {run.folder('report')}", markup=False, highlight=False)

@@ -83,4 +83,4 @@ class Shown:
 
     def say(self, text: str) -> None:
         """Show a line."""
-        self.console.print(f"  {text}", highlight=False, soft_wrap=True)
+        self.console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
