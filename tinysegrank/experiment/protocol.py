@@ -101,7 +101,7 @@ EXPERIMENTS = {
             uoi_ce=TrainingOptions("uoi+ce", steps=150, rate=0.005, batch=32),
         ),
         superpixels=SuperpixelSettings(segments=150),
-        proposals=ProposalSettings(),
+        proposals=ProposalSettings(choice_images=30, strengths=(5.0, 20.0), lambdas=(0.2, 0.5)),
         report=ReportSettings(),
     ),
 }
