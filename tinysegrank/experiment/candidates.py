@@ -45,7 +45,7 @@ def fit_proposers(run: Run) -> None:
             _Fit(run.settings.seed, fold, fold_of != fold, examples, classifier_path(run, fold)) for fold in left_out
         ]
         with run.progress.count("superpixel classifiers", len(tasks)) as advance:
-            for _ in parallel_map(_fit, tasks, jobs=run.jobs):
+            for _ in parallel_map(_fit, tasks, jobs=1):  # each holds all features it is fitted on: one at a time
                 advance(1)
         for path in examples:
             path.unlink()
