@@ -147,17 +147,16 @@ def test_damaged_checkpoints(store: FeatureStore, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"seed": 1},
-        {"images": np.array([0, 1, 3, 4, 5, 6, 9])},  # as many, but others
-        {"images": IMAGES[:-1]},
-        {"options": dataclasses.replace(OPTIONS, rate=0.01)},
-        {"options": dataclasses.replace(OPTIONS, counts="full")},
-        {"model": lambda: SegNet(CLASSES, "thin-alexnet")},
-        {"model": lambda: thin_model(feature_scale=0.5)},
-        {"model": lambda: thin_model(dropout=0.25)},
-        {"model": lambda: thin_model(frozen=("conv6",))},
+        pytest.param({"seed": 1}, id="seed"),
+        pytest.param({"images": np.array([0, 1, 3, 4, 5, 6, 9])}, id="as-many-other-images"),
+        pytest.param({"images": IMAGES[:-1]}, id="fewer-images"),
+        pytest.param({"options": dataclasses.replace(OPTIONS, rate=0.01)}, id="rate"),
+        pytest.param({"options": dataclasses.replace(OPTIONS, counts="full")}, id="counts"),
+        pytest.param({"model": lambda: SegNet(CLASSES, "thin-alexnet")}, id="preset"),
+        pytest.param({"model": lambda: thin_model(feature_scale=0.5)}, id="feature-scale"),
+        pytest.param({"model": lambda: thin_model(dropout=0.25)}, id="dropout"),
+        pytest.param({"model": lambda: thin_model(frozen=("conv6",))}, id="frozen"),
     ],
-    ids=str,
 )
 def test_the_checkpoint_of_another_training(store: FeatureStore, tmp_path: Path, change: dict[str, Any]) -> None:
     arguments = {"model": thin_model, "images": IMAGES, "options": OPTIONS, "seed": 0}
