@@ -116,7 +116,7 @@ def test_interrupted_anywhere_it_ends_the_same(tmp_path, finished, toy):
             if self.seen == self.at:
                 raise KeyboardInterrupt
 
-    for at in (2, 4, 6, 8):
+    for at in (2, 3, 4, 5):
         with pytest.raises(KeyboardInterrupt):
             run_experiment(tmp_path / "run", small_settings(toy), jobs=1, progress=Interrupting(at))
     other = run_experiment(tmp_path / "run", small_settings(toy), jobs=1, progress=Silent())

@@ -44,15 +44,14 @@ class Training(NamedTuple):
         return f"{'all' if self.fold < 0 else f'without-fold-{self.fold}'}-{self.loss}"
 
 
-def trainings(settings: Settings) -> tuple[list[Training], list[Training]]:
-    """The cross-entropy starts, then what continues from them.
+def trainings(settings: Settings) -> list[list[Training]]:
+    """The trainings in chains: a cross-entropy start and what continues from it; chains do not wait for each other.
 
     Every loss is trained on all training images, for the results on val; with a fold left out, only the ranker's.
     """
+    everything = [Training(-1, loss) for loss in (START, *LOSSES)]
     folds = range(settings.folds)
-    starts = [Training(-1, START), *(Training(fold, START) for fold in folds)]
-    rest = [Training(-1, loss) for loss in LOSSES] + [Training(fold, settings.ranking.loss) for fold in folds]
-    return starts, rest
+    return [everything, *([Training(fold, START), Training(fold, settings.ranking.loss)] for fold in folds)]
 
 
 class _Task(NamedTuple):
@@ -83,20 +82,26 @@ class _Task(NamedTuple):
 
 
 def train_networks(run: Run) -> None:
-    """Train every network that is not there yet; those that do not wait for each other run side by side."""
+    """Train every network that is not there yet, the chains side by side."""
     scale, key = read_scale(run), run.key("features")
     fold_of, folder, schedule = data.folds(run), run.folder("training"), run.settings.training
-    for phase in trainings(run.settings):
+    chains = []
+    for chain in trainings(run.settings):
         tasks = []
-        for training in phase:
+        for training in chain:
             images = np.flatnonzero(fold_of != training.fold)
             options = schedule.start if training.loss == START else schedule.continued(training.loss)
             before = run.folder("trunk") if training.loss == START else folder / Training(training.fold, START).name
             features, begin = store(run, "train"), before / NETWORK
             tasks.append(_Task(run.path, run.settings, training, features, images, options, scale, key, begin))
-        with _count_steps(run, [(task.folder, task.options.steps) for task in tasks]):
-            for name in parallel_map(_train_one, tasks, jobs=run.jobs):
-                run.progress.say(f"trained {name}")
+        chains.append(tasks)
+    with _count_steps(run, [(task.folder, task.options.steps) for tasks in chains for task in tasks]):
+        for names in parallel_map(_train_chain, chains, jobs=run.jobs):
+            run.progress.say(f"trained {', '.join(names)}")
+
+
+def _train_chain(tasks: list[_Task]) -> list[str]:
+    return [_train_one(task) for task in tasks]
 
 
 def _train_one(task: _Task) -> str:

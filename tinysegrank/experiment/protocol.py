@@ -92,9 +92,9 @@ EXPERIMENTS = {
     "demo": Settings(
         experiment="demo",
         data=DataSettings(train="train", val="val"),
-        trunk=TrunkSettings("tiny", pretrain_images=3000, pretrain_steps=1000, pretrain_rate=0.01),
+        trunk=TrunkSettings("tiny", pretrain_images=2400, pretrain_steps=800, pretrain_rate=0.01),
         training=TrainingSettings(
-            start=TrainingOptions("ce", steps=500, rate=0.05, batch=32),
+            start=TrainingOptions("ce", steps=400, rate=0.05, batch=32),
             ce=TrainingOptions("ce", steps=150, rate=0.01, batch=32),
             uoi=TrainingOptions("uoi", steps=150, rate=0.005, batch=32),
             iou=TrainingOptions("iou", steps=150, rate=0.05, batch=32),
