@@ -61,7 +61,7 @@ def main(
 @app.command()
 def demo(
     out: Out = Path("runs/demo"),
-    images: Annotated[int, typer.Option("--images", min=20, help="Toy images to train on.")] = 300,
+    images: Annotated[int, typer.Option("--images", min=20, help="Toy images to train on.")] = 240,
     seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
     jobs: Jobs = CORES,
     update: Update = False,

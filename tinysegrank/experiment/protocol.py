@@ -92,7 +92,7 @@ EXPERIMENTS = {
     "demo": Settings(
         experiment="demo",
         data=DataSettings(train="train", val="val"),
-        trunk=TrunkSettings("tiny", pretrain_images=2400, pretrain_steps=800, pretrain_rate=0.01),
+        trunk=TrunkSettings("tiny", pretrain_images=2400, pretrain_steps=750, pretrain_rate=0.01),
         training=TrainingSettings(
             start=TrainingOptions("ce", steps=400, rate=0.05, batch=32),
             ce=TrainingOptions("ce", steps=150, rate=0.01, batch=32),
