@@ -8,6 +8,7 @@ from tinysegrank.proposals.divmbest import Engine, Proposal, count_distinct, div
 from tinysegrank.proposals.expansion import expansion, potts_energy
 from tinysegrank.proposals.features import FEATURE_NAMES, superpixel_features
 from tinysegrank.proposals.pipeline import ProposalOptions, propose, propose_image
+from tinysegrank.proposals.segments import Segments, segment_overlaps
 from tinysegrank.proposals.store import ProposalStore
 from tinysegrank.proposals.unary import SuperpixelClassifier, label_fractions
 
@@ -19,6 +20,7 @@ __all__ = [
     "Proposal",
     "ProposalOptions",
     "ProposalStore",
+    "Segments",
     "SuperpixelClassifier",
     "choose",
     "choose_lambda",
@@ -30,6 +32,7 @@ __all__ = [
     "potts_weights",
     "propose",
     "propose_image",
+    "segment_overlaps",
     "superpixel_features",
     "trial",
 ]

@@ -1,0 +1,61 @@
+"""The objects of a labelled image: its instances where they are annotated, else connected components of a class."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import ShapeError
+from tinysegrank.voc.classes import VOID
+
+LEAST = 100  # pixels of a connected component that counts as an object
+
+
+class Objects(NamedTuple):
+    """Objects of one image.
+
+    masks   | (O, H, W) | bool  |
+    classes | (O,)      | int64 | 1..K-1
+    """
+
+    masks: NDArray[np.bool_]
+    classes: NDArray[np.int64]
+
+
+def find_objects(
+    labels: NDArray[np.integer], instances: NDArray[np.integer] | None = None, *, least: int = LEAST
+) -> Objects:
+    """Take a label map apart into objects.
+
+    labels    | (H, W) | integer | 0 background, 1..K-1, or 255 where void
+    instances | (H, W) | integer | number of the instance (VOC's SegmentationObject), 0 none, 255 void; if there is one
+
+    Without instances an object is an 8-connected component of one class of at least `least` pixels; touching objects
+    of a class are then one, and an occluded object may be two. An instance has the class that most of its pixels have.
+
+    Raises:
+        ShapeError: labels are not a map, or instances are of another size.
+    """
+    from scipy import ndimage
+
+    if labels.ndim != 2 or (instances is not None and instances.shape != labels.shape):
+        other = "" if instances is None else f" and instances {instances.shape}"
+        raise ShapeError(f"labels {labels.shape}{other}: give maps (H, W) of one size")
+    masks, classes = [], []
+    if instances is not None:
+        for number in np.setdiff1d(np.unique(instances), (0, VOID)):
+            mask = (instances == number) & (labels != 0) & (labels != VOID)
+            if mask.any():
+                masks.append(mask)
+                classes.append(int(np.bincount(labels[mask]).argmax()))
+    else:
+        for k in np.setdiff1d(np.unique(labels), (0, VOID)):
+            components, count = ndimage.label(labels == k, structure=np.ones((3, 3)))
+            sizes = np.bincount(components.ravel(), minlength=count + 1)
+            for number in np.flatnonzero(sizes[1:] >= least) + 1:
+                masks.append(components == number)
+                classes.append(int(k))
+    stacked = np.stack(masks) if masks else np.zeros((0, *labels.shape), np.bool_)
+    return Objects(stacked, np.array(classes, np.int64))
