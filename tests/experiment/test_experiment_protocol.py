@@ -19,8 +19,7 @@ from tinysegrank.experiment import (
     read_counts,
     run_experiment,
 )
-from tinysegrank.experiment.settings import ProposalSettings, Settings, TrainingSettings
-from tinysegrank.proposals import ProposalOptions
+from tinysegrank.experiment.settings import CrfSettings, ProposalSettings, Settings, TrainingSettings
 from tinysegrank.segnet import TrainingOptions
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, read_labels
 
@@ -39,7 +38,7 @@ def small_settings(voc: Path) -> Settings:
         trunk=replace(demo.trunk, pretrain_images=24, pretrain_steps=3, chunk=4),
         training=TrainingSettings(0.0, short("ce"), short("ce"), short("uoi"), short("iou"), short("uoi+ce")),
         superpixels=replace(demo.superpixels, segments=60),
-        proposals=ProposalSettings(ProposalOptions(count=4), choice_images=6, strengths=(4.0,), lambdas=(0.3, 0.6)),
+        proposals=ProposalSettings(count=4, choice_images=6, crf=CrfSettings(strengths=(4.0,), lambdas=(0.3, 0.6))),
         report=replace(demo.report, panels=2),
     )
 

@@ -13,6 +13,7 @@ from tinysegrank.experiment import candidates, data, features, networks, ranked,
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.runner import Run, Stage, execute, open_run
 from tinysegrank.experiment.settings import (
+    CrfSettings,
     DataSettings,
     ProposalSettings,
     ReportSettings,
@@ -101,7 +102,7 @@ EXPERIMENTS = {
             uoi_ce=TrainingOptions("uoi+ce", steps=150, rate=0.005, batch=32),
         ),
         superpixels=SuperpixelSettings(segments=150),
-        proposals=ProposalSettings(choice_images=30, strengths=(5.0, 20.0), lambdas=(0.2, 0.5)),
+        proposals=ProposalSettings(choice_images=30, crf=CrfSettings(strengths=(5.0, 20.0), lambdas=(0.2, 0.5))),
         report=ReportSettings(),
     ),
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tinysegrank.errors import ConfigError
-from tinysegrank.proposals import ProposalOptions
 from tinysegrank.segnet import TrainingOptions
 
 LOSSES = ("ce", "uoi", "iou", "uoi+ce")
@@ -67,13 +66,26 @@ class SuperpixelSettings:
 
 
 @dataclass(frozen=True)
-class ProposalSettings:
-    """Module 1: how to propose, and what is tried when its strength and lambda are chosen on training images."""
+class CrfSettings:
+    """The CRF on superpixels: see `ProposalOptions`; the strengths and lambdas are what is tried."""
 
-    options: ProposalOptions = field(default_factory=ProposalOptions)
-    choice_images: int = 60
+    balance: float = 0.3
     strengths: tuple[float, ...] = (20.0, 40.0, 80.0)
     lambdas: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
+
+
+@dataclass(frozen=True)
+class ProposalSettings:
+    """Module 1: which engine proposes, M, and how many held-out training images its constants are chosen on."""
+
+    engine: str = "crf"
+    count: int = 10
+    choice_images: int = 60
+    crf: CrfSettings = field(default_factory=CrfSettings)
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.choice_images < 1:
+            raise ConfigError(f"proposals: count={self.count} and choice_images={self.choice_images} must be positive")
 
 
 @dataclass(frozen=True)

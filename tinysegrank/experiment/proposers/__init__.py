@@ -1,0 +1,23 @@
+"""The ways of proposing that a run can use: each fits its models on training images and proposes for one image."""
+
+from __future__ import annotations
+
+from tinysegrank.errors import ConfigError
+from tinysegrank.experiment.proposers.crf import CrfProposer
+from tinysegrank.experiment.proposers.protocol import Proposer
+from tinysegrank.experiment.settings import Settings
+
+__all__ = ["Proposer", "proposers_of"]
+
+_KNOWN: dict[str, tuple[Proposer, ...]] = {"crf": (CrfProposer(),)}
+
+
+def proposers_of(settings: Settings) -> tuple[Proposer, ...]:
+    """The proposers that the settings name.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if settings.proposals.engine not in _KNOWN:
+        raise ConfigError(f'proposals.engine="{settings.proposals.engine}": choose one of {", ".join(_KNOWN)}')
+    return _KNOWN[settings.proposals.engine]

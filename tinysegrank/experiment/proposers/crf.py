@@ -1,0 +1,189 @@
+"""Proposals of the CRF on superpixels: classifiers fitted on the run's training images, constants chosen on fold 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tinysegrank import superpixels
+from tinysegrank.config import from_dict, to_dict
+from tinysegrank.experiment import data
+from tinysegrank.experiment.proposers.protocol import CHOSEN, FOLDER, Model, choose_on_held_out, model_of
+from tinysegrank.experiment.regions import ImageTask, image_tasks, read_superpixels
+from tinysegrank.experiment.runner import Run
+from tinysegrank.files import atomic_write, read_json, write_json
+from tinysegrank.parallel import parallel_map
+from tinysegrank.proposals import (
+    Proposal,
+    ProposalOptions,
+    SuperpixelClassifier,
+    label_fractions,
+    propose,
+    propose_image,
+    superpixel_features,
+)
+from tinysegrank.voc import CLASS_NAMES
+
+
+class CrfProposer:
+    """DivMBest over a Potts CRF with unary costs by superpixel classifiers."""
+
+    name = "crf"
+
+    def fit(self, run: Run) -> None:
+        """Fit a classifier on all training images and one without each fold; choose strength and lambda on fold 0."""
+        folds = [-1, *range(run.settings.folds)]
+        _fit_classifiers(run, folds)
+        for fold in folds:
+            _say_what_is_not_learnt(run, fold)
+        if not (run.folder(FOLDER) / self.name / CHOSEN).is_file():
+            _choose(run)
+
+    def propose(self, task: ImageTask, model: Model) -> list[Proposal]:
+        """See `Proposer.propose`."""
+        return _propose_under(task, model, (_chosen(model.folder),))[0]
+
+    def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
+        """See `Proposer.load`."""
+        asked, folder = run.settings.superpixels, run.folder(FOLDER) / self.name
+        return partial(
+            propose_image,
+            classifier=SuperpixelClassifier.load(_path(folder, -1)),
+            options=_chosen(folder),
+            segments=asked.segments,
+            compactness=asked.compactness,
+        )
+
+
+def _path(folder: Path, fold: int) -> Path:
+    """The classifier that did not see a fold (-1: it saw all)."""
+    return folder / ("all.safetensors" if fold < 0 else f"without-fold-{fold}.safetensors")
+
+
+def _chosen(folder: Path) -> ProposalOptions:
+    return from_dict(ProposalOptions, read_json(folder / CHOSEN)["options"])
+
+
+class _Examples(NamedTuple):
+    """Files of the superpixels of all training images together."""
+
+    features: Path  # (S, D) float32
+    fractions: Path  # (S, K) float32
+    weights: Path  # (S,) int64
+    images: Path  # (S,) int64, number of each superpixel's image
+
+
+class _Fit(NamedTuple):
+    seed: int
+    fold: int
+    used: np.ndarray  # (images,) bool
+    examples: _Examples
+    path: Path
+
+
+def _fit_classifiers(run: Run, folds: list[int]) -> None:
+    folder, fold_of = run.folder(FOLDER) / CrfProposer.name, data.folds(run)
+    if all(_path(folder, fold).is_file() for fold in folds):
+        return
+    examples = _gather_examples(run, folder)
+    tasks = [_Fit(run.settings.seed, fold, fold_of != fold, examples, _path(folder, fold)) for fold in folds]
+    with run.progress.count("superpixel classifiers", len(tasks)) as advance:
+        for _ in parallel_map(_fit, tasks, jobs=1):  # each holds all features it is fitted on: one at a time
+            advance(1)
+    for path in examples:
+        path.unlink()
+
+
+def _gather_examples(run: Run, folder: Path) -> _Examples:
+    count = len(data.names(run, "train"))
+    parts: list[tuple[np.ndarray, ...]] = []
+    with run.progress.count("superpixel features", count) as advance:
+        for part in parallel_map(_example, image_tasks(run, "train", list(range(count))), jobs=run.jobs):
+            parts.append(part)
+            advance(1)
+    numbers = np.repeat(np.arange(count), [len(weights) for _, _, weights in parts])
+    kinds = ("features", "fractions", "weights")
+    paths = _Examples(*(folder / f"examples.{kind}.npy" for kind in (*kinds, "images")))
+    arrays = [np.concatenate([part[i] for part in parts]) for i in range(len(kinds))]
+    for path, array in zip(paths, (*arrays, numbers), strict=True):
+        with atomic_write(path) as stream:
+            np.save(stream, array, allow_pickle=False)
+    return paths
+
+
+def _example(task: ImageTask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    described = _describe(task)
+    labels = data.split_in_worker(task.settings, task.which)[task.number].labels
+    return described.features, *label_fractions(labels, described.superpixels)
+
+
+def _fit(task: _Fit) -> None:
+    features, fractions, weights, images = (np.load(path, mmap_mode="r", allow_pickle=False) for path in task.examples)
+    rows = np.flatnonzero(task.used[images])
+    rng = np.random.default_rng([task.seed, task.fold + 1, 4])
+    classifier = SuperpixelClassifier().fit(features[rows], fractions[rows], weights[rows], rng=rng)
+    classifier.save(task.path)
+
+
+def _say_what_is_not_learnt(run: Run, fold: int) -> None:
+    path = _path(run.folder(FOLDER) / CrfProposer.name, fold)
+    learnt = SuperpixelClassifier.load(path).classes_
+    if few := [name for index, name in enumerate(CLASS_NAMES) if index not in learnt]:
+        run.progress.say(f"{path.stem}: too few examples of {', '.join(few)}; they get a constant score")
+
+
+def _choose(run: Run) -> None:
+    asked = run.settings.proposals
+    grid = [
+        ProposalOptions(strength=strength, lam=lam, count=asked.count, balance=asked.crf.balance)
+        for strength in asked.crf.strengths
+        for lam in asked.crf.lambdas
+    ]
+    choice = choose_on_held_out(run, CrfProposer.name, grid, _propose_under)
+    run.progress.say(
+        f"strength {choice.best.strength:g}, lambda {choice.best.lam:g}: oracle {choice.oracle.max():.1%}, 1-best "
+        f"{choice.one_best[choice.oracle.argmax()]:.1%} mean IoU on held-out training images"
+    )
+    tried = [
+        {"strength": options.strength, "lam": options.lam, "oracle": float(oracle), "one_best": float(one_best)}
+        for options, oracle, one_best in zip(grid, choice.oracle, choice.one_best, strict=True)
+    ]
+    folder = model_of(run, CrfProposer.name, -1).folder
+    write_json(folder / CHOSEN, {"options": to_dict(choice.best), "tried": tried})
+
+
+class _Described(NamedTuple):
+    """An image with what is computed of it before any classifier."""
+
+    superpixels: np.ndarray
+    graph: superpixels.RegionGraph
+    features: np.ndarray
+
+
+def _describe(task: ImageTask) -> _Described:
+    sample = data.split_in_worker(task.settings, task.which)[task.number]
+    regions = read_superpixels(task.regions, sample.name)
+    graph = superpixels.region_graph(regions, sample.image)
+    return _Described(regions, graph, superpixel_features(sample.image, regions, graph))
+
+
+def _propose_under(task: ImageTask, model: Model, grid: tuple[ProposalOptions, ...]) -> list[list[Proposal]]:
+    described, classifier = _describe(task), _classifier_in_worker(_path(model.folder, model.fold), model.key)
+    return [
+        propose(
+            classifier.log_probabilities(described.features, balance=options.balance),
+            described.superpixels,
+            described.graph,
+            options,
+        )
+        for options in grid
+    ]
+
+
+@lru_cache(maxsize=4)
+def _classifier_in_worker(path: Path, key: str) -> SuperpixelClassifier:  # noqa: ARG001  # tells files of one name apart
+    return SuperpixelClassifier.load(path)
