@@ -7,6 +7,7 @@ from tinysegrank.proposals.crf import CrfEngine, potts_weights
 from tinysegrank.proposals.divmbest import Engine, Proposal, count_distinct, divmbest
 from tinysegrank.proposals.expansion import expansion, potts_energy
 from tinysegrank.proposals.features import FEATURE_NAMES, superpixel_features
+from tinysegrank.proposals.paste import PasteEngine
 from tinysegrank.proposals.pipeline import ProposalOptions, propose, propose_image
 from tinysegrank.proposals.segments import Segments, segment_overlaps
 from tinysegrank.proposals.store import ProposalStore
@@ -17,6 +18,7 @@ __all__ = [
     "Choice",
     "CrfEngine",
     "Engine",
+    "PasteEngine",
     "Proposal",
     "ProposalOptions",
     "ProposalStore",
