@@ -77,9 +77,9 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ("xp.sum(g * g)", "xp.sum(xp.abs(g))"),
     ],
     "nn.layer": [
-        ("range(len(names) - 1, lowest - 1, -1)", "range(len(names) - 1, lowest, -1)"),
-        ("if names[index] not in self.frozen:", "if True:"),
-        ("and layer.parameters\n", "and not layer.parameters\n"),
+        ("range(len(names) - 1, last - 1, -1)", "range(len(names) - 1, last, -1)"),
+        ("needs_parameters and name not in self.frozen,", "needs_parameters,"),
+        ("if self._trained(name))", "if not self._trained(name))"),
         ('{"weight": gweight, "bias": gbias}', '{"weight": gweight, "bias": 0 * gbias}'),
     ],
     "losses.cross_entropy": [

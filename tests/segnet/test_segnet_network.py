@@ -15,8 +15,9 @@ from segnet_toys import CHANNELS, CLASSES, in_float64, thin_model
 from tinysegrank.backend import Array, Backend, to_numpy
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.losses import soft_cross_entropy
-from tinysegrank.nn import SGD
+from tinysegrank.nn import SGD, conv2d_backward, layer
 from tinysegrank.segnet import PRESETS, SegNet
+from tinysegrank.segnet.network import TRUNK
 from tinysegrank.testing import check_backward
 
 HEAD = {f"conv{n}.{kind}" for n in (6, 7, 8) for kind in ("weight", "bias")}
@@ -228,6 +229,24 @@ def test_only_what_is_trained_gets_a_gradient(rng: np.random.Generator) -> None:
         assert of_the_head.keys() == trained & HEAD
         for name, gradient in of_the_head.items():
             np.testing.assert_array_equal(gradient, gradients[name])
+
+
+def test_a_frozen_layer_of_the_head_costs_no_product_for_its_weight(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def spy(gradient: Array, context: Any, *, needs: tuple[bool, bool, bool]) -> Any:
+        asked.append(needs)
+        return conv2d_backward(gradient, context, needs=needs)
+
+    monkeypatch.setattr(layer, "conv2d_backward", spy)
+    model = thin_model(frozen=(*TRUNK, "conv7"))
+    features = np.abs(rng.standard_normal((2, CHANNELS, 13, 13), np.float32))
+    for forward, x in ((model.forward_features, features), (model.forward, inputs(rng))):
+        asked.clear()
+        model.backward(np.ones_like(forward(x)))
+        assert asked == [(True, True, True), (True, False, False), (False, True, True)]
 
 
 def test_backward_needs_a_forward(rng: np.random.Generator) -> None:

@@ -1,8 +1,8 @@
 """Layers: thin shells that hold parameters and call the functions of this package, and their composition.
 
 A layer is anything with `parameters` (a dict of arrays), `forward(x, *, rng=None) -> (y, context)` and
-`backward(gradient, context, *, needs_input=True) -> (gx, {name: gradient})`. Layers keep no activations: the context is
-the caller's, so one layer may be used twice, and what is not kept is not paid for.
+`backward(gradient, context, *, needs_input=True, needs_parameters=True) -> (gx, {name: gradient})`. Layers keep no
+activations: the context is the caller's, so one layer may be used twice, and what is not kept is not paid for.
 """
 
 from __future__ import annotations
@@ -35,8 +35,13 @@ class Layer(Protocol):
     def forward(self, x: Array, *, rng: Generator = None) -> tuple[Array, Any]:
         """Return the output and what `backward` needs; `rng` is given in training only."""
 
-    def backward(self, gradient: Array, context: Any, *, needs_input: bool = True) -> tuple[Array | None, Gradients]:
-        """Return the gradients with respect to the input (None if not needed) and to each parameter."""
+    def backward(
+        self, gradient: Array, context: Any, *, needs_input: bool = True, needs_parameters: bool = True
+    ) -> tuple[Array | None, Gradients]:
+        """Return the gradients with respect to the input (None if not needed) and to each parameter ({} if not needed).
+
+        What is returned without need is dropped, so a layer that has no work to save may take `**needs` and not look.
+        """
 
 
 class Conv2d:
@@ -53,10 +58,13 @@ class Conv2d:
         weight, bias = self.parameters["weight"], self.parameters["bias"]
         return conv2d(x, weight, bias, stride=self.stride, padding=self.padding, groups=self.groups)
 
-    def backward(self, gradient: Array, context: Any, *, needs_input: bool = True) -> tuple[Array | None, Gradients]:
+    def backward(
+        self, gradient: Array, context: Any, *, needs_input: bool = True, needs_parameters: bool = True
+    ) -> tuple[Array | None, Gradients]:
         """See `conv2d_backward`."""
-        gx, gweight, gbias = conv2d_backward(gradient, context, needs=(needs_input, True, True))
-        return gx, {"weight": gweight, "bias": gbias}
+        needs = (needs_input, needs_parameters, needs_parameters)
+        gx, gweight, gbias = conv2d_backward(gradient, context, needs=needs)
+        return gx, ({"weight": gweight, "bias": gbias} if needs_parameters else {})
 
 
 class _Function:
@@ -72,7 +80,9 @@ class _Function:
         y, context = self._forward(x, **self.options)
         return y, context
 
-    def backward(self, gradient: Array, context: Any, *, needs_input: bool = True) -> tuple[Array | None, Gradients]:
+    def backward(
+        self, gradient: Array, context: Any, *, needs_input: bool = True, **_: bool
+    ) -> tuple[Array | None, Gradients]:
         """See the function of the same name."""
         return (self._backward(gradient, context) if needs_input else None), {}
 
@@ -120,8 +130,9 @@ class Sequential:
     """Layers one after the other, some of them frozen.
 
     Nothing is kept or computed for layers below the lowest one that is trained, unless `input_gradient` asks for the
-    gradient with respect to the input. Parameters are named "layer.parameter". A Sequential is a layer too; inside
-    another one it needs `input_gradient`, unless nothing below it is trained.
+    gradient with respect to the input; above it, frozen layers only hand the gradient down. Parameters are named
+    "layer.parameter". A Sequential is a layer too; inside another one it needs `input_gradient`, unless nothing below
+    it is trained.
 
     Args:
         layers: name to layer, in order; names without a dot.
@@ -151,12 +162,7 @@ class Sequential:
     @property
     def trainable(self) -> dict[str, Array]:
         """The parameters that are not frozen."""
-        return {
-            f"{name}.{parameter}": array
-            for name, layer in self.layers.items()
-            if name not in self.frozen
-            for parameter, array in getattr(layer, "trainable", layer.parameters).items()
-        }
+        return {f"{name}.{p}": array for name in self.layers for p, array in self._trained(name).items()}
 
     def assign(self, parameters: Mapping[str, Array]) -> None:
         """Replace parameters by name.
@@ -185,39 +191,48 @@ class Sequential:
 
     def forward(self, x: Array, *, rng: Generator = None) -> tuple[Array, list[Any]]:
         """Run the layers; the context is a list with one entry for each layer that `backward` will visit."""
-        contexts = []
+        contexts, first = [], self._lowest()
         for index, layer in enumerate(self.layers.values()):
             x, context = layer.forward(x, rng=rng)
-            if index >= self._lowest():
+            if index >= first:
                 contexts.append(context)
         return x, contexts
 
     def backward(
-        self, gradient: Array, context: list[Any], *, needs_input: bool = True
+        self, gradient: Array, context: list[Any], *, needs_input: bool = True, needs_parameters: bool = True
     ) -> tuple[Array | None, Gradients]:
-        """Run the layers' backward passes from the last to the lowest that is needed.
+        """Run the layers' backward passes from the last to the lowest that is needed, each for what is needed of it.
 
         Returns the gradient with respect to the input (None without `input_gradient`) and those of the trainable
         parameters, by name.
         """
         needs_input = needs_input and self.input_gradient
-        lowest, names = self._lowest(), list(self.layers)
+        names, first = list(self.layers), self._lowest()
+        last = 0 if needs_input else self._lowest_trained() if needs_parameters else len(names)
         gradients: Gradients = {}
         gx: Array | None = gradient
-        for index in range(len(names) - 1, lowest - 1, -1):
-            layer = self.layers[names[index]]
+        for index in range(len(names) - 1, last - 1, -1):
+            name = names[index]
             if gx is None:
-                raise ShapeError(f"layer {names[index + 1]} returned no gradient for {names[index]} below it")
-            gx, own = layer.backward(gx, context[index - lowest], needs_input=index > lowest or needs_input)
-            if names[index] not in self.frozen:
-                gradients |= {f"{names[index]}.{parameter}": array for parameter, array in own.items()}
+                raise ShapeError(f"layer {names[index + 1]} returned no gradient for {name} below it")
+            needs = {
+                "needs_input": index > last or needs_input,
+                "needs_parameters": needs_parameters and name not in self.frozen,
+            }
+            gx, own = self.layers[name].backward(gx, context[index - first], **needs)
+            if needs["needs_parameters"]:
+                gradients |= {f"{name}.{parameter}": array for parameter, array in own.items()}
         return (gx if needs_input else None), gradients
 
+    def _trained(self, name: str) -> dict[str, Array]:
+        """The parameters of a layer that are not frozen."""
+        layer = self.layers[name]
+        return {} if name in self.frozen else getattr(layer, "trainable", layer.parameters)
+
+    def _lowest_trained(self) -> int:
+        """Index of the lowest layer with a parameter that is not frozen."""
+        return next((i for i, name in enumerate(self.layers) if self._trained(name)), len(self.layers))
+
     def _lowest(self) -> int:
-        """Index of the lowest layer that the backward pass visits."""
-        if self.input_gradient:
-            return 0
-        trained = (
-            i for i, (name, layer) in enumerate(self.layers.items()) if name not in self.frozen and layer.parameters
-        )
-        return next(trained, len(self.layers))
+        """Index of the lowest layer that the backward pass may visit, and so the first whose context is kept."""
+        return 0 if self.input_gradient else self._lowest_trained()

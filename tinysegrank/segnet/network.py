@@ -61,7 +61,7 @@ class SegNet:
         head = _build_head(self.preset, num_classes, self.dropout, rng, self.backend)
         self._scale = FeatureScale(feature_scale)
         self.trunk = Sequential(trunk, frozen=TRUNK)
-        self.head = Sequential({"scale5": self._scale, **head})
+        self.head = Sequential({"scale5": self._scale, **head}, frozen=head.keys() & set(frozen))
         self.network = Sequential({**trunk, "scale5": self._scale, **head}, frozen=frozen)
         self._context: tuple[Sequential, list[Any]] | None = None
 
@@ -145,7 +145,7 @@ class SegNet:
         network, context = self._context
         self._context = None
         _, gradients = network.backward(gradient, context)
-        return {name: array for name, array in gradients.items() if name in self.network.trainable}
+        return gradients
 
     def _forward(self, network: Sequential, x: Array, rng: np.random.Generator | None) -> Array:
         z, context = network.forward(x, rng=rng)
@@ -164,9 +164,9 @@ class FeatureScale:
         """Return x times the factor."""
         return x * self.factor, self.factor
 
-    def backward(self, gradient: Array, context: float, *, needs_input: bool = True) -> tuple[Array | None, Gradients]:
+    def backward(self, gradient: Array, context: float, **_: bool) -> tuple[Array | None, Gradients]:
         """Return the gradient times the factor."""
-        return (gradient * context if needs_input else None), {}
+        return gradient * context, {}
 
 
 def build_trunk(preset: Preset, rng: np.random.Generator, backend: Backend) -> dict[str, Layer]:
