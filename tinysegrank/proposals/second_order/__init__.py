@@ -1,0 +1,15 @@
+"""Second-order pooling: segments described by the mean outer product of the local descriptors in them."""
+
+from __future__ import annotations
+
+from tinysegrank.proposals.second_order.describe import describe_segments, description_length
+from tinysegrank.proposals.second_order.local import SecondOrderOptions, local_descriptors
+from tinysegrank.proposals.second_order.reduction import DescriptorReduction
+
+__all__ = [
+    "DescriptorReduction",
+    "SecondOrderOptions",
+    "describe_segments",
+    "description_length",
+    "local_descriptors",
+]

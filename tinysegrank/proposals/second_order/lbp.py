@@ -1,0 +1,68 @@
+"""Dense local binary patterns: around each grid point, how often each uniform pattern occurs.
+
+A pixel's pattern has one bit for each of its 8 neighbours, set where the neighbour is brighter. It is uniform if the
+bits change at most twice around the ring: an edge, a line end, a spot, or flat. There are 58 such patterns.
+
+Source: Ojala, Pietikainen and Maenpaa, "Multiresolution gray-scale and rotation invariant texture classification with
+local binary patterns", PAMI 2002.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+LBP_LENGTH = 58
+RING = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))  # row, column of bit 0, 1, ...
+
+
+def dense_lbp(
+    grey: NDArray[np.floating], cells: Sequence[int], rows: NDArray[np.integer], columns: NDArray[np.integer]
+) -> NDArray[np.float32]:
+    """Describe the texture around every row and column of a grid.
+
+    grey    | (H, W)        | floating |
+    cells   | n numbers     | int      | reach of the window: a pixel's weight falls linearly to 0 at this distance
+    rows    | (h,)          | integer  | 0..H-1
+    columns | (w,)          | integer  | 0..W-1
+    returns | (n, h, w, 58) | float32  | square root of each pattern's share of the window; squares sum to 1 at most,
+        as patterns that are not uniform count in the window but have no column
+    """
+    codes = uniform_codes(grey)
+    shares = np.zeros((len(cells), len(rows), len(columns), LBP_LENGTH + 1), np.float32)
+    for n, cell in enumerate(cells):
+        _count(codes, int(cell), np.asarray(rows, np.int64), np.asarray(columns, np.int64), shares[n])
+    return np.sqrt(shares[..., :LBP_LENGTH])
+
+
+def uniform_codes(grey: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Number each pixel's pattern, 0..57, or 58 if it is not uniform: (H, W). Beyond the image the border goes on."""
+    H, W = grey.shape
+    padded = np.pad(grey, 1, mode="edge")
+    code = np.zeros((H, W), np.uint8)
+    for bit, (r, c) in enumerate(RING):
+        code |= (padded[1 + r : 1 + r + H, 1 + c : 1 + c + W] > grey).astype(np.uint8) << np.uint8(bit)
+    bits = np.arange(256)[:, None] >> np.arange(8) & 1  # (256, 8)
+    uniform = (bits != np.roll(bits, 1, axis=1)).sum(axis=1) <= 2  # (256,)
+    number = np.where(uniform, np.cumsum(uniform) - 1, LBP_LENGTH).astype(np.uint8)  # in the order of the codes
+    return np.asarray(number[code])
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _count(codes: np.ndarray, cell: int, rows: np.ndarray, columns: np.ndarray, shares: np.ndarray) -> None:
+    """Add up the weights of the pixels of each code around each grid point, and divide by their sum."""
+    H, W = codes.shape
+    for i in range(len(rows)):
+        for j in range(len(columns)):
+            share = shares[i, j]
+            total = 0.0
+            for r in range(max(0, rows[i] - cell + 1), min(H, rows[i] + cell)):
+                for c in range(max(0, columns[j] - cell + 1), min(W, columns[j] + cell)):
+                    weight = (cell - abs(r - rows[i])) * (cell - abs(c - columns[j]))
+                    share[codes[r, c]] += weight
+                    total += weight
+            for k in range(len(share)):
+                share[k] /= total

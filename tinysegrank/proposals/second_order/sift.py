@@ -1,0 +1,80 @@
+"""Dense SIFT: around each grid point, 4 x 4 cells with a histogram of 8 gradient orientations each.
+
+A gradient votes for its two nearest orientations and, by its distance from their centres, for the cells around it. The
+votes for cells are a triangle along rows times one along columns, so that a cell's histogram at every grid point is
+rows @ map @ columns^T with two sparse matrices, for any cell size and grid, and nothing special at the borders: beyond
+the image there are no gradients. There is no Gaussian window over the cells.
+
+Source: Lowe, "Distinctive image features from scale-invariant keypoints", IJCV 2004.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ORIENTATIONS, CELLS = 8, 4
+SIFT_LENGTH = CELLS * CELLS * ORIENTATIONS  # 128
+CLIP = 0.2  # no number of a unit descriptor is larger, so that one strong edge does not outweigh the rest
+GAIN = 512 / 255  # then the numbers are spread over 0..1, as by the common 8-bit descriptors divided by 255
+
+
+def dense_sift(
+    grey: NDArray[np.floating], cells: Sequence[int], rows: NDArray[np.integer], columns: NDArray[np.integer]
+) -> NDArray[np.float32]:
+    """Describe square patches of 4 `cells` by 4 `cells` pixels, centred at every row and column of a grid.
+
+    grey    | (H, W)               | floating | 0..1
+    cells   | n numbers            | int      | sides of a cell, pixels
+    rows    | (h,)                 | integer  | 0..H-1
+    columns | (w,)                 | integer  | 0..W-1
+    returns | (n, h, w, 128)       | float32  | 0..1; index = (cell row * 4 + cell column) * 8 + orientation; 0 if flat
+
+    Orientation k is the direction 45 k degrees from that of rising columns towards that of rising rows.
+    """
+    maps = orientation_maps(grey)  # (H, W, 8)
+    H, W = grey.shape
+    described = np.empty((len(cells), len(rows), len(columns), SIFT_LENGTH), np.float32)
+    for n, cell in enumerate(cells):
+        votes = _votes(rows, cell, H) @ maps.reshape(H, -1)  # (4 h, W 8)
+        votes = votes.reshape(-1, W, ORIENTATIONS).swapaxes(0, 1).reshape(W, -1)  # (W, 4 h 8)
+        votes = _votes(columns, cell, W) @ votes  # (4 w, 4 h 8)
+        votes = votes.reshape(len(columns), CELLS, len(rows), CELLS, ORIENTATIONS).transpose(2, 0, 3, 1, 4)
+        described[n] = votes.reshape(len(rows), len(columns), SIFT_LENGTH)  # (h, w, 128)
+        _normalise(described[n])
+    return described
+
+
+def orientation_maps(grey: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Gradient magnitude of each pixel, shared between its two nearest orientations: (H, W, 8)."""
+    padded = np.pad(grey.astype(np.float32), 1, mode="edge")
+    across = (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2  # (H, W)
+    down = (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2
+    turn = np.arctan2(down, across) * np.float32(ORIENTATIONS / (2 * np.pi)) % ORIENTATIONS  # 0..8
+    magnitude = np.hypot(across, down)
+    maps = np.empty((*grey.shape, ORIENTATIONS), np.float32)
+    for k in range(ORIENTATIONS):
+        distance = np.abs(turn - k)
+        maps[..., k] = magnitude * np.maximum(0, 1 - np.minimum(distance, ORIENTATIONS - distance))
+    return maps
+
+
+def _votes(centres: NDArray[np.integer], cell: int, length: int) -> Any:
+    """Weight of each pixel in the four cells around each centre, along one axis: sparse (4 centres, length)."""
+    from scipy.sparse import csr_array
+
+    middles = (centres[:, None] + (np.arange(CELLS) - (CELLS - 1) / 2) * cell).ravel()  # (4 centres,)
+    distance = np.abs(np.arange(length) - middles[:, None])  # (4 centres, length)
+    return csr_array(np.maximum(0, 1 - distance / cell).astype(np.float32))
+
+
+def _normalise(described: NDArray[np.float32]) -> None:
+    """To length 1, clipped, to length 1 again, and scaled; in place. What has no gradient stays 0."""
+    for largest in (CLIP, 1 / GAIN):
+        length = np.sqrt(np.einsum("...d,...d->...", described, described))[..., None]
+        described /= np.maximum(length, np.float32(1e-10))
+        np.minimum(described, np.float32(largest), out=described)
+    described *= np.float32(GAIN)
