@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from tinysegrank.proposals.choice import Choice, choose, choose_lambda, trial
 from tinysegrank.proposals.crf import CrfEngine, potts_weights
+from tinysegrank.proposals.curves import OracleCurve, OracleTally, oracle_curve, oracle_tally
 from tinysegrank.proposals.divmbest import Engine, Proposal, count_distinct, divmbest
 from tinysegrank.proposals.expansion import expansion, potts_energy
 from tinysegrank.proposals.features import FEATURE_NAMES, superpixel_features
 from tinysegrank.proposals.paste import PasteEngine
+from tinysegrank.proposals.perturb import PerturbedEngine, perturb_and_map
 from tinysegrank.proposals.pipeline import ProposalOptions, propose, propose_image
+from tinysegrank.proposals.pooling import pool
 from tinysegrank.proposals.segments import Segments, segment_overlaps
 from tinysegrank.proposals.store import ProposalStore
+from tinysegrank.proposals.top import best_labellings, best_pastings
 from tinysegrank.proposals.unary import SuperpixelClassifier, label_fractions
 
 __all__ = [
@@ -18,18 +22,27 @@ __all__ = [
     "Choice",
     "CrfEngine",
     "Engine",
+    "OracleCurve",
+    "OracleTally",
     "PasteEngine",
+    "PerturbedEngine",
     "Proposal",
     "ProposalOptions",
     "ProposalStore",
     "Segments",
     "SuperpixelClassifier",
+    "best_labellings",
+    "best_pastings",
     "choose",
     "choose_lambda",
     "count_distinct",
     "divmbest",
     "expansion",
     "label_fractions",
+    "oracle_curve",
+    "oracle_tally",
+    "perturb_and_map",
+    "pool",
     "potts_energy",
     "potts_weights",
     "propose",

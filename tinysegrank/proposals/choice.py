@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError
-from tinysegrank.metrics import Confusion, image_confusions, mean_of_present
+from tinysegrank.proposals.curves import mean_iou_of, oracle_tally
 from tinysegrank.proposals.divmbest import Engine, Proposal, State, divmbest
 from tinysegrank.voc import NUM_CLASSES
 
@@ -38,9 +38,7 @@ def trial(
 
     Trials of images are independent of each other: make them in worker processes, and hand them all to `choose`.
     """
-    confusions = image_confusions(truth, np.stack([p.labels for p in proposals]), num_classes=num_classes)
-    best = int(np.argmax(np.nan_to_num(mean_of_present(confusions))))  # an image all void: the first
-    return np.stack([confusions[best], confusions[0]])  # (2, K, K)
+    return oracle_tally(truth, proposals, (len(proposals) or 1, 1), num_classes=num_classes).confusions
 
 
 def choose(grid: Sequence[Setting], trials: Iterable[NDArray[np.int64]]) -> Choice[Setting]:
@@ -60,7 +58,7 @@ def choose(grid: Sequence[Setting], trials: Iterable[NDArray[np.int64]]) -> Choi
         total = of_image.copy() if total is None else total + of_image
     if total is None or not len(grid):
         raise ConfigError("trials: no setting or no image to choose by; give at least one of each")
-    oracle, one_best = (np.array([_mean_iou(matrix) for matrix in total[:, which]]) for which in (0, 1))
+    oracle, one_best = (np.array([mean_iou_of(matrix) for matrix in total[:, which]]) for which in (0, 1))
     return Choice(grid[int(np.argmax(np.nan_to_num(oracle)))], oracle, one_best)
 
 
@@ -94,9 +92,3 @@ def choose_lambda(
             for engine, truth in pairs
         ),
     )
-
-
-def _mean_iou(matrix: NDArray[np.int64]) -> float:
-    confusion = Confusion(len(matrix))
-    confusion.matrix += matrix
-    return confusion.mean_iou().value

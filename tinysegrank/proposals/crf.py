@@ -84,7 +84,10 @@ class CrfEngine:
 
     def solve(self, state: CrfState) -> Proposal:
         """Lower the penalised energy; the score is minus the original energy of the labelling found."""
-        nodes, _ = expansion(state.unary, self.edges, self.weights, start=state.start)
+        return self.proposal(expansion(state.unary, self.edges, self.weights, start=state.start)[0])
+
+    def proposal(self, nodes: NDArray[np.integer]) -> Proposal:
+        """Paint a labelling (S,) of the superpixels; its score is minus its energy without penalties."""
         energy = potts_energy(nodes, self.unary, self.edges, self.weights)
         return Proposal(nodes.astype(np.uint8)[self.superpixels], -energy, nodes)
 
@@ -93,3 +96,7 @@ class CrfEngine:
         unary = state.unary.copy()
         unary[np.arange(len(unary)), found.nodes] += lam * self.areas
         return CrfState(unary, found.nodes)
+
+    def perturb(self, rng: np.random.Generator, scale: float) -> CrfState:
+        """Take `scale` nats per pixel times Gumbel noise from the cost of each label of each superpixel."""
+        return CrfState(self.unary - scale * self.areas[:, None] * rng.gumbel(size=self.unary.shape), None)

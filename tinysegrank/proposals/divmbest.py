@@ -63,8 +63,7 @@ def divmbest(engine: Engine[State], lam: float, count: int) -> list[Proposal]:
     """
     if not 0 <= lam < float("inf"):
         raise ConfigError(f"lam must be at least 0 and finite, got {lam}")
-    if count < 1:
-        raise ConfigError(f"count must be at least 1, got {count}")
+    check_count(count)
     state = engine.initial()
     proposals = [engine.solve(state)]
     while len(proposals) < count:
@@ -76,3 +75,9 @@ def divmbest(engine: Engine[State], lam: float, count: int) -> list[Proposal]:
 def count_distinct(proposals: Sequence[Proposal]) -> int:
     """Count the proposals whose labels differ from those of every other one before them."""
     return len({proposal.labels.tobytes() for proposal in proposals})
+
+
+def check_count(count: int) -> None:
+    """Raise ConfigError unless at least one proposal is asked for."""
+    if count < 1:
+        raise ConfigError(f"count must be at least 1, got {count}")
