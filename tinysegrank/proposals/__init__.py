@@ -9,6 +9,7 @@ from tinysegrank.proposals.divmbest import Engine, Proposal, count_distinct, div
 from tinysegrank.proposals.expansion import expansion, potts_energy
 from tinysegrank.proposals.features import FEATURE_NAMES, superpixel_features
 from tinysegrank.proposals.paste import PasteEngine
+from tinysegrank.proposals.paste_threshold import choose_threshold, fit_threshold, threshold_trial
 from tinysegrank.proposals.perturb import PerturbedEngine, perturb_and_map
 from tinysegrank.proposals.pipeline import ProposalOptions, propose, propose_image
 from tinysegrank.proposals.pooling import pool
@@ -35,9 +36,11 @@ __all__ = [
     "best_pastings",
     "choose",
     "choose_lambda",
+    "choose_threshold",
     "count_distinct",
     "divmbest",
     "expansion",
+    "fit_threshold",
     "label_fractions",
     "oracle_curve",
     "oracle_tally",
@@ -49,5 +52,6 @@ __all__ = [
     "propose_image",
     "segment_overlaps",
     "superpixel_features",
+    "threshold_trial",
     "trial",
 ]
