@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from tinysegrank.proposals.second_order.describe import describe_segments, description_length
 from tinysegrank.proposals.second_order.local import SecondOrderOptions, local_descriptors
+from tinysegrank.proposals.second_order.projection import Projection
 from tinysegrank.proposals.second_order.reduction import DescriptorReduction
 
 __all__ = [
     "DescriptorReduction",
+    "Projection",
     "SecondOrderOptions",
     "describe_segments",
     "description_length",

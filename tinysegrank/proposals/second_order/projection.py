@@ -1,0 +1,79 @@
+"""Project descriptions to few numbers by principal components about zero, so that all segments fit in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
+from tinysegrank.files import read_about, read_arrays, write_arrays
+
+FORMAT = "tinysegrank projection 1"
+
+
+class Projection:
+    """The directions in which descriptions are longest; their mean is not subtracted.
+
+    directions | (D, P) | float32 | orthonormal columns, the longest first
+    """
+
+    def __init__(self, directions: NDArray[np.float32]) -> None:
+        if directions.ndim != 2 or not 1 <= directions.shape[1] <= len(directions):
+            raise ShapeError(f"directions: (D, P) with P of 1..D is needed, got {directions.shape}")
+        self.directions = directions
+
+    @classmethod
+    def fit(cls, descriptions: NDArray[np.float32], *, rng: np.random.Generator, size: int = 512) -> Self:
+        """Find the directions by randomised SVD.
+
+        descriptions | (N, D) | float32 | of training segments; ten times `size` rows drawn from many images are plenty
+
+        Args:
+            descriptions: from `describe_segments`.
+            rng: of the start of the iteration.
+            size: P, directions to keep; fewer where N or D is smaller.
+
+        Raises:
+            ShapeError: there is no row or column, or a number is not finite.
+            ConfigError: `size` is below 1.
+        """
+        from sklearn.utils.extmath import randomized_svd
+
+        if size < 1:
+            raise ConfigError(f"size must be at least 1, got {size}")
+        if descriptions.ndim != 2 or not descriptions.size or not np.isfinite(descriptions).all():
+            raise ShapeError(f"descriptions: finite numbers (N, D) are needed, at least one, got {descriptions.shape}")
+        kept = min(size, *descriptions.shape)
+        _, _, directions = randomized_svd(descriptions, kept, random_state=int(rng.integers(2**31)))
+        return cls(np.ascontiguousarray(directions.T, np.float32))
+
+    def apply(self, descriptions: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Project: (R, D) to (R, P).
+
+        Raises:
+            ShapeError: the descriptions are not as long as those fitted on.
+        """
+        if descriptions.ndim != 2 or descriptions.shape[1] != len(self.directions):
+            raise ShapeError(f"descriptions must be (R, {len(self.directions)}), got {descriptions.shape}")
+        return np.asarray(descriptions @ self.directions, np.float32)
+
+    def save(self, path: Path | str) -> None:
+        """Write the directions as one safetensors file."""
+        write_arrays(path, {"directions": self.directions}, about={"format": FORMAT})
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a projection.
+
+        Raises:
+            CheckpointError: the file is missing, damaged, or holds something else.
+        """
+        if read_about(path).get("format") != FORMAT:
+            raise CheckpointError(f"{path}: does not hold a projection; fit one and save it there")
+        try:
+            return cls(read_arrays(path)["directions"])
+        except (KeyError, ShapeError) as error:
+            raise CheckpointError(f"{path}: {error}; fit and save again") from error
