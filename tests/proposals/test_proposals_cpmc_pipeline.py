@@ -1,0 +1,96 @@
+"""CPMC as a whole: valid segments of any image, the same every time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.proposals.cpmc import CpmcOptions, candidates, cpmc
+
+
+def disc_image(shape=(60, 80), noise=6.0):
+    """A bright disc, and its mask."""
+    rows, columns = np.indices(shape)
+    disc = np.hypot(rows - shape[0] / 2, columns - shape[1] / 2) < min(shape) / 3
+    image = np.where(disc[..., None], [200, 60, 40], [40, 90, 160]).astype(float)
+    image += np.random.default_rng(0).normal(0, noise, image.shape)
+    return np.clip(image, 0, 255).astype(np.uint8), disc
+
+
+def gradient(shape):
+    return np.linspace(0, 255, int(np.prod(shape))).reshape(shape).astype(np.uint8)
+
+
+IMAGES = {
+    "black": np.zeros((40, 50, 3), np.uint8),
+    "one colour": np.full((40, 50, 3), (10, 200, 90), np.uint8),
+    "grey": disc_image()[0][..., 0],
+    "one row": gradient((1, 60)),
+    "one column": gradient((60, 1)),
+    "one pixel": np.full((1, 1, 3), 7, np.uint8),
+    "two pixels": np.array([[0, 255]], np.uint8),
+    "tiny": np.random.default_rng(1).integers(0, 256, (5, 4, 3), np.uint8),
+    "noise": np.random.default_rng(2).integers(0, 256, (50, 40, 3), np.uint8),
+}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_any_image_gives_valid_segments(name):
+    image = IMAGES[name]
+    segments = cpmc(image, rng=np.random.default_rng(0))
+    assert segments.superpixels.shape == image.shape[:2]
+    assert len(segments) <= 150
+    assert len(np.unique(segments.members, axis=0)) == len(segments)
+    assert np.isfinite(segments.scores).all()
+
+
+def test_an_image_of_one_colour_has_no_segment_that_is_smaller_than_a_pixel_limit():
+    options = CpmcOptions(smallest=10_000)
+    assert len(cpmc(disc_image()[0], options=options, rng=np.random.default_rng(0))) == 0
+
+
+def test_a_disc_is_found():
+    image, disc = disc_image()
+    segments = cpmc(image, rng=np.random.default_rng(0), options=CpmcOptions(superpixels=200))
+    assert segments.overlaps_with(disc[None]).max() > 0.9
+
+
+def test_the_same_seed_gives_the_same_segments():
+    image, _ = disc_image()
+    options = CpmcOptions(sample=20)  # so that chance has a say
+    one, two = (cpmc(image, options=options, rng=np.random.default_rng(5)) for _ in range(2))
+    np.testing.assert_array_equal(one.members, two.members)
+    np.testing.assert_array_equal(one.scores, two.scores)
+
+
+def test_candidates_keep_the_limits():
+    image, _ = disc_image()
+    options = CpmcOptions(smallest=150, sample=60)
+    found = candidates(image, options=options, rng=np.random.default_rng(0))
+    areas = np.bincount(found.superpixels.ravel())
+    assert 0 < len(found.members) <= 60
+    assert (found.members @ areas >= 150).all()
+
+
+def test_a_ranker_decides_the_order():
+    image, _ = disc_image()
+
+    class Smallest:
+        def predict(self, found):
+            return -(found.members @ np.bincount(found.superpixels.ravel())) / found.superpixels.size
+
+    segments = cpmc(image, Smallest(), options=CpmcOptions(relevance=1.0), rng=np.random.default_rng(0))
+    assert (np.diff(segments.areas()) >= 0).all()
+
+
+@pytest.mark.parametrize("name", ["superpixels", "grid", "steps", "count", "contrast", "uniform_upper", "smoothing"])
+def test_options_out_of_range_are_named(name):
+    with pytest.raises(ConfigError, match=name):
+        CpmcOptions(**{name: -1})
+
+
+def test_bad_images_are_refused():
+    for image in (np.zeros((3, 3), np.float32), np.zeros((0, 4, 3), np.uint8), np.zeros((3, 3, 4), np.uint8)):
+        with pytest.raises(ShapeError, match="image"):
+            cpmc(image, rng=np.random.default_rng(0))
