@@ -46,6 +46,17 @@ def test_limit_takes_the_first(root):
         VOCSegmentation(root, "train", limit=0)
 
 
+def test_instances_where_there_are_any(root):
+    data = VOCSegmentation(root, "train")
+    assert data.instances(0) is None
+    (root / "SegmentationObject").mkdir()
+    numbers = np.zeros((20, 30), np.uint8)
+    numbers[5:, :10], numbers[5:, 10:20], numbers[4] = 1, 40, 255  # more objects than there are classes
+    Image.fromarray(numbers).save(root / "SegmentationObject" / "2007_000002.png")
+    np.testing.assert_array_equal(data.instances(0), numbers)
+    assert data.instances(1) is None
+
+
 def test_other_masks_and_none(root):
     (root / "SegmentationClassAug").mkdir()
     write_labels(root / "SegmentationClassAug" / "2007_000002.png", np.full((20, 30), 7))

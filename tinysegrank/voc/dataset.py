@@ -10,6 +10,7 @@ import numpy as np
 
 from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.parallel import parallel_map
+from tinysegrank.voc.classes import VOID
 from tinysegrank.voc.images import read_image
 from tinysegrank.voc.labels import read_labels
 
@@ -102,6 +103,15 @@ class VOCSegmentation:
     def labels(self, index: int) -> np.ndarray:
         """Read a label map: (H, W) uint8, 0..20 or 255 where void; DatasetError where it is damaged."""
         return read_labels(self.labels_path(index))
+
+    def instances(self, index: int) -> np.ndarray | None:
+        """Read an image's numbers of objects: (H, W) uint8, 0 none, 255 void; None where SegmentationObject/ lacks it.
+
+        Raises:
+            DatasetError: the file is damaged.
+        """
+        path = self.root / "SegmentationObject" / f"{self.names[index]}.png"
+        return read_labels(path, num_classes=VOID) if path.is_file() else None
 
     def check(self, *, jobs: int = 1) -> str:
         """Decode every file, so that no damaged one ends long work half way, and return the data's fingerprint.
