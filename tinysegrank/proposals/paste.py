@@ -49,7 +49,7 @@ class PasteEngine:
 
     Diversity is the Hamming distance over segments: after a pasting, `lam` is taken from the score of each pasted pair
     of class and segment, on top of earlier penalties, and from the background of every segment left out, in place of
-    earlier penalties: background is what nearly all segments are in every pasting, and would sink without end.
+    earlier penalties, as in the release: added up, they would lower nearly all background further with every pasting.
 
     Three things differ from the release of DivMBest. Background is penalised in each image by itself (there the last
     image of a set alone keeps its penalty). Diversity is by penalties, as published (there noise is switched on in

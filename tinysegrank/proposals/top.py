@@ -56,7 +56,10 @@ def best_pastings(engine: PasteEngine, count: int) -> list[Proposal]:
 
 
 def best_labellings(engine: CrfEngine, count: int) -> list[Proposal]:
-    """Find `count` distinct labellings of low energy, the best first; fewer where there are not as many.
+    """Find `count` distinct labellings of low energy; fewer where there are not as many.
+
+    The first is that of `engine.solve`, the others follow by energy; one of them may have a lower energy than the
+    first, since expansion moves stop short of the minimum now and then.
 
     The search starts from the labelling of `engine.solve`. It takes the labelling of lowest energy not taken yet, again
     and again, and reaches from there those in which one superpixel has another label. Without Potts terms these are the
