@@ -49,12 +49,12 @@ class Operation:
         return result, self.gradients(gradient, context), list(arrays_in(context))
 
 
-def assert_close(found: Array, expected: Array, tolerance: float = TOLERANCE["float64"]) -> None:
-    """Equal shapes, and entries equal to `tolerance` of the largest one."""
+def assert_close(found: Array, expected: Array, tolerance: float = TOLERANCE["float64"], *, least: float = 0.0) -> None:
+    """Equal shapes, and entries equal to `tolerance` of the largest one; of `least`, where sums of that size cancel."""
     found, expected = to_numpy(found), to_numpy(expected)
     assert found.shape == expected.shape
     assert np.all(np.isfinite(found))
-    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.max(np.abs(expected), initial=0.0))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.max(np.abs(expected), initial=least))
 
 
 def arrays_in(context: Any) -> Iterator[Array]:
@@ -64,6 +64,17 @@ def arrays_in(context: Any) -> Iterator[Array]:
             yield from arrays_in(part)
     elif hasattr(context, "dtype"):
         yield context
+
+
+def dtypes_inside(program: Any) -> set[str]:
+    """The dtypes of everything that a traced JAX program computes on the way, inner programs included."""
+    found = set()
+    for equation in program.eqns:
+        found |= {str(variable.aval.dtype) for variable in equation.outvars}
+        for value in equation.params.values():
+            if hasattr(value, "eqns"):
+                found |= dtypes_inside(value)
+    return found
 
 
 def spread_out(backend: Backend, array: np.ndarray) -> Array:
@@ -95,7 +106,10 @@ class OperationTests:
 
         both = operation.both
         if backend.name == "jax":  # compiled: far faster than step by step, and tracing refuses hidden synchronisation
-            both = importlib.import_module("jax").jit(both)
+            jax = importlib.import_module("jax")
+            arrays = [backend.asarray(a, dtype="float32") for a in (*host, cotangent)]
+            assert "float64" not in dtypes_inside(jax.make_jaxpr(both)(arrays[:-1], arrays[-1]))
+            both = jax.jit(both)
         for dtype in ("float32",) if backend.name == "jax" else TOLERANCE:
             inputs = [backend.asarray(a, dtype=dtype) for a in host]
             result, gradients, kept = both(inputs, backend.asarray(cotangent, dtype=dtype))

@@ -3,49 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import nn_loops as loops
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nn_strategies import Convolution, Pair, convolutions, pairs, seeds
 from operations import assert_close
 
 from tinysegrank import nn
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn import conv, windows
 from tinysegrank.testing import check_backward
-
-Pair = tuple[int, int]
-
-
-class Convolution(NamedTuple):
-    x: np.ndarray
-    weight: np.ndarray
-    bias: np.ndarray
-    stride: Pair
-    padding: Pair
-    groups: int
-
-    def forward(self, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
-        return nn.conv2d(*arrays, stride=self.stride, padding=self.padding, groups=self.groups)
-
-
-def pairs(least: int, most: int) -> st.SearchStrategy[Pair]:
-    return st.tuples(st.integers(least, most), st.integers(least, most))
-
-
-@st.composite
-def convolutions(draw: st.DrawFn) -> Convolution:
-    """Batches of 1, one channel, one filter and kernels that only fit with padding among them."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    groups, N = draw(st.integers(1, 3)), draw(st.integers(1, 2))
-    C, F = groups * draw(st.integers(1, 2)), groups * draw(st.integers(1, 2))
-    kernel, stride, padding = draw(pairs(1, 3)), draw(pairs(1, 3)), draw(pairs(0, 2))
-    H, W = (draw(st.integers(max(1, k - 2 * p), 6)) for k, p in zip(kernel, padding, strict=True))
-    x, weight = rng.standard_normal((N, C, H, W)), rng.standard_normal((F, C // groups, *kernel))
-    return Convolution(x, weight, rng.standard_normal(F), stride, padding, groups)
 
 
 @given(convolutions())
@@ -54,7 +25,7 @@ def test_any_convolution_is_what_loops_give(case: Convolution) -> None:
     assert_close(y, loops.conv2d(*case))
 
 
-@given(convolutions(), st.integers(0, 2**32 - 1))
+@given(convolutions(), seeds)
 def test_each_gradient_is_the_adjoint_of_a_linear_map(case: Convolution, seed: int) -> None:
     """Convolution is linear in each input, so <g, conv of a change> = <gradient, change>, with nothing left out."""
     arrays = [case.x, case.weight, case.bias]
@@ -76,7 +47,7 @@ def test_gradients_by_finite_differences(case: Convolution) -> None:
 @st.composite
 def window_grids(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, Pair, Pair]:
     """Integer maps and integer windows, so that sums are exact; some maps reach beyond the last window."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    rng = np.random.default_rng(draw(seeds))
     kernel, stride, out, beyond = draw(pairs(1, 4)), draw(pairs(1, 4)), draw(pairs(1, 3)), draw(pairs(0, 2))
     size = [(o - 1) * s + k + b for o, s, k, b in zip(out, stride, kernel, beyond, strict=True)]
     C, N = draw(pairs(1, 2))

@@ -11,36 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from nn_strategies import AnyLayer, layers, seeds, shapes
 from operations import assert_close
 
 from tinysegrank import nn
 from tinysegrank.errors import ShapeError
 from tinysegrank.testing import check_backward
 
-shapes = hnp.array_shapes(min_dims=1, max_dims=4, max_side=4)
-seeds = st.integers(0, 2**32 - 1)
-
-
 # Local response normalisation ----------------------------------------------------------------------------------------
 
 
-@given(
-    hnp.array_shapes(min_dims=2, max_dims=4, max_side=7),
-    seeds,
-    st.sampled_from([1, 3, 5, 7, 9]),
-    st.floats(0.1, 1.0),
-    st.floats(0.25, 2.0),
-    st.floats(0.5, 2.0),
-)
-def test_any_local_response_norm(
-    shape: tuple[int, ...], seed: int, size: int, alpha: float, beta: float, k: float
-) -> None:
-    """alpha from 0.1, as at Caffe's 1e-4 a wrong window would pass."""
-    options: dict[str, Any] = {"size": size, "alpha": alpha, "beta": beta, "k": k}
-    x = np.random.default_rng(seed).standard_normal(shape)
-    forward = partial(nn.local_response_norm, **options)
-    assert_close(forward(x)[0], loops.local_response_norm(x, **options))
-    check_backward(forward, nn.local_response_norm_backward, [x], method="complex-step")
+@given(layers("local_response_norm"))
+def test_any_local_response_norm(case: AnyLayer) -> None:
+    (x,) = case.arrays
+    assert_close(case.forward(x)[0], loops.local_response_norm(x, **case.options))
+    check_backward(case.forward, nn.local_response_norm_backward, [x], method="complex-step")
 
 
 def test_local_response_norm_of_large_activations_in_float32(rng: np.random.Generator) -> None:

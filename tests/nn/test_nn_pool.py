@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import nn_loops as loops
 import numpy as np
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
-from nn_operations import spaced_values
+from hypothesis import given
+from nn_strategies import Pooling, poolings
 from operations import assert_close
 
 from tinysegrank import nn
 from tinysegrank.errors import ShapeError
 from tinysegrank.testing import check_backward
-
-Pair = tuple[int, int]
-
-
-class Pooling(NamedTuple):
-    x: np.ndarray
-    size: Pair
-    stride: Pair
-    ceil_mode: bool
-
-    def forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        return nn.max_pool2d(x, size=self.size, stride=self.stride, ceil_mode=self.ceil_mode)
-
-
-@st.composite
-def poolings(draw: st.DrawFn, *, ties: bool = False) -> Pooling:
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    size, stride = (draw(st.tuples(st.integers(1, 4), st.integers(1, 4))) for _ in range(2))
-    shape = tuple(draw(st.integers(1, most)) for most in (2, 2, 8, 8))
-    ceil_mode = draw(st.booleans())
-    assume(all(loops.window_starts(n, k, s, ceil_mode) for n, k, s in zip(shape[2:], size, stride, strict=True)))
-    x = rng.integers(-1, 2, shape).astype(float) if ties else spaced_values(rng, shape)
-    return Pooling(x, size, stride, ceil_mode)
 
 
 @given(poolings())
