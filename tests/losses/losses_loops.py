@@ -63,3 +63,44 @@ def uoi(
     intersection, union, mass = sums(z, target, weight)
     terms = [u / i for i, u, m in zip(intersection, union, mass, strict=True) if m >= min_mass]
     return sum(terms) / (max(len(terms), 1) if reduction == "mean" else 1)
+
+
+def soft_dice(
+    z: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray | None = None,
+    *,
+    reduction: str = "mean",
+    min_mass: float = 0.5,
+) -> float:
+    intersection, union, mass = sums(z, target, weight)
+    terms = [1 - 2 * i / (i + u) for i, u, m in zip(intersection, union, mass, strict=True) if m >= min_mass]
+    return sum(terms) / (max(len(terms), 1) if reduction == "mean" else 1)
+
+
+def lovasz_softmax(
+    z: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray | None = None,
+    *,
+    reduction: str = "mean",
+    min_mass: float = 0.5,
+) -> float:
+    """From the largest error down, each error times the rise of the Jaccard loss as its cell joins the wrong ones."""
+    q, terms = probabilities(z), []
+    places = list(np.ndindex(z.shape[0], *z.shape[2:]))
+    of = {place: 1.0 if weight is None else float(weight[place]) for place in places}
+    label = {(n, r, s): max(range(z.shape[1]), key=lambda k: target[n, k, r, s]) for n, r, s in places}
+    for k in range(z.shape[1]):
+        true = {place for place in places if label[place] == k}
+        error = {(n, r, s): 1 - q[n, k, r, s] if label[n, r, s] == k else q[n, k, r, s] for n, r, s in places}
+        if sum(of[place] for place in true) < min_mass:
+            continue
+        total, before, wrong = 0.0, 0.0, set()
+        for place in sorted(places, key=lambda place: -error[place]):
+            wrong.add(place)
+            union = sum(of[other] for other in true | wrong)
+            after = 1 - sum(of[other] for other in true - wrong) / union if union else 0.0
+            total, before = total + error[place] * (after - before), after
+        terms.append(total)
+    return sum(terms) / (max(len(terms), 1) if reduction == "mean" else 1)

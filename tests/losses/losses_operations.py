@@ -33,8 +33,10 @@ def _backward(gradient: Any, grad_z: Any) -> tuple[Any, ...]:
     return gradient * grad_z, None, None
 
 
-def _loss(name: str, loss: Callable[..., Any], by_loops: Callable[..., float], **draw: Any) -> Operation:
-    return Operation(name, partial(soft_batch, **draw), loss, _backward, by_loops)
+def _loss(
+    name: str, loss: Callable[..., Any], by_loops: Callable[..., float], *, analytic: bool = True, **draw: Any
+) -> Operation:
+    return Operation(name, partial(soft_batch, **draw), loss, _backward, by_loops, analytic)
 
 
 def _without_weight(name: str, loss: Callable[..., Any], by_loops: Callable[..., float]) -> Operation:
@@ -49,6 +51,8 @@ LOSSES: dict[str, losses.Loss] = {
     "uoi": losses.uoi,
     "iou, Eq. 47": partial(losses.iou, **TO_THE_LETTER),
     "uoi, Eq. 60": partial(losses.uoi, **TO_THE_LETTER),
+    "soft_dice": losses.soft_dice,
+    "lovasz_softmax": losses.lovasz_softmax,
     "weighted": losses.weighted([(0.7, losses.uoi), (0.3, losses.soft_cross_entropy)]),
 }
 every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
@@ -66,6 +70,17 @@ OPERATIONS = [
     _without_weight("uoi without weight", losses.uoi, loops.uoi),
     _loss("uoi on one cell", losses.uoi, loops.uoi, shape=(1, 2, 1, 1)),
     _loss("iou of one class", losses.iou, loops.iou, shape=(2, 1, 2, 2)),
+    _loss("soft_dice", losses.soft_dice, loops.soft_dice),
+    _loss("soft_dice with absent classes", losses.soft_dice, loops.soft_dice, absent=(0, 2)),
+    _without_weight("soft_dice without weight", losses.soft_dice, loops.soft_dice),
+    _loss("lovasz_softmax", losses.lovasz_softmax, loops.lovasz_softmax, analytic=False),
+    _loss(
+        "lovasz_softmax, all classes summed",
+        partial(losses.lovasz_softmax, **TO_THE_LETTER),
+        partial(loops.lovasz_softmax, **TO_THE_LETTER),
+        analytic=False,
+        absent=(1,),
+    ),
     _loss(
         "weighted",
         losses.weighted([(0.7, losses.uoi), (-0.3, losses.iou), (0.3, losses.soft_cross_entropy)]),
