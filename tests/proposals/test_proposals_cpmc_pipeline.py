@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinysegrank.errors import ConfigError, ShapeError
-from tinysegrank.proposals.cpmc import CpmcOptions, candidates, cpmc
+from tinysegrank.proposals.cpmc import SEGMENT_FEATURES, CpmcOptions, SegmentRanker, candidates, cpmc, segment_features
 
 
 def disc_image(shape=(60, 80), noise=6.0):
@@ -45,7 +45,7 @@ def test_any_image_gives_valid_segments(name):
     assert np.isfinite(segments.scores).all()
 
 
-def test_an_image_of_one_colour_has_no_segment_that_is_smaller_than_a_pixel_limit():
+def test_no_segment_may_be_left():
     options = CpmcOptions(smallest=10_000)
     assert len(cpmc(disc_image()[0], options=options, rng=np.random.default_rng(0))) == 0
 
@@ -77,11 +77,24 @@ def test_a_ranker_decides_the_order():
     image, _ = disc_image()
 
     class Smallest:
-        def predict(self, found):
-            return -(found.members @ np.bincount(found.superpixels.ravel())) / found.superpixels.size
+        def predict(self, features):
+            return -features[:, SEGMENT_FEATURES.index("log_area")]
 
     segments = cpmc(image, Smallest(), options=CpmcOptions(relevance=1.0), rng=np.random.default_rng(0))
     assert (np.diff(segments.areas()) >= 0).all()
+
+
+def test_a_fitted_ranker_puts_the_disc_first():
+    image, disc = disc_image()
+    options = CpmcOptions(superpixels=200)
+    found = candidates(image, options=options, rng=np.random.default_rng(0))
+    truth = np.stack([row[found.superpixels] for row in found.members])
+    quality = (truth & disc).sum((1, 2)) / (truth | disc).sum((1, 2))
+    features = segment_features(image, found.superpixels, found.boundaries, found.members)
+    ranker = SegmentRanker(waves=100).fit(features, quality, rng=np.random.default_rng(0))
+    best = cpmc(image, ranker, options=options, rng=np.random.default_rng(0)).take(np.arange(1))
+    assert best.overlaps_with(disc[None])[0, 0] > 0.9
+    assert 0.5 < best.scores[0] < 1.2
 
 
 @pytest.mark.parametrize("name", ["superpixels", "grid", "steps", "count", "contrast", "uniform_upper", "smoothing"])

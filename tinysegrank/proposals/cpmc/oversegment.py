@@ -53,12 +53,14 @@ def oversegment(
 def _markers(shape: tuple[int, ...], count: int) -> NDArray[np.int32]:
     """Number about `count` pixels, on a grid with equal steps down and across, 1, 2, ...; 0 elsewhere."""
     height, width = shape
-    step = max(1.0, np.sqrt(height * width / count))
-    rows, columns = (
-        np.floor((np.arange(n) + 0.5) * length / n).astype(int)
-        for length in shape
-        for n in (max(1, round(length / step)),)
-    )
+    step = np.sqrt(height * width / count)
+    down, across = (min(max(round(length / step), 1), length) for length in shape)
+    if down == 1:  # a strip narrower than the step, along which the markers lie closer
+        across = min(count, width)
+    elif across == 1:
+        down = min(count, height)
+    rows = np.floor((np.arange(down) + 0.5) * height / down).astype(int)
+    columns = np.floor((np.arange(across) + 0.5) * width / across).astype(int)
     markers = np.zeros((height, width), np.int32)
-    markers[np.ix_(rows, columns)] = 1 + np.arange(len(rows) * len(columns)).reshape(len(rows), -1)
+    markers[np.ix_(rows, columns)] = 1 + np.arange(down * across).reshape(down, across)
     return markers

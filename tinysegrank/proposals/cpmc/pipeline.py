@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,12 @@ from tinysegrank.errors import ConfigError
 from tinysegrank.proposals.cpmc.boundaries import UNIT, Boundaries, find_boundaries
 from tinysegrank.proposals.cpmc.components import connected_parts
 from tinysegrank.proposals.cpmc.cuts import parametric_cuts
+from tinysegrank.proposals.cpmc.description import segment_features
 from tinysegrank.proposals.cpmc.diversity import diverse_order
 from tinysegrank.proposals.cpmc.edges import edge_map
 from tinysegrank.proposals.cpmc.filters import best_of_clusters, cut_ratios, drop_duplicates, low_cut_ratios
 from tinysegrank.proposals.cpmc.oversegment import oversegment
+from tinysegrank.proposals.cpmc.ranker import SegmentRanker
 from tinysegrank.proposals.cpmc.seeds import frame_hypotheses, grid_seeds
 from tinysegrank.proposals.cpmc.unaries import colour_gains, lambdas, uniform_gains
 from tinysegrank.proposals.segments import Segments, segment_overlaps
@@ -85,14 +87,6 @@ class Candidates(NamedTuple):
     ratios: NDArray[np.float64]
 
 
-class Ranker(Protocol):
-    """What `cpmc` needs of a ranker."""
-
-    def predict(self, found: Candidates) -> NDArray[np.floating]:
-        """Predicted best overlap of each segment with an object."""
-        ...
-
-
 def candidates(image: NDArray[np.uint8], *, options: CpmcOptions | None = None, rng: np.random.Generator) -> Candidates:
     """Find the segments of an image that are worth ranking: cuts, connected parts, filters.
 
@@ -139,7 +133,7 @@ def candidates(image: NDArray[np.uint8], *, options: CpmcOptions | None = None, 
 
 def cpmc(
     image: NDArray[np.uint8],
-    ranker: Ranker | None = None,
+    ranker: SegmentRanker | None = None,
     *,
     options: CpmcOptions | None = None,
     rng: np.random.Generator,
@@ -165,7 +159,10 @@ def cpmc(
     """
     options = options or CpmcOptions()
     found = candidates(image, options=options, rng=rng)
-    scores = np.exp(-found.ratios / UNIT) if ranker is None else ranker.predict(found)
+    if ranker is None:
+        scores = np.exp(-found.ratios / UNIT)
+    else:
+        scores = ranker.predict(segment_features(image, found.superpixels, found.boundaries, found.members))
     areas = np.bincount(found.superpixels.ravel())
     overlaps = segment_overlaps(found.members, areas)
     order = diverse_order(scores, overlaps, count=options.count, relevance=options.relevance)
