@@ -1,13 +1,16 @@
-"""What all tests share: hypothesis profiles, a seeded generator, every array backend, and what needs data or a GPU."""
+"""What all tests share: hypothesis profiles, a seeded generator, every array backend, what needs data or a GPU, and a
+summary of what was checked."""
 
 from __future__ import annotations
 
 import functools
 import importlib
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import array_api_strict
 import numpy as np
@@ -82,6 +85,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
         made = BACKENDS[request.param]()
     except BackendError as error:  # the gpu marker has dealt with CuPy
         pytest.skip(str(error))
+    request.node.user_properties.append(("backend", request.param))
     if made.name != "jax":
         yield made
         return
@@ -133,3 +137,57 @@ def voc_root() -> Path:
 def alexnet_weights() -> Path:
     """A file with the weights of AlexNet. Mark tests that use it `voc`."""
     return _place("TINYSEGRANK_WEIGHTS", "a file with the weights of AlexNet")
+
+
+# The summary ---------------------------------------------------------------------------------------------------------
+# Tests note what they check in their `user_properties`, which pytest-xdist hands to the process that adds them up.
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Count the examples of a property test that run to their end."""
+    property_test = getattr(getattr(item, "obj", None), "hypothesis", None)
+    if property_test is None:
+        return (yield)
+    inner, examples = property_test.inner_test, 0
+
+    @functools.wraps(inner)
+    def counted(*args: Any, **kwargs: Any) -> None:
+        nonlocal examples
+        inner(*args, **kwargs)
+        examples += 1
+
+    property_test.inner_test = counted
+    try:
+        return (yield)
+    finally:
+        property_test.inner_test = inner
+        item.user_properties.append(("examples", examples))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much was checked by the tests that ran and passed."""
+
+    def noted(name: str, outcome: str = "passed") -> list[tuple[str, Any]]:
+        """The test functions that noted something under this name, and what."""
+        return [
+            (report.nodeid.partition("[")[0], value)
+            for report in terminalreporter.getreports(outcome)
+            for key, value in report.user_properties
+            if key == name
+        ]
+
+    lines = []
+    if examples := noted("examples"):
+        functions = {function for function, _ in examples}
+        lines.append(f"property tests: {len(functions)}, with {sum(count for _, count in examples):,} examples")
+    if mutants := len(noted("mutant")) + len(noted("mutant", "failed")):
+        lines.append(f"mutants: {len(noted('mutant'))} of {mutants} caught")
+    if cases := [value for _, value in noted("onnx")]:
+        passing, left_out = map(sum, zip(*cases, strict=True))
+        lines.append(f"ONNX node cases: {passing} pass, {left_out} not applicable")
+    if backends := Counter(value for _, value in noted("backend")):
+        lines.append("tests on backends: " + ", ".join(f"{b} {backends[b]}" for b in BACKENDS if backends[b]))
+    if lines:
+        terminalreporter.section("what was checked")
+        terminalreporter.write_line("\n".join(lines))

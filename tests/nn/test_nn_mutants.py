@@ -237,7 +237,8 @@ def test_the_module_as_it_is_passes(name: str) -> None:
     ("name", "old", "new"),
     [pytest.param(name, *texts, id=f"{name}: {texts[1].strip()}") for name in MUTANTS for texts in MUTANTS[name]],
 )
-def test_the_mutant_is_caught(name: str, old: str, new: str) -> None:
+def test_the_mutant_is_caught(name: str, old: str, new: str, record_property: Callable[[str, object], None]) -> None:
+    record_property("mutant", f"{name}: {new}")
     mutant = module_of(name, old, new)
     with pytest.raises(AssertionError):
         CHECKS[name](mutant)
