@@ -38,7 +38,7 @@ def small_settings(voc: Path) -> Settings:
         trunk=replace(demo.trunk, pretrain_images=24, pretrain_steps=3, chunk=4),
         training=TrainingSettings(0.0, short("ce"), short("ce"), short("uoi"), short("iou"), short("uoi+ce")),
         superpixels=replace(demo.superpixels, segments=60),
-        proposals=ProposalSettings(count=4, choice_images=6, crf=CrfSettings(strengths=(4.0,), lambdas=(0.3, 0.6))),
+        proposals=ProposalSettings(count=4, crf=CrfSettings(strengths=(4.0,), lambdas=(0.3, 0.6), choice_images=6)),
         report=replace(demo.report, panels=2),
     )
 

@@ -13,8 +13,9 @@ from tinysegrank.experiment.proposers import Proposer, proposers_of
 from tinysegrank.experiment.proposers.protocol import Model, model_of
 from tinysegrank.experiment.regions import ImageTask, image_tasks
 from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.settings import Settings
 from tinysegrank.parallel import parallel_map
-from tinysegrank.proposals import Proposal, ProposalStore
+from tinysegrank.proposals import Proposal, ProposalStore, pool
 
 
 def fit_proposers(run: Run) -> None:
@@ -28,11 +29,20 @@ def store(run: Run, which: str) -> ProposalStore:
     return ProposalStore(run.folder("proposals") / which)
 
 
+def listing(settings: Settings) -> dict[str, list[int]]:
+    """Sizes and times of the files of proposals that were made elsewhere; none where they are made here."""
+    if settings.proposals.engine != "folder":
+        return {}
+    files = sorted(Path(settings.proposals.folder).rglob("*.png"))
+    return {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
+
+
 class _Propose(NamedTuple):
     image: ImageTask
     models: tuple[tuple[Proposer, Model], ...]
     store: Path
     name: str
+    most: int
 
 
 def propose_all(run: Run) -> None:
@@ -45,7 +55,7 @@ def propose_all(run: Run) -> None:
         for image in image_tasks(run, which, missing):
             fold = int(fold_of[image.number]) if which == "train" else -1
             models = tuple((proposer, model_of(run, proposer.name, fold)) for proposer in proposers)
-            tasks.append(_Propose(image, models, target.root, names[image.number]))
+            tasks.append(_Propose(image, models, target.root, names[image.number], run.settings.proposals.count))
         with run.progress.count(f"{which} images", len(names)) as advance:
             advance(len(names) - len(missing))
             for _ in parallel_map(_propose_one, tasks, jobs=run.jobs):
@@ -54,9 +64,11 @@ def propose_all(run: Run) -> None:
 
 def _propose_one(task: _Propose) -> None:
     found = [proposer.propose(task.image, model) for proposer, model in task.models]
-    ProposalStore(task.store).write(task.name, found[0])
+    ProposalStore(task.store).write(task.name, pool(*found, count=task.most))
 
 
 def load_proposer(run: Run) -> Callable[[np.ndarray], list[Proposal]]:
     """A function from an image (H, W, 3) to its proposals, made as this run made those of val."""
-    return proposers_of(run.settings)[0].load(run)
+    functions = [proposer.load(run) for proposer in proposers_of(run.settings)]
+    count = run.settings.proposals.count
+    return lambda image: pool(*(function(image) for function in functions), count=count)

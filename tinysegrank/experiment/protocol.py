@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tinysegrank.experiment import candidates, data, features, networks, ranked, regions, results, upsampled
+from tinysegrank.experiment import candidates, data, features, networks, ranked, regions, results, segments, upsampled
 from tinysegrank.experiment.progress import Progress
+from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.runner import Run, Stage, execute, open_run
 from tinysegrank.experiment.settings import (
     CrfSettings,
@@ -38,8 +39,14 @@ STAGES = (
     Stage("coarse", networks.predict_coarse, ("training",)),
     Stage(regions.FOLDER, regions.compute_superpixels, ("data",), lambda s: s.superpixels),
     Stage(upsampled.FOLDER, upsampled.upsample, (regions.FOLDER, "coarse")),
-    Stage("proposing", candidates.fit_proposers, (regions.FOLDER,), lambda s: [s.proposals, s.folds, s.seed]),
-    Stage("proposals", candidates.propose_all, ("proposing",), lambda s: s.proposals),
+    Stage(segments.FOLDER, segments.make_segments, ("data",), segments.depends_on),
+    Stage(
+        "proposing",
+        candidates.fit_proposers,
+        (regions.FOLDER, segments.FOLDER),
+        lambda s: [s.proposals, s.folds, s.seed],
+    ),
+    Stage("proposals", candidates.propose_all, ("proposing",), lambda s: s.proposals, candidates.listing),
     Stage(
         "described",
         ranked.describe_proposals,
@@ -70,6 +77,8 @@ def run_experiment(path: Path, settings: Settings, *, jobs: int, progress: Progr
     if settings.trunk.weights:
         settings = replace(settings, trunk=replace(settings.trunk, weights=str(Path(settings.trunk.weights).resolve())))
     data.check_settings(settings)
+    for proposer in proposers_of(settings):
+        proposer.check(settings)
     run = open_run(path, settings, jobs=jobs, progress=progress, update=update)
     execute(run, STAGES)
     return run
@@ -102,7 +111,7 @@ EXPERIMENTS = {
             uoi_ce=TrainingOptions("uoi+ce", steps=150, rate=0.005, batch=32),
         ),
         superpixels=SuperpixelSettings(segments=150),
-        proposals=ProposalSettings(choice_images=30, crf=CrfSettings(strengths=(5.0, 20.0), lambdas=(0.2, 0.5))),
+        proposals=ProposalSettings(crf=CrfSettings(strengths=(5.0, 20.0), lambdas=(0.2, 0.5), choice_images=30)),
         report=ReportSettings(),
     ),
 }

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tinysegrank.errors import ConfigError
+from tinysegrank.proposals import SegmentOptions
+from tinysegrank.proposals.paste import LAMBDAS
+from tinysegrank.proposals.paste_threshold import THRESHOLDS
 from tinysegrank.segnet import TrainingOptions
 
 LOSSES = ("ce", "uoi", "iou", "uoi+ce")
@@ -67,25 +70,57 @@ class SuperpixelSettings:
 
 @dataclass(frozen=True)
 class CrfSettings:
-    """The CRF on superpixels: see `ProposalOptions`; the strengths and lambdas are what is tried."""
+    """The CRF on superpixels: see `ProposalOptions`; the strengths and lambdas are tried on `choice_images` images."""
 
     balance: float = 0.3
     strengths: tuple[float, ...] = (20.0, 40.0, 80.0)
     lambdas: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
+    choice_images: int = 60
+
+    def __post_init__(self) -> None:
+        _need_choice(self.choice_images, strengths=self.strengths, lambdas=self.lambdas)
+
+
+@dataclass(frozen=True)
+class PasteSettings:
+    """CPMC segments, second-order pooling and pasting.
+
+    `fit_images` training images fit the segments' ranker and projections; thresholds, then lambdas, are tried on
+    `choice_images` images.
+    """
+
+    segments: SegmentOptions = field(default_factory=SegmentOptions)
+    fit_images: int = 150
+    thresholds: tuple[float, ...] = THRESHOLDS
+    lambdas: tuple[float, ...] = LAMBDAS
+    choice_images: int = 200
+
+    def __post_init__(self) -> None:
+        _need_choice(self.choice_images, thresholds=self.thresholds, lambdas=self.lambdas)
+        if self.fit_images < 1:
+            raise ConfigError(f"fit_images={self.fit_images}: give at least 1")
 
 
 @dataclass(frozen=True)
 class ProposalSettings:
-    """Module 1: which engine proposes, M, and how many held-out training images its constants are chosen on."""
+    """Module 1: what proposes ("crf", "paste", "both" in turn, or "folder", where others' proposals lie), and M."""
 
     engine: str = "crf"
     count: int = 10
-    choice_images: int = 60
+    folder: str = ""
     crf: CrfSettings = field(default_factory=CrfSettings)
+    paste: PasteSettings = field(default_factory=PasteSettings)
 
     def __post_init__(self) -> None:
-        if self.count < 1 or self.choice_images < 1:
-            raise ConfigError(f"proposals: count={self.count} and choice_images={self.choice_images} must be positive")
+        if self.count < 1:
+            raise ConfigError(f"count={self.count}: give at least 1 proposal an image")
+
+
+def _need_choice(images: int, **grids: tuple[float, ...]) -> None:
+    if images < 1:
+        raise ConfigError(f"choice_images={images}: give at least 1")
+    if empty := [name for name, grid in grids.items() if not grid]:
+        raise ConfigError(f"{empty[0]}: give at least one value to try")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinysegrank.proposals.choice import Choice, choose, choose_lambda, trial
+from tinysegrank.proposals.cpmc import CpmcOptions
 from tinysegrank.proposals.crf import CrfEngine, potts_weights
 from tinysegrank.proposals.curves import OracleCurve, OracleTally, oracle_curve, oracle_tally
 from tinysegrank.proposals.divmbest import Engine, Proposal, count_distinct, divmbest
@@ -13,6 +14,9 @@ from tinysegrank.proposals.paste_threshold import choose_threshold, fit_threshol
 from tinysegrank.proposals.perturb import PerturbedEngine, perturb_and_map
 from tinysegrank.proposals.pipeline import ProposalOptions, propose, propose_image
 from tinysegrank.proposals.pooling import pool
+from tinysegrank.proposals.second_order import SecondOrderOptions
+from tinysegrank.proposals.segment_model import SegmentModel, SegmentOptions
+from tinysegrank.proposals.segment_scores import SegmentScorer, TrainingRows, training_rows
 from tinysegrank.proposals.segments import Segments, segment_overlaps
 from tinysegrank.proposals.store import ProposalStore
 from tinysegrank.proposals.top import best_labellings, best_pastings
@@ -21,6 +25,7 @@ from tinysegrank.proposals.unary import SuperpixelClassifier, label_fractions
 __all__ = [
     "FEATURE_NAMES",
     "Choice",
+    "CpmcOptions",
     "CrfEngine",
     "Engine",
     "OracleCurve",
@@ -30,8 +35,13 @@ __all__ = [
     "Proposal",
     "ProposalOptions",
     "ProposalStore",
+    "SecondOrderOptions",
+    "SegmentModel",
+    "SegmentOptions",
+    "SegmentScorer",
     "Segments",
     "SuperpixelClassifier",
+    "TrainingRows",
     "best_labellings",
     "best_pastings",
     "choose",
@@ -53,5 +63,6 @@ __all__ = [
     "segment_overlaps",
     "superpixel_features",
     "threshold_trial",
+    "training_rows",
     "trial",
 ]

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment.proposers.crf import CrfProposer
+from tinysegrank.experiment.proposers.folder import FolderProposer
+from tinysegrank.experiment.proposers.paste import PasteProposer
 from tinysegrank.experiment.proposers.protocol import Proposer
 from tinysegrank.experiment.settings import Settings
 
 __all__ = ["Proposer", "proposers_of"]
 
-_KNOWN: dict[str, tuple[Proposer, ...]] = {"crf": (CrfProposer(),)}
+_KNOWN: dict[str, tuple[Proposer, ...]] = {
+    "crf": (CrfProposer(),),
+    "paste": (PasteProposer(),),
+    "both": (PasteProposer(), CrfProposer()),
+    "folder": (FolderProposer(),),
+}
 
 
 def proposers_of(settings: Settings) -> tuple[Proposer, ...]:
-    """The proposers that the settings name.
+    """The proposers that the settings name; of several, the one whose first proposal is to stay first comes first.
 
     Raises:
         ConfigError: there is none of that name.

@@ -15,13 +15,16 @@ from tinysegrank.experiment import data
 from tinysegrank.experiment.proposers.protocol import CHOSEN, FOLDER, Model, choose_on_held_out, model_of
 from tinysegrank.experiment.regions import ImageTask, image_tasks, read_superpixels
 from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import atomic_write, read_json, write_json
 from tinysegrank.parallel import parallel_map
 from tinysegrank.proposals import (
+    CrfEngine,
     Proposal,
     ProposalOptions,
     SuperpixelClassifier,
     label_fractions,
+    potts_weights,
     propose,
     propose_image,
     superpixel_features,
@@ -33,6 +36,9 @@ class CrfProposer:
     """DivMBest over a Potts CRF with unary costs by superpixel classifiers."""
 
     name = "crf"
+
+    def check(self, settings: Settings) -> None:
+        """See `Proposer.check`."""
 
     def fit(self, run: Run) -> None:
         """Fit a classifier on all training images and one without each fold; choose strength and lambda on fold 0."""
@@ -143,7 +149,7 @@ def _choose(run: Run) -> None:
         for strength in asked.crf.strengths
         for lam in asked.crf.lambdas
     ]
-    choice = choose_on_held_out(run, CrfProposer.name, grid, _propose_under)
+    choice = choose_on_held_out(run, CrfProposer.name, grid, _propose_under, images=asked.crf.choice_images)
     run.progress.say(
         f"strength {choice.best.strength:g}, lambda {choice.best.lam:g}: oracle {choice.oracle.max():.1%}, 1-best "
         f"{choice.one_best[choice.oracle.argmax()]:.1%} mean IoU on held-out training images"
@@ -169,6 +175,15 @@ def _describe(task: ImageTask) -> _Described:
     regions = read_superpixels(task.regions, sample.name)
     graph = superpixels.region_graph(regions, sample.image)
     return _Described(regions, graph, superpixel_features(sample.image, regions, graph))
+
+
+def engine_of(task: ImageTask, model: Model) -> tuple[CrfEngine, ProposalOptions]:
+    """The CRF of an image of the run, and the constants that were chosen."""
+    described, classifier = _describe(task), _classifier_in_worker(_path(model.folder, model.fold), model.key)
+    options = _chosen(model.folder)
+    unary = -classifier.log_probabilities(described.features, balance=options.balance)
+    weights = potts_weights(described.graph, strength=options.strength)
+    return CrfEngine(unary, described.graph.edges, weights, described.superpixels), options
 
 
 def _propose_under(task: ImageTask, model: Model, grid: tuple[ProposalOptions, ...]) -> list[list[Proposal]]:

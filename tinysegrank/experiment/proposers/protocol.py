@@ -11,6 +11,7 @@ import numpy as np
 from tinysegrank.experiment import data
 from tinysegrank.experiment.regions import ImageTask, image_tasks
 from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.settings import Settings
 from tinysegrank.parallel import parallel_map
 from tinysegrank.proposals import Choice, Proposal, choose, trial
 
@@ -33,6 +34,13 @@ class Proposer(Protocol):
     """A way of proposing. Its files lie in a folder of its name."""
 
     name: str
+
+    def check(self, settings: Settings) -> None:
+        """Refuse what cannot work, before a run folder is made.
+
+        Raises:
+            DatasetError, ConfigError: naming the file or setting.
+        """
 
     def fit(self, run: Run) -> None:
         """Fit models on all training images and without each fold, and choose constants; what is there is kept."""
@@ -61,6 +69,8 @@ def choose_on_held_out(
     name: str,
     grid: Sequence[Any],
     propose: Callable[[ImageTask, Model, tuple[Any, ...]], list[list[Proposal]]],
+    *,
+    images: int,
 ) -> Choice[Any]:
     """Choose constants by the oracle's corpus IoU on images of fold 0, under the models that did not see fold 0.
 
@@ -69,9 +79,10 @@ def choose_on_held_out(
         name: of the proposer.
         grid: the constants to try.
         propose: an importable function from an image, a model and the grid to the proposals under each of its entries.
+        images: how many images of the fold to try on; all where there are fewer.
     """
     held_out = np.flatnonzero(data.folds(run) == 0)
-    count = min(run.settings.proposals.choice_images, len(held_out))
+    count = min(images, len(held_out))
     indices = [int(i) for i in held_out[np.linspace(0, len(held_out) - 1, count).astype(int)]]
     model = model_of(run, name, 0)
     tasks = [_Try(task, model, tuple(grid), propose) for task in image_tasks(run, "train", indices)]

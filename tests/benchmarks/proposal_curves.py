@@ -1,0 +1,161 @@
+"""How good proposals are: 1-best and oracle on val at several M, for both engines, with and without DivMBest.
+
+    python tests/benchmarks/proposal_curves.py runs/voc --out runs/curves
+
+takes a run whose stage "proposing" was done with --set proposals.engine=both. Constants are those that the run chose on
+training images; the scale of perturb-and-MAP is chosen likewise, on the same held-out training images, by the oracle
+among 10. Prints a table, and writes it with the per-class figures and a plot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tinysegrank.config import from_dict, read_toml
+from tinysegrank.experiment import Run, Settings, Silent
+from tinysegrank.experiment import data as run_data
+from tinysegrank.experiment.proposers import crf, paste
+from tinysegrank.experiment.proposers.protocol import Model, model_of
+from tinysegrank.experiment.regions import ImageTask, image_tasks
+from tinysegrank.experiment.runner import SETTINGS_FILE
+from tinysegrank.files import write_text
+from tinysegrank.parallel import parallel_map
+from tinysegrank.proposals import (
+    OracleTally,
+    best_labellings,
+    best_pastings,
+    divmbest,
+    oracle_tally,
+    perturb_and_map,
+    pool,
+)
+from tinysegrank.proposals.curves import COUNTS
+from tinysegrank.reporting import Column, Table
+
+SCALES = {"paste": (0.01, 0.02, 0.04, 0.08), "crf": (0.1, 0.2, 0.4, 0.8)}
+
+
+class Task(NamedTuple):
+    image: ImageTask
+    models: dict[str, Model]
+    count: int
+    scales: dict[str, tuple[float, ...]]
+    perturbed_only: bool
+
+
+class Answer(NamedTuple):
+    tallies: dict[str, OracleTally]
+    seconds: dict[str, float]
+
+
+def examine(task: Task) -> Answer:
+    """Propose for one image in every way, and tally the oracle of each."""
+    labels = run_data.split_in_worker(task.image.settings, task.image.which).labels(task.image.number)
+    tallies, seconds, first = {}, {}, {}
+    for name, module, best in (("paste", paste, best_pastings), ("crf", crf, best_labellings)):
+        started = time.perf_counter()
+        engine, chosen = module.engine_of(task.image, task.models[name])
+        seconds[f"{name}: scores"] = time.perf_counter() - started
+        ways = {
+            f"{name}, perturbed by {scale:g}": functools.partial(
+                perturb_and_map, engine, scale, task.count, np.random.default_rng([9, task.image.number])
+            )
+            for scale in task.scales[name]
+        }
+        if not task.perturbed_only:
+            ways[f"{name}, DivMBest"] = functools.partial(divmbest, engine, chosen.lam, task.count)
+            ways[f"{name}, best M"] = functools.partial(best, engine, task.count)
+        for way, function in ways.items():
+            started = time.perf_counter()
+            found = function()
+            seconds[way] = time.perf_counter() - started
+            tallies[way] = oracle_tally(labels, found, COUNTS)
+            first[way] = found
+    if not task.perturbed_only:
+        both = pool(first["paste, DivMBest"], first["crf, DivMBest"], count=task.count)
+        tallies["both, DivMBest in turn"] = oracle_tally(labels, both, COUNTS)
+    return Answer(tallies, seconds)
+
+
+def run_tasks(tasks: list[Task], jobs: int) -> tuple[dict[str, OracleTally], dict[str, float]]:
+    """Sum of the tallies, and mean seconds an image."""
+    total: dict[str, OracleTally] = {}
+    seconds: dict[str, float] = {}
+    for answer in parallel_map(examine, tasks, jobs=jobs):
+        for way, tally in answer.tallies.items():
+            total[way] = total[way] + tally if way in total else tally
+        for way, spent in answer.seconds.items():
+            seconds[way] = seconds.get(way, 0.0) + spent / len(tasks)
+    return total, seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=30)
+    parser.add_argument("--choice-images", type=int, default=60)
+    parser.add_argument("--jobs", type=int, default=2)
+    asked = parser.parse_args()
+    run = Run(asked.run, from_dict(Settings, read_toml(asked.run / SETTINGS_FILE)), asked.jobs, Silent())
+
+    def tasks(which: str, indices: list[int], fold: int, count: int, scales: dict, perturbed_only: bool) -> list[Task]:
+        models = {name: model_of(run, name, fold) for name in ("paste", "crf")}
+        return [Task(image, models, count, scales, perturbed_only) for image in image_tasks(run, which, indices)]
+
+    held_out = np.flatnonzero(run_data.folds(run) == 0)
+    some = held_out[np.linspace(0, len(held_out) - 1, min(asked.choice_images, len(held_out))).astype(int)]
+    tried, _ = run_tasks(tasks("train", [int(i) for i in some], 0, 10, SCALES, True), asked.jobs)
+    at_10 = {way: float(tally.curve().mean[COUNTS.index(10)]) for way, tally in tried.items()}
+    chosen = {
+        name: (max(scales, key=lambda scale, name=name: at_10[f"{name}, perturbed by {scale:g}"]),)
+        for name, scales in SCALES.items()
+    }
+    everything = list(range(len(run_data.names(run, "val"))))
+    total, seconds = run_tasks(tasks("val", everything, -1, asked.count, chosen, False), asked.jobs)
+
+    classes = list(run.settings.report.classes) or None
+    listed = f"{len(classes)} classes" if classes else "classes present"
+    columns = (
+        Column("way"),
+        *(Column(f"M={m}, {listed}") for m in COUNTS),
+        *(Column(f"M={m}, present") for m in COUNTS),
+        Column("seconds an image", ".3f"),
+    )
+    rows = []
+    for way, tally in total.items():
+        curve = tally.curve(classes)
+        accuracies = [float(value) * 100 for value in (*curve.listed, *curve.mean)]
+        rows.append((way, *accuracies, seconds.get(way)))
+    table = Table(
+        "Corpus IoU, per cent, of the oracle among the first M on val; M=1 is the 1-best", columns, tuple(rows)
+    )
+    write_text(asked.out / "proposal_curves.md", table.to_markdown())
+    write_text(asked.out / "proposal_curves.csv", table.to_csv())
+    write_text(asked.out / "seconds.txt", "\n".join(f"{way}: {spent:.3f}" for way, spent in seconds.items()) + "\n")
+    plot(total, classes, asked.out / "proposal_curves.png")
+    print(table.to_markdown())
+
+
+def plot(total: dict[str, OracleTally], classes: list[int] | None, path: Path) -> None:
+    """Draw every curve."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for way, tally in total.items():
+        axes.plot(COUNTS, tally.curve(classes).listed * 100, marker="o", label=way)
+    axes.set_xlabel("proposals M")
+    axes.set_ylabel("corpus IoU of the oracle, per cent")
+    axes.legend(fontsize=7)
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    main()

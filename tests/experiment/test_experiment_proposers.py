@@ -1,0 +1,162 @@
+"""The ways of proposing inside a run: pasting, both engines in turn, and proposals made elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinysegrank.errors import ConfigError, DatasetError
+from tinysegrank.experiment import Run, Silent, named_settings, run_experiment
+from tinysegrank.experiment.candidates import load_proposer, store
+from tinysegrank.experiment.protocol import STAGES
+from tinysegrank.experiment.runner import execute, open_run
+from tinysegrank.experiment.segments import read_rows, read_segments
+from tinysegrank.experiment.settings import CrfSettings, PasteSettings, ProposalSettings, Settings
+from tinysegrank.files import read_json
+from tinysegrank.proposals import CpmcOptions, SecondOrderOptions, SegmentOptions
+from tinysegrank.voc import VOCSegmentation, make_toy_voc, read_labels
+
+MODULE_1 = ("data", "regions", "segments", "proposing", "proposals")
+COUNT = 4
+
+
+def settings_for(voc: Path, engine: str, **changes: object) -> Settings:
+    demo = named_settings("demo")
+    segments = SegmentOptions(
+        CpmcOptions(superpixels=150, grid=3, steps=8, count=30),
+        SecondOrderOptions(sift_cells=(4,), lbp_cells=(4,), step=8),
+        sift=12,
+        lbp=8,
+        length=24,
+    )
+    proposals = ProposalSettings(
+        engine=engine,
+        count=COUNT,
+        crf=CrfSettings(strengths=(4.0,), lambdas=(0.3,), choice_images=4),
+        paste=PasteSettings(segments, fit_images=6, thresholds=(0.0, 0.1), lambdas=(0.04, 0.1), choice_images=5),
+    )
+    return replace(
+        demo,
+        data=replace(demo.data, voc=str(voc)),
+        superpixels=replace(demo.superpixels, segments=60),
+        proposals=replace(proposals, **changes),
+    )
+
+
+def propose(path: Path, settings: Settings, *, jobs: int = 1) -> Run:
+    run = open_run(path, settings, jobs=jobs, progress=Silent(), update=False)
+    execute(run, [replace_needs(stage) for stage in STAGES if stage.name in MODULE_1])
+    return run
+
+
+def replace_needs(stage):
+    return replace(stage, needs=tuple(name for name in stage.needs if name in MODULE_1))
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("toy")
+    make_toy_voc(root, train=12, val=4, seed=2)
+    return root
+
+
+@pytest.fixture(scope="module")
+def pasted(tmp_path_factory, toy) -> Run:
+    return propose(tmp_path_factory.mktemp("paste") / "run", settings_for(toy, "paste"))
+
+
+def test_every_image_has_its_proposals(pasted, toy):
+    for which in ("train", "val"):
+        split = VOCSegmentation(toy, which)
+        for index, name in enumerate(split.names):
+            labels, scores = store(pasted, which).read(name)
+            assert labels.shape == (COUNT, *split.image(index).shape[:2])
+            assert scores[0] == scores.max()
+            described = read_segments(pasted.folder("segments"), which, name)
+            assert described.features.shape == (len(described.segments), 24)
+    chosen = read_json(pasted.folder("proposing") / "paste" / "chosen.json")
+    assert chosen["options"]["threshold"] in (0.0, 0.1)
+    assert chosen["options"]["lam"] in (0.04, 0.1)
+
+
+def test_the_rows_to_learn_from_are_the_segments_and_more(pasted, toy):
+    name = VOCSegmentation(toy, "train").names[0]
+    features, targets = read_rows(pasted.folder("segments"), name)
+    described = read_segments(pasted.folder("segments"), "train", name)
+    assert len(features) == len(targets) > len(described.features)
+    np.testing.assert_array_equal(features[: len(described.features)], described.features)
+    assert targets.max() > 0.5
+
+
+def test_two_processes_give_the_same_bits(tmp_path, pasted, toy):
+    other = propose(tmp_path / "run", settings_for(toy, "paste"), jobs=2)
+
+    def files(run: Run) -> dict[str, bytes]:
+        paths = sorted(path for path in run.path.rglob("*") if path.suffix in (".png", ".safetensors"))
+        return {str(path.relative_to(run.path)): path.read_bytes() for path in paths}
+
+    assert files(other) == files(pasted)
+
+
+def test_a_photograph_gets_the_proposals_that_the_run_made(pasted, toy):
+    split = VOCSegmentation(toy, "val")
+    proposals = load_proposer(pasted)(split.image(1))
+    labels, _ = store(pasted, "val").read(split.names[1])
+    np.testing.assert_array_equal(np.stack([p.labels for p in proposals]), labels)
+
+
+def test_both_engines_take_turns(tmp_path, pasted, toy):
+    run = propose(tmp_path / "run", settings_for(toy, "both"))
+    crf = propose(tmp_path / "crf", settings_for(toy, "crf"))
+    for name in VOCSegmentation(toy, "val").names:
+        labels, _ = store(run, "val").read(name)
+        np.testing.assert_array_equal(labels[::2], store(pasted, "val").read(name)[0][:2])
+        np.testing.assert_array_equal(labels[1::2], store(crf, "val").read(name)[0][:2])
+    assert not any(crf.folder("segments").rglob("*.npz"))
+
+
+def test_proposals_made_elsewhere(tmp_path, pasted, toy):
+    elsewhere = tmp_path / "elsewhere"
+    for which in ("train", "val"):
+        shutil.copytree(store(pasted, which).root, elsewhere, dirs_exist_ok=True)
+    for path in elsewhere.rglob("scores.json"):
+        path.unlink()  # others may have none
+    settings = settings_for(toy, "folder", folder=str(elsewhere), count=3)
+    run = propose(tmp_path / "run", settings)
+    name = VOCSegmentation(toy, "val").names[2]
+    labels, scores = store(run, "val").read(name)
+    np.testing.assert_array_equal(labels, store(pasted, "val").read(name)[0][:3])
+    assert np.isnan(scores).all()
+    with pytest.raises(ConfigError, match="made elsewhere"):
+        load_proposer(run)
+
+    shutil.rmtree(elsewhere / name)
+    with pytest.raises(DatasetError, match=name):
+        run_experiment(tmp_path / "other", settings, jobs=1, progress=Silent())
+    assert not (tmp_path / "other").exists()
+
+
+def test_unknown_engine_and_no_folder(tmp_path, toy):
+    with pytest.raises(ConfigError, match=r'proposals\.engine="o2p": choose one of crf, paste, both, folder'):
+        run_experiment(tmp_path / "run", settings_for(toy, "o2p"), jobs=1, progress=Silent())
+    with pytest.raises(ConfigError, match=r"proposals\.folder"):
+        run_experiment(tmp_path / "run", settings_for(toy, "folder"), jobs=1, progress=Silent())
+
+
+def test_labels_of_val_reach_no_fit(tmp_path, pasted, toy):
+    """With other val labels, every proposal stays the same."""
+    changed = tmp_path / "toy"
+    shutil.copytree(toy, changed)
+    split = VOCSegmentation(changed, "val")
+    for index, name in enumerate(split.names):
+        from tinysegrank.voc import write_labels
+
+        write_labels(changed / "SegmentationClass" / f"{name}.png", np.roll(split.labels(index), 1) * 0 + 15)
+    run = propose(tmp_path / "run", settings_for(changed, "paste"))
+    for name in split.names:
+        np.testing.assert_array_equal(store(run, "val").read(name)[0], store(pasted, "val").read(name)[0])
+    assert (read_labels(changed / "SegmentationClass" / f"{split.names[0]}.png") == 15).all()

@@ -1,0 +1,63 @@
+"""Proposals made elsewhere: a folder of palette PNGs an image, by any method, ranked here as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from tinysegrank.errors import ConfigError
+from tinysegrank.experiment import data
+from tinysegrank.experiment.proposers.protocol import Model
+from tinysegrank.experiment.regions import ImageTask
+from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.settings import Settings
+from tinysegrank.proposals import Proposal, ProposalStore
+
+
+class FolderProposer:
+    """FOLDER/NAME/00.png, 01.png, ..., best first; see `ProposalStore`.
+
+    Those of training images should come from models that did not see the image, or the ranker learns from proposals
+    that are better than those it will meet.
+    """
+
+    name = "folder"
+
+    def check(self, settings: Settings) -> None:
+        """Refuse a folder without proposals for some image, and one with images of other sizes.
+
+        Raises:
+            DatasetError: naming the first that lacks them.
+            ConfigError: no folder is given.
+        """
+        if not settings.proposals.folder:
+            raise ConfigError('proposals.folder: give the folder of the proposals, or another engine than "folder"')
+        store = ProposalStore(settings.proposals.folder)
+        for which in ("train", "val"):
+            for name in data.open_split(settings, which).names:
+                store.paths(name)
+
+    def fit(self, run: Run) -> None:
+        """Nothing is fitted."""
+
+    def propose(self, task: ImageTask, model: Model) -> list[Proposal]:  # noqa: ARG002
+        """Read the first M proposals of an image.
+
+        Raises:
+            DatasetError: one is damaged, or not of the image's size.
+        """
+        name = data.split_in_worker(task.settings, task.which).names[task.number]
+        labels, scores = ProposalStore(Path(task.settings.proposals.folder)).read(name)
+        nodes = np.zeros(0, np.int64)
+        first = task.settings.proposals.count
+        return [Proposal(one, float(score), nodes) for one, score in zip(labels[:first], scores[:first], strict=True)]
+
+    def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
+        """Not possible: nothing here can propose for a new photograph.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(f"{run.path}: its proposals were made elsewhere, so it cannot label photographs")
