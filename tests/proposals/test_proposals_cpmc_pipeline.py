@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from tinysegrank.errors import ConfigError, ShapeError
-from tinysegrank.proposals.cpmc import SEGMENT_FEATURES, CpmcOptions, SegmentRanker, candidates, cpmc, segment_features
+from tinysegrank.metrics import mask_overlaps
+from tinysegrank.proposals.cpmc import (
+    SEGMENT_FEATURES,
+    CpmcOptions,
+    SegmentRanker,
+    candidates,
+    cpmc,
+    ranker_examples,
+    segment_features,
+)
+from tinysegrank.voc import VOID
 
 
 def disc_image(shape=(60, 80), noise=6.0):
@@ -87,14 +97,27 @@ def test_a_ranker_decides_the_order():
 def test_a_fitted_ranker_puts_the_disc_first():
     image, disc = disc_image()
     options = CpmcOptions(superpixels=200)
-    found = candidates(image, options=options, rng=np.random.default_rng(0))
-    truth = np.stack([row[found.superpixels] for row in found.members])
-    quality = (truth & disc).sum((1, 2)) / (truth | disc).sum((1, 2))
-    features = segment_features(image, found.superpixels, found.boundaries, found.members)
-    ranker = SegmentRanker(waves=100).fit(features, quality, rng=np.random.default_rng(0))
+    examples = ranker_examples(image, disc.astype(int), options=options, rng=np.random.default_rng(0))
+    ranker = SegmentRanker(waves=100).fit(*examples, rng=np.random.default_rng(0))
     best = cpmc(image, ranker, options=options, rng=np.random.default_rng(0)).take(np.arange(1))
     assert best.overlaps_with(disc[None])[0, 0] > 0.9
     assert 0.5 < best.scores[0] < 1.2
+
+
+def test_examples_are_the_candidates_and_their_best_overlaps():
+    image, disc = disc_image()
+    labels = np.where(disc, 3, 0)
+    labels[:20, :20], labels[:, 60:] = 5, VOID
+    examples = ranker_examples(image, labels, rng=np.random.default_rng(0))
+    found = candidates(image, rng=np.random.default_rng(0))
+    masks = np.stack([row[found.superpixels] for row in found.members])
+    expected = mask_overlaps(masks, np.stack([labels == 3, labels == 5]), valid=labels != VOID).max(axis=1)
+    np.testing.assert_allclose(examples.best_overlaps, expected)
+    features = segment_features(image, found.superpixels, found.boundaries, found.members)
+    np.testing.assert_array_equal(examples.features, features)
+    assert len(ranker_examples(image, np.full(disc.shape, VOID), rng=np.random.default_rng(0)).features) == 0
+    with pytest.raises(ShapeError, match="same size"):
+        ranker_examples(image, labels[1:], rng=np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("name", ["superpixels", "grid", "steps", "count", "contrast", "uniform_upper", "smoothing"])

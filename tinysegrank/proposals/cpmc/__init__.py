@@ -8,6 +8,7 @@ from tinysegrank.proposals.cpmc.cuts import parametric_cuts
 from tinysegrank.proposals.cpmc.description import SEGMENT_FEATURES, segment_features
 from tinysegrank.proposals.cpmc.diversity import diverse_order
 from tinysegrank.proposals.cpmc.edges import edge_map
+from tinysegrank.proposals.cpmc.examples import Examples, ranker_examples
 from tinysegrank.proposals.cpmc.filters import best_of_clusters, cut_ratios, drop_duplicates, low_cut_ratios
 from tinysegrank.proposals.cpmc.merit import Merit, best_overlaps, merit
 from tinysegrank.proposals.cpmc.oversegment import oversegment
@@ -21,6 +22,7 @@ __all__ = [
     "Boundaries",
     "Candidates",
     "CpmcOptions",
+    "Examples",
     "Hypotheses",
     "Merit",
     "SegmentRanker",
@@ -42,6 +44,7 @@ __all__ = [
     "merit",
     "oversegment",
     "parametric_cuts",
+    "ranker_examples",
     "segment_features",
     "uniform_gains",
 ]
