@@ -14,7 +14,7 @@ from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import atomic_write
 from tinysegrank.parallel import parallel_map
 from tinysegrank.proposals import SegmentModel, Segments, training_rows
-from tinysegrank.proposals.cpmc import SegmentRanker, candidates, cpmc, segment_features
+from tinysegrank.proposals.cpmc import Examples, SegmentRanker, cpmc, ranker_examples
 from tinysegrank.proposals.second_order import DescriptorReduction, Projection, describe_segments
 from tinysegrank.voc import VOID, Objects, find_objects
 
@@ -74,7 +74,7 @@ def _fit_model(run: Run) -> None:
     if not ranker_path.is_file():
         examples = []
         with run.progress.count("images for the segment ranker", len(tasks)) as advance:
-            for example in parallel_map(_candidates_of, tasks, jobs=run.jobs):
+            for example in parallel_map(_ranker_examples_of, tasks, jobs=run.jobs):
                 examples.append(example)
                 advance(1)
         features, overlaps = (np.concatenate(parts) for parts in zip(*examples, strict=True))
@@ -102,16 +102,11 @@ def _objects(task: _Task) -> tuple[Objects, np.ndarray]:
     return find_objects(labels, split.instances(task.number)), labels != VOID
 
 
-def _candidates_of(task: _Task) -> tuple[np.ndarray, np.ndarray]:
-    """Features of an image's candidates, and the best overlap of each with an object."""
-    options = task.settings.proposals.paste.segments
-    image = data.split_in_worker(task.settings, task.which).image(task.number)
-    found = candidates(image, options=options.cpmc, rng=np.random.default_rng(options.seed))
-    objects, known = _objects(task)
-    segments = Segments(found.superpixels, found.members, np.zeros(len(found.members)))
-    overlaps = segments.overlaps_with(objects.masks, known=known)  # (R, O)
-    features = segment_features(image, found.superpixels, found.boundaries, found.members)
-    return features, overlaps.max(axis=1, initial=0.0)
+def _ranker_examples_of(task: _Task) -> Examples:
+    options, split = task.settings.proposals.paste.segments, data.split_in_worker(task.settings, task.which)
+    sample, instances = split[task.number], split.instances(task.number)
+    rng = np.random.default_rng(options.seed)
+    return ranker_examples(sample.image, sample.labels, instances, options=options.cpmc, rng=rng)
 
 
 def _some_descriptions(task: _Task) -> np.ndarray:

@@ -28,14 +28,16 @@ class Examples(NamedTuple):
 def ranker_examples(
     image: NDArray[np.uint8],
     labels: NDArray[np.integer],
+    instances: NDArray[np.integer] | None = None,
     *,
     options: CpmcOptions | None = None,
     rng: np.random.Generator,
 ) -> Examples:
     """Describe all candidates of a training image, and measure them.
 
-    image  | (H, W) or (H, W, 3) | uint8   | 0..255
-    labels | (H, W)              | integer | 0..K-1, or 255 where void
+    image     | (H, W) or (H, W, 3) | uint8   | 0..255
+    labels    | (H, W)              | integer | 0..K-1, or 255 where void
+    instances | (H, W)              | integer | numbers of the objects, if they are known; see `find_objects`
 
     An image without an object gives no examples: there every overlap would be 0, however good the segment.
 
@@ -44,7 +46,7 @@ def ranker_examples(
     """
     if labels.shape != image.shape[:2]:
         raise ShapeError(f"image {image.shape} and labels {labels.shape} must have the same size")
-    objects = find_objects(labels).masks
+    objects = find_objects(labels, instances).masks
     if not len(objects):
         return Examples(np.zeros((0, len(SEGMENT_FEATURES))), np.zeros(0))
     found = candidates(image, options=options, rng=rng)
