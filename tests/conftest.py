@@ -15,7 +15,7 @@ from typing import Any
 import array_api_strict
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tinysegrank.backend import Array, Backend, get_backend
 from tinysegrank.errors import BackendError
@@ -32,6 +32,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("intense", deadline=None, max_examples=2000)
+settings.register_profile(  # for mutation testing, where a failure need not be made small
+    "quick", deadline=None, max_examples=20, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 

@@ -72,6 +72,17 @@ def test_an_input_without_a_gradient_is_not_checked(arrays: list[np.ndarray]) ->
     check_backward(product, lambda g, context: (product_backward(g, context)[0], None), arrays)
     with pytest.raises(GradientError, match="of input 0 is wrong"):
         check_backward(product, lambda g, context: (2.1 * product_backward(g, context)[0], None), arrays)
+    with pytest.raises(GradientError, match="of input 1 is wrong"):  # those after it are
+        check_backward(product, lambda g, context: (None, 2.1 * product_backward(g, context)[1]), arrays)
+
+
+def test_a_nan_that_stays_is_no_change() -> None:
+    known = np.array([1.0, np.nan, 3.0])
+    check_backward(
+        lambda x, y: (np.where(np.isnan(y), 0.0, x * x), (x, y)),
+        lambda g, context: (np.where(np.isnan(context[1]), 0.0, 2 * context[0] * g), None),
+        [np.array([0.5, 1.5, 2.5]), known],
+    )
 
 
 def test_the_complex_step_is_exact_where_differences_are_not(arrays: list[np.ndarray]) -> None:
@@ -100,6 +111,52 @@ def test_step_and_tolerance_may_be_given(arrays: list[np.ndarray]) -> None:
     check_backward(rippled, slope, [x], step=1e-7, tolerance=1e-4)
     with pytest.raises(GradientError):  # the difference over many ripples sees none of them
         check_backward(rippled, slope, [x], step=1.0, tolerance=1e-4)
+
+
+class Recorded:
+    """The square, and what it was called with."""
+
+    def __init__(self) -> None:
+        self.calls: list[np.ndarray] = []
+
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        self.calls.append(x.copy())
+        return x * x, x
+
+    def check(self, x: np.ndarray, **options: Any) -> list[np.ndarray]:
+        """Check the right gradient; returns the two steps of each direction."""
+        self.calls.clear()
+        check_backward(self.forward, lambda gradient, x: 2 * x * gradient, [x], **options)
+        return [moved - x for moved in self.calls[2:]]
+
+
+def test_two_evaluations_do_for_an_array_of_any_size(rng: np.random.Generator) -> None:
+    for size in (1, 100_000):
+        assert len(Recorded().check(rng.standard_normal(size))) == 2
+    assert len(Recorded().check(rng.standard_normal(9), directions=3)) == 6
+
+
+def test_the_directions_are_those_of_the_generator_given() -> None:
+    x = np.linspace(0.1, 1, 7)
+    by_default, again, first, second = (
+        Recorded().check(x, **options)
+        for options in ({}, {}, {"rng": np.random.default_rng(0)}, {"rng": np.random.default_rng(1)})
+    )
+    np.testing.assert_array_equal(by_default, again)
+    np.testing.assert_array_equal(by_default, first)
+    assert np.abs(np.subtract(first, second)).max() > 1e-6
+
+
+def test_the_step_grows_with_the_largest_entry_from_1_on() -> None:
+    def length(largest: float) -> float:
+        ahead, behind = Recorded().check(largest * np.linspace(-1, 0.5, 9), step=1e-4, tolerance=1e-4)
+        np.testing.assert_allclose(ahead, -behind, atol=1e-12 * largest)
+        return float(np.linalg.norm(ahead))
+
+    direction = np.random.default_rng(0).standard_normal(18)[9:]  # after as many numbers for the result
+    assert length(1.0) == pytest.approx(1e-4 * np.linalg.norm(direction))
+    assert length(1e-3) == pytest.approx(length(1.0))
+    assert length(1e6) == pytest.approx(1e6 * length(1.0))
 
 
 # What is wrong is caught ---------------------------------------------------------------------------------------------
@@ -200,9 +257,26 @@ def test_a_large_array_is_searched_in_part(rng: np.random.Generator) -> None:
 
     with pytest.raises(GradientError, match=r"worst entry looked at is \[\d+\]"):
         check_backward(forward, lambda gradient, x: 3 * x * gradient, [rng.standard_normal(9000)])
-    assert calls < 4100
+    assert calls == 2 + 2 + 2 * 2000
+
+
+@pytest.mark.parametrize("place", [0, 1, 157, 299])
+@pytest.mark.parametrize("error", [0.1, 5.0, np.nan, np.inf])
+def test_the_one_wrong_entry_of_many_is_named(place: int, error: float, rng: np.random.Generator) -> None:
+    def backward(gradient: np.ndarray, x: np.ndarray) -> np.ndarray:
+        gx = 2 * x * gradient
+        gx[place] += error
+        return gx
+
+    with pytest.raises(GradientError, match=rf"worst entry looked at is \[{place}\], where backward gives"):
+        check_backward(lambda x: (x * x, x), backward, [rng.standard_normal(300)])
 
 
 def test_an_unknown_method_is_refused(arrays: list[np.ndarray]) -> None:
     with pytest.raises(ValueError, match='method="forward": choose one of finite-difference, complex-step'):
         check_backward(product, product_backward, arrays, method="forward")
+
+
+def test_names_that_do_not_fit_are_refused(arrays: list[np.ndarray]) -> None:
+    with pytest.raises(ValueError, match=r"names=\['x'\]: give one for each of the 2 inputs"):
+        check_backward(product, product_backward, arrays, names=["x"])

@@ -51,13 +51,13 @@ def check_backward(
         names: of the inputs, for the message; default "input 0", ...
         rng: for the directions and the gradient handed to `backward`; default seed 0.
         directions: how many random directions to try.
-        step: of the difference, relative to the largest entry of an input.
+        step: of the difference, relative to the largest entry of an input, or to 1 if all are smaller.
         tolerance: largest error allowed, relative to the product of the gradient's and the direction's norms.
 
     Raises:
         GradientError: wrong number, shape or dtype of the gradients, an input changed in place, or a wrong gradient;
             the message names the input, the index, and the value there by `backward` and by difference.
-        ValueError: an unknown method.
+        ValueError: an unknown method, or not one name for each input.
 
     Example:
         >>> import numpy as np
@@ -72,6 +72,8 @@ def check_backward(
     rng = np.random.default_rng(0) if rng is None else rng
     inputs = [np.array(a, dtype=np.float64) for a in arrays]
     names = [f"input {i}" for i in range(len(inputs))] if names is None else names
+    if len(names) != len(inputs):
+        raise ValueError(f"names={list(names)}: give one for each of the {len(inputs)} inputs")
 
     result, context = forward(*[a.copy() for a in inputs])
     result = np.asarray(result)
@@ -84,7 +86,7 @@ def check_backward(
 
     def slope(index: int, direction: np.ndarray) -> float:
         """Derivative of <cotangent, forward> along `direction` of one input."""
-        size = step * max(1.0, float(np.max(np.abs(inputs[index]), initial=0.0)))
+        size = step * float(np.max(np.abs(inputs[index]), initial=1.0))
         if method == "complex-step":
             value = forward(*_moved(inputs, index, 1j * size * direction))[0]
             return float(np.sum(cotangent * np.imag(value))) / size
@@ -99,7 +101,7 @@ def check_backward(
             direction = rng.standard_normal(inputs[index].shape)
             expected, found = slope(index, direction), float(np.sum(gradient * direction))
             scale = float(np.linalg.norm(gradient) * np.linalg.norm(direction)) + abs(expected)
-            if not abs(found - expected) <= tolerance * scale:
+            if not abs(found - expected) <= tolerance * scale < np.inf:
                 place, by_backward, by_difference = _worst_entry(gradient, partial(slope, index))
                 raise GradientError(
                     f"the gradient of {names[index]} is wrong: along a random direction backward gives {found:.9g}, "
@@ -132,12 +134,17 @@ def _worst_entry(
     gradient: np.ndarray, slope: Callable[[np.ndarray], float], *, most: int = 2000
 ) -> tuple[tuple[int, ...], float, float]:
     """Compare entry by entry (at most `most`, evenly spread) and return the place and both values of the worst."""
-    worst: tuple[float, tuple[int, ...], float, float] = (-1.0, (), 0.0, 0.0)
-    for flat in np.unique(np.linspace(0, gradient.size - 1, min(most, gradient.size)).astype(int)):
+
+    def look(flat: int) -> tuple[tuple[int, ...], float, float]:
         place = tuple(int(i) for i in np.unravel_index(flat, gradient.shape))
         direction = np.zeros(gradient.shape)
         direction[place] = 1.0
-        expected, found = slope(direction), float(gradient[place])
-        error = abs(found - expected) if np.isfinite(found - expected) else np.inf
-        worst = max(worst, (error, place, found, expected))
-    return worst[1], worst[2], worst[3]
+        return place, float(gradient[place]), slope(direction)
+
+    def error(entry: tuple[tuple[int, ...], float, float]) -> float:
+        _, found, expected = entry
+        difference = abs(found - expected)
+        return difference if np.isfinite(difference) else np.inf
+
+    looked_at = np.unique(np.linspace(0, gradient.size - 1, min(most, gradient.size)).astype(int))
+    return max((look(flat) for flat in looked_at), key=error)

@@ -47,7 +47,7 @@ def test_any_layer_is_that_of_numpy_in_float64(name: str, backend: Backend, data
             assert_close(array, value, TOLERANCE["float32"], least=1.0)
 
 
-def test_another_dtype_on_the_way_is_seen() -> None:
+def test_another_dtype_inside_jax_is_seen() -> None:
     """That float64 does not creep in is checked by the dtypes inside a traced program."""
     jax = pytest.importorskip("jax", reason="jax is not installed; run `pip install 'tinysegrank[jax]'`")
 

@@ -83,8 +83,9 @@ def test_shells_hand_their_options_on(rng: np.random.Generator) -> None:
     ]  # fmt: skip
     for layer, (expected, _) in pairs:
         np.testing.assert_array_equal(layer.forward(x)[0], expected)
-    dropped, _ = nn.Dropout(p=0.25).forward(x, rng=np.random.default_rng(3))
-    np.testing.assert_array_equal(dropped, nn.dropout(x, p=0.25, rng=np.random.default_rng(3))[0])
+    for layer, p in ((nn.Dropout(p=0.25), 0.25), (nn.Dropout(), 0.5)):
+        dropped, _ = layer.forward(x, rng=np.random.default_rng(3))
+        np.testing.assert_array_equal(dropped, nn.dropout(x, p=p, rng=np.random.default_rng(3))[0])
 
 
 def test_a_layer_may_be_used_twice(rng: np.random.Generator) -> None:

@@ -129,9 +129,22 @@ def test_dropout_drops_its_share_and_keeps_the_mean(p: float, rng: np.random.Gen
 
 def test_dropout_is_the_identity_in_evaluation_and_at_0(rng: np.random.Generator) -> None:
     x = rng.standard_normal((2, 3))
+    before = rng.bit_generator.state
     for y, context in (nn.dropout(x, p=0.5, rng=None), nn.dropout(x, p=0.0, rng=rng)):
         np.testing.assert_array_equal(y, x)
         np.testing.assert_array_equal(nn.dropout_backward(x, context), x)
+    assert rng.bit_generator.state == before  # nothing is drawn
+
+
+def test_dropout_drops_the_draws_below_p() -> None:
+    """A draw equal to p is kept: of the numbers 0, 1/4, 1/2 and 3/4, p = 1/2 drops half."""
+
+    class Draws:
+        def random(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+            return np.array([0, 0.25, 0.5, 0.75], dtype=dtype).reshape(shape)
+
+    draws: Any = Draws()
+    np.testing.assert_array_equal(nn.dropout(np.ones(4), p=0.5, rng=draws)[0], [0, 0, 2, 2])
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.0, 1.5, float("nan")])

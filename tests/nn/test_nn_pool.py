@@ -83,5 +83,7 @@ def test_bad_input_is_refused() -> None:
         nn.max_pool2d(np.zeros((3, 3)))
     with pytest.raises(ShapeError, match="size=0"):
         nn.max_pool2d(np.zeros((1, 1, 3, 3)), size=0)
+    with pytest.raises(ShapeError, match="stride=0"):
+        nn.max_pool2d(np.zeros((1, 1, 3, 3)), stride=0)
     with pytest.raises(ShapeError, match="window of 5"):
         nn.max_pool2d(np.zeros((1, 1, 3, 3)), size=5, ceil_mode=False)

@@ -75,6 +75,16 @@ def test_only_what_has_a_gradient_moves(rng: np.random.Generator) -> None:
     np.testing.assert_equal(parameters, before)  # nothing is changed in place
 
 
+def test_a_first_step_by_default_is_plain_descent(rng: np.random.Generator) -> None:
+    """No velocity yet, no decay, no clipping; and at rate 0 nothing moves."""
+    parameters, gradients = draws(rng, 2)
+    moved = nn.SGD(rate=0.1).step(parameters, gradients)
+    stayed = nn.SGD(rate=0.0).step(parameters, gradients)
+    for name, w in parameters.items():
+        np.testing.assert_array_equal(moved[name], w - 0.1 * gradients[name])
+        np.testing.assert_array_equal(stayed[name], w)
+
+
 # Clipping ------------------------------------------------------------------------------------------------------------
 
 
@@ -93,14 +103,24 @@ def test_clipping_is_torchs(max_norm: float, rng: np.random.Generator) -> None:
 
 
 def test_clipping_only_ever_scales_down(rng: np.random.Generator) -> None:
-    (gradients,) = draws(rng, 1)
-    joint = math.sqrt(sum(float(np.sum(g**2)) for g in gradients.values()))
-    for max_norm in (joint / 3, joint, 3 * joint, math.inf):
-        clipped, norm = nn.clip_by_norm(gradients, max_norm)
-        assert float(norm) == pytest.approx(joint, rel=1e-15)
-        factor = min(1.0, max_norm / joint)
-        for name, gradient in gradients.items():
-            np.testing.assert_allclose(clipped[name], factor * gradient, rtol=1e-15)
+    """Long gradients and short ones."""
+    for size in (1.0, 0.01):
+        gradients = {name: size * g for name, g in draws(rng, 1)[0].items()}
+        joint = math.sqrt(sum(float(np.sum(g**2)) for g in gradients.values()))
+        for max_norm in (joint / 3, joint, 3 * joint, math.inf):
+            clipped, norm = nn.clip_by_norm(gradients, max_norm)
+            assert float(norm) == pytest.approx(joint, rel=1e-15)
+            factor = min(1.0, max_norm / joint)
+            for name, gradient in gradients.items():
+                np.testing.assert_allclose(clipped[name], factor * gradient, rtol=1e-15)
+
+
+def test_without_a_limit_not_even_infinite_gradients_change() -> None:
+    """A training that diverges shows an infinity, not a NaN of the clipping's own."""
+    gradients = {"a": np.array([1.0, np.inf])}
+    clipped, norm = nn.clip_by_norm(gradients, math.inf)
+    np.testing.assert_equal(clipped, gradients)
+    assert norm == math.inf
 
 
 def test_gradients_of_0_stay_0() -> None:

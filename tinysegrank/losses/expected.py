@@ -37,7 +37,7 @@ def expected_counts(q: Array, target: Array, weight: Array | None = None) -> Exp
     target  | (N, K, H, W) | as q     | true distributions, 0..1
     weight  | (N, H, W)    | as q     | share of each cell that counts, 0 where void; None is 1 everywhere
     """
-    xp = array_namespace(q, target)
+    xp = array_namespace(q)
     cells = cell_weights(q, weight)  # (N, 1, H, W)
     truth = cells * target
     over_cells = (0, 2, 3)

@@ -49,7 +49,7 @@ def simulate_flips(
     flips = pixels if flips is None else flips
     if not 0 <= flips <= pixels:
         raise ShapeError(f"simulate_flips: flips={flips} must be 0..{pixels}, the pixels that are not void")
-    ground_truth = np.bincount(truth, minlength=num_classes)
+    ground_truth = np.bincount(truth)
     old = truth[rng.permutation(pixels)[:flips]]
     new = (old + rng.integers(1, num_classes, size=flips)) % num_classes
 
@@ -116,6 +116,4 @@ def _counted(labels: np.ndarray, num_classes: int, void: int) -> np.ndarray:
 
 def _running_count(hits: np.ndarray) -> np.ndarray:
     """The number of hits before each place and at the end: (M,) bool to (M + 1,) int64."""
-    count = np.zeros(hits.size + 1, dtype=np.int64)
-    np.cumsum(hits, out=count[1:])
-    return count
+    return np.concatenate([[0], np.cumsum(hits)])

@@ -46,7 +46,7 @@ def conv2d(
     """
     stride, padding = pair(stride, name="stride", least=1), pair(padding, name="padding", least=0)
     _check(x, weight, bias, groups)
-    xp = array_namespace(x, weight, bias)
+    xp = array_namespace(x)
     (N, C, H, W), (F, _, KH, KW) = x.shape, weight.shape
     out = (_out_size(H, KH, stride[0], padding[0]), _out_size(W, KW, stride[1], padding[1]))
 

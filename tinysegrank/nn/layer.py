@@ -27,7 +27,7 @@ Gradients: TypeAlias = dict[str, Array]
 
 
 @runtime_checkable
-class Layer(Protocol):
+class Layer(Protocol):  # pragma: no mutate block
     """What `Sequential` asks of a layer; write your own to this and check it with `testing.check_backward`."""
 
     parameters: dict[str, Array]
@@ -123,7 +123,8 @@ class Dropout(_Function):
 
     def forward(self, x: Array, *, rng: Generator = None) -> tuple[Array, Any]:
         """See `dropout`."""
-        return dropout(x, rng=rng, **self.options)
+        y, context = self._forward(x, rng=rng, **self.options)
+        return y, context
 
 
 class Sequential:
