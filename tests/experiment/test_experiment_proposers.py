@@ -17,8 +17,15 @@ from tinysegrank.experiment.runner import execute, open_run
 from tinysegrank.experiment.segments import read_rows, read_segments
 from tinysegrank.experiment.settings import CrfSettings, PasteSettings, ProposalSettings, Settings
 from tinysegrank.files import read_json
-from tinysegrank.proposals import CpmcOptions, SecondOrderOptions, SegmentOptions
-from tinysegrank.voc import VOCSegmentation, make_toy_voc, read_labels
+from tinysegrank.proposals import (
+    CpmcOptions,
+    SecondOrderOptions,
+    SegmentModel,
+    SegmentOptions,
+    Segments,
+    training_rows,
+)
+from tinysegrank.voc import VOID, VOCSegmentation, find_objects, make_toy_voc, read_labels
 
 MODULE_1 = ("data", "regions", "segments", "proposing", "proposals")
 COUNT = 4
@@ -90,6 +97,14 @@ def test_the_rows_to_learn_from_are_the_segments_and_more(pasted, toy):
     assert len(features) == len(targets) > len(described.features)
     np.testing.assert_array_equal(features[: len(described.features)], described.features)
     assert targets.max() > 0.5
+    sample, segments = VOCSegmentation(toy, "train")[0], described.segments
+    rows = training_rows(segments, find_objects(sample.labels), sample.labels != VOID)
+    true = rows.members[rows.objects]
+    assert len(features) == len(rows.members) + len(true)
+    np.testing.assert_array_equal(targets[-len(true) :], rows.targets[rows.objects])
+    model = SegmentModel.load(pasted.folder("segments"), pasted.settings.proposals.paste.segments)
+    flipped = Segments(np.fliplr(segments.superpixels), true, np.zeros(len(true)))
+    np.testing.assert_array_equal(features[-len(true) :], model.describe(np.fliplr(sample.image), flipped))
 
 
 def test_two_processes_give_the_same_bits(tmp_path, pasted, toy):

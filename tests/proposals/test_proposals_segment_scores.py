@@ -85,9 +85,10 @@ def test_rows_are_segments_objects_and_best_segments():
     masks[2, 0, 0] = True  # less than half of any superpixel
     known = np.ones((4, 12), bool)
     known[:, 5] = False
-    members, targets = training_rows(segments, Objects(masks, np.array([2, 2, 3])), known, num_classes=4)
+    members, targets, true = training_rows(segments, Objects(masks, np.array([2, 2, 3])), known, num_classes=4)
     expected = np.array([[1, 1, 0, 0], [0, 0, 1, 0], [1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 1], [1, 1, 0, 0]], bool)
     np.testing.assert_array_equal(members, expected)
+    assert true == slice(3, 5)
     overlaps = mask_overlaps(expected[:, segments.superpixels], masks, valid=known)
     np.testing.assert_array_equal(targets[:, 0], 0)
     np.testing.assert_allclose(targets[:, 1], overlaps[:, :2].max(axis=1))
@@ -99,14 +100,14 @@ def test_rows_without_objects_or_segments():
     segments = scene()
     known = np.ones((4, 12), bool)
     none = Objects(np.zeros((0, 4, 12), bool), np.zeros(0, int))
-    members, targets = training_rows(segments, none, known)
+    members, targets, _ = training_rows(segments, none, known)
     np.testing.assert_array_equal(members, segments.members)
     assert targets.shape == (3, 20) and not targets.any()
     whole = Objects(np.ones((1, 4, 12), bool), np.array([20]))
-    members, targets = training_rows(segments.take(np.zeros(0, int)), whole, known)
+    members, targets, _ = training_rows(segments.take(np.zeros(0, int)), whole, known)
     np.testing.assert_array_equal(members, [[True] * 4])
     np.testing.assert_array_equal(targets, np.eye(20)[[19]])
-    members, targets = training_rows(segments, whole, np.zeros((4, 12), bool))
+    members, targets, _ = training_rows(segments, whole, np.zeros((4, 12), bool))
     assert len(members) == 3 and not targets.any()
 
 

@@ -54,6 +54,12 @@ def test_take_keeps_members_and_scores_together():
     np.testing.assert_array_equal(taken.scores, segments.scores[order])
 
 
+def test_mirrored_masks_are_the_masks_mirrored():
+    segments = random_segments()
+    np.testing.assert_array_equal(masks_of(segments.mirrored()), masks_of(segments)[:, :, ::-1])
+    np.testing.assert_array_equal(segments.mirrored().scores, segments.scores)
+
+
 def test_bad_input_is_named():
     segments = random_segments()
     with pytest.raises(ShapeError, match="members"):

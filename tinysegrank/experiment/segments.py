@@ -132,17 +132,19 @@ def _write_segments(task: _Task) -> None:
     image, name = split.image(task.number), split.names[task.number]
     segments = model.segments(image)
     arrays: dict[str, np.ndarray] = {}
-    described = segments
     if task.which == "train":
-        objects, known = _objects(task)
-        rows = training_rows(segments, objects, known)
+        rows = training_rows(segments, *_objects(task))
         described = Segments(segments.superpixels, rows.members, np.zeros(len(rows.members)))
-        arrays["targets"] = rows.targets
+        mirrored = described.take(np.arange(len(rows.members))[rows.objects]).mirrored()
+        features = np.concatenate([model.describe(image, described), model.describe(image[:, ::-1], mirrored)])
+        arrays["targets"] = np.concatenate([rows.targets, rows.targets[rows.objects]])
+    else:
+        features = model.describe(image, segments)
     arrays |= {
         "superpixels": segments.superpixels.astype(np.uint16),
         "members": np.packbits(segments.members, axis=1),
         "scores": segments.scores,
-        "features": model.describe(image, described),
+        "features": features,
     }
     with atomic_write(_path(task.folder, task.which, name)) as stream:
         np.savez_compressed(stream, allow_pickle=False, **arrays)
@@ -168,7 +170,7 @@ def read_segments(folder: Path, which: str, name: str) -> Described:
 
 
 def read_rows(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The rows (N, P) of one training image and their targets (N, K-1): segments, objects, best segments again."""
+    """The rows (N, P) of one training image and their targets (N, K-1): segments, objects, best segments again, mirrored objects."""
     with np.load(_path(folder, "train", name), allow_pickle=False) as arrays:
         return arrays["features"], arrays["targets"]
 

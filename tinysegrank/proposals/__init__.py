@@ -42,7 +42,8 @@ changed    | PCA, not centred: to 512, randomised, fitted on segments | second_o
 kept       | target: largest overlap with an instance, void left out | segment_scores.training_rows
 changed    | an object is a component of 100 pixels where there are no instances | segment_scores.training_rows
 kept       | rows: segments, true masks, again the best segment of an object if above 0.5 | segment_scores.training_rows
-simplified | true masks as superpixels; no mirror images | segment_scores.training_rows
+kept       | true masks once more in the mirror image | segments.Segments.mirrored
+simplified | true masks as superpixels | segment_scores.training_rows
 kept       | targets centred by class, no bias, C = 3, epsilon = 0.25, squared | segment_scores.SegmentScorer
 changed    | the repeated rows are centred too | segment_scores.SegmentScorer
 changed    | Newton's method on all rows, not dual descent with mined ones | support_vectors.fit_regression

@@ -32,10 +32,12 @@ class TrainingRows(NamedTuple):
 
     members | (N, S)   | bool    | superpixels of each row, at least one each; R segments first
     targets | (N, K-1) | float32 | 0..1, largest overlap with an object of each of the classes 1..K-1
+    objects | slice    | of rows | those that are true objects; to be described once more in the mirror image
     """
 
     members: NDArray[np.bool_]
     targets: NDArray[np.float32]
+    objects: slice
 
 
 def training_rows(
@@ -63,15 +65,14 @@ def training_rows(
     best = segments.overlaps_with(objects.masks, known=known)  # (R, O); also checks the sizes
     found = np.flatnonzero((best > GOOD).any(axis=0))
     again = best[:, found].argmax(axis=0) if len(found) else np.zeros(0, np.intp)
-    members = np.concatenate(
-        [segments.members, _as_superpixels(segments, objects.masks, known), segments.members[again]]
-    )  # (N, S)
+    true = _as_superpixels(segments, objects.masks, known)  # (T, S)
+    members = np.concatenate([segments.members, true, segments.members[again]])  # (N, S)
     rows = Segments(segments.superpixels, members, np.zeros(len(members)))
     overlaps = rows.overlaps_with(objects.masks, known=known)  # (N, O)
     targets = np.zeros((len(members), num_classes - 1), np.float32)
     for k in np.unique(objects.classes):
         targets[:, k - 1] = overlaps[:, objects.classes == k].max(axis=1)
-    return TrainingRows(members, targets)
+    return TrainingRows(members, targets, slice(len(segments), len(segments) + len(true)))
 
 
 def _as_superpixels(segments: Segments, masks: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -59,6 +59,10 @@ class Segments:
         """Some of the segments, in the given order."""
         return Segments(self.superpixels, self.members[order], self.scores[order])
 
+    def mirrored(self) -> Segments:
+        """The same segments of the image mirrored left to right."""
+        return Segments(self.superpixels[:, ::-1], self.members, self.scores)
+
     def overlaps(self) -> NDArray[np.float64]:
         """Intersection over union of every pair of segments: (R, R)."""
         return segment_overlaps(self.members, self.superpixel_areas())
