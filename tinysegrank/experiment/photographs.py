@@ -15,7 +15,7 @@ from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.runner import SETTINGS_FILE, Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import atomic_write
-from tinysegrank.ranking import segnet_features
+from tinysegrank.ranking import SEGNET_FEATURE_NAMES, FeatureTable, Ranker, segnet_features
 from tinysegrank.segnet import SegNet, load_segnet, predict
 from tinysegrank.voc import overlay, read_image, soft_targets_many, write_labels
 from tinysegrank.voc.dataset import SMALLEST_SIDE
@@ -44,6 +44,7 @@ class Segmenter:
                 )
         training = networks.Training(-1, self.run.settings.ranking.loss)
         self.network: SegNet = load_segnet(self.run.folder("training") / training.name / NETWORK)
+        self.ranker = Ranker.load(self.run.folder("ranker") / ranked.RANKER)
         self.proposer = candidates.load_proposer(self.run)
 
     def label(self, image: np.ndarray) -> np.ndarray:
@@ -56,7 +57,8 @@ class Segmenter:
         labels = np.stack([proposal.labels for proposal in self.proposer(image)])  # (M, H, W)
         soft, _ = soft_targets_many(labels)  # (M, 13, 13, K)
         features = segnet_features(coarse, soft, eps=self.run.settings.ranking.eps)
-        scores = ranked.ranker_scores(self.run.folder("ranker") / ranked.RANKER, features)
+        table = FeatureTable.of_image("photograph", {"segnet": (SEGNET_FEATURE_NAMES, features)})
+        scores = self.ranker.scores(table)
         return np.asarray(labels[int(np.argmax(scores))])
 
 

@@ -13,14 +13,13 @@ from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import LOSSES, Settings
 from tinysegrank.files import read_arrays, write_arrays, write_json
 from tinysegrank.metrics import Confusion, image_confusions, mean_of_present
-from tinysegrank.parallel import one_blas_thread, parallel_map
+from tinysegrank.parallel import parallel_map
 from tinysegrank.proposals import ProposalStore
 from tinysegrank.ranking import (
     SEGNET_FEATURE_NAMES,
     FeatureTable,
-    RankSVM,
-    Standardizer,
-    choose_C,
+    Ranker,
+    fit_ranker,
     oracle_curve,
     oracle_picks,
     pick,
@@ -102,51 +101,28 @@ def load_described(run: Run, which: str) -> tuple[FeatureTable, np.ndarray, dict
 def train_ranker(run: Run) -> None:
     """Fit the ranking SVM on the training images' out-of-fold features, its C chosen by cross-validation."""
     table, confusions, _ = load_described(run, "train")
-    X, ranking = table.select(), run.settings.ranking
-    chosen = choose_C(
-        X,
-        table.quality,
-        table.groups,
+    ranking = run.settings.ranking
+    fitted = fit_ranker(
+        table,
         confusions,
         grid=ranking.C,
-        folds=min(ranking.splits, len(table.images)),
+        splits=ranking.splits,
         seed=run.settings.seed,
         classes=run.settings.report.classes or None,
         jobs=run.jobs,
     )
+    chosen, folder = fitted.chosen, run.folder("ranker")
     run.progress.say(f"C = {chosen.C:g}: {max(chosen.accuracy):.1%} mean IoU of held-out picks on training images")
-    standardizer = Standardizer().fit(X)
-    ranker = one_blas_thread(RankSVM(C=chosen.C).fit, standardizer.transform(X), table.quality, table.groups)
-    folder = run.folder("ranker")
-    write_json(
-        folder / "chosen.json",
-        {
-            "C": chosen.C,
-            "tried": dict(zip(map(str, chosen.grid.tolist()), chosen.accuracy.tolist(), strict=True)),
-            "pairs": int(ranker.n_pairs_),
-        },
-    )
-    arrays = {"coefficients": ranker.coef_, "mean": standardizer.mean_, "scale": standardizer.scale_}
-    write_arrays(folder / RANKER, arrays)
-
-
-def ranker_scores(path: Path, X: np.ndarray) -> np.ndarray:
-    """Score rows of features with a stored ranker; larger is better.
-
-    X       | (rows, d) | floating |
-    returns | (rows,)   | float64  |
-    """
-    ranker = read_arrays(path)
-    scale = ranker["scale"]
-    standard = np.where(scale > 0, (X - ranker["mean"]) / np.where(scale > 0, scale, 1), 0.0)
-    return np.asarray(standard @ ranker["coefficients"])
+    tried = dict(zip(map(str, chosen.grid.tolist()), chosen.accuracy.tolist(), strict=True))
+    write_json(folder / "chosen.json", {"C": chosen.C, "tried": tried, "pairs": fitted.pairs})
+    fitted.ranker.save(folder / RANKER)
 
 
 def pick_proposals(run: Run) -> None:
     """Write what each way of choosing picks on val: FOLDER/SYSTEM/NAME.png, and the picks as JSON."""
     table, confusions, scores = load_described(run, "val")
     systems = {f"segnet-{loss}": pick(-score, table.groups) for loss, score in scores.items()}
-    systems["svm"] = pick(ranker_scores(run.folder("ranker") / RANKER, table.select()), table.groups)
+    systems["svm"] = pick(Ranker.load(run.folder("ranker") / RANKER).scores(table), table.groups)
     systems["1-best"] = np.flatnonzero(table.proposals == 0)
     systems["oracle"] = oracle_picks(table.quality, table.groups)
     folder, store = run.folder("picked"), candidates.store(run, "val")

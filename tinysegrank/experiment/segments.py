@@ -170,7 +170,10 @@ def read_segments(folder: Path, which: str, name: str) -> Described:
 
 
 def read_rows(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The rows (N, P) of one training image and their targets (N, K-1): segments, objects, best segments again, mirrored objects."""
+    """The rows (N, P) of one training image and their targets (N, K-1).
+
+    In order: segments, objects, the best segment of each object again, objects of the mirror image.
+    """
     with np.load(_path(folder, "train", name), allow_pickle=False) as arrays:
         return arrays["features"], arrays["targets"]
 

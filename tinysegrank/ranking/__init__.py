@@ -6,6 +6,7 @@ from tinysegrank.ranking.cross_validation import C_GRID, ChosenC, choose_C
 from tinysegrank.ranking.features import SEGNET_FEATURE_NAMES, segnet_feature_names, segnet_features
 from tinysegrank.ranking.oracle import oracle_curve, oracle_picks, pick, rank_in_group
 from tinysegrank.ranking.pairs import Pairs, ranking_pairs
+from tinysegrank.ranking.ranker import FittedRanker, Ranker, fit_ranker
 from tinysegrank.ranking.score import kl_divergences, proposal_score
 from tinysegrank.ranking.standardize import Standardizer
 from tinysegrank.ranking.svm import RankSVM
@@ -16,10 +17,13 @@ __all__ = [
     "SEGNET_FEATURE_NAMES",
     "ChosenC",
     "FeatureTable",
+    "FittedRanker",
     "Pairs",
     "RankSVM",
+    "Ranker",
     "Standardizer",
     "choose_C",
+    "fit_ranker",
     "kl_divergences",
     "oracle_curve",
     "oracle_picks",

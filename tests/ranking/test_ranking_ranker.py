@@ -1,0 +1,96 @@
+"""The fitted ranker against its parts put together by hand, and its file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.preprocessing import StandardScaler
+
+from tinysegrank.errors import CheckpointError, ConfigError
+from tinysegrank.files import write_arrays
+from tinysegrank.ranking import FeatureTable, Ranker, RankSVM, choose_C, fit_ranker
+
+IMAGES, EACH = 12, 5
+
+
+def table_of(seed: int = 0) -> tuple[FeatureTable, np.ndarray]:
+    """Twelve images of five proposals whose quality is a noisy linear function of two of five features."""
+    rng = np.random.default_rng(seed)
+    tables, confusions = [], []
+    for image in range(IMAGES):
+        X = rng.normal(size=(EACH, 5)) * [1, 10, 1, 1, 0] + [0, 5, 0, 0, 3]
+        quality = 1 / (1 + np.exp(-(X[:, 0] + 0.1 * X[:, 1] + 0.2 * rng.normal(size=EACH))))
+        right = np.round(1000 * quality).astype(int)
+        confusions += [[[n, 1000 - n], [1000 - n, n]] for n in right]
+        blocks = {"first": (("a", "b"), X[:, :2]), "second": (("c", "d", "e"), X[:, 2:])}
+        tables.append(FeatureTable.of_image(f"image {image}", blocks, quality))
+    return FeatureTable.concatenate(tables), np.array(confusions)
+
+
+def test_it_equals_its_parts_put_together():
+    table, confusions = table_of()
+    fitted = fit_ranker(table, confusions, grid=(0.01, 1.0), splits=3)
+    X = table.select().astype(np.float64)
+    chosen = choose_C(X, table.quality, table.groups, confusions, grid=(0.01, 1.0), folds=3)
+    assert fitted.chosen.C == chosen.C
+    np.testing.assert_allclose(fitted.chosen.accuracy, chosen.accuracy)
+    Z = StandardScaler().fit_transform(X)
+    svm = RankSVM(C=chosen.C).fit(Z, table.quality, table.groups)
+    assert fitted.pairs == svm.n_pairs_ > 0
+    ours, expected = fitted.ranker.scores(table), svm.decision_function(Z)
+    np.testing.assert_allclose(ours - ours.mean(), expected - expected.mean(), atol=1e-4)
+    assert abs(fitted.ranker.coefficients[0]) > 5 * abs(fitted.ranker.coefficients[2])
+    assert fitted.ranker.coefficients[4] == 0  # a constant column
+
+
+def test_only_the_blocks_asked_for_count():
+    table, confusions = table_of()
+    fitted = fit_ranker(table, confusions, blocks=["second"], grid=(1.0,), splits=2)
+    assert fitted.ranker.columns == ("c", "d", "e")
+    other, _ = table_of(seed=1)
+    mixed = FeatureTable(
+        table.images,
+        table.groups,
+        table.proposals,
+        table.quality,
+        {**table.blocks, "first": other.blocks["first"]},
+        table.columns,
+    )
+    np.testing.assert_array_equal(fitted.ranker.scores(mixed), fitted.ranker.scores(table))
+
+
+def test_it_is_the_same_from_a_file(tmp_path):
+    table, confusions = table_of()
+    ranker = fit_ranker(table, confusions, grid=(1.0,), splits=2).ranker
+    ranker.save(tmp_path / "ranker.safetensors")
+    read = Ranker.load(tmp_path / "ranker.safetensors")
+    assert (read.blocks, read.columns) == (ranker.blocks, ranker.columns)
+    np.testing.assert_array_equal(read.scores(table), ranker.scores(table))
+
+
+def test_what_does_not_fit_is_refused(tmp_path):
+    table, confusions = table_of()
+    ranker = fit_ranker(table, confusions, grid=(1.0,), splits=2).ranker
+    renamed = FeatureTable(
+        table.images,
+        table.groups,
+        table.proposals,
+        table.quality,
+        table.blocks,
+        {**table.columns, "first": ("a", "other")},
+    )
+    with pytest.raises(CheckpointError, match="other columns"):
+        ranker.scores(renamed)
+    with pytest.raises(ConfigError, match="choose some of"):
+        fit_ranker(table, confusions, blocks=["third"])
+    with pytest.raises(ConfigError, match="has no C"):
+        fit_ranker(table, confusions, estimator=HistGradientBoostingRegressor())
+    write_arrays(tmp_path / "other.safetensors", {"mean": np.zeros(2)})
+    with pytest.raises(CheckpointError, match="holds no"):
+        Ranker.load(tmp_path / "other.safetensors")
+    about = {"format": "tinysegrank ranker 1", "blocks": '["first"]', "columns": '["a"]'}
+    arrays = {"mean": np.zeros(2), "scale": np.zeros(1), "coefficients": np.zeros(1)}
+    write_arrays(tmp_path / "short.safetensors", arrays, about=about)
+    with pytest.raises(CheckpointError, match="do not fit"):
+        Ranker.load(tmp_path / "short.safetensors")

@@ -1,0 +1,144 @@
+"""A linear ranker that knows its columns: features chosen by block, standardised, and weighed by a fitted estimator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from tinysegrank.errors import CheckpointError, ConfigError
+from tinysegrank.files import read_about, read_arrays, write_arrays
+from tinysegrank.parallel import one_blas_thread
+from tinysegrank.ranking.cross_validation import C_GRID, ChosenC, choose_C
+from tinysegrank.ranking.standardize import Standardizer
+from tinysegrank.ranking.svm import RankSVM
+from tinysegrank.ranking.table import FeatureTable
+
+_FORMAT = "tinysegrank ranker 1"
+
+
+@dataclass(frozen=True, eq=False)
+class Ranker:
+    """Scores rows of a feature table.
+
+    blocks       | (blocks,) | str     | of the table, in order
+    columns      | (d,)      | str     | names of their columns
+    mean         | (d,)      | float64 | of the training rows
+    scale        | (d,)      | float64 | standard deviation of the training rows; 0 where a column was constant
+    coefficients | (d,)      | float64 | of the standardised columns
+    """
+
+    blocks: tuple[str, ...]
+    columns: tuple[str, ...]
+    mean: np.ndarray
+    scale: np.ndarray
+    coefficients: np.ndarray
+
+    def scores(self, table: FeatureTable) -> np.ndarray:
+        """Score the rows of a table; only differences between rows of one image mean anything.
+
+        returns | (rows,) | float64 | larger is better
+
+        Raises:
+            ConfigError: the table lacks a block.
+            CheckpointError: its blocks have other columns than those fitted on.
+        """
+        if table.names(self.blocks) != self.columns:
+            raise CheckpointError(f"ranker: fitted on other columns of {list(self.blocks)}; fit it again")
+        X = table.select(self.blocks)  # (rows, d)
+        inverse = np.divide(1, self.scale, out=np.zeros_like(self.scale), where=self.scale > 0)
+        return np.asarray(X @ (self.coefficients * inverse) - self.mean @ (self.coefficients * inverse))
+
+    def save(self, path: Path | str) -> None:
+        """Write the ranker as one safetensors file, the names in its header."""
+        about = {"format": _FORMAT, "blocks": json.dumps(self.blocks), "columns": json.dumps(self.columns)}
+        arrays = {"mean": self.mean, "scale": self.scale, "coefficients": self.coefficients}
+        write_arrays(path, arrays, about=about)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a ranker that `save` wrote.
+
+        Raises:
+            CheckpointError: the file is missing, damaged, or holds something else.
+        """
+        arrays, about = read_arrays(path), read_about(path)
+        if about.get("format") != _FORMAT:
+            raise CheckpointError(f"{path}: holds no {_FORMAT}; run the stage that writes it again")
+        try:
+            blocks, columns = tuple(json.loads(about["blocks"])), tuple(json.loads(about["columns"]))
+            new = cls(blocks, columns, arrays["mean"], arrays["scale"], arrays["coefficients"])
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(f"{path}: is damaged ({error}); delete it and run again") from error
+        if not len(columns) == len(new.mean) == len(new.scale) == len(new.coefficients):
+            raise CheckpointError(f"{path}: its arrays and names do not fit; delete it and run again")
+        return new
+
+
+class FittedRanker(NamedTuple):
+    """A ranker, how its C was chosen, and how many pairs of proposals it learnt from."""
+
+    ranker: Ranker
+    chosen: ChosenC
+    pairs: int
+
+
+def fit_ranker(
+    table: FeatureTable,
+    confusions: np.ndarray,
+    *,
+    blocks: Sequence[str] | None = None,
+    estimator: RankSVM | None = None,
+    grid: Sequence[float] = C_GRID,
+    splits: int = 5,
+    seed: int = 0,
+    classes: Sequence[int] | None = None,
+    jobs: int = 1,
+) -> FittedRanker:
+    """Choose C by cross-validation over the images of a table, then fit on all of them.
+
+    confusions | (rows, K, K) | integer | pixels of the proposal alone (metrics.image_confusions)
+
+    Args:
+        table: features and quality of the training images' proposals.
+        confusions: as above.
+        blocks: of the table; all by default.
+        estimator: what to fit, its C aside; RankSVM() by default. It must be linear, with coef_ after `fit`.
+        grid: values of C.
+        splits: folds of the cross-validation, at most one an image.
+        seed: of the folds.
+        classes: whose IoU C is chosen by; all by default.
+        jobs: worker processes; the result is the same for any number.
+
+    Raises:
+        ConfigError: a block is unknown.
+        ShapeError: as `choose_C`.
+    """
+    from sklearn.base import clone
+
+    columns, X = table.names(blocks), table.select(blocks)
+    estimator = estimator or RankSVM()
+    if "C" not in estimator.get_params():
+        raise ConfigError(f"estimator: {type(estimator).__name__} has no C to choose; fit it by itself")
+    chosen = choose_C(
+        X,
+        table.quality,
+        table.groups,
+        confusions,
+        grid=grid,
+        folds=min(splits, len(table.images)),
+        seed=seed,
+        estimator=estimator,
+        classes=classes,
+        jobs=jobs,
+    )
+    standardizer = Standardizer().fit(X)
+    fitted = clone(estimator).set_params(C=chosen.C)
+    one_blas_thread(fitted.fit, standardizer.transform(X), table.quality, table.groups)
+    kept = tuple(table.blocks) if blocks is None else tuple(blocks)
+    ranker = Ranker(kept, columns, standardizer.mean_, standardizer.scale_, fitted.coef_)
+    return FittedRanker(ranker, chosen, int(getattr(fitted, "n_pairs_", 0)))
