@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import tinysegrank
 
@@ -20,7 +22,7 @@ def listed() -> list[tuple[str, set[int]]]:
     return [(name, {int(number) for number in numbers.split(",")}) for numbers, name in rows]
 
 
-def source_of(name: str) -> str:
+def function_of(name: str) -> Callable[..., Any]:
     parts = name.split(".")
     for split in range(len(parts) - 1, 0, -1):
         try:
@@ -29,7 +31,7 @@ def source_of(name: str) -> str:
             continue
         for attribute in parts[split:]:
             found = inspect.getattr_static(found, attribute)
-        return inspect.getsource(found.fget if isinstance(found, property) else found)
+        return found.fget if isinstance(found, property) else found
     raise AssertionError(f"{name} is no function of the package")
 
 
@@ -40,13 +42,13 @@ def marks(source: str) -> set[int]:
 def test_each_listed_function_has_exactly_its_marks():
     table = listed()
     assert len(table) >= 15
-    assert {name: marks(source_of(name)) for name, _ in table} == dict(table)
+    assert {name: marks(inspect.getsource(function_of(name))) for name, _ in table} == dict(table)
 
 
 def test_each_mark_is_listed():
     given: dict[str, set[int]] = {}  # by module
     for name, numbers in listed():
-        given.setdefault(".".join(["tinysegrank", *name.split(".")[:2]]), set()).update(numbers)
+        given.setdefault(function_of(name).__module__, set()).update(numbers)
     for path in PACKAGE.rglob("*.py"):
         module = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
         found = marks(path.read_text(encoding="utf-8"))
