@@ -89,6 +89,8 @@ def test_evaluate_prints_and_writes_a_table(tmp_path, toy):
         (["--voc", "TOY", "--set", "data.train=train", "--preset", "resnet", "--weights", "x"], 'preset="resnet"'),
         (["--voc", "TOY", "--set", "data.train=val", "--set", "trunk.preset=tiny"], "both in val and val"),
         (["--voc", "TOY", "--classes", "cat,unicorn"], "unicorn"),
+        (["--voc", "TOY", "--until", "tea"], 'until="tea": choose one of data, trunk'),
+        (["--voc", "TOY", "--folds", "1"], "folds=1: at least 2"),
         (["--voc", "TOY", "--config", "nowhere.toml"], "nowhere.toml: cannot be read"),
     ],
 )

@@ -131,6 +131,20 @@ def test_a_second_call_changes_nothing(finished, toy):
     assert changed <= {"run.toml"}
 
 
+def test_only_the_stages_that_are_asked_for_are_done(tmp_path, finished, toy):
+    run = run_experiment(tmp_path / "run", small_settings(toy), jobs=1, progress=Silent(), until="proposing")
+    assert {path.name for path in run.path.iterdir()} == {"run.toml", "data", "regions", "segments", "proposing"}
+    kinds = (".safetensors", ".json")
+    ours = {name: data for name, data in contents(run.path, *kinds).items() if "stamp" not in name}
+    theirs = contents(finished.path, *kinds)
+    assert ours == {name: theirs[name] for name in ours}
+
+
+def test_the_papers_protocol_has_ten_folds_and_thirty_proposals():
+    settings = named_settings("paper")
+    assert (settings.folds, settings.proposals.engine, settings.proposals.count) == (10, "paste", 30)
+
+
 def test_a_changed_loss_retrains_only_its_networks(tmp_path, finished, toy):
     shutil.copytree(finished.path, tmp_path / "run")
     settings = small_settings(toy)

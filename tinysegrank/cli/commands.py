@@ -87,13 +87,17 @@ def run(
     out: Out,
     weights: Annotated[Path | None, typer.Option("--weights", help="AlexNet or CaffeNet .caffemodel.")] = None,
     preset: Annotated[str | None, typer.Option("--preset", help="alexnet, caffenet or tiny.")] = None,
-    experiment: Annotated[str, typer.Option("--experiment", help="Named settings to start from.")] = "quick",
+    experiment: Annotated[
+        str, typer.Option("--experiment", help="Settings to start from: quick (2 folds, CRF) or paper (10 folds, O2P).")
+    ] = "quick",
+    folds: Annotated[int | None, typer.Option("--folds", help="Folds of the training images; at least 2.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="TOML file of settings laid over these.")] = None,
     settings_given: Annotated[
         list[str] | None, typer.Option("--set", help="One setting, such as training.start.steps=2000; repeatable.")
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", help="Only the first so many images of each split.")] = None,
     classes: Classes = "",
+    until: Annotated[str, typer.Option("--until", help="Do only this stage and what it needs.")] = "report",
     jobs: Jobs = CORES,
     update: Update = False,
 ) -> None:
@@ -110,11 +114,15 @@ def run(
         given["trunk"]["preset"] = preset
     if limit is not None:
         given["data"]["limit"] = limit
+    if folds is not None:
+        given["folds"] = folds
     if classes:
         given["report"] = {"classes": list(parse_classes(classes))}
     changes = merge(read_toml(config) if config is not None else {}, parse_assignments(settings_given or []))
     settings = from_dict(Settings, merge(given, changes), base=named_settings(experiment))
-    show_results(run_experiment(out, settings, jobs=jobs, progress=Shown(console), update=update))
+    done = run_experiment(out, settings, jobs=jobs, progress=Shown(console), update=update, until=until)
+    if until == "report":
+        show_results(done)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from tinysegrank.errors import ConfigError
 from tinysegrank.experiment import candidates, data, features, networks, ranked, regions, results, segments, upsampled
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.proposers import proposers_of
@@ -60,7 +61,9 @@ STAGES = (
 )
 
 
-def run_experiment(path: Path, settings: Settings, *, jobs: int, progress: Progress, update: bool = False) -> Run:
+def run_experiment(
+    path: Path, settings: Settings, *, jobs: int, progress: Progress, update: bool = False, until: str = "report"
+) -> Run:
     """Do what is missing or changed of an experiment in a run folder.
 
     Args:
@@ -69,10 +72,12 @@ def run_experiment(path: Path, settings: Settings, *, jobs: int, progress: Progr
         jobs: worker processes; the results are the same for any number.
         progress: where to report.
         update: take new settings for a folder made with others, and make anew what depends on them.
+        until: name of the last stage; only it and what it needs are done.
 
     Raises:
-        DatasetError, WeightsError, ConfigError: before any long work, naming the file or setting.
+        DatasetError, WeightsError, ConfigError: before any long work, naming the file, setting or stage.
     """
+    stages = stages_until(until)
     settings = replace(settings, data=replace(settings.data, voc=str(Path(settings.data.voc).resolve())))
     if settings.trunk.weights:
         settings = replace(settings, trunk=replace(settings.trunk, weights=str(Path(settings.trunk.weights).resolve())))
@@ -80,18 +85,32 @@ def run_experiment(path: Path, settings: Settings, *, jobs: int, progress: Progr
     for proposer in proposers_of(settings):
         proposer.check(settings)
     run = open_run(path, settings, jobs=jobs, progress=progress, update=update)
-    execute(run, STAGES)
+    execute(run, stages)
     return run
 
 
-def named_settings(name: str) -> Settings:
-    """The settings of an experiment: "quick", or "demo" for the toy data.
+def stages_until(name: str) -> list[Stage]:
+    """A stage and all that it needs, in order.
 
     Raises:
         ConfigError: there is none of that name.
     """
-    from tinysegrank.errors import ConfigError
+    by_name = {stage.name: stage for stage in STAGES}
+    if name not in by_name:
+        raise ConfigError(f'until="{name}": choose one of {", ".join(by_name)}')
+    needed, open_names = set(), [name]
+    while open_names:
+        needed.add(now := open_names.pop())
+        open_names += by_name[now].needs
+    return [stage for stage in STAGES if stage.name in needed]
 
+
+def named_settings(name: str) -> Settings:
+    """The settings of an experiment: "quick", "paper", or "demo" for the toy data.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
     if name not in EXPERIMENTS:
         raise ConfigError(f'experiment="{name}": choose one of {", ".join(EXPERIMENTS)}')
     return EXPERIMENTS[name]
@@ -99,6 +118,7 @@ def named_settings(name: str) -> Settings:
 
 EXPERIMENTS = {
     "quick": Settings(),
+    "paper": Settings(experiment="paper", folds=10, proposals=ProposalSettings(engine="paste", count=30)),
     "demo": Settings(
         experiment="demo",
         data=DataSettings(train="train", val="val"),
