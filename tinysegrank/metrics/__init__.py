@@ -1,5 +1,6 @@
 """Every IoU of hard labels: corpus IoU (VOC's accuracy), image IoU (the oracle's), overlap of binary masks."""
 
+from tinysegrank.metrics.bootstrap import Difference, paired_difference
 from tinysegrank.metrics.confusion import Confusion, MeanIoU, image_confusions, iou_of_confusion
 from tinysegrank.metrics.corpus import corpus_iou
 from tinysegrank.metrics.image import image_iou, image_ious, mean_of_present
@@ -7,6 +8,7 @@ from tinysegrank.metrics.overlap import mask_overlaps, overlap
 
 __all__ = [
     "Confusion",
+    "Difference",
     "MeanIoU",
     "corpus_iou",
     "image_confusions",
@@ -16,4 +18,5 @@ __all__ = [
     "mask_overlaps",
     "mean_of_present",
     "overlap",
+    "paired_difference",
 ]
