@@ -94,6 +94,23 @@ def test_the_best_segment_ends_on_top():
     assert strict.solve(strict.initial()).nodes.tolist() == [0, 2, 1, 0]  # the third has to beat 0.2 + 2 * 0.06
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_pasted_segments_explain_the_labels(seed):
+    paste = engine(seed, count=6, classes=3)
+    for proposal in divmbest(paste, 0.08, 6):
+        parts, hidden = proposal.segments, np.zeros(proposal.labels.shape, bool)
+        pasted = [int(r) for r in np.flatnonzero(proposal.nodes)]
+        assert sorted(parts.classes) == sorted(proposal.nodes[pasted])
+        by_score = {paste.scores[r, proposal.nodes[r] - 1]: r for r in pasted}
+        for k, score, pixels in zip(*parts, strict=True):  # from the top down
+            mask = paste.segments.mask(by_score.pop(score))
+            assert (proposal.labels[mask & ~hidden] == k).all()
+            assert pixels == np.count_nonzero(mask & ~hidden)
+            hidden |= mask
+        assert not by_score and not proposal.labels[~hidden].any()
+        assert proposal.score == pytest.approx(sum(parts.scores - 0.2) - 0.02 * sum(range(len(pasted))))
+
+
 def test_background_wins_a_tie_and_sinks_once_only():
     paste = PasteEngine(np.array([[0.2], [0.15]]), some_segments(2), threshold=0.2, simplicity=0.0)
     nodes = [p.nodes.tolist() for p in divmbest(paste, 0.03, 6)]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tinysegrank.errors import DatasetError
-from tinysegrank.proposals import Proposal, ProposalStore
+from tinysegrank.proposals import PastedSegments, Proposal, ProposalStore
 from tinysegrank.voc import palette, write_labels
 
 
@@ -121,3 +122,44 @@ def test_bad_scores_are_named(tmp_path, scores):
     (tmp_path / "photo" / "scores.json").write_text(text)
     with pytest.raises(DatasetError, match=r"scores\.json"):
         ProposalStore(tmp_path).read("photo")
+
+
+def test_pasted_segments_come_back_and_may_be_unknown(tmp_path):
+    store, (first, second, third) = ProposalStore(tmp_path), proposals(3)
+    pasted = PastedSegments(np.array([15, 8]), np.array([0.1 + 0.2, -1e-9]), np.array([12, 0]))
+    none = PastedSegments(*(np.zeros(0, kind) for kind in (np.int64, np.float32, np.int64)))
+    store.write("one", [replace(first, segments=pasted), second, replace(third, segments=none)])
+    back = store.read_segments("one")
+    assert back[1] is None
+    for given, read in ((pasted, back[0]), (none, back[2])):
+        for name, kind in (("classes", np.int64), ("scores", np.float64), ("pixels", np.int64)):
+            np.testing.assert_array_equal(getattr(read, name), getattr(given, name))
+            assert getattr(read, name).dtype == kind
+    store.write("one", proposals(2))
+    assert not (tmp_path / "one" / "segments.json").exists()
+    assert store.read_segments("one") == [None, None]
+    bring(tmp_path / "photo", ["2", "10", "07"])
+    assert store.read_segments("photo") == [None] * 3
+    with pytest.raises(DatasetError, match="holds no proposal"):
+        store.read_segments("absent")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[null,",
+        "[null]",
+        "{}",
+        '[null, {"classes": [1], "scores": [0.5]}]',
+        '[null, {"classes": [1], "scores": [0.5], "pixels": []}]',
+        '[null, {"classes": 1, "scores": 0.5, "pixels": 3}]',
+        '[null, {"classes": ["cat"], "scores": [0.5], "pixels": [3]}]',
+        "[null, [1]]",
+        "[null, 3]",
+    ],
+)
+def test_bad_segments_are_named(tmp_path, content):
+    bring(tmp_path / "photo", ["0", "1"])
+    (tmp_path / "photo" / "segments.json").write_text(content)
+    with pytest.raises(DatasetError, match=r"segments\.json"):
+        ProposalStore(tmp_path).read_segments("photo")

@@ -77,7 +77,7 @@ from tinysegrank.proposals.choice import Choice, choose, choose_lambda, trial
 from tinysegrank.proposals.cpmc import CpmcOptions
 from tinysegrank.proposals.crf import CrfEngine, potts_weights
 from tinysegrank.proposals.curves import OracleCurve, OracleTally, oracle_curve, oracle_tally
-from tinysegrank.proposals.divmbest import Engine, Proposal, count_distinct, divmbest
+from tinysegrank.proposals.divmbest import Engine, PastedSegments, Proposal, count_distinct, divmbest
 from tinysegrank.proposals.expansion import expansion, potts_energy
 from tinysegrank.proposals.features import FEATURE_NAMES, superpixel_features
 from tinysegrank.proposals.paste import PasteEngine
@@ -102,6 +102,7 @@ __all__ = [
     "OracleCurve",
     "OracleTally",
     "PasteEngine",
+    "PastedSegments",
     "PerturbedEngine",
     "Proposal",
     "ProposalOptions",

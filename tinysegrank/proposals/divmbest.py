@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +17,33 @@ from tinysegrank.errors import ConfigError
 State = TypeVar("State")
 
 
+class PastedSegments(NamedTuple):
+    """The segments that a labelling is pasted of, the topmost first.
+
+    classes | (n,) | integer  | 1..K-1
+    scores  | (n,) | floating | of the segment as its class, without penalties
+    pixels  | (n,) | integer  | where the segment is seen, 0 if others hide it
+    """
+
+    classes: NDArray[np.integer]
+    scores: NDArray[np.floating]
+    pixels: NDArray[np.integer]
+
+
 @dataclass(frozen=True, eq=False)
 class Proposal:
     """One labelling of an image.
 
-    labels | (H, W) | uint8    | class of each pixel
-    score  |        | float    | larger is better: minus the engine's original energy, without diversity penalties
-    nodes  | (N,)   | integer  | class of each of the engine's nodes
+    labels   | (H, W) | uint8          | class of each pixel
+    score    |        | float          | larger is better: minus the engine's original energy, without penalties
+    nodes    | (N,)   | integer        | class of each of the engine's nodes
+    segments |        | PastedSegments | what it is pasted of; None from an engine without segments
     """
 
     labels: NDArray[np.uint8]
     score: float
     nodes: NDArray[np.integer]
+    segments: PastedSegments | None = None
 
 
 class Engine(Protocol[State]):

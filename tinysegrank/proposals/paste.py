@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError, ShapeError
-from tinysegrank.proposals.divmbest import Proposal
+from tinysegrank.proposals.divmbest import PastedSegments, Proposal
 from tinysegrank.proposals.segments import Segments
 
 LAMBDAS = (0.02, 0.04, 0.08, 0.16, 0.32)
@@ -82,6 +82,7 @@ class PasteEngine:
             raise ConfigError(f"threshold must be finite, got {threshold}")
         self.scores = scores.astype(np.float64)
         self.segments = segments
+        self.areas = segments.superpixel_areas()
         self.threshold, self.most, self.simplicity = float(threshold), most, float(simplicity)
 
     def initial(self) -> PasteState:
@@ -104,12 +105,15 @@ class PasteEngine:
         """
         nodes = np.zeros(len(self.scores), np.int64)
         nodes[pasted] = classes
-        labels = np.zeros(self.segments.members.shape[1], np.uint8)  # (S,)
-        for segment in pasted[::-1]:
-            labels[self.segments.members[segment]] = nodes[segment]
-        gains = self.scores[pasted, classes - 1] - self.threshold  # (n,)
-        score = gains.sum() - self.simplicity * np.arange(len(pasted)).sum()
-        return Proposal(labels[self.segments.superpixels], float(score), nodes)
+        top = np.full(self.segments.members.shape[1], -1)  # (S,) which of the pasted ones is seen, -1 background
+        for n in range(len(pasted))[::-1]:
+            top[self.segments.members[pasted[n]]] = n
+        labels = np.append(classes, 0).astype(np.uint8)[top]  # (S,); -1 takes the 0 at the end
+        seen = np.bincount(top + 1, self.areas, len(pasted) + 1)[1:].astype(np.int64)  # (n,)
+        own = self.scores[pasted, classes - 1]  # (n,)
+        score = (own - self.threshold).sum() - self.simplicity * np.arange(len(pasted)).sum()
+        parts = PastedSegments(np.asarray(classes), own, seen)
+        return Proposal(labels[self.segments.superpixels], float(score), nodes, parts)
 
     def diversify(self, state: PasteState, found: Proposal, lam: float) -> PasteState:
         """Take `lam` from every pasted pair for good, and from the background of the other segments this once."""

@@ -1,6 +1,7 @@
 """Proposals on disk: a folder an image, a palette PNG a proposal. Anyone's proposals can be laid out like this.
 
-ROOT/NAME/00.png, 01.png, ... hold the labels, best first; ROOT/NAME/scores.json, which may be absent, their scores.
+ROOT/NAME/00.png, 01.png, ... hold the labels, best first. Two files may be absent: ROOT/NAME/scores.json with their
+scores, and ROOT/NAME/segments.json with the segments that each is pasted of.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinysegrank.errors import CheckpointError, DatasetError
 from tinysegrank.files import read_json, write_json
-from tinysegrank.proposals.divmbest import Proposal
+from tinysegrank.proposals.divmbest import PastedSegments, Proposal
 from tinysegrank.voc import VOID, read_labels, write_labels
 
 SCORES = "scores.json"
+SEGMENTS = "segments.json"
 
 
 class ProposalStore:
@@ -58,6 +61,8 @@ class ProposalStore:
             for m, proposal in enumerate(proposals):
                 write_labels(unfinished / f"{m:0{digits}}.png", proposal.labels)
             write_json(unfinished / SCORES, [float(proposal.score) for proposal in proposals])
+            if any(proposal.segments is not None for proposal in proposals):
+                write_json(unfinished / SEGMENTS, [_to_json(proposal.segments) for proposal in proposals])
             if target.exists():
                 target.rename(replaced)
             unfinished.rename(target)
@@ -82,6 +87,26 @@ class ProposalStore:
             if (values == VOID).any():
                 raise DatasetError(f"{path}: has void pixels ({VOID}); a proposal gives every pixel a class")
         return np.stack(list(labels.values())), self._scores(name, len(paths))
+
+    def read_segments(self, name: str) -> list[PastedSegments | None]:
+        """Read the segments that each proposal of an image is pasted of, in the order of `read`.
+
+        None for a proposal of an engine without segments, and for all where there is no segments.json.
+
+        Raises:
+            DatasetError: there is no proposal, or the file is damaged or does not fit.
+        """
+        count, path = len(self.paths(name)), self._folder(name) / SEGMENTS
+        if not path.exists():
+            return [None] * count
+        entries = _read_list(path, count)
+        try:
+            return [None if entry is None else _from_json(entry) for entry in entries]
+        except (KeyError, TypeError, ValueError) as error:
+            raise DatasetError(
+                f"{path}: an entry is neither null nor equally many classes, scores and pixels ({error}); make it as "
+                "ProposalStore.write does, or leave it out"
+            ) from error
 
     def paths(self, name: str) -> list[Path]:
         """Return the label files of an image, in order.
@@ -114,17 +139,35 @@ class ProposalStore:
         path = self._folder(name) / SCORES
         if not path.exists():
             return np.full(count, np.nan)
-        try:
-            scores = read_json(path)
-        except CheckpointError as error:
-            raise DatasetError(str(error)) from error
-        if not (
-            isinstance(scores, list)
-            and len(scores) == count
-            and all(isinstance(score, int | float) and not isinstance(score, bool) for score in scores)
-        ):
+        scores = _read_list(path, count)
+        if not all(isinstance(score, int | float) and not isinstance(score, bool) for score in scores):
             raise DatasetError(f"{path}: must be a list of {count} numbers, one for each proposal, or be absent")
         return np.array(scores, np.float64)
+
+
+def _read_list(path: Path, count: int) -> list[Any]:
+    """Read a JSON list with one entry for each proposal."""
+    try:
+        entries = read_json(path)
+    except CheckpointError as error:
+        raise DatasetError(str(error)) from error
+    if not isinstance(entries, list) or len(entries) != count:
+        raise DatasetError(f"{path}: must be a list with {count} entries, one for each proposal, or be absent")
+    return entries
+
+
+def _to_json(segments: PastedSegments | None) -> dict[str, list[float]] | None:
+    return (
+        None if segments is None else {name: np.asarray(values).tolist() for name, values in segments._asdict().items()}
+    )
+
+
+def _from_json(entry: dict[str, list[float]]) -> PastedSegments:
+    classes, pixels = (np.array(entry[name], np.int64) for name in ("classes", "pixels"))
+    segments = PastedSegments(classes, np.array(entry["scores"], np.float64), pixels)
+    if classes.ndim != 1 or not len(classes) == len(segments.scores) == len(pixels):
+        raise ValueError(f"{len(classes)} classes, {len(segments.scores)} scores, {len(pixels)} pixels")
+    return segments
 
 
 def _same_size(labels: dict[str, NDArray[np.uint8]]) -> None:
