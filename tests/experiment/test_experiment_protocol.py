@@ -20,6 +20,7 @@ from tinysegrank.experiment import (
     run_experiment,
 )
 from tinysegrank.experiment.settings import CrfSettings, ProposalSettings, Settings, TrainingSettings
+from tinysegrank.proposals import ProposalStore
 from tinysegrank.segnet import TrainingOptions
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, read_labels
 
@@ -143,6 +144,22 @@ def test_only_the_stages_that_are_asked_for_are_done(tmp_path, finished, toy):
 def test_the_papers_protocol_has_ten_folds_and_thirty_proposals():
     settings = named_settings("paper")
     assert (settings.folds, settings.proposals.engine, settings.proposals.count) == (10, "paste", 30)
+
+
+def test_segnets_own_labelling_is_one_more_proposal(tmp_path, finished, toy):
+    shutil.copytree(finished.path, tmp_path / "run")
+    settings = small_settings(toy)
+    settings = replace(settings, proposals=replace(settings.proposals, segnet=True))
+    run = run_experiment(tmp_path / "run", settings, jobs=1, progress=Silent(), update=True)
+    split, coarse = VOCSegmentation(toy, "val"), run.folder("upsampled") / "superpixel-uoi+ce"
+    for i, name in enumerate(split.names):
+        before = ProposalStore(finished.folder("proposals") / "val").read(name)[0]
+        labels, scores = ProposalStore(run.folder("proposals") / "val").read(name)
+        np.testing.assert_array_equal(labels[:-1], before)
+        np.testing.assert_array_equal(labels[-1], read_labels(coarse / f"{name}.png"))
+        assert np.isnan(scores[-1])
+        chosen = read_labels(run.folder("picked") / "svm" / f"{name}.png")
+        np.testing.assert_array_equal(Segmenter(run.path, progress=Silent()).label(split.image(i)), chosen)
 
 
 def test_a_changed_loss_retrains_only_its_networks(tmp_path, finished, toy):

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.experiment import data
+from tinysegrank import upsampling
+from tinysegrank.experiment import data, networks, regions
 from tinysegrank.experiment.proposers import Proposer, proposers_of
 from tinysegrank.experiment.proposers.protocol import Model, model_of
 from tinysegrank.experiment.regions import ImageTask, image_tasks
@@ -43,19 +44,24 @@ class _Propose(NamedTuple):
     store: Path
     name: str
     most: int
+    coarse: np.ndarray | None
 
 
 def propose_all(run: Run) -> None:
     """Write the proposals of every image; a training image's come from the models that did not see it."""
     proposers, fold_of = proposers_of(run.settings), data.folds(run)
     for which in ("train", "val"):
-        names, target = data.names(run, which), store(run, which)
+        names, target, coarse = data.names(run, which), store(run, which), None
+        if run.settings.proposals.segnet:
+            coarse = networks.read_coarse(run, networks.ranked_by(run.settings, which))
         missing = [i for i, name in enumerate(names) if name not in target]
         tasks = []
         for image in image_tasks(run, which, missing):
             fold = int(fold_of[image.number]) if which == "train" else -1
             models = tuple((proposer, model_of(run, proposer.name, fold)) for proposer in proposers)
-            tasks.append(_Propose(image, models, target.root, names[image.number], run.settings.proposals.count))
+            own = None if coarse is None else np.array(coarse[image.number])
+            most = run.settings.proposals.count
+            tasks.append(_Propose(image, models, target.root, names[image.number], most, own))
         with run.progress.count(f"{which} images", len(names)) as advance:
             advance(len(names) - len(missing))
             for _ in parallel_map(_propose_one, tasks, jobs=run.jobs):
@@ -63,12 +69,29 @@ def propose_all(run: Run) -> None:
 
 
 def _propose_one(task: _Propose) -> None:
-    found = [proposer.propose(task.image, model) for proposer, model in task.models]
-    ProposalStore(task.store).write(task.name, pool(*found, count=task.most))
+    found = pool(*(proposer.propose(task.image, model) for proposer, model in task.models), count=task.most)
+    if task.coarse is not None:
+        found.append(labelling_of(task.coarse, regions.read_superpixels(task.image.regions, task.name)))
+    ProposalStore(task.store).write(task.name, found)
 
 
-def load_proposer(run: Run) -> Callable[[np.ndarray], list[Proposal]]:
-    """A function from an image (H, W, 3) to its proposals, made as this run made those of val."""
-    functions = [proposer.load(run) for proposer in proposers_of(run.settings)]
-    count = run.settings.proposals.count
-    return lambda image: pool(*(function(image) for function in functions), count=count)
+def labelling_of(coarse: np.ndarray, superpixels: np.ndarray) -> Proposal:
+    """SegNet's own labelling by superpixels as a proposal, without a score of its own.
+
+    coarse      | (h, w, K) | floating |
+    superpixels | (H, W)    | integer  |
+    """
+    return Proposal(upsampling.superpixel(coarse, superpixels), float("nan"), np.zeros(0, np.int64))
+
+
+def load_proposer(run: Run) -> Callable[[np.ndarray, np.ndarray], list[Proposal]]:
+    """A function from an image (H, W, 3) and its coarse map to its proposals, made as this run made those of val."""
+    functions, options = [proposer.load(run) for proposer in proposers_of(run.settings)], run.settings.proposals
+
+    def propose(image: np.ndarray, coarse: np.ndarray) -> list[Proposal]:
+        found = pool(*(function(image) for function in functions), count=options.count)
+        if options.segnet:
+            found.append(labelling_of(coarse, regions.superpixels_of(image, run.settings)))
+        return found
+
+    return propose

@@ -184,6 +184,11 @@ def read_coarse(run: Run, which: str) -> np.ndarray:
     return coarse
 
 
+def ranked_by(settings: Settings, which: str) -> str:
+    """The name of the coarse maps that proposals of a split are described by."""
+    return "train" if which == "train" else f"val-{settings.ranking.loss}"
+
+
 def _predict(run: Run, training: Training, which: str, images: np.ndarray | None) -> np.ndarray:
     model = load_segnet(run.folder("training") / training.name / NETWORK)
     source = store(run, which)

@@ -54,7 +54,7 @@ class Segmenter:
         returns | (H, W)    | uint8 | 0..20
         """
         coarse = predict(self.network, [image])[0]  # (13, 13, K)
-        labels = np.stack([proposal.labels for proposal in self.proposer(image)])  # (M, H, W)
+        labels = np.stack([proposal.labels for proposal in self.proposer(image, coarse)])  # (M, H, W)
         soft, _ = soft_targets_many(labels)  # (M, 13, 13, K)
         features = segnet_features(coarse, soft, eps=self.run.settings.ranking.eps)
         table = FeatureTable.of_image("photograph", {"segnet": (SEGNET_FEATURE_NAMES, features)})

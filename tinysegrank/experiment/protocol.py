@@ -47,7 +47,14 @@ STAGES = (
         (regions.FOLDER, segments.FOLDER),
         lambda s: [s.proposals, s.folds, s.seed],
     ),
-    Stage("proposals", candidates.propose_all, ("proposing",), lambda s: s.proposals, candidates.listing),
+    Stage(
+        "proposals",
+        candidates.propose_all,
+        ("proposing",),
+        lambda s: s.proposals,
+        candidates.listing,
+        also=lambda s: ("coarse",) if s.proposals.segnet else (),
+    ),
     Stage(
         "described",
         ranked.describe_proposals,
@@ -77,7 +84,7 @@ def run_experiment(
     Raises:
         DatasetError, WeightsError, ConfigError: before any long work, naming the file, setting or stage.
     """
-    stages = stages_until(until)
+    stages = stages_until(until, settings)
     settings = replace(settings, data=replace(settings.data, voc=str(Path(settings.data.voc).resolve())))
     if settings.trunk.weights:
         settings = replace(settings, trunk=replace(settings.trunk, weights=str(Path(settings.trunk.weights).resolve())))
@@ -89,8 +96,8 @@ def run_experiment(
     return run
 
 
-def stages_until(name: str) -> list[Stage]:
-    """A stage and all that it needs, in order.
+def stages_until(name: str, settings: Settings) -> list[Stage]:
+    """A stage and all that it needs under these settings, in order.
 
     Raises:
         ConfigError: there is none of that name.
@@ -101,7 +108,7 @@ def stages_until(name: str) -> list[Stage]:
     needed, open_names = set(), [name]
     while open_names:
         needed.add(now := open_names.pop())
-        open_names += by_name[now].needs
+        open_names += by_name[now].needed(settings)
     return [stage for stage in STAGES if stage.name in needed]
 
 

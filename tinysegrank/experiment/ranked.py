@@ -46,8 +46,7 @@ def describe_proposals(run: Run) -> None:
     """Write each image's feature table, confusion matrices and Eq. 17 scores, then the tables of both splits."""
     for which in ("train", "val"):
         names, folder = data.names(run, which), run.folder("described") / which
-        source = "train" if which == "train" else f"val-{run.settings.ranking.loss}"
-        coarse = networks.read_coarse(run, source)
+        coarse = networks.read_coarse(run, networks.ranked_by(run.settings, which))
         scored = {loss: networks.read_coarse(run, f"val-{loss}") for loss in SCORED} if which == "val" else {}
         missing = [i for i, name in enumerate(names) if not _table_path(folder, name).is_file()]
         tasks = [

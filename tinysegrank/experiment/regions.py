@@ -42,9 +42,15 @@ def compute_superpixels(run: Run) -> None:
                 advance(1)
 
 
+def superpixels_of(image: np.ndarray, settings: Settings) -> np.ndarray:
+    """The superpixels (H, W) of any image under the run's settings."""
+    options = settings.superpixels
+    return superpixels.slic(image, segments=options.segments, compactness=options.compactness)
+
+
 def _superpixels_of(task: ImageTask) -> None:
-    split, options = data.split_in_worker(task.settings, task.which), task.settings.superpixels
-    regions = superpixels.slic(split.image(task.number), segments=options.segments, compactness=options.compactness)
+    split = data.split_in_worker(task.settings, task.which)
+    regions = superpixels_of(split.image(task.number), task.settings)
     with atomic_write(task.regions / f"{split.names[task.number]}.npz") as stream:
         np.savez_compressed(stream, superpixels=regions.astype(np.uint16))
 

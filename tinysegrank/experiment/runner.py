@@ -68,6 +68,7 @@ class Stage:
         work: does it; may return a string that stands for its result, so that later stages are kept when a repeated
             stage came out the same.
         needs: names of the stages it reads.
+        also: names of those that it reads too under some settings.
         settings: the part of the settings it depends on.
         outside: what else it depends on, such as a listing of input files.
         sorts: its work throws away what no longer fits and keeps the rest, so the folder is not emptied for it.
@@ -78,7 +79,12 @@ class Stage:
     needs: Sequence[str] = ()
     settings: Callable[[Settings], Any] = field(default=lambda settings: None)  # noqa: ARG005
     outside: Callable[[Settings], Any] = field(default=lambda settings: None)  # noqa: ARG005
+    also: Callable[[Settings], Sequence[str]] = field(default=lambda settings: ())  # noqa: ARG005
     sorts: bool = False
+
+    def needed(self, settings: Settings) -> tuple[str, ...]:
+        """Names of the stages that it reads under these settings."""
+        return (*self.needs, *self.also(settings))
 
 
 def open_run(path: Path, settings: Settings, *, jobs: int, progress: Progress, update: bool) -> Run:
@@ -112,7 +118,7 @@ def execute(run: Run, stages: Sequence[Stage]) -> None:
                 "name": stage.name,
                 "settings": stage.settings(run.settings),
                 "outside": stage.outside(run.settings),
-                "needs": {name: results[name] for name in stage.needs},
+                "needs": {name: results[name] for name in stage.needed(run.settings)},
             }
         )
         stamp = run.stamp(stage.name)

@@ -103,11 +103,15 @@ class PasteSettings:
 
 @dataclass(frozen=True)
 class ProposalSettings:
-    """Module 1: what proposes ("crf", "paste", "both" in turn, or "folder", where others' proposals lie), and M."""
+    """Module 1: what proposes ("crf", "paste", "both" in turn, or "folder", where others' proposals lie), and M.
+
+    With `segnet`, the superpixel labelling of SegNet's coarse map is one more proposal, the last.
+    """
 
     engine: str = "crf"
     count: int = 10
     folder: str = ""
+    segnet: bool = False
     crf: CrfSettings = field(default_factory=CrfSettings)
     paste: PasteSettings = field(default_factory=PasteSettings)
 
