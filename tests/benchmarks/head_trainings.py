@@ -29,7 +29,7 @@ from tinysegrank.files import read_json, write_json, write_text
 from tinysegrank.metrics import Confusion
 from tinysegrank.parallel import one_blas_thread, parallel_map
 from tinysegrank.reporting import Column, Table
-from tinysegrank.segnet import SegNet, load_segnet, predict_features, save_segnet, train
+from tinysegrank.segnet import SegNet, load_segnet, predict_store, save_segnet, train
 from tinysegrank.upsampling import naive
 from tinysegrank.voc import CLASS_NAMES
 
@@ -96,7 +96,7 @@ def perform(task: Task) -> dict[str, object]:
 def evaluate(run: Run, model: SegNet) -> np.ndarray:
     """IoU of each class on val by naive upsampling."""
     split, confusion = open_split(run.settings, "val"), Confusion()
-    coarse = one_blas_thread(predict_features, model, store(run, "val").gather("features"))
+    coarse = one_blas_thread(predict_store, model, store(run, "val"))
     for i in range(len(split)):
         truth = split.labels(i)
         confusion.update(truth, naive(coarse[i], truth.shape))

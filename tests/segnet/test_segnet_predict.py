@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.special import softmax
-from segnet_toys import CHANNELS, CLASSES, thin_model
+from segnet_toys import CHANNELS, CLASSES, thin_model, toy_store
 
 from tinysegrank.backend import Backend, get_backend
 from tinysegrank.errors import ShapeError
-from tinysegrank.segnet import SegNet, load_segnet, predict, predict_features, save_segnet
+from tinysegrank.segnet import SegNet, load_segnet, predict, predict_features, predict_store, save_segnet
 
 
 @pytest.fixture
@@ -65,6 +65,31 @@ def test_both_ways_agree(images: list[np.ndarray]) -> None:
     np.testing.assert_allclose(predict_features(model, features), predict(model, images), atol=1e-6)
     stored = predict_features(model, features.astype(np.float16))
     np.testing.assert_allclose(stored, predict(model, images), atol=5e-3)
+
+
+def test_stored_features_with_and_without_their_mirror_images(tmp_path: Path) -> None:
+    model, chosen = sharp_model(), np.array([4, 0, 2])
+    store = toy_store(tmp_path / "both", images=5)
+    plain = predict_features(model, store.gather("features", 2 * chosen))
+    flipped = predict_features(model, store.gather("features", 2 * chosen + 1))
+    np.testing.assert_array_equal(predict_store(model, store, chosen), plain)
+    mean = predict_store(model, store, chosen, mirrored=True)
+    np.testing.assert_allclose(mean, (plain + np.flip(flipped, axis=2)) / 2, atol=1e-7)
+    np.testing.assert_allclose(mean.sum(axis=-1), 1, atol=1e-6)
+    assert len(predict_store(model, store)) == 5
+    single = toy_store(tmp_path / "single", images=5, mirrors=False)
+    np.testing.assert_array_equal(predict_store(model, single), predict_features(model, single.gather("features")))
+    with pytest.raises(ShapeError, match="holds no mirror images"):
+        predict_store(model, single, mirrored=True)
+
+
+def test_the_mean_of_an_image_and_its_mirror_image_turns_with_it(images: list[np.ndarray]) -> None:
+    model = sharp_model()
+    plain, turned = predict(model, images[:1]), predict(model, [images[0][:, ::-1]])
+    mean = predict(model, images[:1], mirrored=True)
+    np.testing.assert_allclose(mean, (plain + np.flip(turned, axis=2)) / 2, atol=1e-7)
+    again = predict(model, [images[0][:, ::-1]], mirrored=True)
+    np.testing.assert_allclose(np.flip(again, axis=2), mean, atol=1e-6)
 
 
 def test_the_batch_does_not_matter(images: list[np.ndarray], features: np.ndarray) -> None:

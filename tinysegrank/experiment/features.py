@@ -51,10 +51,10 @@ def make_trunk(run: Run) -> None:
 
 
 def store(run: Run, which: str) -> FeatureStore:
-    """The features of a split; training images have mirror images, validation images do not."""
+    """The features of a split, mirror images included: trainings learn from them, coarse maps may be averaged."""
     folder = run.folder("features") / which
     chunk = run.settings.trunk.chunk
-    return FeatureStore(folder, images=len(data.names(run, which)), mirrors=which == "train", chunk=chunk)
+    return FeatureStore(folder, images=len(data.names(run, which)), mirrors=True, chunk=chunk)
 
 
 class _Chunk(NamedTuple):

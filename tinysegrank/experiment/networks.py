@@ -24,7 +24,7 @@ from tinysegrank.segnet import (
     SegNet,
     TrainingOptions,
     load_segnet,
-    predict_features,
+    predict_store,
     save_segnet,
     train,
 )
@@ -191,10 +191,8 @@ def ranked_by(settings: Settings, which: str) -> str:
 
 def _predict(run: Run, training: Training, which: str, images: np.ndarray | None) -> np.ndarray:
     model = load_segnet(run.folder("training") / training.name / NETWORK)
-    source = store(run, which)
-    images = np.arange(source.images) if images is None else images
-    rows = source.rows_of(images)[::2] if source.mirrors else images  # the images as they are, not mirrored
-    return one_blas_thread(predict_features, model, source.gather("features", rows))
+    mirrored = run.settings.coarse.mirrored
+    return one_blas_thread(lambda: predict_store(model, store(run, which), images, mirrored=mirrored))
 
 
 def _write_coarse(path: Path, coarse: np.ndarray) -> None:

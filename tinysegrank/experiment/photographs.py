@@ -53,7 +53,7 @@ class Segmenter:
         image   | (H, W, 3) | uint8 | RGB
         returns | (H, W)    | uint8 | 0..20
         """
-        coarse = predict(self.network, [image])[0]  # (13, 13, K)
+        coarse = predict(self.network, [image], mirrored=self.run.settings.coarse.mirrored)[0]  # (13, 13, K)
         labels = np.stack([proposal.labels for proposal in self.proposer(image, coarse)])  # (M, H, W)
         soft, _ = soft_targets_many(labels)  # (M, 13, 13, K)
         features = segnet_features(coarse, soft, eps=self.run.settings.ranking.eps)

@@ -37,7 +37,7 @@ STAGES = (
         lambda s: [s.training, s.folds, s.seed, s.ranking.loss],
         sorts=True,
     ),
-    Stage("coarse", networks.predict_coarse, ("training",)),
+    Stage("coarse", networks.predict_coarse, ("training",), lambda s: s.coarse),
     Stage(regions.FOLDER, regions.compute_superpixels, ("data",), lambda s: s.superpixels),
     Stage(upsampled.FOLDER, upsampled.upsample, (regions.FOLDER, "coarse")),
     Stage(segments.FOLDER, segments.make_segments, ("data",), segments.depends_on),

@@ -61,6 +61,13 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
+class CoarseSettings:
+    """SegNet's coarse maps; `mirrored` averages each with that of the mirror image, which the paper does not."""
+
+    mirrored: bool = False
+
+
+@dataclass(frozen=True)
 class SuperpixelSettings:
     """SLIC superpixels: the coarse labels are painted on them, and they are the nodes of the CRF."""
 
@@ -156,6 +163,7 @@ class Settings:
     data: DataSettings = field(default_factory=DataSettings)
     trunk: TrunkSettings = field(default_factory=TrunkSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    coarse: CoarseSettings = field(default_factory=CoarseSettings)
     superpixels: SuperpixelSettings = field(default_factory=SuperpixelSettings)
     proposals: ProposalSettings = field(default_factory=ProposalSettings)
     ranking: RankingSettings = field(default_factory=RankingSettings)

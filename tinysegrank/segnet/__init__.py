@@ -8,7 +8,7 @@ from tinysegrank.segnet.features import FeatureStore, chunk_arrays
 from tinysegrank.segnet.full_batch import full_batch_gradients
 from tinysegrank.segnet.network import SegNet
 from tinysegrank.segnet.objectives import OBJECTIVES, objective
-from tinysegrank.segnet.predict import predict, predict_features
+from tinysegrank.segnet.predict import predict, predict_features, predict_store
 from tinysegrank.segnet.presets import PRESETS, Preset
 from tinysegrank.segnet.pretraining import pretrain_trunk
 from tinysegrank.segnet.training import Record, TrainingOptions, train
@@ -27,6 +27,7 @@ __all__ = [
     "objective",
     "predict",
     "predict_features",
+    "predict_store",
     "pretrain_trunk",
     "read_caffemodel",
     "save_segnet",

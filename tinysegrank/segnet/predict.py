@@ -11,19 +11,30 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array, to_numpy
+from tinysegrank.errors import ShapeError
 from tinysegrank.nn.softmax import softmax
+from tinysegrank.segnet.features import FeatureStore
 from tinysegrank.segnet.network import SegNet
 
 
-def predict(model: SegNet, images: Sequence[np.ndarray], *, batch: int = 16) -> np.ndarray:
+def predict(model: SegNet, images: Sequence[np.ndarray], *, batch: int = 16, mirrored: bool = False) -> np.ndarray:
     """Compute the coarse segmentation of each image, without dropout.
 
     images  | N arrays (H, W, 3) | uint8   | RGB; warped whole to the network's input, sizes may differ
     returns | (N, 13, 13, K)     | float32 | class distributions; the paper's p-hat
 
+    Args:
+        model: the network.
+        images: as above.
+        batch: images at a time.
+        mirrored: average with the map of the mirror image, turned back; not in the paper.
+
     Raises:
         ShapeError: an array is no RGB image.
     """
+    if mirrored:
+        flipped = predict(model, [image[:, ::-1] for image in images], batch=batch)
+        return _mean_of_views(predict(model, images, batch=batch), flipped)
     parts = []
     for start in range(0, len(images), batch):
         prepared = np.stack([model.preset.preprocessing.apply(image) for image in images[start : start + batch]])
@@ -42,6 +53,40 @@ def predict_features(model: SegNet, features: np.ndarray, *, batch: int = 64) ->
         for start in range(0, len(features), batch)
     ]
     return np.concatenate(parts) if parts else np.zeros((0, *features.shape[2:], model.num_classes), np.float32)
+
+
+def predict_store(
+    model: SegNet, store: FeatureStore, images: np.ndarray | None = None, *, mirrored: bool = False
+) -> np.ndarray:
+    """Compute the coarse segmentations of images whose features are on disk.
+
+    images  | (N,)           | integer | numbers of the images; all by default
+    returns | (N, 13, 13, K) | float32 | class distributions
+
+    Args:
+        model: the network.
+        store: the features.
+        images: as above.
+        mirrored: average with the map of the mirror image, turned back.
+
+    Raises:
+        ShapeError: mirror images are asked for and not stored, or there is no such image.
+        CheckpointError: a chunk of the store is missing or damaged.
+    """
+    if mirrored and not store.mirrors:
+        raise ShapeError(f"{store.folder}: holds no mirror images; leave out mirrored=True or make it with them")
+    images = np.arange(store.images) if images is None else np.asarray(images)
+    rows = store.rows_of(images)
+    if not store.mirrors:
+        return predict_features(model, store.gather("features", rows))
+    plain = predict_features(model, store.gather("features", rows[::2]))
+    if not mirrored:
+        return plain
+    return _mean_of_views(plain, predict_features(model, store.gather("features", rows[1::2])))
+
+
+def _mean_of_views(plain: np.ndarray, flipped: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray((plain + flipped[:, :, ::-1]) / 2)  # (N, 13, 13, K)
 
 
 def _distributions(z: Array) -> np.ndarray:
