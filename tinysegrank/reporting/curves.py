@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +52,9 @@ def curves(
     figure = Figure(figsize=(6.4, 4), dpi=dpi, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for number, (name, (x, y)) in enumerate(points.items()):
-        colour = _COLOURS[number % len(_COLOURS)]
-        dash = _DASHES[number // len(_COLOURS) % len(_DASHES)]
+    styles = line_styles(list(points))
+    for name, (x, y) in points.items():
+        colour, dash = styles[name]
         if smoothing > 1:
             axes.plot(x, y, color=colour, alpha=0.2, linewidth=0.8)
         marker = "o" if len(x) <= 30 else ""
@@ -86,6 +86,14 @@ def loss_curves(
     """
     smoothing = max([1, *(len(np.atleast_1d(losses)) // 50 for _, losses in runs.values())])
     curves(path, runs, x_label="step", y_label=y_label, title=title, smoothing=smoothing, logarithmic=logarithmic)
+
+
+def line_styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Give each different name a colour and a dash, in order."""
+    return {
+        name: (_COLOURS[number % len(_COLOURS)], _DASHES[number // len(_COLOURS) % len(_DASHES)])
+        for number, name in enumerate(dict.fromkeys(names))
+    }
 
 
 def running_mean(values: np.ndarray, width: int) -> np.ndarray:

@@ -1,0 +1,106 @@
+"""Plots with bands, bars and heat maps: pixels where they can be told, the same file each time, bad input."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinysegrank.errors import ShapeError
+from tinysegrank.reporting import Curve, Plot, bars, heat_maps, plots
+from tinysegrank.reporting.curves import line_styles
+
+
+def pixels(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def colours_in(path):
+    return set(map(tuple, pixels(path).reshape(-1, 3).tolist()))
+
+
+def plot(**options):
+    x = np.arange(5)
+    return Plot({"CE": Curve(x, x + 1.0, x + 0.5, x + 2.0), "UOI": Curve(x, x + 3.0)}, "step", "IoU", **options)
+
+
+def test_line_styles_run_through_the_colours_and_then_the_dashes():
+    styles = line_styles([*"abcdefghij", "a"])
+    assert len(styles) == 10 and len(set(styles.values())) == 10
+    assert styles["a"][0] == styles["h"][0] and styles["a"][1] != styles["h"][1]
+
+
+def test_plots_stand_side_by_side_and_a_name_keeps_its_colour(tmp_path):
+    plots(tmp_path / "one.png", [plot()])
+    alone = Plot({"UOI": Curve(np.arange(5), np.arange(5))}, "step", "IoU")
+    plots(tmp_path / "two.png", [plot(), alone])
+    one, two = pixels(tmp_path / "one.png"), pixels(tmp_path / "two.png")
+    assert two.shape == (one.shape[0], 2 * one.shape[1], 3)
+    right = set(map(tuple, two[:, one.shape[1] :].reshape(-1, 3).tolist()))
+    assert (0xD5, 0x5E, 0x00) in right and (0x00, 0x72, 0xB2) not in right  # UOI's, not CE's
+
+
+def test_a_band_is_drawn_where_there_is_one(tmp_path):
+    without = Plot({"CE": Curve(np.arange(5), np.arange(5))}, "step", "IoU")
+    plots(tmp_path / "without.png", [without])
+    plots(tmp_path / "with.png", [plot()])
+    pale = 255 * 0.82 + 0.18 * np.array([0x00, 0x72, 0xB2])
+    share = [(np.abs(pixels(tmp_path / name) - pale) <= 2).all(axis=2).mean() for name in ("without.png", "with.png")]
+    assert share[0] < 0.001 and share[1] > 0.02
+
+
+def test_bars_are_as_long_as_their_values(tmp_path):
+    bars(tmp_path / "a.png", ["cat", "do$g"], {"ours": [10, 40], "paper": [None, 20]}, label="per cent")
+    picture = pixels(tmp_path / "a.png")
+    ours = (picture == (0x00, 0x72, 0xB2)).all(axis=2)
+    lengths = [rows.sum(axis=1).max() for rows in np.array_split(ours[: int(0.8 * len(ours))], 2)]
+    assert lengths[1] == pytest.approx(4 * lengths[0], rel=0.06)
+    paper = (picture == (0xD5, 0x5E, 0x00)).all(axis=2)[: int(0.8 * len(ours))]
+    assert paper.sum(axis=1).max() == pytest.approx(lengths[1] / 2, rel=0.06)
+
+
+def test_heat_maps_show_probabilities_by_their_colour(tmp_path):
+    maps = np.zeros((13, 13, 21))
+    maps[..., 3] = 1
+    maps[:5, :, 3], maps[:5, :, 7] = 0.5, 0.5
+    image, labels = np.full((40, 60, 3), 128, np.uint8), np.zeros((40, 60), np.uint8)
+    heat_maps(tmp_path / "a.png", image, maps, labels={"truth": labels}, title="$x")
+    seen = colours_in(tmp_path / "a.png")
+    for value in (0.0, 0.5, 1.0):
+        assert tuple(map(int, matplotlib.colormaps["inferno"](value, bytes=True)[:3])) in seen
+
+
+def test_same_input_same_file(tmp_path):
+    for name in ("a", "b"):
+        plots(tmp_path / f"plots-{name}.png", [plot(title="$t", logarithmic="y")])
+        bars(tmp_path / f"bars-{name}.png", ["x"], {"y": [1.0]}, label="z", ranges={"y": [(0.5, 1.5)]})
+        heat_maps(tmp_path / f"heat-{name}.png", np.zeros((20, 20, 3), np.uint8), np.full((2, 2, 21), 1 / 21))
+    for figure in ("plots", "bars", "heat"):
+        assert (tmp_path / f"{figure}-a.png").read_bytes() == (tmp_path / f"{figure}-b.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: plots(path, []), "at least one"),
+        (lambda path: plots(path, [Plot({}, "x", "y")]), "at least one"),
+        (lambda path: plots(path, [Plot({"a": Curve([0], [1])}, "x", "y", logarithmic="x")]), "logarithmic x"),
+        (lambda path: plots(path, [Plot({"a": Curve([1], [1], [0], [2])}, "x", "y", logarithmic="y")]), "arithmic y"),
+        (lambda path: Curve([0, 1], [1]), "same number"),
+        (lambda path: Curve([], []), "at least one"),
+        (lambda path: Curve([0], [np.nan]), "NaN"),
+        (lambda path: Curve([0], [1], low=[0]), "give both"),
+        (lambda path: bars(path, [], {"a": []}, label="x"), "at least one"),
+        (lambda path: bars(path, ["a"], {"s": [1, 2]}, label="x"), "2 values for 1"),
+        (lambda path: bars(path, ["a"], {"s": [1]}, label="x", ranges={"s": []}), "0 values for 1"),
+        (lambda path: heat_maps(path, np.zeros((9, 9, 3), np.uint8), np.zeros((3, 3, 20))), "21"),
+        (lambda path: heat_maps(path, np.zeros((9, 9, 3), np.uint8), np.full((3, 3, 21), 1.5)), "outside"),
+    ],
+    ids=["none", "empty", "log-x", "log-y", "lengths", "points", "nan", "edge", "groups", "bars", "ranges", "k", "1.5"],
+)
+def test_bad_input_leaves_no_file(tmp_path, make, message):
+    with pytest.raises(ShapeError, match=message):
+        make(tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,82 @@
+"""Bars of several methods beside each other, a group a row: accuracies of classes, or of methods ours and published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tinysegrank.errors import ShapeError
+from tinysegrank.files import atomic_write
+from tinysegrank.reporting.curves import line_styles
+
+_ROW, _NARROW_ROW, _MANY = 0.19, 0.14, 40  # height of a bar in inches; the narrow one from so many bars on
+
+
+def bars(
+    path: Path | str,
+    groups: Sequence[str],
+    series: Mapping[str, Sequence[float | None]],
+    *,
+    label: str,
+    title: str = "",
+    ranges: Mapping[str, Sequence[tuple[float, float] | None]] | None = None,
+    dpi: int = 130,
+) -> None:
+    """Draw a PNG of horizontal bars with their values: for each group one bar a series.
+
+    The same input gives the same file, to the byte, with one version of Matplotlib.
+
+    Args:
+        path: the PNG file, written atomically.
+        groups: names down the left side, from the top.
+        series: a value for each group, by name of the series; None or NaN where there is none.
+        label: name and unit of the values.
+        title: above the figure.
+        ranges: smallest and largest value of some series, drawn as a line over their bars; None where there is none.
+        dpi: dots an inch of the figure, which is 7 inches wide.
+
+    Raises:
+        ShapeError: there is no group or series, or a series has another number of values than there are groups.
+    """
+    ranges = ranges or {}
+    if not groups or not series:
+        raise ShapeError(f"groups, series: {len(groups)} groups, {len(series)} series; give at least one of each")
+    for name, values in [*series.items(), *ranges.items()]:
+        if len(values) != len(groups):
+            raise ShapeError(f"{name}: {len(values)} values for {len(groups)} groups; give one a group")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = len(groups) * (len(series) + 0.8)
+    row = _ROW if len(groups) * len(series) < _MANY else _NARROW_ROW
+    figure = Figure(figsize=(7, 1.1 + row * rows + 0.2 * len(series)), dpi=dpi, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    thickness = 1 / (len(series) + 0.8)
+    for number, (name, (colour, _)) in enumerate(line_styles(list(series)).items()):
+        lengths = np.array([np.nan if value is None else value for value in series[name]], np.float64)
+        place = np.arange(len(groups)) + (number - (len(series) - 1) / 2) * thickness
+        axes.barh(place, lengths, thickness, color=colour, label=name, edgecolor="white", linewidth=0.4)
+        ends = lengths.copy()
+        for index, span in enumerate(ranges.get(name, ())):
+            if span is not None:
+                axes.plot(span, [place[index]] * 2, color="black", linewidth=1.2, solid_capstyle="butt")
+                ends[index] = max(ends[index], span[1])
+        for y, end, value in zip(place, ends, lengths, strict=True):
+            if np.isfinite(value):
+                axes.annotate(
+                    f"{value:.1f}", (end, y), (3, 0), textcoords="offset points", va="center", fontsize=7, color="0.25"
+                )
+    axes.set_yticks(range(len(groups)), [group.replace("$", r"\$") for group in groups])
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+    axes.set_xlabel(label, parse_math=False)
+    axes.set_title(title, parse_math=False)
+    axes.margins(x=0.08)
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=min(len(series), 3), frameon=False, fontsize=9)
+    with atomic_write(path) as stream:
+        figure.savefig(stream, format="png", metadata={"Software": None})

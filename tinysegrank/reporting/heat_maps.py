@@ -1,0 +1,89 @@
+"""One coarse map a class, as heat: SegNet's semantic feature maps beside their image, as the paper shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tinysegrank.errors import ShapeError
+from tinysegrank.files import atomic_write
+from tinysegrank.voc import CLASS_NAMES, overlay
+
+_WIDTH = 1.45  # of a picture, inches
+_TALLEST = 1.4  # height of a picture over its width
+_PER_ROW = 8
+
+
+def heat_maps(
+    path: Path | str,
+    image: np.ndarray,
+    maps: np.ndarray,
+    *,
+    labels: Mapping[str, np.ndarray] | None = None,
+    names: Sequence[str] = CLASS_NAMES,
+    title: str = "",
+    dpi: int = 110,
+) -> None:
+    """Draw a PNG of an image, its labellings, and a heat map of each class, dark for 0 and bright for 1.
+
+    image  | (H, W, 3)   | uint8    | R, G, B
+    maps   | (h, w, K)   | floating | 0..1, the probability of each class in each cell
+    labels | each (H, W) | integer  | drawn over the image, by heading
+
+    The same input gives the same file, to the byte, with one version of Matplotlib.
+
+    Args:
+        path: the PNG file, written atomically.
+        labels: as above.
+        names: of the K classes.
+        title: above the pictures.
+        dpi: dots an inch.
+
+    Raises:
+        ShapeError: the maps are no finite values in 0..1, or their number is not that of the names.
+
+    Paper: the semantic feature maps of section 3.1, its Figure 4.
+    """
+    maps = np.asarray(maps)
+    if maps.ndim != 3 or maps.shape[2] != len(names) or maps.size == 0:
+        raise ShapeError(f"maps: shape {maps.shape}; give (h, w, {len(names)}), one map for each of the names")
+    if not (np.isfinite(maps).all() and maps.min() >= 0 and maps.max() <= 1 + 1e-5):
+        raise ShapeError("maps: values outside 0..1; give probabilities")
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+
+    pictures = [("image", image), *((heading, overlay(image, drawn)) for heading, drawn in (labels or {}).items())]
+    rows = -(-(len(pictures) + len(names)) // _PER_ROW)
+    ratio = image.shape[0] / image.shape[1]
+    # all lengths in inches, from the upper left; a picture is its heading and the map under it
+    tall = _WIDTH * min(ratio, _TALLEST)
+    width, height = _WIDTH * _PER_ROW + 0.7, 0.35 + rows * (tall + 0.28)
+    figure = Figure(figsize=(width, height), dpi=dpi)
+    figure.set_layout_engine("none")  # placed by hand: measuring two dozen headings takes seconds
+    FigureCanvasAgg(figure)
+
+    def place(number: int, heading: str) -> Axes:
+        row, column = divmod(number, _PER_ROW)
+        left, top = column * _WIDTH, 0.35 + row * (tall + 0.28)
+        spot = ((left + 0.04) / width, 1 - (top + 0.2 + tall) / height, (_WIDTH - 0.08) / width, tall / height)
+        figure.text((left + _WIDTH / 2) / width, 1 - (top + 0.15) / height, heading, ha="center", fontsize=7.5,
+                    parse_math=False)  # fmt: skip
+        axes = figure.add_axes(spot)
+        axes.set_axis_off()
+        return axes
+
+    for number, (heading, picture) in enumerate(pictures):
+        place(number, heading).imshow(picture, interpolation="antialiased", aspect="auto")
+    for number, (name, heat) in enumerate(zip(names, np.moveaxis(maps, 2, 0), strict=True), start=len(pictures)):
+        axes = place(number, f"{name}, up to {heat.max():.2f}")
+        axes.imshow(heat, vmin=0, vmax=1, cmap="inferno", interpolation="nearest", aspect="auto")
+    bar = figure.add_axes((1 - 0.55 / width, 0.15, 0.12 / width, 0.65))
+    figure.colorbar(ScalarMappable(norm=Normalize(0, 1), cmap="inferno"), cax=bar)
+    figure.text(0.5, 1 - 0.2 / height, title, ha="center", fontsize=10, parse_math=False)
+    with atomic_write(path) as stream:
+        figure.savefig(stream, format="png", metadata={"Software": None})

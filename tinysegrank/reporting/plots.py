@@ -1,0 +1,111 @@
+"""Several curves in one or more plots side by side, with bands where a curve is a mean of several trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinysegrank.errors import ShapeError
+from tinysegrank.files import atomic_write
+from tinysegrank.reporting.curves import line_styles
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points of a line; `low` and `high` are the edges of a band around it, where there is one.
+
+    x, y      | (n,)         | numbers | finite
+    low, high | (n,) or None | numbers | finite, both or neither
+
+    Raises:
+        ShapeError: the arrays do not fit, are empty or not finite, or one edge is given alone.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if (self.low is None) != (self.high is None):
+            raise ShapeError("low, high: one edge of the band is missing; give both or neither")
+        arrays = [np.asarray(a, np.float64) for a in (self.x, self.y, self.low, self.high) if a is not None]
+        if any(a.ndim != 1 or a.shape != arrays[0].shape for a in arrays) or not arrays[0].size:
+            raise ShapeError(f"curve: shapes {[a.shape for a in arrays]}; give the same number of points, at least one")
+        if not all(np.isfinite(a).all() for a in arrays):
+            raise ShapeError("curve: NaN or infinity among its points; end the curve before them")
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Curves by name over common axes.
+
+    Attributes:
+        curves: by name.
+        x_label, y_label: names and units of the axes.
+        title: above the plot.
+        logarithmic: axes drawn logarithmically, "x", "y" or "xy"; values there are above 0.
+    """
+
+    curves: Mapping[str, Curve]
+    x_label: str
+    y_label: str
+    title: str = ""
+    logarithmic: str = ""
+
+
+def plots(path: Path | str, side_by_side: Sequence[Plot], *, dpi: int = 130) -> None:
+    """Draw a PNG of plots side by side.
+
+    The same input gives the same file, to the byte, with one version of Matplotlib.
+
+    Args:
+        path: the PNG file, written atomically.
+        side_by_side: the plots; a name has the same colour in each.
+        dpi: dots an inch; a plot is 5.6 x 4 inches.
+
+    Raises:
+        ShapeError: there is no plot, a plot has no curve, or a value is not above 0 on a logarithmic axis.
+    """
+    if not side_by_side or not all(plot.curves for plot in side_by_side):
+        raise ShapeError("plots: there is none, or one without a curve; give at least one of each")
+    for plot in side_by_side:
+        _check_logarithmic(plot)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    styles = line_styles([name for plot in side_by_side for name in plot.curves])
+    figure = Figure(figsize=(5.6 * len(side_by_side), 4), dpi=dpi, layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, plot in zip(figure.subplots(1, len(side_by_side), squeeze=False)[0], side_by_side, strict=True):
+        _draw(axes, plot, styles)
+    with atomic_write(path) as stream:
+        figure.savefig(stream, format="png", metadata={"Software": None})
+
+
+def _draw(axes: Any, plot: Plot, styles: Mapping[str, tuple[str, str]]) -> None:
+    for name, curve in plot.curves.items():
+        colour, dash = styles[name]
+        if curve.low is not None:
+            axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
+        marker = "o" if len(curve.x) <= 30 else ""
+        axes.plot(curve.x, curve.y, dash, color=colour, linewidth=1.8, label=name, marker=marker, markersize=3)
+    scales = {axis: "log" if axis in plot.logarithmic else "linear" for axis in "xy"}
+    axes.set(xscale=scales["x"], yscale=scales["y"])
+    axes.set_xlabel(plot.x_label, parse_math=False)
+    axes.set_ylabel(plot.y_label, parse_math=False)
+    axes.set_title(plot.title, parse_math=False)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+
+
+def _check_logarithmic(plot: Plot) -> None:
+    for name, curve in plot.curves.items():
+        for axis, values in (("x", [curve.x]), ("y", [curve.y, curve.low])):
+            if axis in plot.logarithmic and any(np.min(v) <= 0 for v in values if v is not None):
+                raise ShapeError(f"{name}: a value at or below 0 on a logarithmic {axis} axis; draw it linearly")
