@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tinysegrank.cluster import check_shared
 from tinysegrank.config import from_dict, read_toml, to_dict, to_toml
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.experiment.progress import Progress
@@ -41,6 +42,11 @@ class Run:
     settings: Settings
     jobs: int
     progress: Progress
+
+    @property
+    def fold_seed(self) -> int:
+        """The seed that deals the training images out to folds."""
+        return self.settings.seed
 
     def folder(self, stage: str) -> Path:
         """Where a stage keeps its files."""
@@ -87,6 +93,18 @@ class Stage:
         return (*self.needs, *self.also(settings))
 
 
+def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
+    """Open a run folder to read from it.
+
+    Raises:
+        CheckpointError: it is no run folder.
+        ConfigError: its settings are not those of this version.
+    """
+    if not (path / SETTINGS_FILE).is_file():
+        raise CheckpointError(f"{path}: is no run folder; make one with `tinysegrank demo` or `tinysegrank run`")
+    return Run(path, from_dict(Settings, read_toml(path / SETTINGS_FILE)), jobs, progress)
+
+
 def open_run(path: Path, settings: Settings, *, jobs: int, progress: Progress, update: bool) -> Run:
     """Make a run folder, or go on with one made with the same settings.
 
@@ -105,7 +123,8 @@ def open_run(path: Path, settings: Settings, *, jobs: int, progress: Progress, u
     elif path.is_dir() and any(path.iterdir()):
         raise ConfigError(f"{path}: is not empty and holds no {SETTINGS_FILE}; choose another --out")
     write_text(file, to_toml(settings))
-    return Run(path, settings, jobs, progress)
+    check_shared(path)
+    return Run(path.absolute(), settings, jobs, progress)
 
 
 def execute(run: Run, stages: Sequence[Stage]) -> None:
