@@ -88,7 +88,7 @@ def names(run: Run, which: str) -> tuple[str, ...]:
 
 def folds(run: Run) -> np.ndarray:
     """The fold of each training image, (n,) int."""
-    return assign_folds(names(run, "train"), run.settings.folds, seed=run.settings.seed)
+    return assign_folds(names(run, "train"), run.settings.folds, seed=run.fold_seed)
 
 
 def _sha256(path: Path) -> str:
