@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from tinysegrank.ranking.cross_validation import C_GRID, ChosenC, choose_C
-from tinysegrank.ranking.features import SEGNET_FEATURE_NAMES, segnet_feature_names, segnet_features
+from tinysegrank.ranking.descriptors import FullyConnected, image_descriptors, load_fully_connected
+from tinysegrank.ranking.features import (
+    CLASSIFICATION_FEATURE_NAMES,
+    SEGNET_FEATURE_NAMES,
+    class_shares,
+    classification_feature_names,
+    classification_features,
+    segnet_feature_names,
+    segnet_features,
+)
+from tinysegrank.ranking.image_classifier import ImageClassifier
 from tinysegrank.ranking.oracle import oracle_curve, oracle_picks, pick, rank_in_group
 from tinysegrank.ranking.pairs import Pairs, ranking_pairs
 from tinysegrank.ranking.ranker import FittedRanker, Ranker, fit_ranker
@@ -13,18 +23,26 @@ from tinysegrank.ranking.svm import RankSVM
 from tinysegrank.ranking.table import FeatureTable
 
 __all__ = [
+    "CLASSIFICATION_FEATURE_NAMES",
     "C_GRID",
     "SEGNET_FEATURE_NAMES",
     "ChosenC",
     "FeatureTable",
     "FittedRanker",
+    "FullyConnected",
+    "ImageClassifier",
     "Pairs",
     "RankSVM",
     "Ranker",
     "Standardizer",
     "choose_C",
+    "class_shares",
+    "classification_feature_names",
+    "classification_features",
     "fit_ranker",
+    "image_descriptors",
     "kl_divergences",
+    "load_fully_connected",
     "oracle_curve",
     "oracle_picks",
     "pick",

@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+from tinysegrank.ranking.features.classification import (
+    CLASSIFICATION_FEATURE_NAMES,
+    class_shares,
+    classification_feature_names,
+    classification_features,
+)
 from tinysegrank.ranking.features.segnet import SEGNET_FEATURE_NAMES, segnet_feature_names, segnet_features
 
-__all__ = ["SEGNET_FEATURE_NAMES", "segnet_feature_names", "segnet_features"]
+__all__ = [
+    "CLASSIFICATION_FEATURE_NAMES",
+    "SEGNET_FEATURE_NAMES",
+    "class_shares",
+    "classification_feature_names",
+    "classification_features",
+    "segnet_feature_names",
+    "segnet_features",
+]

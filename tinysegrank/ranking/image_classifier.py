@@ -1,0 +1,151 @@
+"""Image classifiers: for each class, is it there, and does it cover more than so much of the image? Linear SVMs."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
+from tinysegrank.files import read_about, read_arrays, write_arrays
+from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES
+
+LOGGER = logging.getLogger(__name__)
+FORMAT = "tinysegrank image classifier 1"
+PERCENTILES = (20, 40, 60, 80)
+FEWEST = 5  # an SVM with fewer images on either side is not fitted
+
+
+class ImageClassifier:
+    """One SVM for the presence of each class, and one for each of its four sizes.
+
+    The SVM of class c and size j has label 1 where the class covers a share of at least thresholds_[c, j]. Thresholds
+    are the class's own 20th, 40th, 60th and 80th percentiles over the images that contain it: over all images, as the
+    paper's words could be read, most of them would be 0.
+
+    An SVM with fewer than 5 images on either side is not fitted: its score is 1 or -1, whatever the image, as most
+    images are.
+
+    Args:
+        C: weight of the squared hinge losses against half the squared length of the weights.
+
+    Attributes:
+        thresholds_: (K-1, 4) float64, shares of the image; inf for a class that no image contains.
+        weights_: (5 (K-1), D) float32, classes 1..K-1 first, then the sizes of the first class, and so on.
+        intercepts_: (5 (K-1),) float32.
+        learnt_: (5 (K-1),) bool, which are fitted.
+
+    Paper: section 4, "CNN Classification".
+    """
+
+    def __init__(self, *, C: float = 1.0) -> None:
+        if not 0 < C < float("inf"):
+            raise ConfigError(f"C must be above 0 and finite, got {C}")
+        self.C = C
+
+    def fit(self, descriptors: np.ndarray, shares: np.ndarray) -> Self:
+        """Fit all SVMs, one after another.
+
+        descriptors | (N, D)   | floating | of length 1, as from `image_descriptors`
+        shares      | (N, K-1) | floating | share of the classes 1..K-1 among the image's non-void pixels, 0..1
+
+        Raises:
+            ShapeError: the arrays do not fit each other, are empty, or hold a number that is not finite or no share.
+        """
+        if descriptors.ndim != 2 or shares.ndim != 2 or len(descriptors) != len(shares) or not descriptors.size:
+            raise ShapeError(
+                f"descriptors, shares: shapes {descriptors.shape}, {shares.shape}; give (N, D) and (N, K-1)"
+            )
+        if not np.isfinite(descriptors).all() or not ((shares >= 0) & (shares <= 1)).all():
+            raise ShapeError("descriptors must be finite, and shares in 0..1")
+        self.thresholds_ = size_thresholds(shares)
+        labels = np.concatenate(
+            [shares > 0, (shares[:, :, None] >= self.thresholds_).reshape(len(shares), -1)], axis=1
+        )  # (N, 5 (K-1))
+        positive = labels.sum(axis=0)
+        fewest = np.minimum(positive, len(labels) - positive)
+        self.learnt_ = fewest >= FEWEST
+        self.weights_ = np.zeros((labels.shape[1], descriptors.shape[1]), np.float32)
+        self.intercepts_ = np.where(2 * positive > len(labels), 1, -1).astype(np.float32)
+        descriptors = np.ascontiguousarray(descriptors, np.float64)  # as liblinear takes it, so that it is made once
+        for number, name in enumerate(_names(shares.shape[1])):
+            if self.learnt_[number]:
+                self.weights_[number], self.intercepts_[number] = _fit(descriptors, labels[:, number], self.C, name)
+            else:
+                LOGGER.info("%s: %d images of %d, not learnt", name, positive[number], len(labels))
+        return self
+
+    def scores(self, descriptors: np.ndarray) -> np.ndarray:
+        """Score images; above 0 says that the class is there, or as large.
+
+        descriptors | (N, D)       | floating | as fitted on
+        returns     | (N, 5 (K-1)) | float32  | classes 1..K-1 first, then the four sizes of each
+
+        Raises:
+            ShapeError: the descriptors are not as long as those fitted on.
+        """
+        if descriptors.ndim != 2 or descriptors.shape[1] != self.weights_.shape[1]:
+            raise ShapeError(f"descriptors must be (N, {self.weights_.shape[1]}), got {descriptors.shape}")
+        return np.asarray(descriptors.astype(np.float32) @ self.weights_.T + self.intercepts_)
+
+    def save(self, path: Path | str) -> None:
+        """Write the fitted classifiers as one safetensors file."""
+        arrays = {name: getattr(self, f"{name}_") for name in ("weights", "intercepts", "thresholds", "learnt")}
+        write_arrays(path, arrays, about={"format": FORMAT, "C": repr(self.C)})
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read fitted classifiers.
+
+        Raises:
+            CheckpointError: the file is missing, damaged, or holds something else.
+        """
+        about, arrays = read_about(path), read_arrays(path)
+        if about.get("format") != FORMAT:
+            raise CheckpointError(f"{path}: does not hold image classifiers; fit them and save them there")
+        try:
+            new = cls(C=float(about["C"]))
+            new.weights_, new.intercepts_ = arrays["weights"], arrays["intercepts"]
+            new.thresholds_, new.learnt_ = arrays["thresholds"], arrays["learnt"]
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(f"{path}: {error} is missing or damaged; fit and save again") from error
+        count = (5 * len(new.thresholds_),)
+        if new.weights_.shape[:1] != count or new.intercepts_.shape != count or new.learnt_.shape != count:
+            raise CheckpointError(f"{path}: its arrays do not fit each other; fit and save again")
+        return new
+
+
+def size_thresholds(shares: np.ndarray) -> np.ndarray:
+    """Percentiles of each class's share over the images that contain it.
+
+    shares  | (N, K-1) | floating | 0..1
+    returns | (K-1, 4) | float64  | each the share of one of the images; inf where no image contains the class
+
+    Paper: section 4, "CNN Classification"; over which images is our choice.
+    """
+    thresholds = np.full((shares.shape[1], len(PERCENTILES)), np.inf)
+    for k, share in enumerate(shares.T):
+        if (share > 0).any():
+            thresholds[k] = np.percentile(share[share > 0], PERCENTILES, method="inverted_cdf")
+    return thresholds
+
+
+def _names(classes: int) -> list[str]:
+    own = CLASS_NAMES[1:] if classes == NUM_CLASSES - 1 else [f"class {k}" for k in range(1, classes + 1)]
+    return [*own, *(f"{name} of size {percent}" for name in own for percent in PERCENTILES)]
+
+
+def _fit(descriptors: np.ndarray, labels: np.ndarray, C: float, name: str) -> tuple[np.ndarray, float]:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.svm import LinearSVC
+
+    svm = LinearSVC(C=C, dual="auto", random_state=0, max_iter=10_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # one would not know which SVM it is about
+        svm.fit(descriptors, labels)
+    if svm.n_iter_ >= svm.max_iter:
+        LOGGER.warning("%s: the SVM did not converge in %d rounds; lower C", name, svm.max_iter)
+    return svm.coef_[0], float(svm.intercept_[0])
