@@ -1,7 +1,7 @@
 """The paper's experiment: its stages in order, and the named sets of settings.
 
 images -> trunk features -> SegNet trainings -> coarse maps -> full-size labels (Eq. 16, superpixels)
-       -> proposals -> features and Eq. 17 -> ranking SVM -> picks -> evaluation -> tables
+       -> image classifiers, proposals -> features and Eq. 17 -> ranking SVM -> picks -> evaluation -> tables
 """
 
 from __future__ import annotations
@@ -10,7 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from tinysegrank.errors import ConfigError
-from tinysegrank.experiment import candidates, data, features, networks, ranked, regions, results, segments, upsampled
+from tinysegrank.experiment import (
+    candidates,
+    classified,
+    data,
+    features,
+    networks,
+    ranked,
+    regions,
+    results,
+    segments,
+    upsampled,
+)
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.runner import Run, Stage, execute, open_run
@@ -38,6 +49,12 @@ STAGES = (
         sorts=True,
     ),
     Stage("coarse", networks.predict_coarse, ("training",), lambda s: s.coarse),
+    Stage(
+        classified.FOLDER,
+        classified.classify,
+        ("features",),
+        lambda s: [s.folds, s.seed, s.classifier.C],
+    ),
     Stage(regions.FOLDER, regions.compute_superpixels, ("data",), lambda s: s.superpixels),
     Stage(upsampled.FOLDER, upsampled.upsample, (regions.FOLDER, "coarse")),
     Stage(segments.FOLDER, segments.make_segments, ("data",), segments.depends_on),

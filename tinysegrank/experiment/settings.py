@@ -12,6 +12,8 @@ from tinysegrank.segnet import TrainingOptions
 
 LOSSES = ("ce", "uoi", "iou", "uoi+ce")
 """The losses that continue from the cross-entropy start, "ce" being the control."""
+BLOCKS = ("segnet", "classification", "rerank")
+"""The blocks of features that the ranking SVM uses."""
 
 
 @dataclass(frozen=True)
@@ -135,12 +137,20 @@ def _need_choice(images: int, **grids: tuple[float, ...]) -> None:
 
 
 @dataclass(frozen=True)
+class ClassifierSettings:
+    """The image classifiers, whose scores are a block of the features: C of their linear SVMs."""
+
+    C: float = 1.0
+
+
+@dataclass(frozen=True)
 class RankingSettings:
-    """Module 2: Eq. 17's constants, and what is tried when the SVM's C is chosen by cross-validation."""
+    """Module 2: Eq. 17's constants; the features that the SVM ranks by, and the values of C to choose from."""
 
     eps: float = 1e-3
     background_weight: float = 0.02
     loss: str = "uoi+ce"
+    blocks: tuple[str, ...] = BLOCKS
     C: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     splits: int = 5
 
@@ -166,11 +176,14 @@ class Settings:
     coarse: CoarseSettings = field(default_factory=CoarseSettings)
     superpixels: SuperpixelSettings = field(default_factory=SuperpixelSettings)
     proposals: ProposalSettings = field(default_factory=ProposalSettings)
+    classifier: ClassifierSettings = field(default_factory=ClassifierSettings)
     ranking: RankingSettings = field(default_factory=RankingSettings)
     report: ReportSettings = field(default_factory=ReportSettings)
 
     def __post_init__(self) -> None:
         if self.folds < 2:
             raise ConfigError(f"folds={self.folds}: at least 2, so that the ranker learns from out-of-fold outputs")
+        if not self.ranking.blocks or not set(self.ranking.blocks) <= set(BLOCKS):
+            raise ConfigError(f"ranking.blocks={list(self.ranking.blocks)}: choose some of {', '.join(BLOCKS)}")
         if self.ranking.loss not in LOSSES:
             raise ConfigError(f'ranking.loss="{self.ranking.loss}": choose one of {", ".join(LOSSES)}')
