@@ -95,7 +95,7 @@ def train_networks(run: Run) -> None:
             features, begin = store(run, "train"), before / NETWORK
             tasks.append(_Task(run.path, run.settings, training, features, images, options, scale, key, begin))
         chains.append(tasks)
-    with _count_steps(run, [(task.folder, task.options.steps) for tasks in chains for task in tasks]):
+    with count_steps(run, [(task.folder, task.options.steps) for tasks in chains for task in tasks]):
         for names in parallel_map(_train_chain, chains, jobs=run.jobs):
             run.progress.say(f"trained {', '.join(names)}")
 
@@ -135,7 +135,7 @@ def _train_one(task: _Task) -> str:
 
 
 @contextmanager
-def _count_steps(run: Run, folders: list[tuple[Path, int]]) -> Iterator[None]:
+def count_steps(run: Run, folders: list[tuple[Path, int]]) -> Iterator[None]:
     """Show the steps that worker processes note in their folders."""
     done = threading.Event()
 
