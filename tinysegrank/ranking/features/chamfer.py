@@ -1,0 +1,187 @@
+"""How well the boundaries of a labelling lie on the edges of the image: chamfer histograms, both ways."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.backend import accelerated
+from tinysegrank.errors import ShapeError
+
+THRESHOLDS = tuple(np.geomspace(0.05, 0.8, 10).round(3).tolist())
+"""Strengths from which on a pixel is an edge: on photographs from three fifths of them to one in a thousand."""
+RADII = (1, 2, 4, 8, 16, 32)
+"""Upper ends of the bins of distance, in pixels; the first begins at 0, what is beyond the last is left out."""
+_BINS = len(RADII) + 1  # the last holds what is further
+
+
+def chamfer_feature_names(boundary: str) -> tuple[str, ...]:
+    """Name the columns of `chamfer_features`, for a boundary of this name."""
+    ways = (f"{boundary}_to_edges", f"edges_to_{boundary}")
+    return tuple(
+        f"{way}_from_{threshold}_within_{radius}" for way in ways for threshold in THRESHOLDS for radius in RADII
+    )
+
+
+class ImageEdges(NamedTuple):
+    """The edges of an image, and of some of its pixels how far the nearest edge is at each threshold, and how strong.
+
+    strengths | (H, W)  | float32 | 0..1
+    levels    | (H, W)  | uint8   | how many of the thresholds the pixel reaches, 0..10
+    rows      | (H, W)  | int32   | row of the pixel in what follows; -1 for a pixel that was not asked for
+    bins      | (n, 10) | uint8   | bin of the distance, 0..5; 6 where there is none within the largest radius
+    nearest   | (n, 10) | float32 | strength of the nearest edge, the strongest of equally near ones; 0 where none
+    """
+
+    strengths: NDArray[np.float32]
+    levels: NDArray[np.uint8]
+    rows: NDArray[np.int32]
+    bins: NDArray[np.uint8]
+    nearest: NDArray[np.float32]
+
+
+def boundary_pixels(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Mark the pixels that have a neighbour of another label above, below, left or right.
+
+    labels  | (..., H, W) | integer or bool |
+    returns | (..., H, W) | bool            | both sides of each boundary; the border of the image is none
+    """
+    boundary = np.zeros(labels.shape, np.bool_)
+    for axis in (-2, -1):
+        ahead, back = (np.moveaxis(part, axis, 0) for part in (boundary, labels))
+        differ = back[1:] != back[:-1]
+        ahead[1:] |= differ
+        ahead[:-1] |= differ
+    return boundary
+
+
+def image_edges(edges: NDArray[np.floating], wanted: NDArray[np.bool_]) -> ImageEdges:
+    """Look for the nearest edges of some pixels; done once an image, for the boundaries of all its proposals.
+
+    edges  | (H, W) | floating | 0..1, as from `proposals.cpmc.edge_map`
+    wanted | (H, W) | bool     |
+
+    The numba twin `fast.nearest_edges` gives the same numbers, and does the work unless TINYSEGRANK_ACCELERATE=0.
+
+    Raises:
+        ShapeError: the arrays differ in shape, or an edge is not in 0..1.
+    """
+    if edges.ndim != 2 or not edges.size or wanted.shape != edges.shape:
+        raise ShapeError(f"wanted {wanted.shape} must have the image's size, as edges {edges.shape}")
+    if not ((edges >= 0) & (edges <= 1)).all():
+        raise ShapeError("edges: all must be in 0..1")
+    strengths = np.ascontiguousarray(edges, np.float32)
+    thresholds = np.array(THRESHOLDS, np.float32)
+    levels = np.searchsorted(thresholds, strengths, side="right").astype(np.uint8)  # (H, W)
+    places = np.argwhere(wanted)  # (n, 2)
+    rows = np.full(edges.shape, -1, np.int32)
+    rows[wanted] = np.arange(len(places))
+    if accelerated():
+        from tinysegrank.ranking.features import fast  # numba loads slowly
+
+        disc = _disc()
+        return ImageEdges(
+            strengths, levels, rows, *fast.nearest_edges(strengths, places, thresholds, *disc, _bin_of_squares())
+        )
+    return ImageEdges(strengths, levels, rows, *_nearest_edges(strengths, places))
+
+
+def _nearest_edges(
+    edges: NDArray[np.float32], places: NDArray[np.integer]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Go outwards ring by ring: an edge of some strength is first met on the ring of its distance."""
+    padded = np.pad(edges, RADII[-1], constant_values=-1)
+    thresholds = np.array(THRESHOLDS, np.float32)
+    bins = np.full((len(places), len(THRESHOLDS)), len(RADII), np.uint8)
+    nearest = np.zeros(bins.shape, np.float32)
+    offsets, starts, _ = _disc()
+    for start, end in pairwise(starts):
+        seen = places[:, None] + offsets[start:end] + RADII[-1]  # (n, ring, 2)
+        strongest = padded[seen[..., 0], seen[..., 1]].max(axis=1)[:, None]  # (n, 1)
+        met = (strongest >= thresholds) & (bins == len(RADII))  # (n, 10)
+        bins[met] = _bin_of_squares()[(offsets[start] ** 2).sum()]
+        nearest[met] = np.broadcast_to(strongest, met.shape)[met]
+    return bins, nearest
+
+
+@cache
+def _disc() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Offsets within the largest radius, ring by ring of one distance.
+
+    offsets | (o, 2)          | int64 | down, right
+    starts  | (r + 1,)        | int64 | of each ring in the offsets
+    ring_of | (radius^2 + 2,) | int64 | ring of each squared distance, or of the next larger one
+    """
+    reach = RADII[-1]
+    offsets = np.argwhere(np.ones((2 * reach + 1, 2 * reach + 1))) - reach  # (o, 2)
+    squared = (offsets**2).sum(axis=1)
+    order = np.argsort(squared, kind="stable")
+    order = order[squared[order] <= reach**2]
+    rings, starts = np.unique(squared[order], return_index=True)
+    return offsets[order], np.append(starts, len(order)), np.searchsorted(rings, np.arange(reach**2 + 2))
+
+
+@cache
+def _bin_of_squares() -> NDArray[np.uint8]:
+    """The bin of each squared distance 0, 1, ...; the last entry is for all beyond the largest radius."""
+    return np.searchsorted(np.square(RADII), np.arange(RADII[-1] ** 2 + 2)).astype(np.uint8)
+
+
+def chamfer_features(edges: ImageEdges, boundary: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Compare one boundary with the edges of the image.
+
+    Columns, in the order of `chamfer_feature_names`: for each threshold and each bin of distance the sum over the
+    boundary's pixels of the strength of their nearest edge, if it lies in that bin; then the sum over the edge pixels
+    of their strength, if their distance to the boundary lies in it. All are divided by the sum of all.
+
+    boundary | (H, W) | bool    | `edges` must know of its pixels
+    returns  | (120,) | float32 | 0 or more, sum 1; all 0 where there is no boundary, or no edge near it
+
+    The numba twin of the second half is `fast.edges_to_boundary`; it gives the same numbers.
+
+    Raises:
+        ShapeError: the boundary is not of the image's size, or has a pixel that `edges` does not know of.
+
+    Source: Segm_extract_measurements_on_sol.m of the DivMBest release, by its group: 10 thresholds, 6 distances, 2
+    directions, sums of the edges' strength, divided by the boundary's length (which the last division undoes), then by
+    their sum. Ours are the edges (there gPb's), the thresholds and radii, and that it is the nearest edge whose
+    strength counts.
+    """
+    if boundary.shape != edges.rows.shape:
+        raise ShapeError(f"boundary {boundary.shape} must have the image's size, {edges.rows.shape}")
+    rows = edges.rows[boundary]  # (n,)
+    if (rows < 0).any():
+        raise ShapeError("edges: lack pixels of the boundary; ask `image_edges` for all boundaries of the image")
+    forth = _sums(np.arange(len(THRESHOLDS)), edges.bins[rows], edges.nearest[rows])[:-1]  # (10, 7)
+    if accelerated():
+        from tinysegrank.ranking.features import fast  # numba loads slowly
+
+        back = fast.edges_to_boundary(edges.strengths, edges.levels, boundary, _bin_of_squares())  # (11, 7)
+    else:
+        back = _edges_to_boundary(edges, boundary)  # (11, 7)
+    reached = back[:0:-1].cumsum(axis=0)[::-1]  # (10, 7), at each threshold or above
+    both = np.concatenate([forth[:, :-1].ravel(), reached[:, :-1].ravel()])  # (120,)
+    return np.asarray(both / (both.sum() or 1), np.float32)
+
+
+def _edges_to_boundary(edges: ImageEdges, boundary: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Sums of the strength of edges by their level and by bin of their distance to the boundary: (11, 7)."""
+    from scipy.ndimage import distance_transform_edt
+
+    if not boundary.any():  # there the transform gives distances to nothing
+        return _sums(edges.levels, np.array(len(RADII)), edges.strengths)
+    squared = np.rint(distance_transform_edt(~boundary) ** 2).astype(np.int64)  # (H, W)
+    return _sums(edges.levels, _bin_of_squares()[np.minimum(squared, RADII[-1] ** 2 + 1)], edges.strengths)
+
+
+def _sums(
+    levels: NDArray[np.integer], bins: NDArray[np.integer], strengths: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Add up strengths by level 0..10 and bin 0..6: (11, 7)."""
+    cells = np.broadcast_to(levels * np.int64(_BINS) + bins, strengths.shape)
+    shape = (len(THRESHOLDS) + 1, _BINS)
+    return np.asarray(np.bincount(cells.ravel(), strengths.ravel(), shape[0] * shape[1]).reshape(shape), np.float64)
