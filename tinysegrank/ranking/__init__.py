@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from tinysegrank.ranking.cross_validation import C_GRID, ChosenC, choose_C
+from tinysegrank.ranking.describe import BLOCKS, describe_proposals_of_image
 from tinysegrank.ranking.descriptors import FullyConnected, image_descriptors, load_fully_connected
 from tinysegrank.ranking.features import (
     CLASSIFICATION_FEATURE_NAMES,
+    RERANK_FEATURE_NAMES,
     SEGNET_FEATURE_NAMES,
     class_shares,
     classification_feature_names,
     classification_features,
+    rerank_feature_names,
+    rerank_features,
     segnet_feature_names,
     segnet_features,
 )
@@ -23,8 +27,10 @@ from tinysegrank.ranking.svm import RankSVM
 from tinysegrank.ranking.table import FeatureTable
 
 __all__ = [
+    "BLOCKS",
     "CLASSIFICATION_FEATURE_NAMES",
     "C_GRID",
+    "RERANK_FEATURE_NAMES",
     "SEGNET_FEATURE_NAMES",
     "ChosenC",
     "FeatureTable",
@@ -39,6 +45,7 @@ __all__ = [
     "class_shares",
     "classification_feature_names",
     "classification_features",
+    "describe_proposals_of_image",
     "fit_ranker",
     "image_descriptors",
     "kl_divergences",
@@ -49,6 +56,8 @@ __all__ = [
     "proposal_score",
     "rank_in_group",
     "ranking_pairs",
+    "rerank_feature_names",
+    "rerank_features",
     "segnet_feature_names",
     "segnet_features",
 ]
