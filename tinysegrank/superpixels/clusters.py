@@ -1,0 +1,63 @@
+"""The two steps of SLIC's k-means: each pixel to the nearest centre around, each centre to the mean of its pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+FAR = np.iinfo(np.int32).max
+
+
+def assign(
+    lab: NDArray[np.int16],
+    centres: NDArray[np.int32],
+    spatial: NDArray[np.int32],
+    labels: NDArray[np.int32],
+    distance: NDArray[np.int32],
+    first: int,
+    stride: int,
+) -> None:
+    """Give the pixels of every `stride`-th row to the nearest centre whose window they lie in, in place.
+
+    A centre's window reaches R pixels to each side. Of equally near centres the first wins; a pixel in no window
+    keeps its label.
+
+    lab      | (3, H, W)          | int16 | L, a, b
+    centres  | (S, 5)             | int32 | L, a, b, row, column
+    spatial  | (2 R + 1, 2 R + 1) | int32 | what an offset in rows and columns adds to the squared distance in colour
+    labels   | (H, W)             | int32 | 0..S-1; the rows first, first + stride, ... are written
+    distance | (H, W)             | int32 | room for squared distances; overwritten
+    """
+    reach = len(spatial) // 2
+    distance[first::stride] = FAR
+    for number, (L, a, b, row, column) in enumerate(centres.tolist()):
+        top, left = max(row - reach, 0), max(column - reach, 0)
+        top += (first - top) % stride  # the first row that is asked for
+        window = np.s_[top : row + reach + 1 : stride, left : column + reach + 1]
+        nearest, winner = distance[window], labels[window]  # views, (h, w)
+        near = spatial[top - row + reach :: stride, left - column + reach :][: nearest.shape[0], : nearest.shape[1]]
+        colour = lab[(slice(None), *window)] - np.array([L, a, b], np.int32)[:, None, None]  # (3, h, w)
+        found = np.square(colour).sum(axis=0, dtype=np.int32) + near
+        closer = found < nearest
+        nearest[closer] = found[closer]
+        winner[closer] = number
+
+
+def move_centres(
+    lab: NDArray[np.int16], labels: NDArray[np.int32], centres: NDArray[np.int32], first: int, stride: int
+) -> None:
+    """Move each centre to the mean of its pixels in every `stride`-th row, rounded, in place; without any it stays.
+
+    lab     | (3, H, W) | int16 | L, a, b
+    labels  | (H, W)    | int32 | 0..S-1
+    centres | (S, 5)    | int32 | L, a, b, row, column
+    """
+    chosen = labels[first::stride]
+    rows, columns = np.indices(chosen.shape)
+    values = [*lab[:, first::stride], first + stride * rows, columns]
+    size = np.bincount(chosen.ravel(), minlength=len(centres))
+    # sums of whole numbers in float64 are exact
+    sums = [np.bincount(chosen.ravel(), weights=value.ravel(), minlength=len(centres)) for value in values]
+    total = np.stack(sums, axis=1).astype(np.int64)  # (S, 5)
+    kept = size > 0
+    centres[kept] = (2 * total[kept] + size[kept, None]) // (2 * size[kept, None])

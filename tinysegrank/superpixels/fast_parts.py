@@ -1,0 +1,143 @@
+"""The numba twin of `parts.join_small_parts`, on one thread; that function is its specification, they agree exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def join_small_parts(labels: np.ndarray, lab: np.ndarray, smallest: int) -> np.ndarray:
+    """Do as `parts.join_small_parts`."""
+    parts, count = _connected_parts(labels)
+    total = _totals(parts, lab, count)  # (P, 4)
+    small = total[:, 3] < smallest
+    first, beside = _borders(parts, small)
+    joined = np.arange(count)  # the part that a part has joined, or itself
+    for part in np.argsort(total[:, 3], kind="mergesort"):
+        if not small[part]:
+            break
+        mine = _whole(joined, part)
+        if total[mine, 3] >= smallest:
+            continue
+        nearest, least = -1, np.int64(0)
+        for k in range(first[part], first[part + 1]):
+            other = _whole(joined, beside[k])
+            if other != mine:
+                step = np.int64(0)
+                for c in range(3):
+                    step += (total[other, c] // total[other, 3] - total[mine, c] // total[mine, 3]) ** 2
+                if nearest < 0 or step < least or (step == least and other < nearest):
+                    nearest, least = other, step
+        if nearest >= 0:
+            joined[mine] = nearest
+            total[nearest] += total[mine]
+    return _renumbered(parts, joined)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _whole(joined: np.ndarray, part: int) -> int:
+    while joined[part] != part:
+        part = joined[part]
+    return part
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _connected_parts(labels: np.ndarray) -> tuple[np.ndarray, int]:
+    """Number connected parts in one pass: a pixel takes the part to its left or above; two that meet are one."""
+    H, W = labels.shape
+    parts = np.empty((H, W), np.int32)
+    joined = np.empty(H * W, np.int32)  # a part of a lower number that is the same, or itself
+    count = 0
+    for y in range(H):
+        for x in range(W):
+            label = labels[y, x]
+            above = y > 0 and labels[y - 1, x] == label
+            if x > 0 and labels[y, x - 1] == label:
+                parts[y, x] = parts[y, x - 1]
+                if above and labels[y - 1, x - 1] != label:
+                    one, other = _whole(joined, parts[y, x]), _whole(joined, parts[y - 1, x])
+                    joined[max(one, other)] = min(one, other)
+            elif above:
+                parts[y, x] = parts[y - 1, x]
+            else:
+                parts[y, x] = joined[count] = count
+                count += 1
+    kept = 0
+    for part in range(count):  # lower ones have their final number already
+        if joined[part] == part:
+            joined[part] = kept
+            kept += 1
+        else:
+            joined[part] = joined[joined[part]]
+    for y in range(H):
+        for x in range(W):
+            parts[y, x] = joined[parts[y, x]]
+    return parts, kept
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _totals(parts: np.ndarray, lab: np.ndarray, count: int) -> np.ndarray:
+    """Sums of L, a and b over each part, and its pixels: (P, 4)."""
+    H, W = parts.shape
+    total = np.zeros((count, 4), np.int64)
+    for y in range(H):
+        start = 0
+        while start < W:
+            part = parts[y, start]
+            L = a = b = np.int64(0)
+            x = start
+            while x < W and parts[y, x] == part:
+                L += lab[0, y, x]
+                a += lab[1, y, x]
+                b += lab[2, y, x]
+                x += 1
+            total[part, 0] += L
+            total[part, 1] += a
+            total[part, 2] += b
+            total[part, 3] += x - start
+            start = x
+    return total
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _borders(parts: np.ndarray, small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """List what lies beside each small part, once for each pair of pixels: its entries are first[p] to first[p + 1]."""
+    H, W = parts.shape
+    first = np.zeros(len(small) + 1, np.int64)
+    beside = np.empty(0, np.int32)
+    for fill in (False, True):  # count, then write
+        for y in range(H):
+            for x in range(W):
+                part = parts[y, x]
+                for other in (parts[y, min(x + 1, W - 1)], parts[min(y + 1, H - 1), x]):
+                    if other != part:
+                        for one, two in ((part, other), (other, part)):
+                            if small[one]:
+                                if fill:
+                                    first[one] -= 1
+                                    beside[first[one]] = two
+                                else:
+                                    first[one] += 1
+        if not fill:
+            first[:] = np.cumsum(first)  # where each list ends; writing goes backwards to where it begins
+            beside = np.empty(first[-1], np.int32)
+    return first, beside
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _renumbered(parts: np.ndarray, joined: np.ndarray) -> np.ndarray:
+    """Number what parts have become part of in the order of first pixels, which is that of the lowest part."""
+    number = np.full(len(joined), -1, np.int32)
+    count = 0
+    for part in range(len(joined)):
+        root = _whole(joined, part)
+        if number[root] < 0:
+            number[root] = count
+            count += 1
+        number[part] = number[root]
+    found = np.empty(parts.shape, np.int32)
+    for y in range(parts.shape[0]):
+        for x in range(parts.shape[1]):
+            found[y, x] = number[parts[y, x]]
+    return found

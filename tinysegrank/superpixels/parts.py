@@ -1,0 +1,67 @@
+"""Making superpixels connected: each connected part of a cluster is one, and small parts join a neighbour."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+
+def join_small_parts(labels: NDArray[np.int32], lab: NDArray[np.int16], smallest: int) -> NDArray[np.int32]:
+    """Take clusters apart into connected parts, and let parts of fewer than `smallest` pixels join a neighbour.
+
+    Small parts have their turn by size. Where what one belongs to by then is still too small, it joins the neighbour
+    with the nearest mean colour, of equally near ones that with the lower number.
+
+    labels  | (H, W)    | int32 | any numbers
+    lab     | (3, H, W) | int16 | L, a, b
+    returns | (H, W)    | int32 | 0..S-1 in the order of their first pixels, each connected along rows and columns
+    """
+    parts = connected_parts(labels)
+    sizes = np.bincount(parts.ravel())  # (P,)
+    sums = np.stack([np.bincount(parts.ravel(), weights=plane.ravel()) for plane in lab], axis=1)  # (P, 3)
+    total = np.column_stack([sums, sizes]).astype(np.int64)  # (P, 4)
+    neighbours: dict[int, set[int]] = {int(part): set() for part in np.flatnonzero(sizes < smallest)}
+    for one, other in ((parts[:, :-1], parts[:, 1:]), (parts[:-1], parts[1:])):
+        across = (one != other) & ((sizes < smallest)[one] | (sizes < smallest)[other])
+        for a, b in np.unique(np.stack([one[across], other[across]], axis=1), axis=0).tolist():
+            for part, beside in ((a, b), (b, a)):
+                if part in neighbours:
+                    neighbours[part].add(beside)
+
+    joined = list(range(len(sizes)))  # the part that a part has joined, or itself
+
+    def whole(part: int) -> int:
+        while joined[part] != part:
+            part = joined[part]
+        return part
+
+    for part in sorted(neighbours, key=lambda part: (sizes[part], part)):
+        mine = whole(part)
+        around = {whole(beside) for beside in neighbours[part]} - {mine}
+        if total[mine, 3] >= smallest or not around:
+            continue
+        colour = total[mine, :3] // total[mine, 3]
+        step = {other: int(np.square(total[other, :3] // total[other, 3] - colour).sum()) for other in around}
+        joined[mine] = nearest = min(around, key=lambda other: (step[other], other))
+        total[nearest] += total[mine]
+    return in_order(np.array([whole(part) for part in range(len(sizes))])[parts])
+
+
+def connected_parts(labels: NDArray[np.integer]) -> NDArray[np.int32]:
+    """Number the connected parts of equal labels, (H, W), in the order of their first pixels."""
+    pixel = np.arange(labels.size).reshape(labels.shape)
+    right, down = labels[:, :-1] == labels[:, 1:], labels[:-1] == labels[1:]
+    one = np.concatenate([pixel[:, :-1][right], pixel[:-1][down]])
+    other = np.concatenate([pixel[:, 1:][right], pixel[1:][down]])
+    touching = coo_array((np.ones(len(one), np.bool_), (one, other)), shape=(labels.size, labels.size))
+    return in_order(connected_components(touching, directed=False)[1].reshape(labels.shape))
+
+
+def in_order(numbers: NDArray[np.integer]) -> NDArray[np.int32]:
+    """Renumber from 0 in the order of first occurrence."""
+    _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int32)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[inverse].reshape(numbers.shape)
