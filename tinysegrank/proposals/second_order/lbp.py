@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 LBP_LENGTH = 58
@@ -31,10 +30,12 @@ def dense_lbp(
     returns | (n, h, w, 58) | float32  | square root of each pattern's share of the window; squares sum to 1 at most,
         as patterns that are not uniform count in the window but have no column
     """
+    from tinysegrank.proposals.second_order.fast_lbp import count_codes  # numba takes long to import
+
     codes = uniform_codes(grey)
     shares = np.zeros((len(cells), len(rows), len(columns), LBP_LENGTH + 1), np.float32)
     for n, cell in enumerate(cells):
-        _count(codes, int(cell), np.asarray(rows, np.int64), np.asarray(columns, np.int64), shares[n])
+        count_codes(codes, int(cell), np.asarray(rows, np.int64), np.asarray(columns, np.int64), shares[n])
     return np.sqrt(shares[..., :LBP_LENGTH])
 
 
@@ -49,20 +50,3 @@ def uniform_codes(grey: NDArray[np.floating]) -> NDArray[np.uint8]:
     uniform = (bits != np.roll(bits, 1, axis=1)).sum(axis=1) <= 2  # (256,)
     number = np.where(uniform, np.cumsum(uniform) - 1, LBP_LENGTH).astype(np.uint8)  # in the order of the codes
     return np.asarray(number[code])
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _count(codes: np.ndarray, cell: int, rows: np.ndarray, columns: np.ndarray, shares: np.ndarray) -> None:
-    """Add up the weights of the pixels of each code around each grid point, and divide by their sum."""
-    H, W = codes.shape
-    for i in range(len(rows)):
-        for j in range(len(columns)):
-            share = shares[i, j]
-            total = 0.0
-            for r in range(max(0, rows[i] - cell + 1), min(H, rows[i] + cell)):
-                for c in range(max(0, columns[j] - cell + 1), min(W, columns[j] + cell)):
-                    weight = (cell - abs(r - rows[i])) * (cell - abs(c - columns[j]))
-                    share[codes[r, c]] += weight
-                    total += weight
-            for k in range(len(share)):
-                share[k] /= total

@@ -1,0 +1,23 @@
+"""The sums over windows of dense local binary patterns, compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def count_codes(codes: np.ndarray, cell: int, rows: np.ndarray, columns: np.ndarray, shares: np.ndarray) -> None:
+    """Add up the weights of the pixels of each code around each grid point, and divide by their sum."""
+    H, W = codes.shape
+    for i in range(len(rows)):
+        for j in range(len(columns)):
+            share = shares[i, j]
+            total = 0.0
+            for r in range(max(0, rows[i] - cell + 1), min(H, rows[i] + cell)):
+                for c in range(max(0, columns[j] - cell + 1), min(W, columns[j] + cell)):
+                    weight = (cell - abs(r - rows[i])) * (cell - abs(c - columns[j]))
+                    share[codes[r, c]] += weight
+                    total += weight
+            for k in range(len(share)):
+                share[k] /= total
