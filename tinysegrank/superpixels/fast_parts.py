@@ -32,7 +32,8 @@ def join_small_parts(labels: np.ndarray, lab: np.ndarray, smallest: int) -> np.n
         if nearest >= 0:
             joined[mine] = nearest
             total[nearest] += total[mine]
-    return _renumbered(parts, joined)
+    found: np.ndarray = _renumbered(parts, joined)
+    return found
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -29,7 +29,7 @@ def light_table() -> NDArray[np.int32]:
     linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)  # (256,)
     matrix = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])  # to X, Y, Z
     matrix /= matrix.sum(axis=1, keepdims=True)  # relative to white, so that grey has a = b = 0
-    return np.rint(matrix[:, :, None] * linear * 2 ** (LIGHT_BITS + MIX_BITS)).astype(np.int32)
+    return np.asarray(np.rint(matrix[:, :, None] * linear * 2 ** (LIGHT_BITS + MIX_BITS)), np.int32)
 
 
 @functools.cache
@@ -37,7 +37,7 @@ def root_table() -> NDArray[np.int16]:
     """Cube roots of levels of light, with CIE's straight line near black: (2**14 + 1,), white is 2**14."""
     light = np.arange(2**LIGHT_BITS + 1) / 2**LIGHT_BITS
     root = np.where(light > (6 / 29) ** 3, np.cbrt(light), light * (29 / 6) ** 2 / 3 + 4 / 29)
-    return np.rint(root * 2**ROOT_BITS).astype(np.int16)
+    return np.asarray(np.rint(root * 2**ROOT_BITS), np.int16)
 
 
 def lab_units(rgb: NDArray[np.uint8], light: NDArray[np.int32], root: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -65,7 +65,7 @@ def gaussian_weights(deviation: float) -> NDArray[np.int32]:
     """Weights of a Gaussian out to three standard deviations: (2 R + 1,), adding up to 2**16."""
     radius = int(np.ceil(3 * deviation))
     bell = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation) ** 2)
-    weights = np.rint(bell / bell.sum() * 2**WEIGHT_BITS).astype(np.int32)
+    weights = np.asarray(np.rint(bell / bell.sum() * 2**WEIGHT_BITS), np.int32)
     weights[radius] += 2**WEIGHT_BITS - weights.sum()  # what rounding left
     return weights
 
