@@ -188,7 +188,7 @@ def test_validation_images_reach_no_fit(tmp_path, finished, toy):
         Image.fromarray(np.zeros_like(image)).save(changed / "JPEGImages" / f"{name}.jpg")
         write_labels(changed / "SegmentationClass" / f"{name}.png", np.zeros(image.shape[:2], np.uint8))
     other = run_experiment(tmp_path / "run", small_settings(changed), jobs=1, progress=Silent())
-    for stage in ("trunk", "training", "ranker", "proposing"):
+    for stage in ("trunk", "training", "classified", "ranker", "proposing"):
         kinds = (".safetensors", ".csv")
         mine, theirs = contents(finished.folder(stage), *kinds), contents(other.folder(stage), *kinds)
         assert mine

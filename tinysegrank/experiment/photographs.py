@@ -7,17 +7,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tinysegrank.backend import to_numpy
 from tinysegrank.config import from_dict, read_toml
 from tinysegrank.errors import CheckpointError, DatasetError
-from tinysegrank.experiment import candidates, networks, ranked
+from tinysegrank.experiment import candidates, classified, networks, ranked
 from tinysegrank.experiment.features import NETWORK
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.runner import SETTINGS_FILE, Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import atomic_write
-from tinysegrank.ranking import SEGNET_FEATURE_NAMES, FeatureTable, Ranker, segnet_features
-from tinysegrank.segnet import SegNet, load_segnet, predict
-from tinysegrank.voc import overlay, read_image, soft_targets_many, write_labels
+from tinysegrank.ranking import FeatureTable, Ranker, image_descriptors
+from tinysegrank.segnet import SegNet, load_segnet, predict_features
+from tinysegrank.voc import overlay, read_image, write_labels
 from tinysegrank.voc.dataset import SMALLEST_SIDE
 
 
@@ -37,7 +38,7 @@ class Segmenter:
                 f"{run_path}: is no run folder; make one with `tinysegrank demo` or `tinysegrank run`"
             )
         self.run = Run(run_path, from_dict(Settings, read_toml(run_path / SETTINGS_FILE)), 1, progress)
-        for stage in ("training", "proposing", "ranker"):
+        for stage in ("training", classified.FOLDER, "proposing", "ranker"):
             if not self.run.stamp(stage).get("complete"):
                 raise CheckpointError(
                     f"{run_path}: the stage {stage} is not finished; run the same command again first"
@@ -45,6 +46,8 @@ class Segmenter:
         training = networks.Training(-1, self.run.settings.ranking.loss)
         self.network: SegNet = load_segnet(self.run.folder("training") / training.name / NETWORK)
         self.ranker = Ranker.load(self.run.folder("ranker") / ranked.RANKER)
+        self.classifier = classified.read_classifier(self.run.folder(classified.FOLDER), -1)
+        self.layers = classified.fully_connected(self.run.settings)
         self.proposer = candidates.load_proposer(self.run)
 
     def label(self, image: np.ndarray) -> np.ndarray:
@@ -53,12 +56,20 @@ class Segmenter:
         image   | (H, W, 3) | uint8 | RGB
         returns | (H, W)    | uint8 | 0..20
         """
-        coarse = predict(self.network, [image], mirrored=self.run.settings.coarse.mirrored)[0]  # (13, 13, K)
-        labels = np.stack([proposal.labels for proposal in self.proposer(image, coarse)])  # (M, H, W)
-        soft, _ = soft_targets_many(labels)  # (M, 13, 13, K)
-        features = segnet_features(coarse, soft, eps=self.run.settings.ranking.eps)
-        table = FeatureTable.of_image("photograph", {"segnet": (SEGNET_FEATURE_NAMES, features)})
-        scores = self.ranker.scores(table)
+        views = [image, image[:, ::-1]]
+        x = np.stack([self.network.preset.preprocessing.apply(view) for view in views])
+        features = to_numpy(self.network.features(self.network.backend.asarray(x))).astype(np.float16)  # as stored
+        plain, turned = predict_features(self.network, features)  # (13, 13, K) each
+        coarse = (plain + turned[:, ::-1]) / 2 if self.run.settings.coarse.mirrored else plain
+        found = self.proposer(image, coarse)
+        labels = np.stack([proposal.labels for proposal in found])  # (M, H, W)
+        proposals = ranked.Described(
+            labels, np.array([proposal.score for proposal in found]), [proposal.segments for proposal in found]
+        )
+        scores = self.classifier.scores(image_descriptors(features[:1], self.layers))[0]
+        classifiers = classified.ImageScores(scores, self.classifier.thresholds_)
+        blocks = ranked.feature_blocks(image, coarse, proposals, classifiers, eps=self.run.settings.ranking.eps)
+        scores = self.ranker.scores(FeatureTable.of_image("photograph", blocks))
         return np.asarray(labels[int(np.argmax(scores))])
 
 

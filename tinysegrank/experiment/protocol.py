@@ -75,7 +75,7 @@ STAGES = (
     Stage(
         "described",
         ranked.describe_proposals,
-        ("coarse", "proposals"),
+        ("coarse", classified.FOLDER, "proposals"),
         lambda s: [s.ranking.eps, s.ranking.background_weight, s.ranking.loss],
     ),
     Stage("ranker", ranked.train_ranker, ("described",), lambda s: [s.ranking, s.seed, s.report.classes]),

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.experiment import candidates, data, networks
+from tinysegrank.experiment import candidates, classified, data, networks
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import LOSSES, Settings
 from tinysegrank.files import read_arrays, write_arrays, write_json
 from tinysegrank.metrics import Confusion, image_confusions, mean_of_present
 from tinysegrank.parallel import parallel_map
-from tinysegrank.proposals import ProposalStore
+from tinysegrank.proposals import PastedSegments, ProposalStore
 from tinysegrank.ranking import (
-    SEGNET_FEATURE_NAMES,
+    CLASSIFICATION_FEATURE_NAMES,
     FeatureTable,
     Ranker,
+    class_shares,
+    classification_features,
+    describe_proposals_of_image,
     fit_ranker,
     oracle_curve,
     oracle_picks,
     pick,
     proposal_score,
-    segnet_features,
 )
 from tinysegrank.voc import soft_targets_many
 
 SCORED = (networks.START, *LOSSES)
 RANKER = "ranker.safetensors"
+UNGATED = "classification_ungated"
 
 
 class _Task(NamedTuple):
@@ -40,6 +44,7 @@ class _Task(NamedTuple):
     folder: Path
     feature_coarse: np.ndarray
     score_coarse: dict[str, np.ndarray]
+    classifiers: classified.ImageScores
 
 
 def describe_proposals(run: Run) -> None:
@@ -49,6 +54,7 @@ def describe_proposals(run: Run) -> None:
         coarse = networks.read_coarse(run, networks.ranked_by(run.settings, which))
         scored = {loss: networks.read_coarse(run, f"val-{loss}") for loss in SCORED} if which == "val" else {}
         missing = [i for i, name in enumerate(names) if not _table_path(folder, name).is_file()]
+        classifiers = classified.scores_of(run, which)
         tasks = [
             _Task(
                 run.settings,
@@ -58,6 +64,7 @@ def describe_proposals(run: Run) -> None:
                 folder,
                 np.array(coarse[i]),
                 {loss: np.array(maps[i]) for loss, maps in scored.items()},
+                classifiers[i],
             )
             for i in missing
         ]
@@ -70,18 +77,63 @@ def describe_proposals(run: Run) -> None:
 def _describe_one(task: _Task) -> None:
     split, ranking = data.split_in_worker(task.settings, task.which), task.settings.ranking
     name = split.names[task.number]
-    labels, _ = ProposalStore(task.store).read(name)  # (M, H, W)
+    store = ProposalStore(task.store)
+    labels, map_scores = store.read(name)  # (M, H, W)
     soft, _ = soft_targets_many(labels)  # (M, 13, 13, K)
     confusions = image_confusions(split.labels(task.number), labels)  # (M, K, K)
     quality = np.nan_to_num(mean_of_present(confusions))  # an image all void: every proposal is as good
-    features = segnet_features(task.feature_coarse, soft, eps=ranking.eps)
+    proposals = Described(labels, map_scores, store.read_segments(name))
+    blocks = feature_blocks(
+        split.image(task.number), task.feature_coarse, proposals, task.classifiers, eps=ranking.eps, soft=soft
+    )
     scores = {
         f"score/{loss}": proposal_score(coarse, soft, eps=ranking.eps, background_weight=ranking.background_weight)
         for loss, coarse in task.score_coarse.items()
     }
     write_arrays(task.folder / f"{name}.scores.safetensors", {"confusions": confusions.astype(np.int32), **scores})
-    table = FeatureTable.of_image(name, {"segnet": (SEGNET_FEATURE_NAMES, features)}, quality)
-    table.save(_table_path(task.folder, name))
+    FeatureTable.of_image(name, blocks, quality).save(_table_path(task.folder, name))
+
+
+class Described(NamedTuple):
+    """The proposals of an image.
+
+    labels   | (M, H, W) | uint8   |
+    scores   | (M,)      | float64 | NaN where unknown
+    segments | M         | PastedSegments or None |
+    """
+
+    labels: np.ndarray
+    scores: np.ndarray
+    segments: Sequence[PastedSegments | None]
+
+
+def feature_blocks(
+    image: np.ndarray,
+    coarse: np.ndarray,
+    proposals: Described,
+    classifiers: classified.ImageScores,
+    *,
+    eps: float,
+    soft: np.ndarray | None = None,
+) -> dict[str, tuple[Sequence[str], np.ndarray]]:
+    """The paper's three blocks, and for the ablation the classifiers' scores as the paper has them, not gated."""
+    blocks: dict[str, tuple[Sequence[str], np.ndarray]] = dict(
+        describe_proposals_of_image(
+            image,
+            coarse,
+            proposals.labels,
+            classifier_scores=classifiers.scores,
+            size_thresholds=classifiers.thresholds,
+            scores=proposals.scores,
+            segments=proposals.segments,
+            soft=soft,
+            eps=eps,
+        )
+    )
+    shares = class_shares(proposals.labels)
+    ungated = classification_features(classifiers.scores, classifiers.thresholds, shares, gated=False)
+    blocks[UNGATED] = (tuple(f"image_{name}" for name in CLASSIFICATION_FEATURE_NAMES), ungated)
+    return blocks
 
 
 def load_described(run: Run, which: str) -> tuple[FeatureTable, np.ndarray, dict[str, np.ndarray]]:
@@ -104,6 +156,7 @@ def train_ranker(run: Run) -> None:
     fitted = fit_ranker(
         table,
         confusions,
+        blocks=ranking.blocks,
         grid=ranking.C,
         splits=ranking.splits,
         seed=run.settings.seed,

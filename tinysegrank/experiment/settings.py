@@ -8,12 +8,11 @@ from tinysegrank.errors import ConfigError
 from tinysegrank.proposals import SegmentOptions
 from tinysegrank.proposals.paste import LAMBDAS
 from tinysegrank.proposals.paste_threshold import THRESHOLDS
+from tinysegrank.ranking import BLOCKS
 from tinysegrank.segnet import TrainingOptions
 
 LOSSES = ("ce", "uoi", "iou", "uoi+ce")
 """The losses that continue from the cross-entropy start, "ce" being the control."""
-BLOCKS = ("segnet", "classification", "rerank")
-"""The blocks of features that the ranking SVM uses."""
 
 
 @dataclass(frozen=True)
