@@ -77,7 +77,8 @@ def image_descriptors(features: np.ndarray, fully_connected: FullyConnected | No
     returns  | (N, F) or (N, C) | float32  | length 1, or 0 where all features are 0
 
     The mean over the 13 x 13 cells was chosen on VOC, 1,000 images to fit on and 500 to test on, 11 classes: mean
-    average precision 0.48 with C = 1, against 0.44 of conv5 max-pooled to 6 x 6, which is 36 times as long.
+    average precision 0.48 with C = 1, against 0.44 of conv5 max-pooled to 6 x 6, which is 36 times as long
+    (tests/benchmarks/image_descriptors.py).
 
     Args:
         features: as above.
