@@ -5,8 +5,8 @@ With D the matrix whose row p is x_better(p) - x_worse(p), it minimises over w
     0.5 |w|^2 + C sum_p c_p max(0, 1 - D_p w)^2,    which is strictly convex and piecewise quadratic.
 
 D = A X for a sparse A of +1 and -1, so a product with D costs a product with X and two numbers a pair, and the
-differences, which outnumber the rows, are never stored. Source: Chapelle and Keerthi, "Efficient algorithms for
-ranking with SVMs", Information Retrieval 13, 2010.
+differences, which outnumber the rows, are never stored; a few are made at a time for the preconditioner. Source:
+Chapelle and Keerthi, "Efficient algorithms for ranking with SVMs", Information Retrieval 13, 2010.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tinysegrank.ranking.pairs import Pairs
+from tinysegrank.ranking.preconditioner import SampledHessian
+
+_STALE = 0.3  # the preconditioner is made anew once this part of the active pairs has changed
 
 
 class Solution(NamedTuple):
@@ -40,7 +43,8 @@ class PairwiseHinge:
         count = len(pairs.better)
         signs = np.tile([1.0, -1.0], count)
         ends = np.stack([pairs.better, pairs.worse], axis=1).ravel()  # (2 pairs,)
-        self.X, self.weights, self.C = X, weights, C
+        self.X, self.pairs, self.weights, self.C = X, pairs, weights, C
+        self.preconditioner: SampledHessian | None = None
         self.A = csr_array((signs, ends, np.arange(0, 2 * count + 1, 2)), shape=(count, len(X)))
         self.A_transposed = self.A.T.tocsr()
 
@@ -63,30 +67,47 @@ class PairwiseHinge:
     def newton_direction(
         self, gradient: np.ndarray, margins: np.ndarray, *, tolerance: float, max_iter: int = 250
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Solve H s = -gradient by conjugate gradients, H = 1 + 2 C D^T diag(c * [D w < 1]) D.
+        """Solve H s = -gradient by conjugate gradients, H = 1 + 2C D^T diag(c * [D w < 1]) D.
 
         returns | (d,), (pairs,) | float64 | s, and D s for the line search, a by-product
 
         It stops once the residual is at most `tolerance` times the gradient.
         """
         curvature = 2 * self.C * self.weights * (margins < 1)  # (pairs,)
+        self._refresh_preconditioner(curvature)
         s, s_margins = np.zeros_like(gradient), np.zeros_like(margins)
-        residual = search = -gradient
+        residual = -gradient
+        enough = float(residual @ residual) * tolerance**2
+        search = preconditioned = self._precondition(residual)
         search_margins = self.margins(search)
-        squared = float(residual @ residual)
-        enough = squared * tolerance**2
+        squared = float(residual @ preconditioned)  # in the norm of the preconditioner
         for _ in range(max_iter):
             product = search + self.adjoint(curvature * search_margins)  # H search
             length = squared / float(search @ product)
             s = s + length * search
             s_margins = s_margins + length * search_margins
             residual = residual - length * product
-            previous, squared = squared, float(residual @ residual)
-            if squared <= enough:
+            if residual @ residual <= enough:
                 break
-            search = residual + squared / previous * search
+            preconditioned = self._precondition(residual)
+            previous, squared = squared, float(residual @ preconditioned)
+            search = preconditioned + squared / previous * search
             search_margins = self.margins(search)
         return s, s_margins
+
+    def _refresh_preconditioner(self, curvature: np.ndarray) -> None:
+        """Make the preconditioner anew where too many pairs became active or inactive since it was made.
+
+        There is none for more columns than rows: its d x d numbers would outgrow X.
+        """
+        rows, d = self.X.shape
+        active, old = curvature > 0, self.preconditioner
+        if d <= rows and (old is None or np.count_nonzero(old.active != active) > _STALE * np.count_nonzero(active)):
+            self.preconditioner = old = None  # its memory is needed
+            self.preconditioner = SampledHessian(self.X, self.pairs, curvature)
+
+    def _precondition(self, r: np.ndarray) -> np.ndarray:
+        return r if self.preconditioner is None else self.preconditioner.solve(r)
 
     def exact_step(self, w: np.ndarray, margins: np.ndarray, s: np.ndarray, s_margins: np.ndarray) -> float:
         """Return the t at which the objective is smallest along w + t s, t > 0 if s is a descent direction.
@@ -104,8 +125,8 @@ class PairwiseHinge:
         ahead = ahead[np.argsort(bend[ahead], kind="stable")]
         turns = -np.sign(s_margins[ahead])  # a pair whose margin grows leaves the sum at its bend, else it enters
         squared = float(s @ s)
-        a = np.cumsum([w @ s + constant[active].sum(), *(turns * constant[ahead])])
-        b = np.cumsum([squared + slope[active].sum(), *(turns * slope[ahead])])
+        a = np.cumsum(np.append(w @ s + constant[active].sum(), turns * constant[ahead]))
+        b = np.cumsum(np.append(squared + slope[active].sum(), turns * slope[ahead]))
         crossed = a[:-1] + b[:-1] * bend[ahead] >= 0  # the derivative at each bend
         piece = int(np.argmax(crossed)) if crossed.any() else len(ahead)
         return float(-a[piece] / max(b[piece], squared))  # rounding must not take b below its least value

@@ -16,6 +16,8 @@ from tinysegrank.ranking.pairs import ranking_pairs
 
 log = logging.getLogger(__name__)
 
+_ROWS = 1024  # checked at a time, so that the answers stay small beside X
+
 
 class RankSVM(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Linear ranking SVM with squared hinge loss, trained in the primal; larger decision values are better.
@@ -140,7 +142,11 @@ def check_features(X: np.ndarray) -> np.ndarray:
     if X.ndim != 2 or X.shape[1] == 0 or X.dtype.kind not in "fiub":
         raise ShapeError(f"X: shape {X.shape}, dtype {X.dtype}; give a matrix of numbers (rows, columns)")
     X = np.ascontiguousarray(X, X.dtype if X.dtype in (np.float32, np.float64) else np.float64)
-    if not np.isfinite(X).all():
-        row, column = (int(index) for index in np.argwhere(~np.isfinite(X))[0])
-        raise ShapeError(f"X: row {row}, column {column} is {X[row, column]}; fill or drop what could not be measured")
+    for start in range(0, len(X), _ROWS):
+        finite = np.isfinite(X[start : start + _ROWS])
+        if not finite.all():
+            row, column = (int(index) for index in np.argwhere(~finite)[0] + [start, 0])
+            raise ShapeError(
+                f"X: row {row}, column {column} is {X[row, column]}; fill or drop what could not be measured"
+            )
     return X
