@@ -2,9 +2,9 @@
 
     python tests/benchmarks/proposal_curves.py runs/voc --out runs/curves
 
-takes a run whose stage "proposing" was done with --set proposals.engine=both. Constants are those that the run chose on
-training images; the scale of perturb-and-MAP is chosen likewise, on the same held-out training images, by the oracle
-among 10. Prints a table, and writes it with the per-class figures and a plot.
+takes a run whose stage "proposing" was done with --set proposals.engine=both (or with one of them; then say which by
+--engines). Constants are those that the run chose on training images; the scale of perturb-and-MAP is chosen likewise,
+on the same held-out training images, by the oracle among 10. Prints a table, and writes it with a plot.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from tinysegrank.proposals import (
 from tinysegrank.proposals.curves import COUNTS
 from tinysegrank.reporting import Column, Table
 
+ENGINES = {"paste": (paste, best_pastings), "crf": (crf, best_labellings)}
 SCALES = {"paste": (0.01, 0.02, 0.04, 0.08), "crf": (0.1, 0.2, 0.4, 0.8)}
 
 
@@ -58,9 +59,10 @@ def examine(task: Task) -> Answer:
     """Propose for one image in every way, and tally the oracle of each."""
     labels = run_data.split_in_worker(task.image.settings, task.image.which).labels(task.image.number)
     tallies, seconds, first = {}, {}, {}
-    for name, module, best in (("paste", paste, best_pastings), ("crf", crf, best_labellings)):
+    for name, model in task.models.items():
+        module, best = ENGINES[name]
         started = time.perf_counter()
-        engine, chosen = module.engine_of(task.image, task.models[name])
+        engine, chosen = module.engine_of(task.image, model)
         seconds[f"{name}: scores"] = time.perf_counter() - started
         ways = {
             f"{name}, perturbed by {scale:g}": functools.partial(
@@ -77,7 +79,7 @@ def examine(task: Task) -> Answer:
             seconds[way] = time.perf_counter() - started
             tallies[way] = oracle_tally(labels, found, COUNTS)
             first[way] = found
-    if not task.perturbed_only:
+    if not task.perturbed_only and len(task.models) == 2:
         both = pool(first["paste, DivMBest"], first["crf, DivMBest"], count=task.count)
         tallies["both, DivMBest in turn"] = oracle_tally(labels, both, COUNTS)
     return Answer(tallies, seconds)
@@ -101,12 +103,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=30)
     parser.add_argument("--choice-images", type=int, default=60)
+    parser.add_argument("--engines", nargs="+", choices=list(ENGINES), default=list(ENGINES))
     parser.add_argument("--jobs", type=int, default=2)
     asked = parser.parse_args()
     run = Run(asked.run, from_dict(Settings, read_toml(asked.run / SETTINGS_FILE)), asked.jobs, Silent())
 
     def tasks(which: str, indices: list[int], fold: int, count: int, scales: dict, perturbed_only: bool) -> list[Task]:
-        models = {name: model_of(run, name, fold) for name in ("paste", "crf")}
+        models = {name: model_of(run, name, fold) for name in asked.engines}
         return [Task(image, models, count, scales, perturbed_only) for image in image_tasks(run, which, indices)]
 
     held_out = np.flatnonzero(run_data.folds(run) == 0)
@@ -116,6 +119,7 @@ def main() -> None:
     chosen = {
         name: (max(scales, key=lambda scale, name=name: at_10[f"{name}, perturbed by {scale:g}"]),)
         for name, scales in SCALES.items()
+        if name in asked.engines
     }
     everything = list(range(len(run_data.names(run, "val"))))
     total, seconds = run_tasks(tasks("val", everything, -1, asked.count, chosen, False), asked.jobs)
