@@ -82,4 +82,4 @@ def _mean_difference(weights: np.ndarray, flat: list[np.ndarray], classes: list[
     present = matrices[0].sum(axis=2)[:, classes] > 0  # (B, classes)
     gaps = iou_of_confusion(matrices[0])[:, classes] - iou_of_confusion(matrices[1])[:, classes]
     total, count = np.where(present, gaps, 0.0).sum(axis=1), present.sum(axis=1)
-    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    return np.asarray(np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0))

@@ -1,0 +1,51 @@
+"""The subcommands that look into a run: the paper's evidence, and the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinysegrank.cli.commands import CORES, Jobs, app
+from tinysegrank.errors import ConfigError
+
+Folder = Annotated[Path, typer.Argument(help="Run folder.")]
+
+
+@app.command()
+def evidence(
+    run: Folder,
+    names: Annotated[list[str] | None, typer.Argument(help="Pieces, or all; without any, they are listed.")] = None,
+    seeds: Annotated[str, typer.Option("--seeds", help="Of the pieces that train, with commas between.")] = "0,1,2",
+    jobs: Jobs = CORES,
+) -> None:
+    """Reproduce the paper's evidence on a run: RUN/evidence/NAME/ gets claim.md, table.md, table.csv, figure.png."""
+    from tinysegrank.cli.show import console
+    from tinysegrank.experiment import Shown
+    from tinysegrank.experiment.evidence import collect_evidence, evidence_state
+    from tinysegrank.experiment.runner import read_run
+
+    progress = Shown(console)
+    if not names:
+        for piece, state in evidence_state(read_run(run, jobs=jobs, progress=progress)):
+            console.print(f"{piece.name:<16} {piece.title}: {state}", markup=False, highlight=False, soft_wrap=True)
+        return
+    for made in collect_evidence(run, tuple(names), seeds=parse_seeds(seeds), jobs=jobs, progress=progress):
+        console.print(f"\n{made.title}", style="bold", markup=False, highlight=False)
+        for claim in made.claims:
+            for who, said in (("the paper", claim.paper), ("this run", claim.here), ("so", f"{claim.verdict}.")):
+                console.print(f"  {who}: {said}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"  {made.figure.parent}", markup=False, highlight=False, soft_wrap=True)
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Numbers with commas between.
+
+    Raises:
+        ConfigError: one is no whole number, 0 or above.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise ConfigError(f'seeds="{text}": give whole numbers with commas between, such as 0,1,2')
+    return tuple(map(int, parts))

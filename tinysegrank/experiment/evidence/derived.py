@@ -1,0 +1,70 @@
+"""A run of another seed on the same images, features and proposals: only SegNet and the ranker are made anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tinysegrank.experiment.protocol import STAGES
+from tinysegrank.experiment.runner import Run, Stage, execute
+from tinysegrank.experiment.settings import Settings
+
+FIRST, LAST = "training", "evaluation"
+FIXED = ("proposals", "proposing")  # even where SegNet has a part in them
+
+
+@dataclass(frozen=True)
+class DerivedRun(Run):
+    """A run that reads the stages it does not make from another.
+
+    Attributes:
+        base: the run to read from.
+        made: names of the stages made anew.
+    """
+
+    base: Run
+    made: frozenset[str]
+
+    @property
+    def fold_seed(self) -> int:
+        """As the base: its out-of-fold results are read."""
+        return self.base.fold_seed
+
+    def folder(self, stage: str) -> Path:
+        """Its own for a stage that it makes, the base's for any other."""
+        return self.path / stage if stage in self.made else self.base.folder(stage)
+
+
+def stages_after_training() -> list[Stage]:
+    """The stages that depend on SegNet's trainings, in order, up to the evaluation; proposals stay as they are."""
+    made: list[Stage] = []
+    for stage in STAGES:
+        names = {earlier.name for earlier in made}
+        if stage.name == FIRST or (names & set(stage.needs) and stage.name not in FIXED):
+            made.append(stage)
+        if stage.name == LAST:
+            break
+    return made
+
+
+def read_from_base(settings: Settings) -> list[str]:
+    """The stages that the stages made anew read, and that lie in the base."""
+    stages = stages_after_training()
+    made = {stage.name for stage in stages}
+    return sorted({name for stage in stages for name in stage.needed(settings)} - made)
+
+
+def run_seed(base: Run, path: Path, seed: int) -> DerivedRun:
+    """Bring the stages after training up to date for a seed, in a folder of their own."""
+    stages = stages_after_training()
+    made = frozenset(stage.name for stage in stages)
+    run = DerivedRun(path, replace(base.settings, seed=seed), base.jobs, base.progress, base, made)
+    execute(run, [_standing_on(base, stage, made) for stage in stages])
+    return run
+
+
+def _standing_on(base: Run, stage: Stage, made: frozenset[str]) -> Stage:
+    """A stage that takes what is not made anew as it lies in the base, and is made again when that changes."""
+    read = {name: base.key(name) for name in stage.needed(base.settings) if name not in made}
+    own = tuple(name for name in stage.needed(base.settings) if name in made)
+    return replace(stage, needs=own, also=lambda settings: (), outside=lambda settings: read)  # noqa: ARG005

@@ -1,0 +1,134 @@
+"""Figure 6: re-ranking accuracy while SegNet goes on from one start with cross-entropy, UOI, or both."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from tinysegrank import reporting
+from tinysegrank.experiment.evidence.heads import Judged, continued_seeds, make_head, train_heads
+from tinysegrank.experiment.evidence.judge import make_judge
+from tinysegrank.experiment.evidence.pieces import APART, Asked, Claim, Finding, Piece
+from tinysegrank.experiment.evidence.sources import SEEDS_RULE, by_seed, per_cent, seeds_note, total, verdict_of_seeds
+from tinysegrank.experiment.features import NETWORK
+from tinysegrank.experiment.networks import START, Training
+from tinysegrank.experiment.runner import Run
+from tinysegrank.reporting import Cell, Column, Curve, Plot, Table
+
+NAMES = {"ce": "CE", "uoi": "UOI", "uoi+ce": "0.7 UOI + 0.3 CE"}
+
+
+def find(asked: Asked) -> Finding:
+    """Continue the run's cross-entropy start with each loss and seed, and judge the picks of Eq. 17 on the way."""
+    run = asked.run
+    judge = make_judge(run, proposals=True)
+    begin = run.folder("training") / Training(-1, START).name / NETWORK
+    pairs = [(loss, seed) for seed in asked.seeds for loss in NAMES]
+    heads = [
+        make_head(
+            run,
+            asked.folder / "trainings" / f"{loss}-seed-{seed}",
+            run.settings.training.continued(loss),
+            continued_seeds(seed, loss),
+            begin=begin,
+            judge=judge,
+            picks=True,
+        )
+        for loss, seed in pairs
+    ]
+    judged = dict(zip(pairs, train_heads(run, heads), strict=True))
+    picks = {loss: accuracies(run, judged, loss, "picks", asked.seeds) for loss in NAMES}
+    naive = {loss: accuracies(run, judged, loss, "naive", asked.seeds) for loss in NAMES}
+    table = steps_table(judged, picks, asked.seeds)
+    claims = (
+        gain(picks, "uoi", "ce", "optimising UOI clearly outperforms cross-entropy (48.5 against 47.4)."),
+        gain(picks, "uoi+ce", "uoi", "0.7 UOI + 0.3 CE improves further by a bit (48.7 against 48.5)."),
+        start_claim(picks),
+    )
+    draw = partial(draw_curves, judged=judged, picks=picks, naive=naive, seed=asked.seeds[0])
+    return Finding(claims, table, draw, notes(run))
+
+
+def accuracies(
+    run: Run, judged: dict[tuple[str, int], Judged], loss: str, what: str, seeds: tuple[int, ...]
+) -> np.ndarray:
+    """Mean corpus IoU in per cent of each seed after each judged number of steps, (seeds, E) float64."""
+    matrices = [getattr(judged[loss, seed], what) for seed in seeds]
+    return np.array([[per_cent(run, total(matrix[None])) for matrix in of_seed] for of_seed in matrices])
+
+
+def steps_table(judged: dict[tuple[str, int], Judged], picks: dict[str, np.ndarray], seeds: tuple[int, ...]) -> Table:
+    """A row for each judged number of steps, the mean over the seeds, with the smallest and largest where there are."""
+    rows: list[tuple[Cell, ...]] = []
+    steps = sorted({int(step) for one in judged.values() for step in one.steps})
+    for step in steps:
+        cells: list[Cell] = [step]
+        for loss in NAMES:
+            place = np.flatnonzero(judged[loss, seeds[0]].steps == step)
+            values = picks[loss][:, place[0]] if len(place) else np.full(1, np.nan)
+            cells += [float(values.mean()), *([float(values.min()), float(values.max())] if len(seeds) > 1 else [])]
+        rows.append(tuple(cells))
+    spread = ("smallest", "largest") if len(seeds) > 1 else ()
+    columns = [Column(f"{name}{', ' if kind else ''}{kind}") for name in NAMES.values() for kind in ("", *spread)]
+    title = "Figure 6: corpus IoU of what Eq. 17 picks on val, by training steps after the start"
+    return Table(title, (Column("steps", "d"), *columns), tuple(rows), seeds_note(seeds))
+
+
+def gain(picks: dict[str, np.ndarray], better: str, worse: str, paper: str) -> Claim:
+    """One loss against another at the end, seed by seed."""
+    gaps = picks[better][:, -1] - picks[worse][:, -1]
+    ends = [f"{NAMES[loss]} {picks[loss][:, -1].mean():.1f}" for loss in (better, worse)]
+    here = f"at the end {ends[0]}, {ends[1]}: {gaps.mean():+.1f} points{by_seed(gaps)}."
+    return Claim(paper, here, verdict_of_seeds(gaps))
+
+
+def start_claim(picks: dict[str, np.ndarray]) -> Claim:
+    """What going on brings at all."""
+    ends = ", ".join(f"{NAMES[loss]} {values[:, -1].mean() - values[0, 0]:+.1f}" for loss, values in picks.items())
+    return Claim(
+        "all three go on from the same net, trained for 4,000 iterations with cross-entropy.",
+        f"the start stands at {picks['ce'][0, 0]:.1f}; from there to the end: {ends} points.",
+        APART,
+    )
+
+
+def draw_curves(
+    path: Path,
+    *,
+    judged: dict[tuple[str, int], Judged],
+    picks: dict[str, np.ndarray],
+    naive: dict[str, np.ndarray],
+    seed: int,
+) -> None:
+    """Eq. 17 as in the paper, and naive upsampling beside it."""
+    side_by_side = []
+    for title, values in (("what Eq. 17 picks", picks), ("naive upsampling", naive)):
+        lines = {
+            NAMES[loss]: Curve(judged[loss, seed].steps, of.mean(axis=0), of.min(axis=0), of.max(axis=0))
+            for loss, of in values.items()
+        }
+        side_by_side.append(Plot(lines, "steps after the start", "corpus IoU on val, per cent", title))
+    reporting.plots(path, side_by_side)
+
+
+def notes(run: Run) -> tuple[str, ...]:
+    """How the trainings were done."""
+    schedule, ways = run.settings.training, []
+    for loss, name in NAMES.items():
+        options = schedule.continued(loss)
+        ways.append(f"{name} {options.steps} steps at rate {options.rate:g}")
+    return (
+        f"{'; '.join(ways)}; batches of {schedule.start.batch}. The paper gives neither rates nor batch.",
+        SEEDS_RULE,
+    )
+
+
+PIECE = Piece(
+    "figure-6",
+    "Figure 6: re-ranking accuracy while training goes on with each loss",
+    find,
+    ("data", "features", "training", "proposals", "described"),
+    seeded=True,
+)

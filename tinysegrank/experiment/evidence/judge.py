@@ -1,0 +1,142 @@
+"""Judging coarse maps of val without writing label maps: naive upsampling and the picks of Eq. 17, for any network.
+
+A training that is followed step by step is judged many times, so what does not change is computed once and kept: the
+true classes in each cell, and each proposal on the coarse grid.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tinysegrank.experiment import candidates, data
+from tinysegrank.experiment.evidence.sources import described, total
+from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.settings import Settings
+from tinysegrank.files import atomic_write, read_arrays, write_arrays
+from tinysegrank.metrics import Confusion
+from tinysegrank.parallel import parallel_map
+from tinysegrank.proposals import ProposalStore
+from tinysegrank.ranking import pick, proposal_score
+from tinysegrank.voc import NUM_CLASSES, soft_targets_many
+from tinysegrank.voc.targets import tile_counts
+
+FOLDER = "evidence"
+_AT_ONCE = 16
+
+
+class _Task(NamedTuple):
+    settings: Settings
+    store: Path
+    images: range
+
+
+class Judge(NamedTuple):
+    """The files that judge coarse maps; the second is there if proposals are judged too.
+
+    cells      | (N, 13, 13, K) | int64  | pixels of each true class in each cell
+    soft       | (rows, 13, 13, K) float32 | each proposal on the coarse grid
+    groups     | (rows,) int64, confusions (rows, K, K) int32 | of the proposals
+    """
+
+    cells: Path
+    soft: Path
+    rows: Path
+
+    def naive(self, coarse: np.ndarray) -> Confusion:
+        """The confusion of naive upsampling, exactly that of its label maps: a cell's argmax is all its pixels'.
+
+        coarse | (N, 13, 13, K) | floating |
+        """
+        cells = self.cell_counts()
+        labels = coarse.argmax(axis=3).ravel()  # (N 169,)
+        confusion = Confusion(cells.shape[3])
+        np.add.at(confusion.matrix.T, labels, cells.reshape(-1, cells.shape[3]))
+        return confusion
+
+    def eq17_rows(self, coarse: np.ndarray, *, eps: float, background_weight: float) -> np.ndarray:
+        """The row of the val table that Eq. 17 picks for each image, (N,) int64."""
+        soft, groups = self.soft_proposals(), self.proposals()["groups"]
+        scores = np.empty(len(groups))
+        for image, own in enumerate(coarse):
+            rows = np.flatnonzero(groups == image)
+            options = {"eps": eps, "background_weight": background_weight}
+            scores[rows] = proposal_score(own, soft[rows[0] : rows[-1] + 1], **options)
+        return pick(-scores, groups)
+
+    def eq17(self, coarse: np.ndarray, *, eps: float, background_weight: float) -> Confusion:
+        """The confusion of what Eq. 17 picks."""
+        rows = self.eq17_rows(coarse, eps=eps, background_weight=background_weight)
+        return total(self.proposals()["confusions"][rows])
+
+    def cell_counts(self) -> np.ndarray:
+        """Pixels of each true class in each cell, (N, 13, 13, K) int64."""
+        return _load(self.cells)
+
+    def soft_proposals(self) -> np.ndarray:
+        """The proposals on the coarse grid, (rows, 13, 13, K) float32, read as they are used."""
+        return _load(self.soft)
+
+    def proposals(self) -> dict[str, np.ndarray]:
+        """Groups and confusions of the proposals."""
+        return _arrays(self.rows)
+
+
+def make_judge(run: Run, *, proposals: bool) -> Judge:
+    """Compute what a judge needs, unless it is there."""
+    key = hashlib.sha256(f"{run.key('data')} {run.key('described')}".encode()).hexdigest()[:16]
+    folder = run.folder(FOLDER) / "judge" / key  # another state of the run gets a folder of its own
+    judge = Judge(folder / "cells.npy", folder / "soft.npy", folder / "rows.safetensors")
+    names = data.names(run, "val")
+    chunks = [range(i, min(i + _AT_ONCE, len(names))) for i in range(0, len(names), _AT_ONCE)]
+    if not judge.cells.is_file():
+        tasks = [_Task(run.settings, folder, images) for images in chunks]
+        _save(judge.cells, np.concatenate(list(parallel_map(_cells, tasks, jobs=run.jobs))))
+    if proposals and not judge.soft.is_file():
+        held = described(run, "val")
+        groups, confusions = held.table.groups, held.confusions
+        write_arrays(judge.rows, {"groups": groups, "confusions": confusions})
+        tasks = [_Task(run.settings, candidates.store(run, "val").root, images) for images in chunks]
+        with (
+            run.progress.count("images whose proposals are read", len(names)) as advance,
+            atomic_write(judge.soft) as stream,
+        ):
+            shape = (len(groups), 13, 13, NUM_CLASSES)
+            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(stream, header)
+            for task, part in zip(tasks, parallel_map(_soft, tasks, jobs=run.jobs), strict=True):
+                stream.write(part.astype("<f4").tobytes())
+                advance(len(task.images))
+    return judge
+
+
+def _cells(task: _Task) -> np.ndarray:
+    """Pixels of each class in the cells of some images, (n, 13, 13, K)."""
+    split = data.split_in_worker(task.settings, "val")
+    return np.concatenate([tile_counts(split.labels(i)[None], (13, 13), NUM_CLASSES) for i in task.images])
+
+
+def _soft(task: _Task) -> np.ndarray:
+    """Proposals of some images on the coarse grid, (m, 13, 13, K)."""
+    split, store = data.split_in_worker(task.settings, "val"), ProposalStore(task.store)
+    return np.concatenate([soft_targets_many(store.read(split.names[i])[0])[0] for i in task.images])
+
+
+@lru_cache(maxsize=4)
+def _load(path: Path) -> np.ndarray:
+    loaded: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return loaded
+
+
+@lru_cache(maxsize=2)
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    return read_arrays(path)
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    with atomic_write(path) as stream:
+        np.save(stream, array, allow_pickle=False)
