@@ -158,6 +158,8 @@ COARSE = np.full((2, 2, 3), 1 / 3, np.float32)
         (COARSE, np.zeros((0, 4), int), "superpixels"),
         (COARSE, np.zeros((4, 4)), "integers"),
         (COARSE, np.full((4, 4), -1), "-1"),
+        (COARSE, np.full((20, 20), -1, np.int8), r"0 .. 399, got -1 .. -1"),
+        (COARSE, np.full((20, 20), -7, ">i4"), "-7"),
         (COARSE, np.full((4, 4), 16), "16"),
     ],
 )

@@ -33,10 +33,11 @@ def check_superpixels(superpixels: np.ndarray) -> int:
         raise ShapeError(f"superpixels: expected a non-empty (H, W) map, got {superpixels.shape}")
     if not np.issubdtype(superpixels.dtype, np.integer):
         raise ShapeError(f"superpixels: expected integers, got {superpixels.dtype}; convert with astype(np.int32)")
-    smallest, largest = int(superpixels.min()), int(superpixels.max())
-    if smallest < 0 or largest >= superpixels.size:
+    wide = superpixels if superpixels.dtype.itemsize >= 4 else superpixels.astype(np.int32)
+    largest = int(wide.view(wide.dtype.str.replace("i", "u")).max())  # a negative number is a huge unsigned one
+    if largest >= superpixels.size:
         raise ShapeError(
-            f"superpixels: numbers must lie in 0 .. {superpixels.size - 1}, got {smallest} .. {largest}; "
-            "renumber them with np.unique(superpixels, return_inverse=True)"
+            f"superpixels: numbers must lie in 0 .. {superpixels.size - 1}, got {superpixels.min()} .. "
+            f"{superpixels.max()}; renumber them with np.unique(superpixels, return_inverse=True)"
         )
     return largest + 1
