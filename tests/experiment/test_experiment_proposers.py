@@ -146,6 +146,9 @@ def test_proposals_made_elsewhere(tmp_path, pasted, toy):
     labels, scores = store(run, "val").read(name)
     np.testing.assert_array_equal(labels, store(pasted, "val").read(name)[0][:3])
     assert np.isnan(scores).all()
+    theirs = store(pasted, "val").read_segments(name)[:3]
+    for ours, expected in zip(store(run, "val").read_segments(name), theirs, strict=True):
+        np.testing.assert_array_equal(ours.scores, expected.scores)
     with pytest.raises(ConfigError, match="made elsewhere"):
         load_proposer(run)
 

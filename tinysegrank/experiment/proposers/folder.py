@@ -49,10 +49,12 @@ class FolderProposer:
             DatasetError: one is damaged, or not of the image's size.
         """
         name = data.split_in_worker(task.settings, task.which).names[task.number]
-        labels, scores = ProposalStore(Path(task.settings.proposals.folder)).read(name)
+        store = ProposalStore(Path(task.settings.proposals.folder))
+        labels, scores = store.read(name)
+        found = zip(labels, scores, store.read_segments(name), strict=True)
         nodes = np.zeros(0, np.int64)
-        first = task.settings.proposals.count
-        return [Proposal(one, float(score), nodes) for one, score in zip(labels[:first], scores[:first], strict=True)]
+        proposals = [Proposal(one, float(score), nodes, segments) for one, score, segments in found]
+        return proposals[: task.settings.proposals.count]
 
     def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
         """Not possible: nothing here can propose for a new photograph.
