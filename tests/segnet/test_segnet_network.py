@@ -107,6 +107,12 @@ def test_orders_differ_in_pool_and_norm(rng: np.random.Generator) -> None:
 # What a cell sees ----------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def readable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The twin of a convolution lets a NaN spoil its whole tile."""
+    monkeypatch.setenv("TINYSEGRANK_ACCELERATE", "0")
+
+
 def seen_by(cell: int, output: Callable[[np.ndarray], np.ndarray], size: int, pixels: list[int]) -> list[bool]:
     """Whether the cell on the diagonal sees each pixel of its row: a NaN there reaches it."""
     x = np.zeros((len(pixels), 3, size, size), np.float32)
@@ -118,6 +124,7 @@ def seen_by(cell: int, output: Callable[[np.ndarray], np.ndarray], size: int, pi
 
 @pytest.mark.parametrize("cell", [0, 3, 6, 12])
 @pytest.mark.parametrize(("layer", "field"), [("conv5", 163), ("conv6", 195), ("conv7", 227), ("conv8", 259)])
+@pytest.mark.usefixtures("readable")
 def test_field_of_view(cell: int, layer: str, field: int) -> None:
     """Cell i is centred at pixel 17 + 16 i of 227; the whole image is in view of the middle cells of conv8."""
     model = SegNet(4, "thin-caffenet")
@@ -133,6 +140,7 @@ def test_field_of_view(cell: int, layer: str, field: int) -> None:
     assert seen_by(cell, output, 227, pixels) == [first <= pixel <= last for pixel in pixels]
 
 
+@pytest.mark.usefixtures("readable")
 def test_the_head_sees_the_whole_image_from_the_middle() -> None:
     model = SegNet(4, "thin-caffenet")
     assert all(seen_by(6, model.network, 227, [0, 226]))

@@ -12,6 +12,7 @@ from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.fast import TileContext, takes_tiles, takes_twin
 from tinysegrank.nn.windows import Pair, extract_windows, pair, scatter_windows
 
 
@@ -29,7 +30,7 @@ class ConvContext(NamedTuple):
 
 def conv2d(
     x: Array, weight: Array, bias: Array, *, stride: int | Pair = 1, padding: int | Pair = 0, groups: int = 1
-) -> tuple[Array, ConvContext]:
+) -> tuple[Array, ConvContext | TileContext]:
     """Cross-correlate each image with F filters.
 
     y[n, f, r, s] = bias[f] + sum over c, i, j of weight[f, c, i, j] * padded x[n, c, r * stride + i, s * stride + j].
@@ -49,6 +50,10 @@ def conv2d(
     xp = array_namespace(x)
     (N, C, H, W), (F, _, KH, KW) = x.shape, weight.shape
     out = (_out_size(H, KH, stride[0], padding[0]), _out_size(W, KW, stride[1], padding[1]))
+    if takes_twin(x) and takes_tiles(weight, stride):
+        from tinysegrank.nn.fast import convolution
+
+        return convolution.conv2d(x, weight, bias, padding=padding, groups=groups)
 
     x = xp.permute_dims(x, (1, 0, 2, 3))  # (C, N, H, W), so that channels and taps become the rows of one matrix
     x = xpx.pad(x, [(0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2])  # (C, N, H + 2p, W + 2p)
@@ -61,13 +66,17 @@ def conv2d(
 
 
 def conv2d_backward(
-    gradient: Array, context: ConvContext, *, needs: tuple[bool, bool, bool] = (True, True, True)
+    gradient: Array, context: ConvContext | TileContext, *, needs: tuple[bool, bool, bool] = (True, True, True)
 ) -> tuple[Array | None, Array | None, Array | None]:
     """Gradients with respect to x, weight and bias; those not in `needs` are None and cost nothing.
 
     gradient | (N, F, OH, OW) | floating | of the loss with respect to the output
     returns  | (N, C, H, W), (F, C/groups, KH, KW), (F,) | as gradient |
     """
+    if isinstance(context, TileContext):
+        from tinysegrank.nn.fast import convolution
+
+        return convolution.conv2d_backward(gradient, context, needs=needs)
     columns, weight, (N, C, H, W), out, stride, padding, groups = context
     xp = array_namespace(gradient)
     F, _, KH, KW = weight.shape

@@ -10,6 +10,7 @@ from array_api_compat import array_namespace, device
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.fast import takes_twin
 
 
 def dropout(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Array, Array | None]:
@@ -28,6 +29,10 @@ def dropout(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Arr
         raise ShapeError(f"dropout: p={p} is not a probability in [0, 1)")
     if rng is None or p == 0:
         return x, None
+    if takes_twin(x):
+        from tinysegrank.nn.fast import pointwise
+
+        return pointwise.dropout(x, p=p, rng=rng)
     xp = array_namespace(x)
     keep = rng.random(tuple(x.shape), dtype=np.float32) >= np.float32(p)
     scale = xp.astype(xp.asarray(keep, device=device(x)), x.dtype) * (1.0 / (1.0 - p))

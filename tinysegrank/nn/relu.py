@@ -5,6 +5,7 @@ from __future__ import annotations
 from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
+from tinysegrank.nn.fast import takes_twin
 
 
 def relu(x: Array) -> tuple[Array, Array]:
@@ -24,5 +25,9 @@ def relu_backward(gradient: Array, context: Array) -> Array:
     gradient | any shape   | floating    | of the loss with respect to the output
     returns  | as gradient | as gradient |
     """
+    if takes_twin(gradient):
+        from tinysegrank.nn.fast import pointwise
+
+        return pointwise.relu_backward(gradient, context)
     xp = array_namespace(gradient)
     return xp.where(context, gradient, xp.zeros_like(gradient))

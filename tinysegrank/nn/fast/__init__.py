@@ -1,0 +1,41 @@
+"""Twins of the layers for float32 NumPy arrays on a CPU; the functions of `tinysegrank.nn` are their specification.
+
+A twin keeps the shapes of its model, (N, C, H, W), but lays maps out in memory with channels last, where neighbouring
+numbers can be treated alike. TINYSEGRANK_ACCELERATE=0 turns the twins off.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinysegrank.backend import accelerated
+from tinysegrank.nn.windows import Pair
+
+KERNELS = range(2, 6)  # heights and widths of filters that `convolution` takes
+CHANNELS = 8  # a group of fewer channels or filters leaves its matrix products too thin
+
+
+class TileContext(NamedTuple):
+    """What the backward pass of `convolution` needs."""
+
+    values: np.ndarray  # (G, P, N * T, C/G), the tiles of x at P points
+    filters: np.ndarray  # (P, G, F/G, C/G)
+    x_shape: tuple[int, int, int, int]
+    weight_shape: tuple[int, int, int, int]
+    out: Pair
+    padding: Pair
+
+
+def takes_twin(*arrays: Any) -> bool:
+    """Whether twins stand in on these arrays: all NumPy's, float32 and not empty, and twins are on."""
+    return accelerated() and all(
+        isinstance(array, np.ndarray) and array.dtype == np.float32 and array.size for array in arrays
+    )
+
+
+def takes_tiles(weight: np.ndarray, stride: Pair) -> bool:
+    """Whether `convolution` is the faster way for a convolution with these filters (F, C/groups, KH, KW)."""
+    F, C, KH, KW = weight.shape
+    return stride == (1, 1) and KH in KERNELS and KW in KERNELS and min(F, C) >= CHANNELS
