@@ -11,9 +11,10 @@ import numpy as np
 from tinysegrank.errors import ShapeError
 from tinysegrank.metrics import Confusion
 from tinysegrank.parallel import parallel_map
+from tinysegrank.ranking.estimator import check_features
 from tinysegrank.ranking.oracle import check_groups, pick
 from tinysegrank.ranking.standardize import Standardizer
-from tinysegrank.ranking.svm import RankSVM, check_features
+from tinysegrank.ranking.svm import RankSVM
 from tinysegrank.voc import assign_folds
 
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)

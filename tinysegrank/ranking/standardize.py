@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.ranking.svm import check_features
+from tinysegrank.ranking.estimator import check_features
 
 _ROWS = 4096  # at a time, so that the float64 deviations stay small
 

@@ -7,19 +7,16 @@ import warnings
 from typing import Literal, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from tinysegrank.errors import ShapeError
+from tinysegrank.ranking.estimator import LinearRanker, check_training
 from tinysegrank.ranking.newton import PairwiseHinge, minimise
-from tinysegrank.ranking.oracle import pick
 from tinysegrank.ranking.pairs import ranking_pairs
 
 log = logging.getLogger(__name__)
 
-_ROWS = 1024  # checked at a time, so that the answers stay small beside X
 
-
-class RankSVM(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class RankSVM(LinearRanker):
     """Linear ranking SVM with squared hinge loss, trained in the primal; larger decision values are better.
 
     It minimises 0.5 |w|^2 + C sum_p c_p max(0, 1 - w . (x_better - x_worse))^2 over pairs p of rows of one image.
@@ -78,15 +75,10 @@ class RankSVM(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             ShapeError: the arrays do not fit or are not finite, or an option is unknown or out of range.
         """
         self._check_options()
-        X = check_features(X)
-        if X.shape[0] != len(np.atleast_1d(quality)):
-            raise ShapeError(f"X, quality: {len(X)} and {np.size(quality)} rows; give one quality a row")
+        X = check_training(X, quality)
         pairs = ranking_pairs(quality, groups, pairs=self.pairs, min_difference=self.min_difference)
         weights = pairs.difference if self.weighting == "difference" else np.ones_like(pairs.difference)
-        start = np.zeros(X.shape[1])
-        if self.warm_start and getattr(self, "n_features_in_", None) == len(start):
-            start = self.coef_
-        self.coef_: np.ndarray
+        start = self._start(X.shape[1], warm=self.warm_start)
         self.n_features_in_, self.n_pairs_ = X.shape[1], len(weights)
         if not self.n_pairs_:
             log.warning("no two proposals of an image differ in quality: nothing to rank, all coefficients are 0")
@@ -101,28 +93,6 @@ class RankSVM(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         self.coef_, self.objective_, self.n_iter_ = solution.w, solution.value, solution.steps
         return self
 
-    def decision_function(self, X: np.ndarray) -> np.ndarray:
-        """Score rows; only differences between rows of one group mean anything.
-
-        X       | (rows, d) | floating |
-        returns | (rows,)   | float64  | larger is better
-
-        Raises:
-            ShapeError: X is not finite or does not have the columns that were trained on.
-            NotFittedError: scikit-learn's own, before `fit`.
-        """
-        from sklearn.utils.validation import check_is_fitted
-
-        check_is_fitted(self, "coef_")
-        X = check_features(X)
-        if X.shape[1] != self.n_features_in_:
-            raise ShapeError(f"X: {X.shape[1]} columns, trained on {self.n_features_in_}; give the same features")
-        return np.asarray(X @ self.coef_.astype(X.dtype), np.float64)
-
-    def score(self, X: np.ndarray, quality: np.ndarray, groups: np.ndarray) -> float:
-        """Return the mean quality of the rows picked, one of each group; the arguments are those of `fit`."""
-        return float(np.asarray(quality, np.float64)[pick(self.decision_function(X), groups)].mean())
-
     def _check_options(self) -> None:
         if not (np.isfinite(self.C) and self.C > 0):
             raise ShapeError(f"C: {self.C} is not a finite number above 0")
@@ -130,23 +100,3 @@ class RankSVM(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             raise ShapeError(f"weighting: {self.weighting!r} is neither 'difference' nor 'uniform'")
         if not (0 < self.tol < 1 and self.max_iter >= 1):
             raise ShapeError(f"tol, max_iter: {self.tol}, {self.max_iter}; give 0 < tol < 1 and max_iter of 1 or more")
-
-
-def check_features(X: np.ndarray) -> np.ndarray:
-    """Return X contiguous, as float32 or float64, once it is known to be a finite non-empty matrix.
-
-    Raises:
-        ShapeError: another rank, no column, not numbers, NaN or infinity.
-    """
-    X = np.asarray(X)
-    if X.ndim != 2 or X.shape[1] == 0 or X.dtype.kind not in "fiub":
-        raise ShapeError(f"X: shape {X.shape}, dtype {X.dtype}; give a matrix of numbers (rows, columns)")
-    X = np.ascontiguousarray(X, X.dtype if X.dtype in (np.float32, np.float64) else np.float64)
-    for start in range(0, len(X), _ROWS):
-        finite = np.isfinite(X[start : start + _ROWS])
-        if not finite.all():
-            row, column = (int(index) for index in np.argwhere(~finite)[0] + [start, 0])
-            raise ShapeError(
-                f"X: row {row}, column {column} is {X[row, column]}; fill or drop what could not be measured"
-            )
-    return X
