@@ -1,7 +1,7 @@
 """Work that is independent per image or per fold, spread over processes with one BLAS thread each.
 
 Small matrices run faster with one BLAS thread, and two workers with two threads each on two cores fight. joblib brings
-the backends (local processes, threads, a Dask cluster); nothing here depends on which one runs.
+the backends: processes of this machine, or inside `cluster` the workers of a Dask cluster on any number of machines.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, TypeVar
+
+from tinysegrank.cluster import active_cluster
 
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # mallopt's numbers for them
 
@@ -44,18 +46,26 @@ def one_blas_thread(function: Callable[..., Result], *arguments: Any) -> Result:
         return function(*arguments)
 
 
-def parallel_map(function: Callable[[Item], Result], items: Iterable[Item], *, jobs: int) -> Iterator[Result]:
-    """Yield `function(item)` for each item, in order, as results come in.
+def parallel_map(
+    function: Callable[[Item], Result], items: Iterable[Item], *, jobs: int, on_cluster: bool = True
+) -> Iterator[Result]:
+    """Yield `function(item)` for each item, in order, as results come in; the same for any number of processes.
 
     Args:
         function: called in a worker process with one BLAS thread; must be importable, and so must what it takes.
         items: the arguments, small enough to send to another process.
-        jobs: number of processes; 1 runs in this process. Results are the same for any number.
+        jobs: processes on this machine; 1 runs in this process.
+        on_cluster: inside `cluster`, take its workers in place of `jobs` processes. False for work whose arguments or
+            results are large.
     """
     from joblib import Parallel, delayed
 
-    if jobs == 1:
+    cluster = active_cluster() if on_cluster else None
+    if cluster is not None:
+        yield from cluster.map(one_blas_thread, function, items)
+    elif jobs == 1:
         for item in items:
             yield one_blas_thread(function, item)
-        return
-    yield from Parallel(n_jobs=jobs, return_as="generator")(delayed(one_blas_thread)(function, item) for item in items)
+    else:
+        calls = (delayed(one_blas_thread)(function, item) for item in items)
+        yield from Parallel(n_jobs=jobs, return_as="generator")(calls)

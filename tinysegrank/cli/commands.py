@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,14 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 
 Out = Annotated[Path, typer.Option("--out", help="Run folder; made if it does not exist, gone on with if it does.")]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Worker processes; the results are the same for any number.")]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Work on the Dask cluster of this scheduler, such as tcp://host:8786, in place of --jobs processes.",
+    ),
+]
 Classes = Annotated[
     str, typer.Option("--classes", help="Classes whose mean is reported, by name or number with commas between.")
 ]
@@ -43,6 +52,15 @@ app = typer.Typer(
 )
 
 
+def _workers(dask: str | None) -> AbstractContextManager[Any]:
+    """The cluster that --dask names, if it does."""
+    if dask is None:
+        return nullcontext()
+    from tinysegrank.cluster import cluster
+
+    return cluster(dask)
+
+
 def _show_version(value: bool) -> None:
     if value:
         typer.echo(f"tinysegrank {__version__}")
@@ -64,6 +82,7 @@ def demo(
     images: Annotated[int, typer.Option("--images", min=20, help="Toy images to train on.")] = 240,
     seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
     jobs: Jobs = CORES,
+    dask: Dask = None,
     update: Update = False,
 ) -> None:
     """Run the whole experiment on toy scenes that it draws itself; a few minutes on two cores."""
@@ -76,9 +95,11 @@ def demo(
     voc, progress = out.with_name(f"{out.name}-toyvoc") / f"seed-{seed}-{images}", Shown(console)
     settings = named_settings("demo")
     settings = replace(settings, seed=seed, data=replace(settings.data, voc=str(voc)))
-    with progress.stage("toy scenes"):
-        make_toy_voc(voc, train=images, val=max(images // 3, 20), seed=seed, jobs=jobs)
-    show_results(run_experiment(out, settings, jobs=jobs, progress=progress, update=update))
+    with _workers(dask):
+        with progress.stage("toy scenes"):
+            make_toy_voc(voc, train=images, val=max(images // 3, 20), seed=seed, jobs=jobs)
+        done = run_experiment(out, settings, jobs=jobs, progress=progress, update=update)
+    show_results(done)
 
 
 @app.command()
@@ -99,6 +120,7 @@ def run(
     classes: Classes = "",
     until: Annotated[str, typer.Option("--until", help="Do only this stage and what it needs.")] = "report",
     jobs: Jobs = CORES,
+    dask: Dask = None,
     update: Update = False,
 ) -> None:
     """Run the paper's experiment on PASCAL VOC; interrupted, the same command goes on where it stopped."""
@@ -120,7 +142,8 @@ def run(
         given["report"] = {"classes": list(parse_classes(classes))}
     changes = merge(read_toml(config) if config is not None else {}, parse_assignments(settings_given or []))
     settings = from_dict(Settings, merge(given, changes), base=named_settings(experiment))
-    done = run_experiment(out, settings, jobs=jobs, progress=Shown(console), update=update, until=until)
+    with _workers(dask):
+        done = run_experiment(out, settings, jobs=jobs, progress=Shown(console), update=update, until=until)
     if until == "report":
         show_results(done)
 
@@ -148,6 +171,7 @@ def evaluate(
     strict: Annotated[bool, typer.Option("--strict", help="Also the devkit's own mean over all 21 classes.")] = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the table there too.")] = None,
     jobs: Jobs = CORES,
+    dask: Dask = None,
 ) -> None:
     """Score a folder of label PNGs by VOC's corpus IoU."""
     from tinysegrank import reporting
@@ -157,7 +181,8 @@ def evaluate(
     from tinysegrank.voc import VOCSegmentation, parse_classes
 
     common = parse_classes(classes) if classes else ()
-    confusion = evaluate_folder(folder, VOCSegmentation(voc, split), jobs=jobs)
+    with _workers(dask):
+        confusion = evaluate_folder(folder, VOCSegmentation(voc, split), jobs=jobs)
     table = reporting.per_class_table({folder.name: confusion}, title=f"{folder} on {split}", common=common)
     console.print(table.to_rich())
     if strict:
@@ -174,11 +199,13 @@ def toyvoc(
     val: Annotated[int, typer.Option("--val", min=1, help="Validation scenes.")] = 80,
     seed: Annotated[int, typer.Option("--seed", help="Of the scenes.")] = 0,
     jobs: Jobs = CORES,
+    dask: Dask = None,
 ) -> None:
     """Draw a toy VOC: scenes with all 20 classes, in the devkit's layout."""
     from tinysegrank.voc import make_toy_voc
 
-    make_toy_voc(folder, train=train, val=val, seed=seed, jobs=jobs)
+    with _workers(dask):
+        make_toy_voc(folder, train=train, val=val, seed=seed, jobs=jobs)
     typer.echo(f"{folder}: {train} training and {val} validation scenes")
 
 

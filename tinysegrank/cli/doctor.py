@@ -23,6 +23,7 @@ LIBRARIES = (
     "torch",
     "jax",
     "cupy-cuda12x",
+    "distributed",
 )
 
 

@@ -14,6 +14,7 @@ from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import read_json, write_json
 from tinysegrank.segnet import PRESETS, SegNet
 from tinysegrank.voc import VOCSegmentation, assign_folds
+from tinysegrank.voc.dataset import split_file
 
 CHECKED = "data.json"
 
@@ -28,9 +29,14 @@ def open_split(settings: Settings, which: str) -> VOCSegmentation:
     return VOCSegmentation(Path(data.voc), getattr(data, which), limit=data.limit or None)
 
 
-@lru_cache(maxsize=4)
 def split_in_worker(settings: Settings, which: str) -> VOCSegmentation:
-    """`open_split`, once in each process."""
+    """`open_split`, once in each process for each state of the split file: a cluster's workers outlive a run."""
+    file = split_file(settings.data.voc, getattr(settings.data, which))
+    return _open_once(settings, which, file.stat().st_mtime_ns if file.is_file() else 0)
+
+
+@lru_cache(maxsize=4)
+def _open_once(settings: Settings, which: str, changed: int) -> VOCSegmentation:  # noqa: ARG001
     return open_split(settings, which)
 
 

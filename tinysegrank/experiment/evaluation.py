@@ -33,7 +33,8 @@ def evaluate_folder(folder: Path, split: VOCSegmentation, *, jobs: int = 1) -> C
             f"{folder}: lacks {len(missing)} of the {len(split)} label maps of split {split.split!r}, "
             f"such as {missing[0]}.png; VOC scores a whole split"
         )
-    pairs = [(split.labels_path(i), folder / f"{name}.png") for i, name in enumerate(split.names)]
+    place = folder.absolute()
+    pairs = [(split.labels_path(i).absolute(), place / f"{name}.png") for i, name in enumerate(split.names)]
     tasks = [_Task(tuple(pairs[i : i + _AT_ONCE])) for i in range(0, len(pairs), _AT_ONCE)]
     total = Confusion()
     for part in parallel_map(_evaluate_some, tasks, jobs=jobs):

@@ -105,6 +105,9 @@ def run_experiment(
     settings = replace(settings, data=replace(settings.data, voc=str(Path(settings.data.voc).resolve())))
     if settings.trunk.weights:
         settings = replace(settings, trunk=replace(settings.trunk, weights=str(Path(settings.trunk.weights).resolve())))
+    if settings.proposals.folder:
+        folder = str(Path(settings.proposals.folder).resolve())
+        settings = replace(settings, proposals=replace(settings.proposals, folder=folder))
     data.check_settings(settings)
     for proposer in proposers_of(settings):
         proposer.check(settings)

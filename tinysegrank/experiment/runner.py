@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tinysegrank.cluster import check_shared
 from tinysegrank.config import from_dict, read_toml, to_dict, to_toml
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.experiment.progress import Progress
@@ -122,7 +123,8 @@ def open_run(path: Path, settings: Settings, *, jobs: int, progress: Progress, u
     elif path.is_dir() and any(path.iterdir()):
         raise ConfigError(f"{path}: is not empty and holds no {SETTINGS_FILE}; choose another --out")
     write_text(file, to_toml(settings))
-    return Run(path, settings, jobs, progress)
+    check_shared(path)
+    return Run(path.absolute(), settings, jobs, progress)
 
 
 def execute(run: Run, stages: Sequence[Stage]) -> None:

@@ -83,7 +83,7 @@ def choose_C(  # noqa: N802  # C is the field's name
     images, image = np.unique(groups, return_inverse=True)
     fold = assign_folds([str(name) for name in images], folds, seed=seed)[image]  # (rows,)
     work = partial(_held_out_picks, X, quality, groups, fold, candidates, estimator or RankSVM())
-    picks = np.concatenate(list(parallel_map(work, range(folds), jobs=jobs)), axis=1)  # (n, images)
+    picks = np.concatenate(list(parallel_map(work, range(folds), jobs=jobs, on_cluster=False)), axis=1)  # (n, images)
     accuracy = np.array([_corpus_accuracy(confusions[rows], classes) for rows in picks])
     if np.isnan(accuracy).all():
         raise ShapeError("classes: none is in the truth of these images; choose others")

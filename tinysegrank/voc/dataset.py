@@ -61,7 +61,7 @@ class VOCSegmentation:
         self.masks = masks
         if not (self.root / "JPEGImages").is_dir():
             raise DatasetError(f"{self.root}: holds no folder JPEGImages; {_where_else(self.root)}")
-        self.names = _read_split(self.root / "ImageSets" / "Segmentation" / f"{split}.txt")[:limit]
+        self.names = _read_split(split_file(root, split))[:limit]
         self._require("JPEGImages", ".jpg")
         if masks is not None:
             self._require(masks, ".png")
@@ -163,6 +163,11 @@ def _examine(paths: tuple[Path, Path | None]) -> _Examined:
     except DatasetError as error:
         return _Examined(str(error), "")
     return _Examined("", digest.hexdigest())
+
+
+def split_file(root: Path | str, split: str) -> Path:
+    """Return where the names of a split's images are."""
+    return Path(root) / "ImageSets" / "Segmentation" / f"{split}.txt"
 
 
 def _read_split(path: Path) -> tuple[str, ...]:

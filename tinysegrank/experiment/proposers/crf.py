@@ -98,7 +98,7 @@ def _fit_classifiers(run: Run, folds: list[int]) -> None:
     examples = _gather_examples(run, folder)
     tasks = [_Fit(run.settings.seed, fold, fold_of != fold, examples, _path(folder, fold)) for fold in folds]
     with run.progress.count("superpixel classifiers", len(tasks)) as advance:
-        for _ in parallel_map(_fit, tasks, jobs=1):  # each holds all features it is fitted on: one at a time
+        for _ in parallel_map(_fit, tasks, jobs=1, on_cluster=False):  # each holds all features: one at a time
             advance(1)
     for path in examples:
         path.unlink()

@@ -59,7 +59,7 @@ class PasteProposer:
         tasks = [_fit_task(run, fold) for fold in folds if not _path(folder, fold).is_file()]
         with run.progress.count("segment regressors", len(folds)) as advance:
             advance(len(folds) - len(tasks))
-            for _ in parallel_map(_fit, tasks, jobs=1):  # each holds all rows it is fitted on: one at a time
+            for _ in parallel_map(_fit, tasks, jobs=1, on_cluster=False):  # each holds all its rows: one at a time
                 advance(1)
         for fold in folds:
             learnt = SegmentScorer.load(_path(folder, fold)).classes_

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from tinysegrank.cluster import check_shared
 from tinysegrank.errors import CheckpointError, ConfigError, DatasetError
 from tinysegrank.files import atomic_write, read_json, write_json, write_text
 from tinysegrank.parallel import parallel_map
@@ -66,8 +67,9 @@ def make_toy_voc(
     if not SMALLEST_SIDE <= size[0] <= size[1]:
         raise ConfigError(f"size: {size}; give a shortest side of at least {SMALLEST_SIDE} and a longest not below it")
     _claim(root, {"drawings": _DRAWINGS, "size": list(size)})
-    counts = {"train": train, "val": val}
-    scenes = {split: [_Scene(root, split, seed, i, size) for i in range(count)] for split, count in counts.items()}
+    check_shared(root)
+    counts, place = {"train": train, "val": val}, root.absolute()
+    scenes = {split: [_Scene(place, split, seed, i, size) for i in range(count)] for split, count in counts.items()}
     for _ in parallel_map(_draw_to_disk, scenes["train"] + scenes["val"], jobs=jobs):
         pass
     scenes["trainval"] = scenes["train"] + scenes["val"]
@@ -130,7 +132,7 @@ def toy_classification(count: int, *, seed: int, size: int, jobs: int = 1) -> tu
     classes = 1 + order % (NUM_CLASSES - 1)
     wanted = [_Object(seed, index, int(label), size) for index, label in enumerate(classes)]
     images = np.empty((count, size, size, 3), np.uint8)
-    for index, image in enumerate(parallel_map(_draw_wanted, wanted, jobs=jobs)):
+    for index, image in enumerate(parallel_map(_draw_wanted, wanted, jobs=jobs, on_cluster=False)):
         images[index] = image
     return images, classes
 
