@@ -18,6 +18,7 @@ def evidence(
     run: Folder,
     names: Annotated[list[str] | None, typer.Argument(help="Pieces, or all; without any, they are listed.")] = None,
     seeds: Annotated[str, typer.Option("--seeds", help="Of the pieces that train, with commas between.")] = "0,1,2",
+    redo: Annotated[bool, typer.Option("--redo", help="Make tables and figures anew; trainings are kept.")] = False,
     jobs: Jobs = CORES,
 ) -> None:
     """Reproduce the paper's evidence on a run: RUN/evidence/NAME/ gets claim.md, table.md, table.csv, figure.png."""
@@ -31,12 +32,28 @@ def evidence(
         for piece, state in evidence_state(read_run(run, jobs=jobs, progress=progress)):
             console.print(f"{piece.name:<16} {piece.title}: {state}", markup=False, highlight=False, soft_wrap=True)
         return
-    for made in collect_evidence(run, tuple(names), seeds=parse_seeds(seeds), jobs=jobs, progress=progress):
+    chosen = parse_seeds(seeds)
+    for made in collect_evidence(run, tuple(names), seeds=chosen, jobs=jobs, progress=progress, redo=redo):
         console.print(f"\n{made.title}", style="bold", markup=False, highlight=False)
         for claim in made.claims:
             for who, said in (("the paper", claim.paper), ("this run", claim.here), ("so", f"{claim.verdict}.")):
                 console.print(f"  {who}: {said}", markup=False, highlight=False, soft_wrap=True)
         console.print(f"  {made.figure.parent}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def report(
+    run: Folder,
+    out: Annotated[Path | None, typer.Option("--out", help="The file; RUN/report.html by default.")] = None,
+) -> None:
+    """Write one HTML file that shows a finished run and its evidence, and needs neither network nor other files."""
+    from tinysegrank.experiment import Silent
+    from tinysegrank.experiment.html_report import write_html_report
+    from tinysegrank.experiment.runner import read_run
+
+    file = out or run / "report.html"
+    write_html_report(read_run(run, jobs=1, progress=Silent()), file)
+    typer.echo(file)
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tinysegrank.reporting.accuracy import methods_table, per_class_table
 from tinysegrank.reporting.bars import bars
 from tinysegrank.reporting.curves import curves, loss_curves
+from tinysegrank.reporting.document import Document, Picture, Section, Statement
 from tinysegrank.reporting.heat_maps import heat_maps
 from tinysegrank.reporting.panels import PanelRow, qualitative_panels
 from tinysegrank.reporting.paper import TABLE_1, TABLE_1_AVERAGE, TABLE_2, paper_mean
@@ -18,8 +19,12 @@ __all__ = [
     "Cell",
     "Column",
     "Curve",
+    "Document",
     "PanelRow",
+    "Picture",
     "Plot",
+    "Section",
+    "Statement",
     "Table",
     "bars",
     "curves",

@@ -52,10 +52,10 @@ class Table:
 
     def to_markdown(self) -> str:
         """Return the table as GitHub Markdown, with the columns aligned in the source too."""
-        text = [[column.name for column in self.columns], *self._formatted()]
+        text = [[column.name for column in self.columns], *self.formatted()]
         text = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in text]
         widths = [max(3, *map(len, column)) for column in zip(*text, strict=True)]
-        right = self._numeric()
+        right = self.numeric()
 
         def line(cells: list[str]) -> str:
             padded = [f"{c:>{w}}" if r else f"{c:<{w}}" for c, w, r in zip(cells, widths, right, strict=True)]
@@ -79,19 +79,20 @@ class Table:
         from rich.text import Text  # text cells are no markup
 
         table = RichTable(title=Text(self.title), caption=Text(self.note) if self.note else None)
-        for column, right in zip(self.columns, self._numeric(), strict=True):
+        for column, right in zip(self.columns, self.numeric(), strict=True):
             table.add_column(Text(column.name), justify="right" if right else "left")
-        for row in self._formatted():
+        for row in self.formatted():
             table.add_row(*map(Text, row))
         return table
 
-    def _numeric(self) -> list[bool]:
-        """Of each column, whether it holds no text; with no rows, none does."""
+    def numeric(self) -> list[bool]:
+        """Say of each column, whether it holds no text; with no rows, none does."""
         return [
             bool(self.rows) and not any(isinstance(row[i], str) for row in self.rows) for i in range(len(self.columns))
         ]
 
-    def _formatted(self) -> list[list[str]]:
+    def formatted(self) -> list[list[str]]:
+        """Return the cells as they are shown, row by row."""
         return [
             [_show(cell, column.format) for cell, column in zip(row, self.columns, strict=True)] for row in self.rows
         ]

@@ -12,15 +12,21 @@ import numpy as np
 from tinysegrank import reporting
 from tinysegrank.experiment.evidence.pieces import AGREES, DIFFERS, Asked, Claim, Finding, Piece
 from tinysegrank.experiment.evidence.sources import Described, compare, described, mean_headings, means, total
-from tinysegrank.experiment.evidence.ungated import UNGATED, with_ungated
 from tinysegrank.experiment.runner import Run
 from tinysegrank.files import read_json, write_json
 from tinysegrank.ranking import fit_ranker, pick
 from tinysegrank.reporting import Cell, Column, Table
 
 EQ_17 = "Eq. 17, no SVM"
-NUMBERS = {"segnet": "(1) SegNet", "classification": "(2) classification", "rerank": "(3) DivMBest+ReRank"}
-NAMES = {**NUMBERS, UNGATED: "(2) not gated", "eq17": "Eq. 17"}
+UNGATED = "classification_ungated"
+NAMES = {
+    "segnet": "(1) SegNet",
+    "classification": "(2) classification",
+    "rerank": "(3) DivMBest+ReRank",
+    UNGATED: "(2) not gated",
+    "eq17": "Eq. 17",
+}
+BLOCKS = ("segnet", "classification", "rerank")
 PAPER = {  # section 5, on val; where it gives two figures for one thing, the second set's, that of "three types"
     ("segnet",): 49.0,
     ("classification",): 47.8,
@@ -47,14 +53,17 @@ class Subset(NamedTuple):
 
 
 def block_names(blocks: tuple[str, ...]) -> str:
-    """Blocks by the paper's numbers."""
-    return " + ".join(NAMES.get(block, block) for block in blocks)
+    """Blocks as in the paper: a single one by number and name, several by their numbers."""
+    names = [NAMES.get(block, block) for block in blocks]
+    if len(names) == 1:
+        return names[0]
+    return " + ".join(name if block not in BLOCKS else name[:3] for block, name in zip(blocks, names, strict=True))
 
 
 def find(asked: Asked) -> Finding:
     """Fit and judge a ranker on every subset of the blocks."""
     run = asked.run
-    train, val = (with_ungated(run, which, described(run, which)) for which in ("train", "val"))
+    train, val = described(run, "train"), described(run, "val")
     subsets = fit_subsets(asked, train, val)
     by_blocks = {subset.blocks: subset for subset in subsets}
     eq17 = pick(-val.scores[run.settings.ranking.loss], val.table.groups)
@@ -82,13 +91,13 @@ def find(asked: Asked) -> Finding:
 
 
 def block_subsets(blocks: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Every subset of the paper's blocks, small ones first; of others, each alone and with all of the paper's."""
-    ours = tuple(block for block in NUMBERS if block in blocks)
+    """Every subset of the paper's blocks, small ones first; then the others, and all with (2) as the paper words it."""
+    ours = tuple(block for block in BLOCKS if block in blocks)
     subsets = [subset for size in range(1, len(ours) + 1) for subset in combinations(ours, size)]
-    for block in blocks:
-        if block not in NUMBERS:
-            subsets += [(block,), *([(*ours, block)] if ours else [])]
-    return subsets
+    subsets += [(block,) for block in blocks if block not in BLOCKS]
+    if UNGATED in blocks and ours:
+        subsets.append(tuple(UNGATED if block == "classification" else block for block in ours))
+    return list(dict.fromkeys(subsets))
 
 
 def fit_subsets(asked: Asked, train: Described, val: Described) -> list[Subset]:

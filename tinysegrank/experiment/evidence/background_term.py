@@ -10,8 +10,9 @@ import numpy as np
 from tinysegrank import reporting
 from tinysegrank.experiment import networks
 from tinysegrank.experiment.evidence.judge import Judge, make_judge
-from tinysegrank.experiment.evidence.pieces import AGREES, APART, DIFFERS, Asked, Claim, Finding, Piece
+from tinysegrank.experiment.evidence.pieces import APART, Asked, Claim, Finding, Piece
 from tinysegrank.experiment.evidence.sources import compare, described, per_cent, total
+from tinysegrank.experiment.evidence.verdicts import verdict_of_gains
 from tinysegrank.experiment.runner import Run
 from tinysegrank.ranking import kl_divergences, pick
 from tinysegrank.reporting import Cell, Column, Curve, Plot, Table
@@ -56,7 +57,7 @@ def find(asked: Asked) -> Finding:
             (f"weight {PAPER_WEIGHT}", held.confusions[rows[PAPER_WEIGHT, ranking.eps]]),
             ("weight 0", held.confusions[without]),
         ),
-        overpredicted(background_share(held.confusions[without]), truth / 100),
+        overpredicted(held.confusions[without]),
         smoothing(iou, epsilons),
     )
     return Finding(claims, table, partial(draw_curves, iou=iou, epsilons=epsilons), NOTES)
@@ -89,12 +90,14 @@ def truth_share(confusions: np.ndarray) -> float:
     return float(confusions[:, BACKGROUND].sum() / confusions.sum())
 
 
-def overpredicted(share: float, truth: float) -> Claim:
-    """The paper's reason for the term."""
+def overpredicted(confusions: np.ndarray) -> Claim:
+    """The paper's reason for the term, by the picks without it, (N, K, K)."""
+    share, truth = background_share(confusions), truth_share(confusions)
+    excess = confusions[..., BACKGROUND].sum(axis=1) - confusions[:, BACKGROUND].sum(axis=1)  # pixels of each image
     return Claim(
         "background is frequently overpredicted, hence the penalty (section 4).",
         f"without the term the picks are {100 * share:.1f} per cent background, the truth {100 * truth:.1f}.",
-        AGREES if share > truth else DIFFERS,
+        verdict_of_gains(excess / np.maximum(confusions.sum(axis=(1, 2)), 1)),
     )
 
 

@@ -25,7 +25,13 @@ _VERSION = 1  # raise when a piece's files change their meaning
 
 
 def collect_evidence(
-    path: Path, names: tuple[str, ...], *, seeds: tuple[int, ...] = SEEDS, jobs: int, progress: Progress
+    path: Path,
+    names: tuple[str, ...],
+    *,
+    seeds: tuple[int, ...] = SEEDS,
+    jobs: int,
+    progress: Progress,
+    redo: bool = False,
 ) -> list[Written]:
     """Make pieces of evidence of a run: RUN/evidence/NAME/{claim.md, table.md, table.csv, figure.png}.
 
@@ -38,6 +44,7 @@ def collect_evidence(
         seeds: of the pieces that train.
         jobs: worker processes; the results are the same for any number.
         progress: where to report.
+        redo: make tables and figures anew, with the trainings and rankers that are there.
 
     Raises:
         CheckpointError: it is no run folder, or a piece that was asked for by name needs what the run does not have.
@@ -54,7 +61,7 @@ def collect_evidence(
         raise CheckpointError(f"{path}: {name} needs {lacking[name]}; {_way_out(run)}")
     for name, what in lacking.items():
         progress.say(f"{name} left out: it needs {what}")
-    return [make_piece(run, piece, seeds) for piece in pieces if piece.name not in lacking]
+    return [make_piece(run, piece, seeds, redo=redo) for piece in pieces if piece.name not in lacking]
 
 
 def lacks(run: Run, piece: Piece) -> str:
@@ -65,11 +72,11 @@ def lacks(run: Run, piece: Piece) -> str:
     return piece.lacks(run)
 
 
-def make_piece(run: Run, piece: Piece, seeds: tuple[int, ...]) -> Written:
+def make_piece(run: Run, piece: Piece, seeds: tuple[int, ...], *, redo: bool = False) -> Written:
     """Make one piece, or keep it."""
     folder, key = run.folder(FOLDER) / piece.name, _key(run, piece, seeds)
     state = _state(folder)
-    if state.get("key") == key and state.get("complete") and (folder / RECORD).is_file():
+    if state.get("key") == key and state.get("complete") and (folder / RECORD).is_file() and not redo:
         run.progress.kept(piece.name)
         return read_written(folder)
     if state.get("key") != key and folder.exists() and not piece.seeded:

@@ -11,7 +11,8 @@ from tinysegrank import reporting
 from tinysegrank.experiment.evidence.heads import Judged, continued_seeds, make_head, train_heads
 from tinysegrank.experiment.evidence.judge import make_judge
 from tinysegrank.experiment.evidence.pieces import APART, Asked, Claim, Finding, Piece
-from tinysegrank.experiment.evidence.sources import SEEDS_RULE, by_seed, per_cent, seeds_note, total, verdict_of_seeds
+from tinysegrank.experiment.evidence.sources import per_cent, total
+from tinysegrank.experiment.evidence.verdicts import SEEDS_RULE, by_seed, seeds_note, verdict_of_seeds
 from tinysegrank.experiment.features import NETWORK
 from tinysegrank.experiment.networks import START, Training
 from tinysegrank.experiment.runner import Run

@@ -108,7 +108,7 @@ def make_judge(run: Run, *, proposals: bool) -> Judge:
             shape = (len(groups), 13, 13, NUM_CLASSES)
             header = {"descr": "<f4", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(stream, header)
-            for task, part in zip(tasks, parallel_map(_soft, tasks, jobs=run.jobs), strict=True):
+            for task, part in zip(tasks, parallel_map(_soft, tasks, jobs=run.jobs, on_cluster=False), strict=True):
                 stream.write(part.astype("<f4").tobytes())
                 advance(len(task.images))
     return judge

@@ -11,8 +11,9 @@ from tinysegrank import reporting
 from tinysegrank.experiment import results
 from tinysegrank.experiment.evidence.derived import read_from_base, run_seed
 from tinysegrank.experiment.evidence.pieces import Asked, Claim, Finding, Piece
-from tinysegrank.experiment.evidence.sources import SEEDS_RULE, by_seed, mean_headings, means, verdict_of_seeds
+from tinysegrank.experiment.evidence.sources import mean_headings, means
 from tinysegrank.experiment.evidence.table_2 import said
+from tinysegrank.experiment.evidence.verdicts import SEEDS_RULE, by_seed, verdict_of_seeds
 from tinysegrank.experiment.runner import Run
 from tinysegrank.metrics import Confusion
 from tinysegrank.reporting import TABLE_2, Cell, Column, Table

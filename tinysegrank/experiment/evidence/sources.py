@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tinysegrank.experiment import data, ranked
-from tinysegrank.experiment.evidence.pieces import AGREES, DIFFERS, UNCLEAR, Claim
+from tinysegrank.experiment.evidence.pieces import Claim
+from tinysegrank.experiment.evidence.verdicts import verdict
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import read_json
@@ -20,11 +21,6 @@ from tinysegrank.ranking import FeatureTable
 from tinysegrank.voc import read_labels
 
 _AT_ONCE = 32
-_ENOUGH = 2.0  # points; below, one training is no evidence
-SEEDS_RULE = (
-    "An ordering counts if all seeds agree on it and their mean is beyond twice its standard error; of one seed alone, "
-    "if it is by 2 points or more."
-)
 
 
 class Described(NamedTuple):
@@ -119,32 +115,6 @@ def compare(
         f"on val sets drawn anew from these images {low:+.1f} to {high:+.1f} (95 %)."
     )
     return Claim(paper, here, verdict(found.value, clear=found.clear))
-
-
-def verdict(gap: float, *, clear: bool = True) -> str:
-    """How a claimed gain stands to the gain found: `clear` says whether its sign is beyond chance."""
-    if not clear or gap == 0 or np.isnan(gap):
-        return UNCLEAR
-    return AGREES if gap > 0 else DIFFERS
-
-
-def verdict_of_seeds(gaps: np.ndarray) -> str:
-    """`verdict` by the gaps, in points, of several seeds, as `SEEDS_RULE` says."""
-    if len(gaps) == 1:
-        return verdict(float(gaps[0]), clear=abs(gaps[0]) >= _ENOUGH)
-    error = gaps.std(ddof=1) / np.sqrt(len(gaps))
-    agreed = bool((np.sign(gaps) == np.sign(gaps[0])).all())
-    return verdict(float(gaps.mean()), clear=agreed and abs(gaps.mean()) > 2 * error)
-
-
-def by_seed(gaps: np.ndarray) -> str:
-    """The gaps of single seeds in words, where there are several."""
-    return f" ({', '.join(f'{gap:+.1f}' for gap in gaps)} by seed)" if len(gaps) > 1 else ""
-
-
-def seeds_note(seeds: tuple[int, ...]) -> str:
-    """What the figures of trainings are means of."""
-    return f"Seed {seeds[0]} alone." if len(seeds) == 1 else f"Means of the seeds {', '.join(map(str, seeds))}."
 
 
 def class_names(classes: Iterable[int]) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 
 from tinysegrank import reporting
 from tinysegrank.experiment.evidence.pieces import APART, Asked, Claim, Finding, Piece
-from tinysegrank.experiment.evidence.sources import class_names, compare, described, picked_rows, verdict
+from tinysegrank.experiment.evidence.sources import class_names, compare, described, picked_rows
+from tinysegrank.experiment.evidence.verdicts import verdict_of_counts
 from tinysegrank.experiment.results import read_counts
 from tinysegrank.experiment.runner import Run
 from tinysegrank.metrics import Confusion
@@ -69,7 +70,7 @@ def classes_improved(
     return Claim(
         f"{paper_better} is above {paper_worse} in {sum(published)} of {len(published)} classes (counted in Table 1).",
         f"{better_name} is above {worse_name} in {above} of {len(present)} classes{lost}.",
-        verdict(above - below),
+        verdict_of_counts(above, below),
     )
 
 
