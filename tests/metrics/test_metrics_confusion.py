@@ -59,6 +59,19 @@ def test_many_by_brute_force(data):
     np.testing.assert_array_equal(image_confusions(truth, proposals, num_classes=4), expected)
 
 
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 4095, 4096, 4097, 4104, 9001])
+@pytest.mark.parametrize("length", [1, 3, 500])
+def test_runs_of_any_length_in_images_of_any_size(size, length):
+    rng = np.random.default_rng(size + length)
+    truth = np.repeat(rng.choice([0, 5, 20, 255], size), length)[:size].astype(np.uint8)
+    truth[0] = 3
+    proposals = np.repeat(rng.integers(0, 21, (2, size)), length, axis=1)[:, 2 : size + 2]
+    proposals = np.pad(proposals, ((0, 0), (0, size - proposals.shape[1]))).astype(np.uint8)
+    valid = truth != 255
+    expected = [confusion_matrix(truth[valid], labels[valid], labels=range(21)) for labels in proposals]
+    np.testing.assert_array_equal(image_confusions(truth, proposals), expected)
+
+
 def test_merging_parts_is_updating_with_the_whole():
     whole, first, second = Confusion(), Confusion(), Confusion()
     for index, (truth, labels) in enumerate(zip(TRUTHS, LABELS, strict=True)):

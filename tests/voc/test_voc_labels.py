@@ -133,6 +133,20 @@ def test_check_labels_without_void():
         check_labels(np.array([0, 255]), void=None)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16])
+@pytest.mark.parametrize("void", [None, 255, 200])
+@pytest.mark.parametrize("num_classes", [1, 21, 255])
+def test_check_labels_tries_every_value(num_classes, void, dtype):
+    for value in range(256):
+        labels = np.array([[0, value]], dtype)
+        if value < num_classes or value == void:
+            np.testing.assert_array_equal(check_labels(labels, num_classes=num_classes, void=void), labels)
+        else:
+            with pytest.raises(DatasetError, match=f"labels: {value} "):
+                check_labels(labels, num_classes=num_classes, void=void)
+    assert check_labels(np.zeros((0, 3), dtype), num_classes=num_classes, void=void).shape == (0, 3)
+
+
 def test_overlay_mixes_objects_and_leaves_background():
     image = np.full((2, 4, 3), 100, np.uint8)
     mixed = overlay(image, LABELS, 0.25)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from tinysegrank.voc.runs import list_ones
+
+CHUNK = 4096  # pixels at a time, so that they stay in the first cache for all proposals
+
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def count_pairs(truth: np.ndarray, proposals: np.ndarray, num_classes: int) -> np.ndarray:
@@ -14,12 +18,23 @@ def count_pairs(truth: np.ndarray, proposals: np.ndarray, num_classes: int) -> n
     proposals | (M, P)    | uint8 | 0..K-1
     returns   | (M, K, K) | int64 | pixels
     """
-    counts = np.zeros((proposals.shape[0], num_classes, num_classes), np.int64)
-    for m in range(proposals.shape[0]):
-        start = 0
-        for p in range(1, truth.size + 1):  # neighbours mostly agree: add a run at a time
-            if p == truth.size or truth[p] != truth[start] or proposals[m, p] != proposals[m, start]:
-                if truth[start] < num_classes:
-                    counts[m, truth[start], proposals[m, start]] += p - start
-                start = p
+    M, P = proposals.shape
+    counts = np.zeros((M, num_classes, num_classes), np.int64)
+    ended = np.zeros(CHUNK + 8, np.uint8)  # 1 where a run of one pair has ended
+    ends = np.empty(len(ended), np.int64)
+    for first in range(0, P, CHUNK):
+        true = truth[first : first + CHUNK]
+        for m in range(M):
+            labels = proposals[m, first : first + CHUNK]
+            true_before, true_after, before, after = true[:-1], true[1:], labels[:-1], labels[1:]
+            changed = ended[1:]
+            for p in range(len(after)):
+                changed[p] = (true_before[p] != true_after[p]) | (before[p] != after[p])
+            ended[len(true)] = 1
+            ended[len(true) + 1 :] = 0
+            start = 0
+            for end in ends[: list_ones(ended, ends)]:
+                if true[start] < num_classes:
+                    counts[m, true[start], labels[start]] += end - start
+                start = end
     return counts

@@ -1,9 +1,7 @@
 """The numba twin of `superpixel.superpixel`, on one thread; that function is its specification.
 
-Pixels are counted a run of one superpixel at a time. Where runs end is found without a branch for each pixel, which a
-processor would have to guess: a row is compared with itself one pixel further on, many pixels at a time, and the few
-changes are picked out of whole words. The joint table of superpixels and cells, mostly zeros, never exists: there are
-counts for one row of cells, and a list of those that are not 0.
+Pixels are counted a run of one superpixel at a time (see `voc.runs`). The joint table of superpixels and cells, mostly
+zeros, never exists: there are counts for one row of cells, and a list of those that are not 0.
 """
 
 from __future__ import annotations
@@ -13,8 +11,7 @@ from numba import njit
 
 from tinysegrank.upsampling.checks import check_coarse, check_superpixels
 from tinysegrank.voc import tile_edges
-
-PLACES = np.uint64(0x0001020304050607)
+from tinysegrank.voc.runs import list_ones
 
 
 def superpixel(coarse: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
@@ -65,30 +62,25 @@ def _add_up(coarse: np.ndarray, superpixels: np.ndarray, rows: np.ndarray, colum
     pixels = np.zeros((w, S), np.int64)  # of each superpixel in each cell of the present row of cells
     met = np.empty((w * S, 2), np.int64)  # where `pixels` is not 0
     cell = np.repeat(np.arange(w), np.diff(columns))  # (W,)
-    change = np.zeros((W // 8 + 1) * 8, np.uint8)  # 1 where a run of one superpixel within one cell has ended
-    words = change.view(np.uint64)
+    ended = np.zeros((W // 8 + 1) * 8, np.uint8)  # 1 where a run of one superpixel within one cell has ended
+    ends = np.empty(len(ended), np.int64)
     for r in range(h):
         count = 0
         for y in range(rows[r], rows[r + 1]):
             row = superpixels[y]
-            before, after, changed = row[:-1], row[1:], change[1:]
+            before, after, changed = row[:-1], row[1:], ended[1:]
             for x in range(len(after)):
                 changed[x] = before[x] != after[x]
             for c in range(w):
-                change[columns[c + 1]] = 1
+                ended[columns[c + 1]] = 1
             start = 0
-            for i in range(len(words)):
-                word = words[i]
-                while word:
-                    lowest = word & (~word + np.uint64(1))  # 256**n if the first change is n bytes into the word
-                    word ^= lowest
-                    end = 8 * i + np.int64((lowest * PLACES) >> np.uint64(56))  # the product's highest byte is n
-                    c, s = cell[start], row[start]
-                    if pixels[c, s] == 0:
-                        met[count, 0], met[count, 1] = c, s
-                        count += 1
-                    pixels[c, s] += end - start
-                    start = end
+            for end in ends[: list_ones(ended, ends)]:
+                c, s = cell[start], row[start]
+                if pixels[c, s] == 0:
+                    met[count, 0], met[count, 1] = c, s
+                    count += 1
+                pixels[c, s] += end - start
+                start = end
         for m in range(count):
             c, s = met[m]
             for k in range(K):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from tinysegrank.voc.runs import list_ones
+
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def tile_counts(labels: np.ndarray, row_edges: np.ndarray, column_edges: np.ndarray, num_classes: int) -> np.ndarray:
@@ -15,20 +17,25 @@ def tile_counts(labels: np.ndarray, row_edges: np.ndarray, column_edges: np.ndar
     column_edges | (GW + 1,)       | int64 | pixels
     returns      | (M, GH, GW, K)  | int64 | pixels
     """
+    M, _, W = labels.shape
     rows, columns = row_edges.size - 1, column_edges.size - 1
-    counts = np.zeros((labels.shape[0], rows, columns, num_classes), np.int64)
-    for m in range(labels.shape[0]):
+    counts = np.zeros((M, rows, columns, num_classes), np.int64)
+    tile = np.repeat(np.arange(columns), np.diff(column_edges))  # (W,)
+    ended = np.zeros((W // 8 + 1) * 8, np.uint8)  # 1 where a run of one label within one tile has ended
+    ends = np.empty(len(ended), np.int64)
+    for m in range(M):
         for r in range(rows):
             for y in range(row_edges[r], row_edges[r + 1]):
+                row = labels[m, y]
+                before, after, changed = row[:-1], row[1:], ended[1:]
+                for x in range(len(after)):
+                    changed[x] = before[x] != after[x]
                 for c in range(columns):
-                    start, end = column_edges[c], column_edges[c + 1]
-                    label = labels[m, y, start]
-                    for x in range(start, end):  # neighbours mostly agree: add a run at a time
-                        if labels[m, y, x] != label:
-                            if label < num_classes:
-                                counts[m, r, c, label] += x - start
-                            label = labels[m, y, x]
-                            start = x
+                    ended[column_edges[c + 1]] = 1
+                start = 0
+                for end in ends[: list_ones(ended, ends)]:
+                    label = row[start]
                     if label < num_classes:
-                        counts[m, r, c, label] += end - start
+                        counts[m, r, tile[start], label] += end - start
+                    start = end
     return counts

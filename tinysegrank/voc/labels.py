@@ -77,6 +77,10 @@ def check_labels(labels: np.ndarray, *, num_classes: int = NUM_CLASSES, void: in
     labels = np.asarray(labels)
     if not np.issubdtype(labels.dtype, np.integer):
         raise ShapeError(f"labels: dtype {labels.dtype} is not integer; pass class indices")
+    if labels.dtype == np.uint8 and void in (None, VOID):  # the usual case takes a look or two, as 255 + 1 is 0
+        largest = int(labels.max(initial=0)) if void is None else int((labels + np.uint8(1)).max(initial=0)) - 1
+        if largest < num_classes:
+            return labels
     good = (labels >= 0) & (labels < num_classes)
     if void is not None:
         good |= labels == void
