@@ -1,7 +1,7 @@
 """Where runs of equal values end, for numba twins that count pixels a run at a time.
 
-A branch for each pixel is slow: a processor guesses it, and is wrong wherever two objects meet. So a twin compares a row
-with itself one pixel further on, which is done for many pixels at once and gives a byte for each, 1 where a run has
+A branch for each pixel is slow: a processor guesses it, and is wrong wherever two objects meet. So a twin compares a
+row with itself one pixel further on, which is done for many pixels at once and gives a byte for each, 1 where a run has
 ended; and the few ones are picked out here, eight bytes at a time.
 """
 
