@@ -23,6 +23,7 @@ from tinysegrank.ranking.pairs import Pairs, ranking_pairs
 from tinysegrank.ranking.ranker import FittedRanker, Ranker, fit_ranker
 from tinysegrank.ranking.score import kl_divergences, proposal_score
 from tinysegrank.ranking.standardize import Standardizer
+from tinysegrank.ranking.structural import STRUCTURAL_C_GRID, StructuralSVM
 from tinysegrank.ranking.svm import RankSVM
 from tinysegrank.ranking.table import FeatureTable
 
@@ -32,6 +33,7 @@ __all__ = [
     "C_GRID",
     "RERANK_FEATURE_NAMES",
     "SEGNET_FEATURE_NAMES",
+    "STRUCTURAL_C_GRID",
     "ChosenC",
     "FeatureTable",
     "FittedRanker",
@@ -41,6 +43,7 @@ __all__ = [
     "RankSVM",
     "Ranker",
     "Standardizer",
+    "StructuralSVM",
     "choose_C",
     "class_shares",
     "classification_feature_names",

@@ -1,0 +1,65 @@
+"""A small quadratic programme over a simplex, solved exactly by an active set: the dual of the cutting planes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_PIVOTS = 20  # most entering variables, for each there is: rounding may keep the last of them going round
+_RIDGE = 1e-12  # of the largest diagonal entry: makes the systems regular where planes depend on each other
+
+
+def minimise_on_simplex(G: np.ndarray, b: np.ndarray, total: float, start: np.ndarray, *, tol: float) -> np.ndarray:
+    """Minimise 0.5 x . G x - b . x over x >= 0 with sum x = total.
+
+    G       | (n, n) | float64 | symmetric, positive semidefinite
+    b       | (n,)   | float64 |
+    start   | (n,)   | float64 | feasible, such as the solution before a variable was added
+    returns | (n,)   | float64 | feasible, and not above the value at `start`
+
+    The variable with the smallest derivative enters the support; then the minimum over the support's plane is taken,
+    or, where that lies outside of the simplex, the way to it goes to the border, and what becomes 0 leaves.
+
+    Args:
+        G: as above.
+        b: as above.
+        total: the sum, above 0.
+        start: as above.
+        tol: it ends once no feasible point can be lower by more than this.
+
+    Source: Wolfe, "Finding the nearest point in a polytope", Mathematical Programming 11, 1976, with a linear term.
+    """
+    x = start
+    for _ in range(_PIVOTS * len(b)):
+        gradient = G @ x - b
+        entering = int(np.argmin(gradient))
+        could_fall = float(x @ gradient - total * gradient[entering])  # the linearisation bounds the convex function
+        if could_fall <= tol or x[entering] > 0:  # the latter only by rounding
+            break
+        x = _minimise_on_support(G, b, total, x, np.append(np.flatnonzero(x), entering))
+    return x
+
+
+def _minimise_on_support(G: np.ndarray, b: np.ndarray, total: float, x: np.ndarray, support: np.ndarray) -> np.ndarray:
+    """Go from x to the minimum over a part of the support on whose plane it lies inside of the simplex."""
+    x = x.copy()
+    while True:
+        target = _minimise_on_plane(G[np.ix_(support, support)], b[support], total)
+        falling = np.flatnonzero(target <= 0)
+        if not len(falling):
+            x[support] = target
+            return x
+        here = x[support]
+        fall = here[falling] - target[falling]
+        reach = np.divide(here[falling], fall, out=np.zeros_like(fall), where=fall > 0)  # 0..1, how far each can go
+        x[support] = np.maximum(here + reach.min() * (target - here), 0)
+        x[support[falling[np.argmin(reach)]]] = 0
+        support = support[x[support] > 0]
+
+
+def _minimise_on_plane(G: np.ndarray, b: np.ndarray, total: float) -> np.ndarray:
+    """The minimum over sum x = total alone: [G 1; 1 0] [x; multiplier] = [b; total], scaled."""
+    count, scale = len(b), float(np.diag(G).max()) or 1.0
+    system = np.ones((count + 1, count + 1))
+    system[:count, :count] = G / scale + _RIDGE * np.eye(count)
+    system[count, count] = 0
+    return np.asarray(np.linalg.solve(system, np.append(b / scale, total))[:count])
