@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinysegrank.errors import DatasetError
+from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.experiment import (
     Segmenter,
     Silent,
@@ -20,7 +20,9 @@ from tinysegrank.experiment import (
     run_experiment,
 )
 from tinysegrank.experiment.settings import CrfSettings, ProposalSettings, Settings, TrainingSettings
+from tinysegrank.files import read_json
 from tinysegrank.proposals import ProposalStore
+from tinysegrank.ranking import STRUCTURAL_C_GRID, Ranker
 from tinysegrank.segnet import TrainingOptions
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, read_labels
 
@@ -160,6 +162,22 @@ def test_segnets_own_labelling_is_one_more_proposal(tmp_path, finished, toy):
         assert np.isnan(scores[-1])
         chosen = read_labels(run.folder("picked") / "svm" / f"{name}.png")
         np.testing.assert_array_equal(Segmenter(run.path, progress=Silent()).label(split.image(i)), chosen)
+
+
+def test_another_ranker_on_some_blocks(tmp_path, finished, toy):
+    shutil.copytree(finished.path, tmp_path / "run")
+    settings = small_settings(toy)
+    changed = replace(settings.ranking, ranker="structural", blocks=("segnet", "rerank"))
+    settings = replace(settings, ranking=changed)
+    run = run_experiment(tmp_path / "run", settings, jobs=1, progress=Silent(), update=True, until="ranker")
+    chosen = read_json(run.folder("ranker") / "chosen.json")
+    assert {float(C) for C in chosen["tried"]} == set(STRUCTURAL_C_GRID)
+    ranker = Ranker.load(run.folder("ranker") / "ranker.safetensors")
+    assert ranker.blocks == ("segnet", "rerank")
+    assert len(ranker.columns) == 86 + 1107
+    for key, value in {"ranker": "magic", "blocks": ("colour",), "loss": "mse"}.items():
+        with pytest.raises(ConfigError, match=f"ranking.{key}="):
+            replace(settings, ranking=replace(settings.ranking, **{key: value}))
 
 
 def test_a_changed_loss_retrains_only_its_networks(tmp_path, finished, toy):

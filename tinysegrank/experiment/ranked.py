@@ -17,9 +17,13 @@ from tinysegrank.metrics import Confusion, image_confusions, mean_of_present
 from tinysegrank.parallel import parallel_map
 from tinysegrank.proposals import PastedSegments, ProposalStore
 from tinysegrank.ranking import (
+    C_GRID,
     CLASSIFICATION_FEATURE_NAMES,
+    STRUCTURAL_C_GRID,
     FeatureTable,
     Ranker,
+    RankSVM,
+    StructuralSVM,
     class_shares,
     classification_features,
     describe_proposals_of_image,
@@ -34,6 +38,11 @@ from tinysegrank.voc import soft_targets_many
 SCORED = (networks.START, *LOSSES)
 RANKER = "ranker.safetensors"
 UNGATED = "classification_ungated"
+_ESTIMATORS: dict[str, tuple[RankSVM | StructuralSVM, Sequence[float]]] = {
+    "oracle-pairs": (RankSVM(pairs="oracle"), C_GRID),
+    "all-pairs": (RankSVM(pairs="all"), C_GRID),
+    "structural": (StructuralSVM(), STRUCTURAL_C_GRID),
+}
 
 
 class _Task(NamedTuple):
@@ -153,11 +162,13 @@ def train_ranker(run: Run) -> None:
     """Fit the ranking SVM on the training images' out-of-fold features, its C chosen by cross-validation."""
     table, confusions, _ = load_described(run, "train")
     ranking = run.settings.ranking
+    estimator, grid = _ESTIMATORS[ranking.ranker]
     fitted = fit_ranker(
         table,
         confusions,
         blocks=ranking.blocks,
-        grid=ranking.C,
+        estimator=estimator,
+        grid=ranking.C or grid,
         splits=ranking.splits,
         seed=run.settings.seed,
         classes=run.settings.report.classes or None,

@@ -13,6 +13,7 @@ from tinysegrank.segnet import TrainingOptions
 
 LOSSES = ("ce", "uoi", "iou", "uoi+ce")
 """The losses that continue from the cross-entropy start, "ce" being the control."""
+RANKERS = ("oracle-pairs", "all-pairs", "structural")
 
 
 @dataclass(frozen=True)
@@ -144,13 +145,18 @@ class ClassifierSettings:
 
 @dataclass(frozen=True)
 class RankingSettings:
-    """Module 2: Eq. 17's constants; the features that the SVM ranks by, and the values of C to choose from."""
+    """Module 2: Eq. 17's constants; what ranks, by which blocks of features, and the values of C to choose from.
+
+    `ranker` is a ranking SVM on pairs of the oracle and each other proposal ("oracle-pairs") or of any two
+    ("all-pairs"), or the structural SVM ("structural"). With no C given, those of the ranker's own grid are tried.
+    """
 
     eps: float = 1e-3
     background_weight: float = 0.02
     loss: str = "uoi+ce"
     blocks: tuple[str, ...] = BLOCKS
-    C: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+    ranker: str = "oracle-pairs"
+    C: tuple[float, ...] = ()
     splits: int = 5
 
 
@@ -184,5 +190,7 @@ class Settings:
             raise ConfigError(f"folds={self.folds}: at least 2, so that the ranker learns from out-of-fold outputs")
         if not self.ranking.blocks or not set(self.ranking.blocks) <= set(BLOCKS):
             raise ConfigError(f"ranking.blocks={list(self.ranking.blocks)}: choose some of {', '.join(BLOCKS)}")
+        if self.ranking.ranker not in RANKERS:
+            raise ConfigError(f'ranking.ranker="{self.ranking.ranker}": choose one of {", ".join(RANKERS)}')
         if self.ranking.loss not in LOSSES:
             raise ConfigError(f'ranking.loss="{self.ranking.loss}": choose one of {", ".join(LOSSES)}')

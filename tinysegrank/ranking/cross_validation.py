@@ -1,4 +1,4 @@
-"""The C of the ranking SVM, chosen by the corpus IoU of what it picks on images it was not trained on."""
+"""The C of a ranking SVM, or another parameter of a ranker, chosen by the corpus IoU of what it picks on images it was not trained on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.errors import ShapeError
+from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.metrics import Confusion
 from tinysegrank.parallel import parallel_map
-from tinysegrank.ranking.estimator import check_features
+from tinysegrank.ranking.estimator import GroupRanker, check_features
 from tinysegrank.ranking.oracle import check_groups, pick
 from tinysegrank.ranking.standardize import Standardizer
 from tinysegrank.ranking.svm import RankSVM
@@ -21,9 +21,9 @@ C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 class ChosenC(NamedTuple):
-    """The C with the best accuracy (the smallest of equals), and the accuracy of each C tried.
+    """The C, or other parameter, with the best accuracy (the smallest of equals), and the accuracy of each tried.
 
-    grid     | (n,) | float64 | ascending
+    grid     | (n,) | float64 | ascending; int64 if all that was given is
     accuracy | (n,) | float64 | mean corpus IoU of the held-out picks, 0..1
     """
 
@@ -39,15 +39,16 @@ def choose_C(  # noqa: N802  # C is the field's name
     confusions: np.ndarray,
     *,
     grid: Sequence[float] = C_GRID,
+    parameter: str = "C",
     folds: int = 5,
     seed: int = 0,
-    estimator: RankSVM | None = None,
+    estimator: GroupRanker | None = None,
     classes: Sequence[int] | None = None,
     jobs: int = 1,
 ) -> ChosenC:
     """Try each C by cross-validation over images.
 
-    Each fold's images are ranked by an SVM trained on the other folds, with features standardised by those alone. The
+    Each fold's images are ranked by an estimator trained on the other folds, with features standardised by those alone. The
     confusion matrices of the rows picked are added up over all folds, so that each C has one corpus-level accuracy, the
     measure that VOC reports, in place of a mean over images or folds.
 
@@ -57,16 +58,18 @@ def choose_C(  # noqa: N802  # C is the field's name
     confusions | (rows, K, K) | integer  | pixels of the proposal alone (metrics.image_confusions)
 
     Args:
-        grid: values of C.
+        grid: values of C; C_GRID suits RankSVM, STRUCTURAL_C_GRID StructuralSVM.
+        parameter: what the grid is of if not of C, such as max_iter of a BoostedRanker.
         folds: number of folds; images are dealt out by their group's number and `seed`.
         seed: of the folds.
-        estimator: what to train, its C aside; RankSVM() by default.
+        estimator: what to train, its C aside; RankSVM() by default. Where it has warm_start, each value of the grid
+            starts from the solution of the one before.
         classes: the classes whose IoU counts; all by default. Classes absent from the truth are skipped.
         jobs: worker processes, one a fold; the result is the same for any number.
 
     Raises:
         ShapeError: the arrays do not fit or are not finite, or an option is out of range.
-        ConfigError: fewer than two folds, or more folds than images.
+        ConfigError: fewer than two folds, or more folds than images; the estimator has no such parameter.
 
     Source: paper, section 5 (the measure); the protocol is our choice.
     """
@@ -77,12 +80,16 @@ def choose_C(  # noqa: N802  # C is the field's name
         raise ShapeError(
             f"X, groups, confusions: shapes {X.shape}, {groups.shape}, {confusions.shape}; one row a proposal"
         )
-    candidates = sorted(set(map(float, grid)))
+    candidates = sorted(set(grid))
     if not candidates or not all(np.isfinite(C) and C > 0 for C in candidates):
         raise ShapeError(f"grid: {list(grid)}; give finite values above 0")
+    estimator = estimator or RankSVM()
+    if parameter not in estimator.get_params():
+        known = sorted(estimator.get_params())
+        raise ConfigError(f"parameter: {type(estimator).__name__} has no {parameter!r}; name one of {known}")
     images, image = np.unique(groups, return_inverse=True)
     fold = assign_folds([str(name) for name in images], folds, seed=seed)[image]  # (rows,)
-    work = partial(_held_out_picks, X, quality, groups, fold, candidates, estimator or RankSVM())
+    work = partial(_held_out_picks, X, quality, groups, fold, candidates, parameter, estimator)
     picks = np.concatenate(list(parallel_map(work, range(folds), jobs=jobs, on_cluster=False)), axis=1)  # (n, images)
     accuracy = np.array([_corpus_accuracy(confusions[rows], classes) for rows in picks])
     if np.isnan(accuracy).all():
@@ -96,7 +103,8 @@ def _held_out_picks(
     groups: np.ndarray,
     fold: np.ndarray,
     candidates: Sequence[float],
-    estimator: RankSVM,
+    parameter: str,
+    estimator: GroupRanker,
     held_out: int,
 ) -> np.ndarray:
     """Train on the other folds with each C, and return the rows picked in this one, (n, images of the fold)."""
@@ -105,11 +113,13 @@ def _held_out_picks(
     train, test = np.flatnonzero(fold != held_out), np.flatnonzero(fold == held_out)
     standardizer = Standardizer().fit(X[train])
     X_train, X_test = standardizer.transform(X[train]), standardizer.transform(X[test])
-    svm = clone(estimator).set_params(warm_start=True)  # from C to the next larger C
+    ranker = clone(estimator)
+    if "warm_start" in ranker.get_params():
+        ranker.set_params(warm_start=True)  # from C to the next larger C
     picks = []
     for C in candidates:
-        svm.set_params(C=C).fit(X_train, quality[train], groups[train])
-        picks.append(test[pick(svm.decision_function(X_test), groups[test])])
+        ranker.set_params(**{parameter: C}).fit(X_train, quality[train], groups[train])
+        picks.append(test[pick(ranker.decision_function(X_test), groups[test])])
     return np.stack(picks)
 
 

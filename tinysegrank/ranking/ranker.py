@@ -14,6 +14,7 @@ from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.files import read_about, read_arrays, write_arrays
 from tinysegrank.parallel import one_blas_thread
 from tinysegrank.ranking.cross_validation import C_GRID, ChosenC, choose_C
+from tinysegrank.ranking.estimator import LinearRanker
 from tinysegrank.ranking.standardize import Standardizer
 from tinysegrank.ranking.svm import RankSVM
 from tinysegrank.ranking.table import FeatureTable
@@ -92,7 +93,7 @@ def fit_ranker(
     confusions: np.ndarray,
     *,
     blocks: Sequence[str] | None = None,
-    estimator: RankSVM | None = None,
+    estimator: LinearRanker | None = None,
     grid: Sequence[float] = C_GRID,
     splits: int = 5,
     seed: int = 0,
