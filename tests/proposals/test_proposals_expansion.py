@@ -1,4 +1,4 @@
-"""Alpha-expansion against enumeration on small Potts energies."""
+"""Alpha-expansion against enumeration on small Potts energies; its numba twin against the readable version."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.proposals.expansion import expand, expansion, gainers, potts_energy
+from tinysegrank.proposals import CrfEngine, divmbest
+from tinysegrank.proposals.expansion import expand, expansion, gainers, potts_energy, readable_expand
 
 ALL_EDGES = np.array(list(itertools.combinations(range(6), 2)))
 seeds = st.integers(0, 2**32 - 1)
@@ -51,14 +52,62 @@ def test_no_expansion_move_lowers_the_result(seed, spread):
     assert least <= value <= 2 * least  # the bound of Boykov, Veksler and Zabih
 
 
+@pytest.mark.parametrize("one_move", [expand, readable_expand], ids=["expand", "readable_expand"])
 @given(seeds, st.integers(0, 2))
-def test_one_expansion_is_the_best_move(seed, alpha):
+def test_one_expansion_is_the_best_move(one_move, seed, alpha):
     unary, edges, weights = problem(seed)
     y = np.random.default_rng(seed + 1).integers(0, 3, 6)
     best = min(energy(move, unary, edges, weights) for move in moves(y, alpha))
-    moved = expand(y, alpha, unary, edges, weights)
+    moved = one_move(y, alpha, unary, edges, weights)
     assert energy(moved, unary, edges, weights) == best
+    fewest = min((m != y).sum() for m in moves(y, alpha) if energy(m, unary, edges, weights) == best)
+    assert (moved != y).sum() == fewest
     assert set(moved[moved != y]) <= {alpha}
+
+
+def larger_problem(seed, *, nodes=60, labels=8):
+    """Costs of very different sizes; whole numbers, which tie, or not; pairs that are there twice, and none."""
+    rng = np.random.default_rng(seed)
+    edges = rng.integers(0, nodes, (rng.choice([0, 1, 3 * nodes]), 2))
+    edges = edges[edges[:, 0] != edges[:, 1]].astype(rng.choice([np.int32, np.int64]))
+    unary = rng.gamma(1, rng.choice([1.0, 30.0, 1e6]), (nodes, labels))
+    weights = rng.gamma(1, rng.choice([0.0, 1.0, 1e4]), len(edges)) * (rng.random(len(edges)) < 0.9)
+    if rng.random() < 0.5:
+        unary, weights = np.rint(unary), np.rint(weights)
+    unary[rng.random(unary.shape) < 0.1] = 1e30  # hopeless
+    return unary, edges, weights, rng.integers(0, labels, nodes)
+
+
+@given(seeds, st.integers(0, 7))
+def test_the_fast_move_is_the_readable_one_to_the_bit(seed, alpha):
+    unary, edges, weights, y = larger_problem(seed)
+    expected = readable_expand(y, alpha, unary, edges, weights)
+    np.testing.assert_array_equal(expand(y, alpha, unary, edges, weights), expected)
+
+
+@given(seeds)
+def test_divmbest_is_the_same_with_and_without_acceleration(seed):
+    unary, edges, weights, _ = larger_problem(seed, nodes=30, labels=5)
+    engine = CrfEngine(unary, edges, weights, np.arange(30).reshape(5, 6))
+    fast = divmbest(engine, 3.0, 4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINYSEGRANK_ACCELERATE", "0")
+        patch.setattr("tinysegrank.proposals.fast_expansion.expand", None)
+        readable = divmbest(engine, 3.0, 4)
+    for one, other in zip(fast, readable, strict=True):
+        np.testing.assert_array_equal(one.nodes, other.nodes)
+        assert one.score == other.score
+
+
+@pytest.mark.parametrize("fast", ["0", "1"])
+def test_one_label_one_node_and_none(monkeypatch, fast):
+    monkeypatch.setenv("TINYSEGRANK_ACCELERATE", fast)
+    none = np.zeros((0, 2), int), np.zeros(0)
+    assert expansion(np.ones((4, 1)), np.array([[0, 1]]), np.ones(1))[0].tolist() == [0] * 4
+    assert expansion(np.array([[3.0, 2.0]]), *none, start=np.array([0]))[0].tolist() == [1]
+    assert expansion(np.zeros((0, 2)), *none)[0].tolist() == []
+    loop = np.array([[0, 0], [0, 1]])  # an edge from a node to itself never differs
+    assert expansion(np.array([[3.0, 2.0], [1.0, 4.0]]), loop, np.array([9.0, 0.5]))[0].tolist() == [1, 0]
 
 
 @given(seeds, st.integers(0, 2))

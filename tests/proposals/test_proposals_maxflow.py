@@ -1,4 +1,4 @@
-"""Cuts against networkx and enumeration; the 32-bit traps."""
+"""Cuts against networkx and enumeration; the 32-bit traps; the fast cut against SciPy's."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinysegrank.errors import ShapeError
+from tinysegrank.proposals.fast_maxflow import nested_cuts
 from tinysegrank.proposals.maxflow import LARGEST_CAPACITY, minimise_binary, minimum_cut
 
 
@@ -62,6 +63,22 @@ def test_residual_beyond_32_bits_is_not_mistaken():
 def test_capacities_must_be_counts(capacity):
     with pytest.raises(ShapeError, match="integers of at least 0"):
         minimum_cut(2, 0, 1, np.array([[0, 1]]), capacity)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([2, 20, 2**24]))
+def test_the_fast_cut_is_the_same(seed, top):
+    """Arcs of different capacity to and fro, pairs there twice, arcs from a node to itself."""
+    rng = np.random.default_rng(seed)
+    nodes = int(rng.integers(1, 40))
+    edges = rng.integers(0, nodes, (int(rng.integers(0, 4 * nodes)), 2))
+    forward, backward = rng.integers(0, top, (2, len(edges))) * (rng.random((2, len(edges))) < 0.7)
+    gain = rng.integers(-2 * top, 2 * top, nodes) * (rng.random(nodes) < 0.6)
+    node, source, sink = np.arange(nodes), np.full(nodes, nodes), np.full(nodes, nodes + 1)
+    arcs = np.concatenate([edges, edges[:, ::-1], np.stack([source, node], 1), np.stack([node, sink], 1)])
+    capacity = np.concatenate([forward, backward, np.maximum(gain, 0), np.maximum(-gain, 0)])
+    keep = arcs[:, 0] != arcs[:, 1]
+    expected = minimum_cut(nodes + 2, nodes, nodes + 1, arcs[keep], capacity[keep])[:nodes]
+    np.testing.assert_array_equal(nested_cuts(edges, forward, backward, gain[None, None])[0, 0], expected)
 
 
 def energies(unary, edges, pairwise):

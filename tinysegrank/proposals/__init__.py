@@ -53,7 +53,7 @@ changed    | cuts of superpixels of the whole image, not of pixels at half size 
 changed    | largest Sobel gradient over Lab, not gPb: milliseconds, not minutes | cpmc.edges.edge_map
 changed    | 1000 exp(-max(e)/0.05) + 11, one rule for all segmenters | cpmc.boundaries.find_boundaries
 kept       | exact cuts for every lambda: 0 and 20 from 0.001 up | cpmc.unaries.lambdas cpmc.cuts.parametric_cuts
-changed    | a maximum flow that goes on from lambda to lambda, not pseudoflow | cpmc.fast_cuts.parametric_cuts
+changed    | a maximum flow that goes on from lambda to lambda, not pseudoflow | fast_maxflow.nested_cuts
 kept       | 5 x 5 seeds; a frame that costs less near the seed | cpmc.seeds.grid_seeds
 simplified | seeds of one size, not snapped to regions | cpmc.seeds.grid_seeds
 kept       | uniform gains up to 150 | cpmc.unaries.uniform_gains

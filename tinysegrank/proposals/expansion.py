@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysegrank.backend import accelerated
 from tinysegrank.errors import ShapeError
 from tinysegrank.proposals.maxflow import minimise_binary
 
@@ -69,11 +70,28 @@ def expand(
     edges: NDArray[np.integer],
     weights: NDArray[np.float64],
 ) -> NDArray[np.intp]:
-    """Best labelling in which each node keeps its label or takes `alpha`.
+    """Best labelling in which each node keeps its label or takes `alpha`; of several, one in which the fewest take it.
 
     nodes   | (N,) | intp | labels; the other arguments are those of `expansion`
     returns | (N,) | intp | labels
+
+    The numba twin `fast_expansion` does the work unless TINYSEGRANK_ACCELERATE=0; the results are equal.
     """
+    if accelerated():
+        from tinysegrank.proposals import fast_expansion  # compiled on first use
+
+        return fast_expansion.expand(nodes, alpha, unary, edges, weights)
+    return readable_expand(nodes, alpha, unary, edges, weights)
+
+
+def readable_expand(
+    nodes: NDArray[np.intp],
+    alpha: int,
+    unary: NDArray[np.float64],
+    edges: NDArray[np.integer],
+    weights: NDArray[np.float64],
+) -> NDArray[np.intp]:
+    """Do as `expand`, by SciPy's maximum flow."""
     price = unary[:, alpha] - unary[np.arange(len(nodes)), nodes]
     candidate = gainers(nodes, alpha, price, edges, weights)
     chosen = np.flatnonzero(candidate)

@@ -1,0 +1,195 @@
+"""Minimum cuts by numba: Dinic's algorithm that goes on from step to step.
+
+A node's gain joins its arcs from the source and to the sink in one number: above 0 it may take in so much from the
+source, below 0 give so much to the sink. Where gains only grow, the flow of a step is a flow of the next, and only what
+was added is still to be pushed. The source side found is closed: all arcs out of it are full and stay so, and its nodes
+need not be looked at again.
+
+All that numba compiles for cuts is in this file: its cache does not notice when a function of another file changes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def nested_cuts(edges: np.ndarray, forward: np.ndarray, backward: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """Find the smallest source side among the minimum cuts, for every hypothesis and every step.
+
+    edges    | (E, 2)    | integer | pairs of nodes i, j of 0..S-1; a pair may be there twice
+    forward  | (E,)      | integer | at least 0: capacity of the arc from i to j
+    backward | (E,)      | integer | at least 0: capacity of the arc from j to i
+    gain     | (B, L, S) | int64   | arc from the source where above 0, to the sink where below; never falling along L
+    returns  | (B, L, S) | bool    | True on the source side
+
+    Exact while the gains of all nodes, and the capacities at each, sum to less than 2^63.
+
+    Source: Dinic 1970; keeping the flow while source capacities grow is of Gallo, Grigoriadis and Tarjan, "A fast
+    parametric maximum flow algorithm and applications", SIAM J. Computing 1989.
+    """
+    B, L, S = gain.shape
+    first, head, reverse, capacity = _rows(edges, forward, backward, S)
+    found = np.zeros((B, L, S), np.bool_)
+    inside = np.empty(S, np.bool_)  # the source side so far
+    excess = np.empty(S, np.int64)  # above 0: can still come from the source; below 0: can still go to the sink
+    distance = np.empty(S, np.int32)
+    queue = np.empty(S, np.int32)
+    arc = np.empty(S, np.int64)  # next arc of each node to try
+    path = np.empty(S + 1, np.int64)
+    for b in range(B):
+        residual = capacity.copy()
+        inside[:] = False
+        excess[:] = 0
+        for step in range(L):
+            for i in range(S):
+                if not inside[i]:
+                    excess[i] += gain[b, step, i] - (gain[b, step - 1, i] if step else 0)
+            while _distances(first, head, reverse, residual, excess, inside, distance, queue):
+                for i in range(S):
+                    arc[i] = first[i]
+                for i in range(S):
+                    if excess[i] > 0 and not inside[i] and distance[i] > 0:
+                        _push(i, first, head, reverse, residual, excess, distance, arc, path)
+            _grow(first, head, residual, excess, inside, queue)
+            found[b, step] = inside
+    return found
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _rows(
+    edges: np.ndarray, forward: np.ndarray, backward: np.ndarray, nodes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Arcs in compressed rows: where each node's start, their heads, where the opposite ones are, their capacities."""
+    first = np.zeros(nodes + 1, np.int64)
+    for e in range(len(edges)):
+        first[edges[e, 0] + 1] += 1
+        first[edges[e, 1] + 1] += 1
+    first = np.cumsum(first)
+    free = first.copy()  # next place of each row
+    head = np.empty(2 * len(edges), np.int64)
+    reverse = np.empty(2 * len(edges), np.int64)
+    capacity = np.empty(2 * len(edges), np.int64)
+    for e in range(len(edges)):
+        i, j = edges[e]
+        there = free[i]
+        free[i] += 1
+        back = free[j]
+        free[j] += 1
+        head[there], head[back] = j, i
+        reverse[there], reverse[back] = back, there
+        capacity[there], capacity[back] = forward[e], backward[e]
+    return first, head, reverse, capacity
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _distances(
+    first: np.ndarray,
+    head: np.ndarray,
+    reverse: np.ndarray,
+    residual: np.ndarray,
+    excess: np.ndarray,
+    inside: np.ndarray,
+    distance: np.ndarray,
+    queue: np.ndarray,
+) -> bool:
+    """Arcs from each node to the nearest with room to the sink, -1 if there is none; is there anything to push?"""
+    end = 0
+    for i in range(len(distance)):
+        distance[i] = -1
+        if excess[i] < 0:
+            distance[i] = 0
+            queue[end] = i
+            end += 1
+    start = 0
+    nearest = -1  # nodes farther than the nearest with an excess are of no use in this round
+    while start < end:
+        j = queue[start]
+        start += 1
+        if 0 <= nearest <= distance[j]:
+            break
+        for k in range(first[j], first[j + 1]):
+            i = head[k]
+            if distance[i] < 0 and residual[reverse[k]] > 0 and not inside[i]:
+                distance[i] = distance[j] + 1
+                queue[end] = i
+                end += 1
+                if excess[i] > 0 and nearest < 0:
+                    nearest = distance[i]
+    return nearest >= 0
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _push(
+    start: int,
+    first: np.ndarray,
+    head: np.ndarray,
+    reverse: np.ndarray,
+    residual: np.ndarray,
+    excess: np.ndarray,
+    distance: np.ndarray,
+    arc: np.ndarray,
+    path: np.ndarray,
+) -> None:
+    """Send as much of the excess of `start` as will go along shortest paths."""
+    depth, i = 0, start
+    while excess[start] > 0:
+        if excess[i] < 0:
+            amount = min(excess[start], -excess[i])
+            for d in range(depth):
+                amount = min(amount, residual[path[d]])
+            excess[start] -= amount
+            excess[i] += amount
+            full = depth
+            for d in range(depth - 1, -1, -1):
+                k = path[d]
+                residual[k] -= amount
+                residual[reverse[k]] += amount
+                if residual[k] == 0:
+                    full = d
+            if full < depth:
+                i = head[reverse[path[full]]]  # go on from the tail of the first arc that is full
+                depth = full
+            elif depth:
+                depth -= 1
+                i = head[reverse[path[depth]]]
+            continue
+        while arc[i] < first[i + 1]:
+            k = arc[i]
+            if residual[k] > 0 and distance[head[k]] == distance[i] - 1 and distance[i] > 0:
+                break
+            arc[i] += 1
+        if arc[i] < first[i + 1]:
+            path[depth] = arc[i]
+            depth += 1
+            i = head[arc[i]]
+        elif depth:
+            depth -= 1
+            i = head[reverse[path[depth]]]
+            arc[i] += 1
+        else:
+            return
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _grow(
+    first: np.ndarray, head: np.ndarray, residual: np.ndarray, excess: np.ndarray, inside: np.ndarray, queue: np.ndarray
+) -> None:
+    """Add to the source side all that the source still reaches."""
+    end = 0
+    for i in range(len(inside)):
+        if excess[i] > 0 and not inside[i]:
+            inside[i] = True
+            queue[end] = i
+            end += 1
+    start = 0
+    while start < end:
+        i = queue[start]
+        start += 1
+        for k in range(first[i], first[i + 1]):
+            j = head[k]
+            if residual[k] > 0 and not inside[j]:
+                inside[j] = True
+                queue[end] = j
+                end += 1
