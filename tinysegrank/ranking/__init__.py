@@ -1,7 +1,8 @@
-"""Module 2: scoring proposals by SegNet, their features, and the SVM that ranks them."""
+"""Module 2: scoring proposals by SegNet, their features, and what ranks them by these."""
 
 from __future__ import annotations
 
+from tinysegrank.ranking.boosted import BoostedRanker
 from tinysegrank.ranking.cross_validation import C_GRID, ChosenC, choose_C
 from tinysegrank.ranking.describe import BLOCKS, describe_proposals_of_image
 from tinysegrank.ranking.descriptors import FullyConnected, image_descriptors, load_fully_connected
@@ -34,6 +35,7 @@ __all__ = [
     "RERANK_FEATURE_NAMES",
     "SEGNET_FEATURE_NAMES",
     "STRUCTURAL_C_GRID",
+    "BoostedRanker",
     "ChosenC",
     "FeatureTable",
     "FittedRanker",

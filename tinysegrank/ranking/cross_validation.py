@@ -1,4 +1,4 @@
-"""The C of a ranking SVM, or another parameter of a ranker, chosen by the corpus IoU of what it picks on images it was not trained on."""
+"""The C of a ranking SVM, chosen by the corpus IoU of what it picks on images it was not trained on."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def choose_C(  # noqa: N802  # C is the field's name
 ) -> ChosenC:
     """Try each C by cross-validation over images.
 
-    Each fold's images are ranked by an estimator trained on the other folds, with features standardised by those alone. The
-    confusion matrices of the rows picked are added up over all folds, so that each C has one corpus-level accuracy, the
-    measure that VOC reports, in place of a mean over images or folds.
+    Each fold's images are ranked by an estimator trained on the other folds, with features standardised by those alone.
+    The confusion matrices of the rows picked are added up over all folds, so that each C has one corpus-level accuracy,
+    the measure that VOC reports, in place of a mean over images or folds.
 
     X          | (rows, d)    | floating | features, not standardised
     quality    | (rows,)      | floating | accuracy of the proposal alone
