@@ -1,0 +1,178 @@
+"""What module 1 costs an image, on one core, after fitting: each step's time, and the peak of memory.
+
+    python tests/benchmarks/module_one.py runs/voc
+
+takes a run whose stages "segments" and "proposing" are done, and proposes for some of its val images as the run itself
+does for photographs. Seconds are those that the processor spent, so that other programs matter little; each step's
+are without those of the steps called from it. At the end pasting once more with descriptors that are not reduced,
+whose projection is drawn at random, as only the time counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+import numpy as np
+
+from tinysegrank.config import from_dict, read_toml
+from tinysegrank.experiment import Run, Settings, Silent
+from tinysegrank.experiment.data import open_split
+from tinysegrank.experiment.proposers import proposers_of
+from tinysegrank.experiment.runner import SETTINGS_FILE
+from tinysegrank.parallel import one_blas_thread
+from tinysegrank.proposals import SegmentModel
+from tinysegrank.proposals.second_order import Projection, description_length
+from tinysegrank.reporting import Column, Table
+
+CPMC, SECOND_ORDER, PIPELINE = (
+    f"tinysegrank.proposals.{name}" for name in ("cpmc.pipeline", "second_order", "pipeline")
+)
+STEPS = {
+    "paste": {
+        "CPMC: edges, superpixels": [f"{CPMC}:{f}" for f in ("edge_map", "oversegment", "find_boundaries")],
+        "CPMC: seeds, gains": [
+            f"{CPMC}:{f}" for f in ("grid_seeds", "frame_hypotheses", "uniform_gains", "colour_gains")
+        ],
+        "CPMC: cuts": [f"{CPMC}:parametric_cuts"],
+        "CPMC: parts, filters": [
+            *(f"{CPMC}:{f}" for f in ("connected_parts", "cut_ratios", "low_cut_ratios", "drop_duplicates")),
+            *(f"{CPMC}:{f}" for f in ("best_of_clusters", "segment_overlaps", "candidates")),
+        ],
+        "CPMC: features, ranking": [
+            f"{CPMC}:{f}" for f in ("segment_features", "SegmentRanker.predict", "diverse_order")
+        ],
+        "describing: SIFT": [f"{SECOND_ORDER}.local:dense_sift"],
+        "describing: binary patterns": [f"{SECOND_ORDER}.local:dense_lbp"],
+        "describing: colours, layout": [f"{SECOND_ORDER}.describe:local_descriptors"],
+        "describing: reduction": [f"{SECOND_ORDER}.describe:DescriptorReduction.apply"],
+        "describing: sums over superpixels": [f"{SECOND_ORDER}.describe:superpixel_sums"],
+        "describing: means of segments": [
+            "tinysegrank.proposals.segment_model:describe_segments",
+            f"{SECOND_ORDER}.describe:placed_averages",
+        ],
+        "logarithms": [f"{SECOND_ORDER}.describe:log_matrices"],
+        "triangles, lengths, powers": [f"{SECOND_ORDER}.describe:{f}" for f in ("upper_triangles", "normalise_blocks")],
+        "projection": ["tinysegrank.proposals.segment_model:Projection.apply"],
+        "scores": ["tinysegrank.proposals:SegmentScorer.scores"],
+        "pasting, DivMBest": ["tinysegrank.experiment.proposers.paste:divmbest"],
+    },
+    "crf": {
+        "superpixels": [f"{PIPELINE}:slic", f"{PIPELINE}:region_graph"],
+        "features": [f"{PIPELINE}:superpixel_features"],
+        "unaries": ["tinysegrank.proposals:SuperpixelClassifier.log_probabilities"],
+        "expansion": ["tinysegrank.proposals.crf:expansion"],
+        "penalties, painting": [f"{PIPELINE}:divmbest"],
+    },
+}
+
+
+class Clock:
+    """Seconds of each step of the image at hand, without those of the steps inside it."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._running: list[str] = []
+        self._since = 0.0
+
+    def _turn(self) -> None:
+        now = time.process_time()
+        if self._running:
+            self.seconds[self._running[-1]] += now - self._since
+        self._since = now
+
+    def call(self, step: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        self._turn()
+        self._running.append(step)
+        try:
+            return function(*arguments, **options)
+        finally:
+            self._turn()
+            self._running.pop()
+
+    def watch(self, step: str, place: str) -> None:
+        """Have a function of a module, or a method of a class there, timed from now on."""
+        module, _, name = place.partition(":")
+        *inside, last = name.split(".")
+        owner = resolve_name(":".join([module, *inside]))
+        function = getattr(owner, last)
+
+        def timed(*arguments: Any, **options: Any) -> Any:
+            return self.call(step, function, *arguments, **options)
+
+        setattr(owner, last, timed)
+
+
+def measure(clock: Clock, propose: Callable[[np.ndarray], Any], images: list[np.ndarray]) -> list[dict[str, float]]:
+    """Seconds of each step, an entry an image; the first image is worked on twice, as numba compiles at first."""
+    answers = []
+    for image in [images[0], *images]:
+        clock.seconds.clear()
+        one_blas_thread(clock.call, "the rest", propose, image)
+        answers.append(dict(clock.seconds))
+    return answers[1:]
+
+
+def table(title: str, answers: list[dict[str, float]], note: str) -> Table:
+    totals = np.array([sum(answer.values()) for answer in answers])
+    steps = dict.fromkeys(step for answer in answers for step in answer)
+    rows: list[tuple[str, float, float, float]] = []
+    for step in sorted(steps, key=lambda step: -sum(answer.get(step, 0.0) for answer in answers)):
+        of_step = np.array([answer.get(step, 0.0) for answer in answers])
+        rows.append((step, float(np.median(of_step)) * 1e3, 100 * of_step.sum() / totals.sum(), of_step.max() * 1e3))
+    rows.append(("all", float(np.median(totals)) * 1e3, 100.0, totals.max() * 1e3))
+    columns = Column("step"), Column("ms, median"), Column("share, %"), Column("ms, slowest image")
+    return Table(title, columns, tuple(rows), note)
+
+
+def memory() -> str:
+    return f"peak of memory so far {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
+
+
+def in_full(propose: Callable[[np.ndarray], Any], options: Any) -> None:
+    """Take the reduction out of the segment model that a pasting proposer holds."""
+    cell = next(c for c in propose.__closure__ or () if isinstance(c.cell_contents, SegmentModel))
+    rng = np.random.default_rng(0)
+    directions = rng.standard_normal((description_length(), options.length), np.float32) / 100
+    cell.cell_contents = replace(cell.cell_contents, reduction=None, projection=Projection(directions))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--images", type=int, default=20, help="val images, evenly spread")
+    parser.add_argument("--full", type=int, default=5, help="of them with descriptors in full; 0 for none")
+    asked = parser.parse_args()
+    run = Run(asked.run, from_dict(Settings, read_toml(asked.run / SETTINGS_FILE)), 1, Silent())
+    split = open_split(run.settings, "val")
+    chosen = np.unique(np.linspace(0, len(split) - 1, min(asked.images, len(split))).astype(int))
+    images = [split.image(int(i)) for i in chosen]
+    print(f"{len(images)} images; {memory()}\n")
+
+    clock, everything = Clock(), []
+    for proposer in proposers_of(run.settings):
+        propose = proposer.load(run)
+        for step, places in STEPS[proposer.name].items():
+            for place in places:
+                clock.watch(step, place)
+        everything.append(measure(clock, propose, images))
+        print(table(proposer.name, everything[-1], memory()).to_markdown(), flush=True)
+        if proposer.name == "paste":
+            with_segments = propose
+    total = sum(np.array([sum(answer.values()) for answer in answers]) for answers in everything)
+    print(f"module 1: median {np.median(total):.2f} s an image, slowest {np.max(total):.2f} s\n")
+    if asked.full and "paste" in (proposer.name for proposer in proposers_of(run.settings)):
+        in_full(with_segments, run.settings.proposals.paste.segments)
+        answers = measure(clock, with_segments, images[: asked.full])
+        print(table("paste, descriptors in full", answers, memory()).to_markdown())
+
+
+if __name__ == "__main__":
+    main()
