@@ -140,6 +140,18 @@ def test_bad_arrays_leave_the_counts_as_they_were(truth, labels, error, words):
     assert not confusion.matrix.any()
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+@pytest.mark.parametrize("place", [0, 7, 4999])
+@pytest.mark.parametrize(("name", "value"), [("truth", 21), ("truth", 254), ("labels", 21), ("labels", 255)])
+@pytest.mark.parametrize("void", [False, True])
+def test_one_value_out_of_range_is_found_wherever_it_is(name, value, place, dtype, void):
+    truth, labels = np.full((10, 500), 255 if void else 3, dtype), np.full((2, 10, 500), 20, dtype)
+    assert image_confusions(truth, labels)[:, 3, 20].tolist() == [0 if void else 5000] * 2
+    (truth if name == "truth" else labels[1]).flat[place] = value
+    with pytest.raises(DatasetError, match=f"{name}: .*{value}"):
+        image_confusions(truth, labels)
+
+
 @pytest.mark.parametrize("num_classes", [0, 256])
 def test_bad_numbers_of_classes(num_classes):
     with pytest.raises(ConfigError, match="num_classes"):

@@ -102,18 +102,26 @@ def image_confusions(truth: np.ndarray, proposals: np.ndarray, *, num_classes: i
         ShapeError: the shapes do not fit, or the arrays are not of integers.
         DatasetError: a value is out of range.
     """
-    proposals = np.asarray(proposals)
-    if proposals.shape[1:] != np.shape(truth):
-        raise ShapeError(f"labels: shape {proposals.shape[1:]} does not fit truth of shape {np.shape(truth)}")
-    truth = _named(truth, "truth", num_classes, VOID)
-    proposals = _named(proposals, "labels", num_classes, None)
-    truth, proposals = truth.reshape(-1), proposals.reshape(len(proposals), truth.size)  # (P,), (M, P)
+    truth, proposals = np.asarray(truth), np.asarray(proposals)
+    if proposals.shape[1:] != truth.shape:
+        raise ShapeError(f"labels: shape {proposals.shape[1:]} does not fit truth of shape {truth.shape}")
+    if not (accelerated() and truth.dtype == proposals.dtype == np.uint8):
+        truth, proposals = _checked(truth, proposals, num_classes)
+    flat = np.ascontiguousarray(truth.reshape(-1))  # (P,)
+    rows = np.ascontiguousarray(proposals.reshape(len(proposals), truth.size))  # (M, P)
     if not accelerated():
-        return count_pairs(truth, proposals, num_classes)
+        return count_pairs(flat, rows, num_classes)
     from tinysegrank.metrics import fast  # numba loads slowly
 
-    counts: np.ndarray = fast.count_pairs(truth, proposals, num_classes)
+    strange = np.zeros(1, np.bool_)
+    counts: np.ndarray = fast.count_pairs(flat, rows, num_classes, strange)
+    if strange[0]:
+        _checked(truth, proposals, num_classes)  # says which value it is
     return counts
+
+
+def _checked(truth: np.ndarray, proposals: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    return _named(truth, "truth", num_classes, VOID), _named(proposals, "labels", num_classes, None)
 
 
 def _named(labels: np.ndarray, name: str, num_classes: int, void: int | None) -> np.ndarray:

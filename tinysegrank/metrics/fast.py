@@ -5,17 +5,21 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from tinysegrank.voc.classes import VOID
 from tinysegrank.voc.runs import list_ones
 
 CHUNK = 4096  # pixels at a time, so that they stay in the first cache for all proposals
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def count_pairs(truth: np.ndarray, proposals: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count the pairs of true class and label; values are known to be in range.
+def count_pairs(
+    truth: np.ndarray, proposals: np.ndarray, num_classes: int, strange: np.ndarray | None = None
+) -> np.ndarray:
+    """Count the pairs of true class and label; values are in range, or `strange` is given, and is set to say so.
 
-    truth     | (P,)      | uint8 | 0..K-1, or from K on where void
+    truth     | (P,)      | uint8 | 0..K-1, or 255 where void
     proposals | (M, P)    | uint8 | 0..K-1
+    strange   | (1,)      | bool  | becomes True where a value is out of range; its pair is not counted
     returns   | (M, K, K) | int64 | pixels
     """
     M, P = proposals.shape
@@ -34,7 +38,10 @@ def count_pairs(truth: np.ndarray, proposals: np.ndarray, num_classes: int) -> n
             ended[len(true) + 1 :] = 0
             start = 0
             for end in ends[: list_ones(ended, ends)]:
-                if true[start] < num_classes:
-                    counts[m, true[start], labels[start]] += end - start
+                row, column = true[start], labels[start]
+                if row < num_classes and column < num_classes:
+                    counts[m, row, column] += end - start
+                elif strange is not None and (row != VOID or column >= num_classes):
+                    strange[0] = True
                 start = end
     return counts
