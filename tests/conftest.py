@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, Phase, settings
 from tinysegrank.backend import Array, Backend, get_backend
 from tinysegrank.errors import BackendError
 
-pytest.register_assert_rewrite("operations")
+pytest.register_assert_rewrite("operations", "html_pages")
 
 settings.register_profile("dev", deadline=None, max_examples=60)
 settings.register_profile(

@@ -10,6 +10,7 @@ from tinysegrank import __version__
 from tinysegrank.errors import CheckpointError, ShapeError
 from tinysegrank.experiment import data, results
 from tinysegrank.experiment.evidence import Written, read_evidence
+from tinysegrank.experiment.evidence.pieces import AGREES, APART, DIFFERS, UNCLEAR
 from tinysegrank.experiment.runner import SETTINGS_FILE, Run
 from tinysegrank.experiment.settings import LOSSES
 from tinysegrank.files import read_json, write_text
@@ -118,8 +119,8 @@ def evidence_sections(run: Run) -> list[Section]:
         how = f"None is made yet: `tinysegrank evidence {run.path.name} all` makes it, piece by piece."
         return [Section("Evidence", (how,))]
     verdicts = [claim.verdict for written, _ in pieces for claim in written.claims]
-    found = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
-    opening = f"The paper's claims beside what this run shows: {len(verdicts)} claims, {found}."
+    found = ", ".join(f"{verdict} {verdicts.count(verdict)}" for verdict in (AGREES, DIFFERS, UNCLEAR, APART))
+    opening = f"The paper's claims beside what this run shows, {len(verdicts)} in all: {found}."
     return [Section("Evidence", (opening,)), *(evidence_section(written, fresh) for written, fresh in pieces)]
 
 

@@ -50,7 +50,9 @@ class Head:
     def made_from(self) -> str:
         """A digest of all that the result depends on."""
         begin = self.begin.read_bytes() if self.begin else b""
-        judged = (self.picks, self.settings.coarse, self.settings.ranking, str(self.judge.cells))
+        ranking = self.settings.ranking
+        picked = (self.judge.soft.name, ranking.eps, ranking.background_weight) if self.picks else ()
+        judged = (self.judge.cells.name, self.settings.coarse, picked)
         made = repr((self.options, self.seeds, self.scale, self.key, judged))
         return hashlib.sha256(begin + made.encode()).hexdigest()
 

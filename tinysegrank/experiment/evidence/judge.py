@@ -6,7 +6,6 @@ true classes in each cell, and each proposal on the coarse grid.
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -88,9 +87,11 @@ class Judge(NamedTuple):
 
 def make_judge(run: Run, *, proposals: bool) -> Judge:
     """Compute what a judge needs, unless it is there."""
-    key = hashlib.sha256(f"{run.key('data')} {run.key('described')}".encode()).hexdigest()[:16]
-    folder = run.folder(FOLDER) / "judge" / key  # another state of the run gets a folder of its own
-    judge = Judge(folder / "cells.npy", folder / "soft.npy", folder / "rows.safetensors")
+    folder, held = run.folder(FOLDER) / "judge", {stage: run.key(stage)[:16] for stage in ("data", "described")}
+    rows = f"{held['data']}-{held['described']}"  # another state of the run gets files of its own
+    judge = Judge(
+        folder / f"cells-{held['data']}.npy", folder / f"soft-{rows}.npy", folder / f"rows-{rows}.safetensors"
+    )
     names = data.names(run, "val")
     chunks = [range(i, min(i + _AT_ONCE, len(names))) for i in range(0, len(names), _AT_ONCE)]
     if not judge.cells.is_file():

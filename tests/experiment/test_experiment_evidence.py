@@ -1,0 +1,372 @@
+"""The pieces of evidence: their figures are those of the run's files, and what is missing, stale or wrong is told."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinysegrank.errors import CheckpointError, ConfigError
+from tinysegrank.experiment import Silent, evaluate_folder
+from tinysegrank.experiment.evidence import PIECES, collect_evidence, evidence_state
+from tinysegrank.experiment.evidence import heads as heads_module
+from tinysegrank.experiment.evidence.derived import run_seed
+from tinysegrank.experiment.evidence.figure_2 import richest
+from tinysegrank.experiment.evidence.figure_4 import in_and_out
+from tinysegrank.experiment.evidence.images import figure_3, figure_4_ranker, figure_5, measure
+from tinysegrank.experiment.evidence.judge import make_judge
+from tinysegrank.experiment.networks import read_coarse
+from tinysegrank.experiment.runner import read_run
+from tinysegrank.files import read_arrays, read_json
+from tinysegrank.metrics import image_iou
+from tinysegrank.reporting import TABLE_1, TABLE_2
+from tinysegrank.upsampling import naive
+from tinysegrank.voc import CLASS_NAMES, VOCSegmentation, read_labels
+
+NAMES = [piece.name for piece in PIECES]
+
+
+def rows_of(evidence, name):
+    with (evidence / name / "table.csv").open() as stream:
+        heading, *rows = csv.reader(stream)
+    return heading, {row[0]: dict(zip(heading, row, strict=True)) for row in rows}
+
+
+@pytest.fixture(scope="module")
+def split(tiny_run):
+    return VOCSegmentation(tiny_run.settings.data.voc, "val")
+
+
+def scored(tiny_run, split, place):
+    return evaluate_folder(tiny_run.path / place, split)
+
+
+def per_cent(confusion):
+    return 100 * confusion.mean_iou().value
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_piece_has_its_files(evidence, name):
+    with Image.open(evidence / name / "figure.png") as figure:
+        assert figure.size[0] > 300
+    text = (evidence / name / "claim.md").read_text()
+    claims = read_json(evidence / name / "evidence.json")["claims"]
+    assert claims and text.count("**The paper:**") == text.count("**This run:**") == text.count("**So:**") == len(
+        claims
+    )
+    assert {claim["verdict"] for claim in claims} <= {"agrees", "differs", "too close to tell", "not compared"}
+    assert "nan" not in text and "None" not in text
+    assert (evidence / name / "table.md").read_text().startswith("**")
+
+
+def test_table_1_is_what_the_picked_label_maps_score(tiny_run, evidence, split):
+    _, rows = rows_of(evidence, "table-1")
+    for column, place in (("SegNet+SVM", "svm"), ("1-best", "1-best"), ("oracle", "oracle")):
+        confusion = scored(tiny_run, split, f"picked/{place}")
+        for index, name in enumerate(CLASS_NAMES):
+            shown, expected = rows[name][column], 100 * confusion.iou()[index]
+            assert (shown == "" and np.isnan(expected)) or float(shown) == pytest.approx(expected)
+        mean = next(row for name, row in rows.items() if name.startswith("mean of"))
+        assert float(mean[column]) == pytest.approx(per_cent(confusion))
+    assert float(rows["cow"]["DivMBest+ReRank (paper, test)"]) == TABLE_1["DivMBest+ReRank"][10] == 47.5
+
+
+def test_table_2_is_what_the_label_maps_score(tiny_run, evidence, split):
+    heading, rows = rows_of(evidence, "table-2")
+    for name, place in (
+        ("naive upsampling", "upsampled/naive-uoi+ce"),
+        ("superpixel upsampling", "upsampled/superpixel-uoi+ce"),
+        ("SegNet-CE", "picked/segnet-ce"),
+        ("SegNet-UOI-CE", "picked/segnet-uoi+ce"),
+        ("SegNet+SVM", "picked/svm"),
+        ("1-best", "picked/1-best"),
+    ):
+        confusion = scored(tiny_run, split, place)
+        assert float(rows[name][heading[1]]) == pytest.approx(per_cent(confusion))
+    claim = read_json(evidence / "table-2" / "evidence.json")["claims"][0]
+    better, worse = (per_cent(scored(tiny_run, split, f"upsampled/{kind}-uoi+ce")) for kind in ("superpixel", "naive"))
+    assert f"{better:.1f}, naive upsampling {worse:.1f}: {better - worse:+.1f} points" in claim["here"]
+
+
+def test_the_ablation_has_all_subsets_and_the_runs_own_ranker_among_them(tiny_run, evidence, split):
+    heading, rows = rows_of(evidence, "ablation")
+    columns = {"(1) SegNet": 86, "(2) classification": 100, "(3) DivMBest+ReRank": 1107, "(1) + (2)": 186}
+    columns |= {"(1) + (3)": 1193, "(2) + (3)": 1207, "(1) + (2) + (3)": 1293, "(2) not gated": 100}
+    for name, count in columns.items():
+        assert int(rows[name]["columns"]) == count
+    place = next(column for column in heading if column.startswith("val,"))
+    assert float(rows["(1) + (2) + (3)"][place]) == pytest.approx(per_cent(scored(tiny_run, split, "picked/svm")))
+    assert float(rows["Eq. 17, no SVM"][place]) == pytest.approx(
+        per_cent(scored(tiny_run, split, "picked/segnet-uoi+ce"))
+    )
+    # features of the image alone cancel, and the first proposal stays
+    assert float(rows["(2) not gated"][place]) == pytest.approx(per_cent(scored(tiny_run, split, "picked/1-best")))
+    assert [rows[name]["paper (val)"] for name in ("(1) SegNet", "(1) + (3)", "(1) + (2)")] == ["49.0", "52.0", ""]
+
+
+def test_figure_2_begins_perfect(evidence):
+    _, rows = rows_of(evidence, "figure-2")
+    assert list(rows["0.0"].values())[1:3] == ["1.0", "1.0"]
+    iou = [float(row["IOU"]) for row in rows.values()]
+    assert iou == sorted(iou, reverse=True)
+
+
+def test_the_richest_label_map_has_the_most_classes_of_some_size():
+    class Maps:
+        maps = (np.repeat(range(4), 25), np.r_[np.zeros(990), [1, 2, 3, 4, 5, *[6] * 5]], np.repeat([0, 255], 50))
+
+        def __len__(self):
+            return len(self.maps)
+
+        def labels(self, i):
+            return self.maps[i].astype(np.uint8)[None]
+
+    assert richest(Maps()) == 0
+
+
+def test_the_judge_agrees_with_the_label_maps(tiny_run, split):
+    judge, ranking = make_judge(tiny_run, proposals=True), tiny_run.settings.ranking
+    for loss in ("start", "uoi", "uoi+ce"):
+        coarse = read_coarse(tiny_run, f"val-{loss}")
+        found = judge.naive(coarse).matrix
+        np.testing.assert_array_equal(found, scored(tiny_run, split, f"upsampled/naive-{loss}").matrix)
+        picks = judge.eq17(coarse, eps=ranking.eps, background_weight=ranking.background_weight).matrix
+        np.testing.assert_array_equal(picks, scored(tiny_run, split, f"picked/segnet-{loss}").matrix)
+
+
+def test_figure_6_starts_and_ends_at_the_runs_own_networks(tiny_run, evidence, split):
+    """With the run's seed it is the run's own training, to the bit."""
+    for loss in ("ce", "uoi", "uoi+ce"):
+        steps = sorted((evidence / "figure-6" / "trainings" / f"{loss}-seed-0").glob("step-*.safetensors"))
+        assert [int(file.stem.split("-")[1]) for file in steps] == [0, 1, 2, 3, 4]
+        for file, own in ((steps[0], "start"), (steps[-1], loss)):
+            judged = read_arrays(file)
+            for kind, place in (("naive", f"upsampled/naive-{own}"), ("picks", f"picked/segnet-{own}")):
+                np.testing.assert_array_equal(judged[kind], scored(tiny_run, split, place).matrix)
+    _, rows = rows_of(evidence, "figure-6")
+    values = [
+        per_cent_of(read_arrays(evidence / "figure-6" / "trainings" / f"uoi-seed-{seed}" / "step-0000004.safetensors"))
+        for seed in (0, 3)
+    ]
+    assert float(rows["4"]["UOI"]) == pytest.approx(np.mean(values))
+    assert float(rows["4"]["UOI, largest"]) == pytest.approx(max(values))
+
+
+def per_cent_of(judged):
+    from tinysegrank.metrics import Confusion
+
+    confusion = Confusion()
+    confusion.matrix += judged["picks"]
+    return per_cent(confusion)
+
+
+def test_from_scratch_begins_with_one_head_and_cross_entropy_is_the_runs_start(tiny_run, evidence, split):
+    trainings = evidence / "from-scratch" / "trainings"
+    begins = [
+        read_arrays(trainings / f"{loss}-seed-0" / "step-0000000.safetensors")["naive"] for loss in ("iou", "uoi")
+    ]
+    np.testing.assert_array_equal(*begins)
+    end = read_arrays(trainings / "ce-seed-0" / "step-0000004.safetensors")["naive"]
+    np.testing.assert_array_equal(end, scored(tiny_run, split, "upsampled/naive-start").matrix)
+    maps = [read_labels(tiny_run.path / "upsampled" / "naive-start" / f"{name}.png") for name in split.names]
+    truths = [split.labels(i) for i in range(len(split))]
+    labelled = np.concatenate([m[t != 255] for m, t in zip(maps, truths, strict=True)])
+    _, rows = rows_of(evidence, "from-scratch")
+    other = read_arrays(trainings / "ce-seed-3" / "step-0000004.safetensors")["naive"]
+    shares = [(labelled == 0).mean(), other[:, 0].sum() / other.sum()]
+    assert float(rows["4"]["CE: background"]) == pytest.approx(100 * np.mean(shares))
+
+
+def test_the_background_term_agrees_with_the_runs_picks(tiny_run, evidence, split):
+    _, rows = rows_of(evidence, "background-term")
+    own = per_cent(scored(tiny_run, split, "picked/segnet-uoi+ce"))
+    assert float(rows["0.02"]["IoU, eps 0.001"]) == pytest.approx(own)
+    judge, coarse = make_judge(tiny_run, proposals=True), read_coarse(tiny_run, "val-uoi+ce")
+    picked = judge.eq17_rows(coarse, eps=1e-3, background_weight=1e9)
+    for image, name in enumerate(split.names):  # so heavy a term leaves nothing else to choose by
+        paths = sorted((tiny_run.path / "proposals" / "val" / name).glob("*.png"))
+        shares = [(naive_share(read_labels(path))) for path in paths]
+        assert shares[picked[image] - 4 * image] == pytest.approx(min(shares))
+
+
+def naive_share(labels):
+    """The mean over the cells of the share of background."""
+    rows, columns = (np.array_split(np.arange(n), 1) for n in labels.shape)
+    from tinysegrank.voc import tile_edges
+
+    rows, columns = (tile_edges(n, 13) for n in labels.shape)
+    cells = [
+        (labels[rows[r] : rows[r + 1], columns[c] : columns[c + 1]] == 0).mean() for r in range(13) for c in range(13)
+    ]
+    return float(np.mean(cells))
+
+
+def test_images_are_measured_as_their_label_maps_are(tiny_run, split):
+    images = measure(tiny_run)
+    for kind, place in (("naive", "upsampled/naive-uoi+ce"), ("SVM", "picked/svm"), ("oracle", "picked/oracle")):
+        for i, name in enumerate(split.names):
+            truth, labels = split.labels(i), read_labels(tiny_run.path / place / f"{name}.png")
+            assert images.iou[kind][i] == pytest.approx(image_iou(truth, labels))
+            assert images.objects[kind][i] == pytest.approx((labels[truth != 255] != 0).mean())
+            assert images.objects["truth"][i] == pytest.approx((truth[truth != 255] != 0).mean())
+
+
+def test_images_shown_follow_the_captions(tiny_run):
+    images = measure(tiny_run)
+    for shown in (figure_3(images), figure_5(images), figure_4_ranker(images)):
+        assert len(set(shown.tolist())) == len(shown) <= 4
+    for i in figure_3(images):
+        assert images.iou["Eq. 17"][i] < images.iou["1-best"][i]
+        assert images.objects["naive"][i] > images.objects["truth"][i]
+    gains = images.gain("Eq. 17", "1-best")[figure_5(images)]
+    assert (gains > 0).all() and (np.diff(gains) <= 0).all()
+    assert (images.objects["Eq. 17"] < images.objects["1-best"])[figure_5(images)].all()
+
+
+def test_maps_in_and_out_of_their_class_by_pixels(tiny_run, split):
+    coarse = np.asarray(read_coarse(tiny_run, "val-uoi+ce"))
+    inside, outside = in_and_out(coarse, make_judge(tiny_run, proposals=False).cell_counts())
+    pixels = []
+    for i in range(len(split)):
+        truth = split.labels(i)
+        numbered = np.zeros((13, 13, 169))
+        numbered[np.repeat(range(13), 13), np.tile(range(13), 13), range(169)] = 1
+        cell = naive(numbered, truth.shape)
+        pixels.append((truth[truth != 255], coarse[i].reshape(169, 21)[cell[truth != 255]]))
+    truth, maps = (np.concatenate(part) for part in zip(*pixels, strict=True))
+    for k in (0, *np.unique(truth)[1:3]):
+        assert inside[k] == pytest.approx(maps[truth == k, k].mean(), rel=1e-5)
+        assert outside[k] == pytest.approx(maps[truth != k, k].mean(), rel=1e-5)
+
+
+def test_seeds_keep_the_runs_own_and_differ_in_the_others(tiny_run, evidence, split):
+    heading, rows = rows_of(evidence, "seeds")
+    for name, place in (("SegNet-UOI", "picked/segnet-uoi"), ("SegNet+SVM", "picked/svm")):
+        own = per_cent(scored(tiny_run, split, place))
+        other = per_cent(evaluate_folder(evidence / "seeds" / "seed-3" / place, split))
+        assert float(rows[name]["seed 0"]) == pytest.approx(own)
+        assert float(rows[name]["seed 3"]) == pytest.approx(other)
+        assert float(rows[name][heading[1]]) == pytest.approx((own + other) / 2)
+        assert float(rows[name]["paper (val)"]) == TABLE_2[name]
+    mine, theirs = (
+        (path / "training" / "all-start" / "log.csv").read_text()
+        for path in (tiny_run.path, evidence / "seeds" / "seed-3")
+    )
+    assert mine != theirs
+    assert not (evidence / "seeds" / "seed-3" / "proposals").exists()
+
+
+def test_a_derived_run_of_the_same_seed_is_the_run(tmp_path, tiny_run):
+    run = run_seed(tiny_run, tmp_path / "again", tiny_run.settings.seed)
+    for file in ("evaluation/confusions.safetensors", "coarse/train.npy", "ranker/ranker.safetensors"):
+        assert (run.path / file).read_bytes() == (tiny_run.path / file).read_bytes()
+
+
+def test_an_interrupted_training_ends_the_same(tmp_path, tiny_run, evidence, monkeypatch):
+    path = tmp_path / "run"
+    shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("evidence"))
+    judge, calls = heads_module._judge, []
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) in (2, 5):
+            raise KeyboardInterrupt
+        judge(*arguments)
+
+    monkeypatch.setattr(heads_module, "_judge", interrupted)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            collect_evidence(path, ("from-scratch",), seeds=(0,), jobs=1, progress=Silent())
+    assert evidence_state(read_run(path, jobs=1, progress=Silent()))[NAMES.index("from-scratch")][1] == "can be made"
+    collect_evidence(path, ("from-scratch",), seeds=(0,), jobs=1, progress=Silent())
+    for file in sorted((path / "evidence" / "from-scratch" / "trainings").rglob("*.safetensors")):
+        assert file.read_bytes() == (evidence / file.relative_to(path / "evidence")).read_bytes()
+
+
+class Noting(Silent):
+    """Notes what is made, kept and said."""
+
+    def __init__(self):
+        self.made, self.kept_names, self.said = [], [], []
+
+    def stage(self, name):
+        self.made.append(name)
+        return super().stage(name)
+
+    def kept(self, name):
+        self.kept_names.append(name)
+
+    def say(self, text):
+        self.said.append(text)
+
+
+def test_what_is_made_is_kept_until_the_run_changes(tmp_path, tiny_run, evidence):
+    path, names = tmp_path / "run", ("table-1", "figure-2")
+    shutil.copytree(tiny_run.path, path)
+    progress = Noting()
+    collect_evidence(path, names, jobs=1, progress=progress)
+    assert (progress.kept_names, progress.made) == (list(names), [])
+    stamp = path / "evaluation" / "stamp.json"
+    stamp.write_text(stamp.read_text().replace('"key": "', '"key": "0'))
+    states = dict(
+        zip(NAMES, (state for _, state in evidence_state(read_run(path, jobs=1, progress=Silent()))), strict=True)
+    )
+    assert (states["table-1"], states["figure-2"]) == ("made from earlier results", "made")
+    progress = Noting()
+    collect_evidence(path, names, jobs=1, progress=progress)
+    assert (progress.kept_names, progress.made) == (["figure-2"], ["table-1"])
+    progress = Noting()
+    collect_evidence(path, names, jobs=1, progress=progress, redo=True)
+    assert progress.made == list(names)
+
+
+def test_a_run_that_is_not_far_enough(tmp_path, tiny_run):
+    path = tmp_path / "run"
+    shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("evidence", "picked", "evaluation", "report"))
+    with pytest.raises(CheckpointError, match=r"table-1 needs the stages picked, evaluation.*figure-2"):
+        collect_evidence(path, ("figure-2", "table-1"), jobs=1, progress=Silent())
+    assert not (path / "evidence").exists()
+    for stage in ("coarse", "training", "described"):
+        shutil.rmtree(path / stage)
+    progress = Noting()
+    made = collect_evidence(path, ("all",), seeds=(0,), jobs=1, progress=progress)
+    assert [one.name for one in made] == ["figure-2", "from-scratch"]
+    assert any(line.startswith("ablation left out: it needs the stage described") for line in progress.said)
+
+
+def test_proposals_without_the_rerank_block(tmp_path, tiny_run):
+    from tinysegrank.ranking import FeatureTable
+
+    path = tmp_path / "run"
+    shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("evidence"))
+    for file in (path / "described").rglob("*.features.safetensors"):
+        table = FeatureTable.load(file)
+        quality = table.quality
+        FeatureTable.of_image(
+            table.images[0], {"segnet": (table.columns["segnet"], table.blocks["segnet"])}, quality
+        ).save(file)
+    with pytest.raises(CheckpointError, match='rerank-alone needs a block "rerank"'):
+        collect_evidence(path, ("rerank-alone",), jobs=1, progress=Silent())
+    (made,) = collect_evidence(path, ("ablation",), jobs=1, progress=Silent())
+    assert [row[0] for row in made.table.rows] == ["Eq. 17, no SVM", "(1) SegNet"]
+
+
+@pytest.mark.parametrize(
+    ("names", "seeds", "error", "message"),
+    [
+        (("table-3",), (0,), ConfigError, 'evidence "table-3": choose one of table-1, '),
+        (("table-1",), (), ConfigError, "at least one"),
+        (("table-1",), (1, 1), ConfigError, "each once"),
+    ],
+)
+def test_bad_requests(tiny_run, names, seeds, error, message):
+    with pytest.raises(error, match=message):
+        collect_evidence(tiny_run.path, names, seeds=seeds, jobs=1, progress=Silent())
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(CheckpointError, match="is no run folder"):
+        collect_evidence(tmp_path, ("table-1",), jobs=1, progress=Silent())
