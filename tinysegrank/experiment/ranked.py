@@ -21,6 +21,7 @@ from tinysegrank.ranking import (
     CLASSIFICATION_FEATURE_NAMES,
     STRUCTURAL_C_GRID,
     FeatureTable,
+    FittedRanker,
     Ranker,
     RankSVM,
     StructuralSVM,
@@ -158,15 +159,14 @@ def load_described(run: Run, which: str) -> tuple[FeatureTable, np.ndarray, dict
     return table, confusions, scores
 
 
-def train_ranker(run: Run) -> None:
-    """Fit the ranking SVM on the training images' out-of-fold features, its C chosen by cross-validation."""
-    table, confusions, _ = load_described(run, "train")
+def fit_on_blocks(run: Run, table: FeatureTable, confusions: np.ndarray, blocks: Sequence[str]) -> FittedRanker:
+    """Fit the run's kind of ranker on some blocks of a table, its C chosen by cross-validation over the images."""
     ranking = run.settings.ranking
     estimator, grid = _ESTIMATORS[ranking.ranker]
-    fitted = fit_ranker(
+    return fit_ranker(
         table,
         confusions,
-        blocks=ranking.blocks,
+        blocks=blocks,
         estimator=estimator,
         grid=ranking.C or grid,
         splits=ranking.splits,
@@ -174,6 +174,12 @@ def train_ranker(run: Run) -> None:
         classes=run.settings.report.classes or None,
         jobs=run.jobs,
     )
+
+
+def train_ranker(run: Run) -> None:
+    """Fit the ranking SVM on the training images' out-of-fold features, its C chosen by cross-validation."""
+    table, confusions, _ = load_described(run, "train")
+    fitted = fit_on_blocks(run, table, confusions, run.settings.ranking.blocks)
     chosen, folder = fitted.chosen, run.folder("ranker")
     run.progress.say(f"C = {chosen.C:g}: {max(chosen.accuracy):.1%} mean IoU of held-out picks on training images")
     tried = dict(zip(map(str, chosen.grid.tolist()), chosen.accuracy.tolist(), strict=True))
