@@ -1,0 +1,67 @@
+"""The regressions of segments' overlaps: this library's Newton steps against scikit-learn's LinearSVR, on a run's rows.
+
+    python tests/benchmarks/segment_regression.py runs/voc --images 500 --classes person,cat
+
+takes a run whose stage "segments" is done. Each contender fits the same rows in a process of its own with one BLAS
+thread; prints its seconds, the peak of its memory above that of the rows, and its value of the objective.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tinysegrank.config import from_dict, read_toml
+from tinysegrank.experiment import Run, Settings, Silent
+from tinysegrank.experiment import data as run_data
+from tinysegrank.experiment.runner import SETTINGS_FILE
+from tinysegrank.experiment.segments import FOLDER, read_rows
+from tinysegrank.parallel import one_blas_thread
+from tinysegrank.proposals.support_vectors import SOLVERS
+from tinysegrank.reporting import Column, Table
+from tinysegrank.voc import CLASS_NAMES, parse_classes
+
+C, EPSILON = 3.0, 0.25
+
+
+def contend(solver: str, path: Path, images: int, classes: tuple[int, ...]) -> tuple[float, float, float]:
+    """Seconds, MiB and the sum of the objectives of one contender."""
+    run = Run(path, from_dict(Settings, read_toml(path / SETTINGS_FILE)), 1, Silent())
+    rows = [read_rows(run.folder(FOLDER), name) for name in run_data.names(run, "train")[:images]]
+    X, targets = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+    del rows
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started, objective = time.perf_counter(), 0.0
+    for k in classes:
+        y = targets[:, k - 1].astype(np.float64)
+        y -= y.mean()
+        found = one_blas_thread(lambda y=y: SOLVERS[solver](X, y, C=C, epsilon=EPSILON))
+        excess = np.maximum(np.abs(X @ found.w - y) - EPSILON, 0)
+        objective += 0.5 * float(found.w @ found.w) + C * float(excess @ excess)
+    seconds = time.perf_counter() - started
+    return seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, objective
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--images", type=int, default=500)
+    parser.add_argument("--classes", default="person,cat")
+    asked = parser.parse_args()
+    classes = parse_classes(asked.classes)
+    columns = (Column("solver"), Column("seconds", ".1f"), Column("MiB more", ".0f"), Column("objective", ".4f"))
+    rows = []
+    for solver in SOLVERS:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            rows.append((solver, *pool.apply(contend, (solver, asked.run, asked.images, classes))))
+    names = ", ".join(CLASS_NAMES[k] for k in classes)
+    print(Table(f"Regressions of {names} on {asked.images} images", columns, tuple(rows)).to_markdown())
+
+
+if __name__ == "__main__":
+    main()
