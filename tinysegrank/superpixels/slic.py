@@ -46,7 +46,8 @@ def slic(
         compactness: weight of position against colour; larger gives squarer superpixels.
         smoothing: standard deviation in pixels of a Gaussian run over the image first. Noise and fine texture tear
             clusters into shreds, which are then merged into few superpixels without regard to edges.
-        method: "integer" is this package's own, some twenty times faster, and follows edges a little better.
+        method: "integer" is this package's own. On VOC it is 17 times faster, and with as many superpixels recalls more
+            of the borders of objects (81 % against 79 %) at less undersegmentation error (0.018 against 0.021).
 
     On VOC the defaults bring the best labelling of superpixels closer to the truth than compactness 10 without
     smoothing does: 0.90 against 0.85 corpus IoU, with 286 against 215 superpixels on average.
