@@ -1,0 +1,89 @@
+"""When a finding agrees with a claim, differs from it, or cannot tell; and which blocks the ablation puts together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tinysegrank.experiment.evidence.ablation import block_names, block_subsets
+from tinysegrank.experiment.evidence.verdicts import (
+    by_seed,
+    verdict,
+    verdict_of_counts,
+    verdict_of_gains,
+    verdict_of_seeds,
+)
+
+AGREES, DIFFERS, UNCLEAR = "agrees", "differs", "too close to tell"
+
+
+@pytest.mark.parametrize(
+    ("gap", "clear", "expected"),
+    [(1.0, True, AGREES), (-1.0, True, DIFFERS), (1.0, False, UNCLEAR), (0.0, True, UNCLEAR), (np.nan, True, UNCLEAR)],
+)
+def test_verdict(gap, clear, expected):
+    assert verdict(gap, clear=clear) == expected
+
+
+@pytest.mark.parametrize(
+    ("gaps", "expected"),
+    [
+        ([1.9], UNCLEAR),  # one seed is not enough for so little
+        ([2.0], AGREES),
+        ([-3.0], DIFFERS),
+        ([1.0, 1.2], AGREES),
+        ([-1.0, -1.2, -0.9], DIFFERS),
+        ([1.0, -1.0], UNCLEAR),
+        ([0.1, 0.8], UNCLEAR),  # one sign, but the mean 0.45 is within twice its error 0.35
+        ([0.0, 0.0], UNCLEAR),
+    ],
+    ids=str,
+)
+def test_verdict_of_seeds(gaps, expected):
+    assert verdict_of_seeds(np.array(gaps)) == expected
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "expected"),
+    [
+        (19, 2, AGREES),
+        (2, 19, DIFFERS),
+        (6, 5, UNCLEAR),
+        (0, 0, UNCLEAR),
+        (5, 0, UNCLEAR),  # 2 / 2^5 is above 5 %
+        (6, 0, AGREES),  # 2 / 2^6 is below
+    ],
+)
+def test_verdict_of_counts(better, worse, expected):
+    assert verdict_of_counts(better, worse) == expected
+
+
+def test_verdict_of_gains():
+    gains = np.array([1.0, 2.0, 3.0, 2.0])
+    assert [verdict_of_gains(sign * gains) for sign in (1, -1)] == [AGREES, DIFFERS]
+    assert verdict_of_gains(np.array([1.0, -2.0, 3.0])) == verdict_of_gains(np.array([5.0])) == UNCLEAR
+
+
+def test_gaps_in_words():
+    assert by_seed(np.array([0.51, -1.0])) == " (+0.5, -1.0 by seed)" and by_seed(np.array([1.0])) == ""
+
+
+def test_subsets_of_the_blocks_that_are_there():
+    assert block_subsets(("segnet",)) == [("segnet",)]
+    subsets = block_subsets(("segnet", "classification", "rerank", "classification_ungated"))
+    assert subsets[:7] == [
+        ("segnet",),
+        ("classification",),
+        ("rerank",),
+        ("segnet", "classification"),
+        ("segnet", "rerank"),
+        ("classification", "rerank"),
+        ("segnet", "classification", "rerank"),
+    ]
+    assert subsets[7:] == [("classification_ungated",), ("segnet", "classification_ungated", "rerank")]
+    assert block_subsets(("mine", "rerank")) == [("rerank",), ("mine",)]
+    assert [block_names(blocks) for blocks in (("segnet",), ("segnet", "rerank"), ("mine",))] == [
+        "(1) SegNet",
+        "(1) + (3)",
+        "mine",
+    ]
