@@ -7,7 +7,7 @@ import pytest
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.metrics import mask_overlaps
-from tinysegrank.proposals import Segments
+from tinysegrank.proposals import Segments, segment_overlaps
 
 RNG = np.random.default_rng(0)
 
@@ -68,3 +68,12 @@ def test_bad_input_is_named():
         Segments(segments.superpixels, np.zeros_like(segments.members), segments.scores)
     with pytest.raises(ShapeError, match="do not fit an image"):
         segments.overlaps_with(np.ones((1, 3, 3), bool))
+
+
+@pytest.mark.parametrize("largest", [2**24 - 3, 2**24, 2**40])  # 32 bits hold whole numbers up to 2^24
+def test_overlaps_are_of_whole_numbers_of_pixels(largest):
+    areas, members = np.array([largest, 1, 1]), np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1]], bool)
+    overlaps = segment_overlaps(members, areas)
+    for a, b in np.ndindex(overlaps.shape):
+        shared, either = (sum(map(int, areas[side])) for side in (members[a] & members[b], members[a] | members[b]))
+        assert overlaps[a, b] == shared / either

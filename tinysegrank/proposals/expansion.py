@@ -54,7 +54,7 @@ def expansion(
     failures, alpha = 0, 0
     while failures < classes:  # every label failed in a row: no expansion move lowers the energy
         moved = expand(nodes, alpha, cost, edges, price)
-        lower = potts_energy(moved, cost, edges, price)
+        lower = energy if np.array_equal(moved, nodes) else potts_energy(moved, cost, edges, price)
         # Strictly, so that rounding cannot make two labellings take turns for ever.
         failures = 0 if lower < energy else failures + 1
         if lower < energy:

@@ -37,7 +37,7 @@ def superpixel_sums(descriptors: LocalDescriptors, superpixels: NDArray[np.integ
         raise ShapeError(f"superpixels {superpixels.shape}: of another image than the descriptors")
     number = superpixels[y, x]
     order = np.argsort(number, kind="stable")
-    rows = np.concatenate([descriptors.texture, descriptors.colours, descriptors.places], axis=1)[order]  # (N, d + 4)
+    rows = np.concatenate([part[order] for part in descriptors], axis=1)  # (N, d + 4)
     edges = np.searchsorted(number[order], np.arange(int(superpixels.max()) + 2))  # (S + 1,)
     sums = np.empty((len(edges) - 1, rows.shape[1], rows.shape[1]))
     for s, (start, stop) in enumerate(pairwise(edges)):

@@ -67,8 +67,11 @@ def _votes(centres: NDArray[np.integer], cell: int, length: int) -> Any:
     from scipy.sparse import csr_array
 
     middles = (centres[:, None] + (np.arange(CELLS) - (CELLS - 1) / 2) * cell).ravel()  # (4 centres,)
-    distance = np.abs(np.arange(length) - middles[:, None])  # (4 centres, length)
-    return csr_array(np.maximum(0, 1 - distance / cell).astype(np.float32))
+    pixels = np.ceil(middles - cell).astype(np.int64)[:, None] + np.arange(2 * cell)  # (4 centres, 2 cell), in reach
+    weights = np.maximum(0, 1 - np.abs(pixels - middles[:, None]) / cell).astype(np.float32)
+    there = (pixels >= 0) & (pixels < length) & (weights > 0)
+    rows = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+    return csr_array((weights[there], pixels[there], rows), shape=(len(middles), length))
 
 
 def _normalise(described: NDArray[np.float32]) -> None:
