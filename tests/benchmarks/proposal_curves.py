@@ -39,7 +39,7 @@ from tinysegrank.proposals.curves import COUNTS
 from tinysegrank.reporting import Column, Table
 
 ENGINES = {"paste": (paste, best_pastings), "crf": (crf, best_labellings)}
-SCALES = {"paste": (0.01, 0.02, 0.04, 0.08), "crf": (0.1, 0.2, 0.4, 0.8)}
+SCALES = {"paste": (0.01, 0.02, 0.04, 0.08), "crf": (0.4, 0.8, 1.6, 3.2)}
 
 
 class Task(NamedTuple):
