@@ -261,6 +261,10 @@ def test_seeds_keep_the_runs_own_and_differ_in_the_others(tiny_run, evidence, sp
 
 def test_a_derived_run_of_the_same_seed_is_the_run(tmp_path, tiny_run):
     run = run_seed(tiny_run, tmp_path / "again", tiny_run.settings.seed)
+    described = sorted((run.path / "described").rglob("*.safetensors"))
+    assert len(described) == 2 * (10 + 6)
+    for file in described:
+        assert file.read_bytes() == (tiny_run.path / file.relative_to(run.path)).read_bytes()
     for file in ("evaluation/confusions.safetensors", "coarse/train.npy", "ranker/ranker.safetensors"):
         assert (run.path / file).read_bytes() == (tiny_run.path / file).read_bytes()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -10,11 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinysegrank import reporting
+from tinysegrank.config import to_dict
+from tinysegrank.experiment.evidence.judge import FOLDER
 from tinysegrank.experiment.evidence.pieces import AGREES, DIFFERS, Asked, Claim, Finding, Piece
 from tinysegrank.experiment.evidence.sources import Described, compare, described, mean_headings, means, total
+from tinysegrank.experiment.ranked import fit_on_blocks
 from tinysegrank.experiment.runner import Run
 from tinysegrank.files import read_json, write_json
-from tinysegrank.ranking import fit_ranker, pick
+from tinysegrank.ranking import pick
 from tinysegrank.reporting import Cell, Column, Table
 
 EQ_17 = "Eq. 17, no SVM"
@@ -113,24 +118,22 @@ def fit_subsets(asked: Asked, train: Described, val: Described) -> list[Subset]:
 
 def fit_subset(asked: Asked, train: Described, val: Described, blocks: tuple[str, ...]) -> Subset:
     """Fit a ranker on some blocks, unless its picks are there."""
-    run, file = asked.run, asked.folder / "subsets" / f"{'+'.join(blocks)}.json"
+    run = asked.run
+    file = run.folder(FOLDER) / "rankers" / _state(run) / f"{'+'.join(blocks)}.json"
     if not file.is_file():
-        ranking = run.settings.ranking
-        fitted = fit_ranker(
-            train.table,
-            train.confusions,
-            blocks=blocks,
-            grid=ranking.C,
-            splits=ranking.splits,
-            seed=run.settings.seed,
-            classes=run.settings.report.classes or None,
-            jobs=run.jobs,
-        )
+        fitted = fit_on_blocks(run, train.table, train.confusions, blocks)
         rows = pick(fitted.ranker.scores(val.table), val.table.groups)
         record: dict[str, Any] = {"C": fitted.chosen.C, "held_out": float(np.max(fitted.chosen.accuracy))}
         write_json(file, record | {"columns": len(fitted.ranker.columns), "rows": rows.tolist()})
     record = read_json(file)
     return Subset(blocks, record["columns"], record["C"], record["held_out"], np.array(record["rows"]))
+
+
+def _state(run: Run) -> str:
+    """A name for what the rankers depend on."""
+    settings = [run.settings.ranking, run.settings.report.classes, run.settings.seed]
+    made_from = json.dumps([run.key("described"), settings], default=to_dict)
+    return hashlib.sha256(made_from.encode()).hexdigest()[:16]
 
 
 def claims(run: Run, val: Described, subsets: dict[tuple[str, ...], Subset], eq17: np.ndarray) -> list[Claim]:

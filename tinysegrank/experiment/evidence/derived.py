@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from tinysegrank.experiment.evidence.redescribed import DerivedRun, describe_again
 from tinysegrank.experiment.protocol import STAGES
 from tinysegrank.experiment.runner import Run, Stage, execute
 from tinysegrank.experiment.settings import Settings
 
 FIRST, LAST = "training", "evaluation"
+DESCRIBED = "described"
 FIXED = ("proposals", "proposing")  # even where SegNet has a part in them
-
-
-@dataclass(frozen=True)
-class DerivedRun(Run):
-    """A run that reads the stages it does not make from another.
-
-    Attributes:
-        base: the run to read from.
-        made: names of the stages made anew.
-    """
-
-    base: Run
-    made: frozenset[str]
-
-    @property
-    def fold_seed(self) -> int:
-        """As the base: its out-of-fold results are read."""
-        return self.base.fold_seed
-
-    def folder(self, stage: str) -> Path:
-        """Its own for a stage that it makes, the base's for any other."""
-        return self.path / stage if stage in self.made else self.base.folder(stage)
 
 
 def stages_after_training() -> list[Stage]:
@@ -67,4 +47,7 @@ def _standing_on(base: Run, stage: Stage, made: frozenset[str]) -> Stage:
     """A stage that takes what is not made anew as it lies in the base, and is made again when that changes."""
     read = {name: base.key(name) for name in stage.needed(base.settings) if name not in made}
     own = tuple(name for name in stage.needed(base.settings) if name in made)
-    return replace(stage, needs=own, also=lambda settings: (), outside=lambda settings: read)  # noqa: ARG005
+    work = stage.work
+    if stage.name == DESCRIBED:
+        work, read[DESCRIBED] = describe_again, base.key(DESCRIBED)
+    return replace(stage, work=work, needs=own, also=lambda settings: (), outside=lambda settings: read)  # noqa: ARG005

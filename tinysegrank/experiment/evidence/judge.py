@@ -87,11 +87,9 @@ class Judge(NamedTuple):
 
 def make_judge(run: Run, *, proposals: bool) -> Judge:
     """Compute what a judge needs, unless it is there."""
-    folder, held = run.folder(FOLDER) / "judge", {stage: run.key(stage)[:16] for stage in ("data", "described")}
-    rows = f"{held['data']}-{held['described']}"  # another state of the run gets files of its own
-    judge = Judge(
-        folder / f"cells-{held['data']}.npy", folder / f"soft-{rows}.npy", folder / f"rows-{rows}.safetensors"
-    )
+    folder, truth = run.folder(FOLDER) / "judge", run.key("data")[:16]
+    rows = f"{truth}-{run.key('described')[:16]}"  # another state of the run gets files of its own
+    judge = Judge(folder / f"cells-{truth}.npy", folder / f"soft-{rows}.npy", folder / f"rows-{rows}.safetensors")
     names = data.names(run, "val")
     chunks = [range(i, min(i + _AT_ONCE, len(names))) for i in range(0, len(names), _AT_ONCE)]
     if not judge.cells.is_file():
