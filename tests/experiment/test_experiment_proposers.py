@@ -25,7 +25,7 @@ from tinysegrank.proposals import (
     Segments,
     training_rows,
 )
-from tinysegrank.voc import VOID, VOCSegmentation, find_objects, make_toy_voc, read_labels
+from tinysegrank.voc import VOID, VOCSegmentation, find_objects, make_toy_voc, read_labels, write_labels
 
 MODULE_1 = ("data", "regions", "segments", "proposing", "proposals")
 COUNT = 4
@@ -158,6 +158,19 @@ def test_proposals_made_elsewhere(tmp_path, pasted, toy):
     assert not (tmp_path / "other").exists()
 
 
+def test_proposals_of_another_size_are_refused_before_anything_is_made(tmp_path, pasted, toy):
+    elsewhere, split = tmp_path / "elsewhere", VOCSegmentation(toy, "train")
+    for which in ("train", "val"):
+        shutil.copytree(store(pasted, which).root, elsewhere, dirs_exist_ok=True)
+    for path in (elsewhere / split.names[3]).glob("*.png"):
+        write_labels(path, read_labels(path)[:, 1:])
+    height, width, _ = split.image(3).shape
+    sizes = f"{width - 1} x {height} labels for an image of {width} x {height}"
+    with pytest.raises(DatasetError, match=f"{split.names[3]}/00.png: {sizes}"):
+        run_experiment(tmp_path / "run", settings_for(toy, "folder", folder=str(elsewhere)), jobs=1, progress=Silent())
+    assert not (tmp_path / "run").exists()
+
+
 def test_unknown_engine_and_no_folder(tmp_path, toy):
     with pytest.raises(ConfigError, match=r'proposals\.engine="o2p": choose one of crf, paste, both, folder'):
         run_experiment(tmp_path / "run", settings_for(toy, "o2p"), jobs=1, progress=Silent())
@@ -171,8 +184,6 @@ def test_labels_of_val_reach_no_fit(tmp_path, pasted, toy):
     shutil.copytree(toy, changed)
     split = VOCSegmentation(changed, "val")
     for index, name in enumerate(split.names):
-        from tinysegrank.voc import write_labels
-
         write_labels(changed / "SegmentationClass" / f"{name}.png", np.roll(split.labels(index), 1) * 0 + 15)
     run = propose(tmp_path / "run", settings_for(changed, "paste"))
     for name in split.names:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tinysegrank.errors import ConfigError
+from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.experiment import data
 from tinysegrank.experiment.proposers.protocol import Model
 from tinysegrank.experiment.regions import ImageTask
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.proposals import Proposal, ProposalStore
+from tinysegrank.voc.images import opened
 
 
 class FolderProposer:
@@ -26,18 +27,25 @@ class FolderProposer:
     name = "folder"
 
     def check(self, settings: Settings) -> None:
-        """Refuse a folder without proposals for some image, and one with images of other sizes.
+        """Refuse a folder that has no proposals for some image, or whose first one for it is of another size.
 
         Raises:
-            DatasetError: naming the first that lacks them.
+            DatasetError: naming the first such image or file.
             ConfigError: no folder is given.
         """
         if not settings.proposals.folder:
             raise ConfigError('proposals.folder: give the folder of the proposals, or another engine than "folder"')
         store = ProposalStore(settings.proposals.folder)
         for which in ("train", "val"):
-            for name in data.open_split(settings, which).names:
-                store.paths(name)
+            split = data.open_split(settings, which)
+            for index, name in enumerate(split.names):
+                first = store.paths(name)[0]
+                with opened(first) as proposal, opened(split.image_path(index)) as image:
+                    if proposal.size != image.size:
+                        raise DatasetError(
+                            "{}: {} x {} labels for an image of {} x {}; propose for the image as it is stored, "
+                            "without turning or scaling it".format(first, *proposal.size, *image.size)
+                        )
 
     def fit(self, run: Run) -> None:
         """Nothing is fitted."""
@@ -46,7 +54,7 @@ class FolderProposer:
         """Read the first M proposals of an image.
 
         Raises:
-            DatasetError: one is damaged, or not of the image's size.
+            DatasetError: one is damaged, or they differ in size.
         """
         name = data.split_in_worker(task.settings, task.which).names[task.number]
         store = ProposalStore(Path(task.settings.proposals.folder))
