@@ -17,7 +17,6 @@ from tinysegrank.metrics import Confusion, image_confusions, mean_of_present
 from tinysegrank.parallel import parallel_map
 from tinysegrank.proposals import PastedSegments, ProposalStore
 from tinysegrank.ranking import (
-    C_GRID,
     CLASSIFICATION_FEATURE_NAMES,
     STRUCTURAL_C_GRID,
     FeatureTable,
@@ -38,10 +37,11 @@ from tinysegrank.voc import soft_targets_many
 
 SCORED = (networks.START, *LOSSES)
 RANKER = "ranker.safetensors"
+PAIRS_C_GRID = (1e-5, 1e-4, 1e-3, 1e-2)  # above, a thousand columns only fit worse, and take minutes more
 UNGATED = "classification_ungated"
 _ESTIMATORS: dict[str, tuple[RankSVM | StructuralSVM, Sequence[float]]] = {
-    "oracle-pairs": (RankSVM(pairs="oracle"), C_GRID),
-    "all-pairs": (RankSVM(pairs="all"), C_GRID),
+    "oracle-pairs": (RankSVM(pairs="oracle"), PAIRS_C_GRID),
+    "all-pairs": (RankSVM(pairs="all"), PAIRS_C_GRID),
     "structural": (StructuralSVM(), STRUCTURAL_C_GRID),
 }
 
