@@ -119,7 +119,7 @@ def test_two_processes_give_the_same_bits(tmp_path, pasted, toy):
 
 def test_a_photograph_gets_the_proposals_that_the_run_made(pasted, toy):
     split = VOCSegmentation(toy, "val")
-    proposals = load_proposer(pasted)(split.image(1))
+    proposals = load_proposer(pasted)(split.image(1), np.zeros((13, 13, 21)))
     labels, _ = store(pasted, "val").read(split.names[1])
     np.testing.assert_array_equal(np.stack([p.labels for p in proposals]), labels)
 
