@@ -12,21 +12,20 @@ Dask sends tasks and results as pickles, so whoever reaches the scheduler can ru
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import os
 import pickle
 import platform
 import secrets
-import socket
-import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from tinysegrank.errors import ConfigError
 from tinysegrank.files import write_text
@@ -49,8 +48,6 @@ class Cluster:
             ConfigError: a worker does not fit (see `cluster`), a task ended every worker that was given it, or the
                 scheduler is lost.
         """
-        from concurrent.futures import CancelledError
-
         from distributed import KilledWorker
         from joblib import Parallel, delayed, parallel_config
 
@@ -122,7 +119,7 @@ def cluster(address: str, *, timeout: float = 20.0) -> Iterator[Cluster]:
             f"{address}: a cluster needs the library distributed, which is not installed ({error}); "
             f"run `pip install 'tinysegrank[dask]'` here and on every machine of the cluster"
         ) from error
-    _wait_for_the_scheduler(address, timeout)
+    _find_scheduler(address, timeout)
     with Client(address, timeout=timeout, set_as_default=False) as client:
         _wait_for_a_worker(client, address, timeout)
         client.run(_check_worker, surroundings())
@@ -134,25 +131,27 @@ def cluster(address: str, *, timeout: float = 20.0) -> Iterator[Cluster]:
             _active.reset(token)
 
 
-def _wait_for_the_scheduler(address: str, timeout: float) -> None:
+def _find_scheduler(address: str, timeout: float) -> None:
+    """See that a scheduler answers: Dask's client itself waits long, and for ever where something else answers."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    async def greet() -> None:
+        comm = await connect(address, timeout=timeout, **Security().get_connection_args("client"))
+        await comm.close()
+
     try:
-        host, port = urlsplit(address).hostname, urlsplit(address).port
-    except ValueError:  # the port is no number
-        host = port = None
-    if not (host and port and address.startswith(("tcp://", "tls://"))):
-        raise ConfigError(f'"{address}": is no address of a Dask scheduler; give one such as tcp://192.168.1.5:8786')
-    last = time.monotonic() + timeout
-    while True:
-        try:
-            socket.create_connection((host, port), timeout=max(0.1, last - time.monotonic())).close()
-            return
-        except OSError as error:
-            if time.monotonic() > last - 0.2:
-                raise ConfigError(
-                    f"{address}: no Dask scheduler answers within {timeout:g} s ({error}); "
-                    f"start one with `dask scheduler`, which prints its address"
-                ) from error
-        time.sleep(0.2)
+        with ThreadPoolExecutor(1) as thread:  # with a loop of its own, as a notebook has one running here
+            thread.submit(asyncio.run, asyncio.wait_for(greet(), 2 * timeout)).result()
+    except (ValueError, TypeError) as error:  # TypeError: tls without certificates
+        raise ConfigError(
+            f'"{address}": is no address of a Dask scheduler ({error}); give one such as tcp://192.168.1.5:8786'
+        ) from error
+    except OSError as error:
+        raise ConfigError(
+            f"{address}: no Dask scheduler answers within {timeout:g} s ({error or 'something else does'}); "
+            f"start one with `dask scheduler`, which prints its address"
+        ) from error
 
 
 def _wait_for_a_worker(client: Any, address: str, timeout: float) -> None:
@@ -202,8 +201,10 @@ class _Call(NamedTuple):
 def _perform(call: _Call) -> Any:
     from distributed import get_worker
     from joblib import parallel_config
+    from numba import set_num_threads
 
     _check_worker(call.surroundings, get_worker())  # each time, as it may have joined since
+    set_num_threads(1)  # there is a worker for every core
     apply, *arguments = pickle.loads(call.pickled)  # noqa: S301
     with parallel_config(backend="sequential"):  # or libraries that call joblib inside would ask the cluster
         return apply(*arguments)

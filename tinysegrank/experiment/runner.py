@@ -102,7 +102,7 @@ def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
     """
     if not (path / SETTINGS_FILE).is_file():
         raise CheckpointError(f"{path}: is no run folder; make one with `tinysegrank demo` or `tinysegrank run`")
-    return Run(path, from_dict(Settings, read_toml(path / SETTINGS_FILE)), jobs, progress)
+    return Run(path.absolute(), from_dict(Settings, read_toml(path / SETTINGS_FILE)), jobs, progress)
 
 
 def open_run(path: Path, settings: Settings, *, jobs: int, progress: Progress, update: bool) -> Run:
