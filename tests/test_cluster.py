@@ -332,7 +332,7 @@ def test_something_else_answers():
 
 @pytest.mark.parametrize("address", ["", "host", "tcp://host", "tcp://host:port", "http://host:1", "tls://host:1"])
 def test_what_is_no_address(address):
-    with pytest.raises(ConfigError, match="is no address of a Dask scheduler .*; give one such as tcp://"):
+    with pytest.raises(ConfigError, match=r"is no address of a Dask scheduler .*; give one such as tcp://"):
         enter(address)
 
 
