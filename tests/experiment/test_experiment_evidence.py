@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,18 +12,23 @@ from PIL import Image
 
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.experiment import Silent, evaluate_folder
-from tinysegrank.experiment.evidence import PIECES, collect_evidence, evidence_state
+from tinysegrank.experiment.evidence import PIECES, collect_evidence, evidence_state, figure_6
 from tinysegrank.experiment.evidence import heads as heads_module
 from tinysegrank.experiment.evidence.derived import run_seed
 from tinysegrank.experiment.evidence.figure_2 import richest
 from tinysegrank.experiment.evidence.figure_4 import in_and_out
+from tinysegrank.experiment.evidence.heads import read_judged
 from tinysegrank.experiment.evidence.images import figure_3, figure_4_ranker, figure_5, measure
 from tinysegrank.experiment.evidence.judge import make_judge
+from tinysegrank.experiment.evidence.pieces import Asked
+from tinysegrank.experiment.features import store
 from tinysegrank.experiment.networks import read_coarse
 from tinysegrank.experiment.runner import read_run
+from tinysegrank.experiment.settings import EvidenceSettings
 from tinysegrank.files import read_arrays, read_json
 from tinysegrank.metrics import image_iou
 from tinysegrank.reporting import TABLE_1, TABLE_2
+from tinysegrank.segnet import load_segnet, predict_store
 from tinysegrank.upsampling import naive
 from tinysegrank.voc import CLASS_NAMES, VOCSegmentation, read_labels
 
@@ -153,6 +159,29 @@ def test_figure_6_starts_and_ends_at_the_runs_own_networks(tiny_run, evidence, s
     ]
     assert float(rows["4"]["UOI"]) == pytest.approx(np.mean(values))
     assert float(rows["4"]["UOI, largest"]) == pytest.approx(max(values))
+
+
+def test_figure_6_trains_a_longer_start_once(tmp_path, tiny_run):
+    steps = tiny_run.settings.training.start.steps + 3
+    asked = Asked(
+        replace(tiny_run, settings=replace(tiny_run.settings, evidence=EvidenceSettings(steps))), tmp_path, (0,)
+    )
+    judge = make_judge(asked.run, proposals=True)
+    start = figure_6.start_of(asked, judge)
+    network = start.read_bytes()
+    judged = read_judged(start.parent)
+    assert judged.steps[-1] == steps
+    coarse = predict_store(load_segnet(start), store(asked.run, "val"))
+    np.testing.assert_array_equal(judged.naive[-1], judge.naive(coarse).matrix)
+    written = start.stat().st_mtime_ns
+    assert figure_6.start_of(asked, judge).read_bytes() == network
+    assert start.stat().st_mtime_ns == written  # and not trained again
+    assert f"{steps:,} steps" in figure_6.notes(asked.run)[0]
+
+
+def test_the_start_of_figure_6_has_steps_or_none():
+    with pytest.raises(ConfigError, match="start_steps=-1"):
+        EvidenceSettings(-1)
 
 
 def per_cent_of(judged):

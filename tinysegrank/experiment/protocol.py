@@ -28,6 +28,7 @@ from tinysegrank.experiment.runner import Run, Stage, execute, open_run
 from tinysegrank.experiment.settings import (
     CrfSettings,
     DataSettings,
+    EvidenceSettings,
     ProposalSettings,
     ReportSettings,
     Settings,
@@ -145,7 +146,12 @@ def named_settings(name: str) -> Settings:
 
 EXPERIMENTS = {
     "quick": Settings(),
-    "paper": Settings(experiment="paper", folds=10, proposals=ProposalSettings(engine="paste", count=30)),
+    "paper": Settings(
+        experiment="paper",
+        folds=10,
+        proposals=ProposalSettings(engine="paste", count=30),
+        evidence=EvidenceSettings(start_steps=4000),
+    ),
     "demo": Settings(
         experiment="demo",
         data=DataSettings(train="train", val="val"),

@@ -169,6 +169,20 @@ class ReportSettings:
 
 
 @dataclass(frozen=True)
+class EvidenceSettings:
+    """The paper's evidence, made of a finished run.
+
+    `start_steps` are those of the start that Figure 6 goes on from, 4,000 in the paper; 0: the run's own start.
+    """
+
+    start_steps: int = 0
+
+    def __post_init__(self) -> None:
+        if self.start_steps < 0:
+            raise ConfigError(f"start_steps={self.start_steps}: give a number of steps, or 0 for the run's own start")
+
+
+@dataclass(frozen=True)
 class Settings:
     """The whole experiment."""
 
@@ -184,6 +198,7 @@ class Settings:
     classifier: ClassifierSettings = field(default_factory=ClassifierSettings)
     ranking: RankingSettings = field(default_factory=RankingSettings)
     report: ReportSettings = field(default_factory=ReportSettings)
+    evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
 
     def __post_init__(self) -> None:
         if self.folds < 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from tinysegrank import reporting
 from tinysegrank.experiment.evidence.heads import Judged, continued_seeds, make_head, train_heads
-from tinysegrank.experiment.evidence.judge import make_judge
+from tinysegrank.experiment.evidence.judge import Judge, make_judge
 from tinysegrank.experiment.evidence.pieces import APART, Asked, Claim, Finding, Piece
 from tinysegrank.experiment.evidence.sources import per_cent, total
 from tinysegrank.experiment.evidence.verdicts import SEEDS_RULE, by_seed, seeds_note, verdict_of_seeds
@@ -22,10 +23,10 @@ NAMES = {"ce": "CE", "uoi": "UOI", "uoi+ce": "0.7 UOI + 0.3 CE"}
 
 
 def find(asked: Asked) -> Finding:
-    """Continue the run's cross-entropy start with each loss and seed, and judge the picks of Eq. 17 on the way."""
+    """Continue one cross-entropy start with each loss and seed, and judge the picks of Eq. 17 on the way."""
     run = asked.run
     judge = make_judge(run, proposals=True)
-    begin = run.folder("training") / Training(-1, START).name / NETWORK
+    begin = start_of(asked, judge)
     pairs = [(loss, seed) for seed in asked.seeds for loss in NAMES]
     heads = [
         make_head(
@@ -46,10 +47,22 @@ def find(asked: Asked) -> Finding:
     claims = (
         gain(picks, "uoi", "ce", "optimising UOI clearly outperforms cross-entropy (48.5 against 47.4)."),
         gain(picks, "uoi+ce", "uoi", "0.7 UOI + 0.3 CE improves further by a bit (48.7 against 48.5)."),
-        start_claim(picks),
+        start_claim(run, picks),
     )
     draw = partial(draw_curves, judged=judged, picks=picks, naive=naive, seed=asked.seeds[0])
     return Finding(claims, table, draw, notes(run))
+
+
+def start_of(asked: Asked, judge: Judge) -> Path:
+    """The network to go on from: the run's own start, or a longer one that is trained here if it is not there yet."""
+    run, steps = asked.run, asked.run.settings.evidence.start_steps
+    if not steps:
+        return run.folder("training") / Training(-1, START).name / NETWORK
+    options = replace(run.settings.training.start, steps=steps)
+    folder, seeds = asked.folder / "trainings" / START, continued_seeds(run.settings.seed, START)
+    head = make_head(run, folder, options, seeds, begin=None, judge=judge, picks=True)
+    train_heads(run, [head])
+    return folder / NETWORK
 
 
 def accuracies(
@@ -85,12 +98,12 @@ def gain(picks: dict[str, np.ndarray], better: str, worse: str, paper: str) -> C
     return Claim(paper, here, verdict_of_seeds(gaps))
 
 
-def start_claim(picks: dict[str, np.ndarray]) -> Claim:
+def start_claim(run: Run, picks: dict[str, np.ndarray]) -> Claim:
     """What going on brings at all."""
     ends = ", ".join(f"{NAMES[loss]} {values[:, -1].mean() - values[0, 0]:+.1f}" for loss, values in picks.items())
     return Claim(
         "all three go on from the same net, trained for 4,000 iterations with cross-entropy.",
-        f"the start stands at {picks['ce'][0, 0]:.1f}; from there to the end: {ends} points.",
+        f"the start, {start_steps(run):,} steps, stands at {picks['ce'][0, 0]:.1f}; from there to the end: {ends} points.",
         APART,
     )
 
@@ -114,6 +127,11 @@ def draw_curves(
     reporting.plots(path, side_by_side)
 
 
+def start_steps(run: Run) -> int:
+    """Steps of the start."""
+    return run.settings.evidence.start_steps or run.settings.training.start.steps
+
+
 def notes(run: Run) -> tuple[str, ...]:
     """How the trainings were done."""
     schedule, ways = run.settings.training, []
@@ -121,7 +139,8 @@ def notes(run: Run) -> tuple[str, ...]:
         options = schedule.continued(loss)
         ways.append(f"{name} {options.steps} steps at rate {options.rate:g}")
     return (
-        f"{'; '.join(ways)}; batches of {schedule.start.batch}. The paper gives neither rates nor batch.",
+        f"From one start of {start_steps(run):,} steps: {'; '.join(ways)}; batches of {schedule.start.batch}.",
+        "The paper gives neither rates nor batch.",
         SEEDS_RULE,
     )
 

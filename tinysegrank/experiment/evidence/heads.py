@@ -13,13 +13,13 @@ import numpy as np
 
 from tinysegrank.errors import TrainingError
 from tinysegrank.experiment.evidence.judge import Judge
-from tinysegrank.experiment.features import read_scale, store
+from tinysegrank.experiment.features import NETWORK, read_scale, store
 from tinysegrank.experiment.networks import START, count_steps
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import LOSSES, Settings
 from tinysegrank.files import read_arrays, read_json, write_arrays, write_json, write_text
 from tinysegrank.parallel import parallel_map
-from tinysegrank.segnet import FeatureStore, SegNet, TrainingOptions, load_segnet, predict_store, train
+from tinysegrank.segnet import FeatureStore, SegNet, TrainingOptions, load_segnet, predict_store, save_segnet, train
 
 EVALUATIONS = 12
 """How often a training is judged at most, its start left out."""
@@ -30,7 +30,7 @@ class Head:
     """One training, with everything that a worker process needs.
 
     Attributes:
-        folder: where its checkpoint and judgements go.
+        folder: where its checkpoint, its judgements and its network go.
         begin: the network it continues from; None: a random head, drawn from `seeds`.
         seeds: with those of `networks` the training is the run's own, to the bit.
         picks: judge the picks of Eq. 17 too, not only naive upsampling.
@@ -136,6 +136,7 @@ def train_head(task: Head) -> str:
         )
     except TrainingError as error:
         outcome = str(error)
+    save_segnet(task.folder / NETWORK, model)
     write_json(task.folder / "done.json", {"outcome": outcome})
     return name
 
