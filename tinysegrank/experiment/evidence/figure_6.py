@@ -103,7 +103,7 @@ def start_claim(run: Run, picks: dict[str, np.ndarray]) -> Claim:
     ends = ", ".join(f"{NAMES[loss]} {values[:, -1].mean() - values[0, 0]:+.1f}" for loss, values in picks.items())
     return Claim(
         "all three go on from the same net, trained for 4,000 iterations with cross-entropy.",
-        f"the start, {start_steps(run):,} steps, stands at {picks['ce'][0, 0]:.1f}; from there to the end: {ends} points.",
+        f"the start, {start_steps(run):,} steps, is at {picks['ce'][0, 0]:.1f}; from there to the end: {ends} points.",
         APART,
     )
 
