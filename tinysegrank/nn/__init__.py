@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tinysegrank.nn.conv import ConvContext, conv2d, conv2d_backward
 from tinysegrank.nn.dropout import dropout, dropout_backward
+from tinysegrank.nn.evaluate import Prepared, evaluate
 from tinysegrank.nn.layer import Conv2d, Dropout, Layer, LocalResponseNorm, MaxPool2d, ReLU, Sequential, Softmax
 from tinysegrank.nn.lrn import NormContext, local_response_norm, local_response_norm_backward
 from tinysegrank.nn.pool import PoolContext, max_pool2d, max_pool2d_backward
@@ -26,6 +27,7 @@ __all__ = [
     "MaxPool2d",
     "NormContext",
     "PoolContext",
+    "Prepared",
     "ReLU",
     "Sequential",
     "Softmax",
@@ -35,6 +37,7 @@ __all__ = [
     "conv2d_backward",
     "dropout",
     "dropout_backward",
+    "evaluate",
     "extract_windows",
     "local_response_norm",
     "local_response_norm_backward",

@@ -45,15 +45,13 @@ def conv2d(
     Raises:
         ShapeError: ranks, channels, groups or dtypes do not fit, or a window is larger than the padded map.
     """
-    stride, padding = pair(stride, name="stride", least=1), pair(padding, name="padding", least=0)
-    _check(x, weight, bias, groups)
-    xp = array_namespace(x)
-    (N, C, H, W), (F, _, KH, KW) = x.shape, weight.shape
-    out = (_out_size(H, KH, stride[0], padding[0]), _out_size(W, KW, stride[1], padding[1]))
+    stride, padding, out = check_conv2d(x, weight, bias, stride, padding, groups)
     if takes_twin(x) and takes_tiles(weight, stride):
         from tinysegrank.nn.fast import convolution
 
-        return convolution.conv2d(x, weight, bias, padding=padding, groups=groups)
+        return convolution.conv2d(x, weight, bias, stride=stride[0], padding=padding, groups=groups, out=out)
+    xp = array_namespace(x)
+    (N, C, H, W), (F, _, KH, KW) = x.shape, weight.shape
 
     x = xp.permute_dims(x, (1, 0, 2, 3))  # (C, N, H, W), so that channels and taps become the rows of one matrix
     x = xpx.pad(x, [(0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2])  # (C, N, H + 2p, W + 2p)
@@ -99,7 +97,15 @@ def conv2d_backward(
     return gx, gweight, gbias
 
 
-def _check(x: Array, weight: Array, bias: Array, groups: int) -> None:
+def check_conv2d(
+    x: Array, weight: Array, bias: Array, stride: int | Pair, padding: int | Pair, groups: int
+) -> tuple[Pair, Pair, Pair]:
+    """The stride and padding as pairs, and the size of the output, of a convolution that is possible.
+
+    Raises:
+        ShapeError: as `conv2d`.
+    """
+    stride, padding = pair(stride, name="stride", least=1), pair(padding, name="padding", least=0)
     if x.ndim != 4 or weight.ndim != 4 or bias.ndim != 1:
         raise ShapeError(
             f"conv2d takes x (N, C, H, W), weight (F, C/groups, KH, KW) and bias (F,), "
@@ -115,6 +121,8 @@ def _check(x: Array, weight: Array, bias: Array, groups: int) -> None:
             f"conv2d: weight {tuple(weight.shape)} and bias {tuple(bias.shape)} do not fit x with {C} channels "
             f"in {groups} groups: expected weight (F, {C // groups}, KH, KW) and bias (F,)"
         )
+    (H, W), (KH, KW) = x.shape[2:], weight.shape[2:]
+    return stride, padding, (_out_size(H, KH, stride[0], padding[0]), _out_size(W, KW, stride[1], padding[1]))
 
 
 def _out_size(size: int, kernel: int, stride: int, padding: int) -> int:

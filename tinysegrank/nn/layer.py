@@ -16,6 +16,7 @@ from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.conv import conv2d, conv2d_backward
 from tinysegrank.nn.dropout import dropout, dropout_backward
+from tinysegrank.nn.evaluate import evaluate
 from tinysegrank.nn.lrn import local_response_norm, local_response_norm_backward
 from tinysegrank.nn.pool import max_pool2d, max_pool2d_backward
 from tinysegrank.nn.relu import relu, relu_backward
@@ -186,17 +187,15 @@ class Sequential:
 
     def __call__(self, x: Array) -> Array:
         """Evaluate: no dropout, nothing kept."""
-        for layer in self.layers.values():
-            x, _ = layer.forward(x)
-        return x
+        return evaluate(list(self.layers.values()), x)
 
     def forward(self, x: Array, *, rng: Generator = None) -> tuple[Array, list[Any]]:
         """Run the layers; the context is a list with one entry for each layer that `backward` will visit."""
-        contexts, first = [], self._lowest()
-        for index, layer in enumerate(self.layers.values()):
+        contexts, layers, first = [], list(self.layers.values()), self._lowest()
+        x = evaluate(layers[:first], x, rng=rng)
+        for layer in layers[first:]:
             x, context = layer.forward(x, rng=rng)
-            if index >= first:
-                contexts.append(context)
+            contexts.append(context)
         return x, contexts
 
     def backward(

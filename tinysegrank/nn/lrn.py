@@ -12,6 +12,7 @@ from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.fast import takes_twin
 
 
 class NormContext(NamedTuple):
@@ -42,6 +43,11 @@ def local_response_norm(
         raise ShapeError(f"local_response_norm takes x (N, C, ...), not {tuple(x.shape)}")
     if size < 1 or size % 2 == 0:
         raise ShapeError(f"local_response_norm: size={size} must be odd and positive, so that a channel has a centre")
+    if x.ndim == 4 and takes_twin(x):
+        from tinysegrank.nn.fast import normalisation
+
+        y, scale = normalisation.local_response_norm(x, size=size, alpha=alpha, beta=beta, k=k)
+        return y, NormContext(x, scale, size, alpha, beta)
     scale = k + (alpha / size) * _channel_sum(x * x, size)
     return x * scale**-beta, NormContext(x, scale, size, alpha, beta)
 
@@ -56,6 +62,10 @@ def local_response_norm_backward(gradient: Array, context: NormContext) -> Array
     returns  | (N, C, ...) | as gradient |
     """
     x, scale, size, alpha, beta = context
+    if x.ndim == 4 and takes_twin(gradient, x):
+        from tinysegrank.nn.fast import normalisation
+
+        return normalisation.local_response_norm_backward(gradient, x, scale, size, alpha, beta)
     power = scale**-beta
     shared = _channel_sum(gradient * x * power / scale, size)
     return gradient * power - (2.0 * alpha * beta / size) * x * shared

@@ -12,6 +12,7 @@ from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.fast import takes_twin
 from tinysegrank.nn.windows import Pair, pair, tap_slices
 
 
@@ -37,12 +38,12 @@ def max_pool2d(
     Raises:
         ShapeError: x has not four axes, or no window fits.
     """
-    size, stride = pair(size, name="size", least=1), pair(stride, name="stride", least=1)
-    if x.ndim != 4:
-        raise ShapeError(f"max_pool2d takes x (N, C, H, W), not {tuple(x.shape)}")
+    size, stride, out = check_max_pool2d(tuple(x.shape), size, stride, ceil_mode)
+    if takes_twin(x):
+        from tinysegrank.nn.fast import pooling
+
+        return pooling.max_pool2d(x, size, stride, out)
     xp = array_namespace(x)
-    _, _, H, W = x.shape
-    out = (_out_size(H, size[0], stride[0], ceil_mode), _out_size(W, size[1], stride[1], ceil_mode))
     reach = _repeat_edge(x, size, stride, out)
     y = None
     for rows, columns in tap_slices(size, stride, out):
@@ -58,6 +59,10 @@ def max_pool2d_backward(gradient: Array, context: PoolContext) -> Array:
     returns  | (N, C, H, W)   | as gradient |
     """
     x, y, size, stride = context
+    if takes_twin(gradient, x):
+        from tinysegrank.nn.fast import pooling
+
+        return pooling.max_pool2d_backward(gradient, context)
     xp = array_namespace(gradient)
     H, W = x.shape[2:]
     out = y.shape[2:]
@@ -70,6 +75,21 @@ def max_pool2d_backward(gradient: Array, context: PoolContext) -> Array:
         waiting = waiting & ~first
         gx = xpx.at(gx)[..., rows, columns].add(xp.where(first, gradient, zero))
     return gx[..., :H, :W]  # (N, C, H, W); a repeated edge is never the first maximum, so nothing is cut off
+
+
+def check_max_pool2d(
+    shape: tuple[int, ...], size: int | Pair, stride: int | Pair, ceil_mode: bool
+) -> tuple[Pair, Pair, Pair]:
+    """The size and stride of the windows as pairs, and the size of the output, where windows fit.
+
+    Raises:
+        ShapeError: as `max_pool2d`.
+    """
+    size, stride = pair(size, name="size", least=1), pair(stride, name="stride", least=1)
+    if len(shape) != 4:
+        raise ShapeError(f"max_pool2d takes x (N, C, H, W), not {shape}")
+    H, W = shape[2:]
+    return size, stride, (_out_size(H, size[0], stride[0], ceil_mode), _out_size(W, size[1], stride[1], ceil_mode))
 
 
 def _repeat_edge(x: Array, size: Pair, stride: Pair, out: Pair) -> Array:

@@ -13,19 +13,20 @@ import numpy as np
 from tinysegrank.backend import accelerated
 from tinysegrank.nn.windows import Pair
 
-KERNELS = range(2, 6)  # heights and widths of filters that `convolution` takes
+KERNELS = (3, 5)  # heights, and widths, of filters that `convolution` takes, when the stride is folded into channels
 CHANNELS = 8  # a group of fewer channels or filters leaves its matrix products too thin
 
 
 class TileContext(NamedTuple):
     """What the backward pass of `convolution` needs."""
 
-    values: np.ndarray  # (G, P, N * T, C/G), the tiles of x at P points
-    filters: np.ndarray  # (P, G, F/G, C/G)
+    maps: np.ndarray  # (N, h, w, c), x with channels last and the stride folded into channels
+    weight: np.ndarray  # (F, C/G, K, K)
     x_shape: tuple[int, int, int, int]
-    weight_shape: tuple[int, int, int, int]
     out: Pair
+    stride: int
     padding: Pair
+    groups: int
 
 
 def takes_twin(*arrays: Any) -> bool:
@@ -37,5 +38,13 @@ def takes_twin(*arrays: Any) -> bool:
 
 def takes_tiles(weight: np.ndarray, stride: Pair) -> bool:
     """Whether `convolution` is the faster way for a convolution with these filters (F, C/groups, KH, KW)."""
+    if weight.ndim != 4:
+        return False
     F, C, KH, KW = weight.shape
-    return stride == (1, 1) and KH in KERNELS and KW in KERNELS and min(F, C) >= CHANNELS
+    return (
+        KH == KW
+        and stride[0] == stride[1]
+        and -(-KH // stride[0]) in KERNELS
+        and F >= CHANNELS
+        and C * stride[0] ** 2 >= CHANNELS
+    )

@@ -1,60 +1,59 @@
-"""The twin of `nn.conv` for small kernels of stride 1: Winograd's convolution, one matrix product at each point.
+"""The twin of `nn.conv` for small kernels: Winograd's convolution, one matrix product at each point.
 
 Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016); see `cook_toom` for the mathematics.
-The backward pass is the adjoint of the forward pass, step by step, so it takes the tiles of x as they are.
+The backward pass is the adjoint of the forward pass, step by step. A few images are taken at a time, so that what is
+made of them is still in the cache when it is used, and nothing of it is kept: to make it again is faster than to fetch
+it from memory.
 """
 
 from __future__ import annotations
-
-from functools import lru_cache
 
 import numpy as np
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.fast import TileContext
-from tinysegrank.nn.fast.cook_toom import POINTS, matrices
-from tinysegrank.nn.fast.threads import Stage, run_stages
-from tinysegrank.nn.fast.tiles import Tiling, from_tiles, to_tiles
+from tinysegrank.nn.fast.fold import fold, fold_filters, fold_filters_gradient, fold_gradient, folded_size
+from tinysegrank.nn.fast.geometry import Geometry, chunks, geometry
+from tinysegrank.nn.fast.stages import (
+    add,
+    correlate,
+    cut,
+    empty_values,
+    filter_gradient,
+    filter_values,
+    join,
+    product,
+)
+from tinysegrank.nn.fast.threads import run_stages
 from tinysegrank.nn.windows import Pair
 
-IMAGES = 4  # of one job
+UNBOUNDED = np.float32(-np.inf)
 
 
 def conv2d(
-    x: np.ndarray, weight: np.ndarray, bias: np.ndarray, *, padding: Pair, groups: int
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray, *, stride: int, padding: Pair, groups: int, out: Pair
 ) -> tuple[np.ndarray, TileContext]:
-    """Do as `nn.conv2d` with stride 1, to 1e-4 of the largest output of exact arithmetic.
+    """Do as `nn.conv2d`, to 1e-4 of the largest output of exact arithmetic.
 
-    x       | (N, C, H, W)          | float32 | finite: what is not spoils its whole tile
-    weight  | (F, C/groups, KH, KW) | float32 |
-    bias    | (F,)                  | float32 |
-    returns | (N, F, OH, OW)        | float32 | channels last in memory
+    x       | (N, C, H, W)        | float32 | finite: what is not spoils its whole tile
+    weight  | (F, C/groups, K, K) | float32 | K / stride, rounded up, is 3 or 5
+    bias    | (F,)                | float32 |
+    returns | (N, F, OH, OW)      | float32 | channels last in memory
     and the context for `conv2d_backward`.
     """
-    (N, C, H, W), (F, _, KH, KW) = x.shape, weight.shape
-    out = (H + 2 * padding[0] - KH + 1, W + 2 * padding[1] - KW + 1)
-    inputs, outputs, taps = _tilings(out, (KH, KW), padding)
-    P, T = len(taps), inputs.tiles[0] * inputs.tiles[1]
-
-    filters = np.empty((P, groups, F // groups, C // groups), np.float32)
-    values = np.empty((groups, P, N * T, C // groups), np.float32)
-    products = np.empty((groups, P, N * T, F // groups), np.float32)
-    y = np.empty((N, *out, F), np.float32)
-
-    def transform(_: int) -> None:
-        np.matmul(taps, weight.reshape(-1, KH * KW).T, out=filters.reshape(P, -1))
-
-    def multiply(job: int) -> None:
-        g, p = divmod(job, P)
-        np.matmul(values[g, p], filters[p, g].T, out=products[g, p])
-
-    run_stages(
-        (transform, 1),
-        _cut(x.transpose(0, 2, 3, 1), inputs, values),
-        (multiply, groups * P),
-        _join(products, outputs, bias, y),
-    )
-    return y.transpose(0, 3, 1, 2), TileContext(values, filters, x.shape, weight.shape, out, padding)
+    maps = fold(x, weight.shape[2], stride, padding, out)  # (N, h, w, c), channels last
+    context = TileContext(maps, weight, x.shape, out, stride, padding, groups)
+    (N, _, _, c), F, how = maps.shape, len(weight), geometry_of(context)
+    filters, first = filter_values(fold_filters(weight, stride), how.taps, groups, filters_first=False)
+    values, products = empty_values(how, groups, c), empty_values(how, groups, F)
+    y = np.empty((N, *out, F), np.float32)  # (N, OH, OW, F)
+    stages = [first]
+    for part in chunks(N, how.chunk):
+        stages.append(cut(maps[part], how.inputs, values))
+        stages.append(product(values, filters, products, len(y[part]) * how.tiles))
+        stages.append(join(products, how.outputs, bias, UNBOUNDED, y[part]))
+    run_stages(stages)
+    return y.transpose(0, 3, 1, 2), context
 
 
 def conv2d_backward(
@@ -63,84 +62,42 @@ def conv2d_backward(
     """Do as `nn.conv2d_backward`, to 1e-4 of the largest entry of each gradient in exact arithmetic.
 
     gradient | (N, F, OH, OW) | float32 | of the loss with respect to the output
-    returns  | (N, C, H, W), (F, C/groups, KH, KW), (F,) | float32 | None where not needed
+    returns  | (N, C, H, W), (F, C/groups, K, K), (F,) | float32 | None where not needed
 
     Raises:
         ShapeError: the gradient is not of the output's shape.
     """
-    values, filters, (N, C, H, W), (F, _, KH, KW), out, padding = context
+    maps, weight, x_shape, out, stride, padding, groups = context
+    (N, _, _, c), F, how = maps.shape, len(weight), geometry_of(context)
     if gradient.shape != (N, F, *out):
         raise ShapeError(f"conv2d_backward: a gradient of shape {gradient.shape} for an output of {(N, F, *out)}")
-    gradient = gradient.astype(np.float32, copy=False)
-    inputs, outputs, taps = _tilings(out, (KH, KW), padding)
-    G, P, NT, _ = values.shape
-    gproducts = np.empty((G, P, NT, F // G), np.float32)
-    gfilters = np.empty_like(filters)
-    gvalues = np.empty_like(values) if needs[0] else values
-    gx = np.empty((N, H, W, C), np.float32) if needs[0] else None
-    gweight = np.empty(context.weight_shape, np.float32) if needs[1] else None
+    gy = np.ascontiguousarray(gradient.transpose(0, 2, 3, 1), np.float32)  # (N, OH, OW, F)
+    filters, first = filter_values(fold_filters(weight, stride), how.taps, groups, filters_first=True)
+    values, gproducts = empty_values(how, groups, c), empty_values(how, groups, F)
+    gmaps, gfilters = np.empty_like(maps) if needs[0] else None, np.zeros_like(filters) if needs[1] else None
+    stages = [first] if needs[0] else []
+    for part in chunks(N, how.chunk) if needs[0] or needs[1] else []:
+        places = len(maps[part]) * how.tiles
+        stages.append(cut(gy[part], how.outputs, gproducts))
+        if gfilters is not None:
+            stages.append(cut(maps[part], how.inputs, values))
+            stages.append(correlate(gproducts, values, gfilters, places))
+        if gmaps is not None:
+            stages.append(product(gproducts, filters, values, places))
+            stages.append(add(values, how.inputs, gmaps[part]))
+    run_stages(stages)
 
-    def multiply(job: int) -> None:
-        g, p = divmod(job, P)
-        if gweight is not None:
-            np.matmul(gproducts[g, p].T, values[g, p], out=gfilters[p, g])
-        if gx is not None:
-            np.matmul(gproducts[g, p], filters[p, g], out=gvalues[g, p])
-
-    stages = [_cut(gradient.transpose(0, 2, 3, 1), outputs, gproducts), (multiply, G * P)]
-    if gx is not None:
-        stages.append(_join(gvalues, inputs, np.zeros(C, np.float32), gx))
-    if gweight is not None:
-        gtaps = gweight.reshape(-1, KH * KW)  # (F * C/G, KH * KW)
-        stages.append((lambda _: np.matmul(gfilters.reshape(P, -1).T, taps, out=gtaps), 1))
-    if needs[0] or needs[1]:
-        run_stages(*stages)
-    gbias = gradient.sum(axis=(0, 2, 3)) if needs[2] else None  # (F,)
-    return (None if gx is None else gx.transpose(0, 3, 1, 2)), gweight, gbias
+    gx = gweight = None
+    if gmaps is not None:
+        gx = fold_gradient(gmaps, x_shape, stride, padding)  # (N, C, H, W)
+    if gfilters is not None:
+        gweight = fold_filters_gradient(filter_gradient(gfilters, how.taps, groups), weight.shape, stride)
+    gbias = gy.sum(axis=(0, 1, 2)) if needs[2] else None  # (F,)
+    return gx, gweight, gbias
 
 
-def _cut(x: np.ndarray, tiling: Tiling, values: np.ndarray) -> Stage:
-    """The stage that fills the tiles of x (N, H, W, G * C) into values (G, P, N * T, C)."""
-    G, N, C = len(values), len(x), values.shape[3]
-    jobs = -(-N // IMAGES)
-
-    def job(number: int) -> None:
-        g, part = divmod(number, jobs)
-        to_tiles(x, (part * IMAGES, min(N, (part + 1) * IMAGES)), g * C, tiling, values[g])
-
-    return job, G * jobs
-
-
-def _join(values: np.ndarray, tiling: Tiling, bias: np.ndarray, y: np.ndarray) -> Stage:
-    """The stage that adds the tiles of values (G, P, N * T, C) into y (N, H, W, G * C)."""
-    G, N, C = len(values), len(y), values.shape[3]
-    jobs = -(-N // IMAGES)
-
-    def job(number: int) -> None:
-        g, part = divmod(number, jobs)
-        from_tiles(values[g], (part * IMAGES, min(N, (part + 1) * IMAGES)), g * C, tiling, bias, y)
-
-    return job, G * jobs
-
-
-@lru_cache
-def _tilings(out: Pair, kernel: Pair, padding: Pair) -> tuple[Tiling, Tiling, np.ndarray]:
-    """How x is cut, how y is joined, and the filters' transform (P, KH * KW)."""
-    m = [_tile_size(length, r) for length, r in zip(out, kernel, strict=True)]
-    step, tiles = (m[0], m[1]), (-(-out[0] // m[0]), -(-out[1] // m[1]))
-    down, across = (matrices(size, r) for size, r in zip(m, kernel, strict=True))
-    return (
-        Tiling(_float32(down.inputs), _float32(across.inputs), step, padding, tiles),
-        Tiling(_float32(down.outputs.T), _float32(across.outputs.T), step, (0, 0), tiles),
-        _float32(np.kron(down.taps, across.taps)),
-    )
-
-
-def _float32(matrix: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(matrix, np.float32)
-
-
-def _tile_size(length: int, r: int) -> int:
-    """The outputs of a tile for which a line of outputs takes the fewest products; the smaller one of two."""
-    sizes = [points + 1 - r for points in POINTS if points > r]
-    return min(sizes, key=lambda m: -(-length // m) * (m + r - 1))
+def geometry_of(context: TileContext) -> Geometry:
+    """The tiles of a convolution; its padding is already in the maps where a stride was folded."""
+    maps, weight, _, out, stride, padding, _ = context
+    channels, r = maps.shape[3] + len(weight), folded_size(weight.shape[2], stride)
+    return geometry(len(maps), channels, out, r, padding if stride == 1 else (0, 0))

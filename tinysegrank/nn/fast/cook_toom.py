@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+TILES = {3: (2, 5), 5: (2, 4)}  # for each number of taps, the numbers of outputs to choose from
 POINTS = {  # of m + r - 1: the finite points, the other is infinity
     4: "0 1 -1",
-    5: "0 -1 1/2 2",
-    6: "0 3/2 -3/2 2/3 -2/3",
+    6: "0 2/3 -2/3 4/3 -4/3",
     7: "0 1 -1 1/2 2 -3/2",
     8: "0 1 -1 1/2 -1/2 2 -2",
 }

@@ -59,16 +59,15 @@ def dropout(x: np.ndarray, *, p: float, rng: np.random.Generator) -> tuple[np.nd
 
 
 def _random_bits(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """The 24 bits of each number that `rng.random(shape, dtype=np.float32)` would draw, as uint32.
+    """uint32 whose upper 24 bits are those of each number that `rng.random(shape, dtype=np.float32)` would draw.
 
     NumPy makes two float32 of each 64 bits that a PCG64 draws, of the lower half first, unless half a draw is left.
     """
     source = getattr(rng, "bit_generator", None)
     number = prod(shape)
     if isinstance(source, np.random.PCG64) and number % 2 == 0 and not source.state["has_uint32"]:
-        halves = source.random_raw(number // 2).astype("<u8", copy=False).view("<u4")
-        return halves >> np.uint32(8)
-    return (rng.random(shape, dtype=np.float32) * np.float32(2**24)).astype(np.uint32)
+        return source.random_raw(number // 2).astype("<u8", copy=False).view("<u4")
+    return (rng.random(shape, dtype=np.float32) * np.float32(2**24)).astype(np.uint32) << np.uint32(8)
 
 
 def _memory_order(x: np.ndarray) -> list[int]:
@@ -91,6 +90,6 @@ def _drop(
     for n in range(N):
         for i in range(L):
             for c in range(C):
-                kept = factor if bits[n, c, i] >= limit else np.float32(0)
+                kept = factor if bits[n, c, i] >> np.uint32(8) >= limit else np.float32(0)
                 scale[n, i, c] = kept
                 y[n, i, c] = x[n, i, c] * kept

@@ -1,46 +1,63 @@
-"""Independent jobs on as many threads as BLAS may use, with BLAS itself held to one thread meanwhile.
+"""Work in stages on as many threads as BLAS may use, with BLAS itself held to one thread meanwhile.
 
-Jobs are cut alike for any number of threads, and no two write to one place, so results are the same to the bit.
+The jobs of a stage are cut alike for any number of threads, and no two write to one place, so that results are the
+same to the bit.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import count
-from threading import Lock
+from threading import Barrier, BrokenBarrierError, Lock
 from typing import TypeAlias
 
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import LibController, ThreadpoolController
 
+Stage: TypeAlias = tuple[Callable[[int], object], int]
 _lock = Lock()  # the number of BLAS threads belongs to the process: one caller at a time may change it
 
 
-Stage: TypeAlias = tuple[Callable[[int], object], int]
-
-
-def run_stages(*stages: Stage) -> None:
+def run_stages(stages: Sequence[Stage]) -> None:
     """For each stage (function, number) in turn, call function(0) to function(number - 1), in any order and at once."""
-    blas = _blas()
-    threads = min(library.num_threads for library in blas.lib_controllers)
-    with _lock, blas.limit(limits=1):
-        for function, number in stages:
-            _share(function, number, threads)
+    with _lock:
+        threads = min(library.num_threads for library in blas_libraries())
+        threads = min(threads, max((number for _, number in stages), default=1))
+        work = _share(stages, Barrier(threads))
+        with _blas().limit(limits=1):
+            helpers = [_pool(os.getpid(), threads).submit(work) for _ in range(threads - 1)]
+            errors = [work(), *(helper.result() for helper in helpers)]
+    for error in errors:
+        if error is not None:
+            raise error
 
 
-def _share(function: Callable[[int], object], number: int, threads: int) -> None:
-    numbers = count()  # whoever is free takes the next job
+def _share(stages: Sequence[Stage], barrier: Barrier) -> Callable[[], BaseException | None]:
+    """What each thread does: take jobs until a stage has no more, then wait for the others."""
+    counters = [count() for _ in stages]
 
-    def work() -> None:
-        while (job := next(numbers)) < number:
-            function(job)
+    def work() -> BaseException | None:
+        try:
+            for (function, number), numbers in zip(stages, counters, strict=True):
+                while (job := next(numbers)) < number:
+                    function(job)
+                barrier.wait()
+        except BrokenBarrierError:  # another thread failed, and tells of it
+            return None
+        except BaseException as error:
+            barrier.abort()
+            return error
+        return None
 
-    helpers = [_pool(os.getpid(), threads).submit(work) for _ in range(min(threads, number) - 1)]
-    work()
-    for helper in helpers:
-        helper.result()
+    return work
+
+
+def blas_libraries() -> list[LibController]:
+    """The BLAS libraries of this process."""
+    libraries: list[LibController] = _blas().lib_controllers
+    return libraries
 
 
 @lru_cache(maxsize=1)

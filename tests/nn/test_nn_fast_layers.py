@@ -1,0 +1,172 @@
+"""The twins of pooling, normalisation, ReLU, dropout and evaluation against the readable ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from nn_strategies import poolings, seeds
+from nn_twins import assert_near, both_ways, layouts
+
+from tinysegrank import nn
+from tinysegrank.errors import ShapeError
+
+
+@given(poolings(ties=True), seeds, layouts)
+def test_pooling_to_the_bit(case, seed, layout) -> None:
+    rng = np.random.default_rng(seed)
+    x = case.x.astype(np.float32)
+    x = layout(np.where(rng.random(x.shape) < 0.05, np.float32(np.nan), x) if rng.random() < 0.3 else x)
+
+    def run():
+        y, context = case.forward(x)
+        gradient = np.random.default_rng(seed).standard_normal(y.shape, dtype=np.float32)
+        return y, nn.max_pool2d_backward(gradient, context)
+
+    for readable, twin in zip(*both_ways(run), strict=True):
+        np.testing.assert_array_equal(readable, twin)
+
+
+@given(
+    st.tuples(*[st.integers(1, 7)] * 4),
+    st.sampled_from([1, 3, 5, 9]),
+    st.floats(0.1, 1.0),
+    st.sampled_from([0.75, 0.5, 1.3]),
+    st.floats(0.5, 2.0),
+    seeds,
+    layouts,
+)
+def test_normalisation_is_that_of_float64(shape, size, alpha, beta, k, seed, layout) -> None:
+    rng = np.random.default_rng(seed)
+    x, gradient = (layout(rng.standard_normal(shape, dtype=np.float32)) for _ in range(2))
+    results = []
+    for dtype in (np.float32, np.float64):
+        y, context = nn.local_response_norm(x.astype(dtype), size=size, alpha=alpha, beta=beta, k=k)
+        results.append((y, nn.local_response_norm_backward(gradient.astype(dtype), context)))
+    for twin, exact in zip(*results, strict=True):
+        assert_near(twin, exact, 1e-5)
+
+
+@given(
+    st.tuples(*[st.integers(1, 5)] * 4),
+    st.floats(0.01, 0.99),
+    seeds,
+    layouts,
+    st.data(),
+)
+def test_dropout_and_relu_to_the_bit(shape, p, seed, layout, data) -> None:
+    x = layout(np.random.default_rng(seed).standard_normal(shape, dtype=np.float32))
+    first = data.draw(st.integers(0, 3))  # float32 drawn before: an odd number leaves half a draw
+    made = data.draw(st.sampled_from([np.random.PCG64, np.random.Philox]))
+
+    def run():
+        rng = np.random.Generator(made(seed))
+        rng.random(first, dtype=np.float32)
+        y, scale = nn.dropout(x, p=p, rng=rng)
+        positive, context = nn.relu(x)
+        gradient = nn.relu_backward(nn.dropout_backward(y, scale), context)
+        return y, scale, positive, gradient, rng.random(3, dtype=np.float32), rng.random(3)
+
+    for readable, twin in zip(*both_ways(run), strict=True):
+        np.testing.assert_array_equal(readable, twin)
+
+
+@given(st.integers(1, 2**24 - 1))
+def test_dropout_keeps_exactly_the_numbers_that_reach_p(k: int) -> None:
+    """p at and beside the multiples of 2^-24 that a float32 of `random` can be."""
+    x = np.ones(2, np.float32)
+    numbers = np.random.default_rng(k).random(2, dtype=np.float32)
+    assume(0 < numbers[0] < 1)
+    for p in (float(numbers[0]), float(np.nextafter(numbers[0], np.float32(1)))):
+        assume(p < 1)
+        y, _ = nn.dropout(x, p=p, rng=np.random.default_rng(k))
+        np.testing.assert_array_equal(y > 0, numbers >= np.float32(p))
+
+
+def test_gradients_of_another_shape_are_refused(rng: np.random.Generator) -> None:
+    x = rng.standard_normal((2, 3, 5, 5), dtype=np.float32)
+    for function, backward in (
+        (nn.relu, nn.relu_backward),
+        (nn.max_pool2d, nn.max_pool2d_backward),
+        (nn.local_response_norm, nn.local_response_norm_backward),
+    ):
+        y, context = function(x)
+        with pytest.raises(ShapeError, match=r"\(1, 3,"):
+            backward(y[:1], context)
+
+
+# Evaluation ----------------------------------------------------------------------------------------------------------
+
+
+def a_network(rng: np.random.Generator, order: tuple[str, ...]) -> nn.Sequential:
+    """Every kind of piece: with and without ReLU, pooling and normalisation in turn, and layers without a twin."""
+
+    def conv(F: int, C: int, size: int, **options) -> nn.Conv2d:
+        weight = rng.standard_normal((F, C, size, size), dtype=np.float32) / np.float32(np.sqrt(C) * size)
+        return nn.Conv2d(weight, rng.standard_normal(F, dtype=np.float32), **options)
+
+    followers = {"pool": nn.MaxPool2d(), "norm": nn.LocalResponseNorm(alpha=0.5), "pool again": nn.MaxPool2d(size=2)}
+    return nn.Sequential(
+        {
+            "conv1": conv(16, 3, 9, stride=2),
+            "relu1": nn.ReLU(),
+            **{name: followers[name] for name in order},
+            "conv2": conv(20, 8, 5, padding=2, groups=2),
+            "drop": nn.Dropout(),
+            "conv3": conv(9, 20, 1),
+            "relu3": nn.ReLU(),
+            "inner": nn.Sequential({"conv4": conv(8, 9, 3, padding=1)}),
+            "norm4": nn.LocalResponseNorm(alpha=0.5),
+        }
+    )
+
+
+def flat(network: nn.Sequential) -> list[nn.Layer]:
+    return [
+        each for layer in network.layers.values() for each in (flat(layer) if hasattr(layer, "layers") else [layer])
+    ]
+
+
+@pytest.mark.parametrize(
+    "order",
+    [(), ("pool",), ("pool", "norm"), ("norm", "pool"), ("pool", "norm", "pool again")],
+    ids=lambda order: " ".join(order) or "none",
+)
+@pytest.mark.parametrize("N", [1, 5])
+def test_evaluation_is_layer_by_layer_in_float64(rng: np.random.Generator, order, N: int) -> None:
+    network = a_network(rng, order)
+    x = rng.standard_normal((N, 3, 37, 33), dtype=np.float32)
+    prepared = nn.Prepared(network)
+    results = [network(x), prepared(x), prepared(x), prepared(x[::-1])[::-1]]
+    exact = x.astype(float)
+    for layer in flat(network):
+        layer.parameters = {name: array.astype(float) for name, array in layer.parameters.items()}
+        exact, _ = layer.forward(exact)
+    for result in results:
+        assert_near(result, exact)
+    np.testing.assert_array_equal(prepared(x), results[1])  # whatever became of the network
+
+
+def test_a_forward_pass_for_training_is_layer_by_layer(rng: np.random.Generator) -> None:
+    """Frozen layers are evaluated; dropout among them still drops."""
+    layers = {str(number): layer for number, layer in enumerate(flat(a_network(rng, ("pool", "norm"))))}
+    trained = [name for name, layer in layers.items() if isinstance(layer, nn.Conv2d)][-1]
+    network = nn.Sequential(layers, frozen=layers.keys() - {trained})
+    x = rng.standard_normal((3, 3, 37, 33), dtype=np.float32)
+    y, contexts = network.forward(x, rng=np.random.default_rng(5))
+    assert len(contexts) == len(layers) - list(layers).index(trained) == 2
+    drawn = np.random.default_rng(5)
+    for layer in layers.values():
+        x, _ = layer.forward(x, rng=drawn)
+    assert_near(y, x, 1e-5)
+
+
+def test_evaluation_without_acceleration_is_the_readable_one(monkeypatch: pytest.MonkeyPatch, rng) -> None:
+    network, x = a_network(rng, ("pool", "norm")), rng.standard_normal((2, 3, 37, 33), dtype=np.float32)
+    monkeypatch.setenv("TINYSEGRANK_ACCELERATE", "0")
+    expected = x
+    for layer in flat(network):
+        expected, _ = layer.forward(expected)
+    np.testing.assert_array_equal(nn.Prepared(network)(x), expected)
+    np.testing.assert_array_equal(network(x), expected)

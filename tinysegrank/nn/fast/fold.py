@@ -1,0 +1,95 @@
+"""Strides folded into channels: a convolution of stride s is one of stride 1 on maps of s x s times the channels.
+
+Pixel (s * h + i, s * w + j) of channel c becomes pixel (h, w) of channel (c, i, j), and the taps of a filter go the
+same way, so that K x K of them become k x k, with k = K / s rounded up.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from tinysegrank.nn.fast.geometry import jobs
+from tinysegrank.nn.fast.threads import run_stages
+from tinysegrank.nn.windows import Pair
+
+Shape = tuple[int, int, int, int]
+_jit = njit(cache=True, nogil=True, error_model="numpy")
+
+
+def folded_size(K: int, stride: int) -> int:
+    """Taps of a kernel when the stride is folded."""
+    return -(-K // stride)
+
+
+def fold(x: np.ndarray, K: int, stride: int, padding: Pair, out: Pair) -> np.ndarray:
+    """Maps (N, C, H, W) as (N, h, w, C * s * s); for stride 1 as they are, but for the order in memory.
+
+    With a stride, the padding is put in, and what no window reaches is left out.
+    """
+    if stride == 1:
+        return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    k = folded_size(K, stride)
+    folded = np.empty((len(x), out[0] + k - 1, out[1] + k - 1, x.shape[1] * stride**2), np.float32)
+    parts = jobs(len(x) * folded.shape[1], folded.size)
+    run_stages([(lambda job: _fold(x, stride, padding, parts[job], folded), len(parts))])
+    return folded
+
+
+def fold_gradient(gradient: np.ndarray, shape: Shape, stride: int, padding: Pair) -> np.ndarray:
+    """The adjoint of `fold`, (N, C, H, W)."""
+    if stride == 1:
+        return gradient.transpose(0, 3, 1, 2)
+    gx = np.empty(shape, np.float32)
+    parts = jobs(shape[0], gradient.size)
+    run_stages([(lambda job: _unfold(gradient, stride, padding, parts[job], gx), len(parts))])
+    return gx
+
+
+def fold_filters(weight: np.ndarray, stride: int) -> np.ndarray:
+    """(F, C, K, K) to (F, C * s * s, k, k)."""
+    F, C, K, _ = weight.shape
+    k = folded_size(K, stride)
+    padded = np.zeros((F, C, k * stride, k * stride), np.float32)
+    padded[:, :, :K, :K] = weight
+    split = padded.reshape(F, C, k, stride, k, stride).transpose(0, 1, 3, 5, 2, 4)  # (F, C, s, s, k, k)
+    return split.reshape(F, C * stride**2, k, k)
+
+
+def fold_filters_gradient(gradient: np.ndarray, shape: Shape, stride: int) -> np.ndarray:
+    """The adjoint of `fold_filters`, (F, C, K, K)."""
+    F, C, K, _ = shape
+    k = folded_size(K, stride)
+    split = gradient.reshape(F, C, stride, stride, k, k).transpose(0, 1, 4, 2, 5, 3)  # (F, C, k, s, k, s)
+    return np.ascontiguousarray(split.reshape(F, C, k * stride, k * stride)[:, :, :K, :K])
+
+
+@_jit  # type: ignore[untyped-decorator]
+def _fold(x: np.ndarray, stride: int, before: Pair, rows: Pair, folded: np.ndarray) -> None:
+    """Fill some rows of folded maps, numbered through all of them."""
+    (_, C, H, W), (_, height, width, _) = x.shape, folded.shape
+    for number in range(rows[0], rows[1]):
+        image, h = number // height, number % height
+        for c in range(C):
+            for i in range(stride):
+                row, first = h * stride + i - before[0], (c * stride + i) * stride
+                for w in range(width):
+                    for j in range(stride):
+                        column = w * stride + j - before[1]
+                        inside = 0 <= row < H and 0 <= column < W
+                        folded[image, h, w, first + j] = x[image, c, row, column] if inside else np.float32(0)
+
+
+@_jit  # type: ignore[untyped-decorator]
+def _unfold(folded: np.ndarray, stride: int, before: Pair, images: Pair, x: np.ndarray) -> None:
+    """Fill some images of x (N, C, H, W), with 0 for the pixels that are not among the folded ones."""
+    (_, C, H, W), (_, height, width, _) = x.shape, folded.shape
+    for image in range(images[0], images[1]):
+        for c in range(C):
+            for row in range(H):
+                h, i = (row + before[0]) // stride, (row + before[0]) % stride
+                for column in range(W):
+                    w, j = (column + before[1]) // stride, (column + before[1]) % stride
+                    inside = h < height and w < width
+                    value = folded[image, h, w, (c * stride + i) * stride + j] if inside else np.float32(0)
+                    x[image, c, row, column] = value

@@ -1,0 +1,92 @@
+"""The twin of `nn.pool`, which equals it to the bit, on maps with channels last."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from tinysegrank.errors import ShapeError
+from tinysegrank.nn.fast.geometry import jobs
+from tinysegrank.nn.fast.threads import Stage, run_stages
+from tinysegrank.nn.pool import PoolContext
+from tinysegrank.nn.windows import Pair
+
+_jit = njit(cache=True, nogil=True, error_model="numpy")
+
+
+def max_pool2d(x: np.ndarray, size: Pair, stride: Pair, out: Pair) -> tuple[np.ndarray, PoolContext]:
+    """Do as `nn.max_pool2d`.
+
+    x       | (N, C, H, W)   | float32 | activations
+    returns | (N, C, OH, OW) | float32 | channels last in memory
+    and the context for `nn.max_pool2d_backward`.
+    """
+    maps = np.ascontiguousarray(x.transpose(0, 2, 3, 1))  # (N, H, W, C)
+    y = np.empty((len(maps), *out, maps.shape[3]), np.float32)  # (N, OH, OW, C)
+    run_stages([pool_stage(maps, size, stride, y)])
+    y = y.transpose(0, 3, 1, 2)  # (N, C, OH, OW)
+    return y, PoolContext(x, y, size, stride)
+
+
+def max_pool2d_backward(gradient: np.ndarray, context: PoolContext) -> np.ndarray:
+    """Do as `nn.max_pool2d_backward`.
+
+    gradient | (N, C, OH, OW) | float32 | of the loss with respect to the output
+    returns  | (N, C, H, W)   | float32 | channels last in memory
+
+    Raises:
+        ShapeError: the gradient is not of the output's shape.
+    """
+    x, y, size, stride = context
+    if gradient.shape != y.shape:
+        raise ShapeError(f"max_pool2d_backward: a gradient of shape {gradient.shape} for an output of {y.shape}")
+    x, y, gradient = (np.ascontiguousarray(array.transpose(0, 2, 3, 1)) for array in (x, y, gradient))
+    gx = np.empty_like(x)  # (N, H, W, C)
+    parts = jobs(len(x), x.size)
+    run_stages([(lambda job: _pool_backward(gradient, x, y, size, stride, parts[job], gx), len(parts))])
+    return gx.transpose(0, 3, 1, 2)
+
+
+def pool_stage(x: np.ndarray, size: Pair, stride: Pair, y: np.ndarray) -> Stage:
+    """Pool x (n, H, W, C) into y (n, OH, OW, C)."""
+    parts = jobs(len(y) * y.shape[1], x.size)
+    return (lambda job: _pool(x, size, stride, parts[job], y)), len(parts)
+
+
+@_jit  # type: ignore[untyped-decorator]
+def _pool(x: np.ndarray, size: Pair, stride: Pair, rows: Pair, y: np.ndarray) -> None:
+    """Some rows of y, numbered through all maps."""
+    (_, H, W, C), (_, OH, OW, _) = x.shape, y.shape
+    for number in range(rows[0], rows[1]):
+        image, top = number // OH, number % OH * stride[0]
+        for ow in range(OW):
+            left, best = ow * stride[1], y[image, number % OH, ow]
+            for c in range(C):
+                best[c] = x[image, top, left, c]
+            for h in range(top, min(H, top + size[0])):
+                for w in range(left, min(W, left + size[1])):
+                    tap = x[image, h, w]
+                    for c in range(C):
+                        best[c] = best[c] if best[c] >= tap[c] or best[c] != best[c] else tap[c]  # a NaN stays
+
+
+@_jit  # type: ignore[untyped-decorator]
+def _pool_backward(
+    gradient: np.ndarray, x: np.ndarray, y: np.ndarray, size: Pair, stride: Pair, images: Pair, gx: np.ndarray
+) -> None:
+    """From the last window to the first, so that sums are in the order of `nn.max_pool2d_backward`."""
+    (_, H, W, C), (_, OH, OW, _) = x.shape, y.shape
+    waiting = np.empty(C, np.bool_)  # channels whose maximum has not been met yet
+    for image in range(images[0], images[1]):
+        gx[image] = 0
+        for number in range(OH * OW - 1, -1, -1):
+            top, left = number // OW * stride[0], number % OW * stride[1]
+            best, g = y[image, number // OW, number % OW], gradient[image, number // OW, number % OW]
+            waiting[:] = True
+            for h in range(top, min(H, top + size[0])):
+                for w in range(left, min(W, left + size[1])):
+                    tap, target = x[image, h, w], gx[image, h, w]
+                    for c in range(C):
+                        first = waiting[c] and tap[c] == best[c]
+                        target[c] += g[c] if first else np.float32(0)
+                        waiting[c] = waiting[c] and not first

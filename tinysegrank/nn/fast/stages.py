@@ -1,0 +1,119 @@
+"""The stages of a convolution by tiles, as work for `threads.run_stages`.
+
+Maps are (n, H, W, C), with channels last. Values are (G * P, M, C/G): for each group and point, of each tile and each
+channel. Filters are (G * P, C/G, F/G).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinysegrank.nn.fast.geometry import Geometry, jobs
+from tinysegrank.nn.fast.products import multiply
+from tinysegrank.nn.fast.threads import Stage
+from tinysegrank.nn.fast.tiles import Tiling, add_tiles, from_tiles, to_tiles
+
+
+def filter_values(
+    weight: np.ndarray, taps: np.ndarray, groups: int, *, filters_first: bool
+) -> tuple[np.ndarray, Stage]:
+    """The filters at the points, and the stage that computes them.
+
+    weight  | (F, C/G, r, r)       | float32 |
+    returns | (G * P, C/G, F/G)    | float32 | or (G * P, F/G, C/G) with `filters_first`
+    """
+    F, C, r, _ = weight.shape
+    order = (0, 3, 1, 2) if filters_first else (0, 3, 2, 1)
+    split = np.ascontiguousarray(weight.reshape(groups, F // groups, C, r * r).transpose(order))  # (G, r * r, A, B)
+    _, _, A, B = split.shape
+    values = np.empty((groups, len(taps), A, B), np.float32)
+    parts = jobs(A, values.size)
+
+    def job(number: int) -> None:
+        g, (start, stop) = number // len(parts), parts[number % len(parts)]
+        rows = split[g, :, start:stop].reshape(r * r, -1)  # (r * r, a * B)
+        np.matmul(taps, rows, out=values[g, :, start:stop].reshape(len(taps), -1))
+
+    return values.reshape(-1, A, B), (job, groups * len(parts))
+
+
+def filter_gradient(gvalues: np.ndarray, taps: np.ndarray, groups: int) -> np.ndarray:
+    """The adjoint of `filter_values`, from (G * P, F/G, C/G) to (F, C/G, r, r)."""
+    _, F, C = gvalues.shape
+    P, r = len(taps), round(taps.shape[1] ** 0.5)
+    split = np.matmul(taps.T, gvalues.reshape(groups, P, F * C)).swapaxes(1, 2)  # (G, F/G * C/G, r * r)
+    return np.ascontiguousarray(split).reshape(groups * F, C, r, r)
+
+
+def empty_values(how: Geometry, groups: int, channels: int) -> np.ndarray:
+    """Room for the tiles of one chunk, (G * P, M, C/G)."""
+    return np.empty((groups * len(how.taps), how.chunk * how.tiles, channels // groups), np.float32)
+
+
+def cut(x: np.ndarray, tiling: Tiling, values: np.ndarray) -> Stage:
+    """Fill the values with the tiles of x (n, H, W, C)."""
+    groups, points = _groups(values, x.shape[3]), len(tiling.matrix) ** 2
+    parts = jobs(len(x) * tiling.tiles[0], values.size // groups)
+
+    def job(number: int) -> None:
+        g, rows = number // len(parts), parts[number % len(parts)]
+        to_tiles(x, g * values.shape[2], tiling, rows, values[g * points : (g + 1) * points])
+
+    return job, groups * len(parts)
+
+
+def join(values: np.ndarray, tiling: Tiling, bias: np.ndarray, least: np.float32, y: np.ndarray) -> Stage:
+    """Put y (n, OH, OW, F) together from the tiles, with a bias, and at least `least`."""
+    groups, points = _groups(values, y.shape[3]), len(tiling.matrix) ** 2
+    parts = jobs(len(y) * tiling.tiles[0], values.size // groups)
+
+    def job(number: int) -> None:
+        g, rows = number // len(parts), parts[number % len(parts)]
+        from_tiles(values[g * points : (g + 1) * points], tiling, rows, bias, least, y, g * values.shape[2])
+
+    return job, groups * len(parts)
+
+
+def add(values: np.ndarray, tiling: Tiling, y: np.ndarray) -> Stage:
+    """Add overlapping tiles into y (n, H, W, C)."""
+    groups, points = _groups(values, y.shape[3]), len(tiling.matrix) ** 2
+    parts = jobs(len(y), values.size // groups)
+
+    def job(number: int) -> None:
+        g, images = number // len(parts), parts[number % len(parts)]
+        add_tiles(values[g * points : (g + 1) * points], tiling, images, y, g * values.shape[2])
+
+    return job, groups * len(parts)
+
+
+def product(a: np.ndarray, b: np.ndarray, out: np.ndarray, places: int) -> Stage:
+    """Out (G * P, M, N) = a (G * P, M, K) @ b (G * P, K, N) at the first places M."""
+    parts = _point_jobs(b, places)
+
+    def job(number: int) -> None:
+        points = slice(*parts[number])
+        multiply(a[points, :places], b[points], out[points, :places])
+
+    return job, len(parts)
+
+
+def correlate(a: np.ndarray, b: np.ndarray, total: np.ndarray, places: int) -> Stage:
+    """Add to the total (G * P, J, K) the products of a (G * P, M, J), transposed, with b (G * P, M, K)."""
+    parts = _point_jobs(total, places)
+
+    def job(number: int) -> None:
+        points = slice(*parts[number])
+        result = np.empty_like(total[points])
+        multiply(a[points, :places].swapaxes(1, 2), b[points, :places], result)
+        total[points] += result
+
+    return job, len(parts)
+
+
+def _groups(values: np.ndarray, channels: int) -> int:
+    return channels // int(values.shape[2])
+
+
+def _point_jobs(matrices: np.ndarray, places: int) -> list[tuple[int, int]]:
+    """Jobs of several points; a multiplication takes about a thirtieth of the time of moving a number."""
+    return jobs(len(matrices), matrices.size * places // 32)
