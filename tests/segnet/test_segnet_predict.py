@@ -93,11 +93,12 @@ def test_the_mean_of_an_image_and_its_mirror_image_turns_with_it(images: list[np
 
 
 def test_the_batch_does_not_matter(images: list[np.ndarray], features: np.ndarray) -> None:
+    """But for rounding, as the tiles of a convolution are chosen by the number of images."""
     model = sharp_model()
     for batch in (1, 2, 5):
-        np.testing.assert_allclose(predict(model, images, batch=batch), predict(model, images), atol=1e-6)
+        np.testing.assert_allclose(predict(model, images, batch=batch), predict(model, images), atol=1e-5)
         found = predict_features(model, features, batch=batch)
-        np.testing.assert_allclose(found, predict_features(model, features), atol=1e-6)
+        np.testing.assert_allclose(found, predict_features(model, features), atol=1e-5)
 
 
 def test_the_whole_size_of_imagenet(rng: np.random.Generator) -> None:

@@ -12,6 +12,7 @@ from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array, to_numpy
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.evaluate import Prepared
 from tinysegrank.nn.softmax import softmax
 from tinysegrank.segnet.features import FeatureStore
 from tinysegrank.segnet.network import SegNet
@@ -35,10 +36,10 @@ def predict(model: SegNet, images: Sequence[np.ndarray], *, batch: int = 16, mir
     if mirrored:
         flipped = predict(model, [image[:, ::-1] for image in images], batch=batch)
         return _mean_of_views(predict(model, images, batch=batch), flipped)
-    parts = []
+    network, parts = Prepared(model.network), []
     for start in range(0, len(images), batch):
-        prepared = np.stack([model.preset.preprocessing.apply(image) for image in images[start : start + batch]])
-        parts.append(_distributions(model.network(model.backend.asarray(prepared))))
+        warped = np.stack([model.preset.preprocessing.apply(image) for image in images[start : start + batch]])
+        parts.append(_distributions(network(model.backend.asarray(warped))))
     return np.concatenate(parts) if parts else np.zeros((0, 13, 13, model.num_classes), np.float32)
 
 
@@ -48,8 +49,9 @@ def predict_features(model: SegNet, features: np.ndarray, *, batch: int = 64) ->
     features | (N, C, 13, 13)  | floating | of `SegNet.features`
     returns  | (N, 13, 13, K)  | float32  | class distributions
     """
+    head = Prepared(model.head)
     parts = [
-        _distributions(model.head(model.backend.asarray(features[start : start + batch], dtype="float32")))
+        _distributions(head(model.backend.asarray(features[start : start + batch], dtype="float32")))
         for start in range(0, len(features), batch)
     ]
     return np.concatenate(parts) if parts else np.zeros((0, *features.shape[2:], model.num_classes), np.float32)
