@@ -7,37 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import ndimage
 
-from tinysegrank.superpixels import slic
-from tinysegrank.voc import NUM_CLASSES, VOID, VOCSegmentation, make_toy_voc
-
-
-def borders(labels):
-    """Pixels that differ from the one to their right or below."""
-    found = np.zeros(labels.shape, bool)
-    found[:, :-1] |= labels[:, :-1] != labels[:, 1:]
-    found[:-1] |= labels[:-1] != labels[1:]
-    return found
-
-
-def boundary_recall(superpixels, truth):
-    """Share of the truth's border within 2 pixels of a superpixel's; void belongs to the class nearest to it."""
-    nearest = ndimage.distance_transform_edt(truth == VOID, return_distances=False, return_indices=True)
-    border = borders(truth[tuple(nearest)])
-    return ndimage.maximum_filter(borders(superpixels), size=5)[border].mean()
-
-
-def undersegmentation_error(superpixels, truth):
-    """Of each class and superpixel that meet, the smaller of what is inside and outside the class; void left out.
-
-    Source: Neubert and Protzel, "Superpixel benchmark and comparison", Forum Bildverarbeitung 2012.
-    """
-    known = truth != VOID
-    joint = superpixels[known] * NUM_CLASSES + truth[known]
-    inside = np.bincount(joint, minlength=(superpixels.max() + 1) * NUM_CLASSES).reshape(-1, NUM_CLASSES)
-    outside = inside.sum(axis=1, keepdims=True) - inside
-    return np.minimum(inside, outside).sum() / known.sum()
+from tinysegrank.errors import ShapeError
+from tinysegrank.superpixels import best_labels, boundary_recall, slic, undersegmentation_error
+from tinysegrank.voc import VOID, VOCSegmentation, make_toy_voc
 
 
 def judge(images, **options):
@@ -67,6 +40,35 @@ def test_measures_on_a_drawing():
     assert boundary_recall(np.tile(at_15, (20, 1)).astype(int), truth) == 0
     assert undersegmentation_error(np.tile(at_12, (20, 1)).astype(int), truth) == 0
     assert undersegmentation_error(np.tile(at_15, (20, 1)).astype(int), truth) == pytest.approx(2 * 2 / 28)
+
+
+def test_void_counts_as_the_class_nearest_to_it():
+    truth = np.zeros((9, 9), np.uint8)
+    truth[:, 4:] = VOID
+    truth[:, 8] = 3
+    superpixels = np.tile(np.arange(9) >= 6, (9, 1)).astype(int)
+    assert boundary_recall(superpixels, truth, tolerance=0) == 1
+    assert undersegmentation_error(superpixels, truth) == 0
+    np.testing.assert_array_equal(best_labels(superpixels, truth), np.where(superpixels, 3, 0))
+
+
+def test_the_best_labels_are_those_of_brute_force():
+    rng = np.random.default_rng(0)
+    superpixels, truth = rng.integers(0, 4, (6, 5)), rng.integers(0, 3, (6, 5)).astype(np.uint8)
+    right = [max(((superpixels == s) & (truth == k)).sum() for k in range(3)) for s in range(4)]
+    assert (best_labels(superpixels, truth) == truth).sum() == sum(right)
+
+
+def test_without_a_border_there_is_no_recall():
+    flat = np.zeros((5, 6), np.uint8)
+    assert np.isnan(boundary_recall(flat.astype(int), flat))
+    assert undersegmentation_error(flat.astype(int), flat) == 0
+
+
+def test_two_shapes():
+    for measure in (boundary_recall, undersegmentation_error, best_labels):
+        with pytest.raises(ShapeError, match=r"\(4, 5\) and truth \(5, 4\)"):
+            measure(np.zeros((4, 5), int), np.zeros((5, 4), np.uint8))
 
 
 def test_no_worse_than_scikit_image_on_drawn_scenes(tmp_path):

@@ -149,6 +149,7 @@ EXPERIMENTS = {
     "paper": Settings(
         experiment="paper",
         folds=10,
+        superpixels=SuperpixelSettings(method="scikit-image"),  # distances in real numbers, as published
         proposals=ProposalSettings(engine="paste", count=30),
         evidence=EvidenceSettings(start_steps=4000),
     ),

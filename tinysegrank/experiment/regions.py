@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,8 +45,7 @@ def compute_superpixels(run: Run) -> None:
 
 def superpixels_of(image: np.ndarray, settings: Settings) -> np.ndarray:
     """The superpixels (H, W) of any image under the run's settings."""
-    options = settings.superpixels
-    return superpixels.slic(image, segments=options.segments, compactness=options.compactness)
+    return superpixels.slic(image, **asdict(settings.superpixels))
 
 
 def _superpixels_of(task: ImageTask) -> None:

@@ -10,6 +10,7 @@ from tinysegrank.proposals.paste import LAMBDAS
 from tinysegrank.proposals.paste_threshold import THRESHOLDS
 from tinysegrank.ranking import BLOCKS
 from tinysegrank.segnet import TrainingOptions
+from tinysegrank.superpixels import METHODS
 
 LOSSES = ("ce", "uoi", "iou", "uoi+ce")
 """The losses that continue from the cross-entropy start, "ce" being the control."""
@@ -75,6 +76,11 @@ class SuperpixelSettings:
 
     segments: int = 300
     compactness: float = 20.0
+    method: str = "integer"
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ConfigError(f'superpixels.method="{self.method}": choose one of {", ".join(METHODS)}')
 
 
 @dataclass(frozen=True)

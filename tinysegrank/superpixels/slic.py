@@ -33,7 +33,7 @@ def slic(
     segments: int = 300,
     compactness: float = 20.0,
     smoothing: float = 1.0,
-    method: Literal["scikit-image", "integer"] = "scikit-image",
+    method: Literal["integer", "scikit-image"] = "integer",
 ) -> NDArray[np.int32]:
     """Cut an image into about `segments` connected superpixels by k-means in colour (Lab) and position.
 
@@ -46,11 +46,13 @@ def slic(
         compactness: weight of position against colour; larger gives squarer superpixels.
         smoothing: standard deviation in pixels of a Gaussian run over the image first. Noise and fine texture tear
             clusters into shreds, which are then merged into few superpixels without regard to edges.
-        method: "integer" is this package's own. On VOC it is 17 times faster, and with as many superpixels recalls more
-            of the borders of objects (81 % against 79 %) at less undersegmentation error (0.018 against 0.021).
+        method: "integer" is this package's own, "scikit-image" that library's. On VOC "integer" is 17 times faster,
+            and with as many superpixels recalls more of the borders of objects (81 % against 79 %) at less
+            undersegmentation error (0.018 against 0.021).
 
-    On VOC the defaults bring the best labelling of superpixels closer to the truth than compactness 10 without
-    smoothing does: 0.90 against 0.85 corpus IoU, with 286 against 215 superpixels on average.
+    On 223 images of VOC's val the best labelling of the superpixels has a corpus IoU of 0.917 (289 superpixels on
+    average), with scikit-image 0.901 (285), and 0.872 with that at compactness 10 without smoothing (219). All figures
+    come from `tests/benchmarks/pixels.py`.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or an option is out of range.
@@ -89,4 +91,4 @@ def skimage_slic(rgb: NDArray[np.uint8], *, segments: int, compactness: float, s
     return contiguous
 
 
-METHODS = {"scikit-image": skimage_slic, "integer": integer_slic}
+METHODS = {"integer": integer_slic, "scikit-image": skimage_slic}
