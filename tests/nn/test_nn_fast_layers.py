@@ -8,9 +8,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from nn_strategies import poolings, seeds
 from nn_twins import assert_near, both_ways, layouts
+from threadpoolctl import threadpool_limits
 
 from tinysegrank import nn
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.fast.threads import Stage, run_stages
 
 
 @given(poolings(ties=True), seeds, layouts)
@@ -133,7 +135,7 @@ def flat(network: nn.Sequential) -> list[nn.Layer]:
     [(), ("pool",), ("pool", "norm"), ("norm", "pool"), ("pool", "norm", "pool again")],
     ids=lambda order: " ".join(order) or "none",
 )
-@pytest.mark.parametrize("N", [1, 5])
+@pytest.mark.parametrize("N", [1, 5, 17])  # together, and in parts of two sizes
 def test_evaluation_is_layer_by_layer_in_float64(rng: np.random.Generator, order, N: int) -> None:
     network = a_network(rng, order)
     x = rng.standard_normal((N, 3, 37, 33), dtype=np.float32)
@@ -146,6 +148,30 @@ def test_evaluation_is_layer_by_layer_in_float64(rng: np.random.Generator, order
     for result in results:
         assert_near(result, exact)
     np.testing.assert_array_equal(prepared(x), results[1])  # whatever became of the network
+
+
+@pytest.mark.parametrize("N", [1, 17])
+def test_evaluation_on_any_number_of_threads_gives_the_same_bits(rng: np.random.Generator, N: int) -> None:
+    network, x = a_network(rng, ("pool", "norm")), rng.standard_normal((N, 3, 37, 33), dtype=np.float32)
+    results = []
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads):
+            results.append(network(x))
+    assert all(np.array_equal(results[0], result) for result in results)
+
+
+def test_an_error_in_one_thread_ends_all(rng: np.random.Generator) -> None:
+    def fail(start: int, stop: int) -> None:
+        raise ZeroDivisionError(f"{start}..{stop}")
+
+    done: list[int] = []
+    stages = [Stage(fail, 4, 4), Stage(lambda start, stop: done.append(start), 4, 4)]
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads), pytest.raises(ZeroDivisionError):
+            run_stages(stages)
+    assert not done
+    run_stages([stages[1]])
+    assert sorted(done) == [0, 1, 2, 3]
 
 
 def test_a_forward_pass_for_training_is_layer_by_layer(rng: np.random.Generator) -> None:

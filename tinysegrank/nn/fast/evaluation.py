@@ -1,29 +1,68 @@
 """Layers one after the other with nothing kept, the twin of `nn.evaluate`.
 
-A convolution with the ReLU, pooling and normalisation after it is one piece of work, done for a few images at a time:
-what the convolution makes of them is pooled while it is in the cache, and never leaves it.
+A convolution with the ReLU, poolings and normalisations after it is one piece of work. Pieces in a row are done for a
+few images at a time, each few by one thread from the first piece to the last: threads need not wait for each other,
+and what one piece makes is still in the cache for the next. Of few images, all threads work on the same ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from tinysegrank.backend import Array
 from tinysegrank.nn.conv import check_conv2d
 from tinysegrank.nn.evaluate import Filters
-from tinysegrank.nn.fast import TileContext, takes_tiles, takes_twin
-from tinysegrank.nn.fast.convolution import UNBOUNDED, geometry_of
-from tinysegrank.nn.fast.fold import fold, fold_filters
-from tinysegrank.nn.fast.geometry import chunks
+from tinysegrank.nn.fast import takes_tiles, takes_twin
+from tinysegrank.nn.fast.convolution import UNBOUNDED
+from tinysegrank.nn.fast.fold import fold_filters, fold_stage, folded_size
+from tinysegrank.nn.fast.geometry import Geometry, chunks, geometry
 from tinysegrank.nn.fast.normalisation import norm_stage
 from tinysegrank.nn.fast.pooling import pool_stage
 from tinysegrank.nn.fast.stages import cut, empty_values, filter_values, join, product
 from tinysegrank.nn.fast.threads import Stage, run_stages
-from tinysegrank.nn.layer import Conv2d, Generator, Layer, LocalResponseNorm, MaxPool2d, ReLU
+from tinysegrank.nn.layer import Conv2d, Dropout, Generator, Layer, LocalResponseNorm, MaxPool2d, ReLU
 from tinysegrank.nn.pool import check_max_pool2d
 from tinysegrank.nn.windows import Pair, pair
+
+PART = 8  # images that one thread takes at a time; of fewer than twice as many, all threads work on the same
+
+
+class Piece(NamedTuple):
+    """A convolution and what follows it.
+
+    Attributes:
+        place: of the convolution among the layers.
+        stride, padding, out: of the convolution.
+        shape: of its input, (C, H, W).
+        followers: poolings and normalisations.
+        pools: size and stride of each pooling, and the size of what it makes.
+    """
+
+    place: int
+    convolution: Conv2d
+    relu: bool
+    followers: list[MaxPool2d | LocalResponseNorm]
+    shape: tuple[int, int, int]
+    stride: int
+    padding: Pair
+    out: Pair
+    pools: list[tuple[Pair, Pair, Pair]]
+
+    @property
+    def made(self) -> tuple[int, int, int]:
+        """The shape of what the piece makes of an image, (H, W, F)."""
+        H, W = self.pools[-1][2] if self.pools else self.out
+        return H, W, len(self.convolution.parameters["weight"])
+
+    def geometry(self, images: int) -> Geometry:
+        """The tiles for so many images."""
+        weight = self.convolution.parameters["weight"]
+        channels = self.shape[0] * self.stride**2 + len(weight)
+        padding = self.padding if self.stride == 1 else (0, 0)
+        return geometry(images, channels, self.out, folded_size(weight.shape[2], self.stride), padding)
 
 
 def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator, filters: Filters) -> Array:
@@ -34,23 +73,55 @@ def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator, filters: Filt
     """
     place = 0
     while place < len(layers):
-        first, end = layers[place], place + 1
-        if type(first) is Conv2d and takes_twin(x, *first.parameters.values()) and _takes_tiles(first):
-            end = _end_of_piece(layers, end)
-            x = _run_piece(first, layers[place + 1 : end], x, filters, place)
+        pieces, end = _pieces(layers, place, x, rng)
+        if pieces:
+            x = _run_pieces(pieces, x, filters)
         else:
-            x, _ = first.forward(x, rng=rng)
-        place = end
+            x, _ = layers[place].forward(x, rng=rng)
+        place = max(end, place + 1)
     return x
 
 
-def _end_of_piece(layers: Sequence[Layer], end: int) -> int:
-    """Past a ReLU, and all poolings and normalisations."""
-    if end < len(layers) and type(layers[end]) is ReLU:
-        end += 1
+def _pieces(layers: Sequence[Layer], place: int, x: Array, rng: Generator) -> tuple[list[Piece], int]:
+    """The pieces from a place on, as far as one follows the other, and the place after them."""
+    pieces: list[Piece] = []
+    if not takes_twin(x):
+        return pieces, place
+    shape = x.shape
+    while place < len(layers):
+        layer = layers[place]
+        if pieces and rng is None and type(layer) is Dropout:
+            place += 1
+        elif type(layer) is Conv2d and takes_twin(*layer.parameters.values()) and _takes_tiles(layer):
+            piece, place = _piece(layers, place, shape)
+            pieces.append(piece)
+            shape = (len(x), piece.made[2], *piece.made[:2])
+        else:
+            break
+    return pieces, place
+
+
+def _piece(layers: Sequence[Layer], place: int, shape: tuple[int, ...]) -> tuple[Piece, int]:
+    """The piece that begins with the convolution at a place, and the place after it; shape is x's."""
+    convolution = cast("Conv2d", layers[place])
+    weight, bias = convolution.parameters["weight"], convolution.parameters["bias"]
+    stride, padding, out = check_conv2d(
+        np.broadcast_to(weight.dtype.type(0), shape), weight, bias, convolution.stride, convolution.padding,
+        convolution.groups,
+    )  # fmt: skip
+    end = place + 1
+    relu = end < len(layers) and type(layers[end]) is ReLU
+    end += relu
+    followers, pools, size = [], [], out
     while end < len(layers) and type(layers[end]) in (MaxPool2d, LocalResponseNorm):
+        layer = cast("MaxPool2d | LocalResponseNorm", layers[end])
+        followers.append(layer)
+        if isinstance(layer, MaxPool2d):
+            pools.append(check_max_pool2d((shape[0], len(weight), *size), **layer.options))
+            size = pools[-1][2]
         end += 1
-    return end
+    _, C, H, W = shape
+    return Piece(place, convolution, relu, followers, (C, H, W), stride[0], padding, out, pools), end
 
 
 def _takes_tiles(convolution: Conv2d) -> bool:
@@ -58,50 +129,67 @@ def _takes_tiles(convolution: Conv2d) -> bool:
     return takes_tiles(convolution.parameters["weight"], stride)
 
 
-def _run_piece(first: Conv2d, followers: Sequence[Layer], x: np.ndarray, filters: Filters, place: int) -> np.ndarray:
-    """A convolution and what follows it; (N, F, H, W) with channels last in memory."""
-    weight, bias, groups = first.parameters["weight"], first.parameters["bias"], first.groups
-    stride, padding, out = check_conv2d(x, weight, bias, first.stride, first.padding, groups)
-    maps = fold(x, weight.shape[2], stride[0], padding, out)  # (N, h, w, c)
-    how = geometry_of(TileContext(maps, weight, x.shape, out, stride[0], padding, groups))
-    stages: list[Stage] = []
-    key = (place, len(how.taps))
-    if key not in filters:
-        filters[key], stage = filter_values(fold_filters(weight, stride[0]), how.taps, groups, filters_first=False)
-        stages.append(stage)
+def _run_pieces(pieces: Sequence[Piece], x: np.ndarray, filters: Filters) -> np.ndarray:
+    """One piece after the other; (N, F, OH, OW) with channels last in memory."""
+    N, count = len(x), max(1, len(x) // PART)
+    parts = [slice(N * part // count, N * (part + 1) // count) for part in range(count)]
+    run_stages([stage for n in {part.stop - part.start for part in parts} for stage in _missing(pieces, n, filters)])
+    y = np.empty((N, *pieces[-1].made), np.float32)  # (N, OH, OW, F)
 
-    relu = any(type(layer) is ReLU for layer in followers)
-    outputs = _outputs((len(x), *out, len(weight)), how.chunk, followers)
-    values, products = empty_values(how, groups, maps.shape[3]), empty_values(how, groups, len(weight))
-    for part in chunks(len(x), how.chunk):
-        pieces = [array[: part.stop - part.start] for array in outputs[:-1]] + [outputs[-1][part]]
-        y = pieces.pop(0)
-        stages.append(cut(maps[part], how.inputs, values))
-        stages.append(product(values, filters[key], products, len(y) * how.tiles))
-        stages.append(join(products, how.outputs, bias, np.float32(0) if relu else UNBOUNDED, y))
-        for layer in followers:
-            if type(layer) is MaxPool2d:
-                size, step, _ = _pooled(y.shape, layer)
-                stages.append(pool_stage(y, size, step, pieces[0]))
-                y = pieces.pop(0)
-            elif type(layer) is LocalResponseNorm:
-                stages.append(norm_stage(y, **layer.options))
-    run_stages(stages)
-    return outputs[-1].transpose(0, 3, 1, 2)
+    def run_parts(start: int, stop: int) -> None:
+        for part in parts[start:stop]:
+            for stage in _stages(pieces, x[part], filters, y[part]):
+                stage.whole()
+
+    run_stages(list(_stages(pieces, x, filters, y)) if count == 1 else [Stage(run_parts, count, count)])
+    return y.transpose(0, 3, 1, 2)
 
 
-def _outputs(shape: tuple[int, int, int, int], chunk: int, followers: Sequence[Layer]) -> list[np.ndarray]:
-    """Room for the convolution's output and for each pooling's: for one chunk, but for the last, which is for all."""
-    N, H, W, F = shape
-    sizes = [(H, W)]
-    for layer in followers:
-        if type(layer) is MaxPool2d:
-            sizes.append(_pooled((N, *sizes[-1], F), layer)[2])
-    rooms = [min(N, chunk)] * (len(sizes) - 1) + [N]
-    return [np.empty((room, *size, F), np.float32) for room, size in zip(rooms, sizes, strict=True)]
+def _missing(pieces: Sequence[Piece], images: int, filters: Filters) -> Iterator[Stage]:
+    """Make room for the transformed filters that are not there yet; the stages compute them."""
+    for piece in pieces:
+        taps = piece.geometry(images).taps
+        if (piece.place, len(taps)) not in filters:
+            folded = fold_filters(piece.convolution.parameters["weight"], piece.stride)
+            values, stage = filter_values(folded, taps, piece.convolution.groups, filters_first=False)
+            filters[piece.place, len(taps)] = values
+            yield stage
 
 
-def _pooled(shape: tuple[int, ...], layer: MaxPool2d) -> tuple[Pair, Pair, Pair]:
-    """Size and stride of a pooling, and the size of what it makes of maps (N, H, W, C)."""
-    N, H, W, C = shape
-    return check_max_pool2d((N, C, H, W), **layer.options)
+def _stages(pieces: Sequence[Piece], x: np.ndarray, filters: Filters, y: np.ndarray) -> Iterator[Stage]:
+    """The work on some images x (n, C, H, W); what the last piece makes goes to y (n, OH, OW, F)."""
+    for piece in pieces:
+        if piece.stride == 1:
+            maps = np.ascontiguousarray(x.transpose(0, 2, 3, 1))  # (n, H, W, C)
+        else:
+            size = piece.convolution.parameters["weight"].shape[2]
+            maps, stage = fold_stage(x, size, piece.stride, piece.padding, piece.out)
+            yield stage
+        made = y if piece is pieces[-1] else np.empty((len(x), *piece.made), np.float32)
+        yield from _piece_stages(piece, maps, filters, made)
+        x = made.transpose(0, 3, 1, 2)
+
+
+def _piece_stages(piece: Piece, maps: np.ndarray, filters: Filters, y: np.ndarray) -> Iterator[Stage]:
+    """The work of one piece on maps (n, h, w, c), a chunk of images at a time."""
+    how, groups = piece.geometry(len(maps)), piece.convolution.groups
+    bias, F = piece.convolution.parameters["bias"], y.shape[3]
+    least = np.float32(0) if piece.relu else UNBOUNDED
+    values, products = empty_values(how, groups, maps.shape[3]), empty_values(how, groups, F)
+    sizes = [piece.out, *(out for _, _, out in piece.pools)][:-1]
+    rooms = [np.empty((how.chunk, *size, F), np.float32) for size in sizes]  # of all but what the last pooling makes
+    for part in chunks(len(maps), how.chunk):
+        n = part.stop - part.start
+        steps = [*(room[:n] for room in rooms), y[part]]
+        now = steps.pop(0)
+        yield cut(maps[part], how.inputs, values)
+        yield product(values, filters[piece.place, len(how.taps)], products, n * how.tiles)
+        yield join(products, how.outputs, bias, least, now)
+        pools = iter(piece.pools)
+        for layer in piece.followers:
+            if isinstance(layer, MaxPool2d):
+                size, stride, _ = next(pools)
+                yield pool_stage(now, size, stride, steps[0])
+                now = steps.pop(0)
+            else:
+                yield norm_stage(now, **layer.options)

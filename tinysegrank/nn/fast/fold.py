@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from tinysegrank.nn.fast.geometry import jobs
-from tinysegrank.nn.fast.threads import run_stages
+from tinysegrank.nn.fast.threads import Stage, run_stages
 from tinysegrank.nn.windows import Pair
 
 Shape = tuple[int, int, int, int]
@@ -29,11 +29,17 @@ def fold(x: np.ndarray, K: int, stride: int, padding: Pair, out: Pair) -> np.nda
     """
     if stride == 1:
         return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    folded, stage = fold_stage(x, K, stride, padding, out)
+    run_stages([stage])
+    return folded
+
+
+def fold_stage(x: np.ndarray, K: int, stride: int, padding: Pair, out: Pair) -> tuple[np.ndarray, Stage]:
+    """Folded maps, and the stage that fills them."""
     k = folded_size(K, stride)
     folded = np.empty((len(x), out[0] + k - 1, out[1] + k - 1, x.shape[1] * stride**2), np.float32)
-    parts = jobs(len(x) * folded.shape[1], folded.size)
-    run_stages([(lambda job: _fold(x, stride, padding, parts[job], folded), len(parts))])
-    return folded
+    units = len(x) * folded.shape[1]
+    return folded, Stage(lambda *rows: _fold(x, stride, padding, rows, folded), units, jobs(units, folded.size))
 
 
 def fold_gradient(gradient: np.ndarray, shape: Shape, stride: int, padding: Pair) -> np.ndarray:
@@ -41,8 +47,8 @@ def fold_gradient(gradient: np.ndarray, shape: Shape, stride: int, padding: Pair
     if stride == 1:
         return gradient.transpose(0, 3, 1, 2)
     gx = np.empty(shape, np.float32)
-    parts = jobs(shape[0], gradient.size)
-    run_stages([(lambda job: _unfold(gradient, stride, padding, parts[job], gx), len(parts))])
+    count = jobs(shape[0], gradient.size)
+    run_stages([Stage(lambda *images: _unfold(gradient, stride, padding, images, gx), shape[0], count)])
     return gx
 
 

@@ -11,7 +11,8 @@ from tinysegrank.nn.fast.cook_toom import TILES, matrices
 from tinysegrank.nn.fast.tiles import Matrix, Tiling
 from tinysegrank.nn.windows import Pair
 
-CACHE = 2**21  # numbers that the tiles of one chunk of images may take
+CACHE = 2**20  # numbers that the tiles of one chunk of images may take
+ENOUGH = 72  # tiles of one chunk for which fetching the filters hardly counts
 FETCH = 24  # tiles whose products take as long as it takes to fetch the filters from memory
 JOB = 2**17  # numbers that are worth a job of their own
 JOBS = 8  # of one stage, at most
@@ -46,12 +47,13 @@ def geometry(N: int, channels: int, out: Pair, r: int, padding: Pair) -> Geometr
     """
     m = min(TILES[r], key=lambda m: (N * -(-out[0] // m) * -(-out[1] // m) + FETCH) * (m + r - 1) ** 2)
     tiles = (-(-out[0] // m), -(-out[1] // m))
+    count = tiles[0] * tiles[1]
     outputs, taps, inputs = matrices(m, r)
     return Geometry(
         inputs=Tiling(_tuples(inputs), _tuples(inputs.T), m, padding, tiles),
         outputs=Tiling(_tuples(outputs.T), _tuples(outputs), m, (0, 0), tiles),
         taps=np.kron(taps, taps).astype(np.float32),
-        chunk=min(N, max(1, CACHE // (len(inputs) ** 2 * tiles[0] * tiles[1] * channels))),
+        chunk=min(N, max(1, CACHE // (len(inputs) ** 2 * count * channels), -(-ENOUGH // count))),
     )
 
 
@@ -60,10 +62,9 @@ def chunks(N: int, size: int) -> list[slice]:
     return [slice(start, min(N, start + size)) for start in range(0, N, size)]
 
 
-def jobs(units: int, numbers: int) -> list[Pair]:
-    """Cut 0..units-1 into jobs, (start, stop), of work on so many numbers in all; alike for any number of threads."""
-    count = min(units, JOBS, max(1, numbers // JOB))
-    return [(units * job // count, units * (job + 1) // count) for job in range(count)]
+def jobs(units: int, numbers: int) -> int:
+    """How many jobs to make of work on so many units and numbers; the same for any number of threads."""
+    return min(units, JOBS, max(1, numbers // JOB))
 
 
 def _tuples(matrix: np.ndarray) -> Matrix:

@@ -27,8 +27,12 @@ def local_response_norm(
     maps = np.ascontiguousarray(x.transpose(0, 2, 3, 1))  # (N, H, W, C)
     y, scale = np.empty_like(maps), np.empty_like(maps)
     pixels = [array.reshape(-1, x.shape[1]) for array in (maps, scale, y)]  # (N * H * W, C)
-    parts = jobs(len(pixels[0]), 4 * x.size)
-    run_stages([(lambda job: _norm(pixels[0], size, alpha, beta, k, parts[job], *pixels[1:]), len(parts))])
+    units = len(pixels[0])
+
+    def normalise(*rows: int) -> None:
+        _norm(pixels[0], size, alpha, beta, k, rows, *pixels[1:])
+
+    run_stages([Stage(normalise, units, jobs(units, 4 * x.size))])
     return y.transpose(0, 3, 1, 2), scale.transpose(0, 3, 1, 2)
 
 
@@ -48,16 +52,20 @@ def local_response_norm_backward(
     maps = [np.ascontiguousarray(array.transpose(0, 2, 3, 1)) for array in (gradient, x, scale)]  # (N, H, W, C)
     gx = np.empty_like(maps[0])
     pixels = [array.reshape(-1, x.shape[1]) for array in (*maps, gx)]  # (N * H * W, C)
-    parts = jobs(len(pixels[0]), 4 * x.size)
-    run_stages([(lambda job: _norm_backward(*pixels[:3], size, alpha, beta, parts[job], pixels[3]), len(parts))])
+    units = len(pixels[0])
+
+    def differentiate(*rows: int) -> None:
+        _norm_backward(*pixels[:3], size, alpha, beta, rows, pixels[3])
+
+    run_stages([Stage(differentiate, units, jobs(units, 4 * x.size))])
     return gx.transpose(0, 3, 1, 2)
 
 
 def norm_stage(x: np.ndarray, *, size: int, alpha: float, beta: float, k: float) -> Stage:
     """Normalise x (n, H, W, C) in its place."""
     pixels = x.reshape(-1, x.shape[3])
-    parts = jobs(len(pixels), 4 * x.size)
-    return (lambda job: _norm_in_place(pixels, size, alpha, beta, k, parts[job])), len(parts)
+    count = jobs(len(pixels), 4 * x.size)
+    return Stage(lambda *rows: _norm_in_place(pixels, size, alpha, beta, k, rows), len(pixels), count)
 
 
 @_jit  # type: ignore[untyped-decorator]
@@ -68,20 +76,18 @@ def _norm(
     padded = np.zeros(x.shape[1] + size - 1, np.float32)
     for row in range(rows[0], rows[1]):
         _scale(x[row], x[row], size, alpha, k, padded, scale[row])
-        _power(scale[row], beta, y[row])
-        for c in range(x.shape[1]):
-            y[row, c] *= x[row, c]
+        _times_power(x[row], scale[row], beta, y[row])
 
 
 @_jit  # type: ignore[untyped-decorator]
 def _norm_in_place(x: np.ndarray, size: int, alpha: float, beta: float, k: float, rows: Pair) -> None:
-    padded = np.zeros(x.shape[1] + size - 1, np.float32)
-    scale = np.empty(x.shape[1], np.float32)
+    C = x.shape[1]
+    padded, scale, y = np.zeros(C + size - 1, np.float32), np.empty(C, np.float32), np.empty(C, np.float32)
     for row in range(rows[0], rows[1]):
         _scale(x[row], x[row], size, alpha, k, padded, scale)
-        _power(scale, beta, scale)
-        for c in range(x.shape[1]):
-            x[row, c] *= scale[c]
+        _times_power(x[row], scale, beta, y)
+        for c in range(C):
+            x[row, c] = y[c]
 
 
 @_jit  # type: ignore[untyped-decorator]
@@ -97,15 +103,16 @@ def _norm_backward(
 ) -> None:
     """Rows of gradient, x, scale and gx (M, C)."""
     padded = np.zeros(x.shape[1] + size - 1, np.float32)
-    power, share, shared = np.empty_like(padded), np.empty_like(padded), np.empty_like(padded)
+    C = x.shape[1]
+    kept, share, shared = np.empty(C, np.float32), np.empty(C, np.float32), np.empty(C, np.float32)
     factor = np.float32(2.0 * beta)
     for row in range(rows[0], rows[1]):
-        _power(scale[row], beta, power)
+        _times_power(gradient[row], scale[row], beta, kept)
         for c in range(x.shape[1]):
-            share[c] = gradient[row, c] * power[c] / scale[row, c]
+            share[c] = kept[c] / scale[row, c]
         _scale(x[row], share, size, alpha, 0.0, padded, shared)
         for c in range(x.shape[1]):
-            gx[row, c] = gradient[row, c] * power[c] - factor * x[row, c] * shared[c]
+            gx[row, c] = kept[c] - factor * x[row, c] * shared[c]
 
 
 @_jit  # type: ignore[untyped-decorator]
@@ -113,26 +120,28 @@ def _scale(
     a: np.ndarray, b: np.ndarray, size: int, alpha: float, k: float, padded: np.ndarray, out: np.ndarray
 ) -> None:
     """k + alpha / size * the sums of a * b over `size` neighbours; `padded` is 0 at its ends."""
-    C = a.size
+    C, weight, least = a.size, np.float32(alpha / size), np.float32(k)
     for c in range(C):
         padded[size // 2 + c] = a[c] * b[c]
-        out[c] = 0
-    for shift in range(size):
+    if size == 5:  # SegNet's, written out: each sum stays in a register
         for c in range(C):
-            out[c] += padded[shift + c]
-    weight, least = np.float32(alpha / size), np.float32(k)
-    for c in range(C):
-        out[c] = least + weight * out[c]
+            out[c] = least + weight * (padded[c] + padded[c + 1] + padded[c + 2] + padded[c + 3] + padded[c + 4])
+    else:
+        for c in range(C):
+            total = np.float32(0)
+            for shift in range(size):
+                total += padded[c + shift]
+            out[c] = least + weight * total
 
 
 @_jit  # type: ignore[untyped-decorator]
-def _power(scale: np.ndarray, beta: float, out: np.ndarray) -> None:
-    """scale^-beta."""
+def _times_power(x: np.ndarray, scale: np.ndarray, beta: float, out: np.ndarray) -> None:
+    """x * scale^-beta, in another place: on one array for both, the compiled loop takes a number at a time."""
     exponent = np.float32(-beta)
     if beta == 0.75:
         for c in range(scale.size):
             root = np.sqrt(scale[c])
-            out[c] = np.float32(1) / (root * np.sqrt(root))
+            out[c] = x[c] / (root * np.sqrt(root))
     else:
         for c in range(scale.size):
-            out[c] = scale[c] ** exponent
+            out[c] = x[c] * scale[c] ** exponent

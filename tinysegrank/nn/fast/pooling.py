@@ -42,15 +42,18 @@ def max_pool2d_backward(gradient: np.ndarray, context: PoolContext) -> np.ndarra
         raise ShapeError(f"max_pool2d_backward: a gradient of shape {gradient.shape} for an output of {y.shape}")
     x, y, gradient = (np.ascontiguousarray(array.transpose(0, 2, 3, 1)) for array in (x, y, gradient))
     gx = np.empty_like(x)  # (N, H, W, C)
-    parts = jobs(len(x), x.size)
-    run_stages([(lambda job: _pool_backward(gradient, x, y, size, stride, parts[job], gx), len(parts))])
+
+    def spread(*images: int) -> None:
+        _pool_backward(gradient, x, y, size, stride, images, gx)
+
+    run_stages([Stage(spread, len(x), jobs(len(x), x.size))])
     return gx.transpose(0, 3, 1, 2)
 
 
 def pool_stage(x: np.ndarray, size: Pair, stride: Pair, y: np.ndarray) -> Stage:
     """Pool x (n, H, W, C) into y (n, OH, OW, C)."""
-    parts = jobs(len(y) * y.shape[1], x.size)
-    return (lambda job: _pool(x, size, stride, parts[job], y)), len(parts)
+    units = len(y) * y.shape[1]
+    return Stage(lambda *rows: _pool(x, size, stride, rows, y), units, jobs(units, x.size))
 
 
 @_jit  # type: ignore[untyped-decorator]

@@ -27,14 +27,13 @@ def filter_values(
     split = np.ascontiguousarray(weight.reshape(groups, F // groups, C, r * r).transpose(order))  # (G, r * r, A, B)
     _, _, A, B = split.shape
     values = np.empty((groups, len(taps), A, B), np.float32)
-    parts = jobs(A, values.size)
 
-    def job(number: int) -> None:
-        g, (start, stop) = number // len(parts), parts[number % len(parts)]
-        rows = split[g, :, start:stop].reshape(r * r, -1)  # (r * r, a * B)
-        np.matmul(taps, rows, out=values[g, :, start:stop].reshape(len(taps), -1))
+    def transform(start: int, stop: int) -> None:
+        for g in range(groups):
+            rows = split[g, :, start:stop].reshape(r * r, -1)  # (r * r, a * B)
+            values[g, :, start:stop] = np.matmul(taps, rows).reshape(len(taps), stop - start, B)
 
-    return values.reshape(-1, A, B), (job, groups * len(parts))
+    return values.reshape(-1, A, B), Stage(transform, A, jobs(A, values.size))
 
 
 def filter_gradient(gvalues: np.ndarray, taps: np.ndarray, groups: int) -> np.ndarray:
@@ -53,67 +52,63 @@ def empty_values(how: Geometry, groups: int, channels: int) -> np.ndarray:
 def cut(x: np.ndarray, tiling: Tiling, values: np.ndarray) -> Stage:
     """Fill the values with the tiles of x (n, H, W, C)."""
     groups, points = _groups(values, x.shape[3]), len(tiling.matrix) ** 2
-    parts = jobs(len(x) * tiling.tiles[0], values.size // groups)
+    units = len(x) * tiling.tiles[0]
 
-    def job(number: int) -> None:
-        g, rows = number // len(parts), parts[number % len(parts)]
-        to_tiles(x, g * values.shape[2], tiling, rows, values[g * points : (g + 1) * points])
+    def cut_rows(start: int, stop: int) -> None:
+        for g in range(groups):
+            to_tiles(x, g * values.shape[2], tiling, (start, stop), values[g * points : (g + 1) * points])
 
-    return job, groups * len(parts)
+    return Stage(cut_rows, units, jobs(units, values.size))
 
 
 def join(values: np.ndarray, tiling: Tiling, bias: np.ndarray, least: np.float32, y: np.ndarray) -> Stage:
     """Put y (n, OH, OW, F) together from the tiles, with a bias, and at least `least`."""
     groups, points = _groups(values, y.shape[3]), len(tiling.matrix) ** 2
-    parts = jobs(len(y) * tiling.tiles[0], values.size // groups)
+    units = len(y) * tiling.tiles[0]
 
-    def job(number: int) -> None:
-        g, rows = number // len(parts), parts[number % len(parts)]
-        from_tiles(values[g * points : (g + 1) * points], tiling, rows, bias, least, y, g * values.shape[2])
+    def join_rows(start: int, stop: int) -> None:
+        for g in range(groups):
+            tiles = values[g * points : (g + 1) * points]
+            from_tiles(tiles, tiling, (start, stop), bias, least, y, g * values.shape[2])
 
-    return job, groups * len(parts)
+    return Stage(join_rows, units, jobs(units, values.size))
 
 
 def add(values: np.ndarray, tiling: Tiling, y: np.ndarray) -> Stage:
     """Add overlapping tiles into y (n, H, W, C)."""
     groups, points = _groups(values, y.shape[3]), len(tiling.matrix) ** 2
-    parts = jobs(len(y), values.size // groups)
 
-    def job(number: int) -> None:
-        g, images = number // len(parts), parts[number % len(parts)]
-        add_tiles(values[g * points : (g + 1) * points], tiling, images, y, g * values.shape[2])
+    def add_images(start: int, stop: int) -> None:
+        for g in range(groups):
+            add_tiles(values[g * points : (g + 1) * points], tiling, (start, stop), y, g * values.shape[2])
 
-    return job, groups * len(parts)
+    return Stage(add_images, len(y), jobs(len(y), values.size))
 
 
 def product(a: np.ndarray, b: np.ndarray, out: np.ndarray, places: int) -> Stage:
     """Out (G * P, M, N) = a (G * P, M, K) @ b (G * P, K, N) at the first places M."""
-    parts = _point_jobs(b, places)
 
-    def job(number: int) -> None:
-        points = slice(*parts[number])
-        multiply(a[points, :places], b[points], out[points, :places])
+    def multiply_points(start: int, stop: int) -> None:
+        multiply(a[start:stop, :places], b[start:stop], out[start:stop, :places])
 
-    return job, len(parts)
+    return Stage(multiply_points, len(b), _point_jobs(b, places))
 
 
 def correlate(a: np.ndarray, b: np.ndarray, total: np.ndarray, places: int) -> Stage:
     """Add to the total (G * P, J, K) the products of a (G * P, M, J), transposed, with b (G * P, M, K)."""
-    parts = _point_jobs(total, places)
 
-    def job(number: int) -> None:
-        points = slice(*parts[number])
-        result = np.empty_like(total[points])
-        multiply(a[points, :places].swapaxes(1, 2), b[points, :places], result)
-        total[points] += result
+    def multiply_points(start: int, stop: int) -> None:
+        result = np.empty_like(total[start:stop])
+        multiply(a[start:stop, :places].swapaxes(1, 2), b[start:stop, :places], result)
+        total[start:stop] += result
 
-    return job, len(parts)
+    return Stage(multiply_points, len(total), _point_jobs(total, places))
 
 
 def _groups(values: np.ndarray, channels: int) -> int:
     return channels // int(values.shape[2])
 
 
-def _point_jobs(matrices: np.ndarray, places: int) -> list[tuple[int, int]]:
-    """Jobs of several points; a multiplication takes about a thirtieth of the time of moving a number."""
+def _point_jobs(matrices: np.ndarray, places: int) -> int:
+    """A multiplication takes about a thirtieth of the time of moving a number."""
     return jobs(len(matrices), matrices.size * places // 32)

@@ -1,31 +1,53 @@
 """Work in stages on as many threads as BLAS may use, with BLAS itself held to one thread meanwhile.
 
-The jobs of a stage are cut alike for any number of threads, and no two write to one place, so that results are the
-same to the bit.
+A stage is cut alike for any number of threads, and no two jobs write to one place, so that results are the same to the
+bit. Between stages a thread waits for the others in a loop, outside Python: to be put to sleep and woken up takes some
+50 us, as long as many a stage of one image.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import count
-from threading import Barrier, BrokenBarrierError, Lock
-from typing import TypeAlias
+from threading import Lock
+from typing import Any, NamedTuple
 
+import numpy as np
+from numba import njit, types
+from numba.extending import intrinsic
 from threadpoolctl import LibController, ThreadpoolController
 
-Stage: TypeAlias = tuple[Callable[[int], object], int]
+PATIENCE = 20_000  # looks at a counter before a thread sleeps after all, some 100 us
+NAP = 5e-5  # seconds
 _lock = Lock()  # the number of BLAS threads belongs to the process: one caller at a time may change it
 
 
+class Stage(NamedTuple):
+    """Work on 0..units-1, in any order: `function(start, stop)` does a part of it; worth so many jobs at once."""
+
+    function: Callable[[int, int], object]
+    units: int
+    jobs: int = 1
+
+    def whole(self) -> None:
+        """Do it all, on this thread."""
+        self.function(0, self.units)
+
+    def job(self, number: int) -> None:
+        """Do one of the jobs."""
+        self.function(self.units * number // self.jobs, self.units * (number + 1) // self.jobs)
+
+
 def run_stages(stages: Sequence[Stage]) -> None:
-    """For each stage (function, number) in turn, call function(0) to function(number - 1), in any order and at once."""
+    """Do one stage after the other, each on all threads."""
     with _lock:
         threads = min(library.num_threads for library in blas_libraries())
-        threads = min(threads, max((number for _, number in stages), default=1))
-        work = _share(stages, Barrier(threads))
+        threads = min(threads, max((stage.jobs for stage in stages), default=1))
+        work = _share(stages, threads)
         with _blas().limit(limits=1):
             helpers = [_pool(os.getpid(), threads).submit(work) for _ in range(threads - 1)]
             errors = [work(), *(helper.result() for helper in helpers)]
@@ -34,24 +56,60 @@ def run_stages(stages: Sequence[Stage]) -> None:
             raise error
 
 
-def _share(stages: Sequence[Stage], barrier: Barrier) -> Callable[[], BaseException | None]:
+def _share(stages: Sequence[Stage], threads: int) -> Callable[[], BaseException | None]:
     """What each thread does: take jobs until a stage has no more, then wait for the others."""
     counters = [count() for _ in stages]
+    arrivals = np.zeros(1, np.int64)
+    failed: list[bool] = []
 
     def work() -> BaseException | None:
         try:
-            for (function, number), numbers in zip(stages, counters, strict=True):
-                while (job := next(numbers)) < number:
-                    function(job)
-                barrier.wait()
-        except BrokenBarrierError:  # another thread failed, and tells of it
-            return None
+            for place, (stage, numbers) in enumerate(zip(stages, counters, strict=True), start=1):
+                while (number := next(numbers)) < stage.jobs:
+                    stage.job(number)
+                arrive(arrivals)
+                while not failed and not arrived(arrivals, place * threads, PATIENCE):
+                    time.sleep(NAP)
+                if failed:  # another thread tells of it
+                    return None
         except BaseException as error:
-            barrier.abort()
+            failed.append(True)
             return error
         return None
 
     return work
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _add_one(_: Any, array: Any) -> Any:  # numba gives the types, and takes the code
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.atomic_rmw("add", place, context.get_constant(types.int64, 1), "seq_cst")
+
+    return types.int64(array), code
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _look(_: Any, array: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.load_atomic(place, "seq_cst", 8)
+
+    return types.int64(array), code
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def arrive(arrivals: np.ndarray) -> None:
+    """Count this thread."""
+    _add_one(arrivals)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def arrived(arrivals: np.ndarray, number: int, patience: int) -> bool:
+    """Look until so many have arrived, or so many times."""
+    while patience > 0 and _look(arrivals) < number:
+        patience -= 1
+    return patience > 0
 
 
 def blas_libraries() -> list[LibController]:
