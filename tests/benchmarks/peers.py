@@ -113,9 +113,9 @@ def _peak() -> float:
 # SegNet in other libraries -------------------------------------------------------------------------------------------
 
 
-def segnet() -> SegNet:
+def segnet(**options: Any) -> SegNet:
     """SegNet with the trunk of AlexNet; the same numbers in every process."""
-    model = SegNet(21, "alexnet", rng=np.random.default_rng(0))
+    model = SegNet(21, "alexnet", rng=np.random.default_rng(0), **options)
     scale = np.sqrt(np.float32(10))  # the last layer starts near 0, where no error would be seen
     model.assign({"conv8.weight": model.parameters["conv8.weight"] * scale})
     return model
