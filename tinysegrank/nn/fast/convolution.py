@@ -1,18 +1,27 @@
 """The twin of `nn.conv` for small kernels: Winograd's convolution, one matrix product at each point.
 
 Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016); see `cook_toom` for the mathematics.
-The backward pass is the adjoint of the forward pass, step by step. A few images are taken at a time, so that what is
-made of them is still in the cache when it is used, and nothing of it is kept: to make it again is faster than to fetch
-it from memory.
+The backward pass is the adjoint of the forward pass, step by step. A thread takes a few images at a time through all
+steps, so that what is made of them is still in the cache when it is used, and nothing of it is kept: to make it again
+is faster than to fetch it from memory.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.fast import TileContext
-from tinysegrank.nn.fast.fold import fold, fold_filters, fold_filters_gradient, fold_gradient, folded_size
+from tinysegrank.nn.fast.fold import (
+    channels_last,
+    fold,
+    fold_filters,
+    fold_filters_gradient,
+    fold_gradient,
+    folded_size,
+)
 from tinysegrank.nn.fast.geometry import Geometry, chunks, geometry
 from tinysegrank.nn.fast.stages import (
     add,
@@ -24,7 +33,7 @@ from tinysegrank.nn.fast.stages import (
     join,
     product,
 )
-from tinysegrank.nn.fast.threads import run_stages
+from tinysegrank.nn.fast.threads import Stage, run_stages, shared
 from tinysegrank.nn.windows import Pair
 
 UNBOUNDED = np.float32(-np.inf)
@@ -45,14 +54,16 @@ def conv2d(
     context = TileContext(maps, weight, x.shape, out, stride, padding, groups)
     (N, _, _, c), F, how = maps.shape, len(weight), geometry_of(context)
     filters, first = filter_values(fold_filters(weight, stride), how.taps, groups, filters_first=False)
-    values, products = empty_values(how, groups, c), empty_values(how, groups, F)
     y = np.empty((N, *out, F), np.float32)  # (N, OH, OW, F)
-    stages = [first]
-    for part in chunks(N, how.chunk):
-        stages.append(cut(maps[part], how.inputs, values))
-        stages.append(product(values, filters, products, len(y[part]) * how.tiles))
-        stages.append(join(products, how.outputs, bias, UNBOUNDED, y[part]))
-    run_stages(stages)
+
+    def stages(parts: Sequence[slice]) -> Iterator[Stage]:
+        values, products = empty_values(how, groups, c), empty_values(how, groups, F)
+        for part in parts:
+            yield cut(maps[part], how.inputs, values)
+            yield product(values, filters, products, len(y[part]) * how.tiles)
+            yield join(products, how.outputs, bias, UNBOUNDED, y[part])
+
+    run_stages([first, *shared(chunks(N, how.chunk), stages)])
     return y.transpose(0, 3, 1, 2), context
 
 
@@ -71,27 +82,30 @@ def conv2d_backward(
     (N, _, _, c), F, how = maps.shape, len(weight), geometry_of(context)
     if gradient.shape != (N, F, *out):
         raise ShapeError(f"conv2d_backward: a gradient of shape {gradient.shape} for an output of {(N, F, *out)}")
-    gy = np.ascontiguousarray(gradient.transpose(0, 2, 3, 1), np.float32)  # (N, OH, OW, F)
+    gy = channels_last(gradient.astype(np.float32, copy=False))  # (N, OH, OW, F)
     filters, first = filter_values(fold_filters(weight, stride), how.taps, groups, filters_first=True)
     values, gproducts = empty_values(how, groups, c), empty_values(how, groups, F)
-    gmaps, gfilters = np.empty_like(maps) if needs[0] else None, np.zeros_like(filters) if needs[1] else None
+    gmaps, gfilters = np.empty_like(maps) if needs[0] else None, np.empty_like(filters) if needs[1] else None
     stages = [first] if needs[0] else []
     for part in chunks(N, how.chunk) if needs[0] or needs[1] else []:
         places = len(maps[part]) * how.tiles
         stages.append(cut(gy[part], how.outputs, gproducts))
         if gfilters is not None:
             stages.append(cut(maps[part], how.inputs, values))
-            stages.append(correlate(gproducts, values, gfilters, places))
+            stages.append(correlate(gproducts, values, gfilters, places, more=part.start > 0))
         if gmaps is not None:
             stages.append(product(gproducts, filters, values, places))
             stages.append(add(values, how.inputs, gmaps[part]))
+    if gfilters is not None:
+        gtaps, last = filter_gradient(gfilters, how.taps, groups)
+        stages.append(last)
     run_stages(stages)
 
     gx = gweight = None
     if gmaps is not None:
         gx = fold_gradient(gmaps, x_shape, stride, padding)  # (N, C, H, W)
     if gfilters is not None:
-        gweight = fold_filters_gradient(filter_gradient(gfilters, how.taps, groups), weight.shape, stride)
+        gweight = fold_filters_gradient(gtaps, weight.shape, stride)
     gbias = gy.sum(axis=(0, 1, 2)) if needs[2] else None  # (F,)
     return gx, gweight, gbias
 

@@ -14,6 +14,7 @@ from tinysegrank.nn.fast.threads import Stage, run_stages
 from tinysegrank.nn.windows import Pair
 
 Shape = tuple[int, int, int, int]
+SQUARE = 32
 _jit = njit(cache=True, nogil=True, error_model="numpy")
 
 
@@ -22,13 +23,25 @@ def folded_size(K: int, stride: int) -> int:
     return -(-K // stride)
 
 
+def channels_last(x: np.ndarray) -> np.ndarray:
+    """Maps (N, C, H, W) as (N, H, W, C), contiguous; a view where they lie so in memory."""
+    maps = x.transpose(0, 2, 3, 1)
+    if maps.flags.c_contiguous or not x.flags.c_contiguous:
+        return np.ascontiguousarray(maps)
+    N, C, H, W = x.shape
+    turned = np.empty((N, H, W, C), np.float32)
+    flat = x.reshape(N, C, H * W), turned.reshape(N, H * W, C)
+    run_stages([Stage(lambda *images: _turn(*flat, images), N, jobs(N, x.size))])
+    return turned
+
+
 def fold(x: np.ndarray, K: int, stride: int, padding: Pair, out: Pair) -> np.ndarray:
     """Maps (N, C, H, W) as (N, h, w, C * s * s); for stride 1 as they are, but for the order in memory.
 
     With a stride, the padding is put in, and what no window reaches is left out.
     """
     if stride == 1:
-        return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+        return channels_last(x)
     folded, stage = fold_stage(x, K, stride, padding, out)
     run_stages([stage])
     return folded
@@ -68,6 +81,18 @@ def fold_filters_gradient(gradient: np.ndarray, shape: Shape, stride: int) -> np
     k = folded_size(K, stride)
     split = gradient.reshape(F, C, stride, stride, k, k).transpose(0, 1, 4, 2, 5, 3)  # (F, C, k, s, k, s)
     return np.ascontiguousarray(split.reshape(F, C, k * stride, k * stride)[:, :, :K, :K])
+
+
+@_jit  # type: ignore[untyped-decorator]
+def _turn(x: np.ndarray, turned: np.ndarray, images: Pair) -> None:
+    """Fill some images of (N, L, C) from (N, C, L), a square that fits into the first cache at a time."""
+    _, C, L = x.shape
+    for image in range(images[0], images[1]):
+        for first in range(0, C, SQUARE):
+            for start in range(0, L, SQUARE):
+                for i in range(start, min(L, start + SQUARE)):
+                    for c in range(first, min(C, first + SQUARE)):
+                        turned[image, i, c] = x[image, c, i]
 
 
 @_jit  # type: ignore[untyped-decorator]

@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.fast.fold import channels_last
 from tinysegrank.nn.fast.geometry import jobs
 from tinysegrank.nn.fast.threads import Stage, run_stages
 from tinysegrank.nn.windows import Pair
@@ -24,7 +25,7 @@ def local_response_norm(
     x       | (N, C, H, W) | float32 | activations
     returns | as x         | float32 | y, and the scale s; channels last in memory
     """
-    maps = np.ascontiguousarray(x.transpose(0, 2, 3, 1))  # (N, H, W, C)
+    maps = channels_last(x)  # (N, H, W, C)
     y, scale = np.empty_like(maps), np.empty_like(maps)
     pixels = [array.reshape(-1, x.shape[1]) for array in (maps, scale, y)]  # (N * H * W, C)
     units = len(pixels[0])
@@ -49,7 +50,7 @@ def local_response_norm_backward(
     """
     if gradient.shape != x.shape:
         raise ShapeError(f"local_response_norm_backward: a gradient of shape {gradient.shape} for one of {x.shape}")
-    maps = [np.ascontiguousarray(array.transpose(0, 2, 3, 1)) for array in (gradient, x, scale)]  # (N, H, W, C)
+    maps = [channels_last(array) for array in (gradient, x, scale)]  # (N, H, W, C)
     gx = np.empty_like(maps[0])
     pixels = [array.reshape(-1, x.shape[1]) for array in (*maps, gx)]  # (N * H * W, C)
     units = len(pixels[0])

@@ -1,7 +1,8 @@
 """The twins of `nn.relu_backward` and `nn.dropout`, which equal them to the bit.
 
-They answer in the memory order of their input, where `np.where` always answers in the order of the axes and so would
-undo channels-last maps. Of each random number dropout needs no more than the side of p on which it lies.
+`relu_backward` answers in the memory order of its input, where `np.where` always answers in the order of the axes and
+so would undo channels-last maps; `dropout` lays maps with channels last, as the convolution after it wants them. Of
+each random number it needs no more than the side of p on which it lies.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import numpy as np
 from numba import njit
 
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.fast.geometry import jobs
+from tinysegrank.nn.fast.threads import Stage, run_stages
+from tinysegrank.nn.windows import Pair
 
 _jit = njit(cache=True, nogil=True, error_model="numpy")
 
@@ -45,17 +49,17 @@ def dropout(x: np.ndarray, *, p: float, rng: np.random.Generator) -> tuple[np.nd
     bits = _random_bits(rng, x.shape)
     limit = np.uint32(np.ceil(float(np.float32(p)) * 2**24))
     factor = np.float32(1.0 / (1.0 - p))
-    if x.ndim == 4 and x.transpose(0, 2, 3, 1).flags.c_contiguous:
-        N, C, H, W = x.shape
-        shape, order = (N, H * W, C), [0, 2, 3, 1]
+    N, C, H, W = x.shape if x.ndim == 4 else (1, 1, 1, x.size)
+    y, scale = np.empty((N, H * W, C), np.float32), np.empty((N, H * W, C), np.float32)
+    if x.flags.c_contiguous or x.ndim != 4:
+        entries = x.reshape(N, C, H * W).transpose(0, 2, 1)  # (N, L, C)
     else:
-        shape, order = (1, x.size, 1), list(range(x.ndim))
-    ordered = np.ascontiguousarray(x.transpose(order))  # (N, H, W, C), or x as it is
-    y, scale = np.empty_like(ordered), np.empty_like(ordered)
-    bits = bits.reshape(shape[0], shape[2], shape[1])  # (N, C, H * W)
-    _drop(ordered.reshape(shape), bits, limit, factor, y.reshape(shape), scale.reshape(shape))
-    back = np.argsort(order)
-    return y.transpose(back), scale.transpose(back)
+        entries = x.transpose(0, 2, 3, 1).reshape(N, H * W, C)  # (N, L, C), a view where channels lie last
+    drawn = bits.reshape(N, C, H * W)
+    run_stages([Stage(lambda *images: _drop(entries, drawn, limit, factor, images, y, scale), N, jobs(N, 4 * x.size))])
+    if x.ndim != 4:
+        return y.reshape(x.shape), scale.reshape(x.shape)
+    return y.reshape(N, H, W, C).transpose(0, 3, 1, 2), scale.reshape(N, H, W, C).transpose(0, 3, 1, 2)
 
 
 def _random_bits(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -83,11 +87,17 @@ def _keep_where(gradient: np.ndarray, positive: np.ndarray, gx: np.ndarray) -> N
 
 @_jit  # type: ignore[untyped-decorator]
 def _drop(
-    x: np.ndarray, bits: np.ndarray, limit: np.uint32, factor: np.float32, y: np.ndarray, scale: np.ndarray
+    x: np.ndarray,
+    bits: np.ndarray,
+    limit: np.uint32,
+    factor: np.float32,
+    images: Pair,
+    y: np.ndarray,
+    scale: np.ndarray,
 ) -> None:
-    """x, y, scale (N, L, C), bits (N, C, L)."""
-    N, L, C = x.shape
-    for n in range(N):
+    """Some images of x, y, scale (N, L, C), bits (N, C, L)."""
+    _, L, C = x.shape
+    for n in range(images[0], images[1]):
         for i in range(L):
             for c in range(C):
                 kept = factor if bits[n, c, i] >> np.uint32(8) >= limit else np.float32(0)

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.fast.fold import channels_last
 from tinysegrank.nn.fast.geometry import jobs
 from tinysegrank.nn.fast.threads import Stage, run_stages
 from tinysegrank.nn.pool import PoolContext
@@ -21,7 +22,7 @@ def max_pool2d(x: np.ndarray, size: Pair, stride: Pair, out: Pair) -> tuple[np.n
     returns | (N, C, OH, OW) | float32 | channels last in memory
     and the context for `nn.max_pool2d_backward`.
     """
-    maps = np.ascontiguousarray(x.transpose(0, 2, 3, 1))  # (N, H, W, C)
+    maps = channels_last(x)  # (N, H, W, C)
     y = np.empty((len(maps), *out, maps.shape[3]), np.float32)  # (N, OH, OW, C)
     run_stages([pool_stage(maps, size, stride, y)])
     y = y.transpose(0, 3, 1, 2)  # (N, C, OH, OW)
@@ -40,7 +41,7 @@ def max_pool2d_backward(gradient: np.ndarray, context: PoolContext) -> np.ndarra
     x, y, size, stride = context
     if gradient.shape != y.shape:
         raise ShapeError(f"max_pool2d_backward: a gradient of shape {gradient.shape} for an output of {y.shape}")
-    x, y, gradient = (np.ascontiguousarray(array.transpose(0, 2, 3, 1)) for array in (x, y, gradient))
+    x, y, gradient = (channels_last(array) for array in (x, y, gradient))
     gx = np.empty_like(x)  # (N, H, W, C)
 
     def spread(*images: int) -> None:

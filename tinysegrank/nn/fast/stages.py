@@ -13,6 +13,8 @@ from tinysegrank.nn.fast.products import multiply
 from tinysegrank.nn.fast.threads import Stage
 from tinysegrank.nn.fast.tiles import Tiling, add_tiles, from_tiles, to_tiles
 
+SUMMED = 2**16  # numbers that are added to a sum at a time, while they are in the cache
+
 
 def filter_values(
     weight: np.ndarray, taps: np.ndarray, groups: int, *, filters_first: bool
@@ -36,12 +38,19 @@ def filter_values(
     return values.reshape(-1, A, B), Stage(transform, A, jobs(A, values.size))
 
 
-def filter_gradient(gvalues: np.ndarray, taps: np.ndarray, groups: int) -> np.ndarray:
-    """The adjoint of `filter_values`, from (G * P, F/G, C/G) to (F, C/G, r, r)."""
+def filter_gradient(gvalues: np.ndarray, taps: np.ndarray, groups: int) -> tuple[np.ndarray, Stage]:
+    """The adjoint of `filter_values`, from (G * P, F/G, C/G) to (F, C/G, r, r), and the stage that computes it."""
     _, F, C = gvalues.shape
     P, r = len(taps), round(taps.shape[1] ** 0.5)
-    split = np.matmul(taps.T, gvalues.reshape(groups, P, F * C)).swapaxes(1, 2)  # (G, F/G * C/G, r * r)
-    return np.ascontiguousarray(split).reshape(groups * F, C, r, r)
+    split = gvalues.reshape(groups, P, F, C)
+    gweight = np.empty((groups, F, C, r * r), np.float32)
+
+    def transform(start: int, stop: int) -> None:
+        for g in range(groups):
+            rows = np.matmul(taps.T, split[g, :, start:stop].reshape(P, -1))  # (r * r, f * C)
+            gweight[g, start:stop] = rows.T.reshape(stop - start, C, r * r)
+
+    return gweight.reshape(groups * F, C, r, r), Stage(transform, F, jobs(F, gvalues.size))
 
 
 def empty_values(how: Geometry, groups: int, channels: int) -> np.ndarray:
@@ -94,13 +103,21 @@ def product(a: np.ndarray, b: np.ndarray, out: np.ndarray, places: int) -> Stage
     return Stage(multiply_points, len(b), _point_jobs(b, places))
 
 
-def correlate(a: np.ndarray, b: np.ndarray, total: np.ndarray, places: int) -> Stage:
-    """Add to the total (G * P, J, K) the products of a (G * P, M, J), transposed, with b (G * P, M, K)."""
+def correlate(a: np.ndarray, b: np.ndarray, total: np.ndarray, places: int, *, more: bool) -> Stage:
+    """Total (G * P, J, K) = a (G * P, M, J), transposed, @ b (G * P, M, K); or, of `more`, added to the total."""
+    step = max(1, SUMMED // total[0].size)
+    transposed = a.swapaxes(1, 2)
 
     def multiply_points(start: int, stop: int) -> None:
-        result = np.empty_like(total[start:stop])
-        multiply(a[start:stop, :places].swapaxes(1, 2), b[start:stop, :places], result)
-        total[start:stop] += result
+        if not more:
+            multiply(transposed[start:stop, :, :places], b[start:stop, :places], total[start:stop])
+            return
+        result = np.empty((step, *total.shape[1:]), np.float32)
+        for first in range(start, stop, step):
+            points = slice(first, min(stop, first + step))
+            summand = result[: points.stop - first]
+            multiply(transposed[points, :, :places], b[points, :places], summand)
+            total[points] += summand
 
     return Stage(multiply_points, len(total), _point_jobs(total, places))
 

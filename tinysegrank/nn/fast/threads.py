@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import count
@@ -21,6 +21,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 from threadpoolctl import LibController, ThreadpoolController
 
+SHARES = 4  # of a line of parts, each done by one thread from its first part to its last
 PATIENCE = 20_000  # looks at a counter before a thread sleeps after all, some 100 us
 NAP = 5e-5  # seconds
 _lock = Lock()  # the number of BLAS threads belongs to the process: one caller at a time may change it
@@ -54,6 +55,23 @@ def run_stages(stages: Sequence[Stage]) -> None:
     for error in errors:
         if error is not None:
             raise error
+
+
+def shared(parts: Sequence[slice], stages: Callable[[Sequence[slice]], Iterable[Stage]]) -> list[Stage]:
+    """Stages of all parts, one after the other; or, of several parts, one stage, whose jobs are shares of the parts.
+
+    `stages(parts)` gives the stages of some parts.
+    """
+    count = min(SHARES, len(parts))
+    if count < 2:
+        return list(stages(parts))
+
+    def run_shares(start: int, stop: int) -> None:
+        for share in range(start, stop):
+            for stage in stages(parts[len(parts) * share // count : len(parts) * (share + 1) // count]):
+                stage.whole()
+
+    return [Stage(run_shares, count, count)]
 
 
 def _share(stages: Sequence[Stage], threads: int) -> Callable[[], BaseException | None]:
