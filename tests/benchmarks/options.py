@@ -62,6 +62,9 @@ def both(*changes: Change) -> Change:
 
 OPTIONS: dict[str, Change] = {
     "base": lambda settings: settings,
+    "not balanced": ranking(balance=False),
+    "corpus quality": ranking(quality="corpus"),
+    "corpus quality, all-pairs": ranking(quality="corpus", ranker="all-pairs"),
     "all-pairs": ranking(ranker="all-pairs"),
     "structural": ranking(ranker="structural"),
     "boosted": lambda settings: settings,
@@ -71,7 +74,7 @@ OPTIONS: dict[str, Change] = {
     "both engines": proposals(engine="both"),
     "corpus counts": corpus_counts,
     "loss ce": ranking(loss="ce"),
-    "all": both(mirrored, proposals(engine="both", segnet=True)),
+    "all": both(mirrored, proposals(engine="both", segnet=True), ranking(quality="corpus")),
 }
 
 

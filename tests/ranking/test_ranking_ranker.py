@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.files import write_arrays
-from tinysegrank.ranking import FeatureTable, Ranker, RankSVM, choose_C, fit_ranker
+from tinysegrank.ranking import FeatureTable, Ranker, RankSVM, balancing_weights, choose_C, fit_ranker
 
 IMAGES, EACH = 12, 5
 
@@ -42,6 +42,23 @@ def test_it_equals_its_parts_put_together():
     np.testing.assert_allclose(ours - ours.mean(), expected - expected.mean(), atol=1e-4)
     assert abs(fitted.ranker.coefficients[0]) > 5 * abs(fitted.ranker.coefficients[2])
     assert fitted.ranker.coefficients[4] == 0  # a constant column
+
+
+def test_balanced_blocks_have_the_same_sum_of_variances():
+    table, confusions = table_of()
+    weights = balancing_weights(table)
+    assert weights[:2] @ weights[:2] == pytest.approx(weights[2:] @ weights[2:]) == pytest.approx(5 / 2)
+    np.testing.assert_array_equal(balancing_weights(table, ["second"]), np.ones(3))
+    fitted = fit_ranker(table, confusions, balance=True, grid=(0.01, 1.0), splits=3)
+    X = table.select().astype(np.float64)
+    chosen = choose_C(X, table.quality, table.groups, confusions, weights=weights, grid=(0.01, 1.0), folds=3)
+    np.testing.assert_allclose(fitted.chosen.accuracy, chosen.accuracy)
+    Z = StandardScaler().fit_transform(X) * weights
+    expected = RankSVM(C=chosen.C).fit(Z, table.quality, table.groups).decision_function(Z)
+    ours = fitted.ranker.scores(table)
+    np.testing.assert_allclose(ours - ours.mean(), expected - expected.mean(), atol=1e-4)
+    plain = fit_ranker(table, confusions, grid=(chosen.C,), splits=2).ranker.scores(table)
+    assert not np.allclose(plain - plain.mean(), ours - ours.mean(), atol=1e-3)
 
 
 def test_only_the_blocks_asked_for_count():

@@ -112,6 +112,9 @@ def test_standardizer_bad_input():
         Standardizer().fit(np.ones((0, 2)))
     with pytest.raises(ShapeError, match="3 columns, fitted on 2"):
         Standardizer().fit(np.ones((2, 2))).transform(np.ones((2, 3)))
+    for weights in (np.ones(3), np.array([1.0, 0.0]), np.array([1.0, np.inf])):
+        with pytest.raises(ShapeError, match="weights: give 2 finite numbers above 0"):
+            Standardizer(weights).fit(np.ones((2, 2)))
 
 
 def corpus(images=20, proposals=5, seed=0):

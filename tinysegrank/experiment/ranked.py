@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from tinysegrank.ranking import (
     StructuralSVM,
     class_shares,
     classification_features,
+    corpus_gains,
     describe_proposals_of_image,
     fit_ranker,
     oracle_curve,
@@ -37,7 +39,7 @@ from tinysegrank.voc import soft_targets_many
 
 SCORED = (networks.START, *LOSSES)
 RANKER = "ranker.safetensors"
-PAIRS_C_GRID = (1e-5, 1e-4, 1e-3, 1e-2)  # above, a thousand columns only fit worse, and take minutes more
+PAIRS_C_GRID = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)  # above, a thousand columns only fit worse, and take minutes more
 UNGATED = "classification_ungated"
 _ESTIMATORS: dict[str, tuple[RankSVM | StructuralSVM, Sequence[float]]] = {
     "oracle-pairs": (RankSVM(pairs="oracle"), PAIRS_C_GRID),
@@ -161,17 +163,21 @@ def load_described(run: Run, which: str) -> tuple[FeatureTable, np.ndarray, dict
 
 def fit_on_blocks(run: Run, table: FeatureTable, confusions: np.ndarray, blocks: Sequence[str]) -> FittedRanker:
     """Fit the run's kind of ranker on some blocks of a table, its C chosen by cross-validation over the images."""
-    ranking = run.settings.ranking
+    ranking, classes = run.settings.ranking, run.settings.report.classes or None
     estimator, grid = _ESTIMATORS[ranking.ranker]
+    if ranking.quality == "corpus":
+        first = np.flatnonzero(table.proposals == 0)
+        table = replace(table, quality=corpus_gains(confusions, table.groups, first, classes=classes))
     return fit_ranker(
         table,
         confusions,
         blocks=blocks,
+        balance=ranking.balance,
         estimator=estimator,
         grid=ranking.C or grid,
         splits=ranking.splits,
         seed=run.settings.seed,
-        classes=run.settings.report.classes or None,
+        classes=classes,
         jobs=run.jobs,
     )
 

@@ -15,6 +15,7 @@ from tinysegrank.superpixels import METHODS
 LOSSES = ("ce", "uoi", "iou", "uoi+ce")
 """The losses that continue from the cross-entropy start, "ce" being the control."""
 RANKERS = ("oracle-pairs", "all-pairs", "structural")
+QUALITIES = ("image", "corpus")
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,9 @@ class RankingSettings:
 
     `ranker` is a ranking SVM on pairs of the oracle and each other proposal ("oracle-pairs") or of any two
     ("all-pairs"), or the structural SVM ("structural"). With no C given, those of the ranker's own grid are tried.
+    `balance` gives the blocks of features equal weight, see `ranking.balancing_weights`. `quality` is what a proposal
+    is worth to the ranker: its own accuracy, as in the paper ("image"), or what it brings to the corpus IoU of the
+    1-best proposals ("corpus"), see `ranking.corpus_gains`.
     """
 
     eps: float = 1e-3
@@ -162,6 +166,8 @@ class RankingSettings:
     loss: str = "uoi+ce"
     blocks: tuple[str, ...] = BLOCKS
     ranker: str = "oracle-pairs"
+    balance: bool = True
+    quality: str = "image"
     C: tuple[float, ...] = ()
     splits: int = 5
 
@@ -213,5 +219,7 @@ class Settings:
             raise ConfigError(f"ranking.blocks={list(self.ranking.blocks)}: choose some of {', '.join(BLOCKS)}")
         if self.ranking.ranker not in RANKERS:
             raise ConfigError(f'ranking.ranker="{self.ranking.ranker}": choose one of {", ".join(RANKERS)}')
+        if self.ranking.quality not in QUALITIES:
+            raise ConfigError(f'ranking.quality="{self.ranking.quality}": choose one of {", ".join(QUALITIES)}')
         if self.ranking.loss not in LOSSES:
             raise ConfigError(f'ranking.loss="{self.ranking.loss}": choose one of {", ".join(LOSSES)}')

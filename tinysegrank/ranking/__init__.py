@@ -18,10 +18,11 @@ from tinysegrank.ranking.features import (
     segnet_feature_names,
     segnet_features,
 )
+from tinysegrank.ranking.gain import corpus_gains
 from tinysegrank.ranking.image_classifier import ImageClassifier
 from tinysegrank.ranking.oracle import oracle_curve, oracle_picks, pick, rank_in_group
 from tinysegrank.ranking.pairs import Pairs, ranking_pairs
-from tinysegrank.ranking.ranker import FittedRanker, Ranker, fit_ranker
+from tinysegrank.ranking.ranker import FittedRanker, Ranker, balancing_weights, fit_ranker
 from tinysegrank.ranking.score import kl_divergences, proposal_score
 from tinysegrank.ranking.standardize import Standardizer
 from tinysegrank.ranking.structural import STRUCTURAL_C_GRID, StructuralSVM
@@ -46,10 +47,12 @@ __all__ = [
     "Ranker",
     "Standardizer",
     "StructuralSVM",
+    "balancing_weights",
     "choose_C",
     "class_shares",
     "classification_feature_names",
     "classification_features",
+    "corpus_gains",
     "describe_proposals_of_image",
     "fit_ranker",
     "image_descriptors",

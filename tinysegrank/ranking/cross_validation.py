@@ -43,6 +43,7 @@ def choose_C(  # noqa: N802  # C is the field's name
     folds: int = 5,
     seed: int = 0,
     estimator: GroupRanker | None = None,
+    weights: np.ndarray | None = None,
     classes: Sequence[int] | None = None,
     jobs: int = 1,
 ) -> ChosenC:
@@ -64,6 +65,7 @@ def choose_C(  # noqa: N802  # C is the field's name
         seed: of the folds.
         estimator: what to train, its C aside; RankSVM() by default. Where it has warm_start, each value of the grid
             starts from the solution of the one before.
+        weights: (d,) of the standardised columns, see `Standardizer`; all 1 by default.
         classes: the classes whose IoU counts; all by default. Classes absent from the truth are skipped.
         jobs: worker processes, one a fold; the result is the same for any number.
 
@@ -89,7 +91,7 @@ def choose_C(  # noqa: N802  # C is the field's name
         raise ConfigError(f"parameter: {type(estimator).__name__} has no {parameter!r}; name one of {known}")
     images, image = np.unique(groups, return_inverse=True)
     fold = assign_folds([str(name) for name in images], folds, seed=seed)[image]  # (rows,)
-    work = partial(_held_out_picks, X, quality, groups, fold, candidates, parameter, estimator)
+    work = partial(_held_out_picks, X, quality, groups, fold, candidates, parameter, estimator, weights)
     picks = np.concatenate(list(parallel_map(work, range(folds), jobs=jobs, on_cluster=False)), axis=1)  # (n, images)
     accuracy = np.array([_corpus_accuracy(confusions[rows], classes) for rows in picks])
     if np.isnan(accuracy).all():
@@ -105,13 +107,14 @@ def _held_out_picks(
     candidates: Sequence[float],
     parameter: str,
     estimator: GroupRanker,
+    weights: np.ndarray | None,
     held_out: int,
 ) -> np.ndarray:
     """Train on the other folds with each C, and return the rows picked in this one, (n, images of the fold)."""
     from sklearn.base import clone
 
     train, test = np.flatnonzero(fold != held_out), np.flatnonzero(fold == held_out)
-    standardizer = Standardizer().fit(X[train])
+    standardizer = Standardizer(weights).fit(X[train])
     X_train, X_test = standardizer.transform(X[train]), standardizer.transform(X[test])
     ranker = clone(estimator)
     if "warm_start" in ranker.get_params():

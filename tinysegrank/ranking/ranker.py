@@ -29,7 +29,7 @@ class Ranker:
     blocks       | (blocks,) | str     | of the table, in order
     columns      | (d,)      | str     | names of their columns
     mean         | (d,)      | float64 | of the training rows
-    scale        | (d,)      | float64 | standard deviation of the training rows; 0 where a column was constant
+    scale        | (d,)      | float64 | deviation of the training rows over the column's weight; 0 where constant
     coefficients | (d,)      | float64 | of the standardised columns
     """
 
@@ -93,6 +93,7 @@ def fit_ranker(
     confusions: np.ndarray,
     *,
     blocks: Sequence[str] | None = None,
+    balance: bool = False,
     estimator: LinearRanker | None = None,
     grid: Sequence[float] = C_GRID,
     splits: int = 5,
@@ -108,6 +109,7 @@ def fit_ranker(
         table: features and quality of the training images' proposals.
         confusions: as above.
         blocks: of the table; all by default.
+        balance: give every block the same sum of variances, whatever its number of columns; see `balancing_weights`.
         estimator: what to fit, its C aside; RankSVM() by default. It must be linear, with coef_ after `fit`.
         grid: values of C.
         splits: folds of the cross-validation, at most one an image.
@@ -125,6 +127,7 @@ def fit_ranker(
     estimator = estimator or RankSVM()
     if "C" not in estimator.get_params():
         raise ConfigError(f"estimator: {type(estimator).__name__} has no C to choose; fit it by itself")
+    weights = balancing_weights(table, blocks) if balance else None
     chosen = choose_C(
         X,
         table.quality,
@@ -134,12 +137,26 @@ def fit_ranker(
         folds=min(splits, len(table.images)),
         seed=seed,
         estimator=estimator,
+        weights=weights,
         classes=classes,
         jobs=jobs,
     )
-    standardizer = Standardizer().fit(X)
+    standardizer = Standardizer(weights).fit(X)
     fitted = clone(estimator).set_params(C=chosen.C)
     one_blas_thread(fitted.fit, standardizer.transform(X), table.quality, table.groups)
     kept = tuple(table.blocks) if blocks is None else tuple(blocks)
     ranker = Ranker(kept, columns, standardizer.mean_, standardizer.scale_, fitted.coef_)
     return FittedRanker(ranker, chosen, int(getattr(fitted, "n_pairs_", 0)))
+
+
+def balancing_weights(table: FeatureTable, blocks: Sequence[str] | None = None) -> np.ndarray:
+    """Weights of standardised columns with which every block has the same sum of variances, all together d.
+
+    Without them a block of 1,107 columns outweighs one of 86: the penalty of a linear ranker is small where a small
+    coefficient of each of many columns will do.
+
+    returns | (d,) | float64 | the same within a block; all 1 where there is one block
+    """
+    kept = tuple(table.blocks) if blocks is None else tuple(blocks)
+    sizes = np.array([len(table.columns[name]) for name in kept])
+    return np.repeat(np.sqrt(sizes.sum() / (len(sizes) * sizes)), sizes)

@@ -19,11 +19,19 @@ class Standardizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
     scikit-learn's StandardScaler leaves a column that is constant in training as its deviation from that constant;
     here such a column is 0 for every row, so that what was never learnt about never counts.
 
+    Args:
+        weights: (d,), above 0: each standardised column times its weight; 1 by default. A linear model whose
+            coefficients are penalised alike leans more on a column of more weight.
+
     Attributes:
         mean_: (d,) float64.
-        scale_: (d,) float64, the standard deviation (of the population); 0 where the column is constant.
+        scale_: (d,) float64, the standard deviation (of the population) over the weight; 0 where the column is
+            constant.
         n_features_in_: d.
     """
+
+    def __init__(self, weights: np.ndarray | None = None) -> None:
+        self.weights = weights
 
     def fit(self, X: np.ndarray, y: object = None) -> Self:  # noqa: ARG002  # scikit-learn's signature
         """Take the statistics of the rows of X.
@@ -31,16 +39,19 @@ class Standardizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         X | (rows, d) | floating | at least one row
 
         Raises:
-            ShapeError: X is no finite matrix, or has no row.
+            ShapeError: X is no finite matrix, or has no row; the weights are not one a column and above 0.
         """
         X = check_features(X)
         if len(X) == 0:
             raise ShapeError("X: no rows to standardise by; give the training rows")
+        weights = np.ones(X.shape[1]) if self.weights is None else np.asarray(self.weights, np.float64)
+        if weights.shape != X.shape[1:] or not (np.isfinite(weights) & (weights > 0)).all():
+            raise ShapeError(f"weights: give {X.shape[1]} finite numbers above 0, one a column of X")
         self.mean_ = X.mean(axis=0, dtype=np.float64)
         blocks = (X[start : start + _ROWS] - self.mean_ for start in range(0, len(X), _ROWS))
         variance = np.sum([(block**2).sum(axis=0) for block in blocks], axis=0) / len(X)  # (d,)
         constant = X.min(axis=0) == X.max(axis=0)  # exact, where the deviation is only small
-        self.scale_ = np.where(constant, 0.0, np.sqrt(variance))
+        self.scale_ = np.where(constant, 0.0, np.sqrt(variance) / weights)
         self.n_features_in_ = X.shape[1]
         return self
 

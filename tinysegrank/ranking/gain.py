@@ -1,0 +1,57 @@
+"""What picking a proposal brings to the corpus IoU, as a quality to learn from in place of its own accuracy.
+
+The measure that counts adds up the pixels of all images before it divides, so an image matters by its size and by how
+rare its classes are, and a class that a proposal sees where there is none counts by its pixels; image IoU, the paper's
+accuracy of a proposal, knows nothing of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tinysegrank.errors import ShapeError
+
+
+def corpus_gains(
+    confusions: np.ndarray,
+    groups: np.ndarray,
+    at: np.ndarray,
+    *,
+    classes: Sequence[int] | None = None,
+) -> np.ndarray:
+    """Return how the mean corpus IoU of picks changes with each row, to first order.
+
+    With I and U the pixels of the intersection and union of each class over the picks `at`, and i and u those of a row,
+    dI/U - I dU/U^2 is the change of I/U; so the gain of a row is the mean over the classes of i/U - I u/U^2, and only
+    differences between rows of one image mean anything. They are given in units of an image: times the number of
+    images.
+
+    confusions | (rows, K, K) | integer | pixels of the proposal alone (metrics.image_confusions)
+    groups     | (rows,)      | integer | number of the row's image
+    at         | (images,)    | integer | row picked in each image: where the derivative is taken
+    returns    | (rows,)      | float64 | larger is better
+
+    Args:
+        classes: whose IoU counts; all by default. Those that neither the truth nor the picks have are skipped.
+
+    Raises:
+        ShapeError: the arrays do not fit, or no class is there.
+    """
+    confusions, groups, at = np.asarray(confusions), np.asarray(groups), np.asarray(at)
+    if confusions.ndim != 3 or confusions.shape != (len(groups), *confusions.shape[1:2] * 2):
+        raise ShapeError(f"confusions, groups: shapes {confusions.shape}, {groups.shape}; give one matrix a row")
+    if not np.array_equal(np.sort(groups[at]), np.unique(groups)):
+        raise ShapeError("at: give one row of each image")
+    inside = np.einsum("nkk->nk", confusions).astype(np.float64)  # (rows, K)
+    union = confusions.sum(axis=1) + confusions.sum(axis=2) - inside
+    total_inside, total_union = inside[at].sum(axis=0), union[at].sum(axis=0)  # (K,)
+    asked = np.arange(len(total_union)) if classes is None else np.asarray(classes)
+    counted = asked[total_union[asked] > 0]
+    if len(counted) == 0:
+        raise ShapeError("classes: none is in these images or picks; choose others")
+    inside, union = inside[:, counted], union[:, counted]
+    total_inside, total_union = total_inside[counted], total_union[counted]
+    gains = (inside / total_union - union * total_inside / total_union**2).mean(axis=1)
+    return np.asarray(gains * len(at))
