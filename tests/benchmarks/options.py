@@ -71,6 +71,7 @@ OPTIONS: dict[str, Change] = {
     "mirrored": mirrored,
     "own-labelling": proposals(segnet=True),
     "mirrored, own-labelling": both(mirrored, proposals(segnet=True)),
+    "60 proposals": proposals(count=60),
     "both engines": proposals(engine="both"),
     "corpus counts": corpus_counts,
     "loss ce": ranking(loss="ce"),
