@@ -25,15 +25,15 @@ from tinysegrank.nn.fast.fold import (
 from tinysegrank.nn.fast.geometry import Geometry, chunks, geometry
 from tinysegrank.nn.fast.stages import (
     add,
+    convolve,
     correlate,
     cut,
     empty_values,
     filter_gradient,
     filter_values,
-    join,
     product,
 )
-from tinysegrank.nn.fast.threads import Stage, run_stages, shared
+from tinysegrank.nn.fast.threads import Together, run_stages, shared
 from tinysegrank.nn.windows import Pair
 
 UNBOUNDED = np.float32(-np.inf)
@@ -56,12 +56,10 @@ def conv2d(
     filters, first = filter_values(fold_filters(weight, stride), how.taps, groups, filters_first=False)
     y = np.empty((N, *out, F), np.float32)  # (N, OH, OW, F)
 
-    def stages(parts: Sequence[slice]) -> Iterator[Stage]:
-        values, products = empty_values(how, groups, c), empty_values(how, groups, F)
+    def stages(parts: Sequence[slice]) -> Iterator[Together]:
+        rooms = empty_values(how, groups, c), empty_values(how, groups, F)
         for part in parts:
-            yield cut(maps[part], how.inputs, values)
-            yield product(values, filters, products, len(y[part]) * how.tiles)
-            yield join(products, how.outputs, bias, UNBOUNDED, y[part])
+            yield convolve(maps[part], how, filters, bias, UNBOUNDED, y[part], rooms)
 
     run_stages([first, *shared(chunks(N, how.chunk), stages)])
     return y.transpose(0, 3, 1, 2), context

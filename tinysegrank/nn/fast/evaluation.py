@@ -21,8 +21,8 @@ from tinysegrank.nn.fast.fold import fold_filters, fold_stage, folded_size
 from tinysegrank.nn.fast.geometry import Geometry, chunks, geometry
 from tinysegrank.nn.fast.normalisation import norm_stage
 from tinysegrank.nn.fast.pooling import pool_stage
-from tinysegrank.nn.fast.stages import cut, empty_values, filter_values, join, product
-from tinysegrank.nn.fast.threads import Stage, run_stages
+from tinysegrank.nn.fast.stages import convolve, empty_values, filter_values
+from tinysegrank.nn.fast.threads import Stage, Together, run_stages
 from tinysegrank.nn.layer import Conv2d, Dropout, Generator, Layer, LocalResponseNorm, MaxPool2d, ReLU
 from tinysegrank.nn.pool import check_max_pool2d
 from tinysegrank.nn.windows import Pair, pair
@@ -106,7 +106,7 @@ def _piece(layers: Sequence[Layer], place: int, shape: tuple[int, ...]) -> tuple
     convolution = cast("Conv2d", layers[place])
     weight, bias = convolution.parameters["weight"], convolution.parameters["bias"]
     stride, padding, out = check_conv2d(
-        np.broadcast_to(weight.dtype.type(0), shape), weight, bias, convolution.stride, convolution.padding,
+        np.empty((0, *shape[1:]), np.float32), weight, bias, convolution.stride, convolution.padding,
         convolution.groups,
     )  # fmt: skip
     end = place + 1
@@ -133,7 +133,9 @@ def _run_pieces(pieces: Sequence[Piece], x: np.ndarray, filters: Filters) -> np.
     """One piece after the other; (N, F, OH, OW) with channels last in memory."""
     N, count = len(x), max(1, len(x) // PART)
     parts = [slice(N * part // count, N * (part + 1) // count) for part in range(count)]
-    run_stages([stage for n in {part.stop - part.start for part in parts} for stage in _missing(pieces, n, filters)])
+    missing = [stage for n in {part.stop - part.start for part in parts} for stage in _missing(pieces, n, filters)]
+    if missing:
+        run_stages(missing)
     y = np.empty((N, *pieces[-1].made), np.float32)  # (N, OH, OW, F)
 
     def run_parts(start: int, stop: int) -> None:
@@ -156,7 +158,7 @@ def _missing(pieces: Sequence[Piece], images: int, filters: Filters) -> Iterator
             yield stage
 
 
-def _stages(pieces: Sequence[Piece], x: np.ndarray, filters: Filters, y: np.ndarray) -> Iterator[Stage]:
+def _stages(pieces: Sequence[Piece], x: np.ndarray, filters: Filters, y: np.ndarray) -> Iterator[Stage | Together]:
     """The work on some images x (n, C, H, W); what the last piece makes goes to y (n, OH, OW, F)."""
     for piece in pieces:
         if piece.stride == 1:
@@ -170,21 +172,19 @@ def _stages(pieces: Sequence[Piece], x: np.ndarray, filters: Filters, y: np.ndar
         x = made.transpose(0, 3, 1, 2)
 
 
-def _piece_stages(piece: Piece, maps: np.ndarray, filters: Filters, y: np.ndarray) -> Iterator[Stage]:
+def _piece_stages(piece: Piece, maps: np.ndarray, filters: Filters, y: np.ndarray) -> Iterator[Stage | Together]:
     """The work of one piece on maps (n, h, w, c), a chunk of images at a time."""
     how, groups = piece.geometry(len(maps)), piece.convolution.groups
     bias, F = piece.convolution.parameters["bias"], y.shape[3]
     least = np.float32(0) if piece.relu else UNBOUNDED
-    values, products = empty_values(how, groups, maps.shape[3]), empty_values(how, groups, F)
+    spare = empty_values(how, groups, maps.shape[3]), empty_values(how, groups, F)
     sizes = [piece.out, *(out for _, _, out in piece.pools)][:-1]
     rooms = [np.empty((how.chunk, *size, F), np.float32) for size in sizes]  # of all but what the last pooling makes
     for part in chunks(len(maps), how.chunk):
         n = part.stop - part.start
         steps = [*(room[:n] for room in rooms), y[part]]
         now = steps.pop(0)
-        yield cut(maps[part], how.inputs, values)
-        yield product(values, filters[piece.place, len(how.taps)], products, n * how.tiles)
-        yield join(products, how.outputs, bias, least, now)
+        yield convolve(maps[part], how, filters[piece.place, len(how.taps)], bias, least, now, spare)
         pools = iter(piece.pools)
         for layer in piece.followers:
             if isinstance(layer, MaxPool2d):

@@ -23,12 +23,17 @@ def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     out | (S, M, N) | float32 |
     """
     (S, M, K), N = a.shape, b.shape[2]
-    rows = min(M, max(4, UNPACKED // (K * N) // 4 * 4)) if _small_is_fast() else M
+    rows = rows_at_once(M, K, N)
     whole = M // rows * rows
     pieces = (S, whole // rows, rows)
     np.matmul(a[:, :whole].reshape(*pieces, K), b[:, np.newaxis], out=out[:, :whole].reshape(*pieces, N))
     if whole < M:
         np.matmul(a[:, whole:], b, out=out[:, whole:])
+
+
+def rows_at_once(M: int, K: int, N: int) -> int:
+    """The rows of a (M, K) to multiply with b (K, N) at a time."""
+    return min(M, max(4, UNPACKED // (K * N) // 4 * 4)) if _small_is_fast() else M
 
 
 @lru_cache(maxsize=1)

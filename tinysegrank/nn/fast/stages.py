@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from tinysegrank.nn.fast.geometry import Geometry, jobs
-from tinysegrank.nn.fast.products import multiply
-from tinysegrank.nn.fast.threads import Stage
-from tinysegrank.nn.fast.tiles import Tiling, add_tiles, from_tiles, to_tiles
+from tinysegrank.nn.fast.products import multiply, rows_at_once
+from tinysegrank.nn.fast.threads import Stage, Together
+from tinysegrank.nn.fast.tiles import Tiling, add_tiles, convolve_tiles, to_tiles
 
 SUMMED = 2**16  # numbers that are added to a sum at a time, while they are in the cache
 
@@ -70,17 +70,30 @@ def cut(x: np.ndarray, tiling: Tiling, values: np.ndarray) -> Stage:
     return Stage(cut_rows, units, jobs(units, values.size))
 
 
-def join(values: np.ndarray, tiling: Tiling, bias: np.ndarray, least: np.float32, y: np.ndarray) -> Stage:
-    """Put y (n, OH, OW, F) together from the tiles, with a bias, and at least `least`."""
-    groups, points = _groups(values, y.shape[3]), len(tiling.matrix) ** 2
-    units = len(y) * tiling.tiles[0]
+def convolve(
+    x: np.ndarray,
+    how: Geometry,
+    filters: np.ndarray,
+    bias: np.ndarray,
+    least: np.float32,
+    y: np.ndarray,
+    rooms: tuple[np.ndarray, np.ndarray],
+) -> Together:
+    """Y (n, OH, OW, F) from x (n, H, W, C): cut, multiply with the filters, and join with a bias, at least `least`.
 
-    def join_rows(start: int, stop: int) -> None:
-        for g in range(groups):
-            tiles = values[g * points : (g + 1) * points]
-            from_tiles(tiles, tiling, (start, stop), bias, least, y, g * values.shape[2])
+    Rooms are those of `empty_values` for the tiles of x and of y.
+    """
+    values, products = rooms
+    places = len(x) * how.tiles
+    rows = rows_at_once(places, *filters.shape[1:])
 
-    return Stage(join_rows, units, jobs(units, values.size))
+    def work(thread: int, threads: int, arrivals: np.ndarray) -> None:
+        convolve_tiles(
+            x, how.inputs, values, filters, places, rows, products, how.outputs, bias, least, y, thread, threads,
+            arrivals,
+        )  # fmt: skip
+
+    return Together(work, _point_jobs(filters, places))
 
 
 def add(values: np.ndarray, tiling: Tiling, y: np.ndarray) -> Stage:

@@ -7,6 +7,7 @@ bit. Between stages a thread waits for the others in a loop, outside Python: to 
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -43,21 +44,52 @@ class Stage(NamedTuple):
         self.function(self.units * number // self.jobs, self.units * (number + 1) // self.jobs)
 
 
-def run_stages(stages: Sequence[Stage]) -> None:
+class Together(NamedTuple):
+    """Work that threads do outside Python, waiting for each other there: `function(thread, threads, arrivals)`.
+
+    Each of the threads calls it once. Between Python's threads a barrier costs some 70 us, as they come out of it at
+    once and only one at a time may go on in Python.
+    """
+
+    function: Callable[[int, int, np.ndarray], object]
+    jobs: int = 1
+
+    def whole(self) -> None:
+        """Do it all, on this thread."""
+        self.function(0, 1, np.zeros(1, np.int64))
+
+
+def run_stages(stages: Sequence[Stage | Together]) -> None:
     """Do one stage after the other, each on all threads."""
     with _lock:
         threads = min(library.num_threads for library in blas_libraries())
         threads = min(threads, max((stage.jobs for stage in stages), default=1))
-        work = _share(stages, threads)
+        work, elsewhere = _share(stages, threads), _other_processors()
         with _blas().limit(limits=1):
-            helpers = [_pool(os.getpid(), threads).submit(work) for _ in range(threads - 1)]
+            helpers = [_pool(os.getpid(), threads).submit(_help, work, elsewhere) for _ in range(threads - 1)]
             errors = [work(), *(helper.result() for helper in helpers)]
     for error in errors:
         if error is not None:
             raise error
 
 
-def shared(parts: Sequence[slice], stages: Callable[[Sequence[slice]], Iterable[Stage]]) -> list[Stage]:
+def _other_processors() -> set[int]:
+    """The processors that this thread may use, without the one that it is on; empty where that is not known."""
+    if not hasattr(os, "sched_getaffinity"):
+        return set()
+    return os.sched_getaffinity(0) - {_processor()}
+
+
+def _help(work: Callable[[], BaseException | None], elsewhere: set[int]) -> BaseException | None:
+    """Work away from the thread that asks for help: a busy system wakes a thread up where that one runs."""
+    if elsewhere:
+        os.sched_setaffinity(0, elsewhere)
+    return work()
+
+
+def shared(
+    parts: Sequence[slice], stages: Callable[[Sequence[slice]], Iterable[Stage | Together]]
+) -> list[Stage | Together]:
     """Stages of all parts, one after the other; or, of several parts, one stage, whose jobs are shares of the parts.
 
     `stages(parts)` gives the stages of some parts.
@@ -74,19 +106,22 @@ def shared(parts: Sequence[slice], stages: Callable[[Sequence[slice]], Iterable[
     return [Stage(run_shares, count, count)]
 
 
-def _share(stages: Sequence[Stage], threads: int) -> Callable[[], BaseException | None]:
+def _share(stages: Sequence[Stage | Together], threads: int) -> Callable[[], BaseException | None]:
     """What each thread does: take jobs until a stage has no more, then wait for the others."""
     counters = [count() for _ in stages]
-    arrivals = np.zeros(1, np.int64)
+    arrivals = np.zeros((len(stages), 2), np.int64)
     failed: list[bool] = []
 
     def work() -> BaseException | None:
         try:
-            for place, (stage, numbers) in enumerate(zip(stages, counters, strict=True), start=1):
-                while (number := next(numbers)) < stage.jobs:
-                    stage.job(number)
-                arrive(arrivals)
-                while not failed and not arrived(arrivals, place * threads, PATIENCE):
+            for stage, numbers, meetings in zip(stages, counters, arrivals, strict=True):
+                if isinstance(stage, Together):
+                    stage.function(next(numbers), threads, meetings[:1])
+                else:
+                    while (number := next(numbers)) < stage.jobs:
+                        stage.job(number)
+                arrive(meetings[1:])
+                while not failed and not arrived(meetings[1:], threads, PATIENCE):
                     time.sleep(NAP)
                 if failed:  # another thread tells of it
                     return None
@@ -130,6 +165,14 @@ def arrived(arrivals: np.ndarray, number: int, patience: int) -> bool:
     return patience > 0
 
 
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def meet(arrivals: np.ndarray, number: int) -> None:
+    """Count this thread, and wait until so many have arrived, outside Python and without end."""
+    _add_one(arrivals)
+    while _look(arrivals) < number:
+        pass
+
+
 def blas_libraries() -> list[LibController]:
     """The BLAS libraries of this process."""
     libraries: list[LibController] = _blas().lib_controllers
@@ -137,7 +180,18 @@ def blas_libraries() -> list[LibController]:
 
 
 @lru_cache(maxsize=1)
+def _getcpu() -> Callable[[], int]:
+    return ctypes.CDLL(None).sched_getcpu
+
+
+def _processor() -> int:
+    return _getcpu()()
+
+
+@lru_cache(maxsize=1)
 def _blas() -> ThreadpoolController:
+    import scipy.linalg.cython_blas  # noqa: F401 - the library that compiled code calls
+
     return ThreadpoolController().select(user_api="blas")
 
 
