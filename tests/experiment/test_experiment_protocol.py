@@ -153,6 +153,7 @@ def test_segnets_own_labelling_is_one_more_proposal(tmp_path, finished, toy):
     settings = small_settings(toy)
     settings = replace(settings, proposals=replace(settings.proposals, segnet=True))
     run = run_experiment(tmp_path / "run", settings, jobs=1, progress=Silent(), update=True)
+    assert run.stamp("proposing") == finished.stamp("proposing")  # nothing is fitted anew
     split, coarse = VOCSegmentation(toy, "val"), run.folder("upsampled") / "superpixel-uoi+ce"
     for i, name in enumerate(split.names):
         before = ProposalStore(finished.folder("proposals") / "val").read(name)[0]
@@ -175,7 +176,7 @@ def test_another_ranker_on_some_blocks(tmp_path, finished, toy):
     ranker = Ranker.load(run.folder("ranker") / "ranker.safetensors")
     assert ranker.blocks == ("segnet", "rerank")
     assert len(ranker.columns) == 86 + 1107
-    for key, value in {"ranker": "magic", "blocks": ("colour",), "loss": "mse"}.items():
+    for key, value in {"ranker": "magic", "blocks": ("colour",), "loss": "mse", "quality": "beauty"}.items():
         with pytest.raises(ConfigError, match=f"ranking.{key}="):
             replace(settings, ranking=replace(settings.ranking, **{key: value}))
 

@@ -63,7 +63,7 @@ STAGES = (
         "proposing",
         candidates.fit_proposers,
         (regions.FOLDER, segments.FOLDER),
-        lambda s: [s.proposals, s.folds, s.seed],
+        lambda s: [replace(s.proposals, segnet=False), s.folds, s.seed],  # SegNet's own labelling comes after it
     ),
     Stage(
         "proposals",
