@@ -62,7 +62,7 @@ class Together(NamedTuple):
 def run_stages(stages: Sequence[Stage | Together]) -> None:
     """Do one stage after the other, each on all threads."""
     with _lock:
-        threads = min(library.num_threads for library in blas_libraries())
+        threads = min(_processors(), *(library.num_threads for library in blas_libraries()))
         threads = min(threads, max((stage.jobs for stage in stages), default=1))
         work, elsewhere = _share(stages, threads), _other_processors()
         with _blas().limit(limits=1):
@@ -71,6 +71,11 @@ def run_stages(stages: Sequence[Stage | Together]) -> None:
     for error in errors:
         if error is not None:
             raise error
+
+
+def _processors() -> int:
+    """How many processors this process may use: threads that wait for each other in a loop need one each."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _other_processors() -> set[int]:

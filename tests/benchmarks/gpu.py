@@ -1,0 +1,220 @@
+"""SegNet on a GPU: the forward pass and a training step by CuPy against PyTorch's cuDNN, and where the time goes.
+
+    python tests/benchmarks/gpu.py                                  float32 as it is on both sides
+    python tests/benchmarks/gpu.py --tf32 --batches 64 --turns 51   cuDNN may round products to TF32
+
+Needs CuPy, PyTorch with CUDA, and a device. Both do the same, one after the other, on arrays that are on the device
+already, and wait for the device at the end of each turn. Scores are compared first, and what one step of training
+without dropout changes. The second table has each layer alone, with a wait after it, which costs a small layer more
+than it takes. `--backend numpy --torch cpu`
+runs the same on a CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from peers import torch_layers
+from rich.console import Console
+
+from tinysegrank.backend import Backend, get_backend, to_numpy
+from tinysegrank.errors import BackendError
+from tinysegrank.losses import soft_cross_entropy
+from tinysegrank.reporting import Column, Table
+from tinysegrank.segnet import SegNet
+from tinysegrank.segnet.training import TrainingOptions
+
+OPTIONS = TrainingOptions()
+MEGABYTE = 2**20
+
+
+class Way(NamedTuple):
+    """To run SegNet: forward pass, training step, and the change of conv8 by the first step, without dropout."""
+
+    name: str
+    forward: Callable[[], Any]
+    step: Callable[[], object]
+    change: Callable[[], np.ndarray]
+    wait: Callable[[], None]
+    megabytes: Callable[[], float]
+
+
+def data(preset: str, images: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images, targets (N, K, 13, 13) and weights (N, 13, 13)."""
+    model, rng = SegNet(21, preset, backend=get_backend("numpy")), np.random.default_rng(0)
+    size = model.preset.preprocessing.size
+    x = rng.standard_normal((images, 3, size, size), dtype=np.float32)
+    target = rng.dirichlet(np.full(21, 0.1), (images, 13, 13)).astype(np.float32).transpose(0, 3, 1, 2)
+    return x, np.ascontiguousarray(target), rng.random((images, 13, 13), dtype=np.float32)
+
+
+def tinysegrank(preset: str, images: int, backend: Backend) -> tuple[Way, SegNet, Any]:
+    model = SegNet(21, preset, backend=backend, dropout=0.0)
+    x, target, weight = (backend.asarray(array) for array in data(preset, images))
+    sgd = OPTIONS.optimiser()
+
+    def step() -> object:
+        value, gradient = soft_cross_entropy(model.forward(x, rng=np.random.default_rng(0)), target, weight)
+        model.network.assign(sgd.step(model.trainable, model.backward(gradient), rate=OPTIONS.rate))
+        return value
+
+    def change() -> np.ndarray:
+        before = to_numpy(model.parameters["conv8.weight"]).copy()
+        step()
+        return to_numpy(model.parameters["conv8.weight"]) - before
+
+    def megabytes() -> float:
+        return float(backend.xp.get_default_memory_pool().total_bytes()) / MEGABYTE if backend.name == "cupy" else 0.0
+
+    name = f"tinysegrank, {backend.describe()}"
+    return Way(name, lambda: model.network(x), step, change, backend.synchronize, megabytes), model, x
+
+
+def pytorch(preset: str, images: int, device: str) -> tuple[Way, list[tuple[str, Any]], Any]:
+    import torch
+
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise BackendError(f"PyTorch {torch.__version__} finds no CUDA device; install one built for CUDA, on a GPU")
+    model = SegNet(21, preset, backend=get_backend("numpy"))
+    x, target, weight = (torch.tensor(array, device=device) for array in data(preset, images))
+    names = list(model.network.layers)
+    cut = names.index("scale5")
+    trunk, head = (torch_layers(model, part).to(device) for part in (names[:cut], names[cut + 1 :]))
+    sgd = torch.optim.SGD(head.parameters(), OPTIONS.rate, OPTIONS.momentum, weight_decay=OPTIONS.decay)
+
+    def forward() -> Any:
+        with torch.inference_mode():
+            return head(trunk(x))
+
+    def step() -> object:
+        with torch.no_grad():
+            features = trunk(x)
+        q = torch.log_softmax(head(features), dim=1)
+        value = -((target * q).sum(dim=1) * weight).sum() / weight.sum()
+        sgd.zero_grad(set_to_none=True)
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(head.parameters(), OPTIONS.max_norm)
+        sgd.step()
+        return value.detach()
+
+    def change() -> np.ndarray:
+        before = head[-1].weight.detach().clone()
+        step()
+        return to_numpy(head[-1].weight - before)
+
+    def wait() -> None:
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
+
+    def megabytes() -> float:
+        return torch.cuda.max_memory_reserved(device) / MEGABYTE if device.startswith("cuda") else 0.0
+
+    kept = [name for name in names if not name.startswith(("scale", "dropout"))]
+    layers = list(zip(kept, [*trunk, *head], strict=True))
+    way = Way(f"torch {torch.__version__} on {device}", forward, step, change, wait, megabytes)
+    return way, layers, x
+
+
+def seconds(function: Callable[[], object], wait: Callable[[], None], turns: int) -> list[float]:
+    """Time until the device is done, after one turn that does not count."""
+    function()
+    wait()
+    times = []
+    for _ in range(turns):
+        started = time.perf_counter()
+        function()
+        wait()
+        times.append(time.perf_counter() - started)
+    return times
+
+
+def check(own: np.ndarray, other: np.ndarray, what: str, tolerance: float) -> None:
+    """Raise where numbers differ by more than a part of the largest."""
+    error = np.abs(own - other).max() / np.abs(own).max()
+    if not error <= tolerance:
+        raise AssertionError(f"{what} differ by {error:.1e} of the largest")
+
+
+def compare(
+    preset: str, images: int, *, backend: str, device: str, turns: int, tolerance: float = 1e-3
+) -> tuple[Table, Table]:
+    """Both ways against each other, and the layers alone.
+
+    Raises:
+        BackendError: CuPy or PyTorch, or a device for them, is missing.
+    """
+    own, model, x = tinysegrank(preset, images, get_backend(backend))
+    other, layers, y = pytorch(preset, images, device)
+    check(to_numpy(own.forward()), to_numpy(other.forward()), "scores", tolerance)
+    check(own.change(), other.change(), "steps", 10 * tolerance)
+    rows: list[tuple[str | float | None, ...]] = []
+    for what in ("forward", "step"):
+        first = np.median(seconds(getattr(own, what), own.wait, turns))
+        for way in (own, other):
+            median = first if way is own else np.median(seconds(getattr(way, what), way.wait, turns))
+            name = {"forward": "forward pass", "step": "training step, conv6 to conv8"}[what]
+            rows.append((name, way.name, 1e3 * median, median / first, way.megabytes() or None))
+    title = f"SegNet ({preset}) on {images} images, {turns} turns"
+    columns = (
+        Column("what"), Column("by"), Column("ms, median", ".3f"), Column("ratio", ".2f"), Column("MB held", ".0f"),
+    )  # fmt: skip
+    return Table(title, columns, tuple(rows)), layer_table(model, x, own, layers, y, other, turns)
+
+
+def layer_table(
+    model: SegNet, x: Any, own: Way, layers: list[tuple[str, Any]], y: Any, other: Way, turns: int
+) -> Table:
+    """Each layer's forward and backward pass by us, and its forward pass by torch."""
+    import torch
+
+    rows: list[tuple[str | float | None, ...]] = []
+    theirs = dict(layers)
+    for name, layer in model.network.layers.items():
+        made, context = layer.forward(x)
+        ahead = np.median(seconds(lambda layer=layer, x=x: layer.forward(x), own.wait, turns))
+        back = np.median(seconds(lambda layer=layer, m=made, c=context: layer.backward(m, c), own.wait, turns))
+        peer = None
+        if name in theirs:
+            with torch.inference_mode():
+                peer = 1e3 * np.median(seconds(lambda f=theirs[name], y=y: f(y), other.wait, turns))
+                y = theirs[name](y)
+        rows.append((name, 1e3 * ahead, 1e3 * back, peer))
+        x = made
+    total = [float(sum(row[column] or 0 for row in rows)) for column in (1, 2, 3)]
+    columns = (Column("layer"), *(Column(f"{name}, ms", ".3f") for name in ("forward", "backward", "torch's forward")))
+    return Table("Each layer alone", columns, (*rows, ("all", *total)))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 16, 64, 256])
+    parser.add_argument("--turns", type=int, default=31)
+    parser.add_argument("--preset", default="alexnet")
+    parser.add_argument("--backend", default="cupy")
+    parser.add_argument("--torch", default="cuda", help="torch's device")
+    parser.add_argument("--tf32", action="store_true", help="let cuDNN round products to TF32")
+    asked = parser.parse_args(arguments)
+    console = Console(width=120)
+    try:
+        get_backend(asked.backend)  # before torch, which is slower to load
+        import torch
+
+        torch.backends.cudnn.allow_tf32 = asked.tf32
+        for images in asked.batches:
+            tables = compare(
+                asked.preset, images, backend=asked.backend, device=asked.torch, turns=asked.turns,
+                tolerance=1e-2 if asked.tf32 else 1e-3,
+            )  # fmt: skip
+            for table in tables:
+                console.print(table.to_rich())
+    except (BackendError, ImportError) as error:
+        sys.exit(f"gpu.py: {error}; it needs CuPy (`pip install 'tinysegrank[cuda12]'`), PyTorch and a CUDA device")
+
+
+if __name__ == "__main__":
+    main()

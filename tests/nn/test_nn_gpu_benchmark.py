@@ -1,0 +1,67 @@
+"""The benchmark for GPUs, on a CPU: it compares, times every layer, and says what it lacks."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from tinysegrank.backend import get_backend
+from tinysegrank.errors import BackendError
+from tinysegrank.segnet import SegNet
+
+torch = pytest.importorskip("torch", reason="torch is not installed; run `pip install 'tinysegrank[torch]'`")
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(FOLDER)
+    spec = importlib.util.spec_from_file_location("benchmark_gpu", FOLDER / "gpu.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "benchmark_gpu", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_both_ways_and_each_layer_are_timed(gpu: ModuleType, backend: str) -> None:
+    both, layers = gpu.compare("tiny", 2, backend=backend, device="cpu", turns=1)
+    assert [row[0] for row in both.rows] == ["forward pass"] * 2 + ["training step, conv6 to conv8"] * 2
+    assert all(row[2] > 0 for row in both.rows)
+    assert both.rows[0][3] == both.rows[2][3] == 1
+    assert [row[0] for row in layers.rows] == [*SegNet(21, "tiny").network.layers, "all"]
+    alone = [sum(row[column] or 0 for row in layers.rows[:-1]) for column in (1, 2, 3)]
+    np.testing.assert_allclose(layers.rows[-1][1:], alone)
+    assert all(row[3] > 0 for row in layers.rows if row[0].startswith(("conv", "pool", "norm", "relu")))
+
+
+def test_numbers_that_differ_are_no_comparison(gpu: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = gpu.data
+    calls = []
+
+    def other_the_second_time(preset: str, images: int):
+        calls.append(preset)
+        x, target, weight = honest(preset, images)
+        return (x if len(calls) == 1 else 2 * x), target, weight
+
+    monkeypatch.setattr(gpu, "data", other_the_second_time)
+    with pytest.raises(AssertionError, match="scores differ"):
+        gpu.compare("tiny", 1, backend="numpy", device="cpu", turns=1)
+
+
+def test_what_is_missing_is_named(gpu: ModuleType) -> None:
+    try:
+        get_backend("cupy")
+    except BackendError:
+        with pytest.raises(SystemExit, match=r"gpu\.py: .*cupy"):
+            gpu.main([])
+    if not torch.cuda.is_available():
+        with pytest.raises(SystemExit, match="finds no CUDA device"):
+            gpu.main(["--backend", "numpy", "--preset", "tiny", "--batches", "1"])
