@@ -19,10 +19,11 @@ from tinysegrank.experiment import (
     read_counts,
     run_experiment,
 )
+from tinysegrank.experiment.ranked import load_described
 from tinysegrank.experiment.settings import CrfSettings, ProposalSettings, Settings, TrainingSettings
 from tinysegrank.files import read_json
 from tinysegrank.proposals import ProposalStore
-from tinysegrank.ranking import STRUCTURAL_C_GRID, Ranker
+from tinysegrank.ranking import STRUCTURAL_C_GRID, Ranker, corpus_gains, fit_ranker
 from tinysegrank.segnet import TrainingOptions
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, read_labels
 
@@ -179,6 +180,31 @@ def test_another_ranker_on_some_blocks(tmp_path, finished, toy):
     for key, value in {"ranker": "magic", "blocks": ("colour",), "loss": "mse", "quality": "beauty"}.items():
         with pytest.raises(ConfigError, match=f"ranking.{key}="):
             replace(settings, ranking=replace(settings.ranking, **{key: value}))
+
+
+@pytest.mark.parametrize("balance", [True, False], ids=["balanced", "plain"])
+def test_the_ranker_learns_the_quality_asked_for(tmp_path, finished, toy, balance):
+    shutil.copytree(finished.path, tmp_path / "run")
+    settings = small_settings(toy)
+    changed = replace(settings.ranking, quality="corpus", balance=balance, C=(1e-3, 1.0), splits=3)
+    settings = replace(settings, ranking=changed)
+    run = run_experiment(tmp_path / "run", settings, jobs=1, progress=Silent(), update=True, until="ranker")
+    table, confusions, _ = load_described(run, "train")
+    gains = corpus_gains(confusions, table.groups, np.flatnonzero(table.proposals == 0))
+    expected = fit_ranker(
+        replace(table, quality=gains),
+        confusions,
+        blocks=changed.blocks,
+        balance=balance,
+        grid=changed.C,
+        splits=3,
+        seed=settings.seed,
+    )
+    ranker = Ranker.load(run.folder("ranker") / "ranker.safetensors")
+    np.testing.assert_allclose(ranker.coefficients, expected.ranker.coefficients, atol=1e-9)
+    np.testing.assert_allclose(ranker.scale, expected.ranker.scale)
+    own = Ranker.load(finished.folder("ranker") / "ranker.safetensors")
+    assert not np.allclose(own.coefficients, ranker.coefficients, atol=1e-6)
 
 
 def test_a_changed_loss_retrains_only_its_networks(tmp_path, finished, toy):
