@@ -74,6 +74,17 @@ def test_dropout_and_relu_to_the_bit(shape, p, seed, layout, data) -> None:
         np.testing.assert_array_equal(readable, twin)
 
 
+def test_dropout_drawn_by_several_threads_is_the_same(rng: np.random.Generator) -> None:
+    x = rng.standard_normal((3, 50, 60, 61), dtype=np.float32)
+
+    def run():
+        drawn = np.random.default_rng(7)
+        return *nn.dropout(x, p=0.3, rng=drawn), drawn.random(3), drawn.random(3, dtype=np.float32)
+
+    for readable, twin in zip(*both_ways(run), strict=True):
+        np.testing.assert_array_equal(readable, twin)
+
+
 @given(st.integers(1, 2**24 - 1))
 def test_dropout_keeps_exactly_the_numbers_that_reach_p(k: int) -> None:
     """p at and beside the multiples of 2^-24 that a float32 of `random` can be."""

@@ -33,7 +33,7 @@ from tinysegrank.nn.fast.stages import (
     filter_values,
     product,
 )
-from tinysegrank.nn.fast.threads import Together, run_stages, shared
+from tinysegrank.nn.fast.threads import Together, run_stages, shared, side_by_side
 from tinysegrank.nn.windows import Pair
 
 UNBOUNDED = np.float32(-np.inf)
@@ -87,9 +87,11 @@ def conv2d_backward(
     stages = [first] if needs[0] else []
     for part in chunks(N, how.chunk) if needs[0] or needs[1] else []:
         places = len(maps[part]) * how.tiles
-        stages.append(cut(gy[part], how.outputs, gproducts))
+        cuts = [cut(gy[part], how.outputs, gproducts)]
         if gfilters is not None:
-            stages.append(cut(maps[part], how.inputs, values))
+            cuts.append(cut(maps[part], how.inputs, values))
+        stages.append(side_by_side(cuts))
+        if gfilters is not None:
             stages.append(correlate(gproducts, values, gfilters, places, more=part.start > 0))
         if gmaps is not None:
             stages.append(product(gproducts, filters, values, places))

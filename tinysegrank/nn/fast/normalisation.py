@@ -1,6 +1,10 @@
 """The twin of `nn.lrn`, on maps with channels last: a pixel's channels are one row of numbers.
 
 SegNet's exponent of 3/4 needs no power: s^-3/4 = 1 / (r sqrt(r)) with r = sqrt(s).
+
+A lesson: done in place, a row was expected to take no longer than from one array to another. It took 4.3 ns a number,
+not 1.4: a compiled loop that may write what it has yet to read is checked at its start, and then takes one number at a
+time. So a row goes by way of another array.
 """
 
 from __future__ import annotations

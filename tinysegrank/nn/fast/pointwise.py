@@ -65,12 +65,22 @@ def dropout(x: np.ndarray, *, p: float, rng: np.random.Generator) -> tuple[np.nd
 def _random_bits(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """uint32 whose upper 24 bits are those of each number that `rng.random(shape, dtype=np.float32)` would draw.
 
-    NumPy makes two float32 of each 64 bits that a PCG64 draws, of the lower half first, unless half a draw is left.
+    NumPy makes two float32 of each 64 bits that a PCG64 draws, of the lower half first, unless half a draw is left; and
+    a PCG64 can be set forward, so that each thread draws a part.
     """
     source = getattr(rng, "bit_generator", None)
     number = prod(shape)
     if isinstance(source, np.random.PCG64) and number % 2 == 0 and not source.state["has_uint32"]:
-        return source.random_raw(number // 2).astype("<u8", copy=False).view("<u4")
+        drawn = np.empty(number // 2, "<u8")
+
+        def draw(start: int, stop: int) -> None:
+            ahead = np.random.PCG64(0)
+            ahead.state = source.state
+            drawn[start:stop] = ahead.advance(start).random_raw(stop - start)
+
+        run_stages([Stage(draw, len(drawn), jobs(len(drawn), number))])
+        source.advance(len(drawn))
+        return drawn.view("<u4")
     return (rng.random(shape, dtype=np.float32) * np.float32(2**24)).astype(np.uint32) << np.uint32(8)
 
 
