@@ -46,6 +46,10 @@ def mirrored(settings: Settings) -> Settings:
     return replace(settings, coarse=replace(settings.coarse, mirrored=True))
 
 
+def crops(settings: Settings) -> Settings:
+    return replace(settings, coarse=replace(settings.coarse, crops=0.67))
+
+
 def corpus_counts(settings: Settings) -> Settings:
     training = settings.training
     return replace(settings, training=replace(training, uoi_ce=replace(training.uoi_ce, counts="corpus")))
@@ -69,6 +73,8 @@ OPTIONS: dict[str, Change] = {
     "structural": ranking(ranker="structural"),
     "boosted": lambda settings: settings,
     "mirrored": mirrored,
+    "crops": crops,
+    "crops, mirrored": both(crops, mirrored),
     "own-labelling": proposals(segnet=True),
     "mirrored, own-labelling": both(mirrored, proposals(segnet=True)),
     "60 proposals": proposals(count=60),

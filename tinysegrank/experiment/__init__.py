@@ -5,7 +5,7 @@ from __future__ import annotations
 from tinysegrank.experiment.evaluation import evaluate_folder
 from tinysegrank.experiment.photographs import Segmenter, label_photographs
 from tinysegrank.experiment.progress import Progress, Shown, Silent
-from tinysegrank.experiment.protocol import EXPERIMENTS, STAGES, named_settings, run_experiment
+from tinysegrank.experiment.protocol import EXPERIMENTS, STAGES, named_settings, run_experiment, stages_until
 from tinysegrank.experiment.results import orderings, read_counts, tables
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
@@ -25,5 +25,6 @@ __all__ = [
     "orderings",
     "read_counts",
     "run_experiment",
+    "stages_until",
     "tables",
 ]

@@ -1,4 +1,4 @@
-"""The trunk of the run, loaded or pre-trained, and conv5's features of every image, computed once."""
+"""The trunk of the run, loaded or pre-trained, and conv5's features of every image (and crop), computed once."""
 
 from __future__ import annotations
 
@@ -13,9 +13,19 @@ from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import read_json, write_json
 from tinysegrank.parallel import one_blas_thread, parallel_map
-from tinysegrank.segnet import FeatureStore, SegNet, chunk_arrays, load_segnet, pretrain_trunk, save_segnet
+from tinysegrank.segnet import (
+    CropStore,
+    FeatureStore,
+    SegNet,
+    chunk_arrays,
+    crop_arrays,
+    load_segnet,
+    pretrain_trunk,
+    save_segnet,
+)
 
 NETWORK = "segnet.safetensors"
+CROPS = "crops"
 _SCALE = "scale.json"
 
 
@@ -57,6 +67,15 @@ def store(run: Run, which: str) -> FeatureStore:
     return FeatureStore(folder, images=len(data.names(run, which)), mirrors=True, chunk=chunk)
 
 
+def crop_store(run: Run, which: str) -> CropStore | None:
+    """The features of the corner crops of a split; None where the run's coarse maps are not to have any."""
+    coarse, folder = run.settings.coarse, run.folder(CROPS) / which
+    if not coarse.crops:
+        return None
+    images, chunk = len(data.names(run, which)), run.settings.trunk.chunk
+    return CropStore(folder, images=images, share=coarse.crops, mirrors=coarse.mirrored, chunk=chunk)
+
+
 class _Chunk(NamedTuple):
     settings: Settings
     which: str
@@ -68,28 +87,39 @@ class _Chunk(NamedTuple):
 
 def compute_features(run: Run) -> None:
     """Evaluate conv1 to conv5 once on every image and mirror image, chunk by chunk."""
-    network, key = run.folder("trunk") / NETWORK, run.key("trunk")
     for which in ("train", "val"):
-        target = store(run, which)
-        missing = [i for i in range(target.chunks) if not target.has(i)]
-        tasks = [_Chunk(run.settings, which, target, i, network, key) for i in missing]
-        with run.progress.count(f"{which} images", target.images) as advance:
-            advance(target.images - sum(len(target.members(i)) for i in missing))
-            for number in parallel_map(_compute_chunk, tasks, jobs=run.jobs):
-                advance(len(target.members(number)))
+        _compute_missing(run, which, store(run, which))
     write_json(run.folder("features") / _SCALE, {"feature_scale": _feature_scale(run)})
 
 
+def compute_crops(run: Run) -> None:
+    """Evaluate conv1 to conv5 once on the corner crops of every image, chunk by chunk, if the settings ask for them."""
+    for which in ("train", "val"):
+        if (target := crop_store(run, which)) is not None:
+            _compute_missing(run, which, target)
+
+
+def _compute_missing(run: Run, which: str, target: FeatureStore) -> None:
+    network, key = run.folder("trunk") / NETWORK, run.key("trunk")
+    missing = [i for i in range(target.chunks) if not target.has(i)]
+    tasks = [_Chunk(run.settings, which, target, i, network, key) for i in missing]
+    with run.progress.count(f"{which} images", target.images) as advance:
+        advance(target.images - sum(len(target.members(i)) for i in missing))
+        for number in parallel_map(_compute_chunk, tasks, jobs=run.jobs):
+            advance(len(target.members(number)))
+
+
 def _compute_chunk(task: _Chunk) -> int:
-    split = data.split_in_worker(task.settings, task.which)
-    samples = [split[i] for i in task.store.members(task.number)]
-    arrays = chunk_arrays(
-        network_in_worker(task.network, task.key),
-        [sample.image for sample in samples],
-        [sample.labels for sample in samples],
-        mirrors=task.store.mirrors,
-    )
-    task.store.write(task.number, arrays)
+    split, target = data.split_in_worker(task.settings, task.which), task.store
+    network, members = network_in_worker(task.network, task.key), target.members(task.number)
+    if isinstance(target, CropStore):
+        images = [split.image(i) for i in members]
+        arrays = crop_arrays(network, images, target.share, mirrors=target.mirrors)
+    else:
+        samples = [split[i] for i in members]
+        images, labels = [sample.image for sample in samples], [sample.labels for sample in samples]
+        arrays = chunk_arrays(network, images, labels, mirrors=target.mirrors)
+    target.write(task.number, arrays)
     return task.number
 
 

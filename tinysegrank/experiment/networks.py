@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinysegrank.experiment import data
-from tinysegrank.experiment.features import NETWORK, read_scale, store
+from tinysegrank.experiment.features import NETWORK, crop_store, read_scale, store
 from tinysegrank.experiment.progress import Advance
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import LOSSES, Settings
@@ -191,8 +191,8 @@ def ranked_by(settings: Settings, which: str) -> str:
 
 def _predict(run: Run, training: Training, which: str, images: np.ndarray | None) -> np.ndarray:
     model = load_segnet(run.folder("training") / training.name / NETWORK)
-    mirrored = run.settings.coarse.mirrored
-    return one_blas_thread(lambda: predict_store(model, store(run, which), images, mirrored=mirrored))
+    whole, crops, mirrored = store(run, which), crop_store(run, which), run.settings.coarse.mirrored
+    return one_blas_thread(lambda: predict_store(model, whole, images, mirrored=mirrored, crops=crops))
 
 
 def _write_coarse(path: Path, coarse: np.ndarray) -> None:

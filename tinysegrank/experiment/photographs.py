@@ -17,7 +17,15 @@ from tinysegrank.experiment.runner import SETTINGS_FILE, Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import atomic_write
 from tinysegrank.ranking import FeatureTable, Ranker, image_descriptors
-from tinysegrank.segnet import SegNet, load_segnet, predict_features
+from tinysegrank.segnet import (
+    CORNERS,
+    SegNet,
+    crop_arrays,
+    load_segnet,
+    mean_of_views,
+    mean_with_crops,
+    predict_features,
+)
 from tinysegrank.voc import overlay, read_image, write_labels
 from tinysegrank.voc.dataset import SMALLEST_SIDE
 
@@ -56,11 +64,10 @@ class Segmenter:
         image   | (H, W, 3) | uint8 | RGB
         returns | (H, W)    | uint8 | 0..20
         """
-        views = [image, image[:, ::-1]]
-        x = np.stack([self.network.preset.preprocessing.apply(view) for view in views])
-        features = to_numpy(self.network.features(self.network.backend.asarray(x))).astype(np.float16)  # as stored
-        plain, turned = predict_features(self.network, features)  # (13, 13, K) each
-        coarse = (plain + turned[:, ::-1]) / 2 if self.run.settings.coarse.mirrored else plain
+        x = self.network.preset.preprocessing.apply(image)
+        views = self.network.backend.asarray(np.stack([x, x[:, :, ::-1]]))
+        features = to_numpy(self.network.features(views)).astype(np.float16)  # as stored
+        coarse = self.coarse(image, features)
         found = self.proposer(image, coarse)
         labels = np.stack([proposal.labels for proposal in found])  # (M, H, W)
         proposals = ranked.Described(
@@ -71,6 +78,25 @@ class Segmenter:
         blocks = ranked.feature_blocks(image, coarse, proposals, classifiers, eps=self.run.settings.ranking.eps)
         scores = self.ranker.scores(FeatureTable.of_image("photograph", blocks))
         return np.asarray(labels[int(np.argmax(scores))])
+
+    def coarse(self, image: np.ndarray, features: np.ndarray) -> np.ndarray:
+        """Predict the coarse map, as those of the run were.
+
+        image    | (H, W, 3)      | uint8    | RGB
+        features | (2, C, 13, 13) | floating | of the image and its mirror image
+        returns  | (13, 13, K)    | float32  | class distributions
+        """
+        options = self.run.settings.coarse
+
+        def mean(maps: np.ndarray) -> np.ndarray:  # of the mirror image too, where it counts: (1, 13, 13, K)
+            return mean_of_views(maps[:1], maps[1:]) if options.mirrored else maps[:1]
+
+        coarse = mean(predict_features(self.network, features))
+        if options.crops:
+            crops = crop_arrays(self.network, [image], options.crops, mirrors=options.mirrored)["features"]
+            corners = np.split(predict_features(self.network, crops), CORNERS)  # four (1 or 2, 13, 13, K)
+            coarse = mean_with_crops(coarse, np.stack([mean(maps) for maps in corners]), options.crops)
+        return np.asarray(coarse[0])
 
 
 def label_photographs(paths: list[Path], run_path: Path, out: Path, *, progress: Progress) -> list[Path]:

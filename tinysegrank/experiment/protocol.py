@@ -42,6 +42,7 @@ STAGES = (
     Stage("data", data.check_data, settings=lambda s: s.data, outside=data.listing),
     Stage("trunk", features.make_trunk, ("data",), lambda s: [s.trunk, s.seed]),
     Stage("features", features.compute_features, ("data", "trunk"), lambda s: s.training.feature_scale),
+    Stage(features.CROPS, features.compute_crops, ("data", "trunk"), lambda s: [s.coarse.crops, s.coarse.mirrored]),
     Stage(
         "training",
         networks.train_networks,
@@ -49,7 +50,13 @@ STAGES = (
         lambda s: [s.training, s.folds, s.seed, s.ranking.loss],
         sorts=True,
     ),
-    Stage("coarse", networks.predict_coarse, ("training",), lambda s: s.coarse),
+    Stage(
+        "coarse",
+        networks.predict_coarse,
+        ("training",),
+        lambda s: {"mirrored": s.coarse.mirrored},
+        also=lambda s: (features.CROPS,) if s.coarse.crops else (),
+    ),
     Stage(
         classified.FOLDER,
         classified.classify,

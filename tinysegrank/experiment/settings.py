@@ -66,9 +66,21 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class CoarseSettings:
-    """SegNet's coarse maps; `mirrored` averages each with that of the mirror image, which the paper does not."""
+    """SegNet's coarse maps, which are of the whole image in the paper.
+
+    `mirrored` averages each with that of the mirror image; `crops`, with those of four corner crops, whose side is
+    this share of the image's (0: none), mirrored likewise.
+    """
 
     mirrored: bool = False
+    crops: float = field(default=0.0, repr=False)  # digests of trainings that are there have this text without it
+
+    def __post_init__(self) -> None:
+        if self.crops and not 0.5 <= self.crops < 1:
+            raise ConfigError(
+                f"coarse.crops={self.crops}: give the side of a crop as a share of the image's, from 0.5 to below 1; "
+                f"or 0 for no crops"
+            )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""conv5's features on disk: computed once per image and mirror image, read by every training.
+"""conv5's features on disk: computed once per image and mirror image, read by every training; of crops, on request.
 
 The trunk is frozen, so its output never changes; kept as float16 in plain .npy files of a few images each, a batch is
 gathered without reading the rest, and processes share the pages.
@@ -16,6 +16,7 @@ import numpy as np
 from tinysegrank.backend import to_numpy
 from tinysegrank.errors import CheckpointError, ShapeError
 from tinysegrank.files import atomic_write
+from tinysegrank.segnet.crops import CORNERS, corner_windows
 from tinysegrank.segnet.network import SegNet
 from tinysegrank.voc.targets import soft_targets
 
@@ -31,7 +32,12 @@ class FeatureStore:
         images: how many images there are in all.
         mirrors: whether each image is followed by its mirror image.
         chunk: images in each file but the last.
+
+    Attributes:
+        kinds: what is stored of each row; the first is written last.
     """
+
+    kinds: tuple[str, ...] = KINDS
 
     def __init__(self, folder: Path | str, *, images: int, mirrors: bool, chunk: int = 16) -> None:
         self.folder, self.images, self.mirrors, self.chunk = Path(folder), images, mirrors, chunk
@@ -44,13 +50,16 @@ class FeatureStore:
     @property
     def rows(self) -> int:
         """Number of rows, mirror images counted."""
-        return self.images * self._views
+        return self.images * self.views
+
+    @property
+    def views(self) -> int:
+        """Rows of an image."""
+        return 2 if self.mirrors else 1
 
     def rows_of(self, images: np.ndarray) -> np.ndarray:
         """The rows of some images, mirror images included, in order."""
-        if not self.mirrors:
-            return np.asarray(images)
-        return np.stack([2 * np.asarray(images), 2 * np.asarray(images) + 1], axis=1).reshape(-1)
+        return (self.views * np.asarray(images)[:, None] + np.arange(self.views)).reshape(-1)
 
     def members(self, chunk: int) -> range:
         """The images of a chunk."""
@@ -62,7 +71,7 @@ class FeatureStore:
 
     def write(self, chunk: int, arrays: dict[str, np.ndarray]) -> None:
         """Write one chunk's targets, weights and features, each atomically, features last."""
-        for kind in reversed(KINDS):
+        for kind in reversed(self.kinds):
             with atomic_write(self._path(chunk, kind)) as stream:
                 np.save(stream, arrays[kind], allow_pickle=False)
 
@@ -77,23 +86,18 @@ class FeatureStore:
         rows = np.arange(self.rows) if rows is None else np.asarray(rows)
         if len(rows) and not 0 <= rows.min() <= rows.max() < self.rows:
             raise ShapeError(f"rows: {rows.min()} to {rows.max()} are not all in 0..{self.rows - 1}")
-        per_chunk = self.chunk * self._views
+        per_chunk = self.chunk * self.views
         out = np.empty((len(rows), *maps[0].shape[1:]), maps[0].dtype)
         for place, row in enumerate(rows):
             out[place] = maps[row // per_chunk][row % per_chunk]
         return out
 
-    @property
-    def _views(self) -> int:
-        """Rows of an image."""
-        return 2 if self.mirrors else 1
-
     @cached_property
     def _maps(self) -> dict[str, list[np.ndarray]]:
-        return {kind: [self._open(chunk, kind) for chunk in range(self.chunks)] for kind in KINDS}
+        return {kind: [self._open(chunk, kind) for chunk in range(self.chunks)] for kind in self.kinds}
 
     def _open(self, chunk: int, kind: str) -> np.ndarray:
-        path, rows = self._path(chunk, kind), len(self.members(chunk)) * self._views
+        path, rows = self._path(chunk, kind), len(self.members(chunk)) * self.views
         try:
             array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         except _DAMAGED as error:
@@ -106,6 +110,26 @@ class FeatureStore:
 
     def _path(self, chunk: int, kind: str) -> Path:
         return self.folder / f"chunk_{chunk:05d}.{kind}.npy"
+
+
+class CropStore(FeatureStore):
+    """The features of the images' corner crops: rows are by image, then corner, then mirrored; there is nothing else.
+
+    Args:
+        folder, images, mirrors, chunk: as for `FeatureStore`, crops not counted.
+        share: the side of a crop, see `corner_windows`.
+    """
+
+    kinds = ("features",)
+
+    def __init__(self, folder: Path | str, *, images: int, share: float, mirrors: bool, chunk: int = 16) -> None:
+        super().__init__(folder, images=images, mirrors=mirrors, chunk=chunk)
+        self.share = share
+
+    @property
+    def views(self) -> int:
+        """Rows of an image."""
+        return CORNERS * super().views
 
 
 def chunk_arrays(
@@ -128,3 +152,25 @@ def chunk_arrays(
             weights.append(weight)
     features = to_numpy(model.features(model.backend.asarray(np.stack(prepared))))
     return {"features": features.astype(np.float16), "targets": np.stack(targets), "weights": np.stack(weights)}
+
+
+def crop_arrays(model: SegNet, images: Sequence[np.ndarray], share: float, *, mirrors: bool) -> dict[str, np.ndarray]:
+    """Compute one chunk of a `CropStore`.
+
+    images  | n arrays (H, W, 3)      | uint8   | RGB
+    returns | features (r, C, 13, 13) | float16 | conv5 after ReLU; r = 4 n, or 8 n with mirrors
+
+    Raises:
+        ShapeError: an array is no RGB image.
+        ConfigError: the share is not above 0 and at most 1.
+    """
+    corners = []
+    for window in corner_windows(share):  # a corner at a time: no more memory than `chunk_arrays`
+        prepared = []
+        for image in images:
+            x = model.preset.preprocessing.apply(image, window=window)
+            prepared += [x, x[:, :, ::-1]] if mirrors else [x]
+        features = to_numpy(model.features(model.backend.asarray(np.stack(prepared)))).astype(np.float16)
+        corners.append(features.reshape(len(images), -1, *features.shape[1:]))  # (n, 1 or 2, C, 13, 13)
+    stacked = np.stack(corners, axis=1)  # (n, 4, 1 or 2, C, 13, 13)
+    return {"features": stacked.reshape(-1, *stacked.shape[3:])}  # (r, C, 13, 13)

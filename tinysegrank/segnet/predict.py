@@ -14,7 +14,8 @@ from tinysegrank.backend import Array, to_numpy
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.evaluate import Prepared
 from tinysegrank.nn.softmax import softmax
-from tinysegrank.segnet.features import FeatureStore
+from tinysegrank.segnet.crops import CORNERS, mean_with_crops
+from tinysegrank.segnet.features import CropStore, FeatureStore
 from tinysegrank.segnet.network import SegNet
 
 
@@ -35,7 +36,7 @@ def predict(model: SegNet, images: Sequence[np.ndarray], *, batch: int = 16, mir
     """
     if mirrored:
         flipped = predict(model, [image[:, ::-1] for image in images], batch=batch)
-        return _mean_of_views(predict(model, images, batch=batch), flipped)
+        return mean_of_views(predict(model, images, batch=batch), flipped)
     network, parts = Prepared(model.network), []
     for start in range(0, len(images), batch):
         warped = np.stack([model.preset.preprocessing.apply(image) for image in images[start : start + batch]])
@@ -58,7 +59,12 @@ def predict_features(model: SegNet, features: np.ndarray, *, batch: int = 64) ->
 
 
 def predict_store(
-    model: SegNet, store: FeatureStore, images: np.ndarray | None = None, *, mirrored: bool = False
+    model: SegNet,
+    store: FeatureStore,
+    images: np.ndarray | None = None,
+    *,
+    mirrored: bool = False,
+    crops: CropStore | None = None,
 ) -> np.ndarray:
     """Compute the coarse segmentations of images whose features are on disk.
 
@@ -70,24 +76,35 @@ def predict_store(
         store: the features.
         images: as above.
         mirrored: average with the map of the mirror image, turned back.
+        crops: average with the maps of the corner crops in this store, see `mean_with_crops`; each of them, too, with
+            that of its mirror image if `mirrored`.
 
     Raises:
         ShapeError: mirror images are asked for and not stored, or there is no such image.
-        CheckpointError: a chunk of the store is missing or damaged.
+        CheckpointError: a chunk of a store is missing or damaged.
     """
-    if mirrored and not store.mirrors:
-        raise ShapeError(f"{store.folder}: holds no mirror images; leave out mirrored=True or make it with them")
+    for held in (store, crops):
+        if mirrored and held is not None and not held.mirrors:
+            raise ShapeError(f"{held.folder}: holds no mirror images; leave out mirrored=True or make it with them")
     images = np.arange(store.images) if images is None else np.asarray(images)
-    rows = store.rows_of(images)
-    if not store.mirrors:
-        return predict_features(model, store.gather("features", rows))
-    plain = predict_features(model, store.gather("features", rows[::2]))
+    coarse = _predict_rows(model, store, store.rows_of(images).reshape(-1, store.views), mirrored)
+    if crops is None:
+        return coarse
+    rows = crops.rows_of(images).reshape(len(images), CORNERS, crops.views // CORNERS)
+    maps = [_predict_rows(model, crops, rows[:, corner], mirrored) for corner in range(CORNERS)]
+    return mean_with_crops(coarse, np.stack(maps), crops.share)
+
+
+def _predict_rows(model: SegNet, store: FeatureStore, rows: np.ndarray, mirrored: bool) -> np.ndarray:
+    """The maps of rows (N, 1 or 2), the second that of the mirror image."""
+    plain = predict_features(model, store.gather("features", rows[:, 0]))
     if not mirrored:
         return plain
-    return _mean_of_views(plain, predict_features(model, store.gather("features", rows[1::2])))
+    return mean_of_views(plain, predict_features(model, store.gather("features", rows[:, 1])))
 
 
-def _mean_of_views(plain: np.ndarray, flipped: np.ndarray) -> np.ndarray:
+def mean_of_views(plain: np.ndarray, flipped: np.ndarray) -> np.ndarray:
+    """Average maps (N, 13, 13, K) with those of the mirror images, turned back."""
     return np.ascontiguousarray((plain + flipped[:, :, ::-1]) / 2)  # (N, 13, 13, K)
 
 

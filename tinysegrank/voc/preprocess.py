@@ -12,6 +12,10 @@ from tinysegrank.errors import ConfigError, ShapeError
 
 CAFFE_MEAN = (104.007, 116.669, 122.679)  # blue, green, red
 
+Window = tuple[float, float, float, float]
+"""A part of any image: top, left, bottom and right as shares of its sides."""
+WHOLE: Window = (0.0, 0.0, 1.0, 1.0)
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -44,7 +48,7 @@ class Preprocessing:
         if not self.scale > 0:
             raise ConfigError(f"scale: {self.scale} is not above 0")
 
-    def apply(self, image: np.ndarray) -> np.ndarray:
+    def apply(self, image: np.ndarray, *, window: Window = WHOLE) -> np.ndarray:
         """Prepare one image: (pixel * scale - mean) / std on the warped image.
 
         image   | (H, W, 3)       | uint8   | R, G, B
@@ -54,15 +58,24 @@ class Preprocessing:
         PIL's bilinear filter, which averages over the source pixels where it shrinks. The mirror image of an input
         is `input[:, :, ::-1]`: mirrored after the warp, not before.
 
+        Args:
+            image: as above.
+            window: the part to warp, to a fraction of a pixel; the filter reads over its edges where there is more.
+
         Raises:
             ShapeError: the array is no RGB image.
+            ConfigError: the window is empty or not inside the image.
 
         Source: Caffe's ImageNet networks; the paper gives no rule for images of other sizes, the warp is our choice.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise ShapeError(f"image: shape {image.shape}, dtype {image.dtype}; pass (H, W, 3) uint8 RGB")
-        side = (self.size, self.size)
-        warped = np.asarray(Image.fromarray(image).resize(side, Image.Resampling.BILINEAR), np.float32)
+        top, left, bottom, right = window
+        if not (0 <= top < bottom <= 1 and 0 <= left < right <= 1):
+            raise ConfigError(f"window={window}: give top, left, bottom and right as shares of the sides, 0 to 1")
+        (height, width), side = image.shape[:2], (self.size, self.size)
+        box = (left * width, top * height, right * width, bottom * height)
+        warped = np.asarray(Image.fromarray(image).resize(side, Image.Resampling.BILINEAR, box), np.float32)
         if self.channel_order == "BGR":
             warped = warped[..., ::-1]
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)

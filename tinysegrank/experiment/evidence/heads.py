@@ -13,13 +13,22 @@ import numpy as np
 
 from tinysegrank.errors import TrainingError
 from tinysegrank.experiment.evidence.judge import Judge
-from tinysegrank.experiment.features import NETWORK, read_scale, store
+from tinysegrank.experiment.features import CROPS, NETWORK, crop_store, read_scale, store
 from tinysegrank.experiment.networks import START, count_steps
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import LOSSES, Settings
 from tinysegrank.files import read_arrays, read_json, write_arrays, write_json, write_text
 from tinysegrank.parallel import parallel_map
-from tinysegrank.segnet import FeatureStore, SegNet, TrainingOptions, load_segnet, predict_store, save_segnet, train
+from tinysegrank.segnet import (
+    CropStore,
+    FeatureStore,
+    SegNet,
+    TrainingOptions,
+    load_segnet,
+    predict_store,
+    save_segnet,
+    train,
+)
 
 EVALUATIONS = 12
 """How often a training is judged at most, its start left out."""
@@ -42,8 +51,9 @@ class Head:
     options: TrainingOptions
     settings: Settings
     stores: tuple[FeatureStore, FeatureStore]  # train, val
+    crops: CropStore | None  # of val
     scale: float
-    key: str  # of the features
+    key: str  # of the features, and of the crops' where there are any
     judge: Judge
     picks: bool
 
@@ -89,9 +99,9 @@ def make_head(
     picks: bool,
 ) -> Head:
     """Describe a training on the features of a run."""
-    stores = (store(run, "train"), store(run, "val"))
-    key, scale = run.key("features"), read_scale(run)
-    return Head(folder, begin, seeds, options, run.settings, stores, scale, key, judge, picks)
+    stores, crops = (store(run, "train"), store(run, "val")), crop_store(run, "val")
+    key, scale = run.key("features") + (run.key(CROPS) if crops else ""), read_scale(run)
+    return Head(folder, begin, seeds, options, run.settings, stores, crops, scale, key, judge, picks)
 
 
 def train_heads(run: Run, heads: Sequence[Head]) -> list[Judged]:
@@ -161,8 +171,8 @@ def _begin(task: Head) -> SegNet:
 
 def _judge(task: Head, model: SegNet, step: int, loss: float) -> None:
     """Write the confusions of the network as it is."""
-    coarse = predict_store(model, task.stores[1], mirrored=task.settings.coarse.mirrored)  # (N, 13, 13, K)
-    ranking = task.settings.ranking
+    mirrored, ranking = task.settings.coarse.mirrored, task.settings.ranking
+    coarse = predict_store(model, task.stores[1], mirrored=mirrored, crops=task.crops)  # (N, 13, 13, K)
     arrays = {"naive": task.judge.naive(coarse).matrix}
     if task.picks:
         weight = ranking.background_weight

@@ -1,0 +1,178 @@
+"""Coarse maps that crops have a part in: what a run makes for them, keeps, and gives its photographs."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinysegrank.config import to_dict
+from tinysegrank.errors import ConfigError
+from tinysegrank.experiment import STAGES, Run, Segmenter, Settings, Silent, run_experiment, stages_until
+from tinysegrank.experiment.data import folds
+from tinysegrank.experiment.evidence.heads import make_head, read_judged, train_head
+from tinysegrank.experiment.evidence.judge import make_judge
+from tinysegrank.experiment.features import NETWORK, crop_store, store
+from tinysegrank.experiment.networks import Training, read_coarse
+from tinysegrank.experiment.settings import CoarseSettings
+from tinysegrank.segnet import load_segnet, mean_with_crops, predict_features, predict_store
+from tinysegrank.segnet.crops import corner_windows
+from tinysegrank.voc import VOCSegmentation, read_labels
+
+SHARE = 0.6
+
+
+def with_crops(settings: Settings, share: float = SHARE, *, mirrored: bool = False) -> Settings:
+    return replace(settings, coarse=CoarseSettings(mirrored=mirrored, crops=share))
+
+
+def continued(base: Run, path: Path, settings: Settings, *, until: str = "coarse", progress=None) -> Run:
+    """A copy of a run, or the copy that is there, brought up to date under other settings."""
+    if not path.exists():
+        shutil.copytree(base.path, path, ignore=shutil.ignore_patterns("evidence"))
+    return run_experiment(path, settings, jobs=1, progress=progress or Silent(), update=True, until=until)
+
+
+def written(run: Run) -> dict[str, int]:
+    """When each stage's stamp was written."""
+    return {path.parent.name: path.stat().st_mtime_ns for path in run.path.glob("*/stamp.json")}
+
+
+def maps(run: Run) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in run.folder("coarse").glob("*.npy")}
+
+
+@pytest.fixture(scope="module")
+def cropped(tmp_path_factory, tiny_run):
+    """The whole run with crops and mirror images; read it only."""
+    path = tmp_path_factory.mktemp("cropped") / "run"
+    return continued(tiny_run, path, with_crops(tiny_run.settings, mirrored=True), until="report")
+
+
+def coarse_of(network, image: np.ndarray, *, mirrored: bool) -> np.ndarray:
+    """The map of one image, view by view."""
+
+    def view(window):
+        x = network.preset.preprocessing.apply(image, window=window)
+        views = [x, np.flip(x, axis=2).copy()] if mirrored else [x]
+        found = [predict_features(network, network.features(one[None]))[0] for one in views]
+        return (found[0] + np.flip(found[1], axis=1)) / 2 if mirrored else found[0]
+
+    corners = np.stack([view(window)[None] for window in corner_windows(SHARE)])
+    return mean_with_crops(view((0, 0, 1, 1))[None], corners, SHARE)[0]
+
+
+# Maps ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_maps_are_those_of_the_networks_image_by_image(tmp_path, tiny_run, mirrored):
+    run = continued(tiny_run, tmp_path / "run", with_crops(tiny_run.settings, mirrored=mirrored))
+    assert crop_store(run, "val").gather("features").shape[0] == 6 * 4 * (1 + mirrored)
+    voc, loss = tiny_run.settings.data.voc, run.settings.ranking.loss
+    val, train, fold_of = VOCSegmentation(voc, "val"), VOCSegmentation(voc, "train"), folds(run)
+    own = load_segnet(run.folder("training") / Training(-1, loss).name / NETWORK)
+    found, plain = read_coarse(run, f"val-{loss}"), read_coarse(tiny_run, f"val-{loss}")
+    for image in (0, 5):
+        expected = coarse_of(own, val.image(image), mirrored=mirrored)
+        np.testing.assert_allclose(found[image], expected, atol=2e-4)
+        assert np.abs(expected - plain[image]).max() > 1e-3
+    for image in (0, 9):  # by the network that did not see them
+        unseen = load_segnet(run.folder("training") / Training(int(fold_of[image]), loss).name / NETWORK)
+        expected = coarse_of(unseen, train.image(image), mirrored=mirrored)
+        np.testing.assert_allclose(read_coarse(run, "train")[image], expected, atol=2e-4)
+
+
+def test_photographs_are_labelled_as_the_run_labels_val(cropped):
+    segmenter, split = Segmenter(cropped.path, progress=Silent()), VOCSegmentation(cropped.settings.data.voc, "val")
+    features = store(cropped, "val").gather("features")
+    coarse = read_coarse(cropped, f"val-{cropped.settings.ranking.loss}")
+    for i, name in enumerate(split.names):
+        image = split.image(i)
+        np.testing.assert_allclose(segmenter.coarse(image, features[2 * i : 2 * i + 2]), coarse[i], atol=1e-5)
+        chosen = read_labels(cropped.folder("picked") / "svm" / f"{name}.png")
+        np.testing.assert_array_equal(segmenter.label(image), chosen)
+
+
+def test_photographs_without_crops(tiny_run, cropped):
+    split = VOCSegmentation(tiny_run.settings.data.voc, "val")
+    features = store(tiny_run, "val").gather("features", np.arange(2))
+    coarse = read_coarse(tiny_run, f"val-{tiny_run.settings.ranking.loss}")[0]
+    found = Segmenter(tiny_run.path, progress=Silent()).coarse(split.image(0), features)
+    np.testing.assert_allclose(found, coarse, atol=1e-5)
+    assert np.abs(read_coarse(cropped, f"val-{tiny_run.settings.ranking.loss}")[0] - coarse).max() > 1e-3
+
+
+# What is done, kept and done again -----------------------------------------------------------------------------------
+
+
+def test_without_crops_everything_stays_as_it_was_before_there_were_any(tiny_run):
+    """Keys are made of these texts: a run from before, whose settings have no crops, is still valid."""
+    settings = tiny_run.settings
+    stages = stages_until("report", settings)
+    assert "crops" not in [stage.name for stage in stages]
+    assert not tiny_run.folder("crops").exists()
+    coarse = next(stage for stage in STAGES if stage.name == "coarse")
+    assert to_dict(CoarseSettings()) == {"mirrored": False, "crops": 0.0}
+    assert (coarse.settings(settings), coarse.needed(settings)) == ({"mirrored": False}, ("training",))
+    assert repr(settings.coarse) == "CoarseSettings(mirrored=False)"
+
+
+def test_only_what_depends_on_crops_is_done_again(tmp_path, tiny_run):
+    settings, path = tiny_run.settings, tmp_path / "run"
+    plain = continued(tiny_run, path, settings)
+    before, plain_maps = written(plain), maps(plain)
+    first = continued(tiny_run, path, with_crops(settings))
+    after, first_maps = written(first), maps(first)
+    assert {name for name in after if after[name] != before.get(name)} == {"crops", "coarse"}
+    assert all(first_maps[name] != plain_maps[name] for name in plain_maps)
+    second = written(continued(tiny_run, path, with_crops(settings, 0.8)))
+    assert {name for name in second if second[name] != after[name]} == {"crops", "coarse"}
+    none = continued(tiny_run, path, settings)
+    assert maps(none) == plain_maps
+    assert {name for name, time in written(none).items() if time != second[name]} == {"coarse"}
+    again = continued(tiny_run, path, with_crops(settings, 0.8))
+    assert written(again)["crops"] == second["crops"]  # they were still there
+
+
+def test_interrupted_it_goes_on_with_the_chunks_that_are_there(tmp_path, tiny_run):
+    class Interrupting(Silent):
+        """Interrupts before the images of val."""
+
+        def count(self, what, total):
+            if what == "val images":
+                raise KeyboardInterrupt
+            return super().count(what, total)
+
+    settings = with_crops(tiny_run.settings)
+    whole = continued(tiny_run, tmp_path / "whole", settings)
+    with pytest.raises(KeyboardInterrupt):
+        continued(tiny_run, tmp_path / "run", settings, progress=Interrupting())
+    half = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "crops").rglob("*.npy")}
+    assert {path.parent.name for path in half} == {"train"}
+    run = continued(tiny_run, tmp_path / "run", settings)
+    assert {path: path.stat().st_mtime_ns for path in half} == half
+    assert maps(run) == maps(whole)
+
+
+def test_evidence_judges_with_crops_too(tmp_path, tiny_run, cropped):
+    judge = make_judge(cropped, proposals=False)
+    options = replace(cropped.settings.training.start, steps=2)
+    head, plain = (
+        make_head(run, tmp_path / run.path.parent.name, options, (0,), begin=None, judge=judge, picks=False)
+        for run in (cropped, tiny_run)
+    )
+    assert head.made_from() != plain.made_from()
+    train_head(head)
+    network, val = load_segnet(head.folder / NETWORK), store(cropped, "val")
+    coarse = predict_store(network, val, mirrored=True, crops=crop_store(cropped, "val"))
+    np.testing.assert_array_equal(read_judged(head.folder).naive[-1], judge.naive(coarse).matrix)
+
+
+@pytest.mark.parametrize("share", [-0.1, 0.3, 1.0, 67.0, float("nan")])
+def test_shares_that_are_none(share):
+    with pytest.raises(ConfigError, match=r"coarse\.crops="):
+        CoarseSettings(crops=share)

@@ -1,0 +1,72 @@
+"""The coarse map of an image averaged with those of its four corners, which SegNet sees enlarged.
+
+A corner's map lies on a finer grid over a part of the image; it is laid back onto the image's own cells by area. Not in
+the paper.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.voc.preprocess import Window
+
+CORNERS = 4
+
+
+def corner_windows(share: float) -> tuple[Window, Window, Window, Window]:
+    """The corner crops of any image: top left, top right, bottom left, bottom right.
+
+    Args:
+        share: the side of a crop as a share of the image's; from 0.5 on they cover the image, at 1 each is all of it.
+
+    Raises:
+        ConfigError: the share is not above 0 and at most 1.
+    """
+    if not 0 < share <= 1:
+        raise ConfigError(f"share={share}: give the side of a crop as a share of the image's, above 0 and at most 1")
+    near, far = (0.0, share), (1 - share, 1.0)
+    top_left, top_right = (near[0], near[0], near[1], near[1]), (near[0], far[0], near[1], far[1])
+    bottom_left, bottom_right = (far[0], near[0], far[1], near[1]), (far[0], far[0], far[1], far[1])
+    return top_left, top_right, bottom_left, bottom_right
+
+
+def mean_with_crops(coarse: np.ndarray, crops: np.ndarray, share: float) -> np.ndarray:
+    """Average coarse maps of images with those of their corners, weighted by the area that each covers.
+
+    coarse  | (N, GH, GW, K)    | floating | class distributions of the whole images
+    crops   | (4, N, GH, GW, K) | floating | of their corners, in the order of `corner_windows`
+    returns | (N, GH, GW, K)    | as coarse | class distributions
+
+    A cell of the image is the mean over its own map and every piece of a corner's cell that lies in it, a piece having
+    its area for its weight, and the image's own map the whole cell's.
+
+    Raises:
+        ShapeError: the shapes do not fit.
+        ConfigError: the share is not above 0 and at most 1.
+    """
+    if coarse.ndim != 4 or crops.shape != (CORNERS, *coarse.shape):
+        raise ShapeError(f"coarse {coarse.shape}, crops {crops.shape}: pass (N, GH, GW, K) and (4, N, GH, GW, K)")
+    images, height, width, classes = coarse.shape
+    total, weight = coarse.reshape(images, height * width, classes).copy(), np.ones((height * width, 1), coarse.dtype)
+    for (top, left, bottom, right), maps in zip(corner_windows(share), crops, strict=True):
+        areas = np.kron(cell_overlaps(top, bottom, height), cell_overlaps(left, right, width)).astype(coarse.dtype)
+        total += areas @ maps.reshape(images, height * width, classes)  # (GH GW, GH GW) @ (N, GH GW, K)
+        weight += areas.sum(axis=1, keepdims=True)
+    return (total / weight).reshape(coarse.shape)  # (N, GH, GW, K)
+
+
+def cell_overlaps(start: float, stop: float, count: int) -> np.ndarray:
+    """How the cells of a window's side lie in those of the image's side, both cut into `count` equal cells.
+
+    returns | (count, count) | float64 | [r, i] is the part of the image's cell r that the window's cell i covers, 0..1
+
+    Args:
+        start: where the window begins, as a share of the side.
+        stop: where it ends.
+        count: cells of each side.
+    """
+    cells = np.arange(count + 1) / count
+    inner = start + (stop - start) * cells
+    shared = np.minimum(cells[1:, None], inner[1:]) - np.maximum(cells[:-1, None], inner[:-1])  # (count, count)
+    return np.asarray(count * np.maximum(shared, 0))
