@@ -77,11 +77,14 @@ OPTIONS: dict[str, Change] = {
     "crops, mirrored": both(crops, mirrored),
     "own-labelling": proposals(segnet=True),
     "mirrored, own-labelling": both(mirrored, proposals(segnet=True)),
+    "corpus quality, all-pairs, own-labelling": both(
+        ranking(quality="corpus", ranker="all-pairs"), proposals(segnet=True)
+    ),
     "60 proposals": proposals(count=60),
     "both engines": proposals(engine="both"),
     "corpus counts": corpus_counts,
     "loss ce": ranking(loss="ce"),
-    "all": both(mirrored, proposals(engine="both", segnet=True), ranking(quality="corpus")),
+    "all": both(mirrored, proposals(engine="both", segnet=True), ranking(quality="corpus", ranker="all-pairs")),
 }
 
 
