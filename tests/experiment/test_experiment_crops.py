@@ -13,8 +13,8 @@ from tinysegrank.config import to_dict
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment import STAGES, Run, Segmenter, Settings, Silent, run_experiment, stages_until
 from tinysegrank.experiment.data import folds
-from tinysegrank.experiment.evidence.heads import make_head, read_judged, train_head
-from tinysegrank.experiment.evidence.judge import make_judge
+from tinysegrank.experiment.evidence.heads import make_head, train_head
+from tinysegrank.experiment.evidence.judge import Judge, make_judge
 from tinysegrank.experiment.features import NETWORK, crop_store, store
 from tinysegrank.experiment.networks import Training, read_coarse
 from tinysegrank.experiment.settings import CoarseSettings
@@ -131,11 +131,13 @@ def test_only_what_depends_on_crops_is_done_again(tmp_path, tiny_run):
     assert all(first_maps[name] != plain_maps[name] for name in plain_maps)
     second = written(continued(tiny_run, path, with_crops(settings, 0.8)))
     assert {name for name in second if second[name] != after[name]} == {"crops", "coarse"}
+    third = written(continued(tiny_run, path, with_crops(settings, 0.8, mirrored=True)))
+    assert {name for name in third if third[name] != second[name]} == {"crops", "coarse"}
     none = continued(tiny_run, path, settings)
     assert maps(none) == plain_maps
-    assert {name for name, time in written(none).items() if time != second[name]} == {"coarse"}
-    again = continued(tiny_run, path, with_crops(settings, 0.8))
-    assert written(again)["crops"] == second["crops"]  # they were still there
+    assert {name for name, time in written(none).items() if time != third[name]} == {"coarse"}
+    again = continued(tiny_run, path, with_crops(settings, 0.8, mirrored=True))
+    assert written(again)["crops"] == third["crops"]  # they were still there
 
 
 def test_interrupted_it_goes_on_with_the_chunks_that_are_there(tmp_path, tiny_run):
@@ -158,18 +160,21 @@ def test_interrupted_it_goes_on_with_the_chunks_that_are_there(tmp_path, tiny_ru
     assert maps(run) == maps(whole)
 
 
-def test_evidence_judges_with_crops_too(tmp_path, tiny_run, cropped):
-    judge = make_judge(cropped, proposals=False)
+def test_evidence_judges_with_crops_too(tmp_path, cropped, monkeypatch):
+    judge, judged, naive = make_judge(cropped, proposals=False), [], Judge.naive
+    monkeypatch.setattr(Judge, "naive", lambda self, coarse: judged.append(coarse) or naive(self, coarse))
     options = replace(cropped.settings.training.start, steps=2)
+    without = replace(cropped, settings=replace(cropped.settings, coarse=CoarseSettings(mirrored=True)))
     head, plain = (
-        make_head(run, tmp_path / run.path.parent.name, options, (0,), begin=None, judge=judge, picks=False)
-        for run in (cropped, tiny_run)
+        make_head(run, tmp_path / "head", options, (0,), begin=None, judge=judge, picks=False)
+        for run in (cropped, without)
     )
     assert head.made_from() != plain.made_from()
     train_head(head)
     network, val = load_segnet(head.folder / NETWORK), store(cropped, "val")
     coarse = predict_store(network, val, mirrored=True, crops=crop_store(cropped, "val"))
-    np.testing.assert_array_equal(read_judged(head.folder).naive[-1], judge.naive(coarse).matrix)
+    np.testing.assert_allclose(judged[-1], coarse, atol=1e-6)
+    assert np.abs(predict_store(network, val, mirrored=True) - coarse).max() > 1e-4
 
 
 @pytest.mark.parametrize("share", [-0.1, 0.3, 1.0, 67.0, float("nan")])
