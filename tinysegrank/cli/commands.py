@@ -109,7 +109,10 @@ def run(
     weights: Annotated[Path | None, typer.Option("--weights", help="AlexNet or CaffeNet .caffemodel.")] = None,
     preset: Annotated[str | None, typer.Option("--preset", help="alexnet, caffenet or tiny.")] = None,
     experiment: Annotated[
-        str, typer.Option("--experiment", help="Settings to start from: quick (2 folds, CRF) or paper (10 folds, O2P).")
+        str,
+        typer.Option(
+            "--experiment", help="Settings to start from: quick (2 folds, CRF), paper (10 folds, O2P) or best."
+        ),
     ] = "quick",
     folds: Annotated[int | None, typer.Option("--folds", help="Folds of the training images; at least 2.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="TOML file of settings laid over these.")] = None,

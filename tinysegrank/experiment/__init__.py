@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tinysegrank.experiment.evaluation import evaluate_folder
 from tinysegrank.experiment.photographs import Segmenter, label_photographs
+from tinysegrank.experiment.presets import EXPERIMENTS, named_settings
 from tinysegrank.experiment.progress import Progress, Shown, Silent
-from tinysegrank.experiment.protocol import EXPERIMENTS, STAGES, named_settings, run_experiment, stages_until
+from tinysegrank.experiment.protocol import STAGES, run_experiment, stages_until
 from tinysegrank.experiment.results import orderings, read_counts, tables
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings

@@ -1,4 +1,4 @@
-"""The paper's experiment: its stages in order, and the named sets of settings.
+"""The paper's experiment: its stages in order.
 
 images -> trunk features -> SegNet trainings -> coarse maps -> full-size labels (Eq. 16, superpixels)
        -> image classifiers, proposals -> features and Eq. 17 -> ranking SVM -> picks -> evaluation -> tables
@@ -25,18 +25,7 @@ from tinysegrank.experiment import (
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.runner import Run, Stage, execute, open_run
-from tinysegrank.experiment.settings import (
-    CrfSettings,
-    DataSettings,
-    EvidenceSettings,
-    ProposalSettings,
-    ReportSettings,
-    Settings,
-    SuperpixelSettings,
-    TrainingSettings,
-    TrunkSettings,
-)
-from tinysegrank.segnet import TrainingOptions
+from tinysegrank.experiment.settings import Settings
 
 STAGES = (
     Stage("data", data.check_data, settings=lambda s: s.data, outside=data.listing),
@@ -138,41 +127,3 @@ def stages_until(name: str, settings: Settings) -> list[Stage]:
         needed.add(now := open_names.pop())
         open_names += by_name[now].needed(settings)
     return [stage for stage in STAGES if stage.name in needed]
-
-
-def named_settings(name: str) -> Settings:
-    """The settings of an experiment: "quick", "paper", or "demo" for the toy data.
-
-    Raises:
-        ConfigError: there is none of that name.
-    """
-    if name not in EXPERIMENTS:
-        raise ConfigError(f'experiment="{name}": choose one of {", ".join(EXPERIMENTS)}')
-    return EXPERIMENTS[name]
-
-
-EXPERIMENTS = {
-    "quick": Settings(),
-    "paper": Settings(
-        experiment="paper",
-        folds=10,
-        superpixels=SuperpixelSettings(method="scikit-image"),  # distances in real numbers, as published
-        proposals=ProposalSettings(engine="paste", count=30),
-        evidence=EvidenceSettings(start_steps=4000),
-    ),
-    "demo": Settings(
-        experiment="demo",
-        data=DataSettings(train="train", val="val"),
-        trunk=TrunkSettings("tiny", pretrain_images=2400, pretrain_steps=750, pretrain_rate=0.01),
-        training=TrainingSettings(
-            start=TrainingOptions("ce", steps=400, rate=0.05, batch=32),
-            ce=TrainingOptions("ce", steps=150, rate=0.01, batch=32),
-            uoi=TrainingOptions("uoi", steps=150, rate=0.005, batch=32),
-            iou=TrainingOptions("iou", steps=150, rate=0.05, batch=32),
-            uoi_ce=TrainingOptions("uoi+ce", steps=150, rate=0.005, batch=32),
-        ),
-        superpixels=SuperpixelSettings(segments=150),
-        proposals=ProposalSettings(crf=CrfSettings(strengths=(5.0, 20.0), lambdas=(0.2, 0.5), choice_images=30)),
-        report=ReportSettings(),
-    ),
-}

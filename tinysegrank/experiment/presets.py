@@ -1,0 +1,67 @@
+"""The named sets of settings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tinysegrank.errors import ConfigError
+from tinysegrank.experiment.settings import (
+    CrfSettings,
+    DataSettings,
+    EvidenceSettings,
+    ProposalSettings,
+    RankingSettings,
+    ReportSettings,
+    Settings,
+    SuperpixelSettings,
+    TrainingSettings,
+    TrunkSettings,
+)
+from tinysegrank.segnet import TrainingOptions
+
+PAPER = Settings(
+    experiment="paper",
+    folds=10,
+    superpixels=SuperpixelSettings(method="scikit-image"),  # distances in real numbers, as published
+    proposals=ProposalSettings(engine="paste", count=30),
+    evidence=EvidenceSettings(start_steps=4000),
+)
+"""The paper's protocol: ten folds, 30 proposals by CPMC and O2P."""
+
+BEST = replace(
+    PAPER,
+    experiment="best",
+    proposals=replace(PAPER.proposals, segnet=True),
+    ranking=RankingSettings(quality="corpus", ranker="all-pairs"),
+)
+"""The paper's protocol with what raised the score on held-out training images; see `tests/benchmarks/options.py`."""
+
+DEMO = Settings(
+    experiment="demo",
+    data=DataSettings(train="train", val="val"),
+    trunk=TrunkSettings("tiny", pretrain_images=2400, pretrain_steps=750, pretrain_rate=0.01),
+    training=TrainingSettings(
+        start=TrainingOptions("ce", steps=400, rate=0.05, batch=32),
+        ce=TrainingOptions("ce", steps=150, rate=0.01, batch=32),
+        uoi=TrainingOptions("uoi", steps=150, rate=0.005, batch=32),
+        iou=TrainingOptions("iou", steps=150, rate=0.05, batch=32),
+        uoi_ce=TrainingOptions("uoi+ce", steps=150, rate=0.005, batch=32),
+    ),
+    superpixels=SuperpixelSettings(segments=150),
+    proposals=ProposalSettings(crf=CrfSettings(strengths=(5.0, 20.0), lambdas=(0.2, 0.5), choice_images=30)),
+    report=ReportSettings(),
+)
+"""Minutes on scenes that it draws itself."""
+
+EXPERIMENTS = {"quick": Settings(), "paper": PAPER, "best": BEST, "demo": DEMO}
+
+
+def named_settings(name: str) -> Settings:
+    """The settings of an experiment: "quick", "paper", "best", or "demo" for the toy data.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name not in EXPERIMENTS:
+        raise ConfigError(f'experiment="{name}": choose one of {", ".join(EXPERIMENTS)}')
+    return EXPERIMENTS[name]
