@@ -1,0 +1,38 @@
+"""The named settings: each says what it is, survives its file, and differs from the paper's where it says so."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+
+import pytest
+
+from tinysegrank.config import from_dict, to_toml
+from tinysegrank.errors import ConfigError
+from tinysegrank.experiment import EXPERIMENTS, Settings, named_settings
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_settings_survive_their_file(name):
+    settings = named_settings(name)
+    assert settings.experiment == name
+    assert from_dict(Settings, tomllib.loads(to_toml(settings))) == settings
+
+
+def test_the_papers_protocol():
+    paper = named_settings("paper")
+    assert (paper.folds, paper.proposals.engine, paper.proposals.count) == (10, "paste", 30)
+    assert paper.evidence.start_steps == 4000
+    assert (paper.ranking.eps, paper.ranking.background_weight, paper.ranking.quality) == (1e-3, 0.02, "image")
+
+
+def test_the_best_is_the_papers_but_for_options():
+    paper, best = named_settings("paper"), named_settings("best")
+    assert best != paper
+    proposals = replace(best.proposals, segnet=False, engine="paste")
+    assert replace(best, experiment="paper", proposals=proposals, ranking=paper.ranking, coarse=paper.coarse) == paper
+
+
+def test_an_unknown_name():
+    with pytest.raises(ConfigError, match='"fast": choose one of quick, paper, best, demo'):
+        named_settings("fast")
