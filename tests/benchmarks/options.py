@@ -95,7 +95,7 @@ def mean_iou(matrix: Confusion, classes: tuple[int, ...] | None) -> float:
 def linked(run: Path, copy: Path) -> Path:
     """Copy a run, its files linked: the stages put new files in the place of old ones and never write into them."""
     if not copy.exists():
-        shutil.copytree(run, copy, copy_function=os.link, ignore=shutil.ignore_patterns("evidence", "*.html"))
+        shutil.copytree(run, copy, copy_function=os.link, ignore=shutil.ignore_patterns("evidence", "*.html", RESULT))
         text = (copy / SETTINGS_FILE).read_text()
         (copy / SETTINGS_FILE).unlink()
         write_text(copy / SETTINGS_FILE, text)
