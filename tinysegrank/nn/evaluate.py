@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,10 +15,23 @@ from tinysegrank.nn.fast import takes_twin
 if TYPE_CHECKING:
     from tinysegrank.nn.layer import Generator, Layer, Sequential
 
-Filters = dict[tuple[int, int], np.ndarray]
+
+class Kept:
+    """What the twin keeps from one call to the next, on the same layers with the same parameters.
+
+    Attributes:
+        filters: transformed ones, by a layer's place and the number of points.
+        programs: the shape of the input and what is done with it, by the first layer's place.
+        lock: for who uses the programs.
+    """
+
+    def __init__(self) -> None:
+        self.filters: dict[tuple[int, int], np.ndarray] = {}
+        self.programs: dict[int, tuple[tuple[int, ...], Any]] = {}
+        self.lock = Lock()
 
 
-def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator = None, filters: Filters | None = None) -> Array:
+def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator = None, kept: Kept | None = None) -> Array:
     """Run layers and keep nothing of what they make.
 
     x | (N, ...) | floating | input of the first layer
@@ -25,13 +39,14 @@ def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator = None, filter
     Args:
         layers: in order.
         rng: for dropout; None is evaluation.
-        filters: where the twin keeps filters that it has transformed, for calls on the same layers with the same
-            parameters.
+        kept: where the twin keeps what serves later calls on the same layers with the same parameters.
     """
     if takes_twin(x):
         from tinysegrank.nn.fast import evaluation
 
-        return evaluation.evaluate(layers, x, rng=rng, filters={} if filters is None else filters)
+        kept = Kept() if kept is None else kept
+        with kept.lock:
+            return evaluation.evaluate(layers, x, rng=rng, kept=kept)
     for layer in layers:
         x, _ = layer.forward(x, rng=rng)
     return x
@@ -46,11 +61,11 @@ class Prepared:
 
     def __init__(self, network: Sequential) -> None:
         self._layers = [_as_it_is(layer) for layer in network.layers.values()]
-        self._filters: Filters = {}
+        self._kept = Kept()
 
     def __call__(self, x: Array) -> Array:
         """Evaluate: no dropout, nothing kept of the activations."""
-        return evaluate(self._layers, x, filters=self._filters)
+        return evaluate(self._layers, x, kept=self._kept)
 
 
 def _as_it_is(layer: Layer) -> Layer:

@@ -1,19 +1,18 @@
 """The twin of `nn.conv` for small kernels: Winograd's convolution, one matrix product at each point.
 
 Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016); see `cook_toom` for the mathematics.
-The backward pass is the adjoint of the forward pass, step by step. A thread takes a few images at a time through all
-steps, so that what is made of them is still in the cache when it is used, and nothing of it is kept: to make it again
-is faster than to fetch it from memory.
+The backward pass is the adjoint of the forward pass, step by step. A few images at a time go through all steps, so that
+what is made of them is still in the cache when it is used, and nothing of it is kept: to make it again is faster than
+to fetch it from memory.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.fast import TileContext
+from tinysegrank.nn.fast.filters import filter_gradient, filter_values
 from tinysegrank.nn.fast.fold import (
     channels_last,
     fold,
@@ -23,17 +22,8 @@ from tinysegrank.nn.fast.fold import (
     folded_size,
 )
 from tinysegrank.nn.fast.geometry import Geometry, chunks, geometry
-from tinysegrank.nn.fast.stages import (
-    add,
-    convolve,
-    correlate,
-    cut,
-    empty_values,
-    filter_gradient,
-    filter_values,
-    product,
-)
-from tinysegrank.nn.fast.threads import Together, run_stages, shared, side_by_side
+from tinysegrank.nn.fast.program import Program
+from tinysegrank.nn.fast.threads import run_stages
 from tinysegrank.nn.windows import Pair
 
 UNBOUNDED = np.float32(-np.inf)
@@ -53,15 +43,16 @@ def conv2d(
     maps = fold(x, weight.shape[2], stride, padding, out)  # (N, h, w, c), channels last
     context = TileContext(maps, weight, x.shape, out, stride, padding, groups)
     (N, _, _, c), F, how = maps.shape, len(weight), geometry_of(context)
-    filters, first = filter_values(fold_filters(weight, stride), how.taps, groups, filters_first=False)
+    filters, stage = filter_values(fold_filters(weight, stride), how.taps, groups, filters_first=False)
+    run_stages([stage])
     y = np.empty((N, *out, F), np.float32)  # (N, OH, OW, F)
-
-    def stages(parts: Sequence[slice]) -> Iterator[Together]:
-        rooms = empty_values(how, groups, c), empty_values(how, groups, F)
-        for part in parts:
-            yield convolve(maps[part], how, filters, bias, UNBOUNDED, y[part], rooms)
-
-    run_stages([first, *shared(chunks(N, how.chunk), stages)])
+    values, products, program = how.room(groups, c), how.room(groups, F), Program()
+    for part in chunks(N, how.chunk):
+        places = (part.stop - part.start) * how.tiles[0] * how.tiles[1]
+        program.cut(maps[part], how, values)
+        program.multiply(values, filters, products, places)
+        program.join(products, how, bias, UNBOUNDED, y[part])
+    program.run()
     return y.transpose(0, 3, 1, 2), context
 
 
@@ -81,30 +72,30 @@ def conv2d_backward(
     if gradient.shape != (N, F, *out):
         raise ShapeError(f"conv2d_backward: a gradient of shape {gradient.shape} for an output of {(N, F, *out)}")
     gy = channels_last(gradient.astype(np.float32, copy=False))  # (N, OH, OW, F)
-    filters, first = filter_values(fold_filters(weight, stride), how.taps, groups, filters_first=True)
-    values, gproducts = empty_values(how, groups, c), empty_values(how, groups, F)
-    gmaps, gfilters = np.empty_like(maps) if needs[0] else None, np.empty_like(filters) if needs[1] else None
-    stages = [first] if needs[0] else []
-    for part in chunks(N, how.chunk) if needs[0] or needs[1] else []:
-        places = len(maps[part]) * how.tiles
-        cuts = [cut(gy[part], how.outputs, gproducts)]
-        if gfilters is not None:
-            cuts.append(cut(maps[part], how.inputs, values))
-        stages.append(side_by_side(cuts))
-        if gfilters is not None:
-            stages.append(correlate(gproducts, values, gfilters, places, more=part.start > 0))
-        if gmaps is not None:
-            stages.append(product(gproducts, filters, values, places))
-            stages.append(add(values, how.inputs, gmaps[part]))
-    if gfilters is not None:
-        gtaps, last = filter_gradient(gfilters, how.taps, groups)
-        stages.append(last)
-    run_stages(stages)
+    filters, stage = filter_values(fold_filters(weight, stride), how.taps, groups, filters_first=True)
+    if needs[0]:
+        run_stages([stage])
+    values, gproducts, program = how.room(groups, c), how.room(groups, F), Program()
+    gmaps = np.empty_like(maps)
+    gfilters = np.empty((*gproducts.shape[:2], F // groups, c // groups), np.float32)
+    for part in chunks(N, how.chunk):
+        places = (part.stop - part.start) * how.tiles[0] * how.tiles[1]
+        program.cut(gy[part], how, gproducts, outputs=True)
+        if needs[1]:
+            program.cut(maps[part], how, values)
+            program.correlate(gproducts, values, gfilters, places, more=part.start > 0)
+        if needs[0]:
+            program.multiply(gproducts, filters, values, places)
+            program.add(values, how, gmaps[part])
+    if needs[0] or needs[1]:
+        program.run()
 
     gx = gweight = None
-    if gmaps is not None:
+    if needs[0]:
         gx = fold_gradient(gmaps, x_shape, stride, padding)  # (N, C, H, W)
-    if gfilters is not None:
+    if needs[1]:
+        gtaps, stage = filter_gradient(gfilters.reshape(-1, *gfilters.shape[2:]), how.taps, groups)
+        run_stages([stage])
         gweight = fold_filters_gradient(gtaps, weight.shape, stride)
     gbias = gy.sum(axis=(0, 1, 2)) if needs[2] else None  # (F,)
     return gx, gweight, gbias

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 TILES = {3: (2, 5), 5: (2, 4)}  # for each number of taps, the numbers of outputs to choose from
+KINDS = tuple((m, r) for r, sizes in TILES.items() for m in sizes)
 POINTS = {  # of m + r - 1: the finite points, the other is infinity
     4: "0 1 -1",
     6: "0 2/3 -2/3 4/3 -4/3",

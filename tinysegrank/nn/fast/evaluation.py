@@ -18,15 +18,14 @@ import numpy as np
 
 from tinysegrank.backend import Array
 from tinysegrank.nn.conv import check_conv2d
-from tinysegrank.nn.evaluate import Filters
+from tinysegrank.nn.evaluate import Kept
 from tinysegrank.nn.fast import takes_tiles, takes_twin
 from tinysegrank.nn.fast.convolution import UNBOUNDED
-from tinysegrank.nn.fast.fold import fold_filters, fold_stage, folded_size
+from tinysegrank.nn.fast.filters import filter_values
+from tinysegrank.nn.fast.fold import fold_filters, folded_size
 from tinysegrank.nn.fast.geometry import Geometry, chunks, geometry
-from tinysegrank.nn.fast.normalisation import norm_stage
-from tinysegrank.nn.fast.pooling import pool_stage
-from tinysegrank.nn.fast.stages import convolve, empty_values, filter_values
-from tinysegrank.nn.fast.threads import Stage, Together, run_stages
+from tinysegrank.nn.fast.program import Program
+from tinysegrank.nn.fast.threads import Stage, run_stages
 from tinysegrank.nn.layer import Conv2d, Dropout, Generator, Layer, LocalResponseNorm, MaxPool2d, ReLU
 from tinysegrank.nn.pool import check_max_pool2d
 from tinysegrank.nn.windows import Pair, pair
@@ -69,17 +68,17 @@ class Piece(NamedTuple):
         return geometry(images, channels, self.out, folded_size(weight.shape[2], self.stride), padding)
 
 
-def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator, filters: Filters) -> Array:
+def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator, kept: Kept) -> Array:
     """Do as `nn.evaluate`, to 1e-4 of the largest output of exact arithmetic.
 
     Args:
-        filters: transformed filters, by the layer's place and the number of points; those that are missing are added.
+        kept: what is added to it serves the next call.
     """
     place = 0
     while place < len(layers):
         pieces, end = _pieces(layers, place, x, rng)
         if pieces:
-            x = _run_pieces(pieces, x, filters)
+            x = _run_pieces(pieces, x, kept)
         else:
             x, _ = layers[place].forward(x, rng=rng)
         place = max(end, place + 1)
@@ -97,6 +96,8 @@ def _pieces(layers: Sequence[Layer], place: int, x: Array, rng: Generator) -> tu
         if pieces and rng is None and type(layer) is Dropout:
             place += 1
         elif type(layer) is Conv2d and takes_twin(*layer.parameters.values()) and _takes_tiles(layer):
+            if pieces and layer.stride not in (1, (1, 1)):  # a program folds no more than its input
+                break
             piece, place = _piece(layers, place, shape)
             pieces.append(piece)
             shape = (len(x), piece.made[2], *piece.made[:2])
@@ -133,67 +134,77 @@ def _takes_tiles(convolution: Conv2d) -> bool:
     return takes_tiles(convolution.parameters["weight"], stride)
 
 
-def _run_pieces(pieces: Sequence[Piece], x: np.ndarray, filters: Filters) -> np.ndarray:
+def _run_pieces(pieces: Sequence[Piece], x: np.ndarray, kept: Kept) -> np.ndarray:
     """One piece after the other; (N, F, OH, OW) with channels last in memory."""
-    N, count = len(x), max(1, len(x) // PART)
+    N, count, place = len(x), max(1, len(x) // PART), pieces[0].place
     parts = [slice(N * part // count, N * (part + 1) // count) for part in range(count)]
-    missing = [stage for n in {part.stop - part.start for part in parts} for stage in _missing(pieces, n, filters)]
+    missing = [stage for n in {part.stop - part.start for part in parts} for stage in _missing(pieces, n, kept)]
     if missing:
         run_stages(missing)
+    x = np.ascontiguousarray(x if pieces[0].stride > 1 else x.transpose(0, 2, 3, 1))  # (N, H, W, C) where nothing folds
     y = np.empty((N, *pieces[-1].made), np.float32)  # (N, OH, OW, F)
 
     def run_parts(start: int, stop: int) -> None:
         for part in parts[start:stop]:
-            for stage in _stages(pieces, x[part], filters, y[part]):
-                stage.whole()
+            _program(pieces, x[part], kept, y[part]).run(threads=1)
 
-    run_stages(list(_stages(pieces, x, filters, y)) if count == 1 else [Stage(run_parts, count, count)])
+    if count > 1:
+        run_stages([Stage(run_parts, count, count)])
+    else:
+        shape, program = kept.programs.get(place, ((), None))
+        if program is None or shape != x.shape:
+            program = _program(pieces, x, kept, y)
+            kept.programs[place] = x.shape, program
+        program.run(x=x, y=y)
     return y.transpose(0, 3, 1, 2)
 
 
-def _missing(pieces: Sequence[Piece], images: int, filters: Filters) -> Iterator[Stage]:
+def _missing(pieces: Sequence[Piece], images: int, kept: Kept) -> Iterator[Stage]:
     """Make room for the transformed filters that are not there yet; the stages compute them."""
     for piece in pieces:
         taps = piece.geometry(images).taps
-        if (piece.place, len(taps)) not in filters:
+        if (piece.place, len(taps)) not in kept.filters:
             folded = fold_filters(piece.convolution.parameters["weight"], piece.stride)
             values, stage = filter_values(folded, taps, piece.convolution.groups, filters_first=False)
-            filters[piece.place, len(taps)] = values
+            kept.filters[piece.place, len(taps)] = values
             yield stage
 
 
-def _stages(pieces: Sequence[Piece], x: np.ndarray, filters: Filters, y: np.ndarray) -> Iterator[Stage | Together]:
-    """The work on some images x (n, C, H, W); what the last piece makes goes to y (n, OH, OW, F)."""
+def _program(pieces: Sequence[Piece], x: np.ndarray, kept: Kept, y: np.ndarray) -> Program:
+    """The work on images x, (n, C, H, W) if the first piece folds and else (n, H, W, C), to y (n, OH, OW, F)."""
+    program, n, maps, first = Program(), len(x), x, pieces[0]
+    if first.stride > 1:
+        k = folded_size(first.convolution.parameters["weight"].shape[2], first.stride)
+        maps = np.empty((n, first.out[0] + k - 1, first.out[1] + k - 1, x.shape[1] * first.stride**2), np.float32)
+        program.fold(x, first.stride, first.padding, maps)
     for piece in pieces:
-        if piece.stride == 1:
-            maps = np.ascontiguousarray(x.transpose(0, 2, 3, 1))  # (n, H, W, C)
-        else:
-            size = piece.convolution.parameters["weight"].shape[2]
-            maps, stage = fold_stage(x, size, piece.stride, piece.padding, piece.out)
-            yield stage
-        made = y if piece is pieces[-1] else np.empty((len(x), *piece.made), np.float32)
-        yield from _piece_stages(piece, maps, filters, made)
-        x = made.transpose(0, 3, 1, 2)
+        made = y if piece is pieces[-1] else np.empty((n, *piece.made), np.float32)
+        _add_piece(program, piece, maps, kept, made)
+        maps = made
+    return program
 
 
-def _piece_stages(piece: Piece, maps: np.ndarray, filters: Filters, y: np.ndarray) -> Iterator[Stage | Together]:
-    """The work of one piece on maps (n, h, w, c), a chunk of images at a time."""
+def _add_piece(program: Program, piece: Piece, maps: np.ndarray, kept: Kept, y: np.ndarray) -> None:
+    """The steps of one piece on maps (n, h, w, c), a chunk of images at a time."""
     how, groups = piece.geometry(len(maps)), piece.convolution.groups
-    bias, F = piece.convolution.parameters["bias"], y.shape[3]
+    bias, F = np.ascontiguousarray(piece.convolution.parameters["bias"]), y.shape[3]
+    filters = kept.filters[piece.place, len(how.taps)]
     least = np.float32(0) if piece.relu else UNBOUNDED
-    spare = empty_values(how, groups, maps.shape[3]), empty_values(how, groups, F)
+    values, products = how.room(groups, maps.shape[3]), how.room(groups, F)
     sizes = [piece.out, *(out for _, _, out in piece.pools)][:-1]
     rooms = [np.empty((how.chunk, *size, F), np.float32) for size in sizes]  # of all but what the last pooling makes
     for part in chunks(len(maps), how.chunk):
         n = part.stop - part.start
         steps = [*(room[:n] for room in rooms), y[part]]
         now = steps.pop(0)
-        yield convolve(maps[part], how, filters[piece.place, len(how.taps)], bias, least, now, spare)
+        program.cut(maps[part], how, values)
+        program.multiply(values, filters, products, n * how.tiles[0] * how.tiles[1])
+        program.join(products, how, bias, least, now)
         pools = iter(piece.pools)
         for layer in piece.followers:
             if isinstance(layer, MaxPool2d):
                 size, stride, _ = next(pools)
-                yield pool_stage(now, size, stride, steps[0])
+                program.pool(now, size, stride, steps[0])
                 now = steps.pop(0)
             else:
-                yield norm_stage(now, **layer.options)
+                program.norm(now, **layer.options)

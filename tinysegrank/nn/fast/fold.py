@@ -52,7 +52,7 @@ def fold_stage(x: np.ndarray, K: int, stride: int, padding: Pair, out: Pair) -> 
     k = folded_size(K, stride)
     folded = np.empty((len(x), out[0] + k - 1, out[1] + k - 1, x.shape[1] * stride**2), np.float32)
     units = len(x) * folded.shape[1]
-    return folded, Stage(lambda *rows: _fold(x, stride, padding, rows, folded), units, jobs(units, folded.size))
+    return folded, Stage(lambda *rows: fold_rows(x, stride, padding, rows, folded), units, jobs(units, folded.size))
 
 
 def fold_gradient(gradient: np.ndarray, shape: Shape, stride: int, padding: Pair) -> np.ndarray:
@@ -96,7 +96,7 @@ def _turn(x: np.ndarray, turned: np.ndarray, images: Pair) -> None:
 
 
 @_jit  # type: ignore[untyped-decorator]
-def _fold(x: np.ndarray, stride: int, before: Pair, rows: Pair, folded: np.ndarray) -> None:
+def fold_rows(x: np.ndarray, stride: int, before: Pair, rows: Pair, folded: np.ndarray) -> None:
     """Fill some rows of folded maps, numbered through all of them."""
     (_, C, H, W), (_, height, width, _) = x.shape, folded.shape
     for number in range(rows[0], rows[1]):

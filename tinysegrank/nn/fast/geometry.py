@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.nn.fast.cook_toom import TILES, matrices
-from tinysegrank.nn.fast.tiles import Matrix, Tiling
+from tinysegrank.nn.fast.cook_toom import KINDS, TILES, matrices
 from tinysegrank.nn.windows import Pair
 
 CACHE = 2**20  # numbers that the tiles of one chunk of images may take
@@ -22,20 +21,29 @@ class Geometry(NamedTuple):
     """The tiles of a convolution of stride 1.
 
     Attributes:
-        inputs, outputs: how x is cut into tiles, and y put together.
+        kind: of tiles, among `KINDS`.
+        before: zeros above and to the left of x.
+        tiles: of one map, down and across.
         taps: (P, r * r), from the taps of a filter to its values at the P points.
         chunk: how many images are treated at a time.
     """
 
-    inputs: Tiling
-    outputs: Tiling
+    kind: int
+    before: Pair
+    tiles: Pair
     taps: np.ndarray
     chunk: int
 
-    @property
-    def tiles(self) -> int:
-        """Tiles of one map."""
-        return self.inputs.tiles[0] * self.inputs.tiles[1]
+    def where(self, *, outputs: bool) -> dict[str, int | Pair]:
+        """Where the tiles of x lie, or those of y, for a step that cuts them."""
+        if outputs:
+            return {"tiling": len(KINDS) + self.kind, "before": (0, 0), "tiles": self.tiles}
+        return {"tiling": self.kind, "before": self.before, "tiles": self.tiles}
+
+    def room(self, groups: int, channels: int) -> np.ndarray:
+        """Room for the values of one chunk, (G, P, M, C/G)."""
+        places = self.chunk * self.tiles[0] * self.tiles[1]
+        return np.empty((groups, len(self.taps), places, channels // groups), np.float32)
 
 
 @lru_cache
@@ -47,13 +55,14 @@ def geometry(N: int, channels: int, out: Pair, r: int, padding: Pair) -> Geometr
     """
     m = min(TILES[r], key=lambda m: (N * -(-out[0] // m) * -(-out[1] // m) + FETCH) * (m + r - 1) ** 2)
     tiles = (-(-out[0] // m), -(-out[1] // m))
-    count = tiles[0] * tiles[1]
-    outputs, taps, inputs = matrices(m, r)
+    count, points = tiles[0] * tiles[1], (m + r - 1) ** 2
+    taps = matrices(m, r).taps
     return Geometry(
-        inputs=Tiling(_tuples(inputs), _tuples(inputs.T), m, padding, tiles),
-        outputs=Tiling(_tuples(outputs.T), _tuples(outputs), m, (0, 0), tiles),
+        kind=KINDS.index((m, r)),
+        before=padding,
+        tiles=tiles,
         taps=np.kron(taps, taps).astype(np.float32),
-        chunk=min(N, max(1, CACHE // (len(inputs) ** 2 * count * channels), -(-ENOUGH // count))),
+        chunk=min(N, max(1, CACHE // (points * count * channels), -(-ENOUGH // count))),
     )
 
 
@@ -65,7 +74,3 @@ def chunks(N: int, size: int) -> list[slice]:
 def jobs(units: int, numbers: int) -> int:
     """How many jobs to make of work on so many units and numbers; the same for any number of threads."""
     return min(units, JOBS, max(1, numbers // JOB))
-
-
-def _tuples(matrix: np.ndarray) -> Matrix:
-    return tuple(tuple(np.float32(entry) for entry in row) for row in matrix)

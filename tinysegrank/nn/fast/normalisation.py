@@ -70,7 +70,7 @@ def norm_stage(x: np.ndarray, *, size: int, alpha: float, beta: float, k: float)
     """Normalise x (n, H, W, C) in its place."""
     pixels = x.reshape(-1, x.shape[3])
     count = jobs(len(pixels), 4 * x.size)
-    return Stage(lambda *rows: _norm_in_place(pixels, size, alpha, beta, k, rows), len(pixels), count)
+    return Stage(lambda *rows: norm_in_place(pixels, size, alpha, beta, k, rows), len(pixels), count)
 
 
 @_jit  # type: ignore[untyped-decorator]
@@ -85,7 +85,8 @@ def _norm(
 
 
 @_jit  # type: ignore[untyped-decorator]
-def _norm_in_place(x: np.ndarray, size: int, alpha: float, beta: float, k: float, rows: Pair) -> None:
+def norm_in_place(x: np.ndarray, size: int, alpha: float, beta: float, k: float, rows: Pair) -> None:
+    """Rows of x (M, C)."""
     C = x.shape[1]
     padded, scale, y = np.zeros(C + size - 1, np.float32), np.empty(C, np.float32), np.empty(C, np.float32)
     for row in range(rows[0], rows[1]):

@@ -54,11 +54,11 @@ def max_pool2d_backward(gradient: np.ndarray, context: PoolContext) -> np.ndarra
 def pool_stage(x: np.ndarray, size: Pair, stride: Pair, y: np.ndarray) -> Stage:
     """Pool x (n, H, W, C) into y (n, OH, OW, C)."""
     units = len(y) * y.shape[1]
-    return Stage(lambda *rows: _pool(x, size, stride, rows, y), units, jobs(units, x.size))
+    return Stage(lambda *rows: pool_rows(x, size, stride, rows, y), units, jobs(units, x.size))
 
 
 @_jit  # type: ignore[untyped-decorator]
-def _pool(x: np.ndarray, size: Pair, stride: Pair, rows: Pair, y: np.ndarray) -> None:
+def pool_rows(x: np.ndarray, size: Pair, stride: Pair, rows: Pair, y: np.ndarray) -> None:
     """Some rows of y, numbered through all maps."""
     (_, H, W, C), (_, OH, OW, _) = x.shape, y.shape
     for number in range(rows[0], rows[1]):

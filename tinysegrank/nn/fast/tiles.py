@@ -12,7 +12,6 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numba import njit
 
-from tinysegrank.nn.fast.threads import meet
 from tinysegrank.nn.windows import Pair
 
 BLOCK = 64  # channels
@@ -93,39 +92,6 @@ def from_tiles(
                     for c in range(size):
                         total = source[c] + addend[c]
                         target[c] = least if total < least else total  # a NaN stays
-
-
-@_jit  # type: ignore[untyped-decorator]
-def convolve_tiles(
-    x: np.ndarray,
-    inputs: Tiling,
-    values: np.ndarray,
-    filters: np.ndarray,
-    places: int,
-    rows: int,
-    products: np.ndarray,
-    outputs: Tiling,
-    bias: np.ndarray,
-    least: np.float32,
-    y: np.ndarray,
-    thread: int,
-    threads: int,
-    arrivals: np.ndarray,
-) -> None:
-    """One thread's share of a convolution of x (n, H, W, C) to y (n, OH, OW, F), see `stages.convolve`."""
-    points, C, F = len(inputs.matrix) ** 2, values.shape[2], products.shape[2]
-    units = len(x) * inputs.tiles[0]
-    mine = (units * thread // threads, units * (thread + 1) // threads)
-    for g in range(len(values) // points):
-        to_tiles(x, g * C, inputs, mine, values[g * points : (g + 1) * points])
-    meet(arrivals, threads)
-    for p in range(len(values) * thread // threads, len(values) * (thread + 1) // threads):
-        for first in range(0, places, rows):
-            last = min(places, first + rows)
-            np.dot(values[p, first:last], filters[p], products[p, first:last])
-    meet(arrivals, 2 * threads)
-    for g in range(len(values) // points):
-        from_tiles(products[g * points : (g + 1) * points], outputs, mine, bias, least, y, g * F)
 
 
 @_jit  # type: ignore[untyped-decorator]

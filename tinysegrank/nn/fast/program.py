@@ -1,0 +1,120 @@
+"""Programs: the steps of some layers on arrays whose places are known, done by all threads outside Python.
+
+Maps are (n, H, W, C), with channels last. Values are (G, P, M, C/G): for each group and point, of each tile and each
+channel. Filters are packed, see `products`. Steps are cut alike for any number of threads, no two jobs write to one
+place, and results are the same to the bit.
+
+A lesson: steps that threads begin in Python were expected to cost a few microseconds more, and cost 70, as all threads
+come out of a barrier at once and one at a time may go on in Python.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinysegrank.nn.fast.geometry import Geometry
+from tinysegrank.nn.fast.machine import ADD, CUT, FOLD, JOIN, NORM, POOL, PRODUCT, STEP, work
+from tinysegrank.nn.fast.products import WIDTH
+from tinysegrank.nn.fast.threads import helped
+from tinysegrank.nn.windows import Pair
+
+JOBS = 16  # of one step, at most
+JOB = 2**14  # numbers that are worth a job of their own
+
+
+class Program:
+    """Steps in order; methods add one each.
+
+    The arrays that steps work on are kept as long as the program, but for those that `place` replaces.
+    """
+
+    def __init__(self) -> None:
+        self._steps: list[dict[str, Any]] = []
+        self._arrays: list[np.ndarray] = []
+        self._made: np.ndarray | None = None
+
+    def fold(self, x: np.ndarray, stride: int, before: Pair, y: np.ndarray) -> None:
+        """Fold x (n, C, H, W), see `fold`."""
+        self._add(FOLD, len(y) * y.shape[1], y.size, x, y, strides=(stride, 0, 0, 0), before=before)
+
+    def cut(self, x: np.ndarray, how: Geometry, values: np.ndarray, *, outputs: bool = False) -> None:
+        """Fill values with the tiles of x; as the adjoint of `join` with `outputs`, else of `add`."""
+        where = how.where(outputs=outputs)
+        self._add(CUT, len(x) * how.tiles[0], values.size, x, values, **where)
+
+    def join(self, values: np.ndarray, how: Geometry, bias: np.ndarray, least: np.float32, y: np.ndarray) -> None:
+        """Put tiles side by side into y, plus a bias and at least `least`."""
+        where = how.where(outputs=True) | {"tiling": how.kind}
+        self._add(JOIN, len(y) * how.tiles[0], values.size, values, y, bias=bias, least=least, **where)
+
+    def add(self, values: np.ndarray, how: Geometry, y: np.ndarray) -> None:
+        """Add overlapping tiles into y."""
+        self._add(ADD, len(y), values.size, values, y, **how.where(outputs=False))
+
+    def multiply(self, a: np.ndarray, filters: np.ndarray, out: np.ndarray, places: int) -> None:
+        """Out (G, P, M, N) = a (G, P, M, K) @ filters (G * P, panels, K, WIDTH) at the first places M."""
+        _, _, M, K = a.shape
+        N, (points, panels) = out.shape[3], filters.shape[:2]
+        self._add(
+            PRODUCT, points * panels, filters.size * places // 32, a, out, b=filters, sizes=(places, K, N, WIDTH),
+            strides=(K, 1, panels * K * WIDTH, K * WIDTH), x_shape=(M * K, 0, 0, 0), y_shape=(M * N, 0, 0, 0),
+        )  # fmt: skip
+
+    def correlate(self, a: np.ndarray, b: np.ndarray, total: np.ndarray, places: int, *, more: bool) -> None:
+        """Total (G, P, J, K) = a (G, P, M, J), transposed, @ b (G, P, M, K); or, of `more`, added to the total."""
+        (G, P, M, J), K = a.shape, b.shape[3]
+        panels = -(-K // WIDTH)
+        self._add(
+            PRODUCT, G * P * panels, total.size * places // 32, a, total, b=b, sizes=(J, places, K, K),
+            strides=(1, J, M * K, WIDTH), x_shape=(M * J, 0, 0, 0), y_shape=(J * K, 0, 0, 0), more=more,
+        )  # fmt: skip
+
+    def pool(self, x: np.ndarray, size: Pair, stride: Pair, y: np.ndarray) -> None:
+        """The largest of each window of x (n, H, W, C) into y (n, OH, OW, C)."""
+        self._add(POOL, len(y) * y.shape[1], x.size, x, y, sizes=(*size, 0, 0), strides=(*stride, 0, 0))
+
+    def norm(self, y: np.ndarray, *, size: int, alpha: float, beta: float, k: float) -> None:
+        """Normalise y (n, H, W, C) in its place."""
+        pixels = y.size // y.shape[3]
+        self._add(NORM, pixels, 4 * y.size, y, y, sizes=(size, 0, 0, 0), alpha=alpha, beta=beta, k=k)
+
+    def run(self, *, threads: int | None = None, x: np.ndarray | None = None, y: np.ndarray | None = None) -> None:
+        """Do all steps, on as many threads as BLAS may use unless told.
+
+        Args:
+            x, y: what the first step takes and the last one fills, instead of what they were added with.
+        """
+        if self._made is None:
+            self._made = np.zeros(len(self._steps), STEP)
+            for number, step in enumerate(self._steps):
+                for name, value in step.items():
+                    self._made[name][number] = value
+        program = self._made
+        if x is not None or y is not None:
+            program = program.copy()
+            if x is not None:
+                program["x"][0] = _address(x)
+            if y is not None:
+                program["y"][-1] = _address(y)
+        counters = np.zeros((len(program), 2), np.int64)
+        if threads == 1:
+            work(program, counters)
+        else:
+            helped(lambda: work(program, counters), int(program["jobs"].max()))
+
+    def _add(self, kind: int, units: int, numbers: int, x: np.ndarray, y: np.ndarray, **options: Any) -> None:
+        step = {"kind": kind, "units": units, "jobs": min(units, JOBS, max(1, numbers // JOB))}
+        for name, array in (("x", x), ("y", y), *((name, options.get(name)) for name in ("b", "bias"))):
+            if array is not None:
+                if not array.flags.c_contiguous:
+                    raise AssertionError(f"{name} of a step has to lie in one piece")
+                self._arrays.append(array)
+                step[name] = _address(array)
+        shapes = {name: array.shape for name, array in (("x_shape", x), ("y_shape", y)) if name not in options}
+        self._steps.append(options | shapes | step)
+
+
+def _address(array: np.ndarray) -> int:
+    return int(array.__array_interface__["data"][0])
