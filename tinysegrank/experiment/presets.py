@@ -31,7 +31,7 @@ PAPER = Settings(
 BEST = replace(
     PAPER,
     experiment="best",
-    proposals=replace(PAPER.proposals, segnet=True),
+    proposals=replace(PAPER.proposals, engine="both"),
     ranking=RankingSettings(quality="corpus", ranker="all-pairs"),
 )
 """The paper's protocol with what raised the score on held-out training images; see `tests/benchmarks/options.py`."""
