@@ -84,6 +84,9 @@ OPTIONS: dict[str, Change] = {
     "both engines": proposals(engine="both"),
     "corpus counts": corpus_counts,
     "loss ce": ranking(loss="ce"),
+    "corpus quality, all-pairs, both engines": both(
+        ranking(quality="corpus", ranker="all-pairs"), proposals(engine="both")
+    ),
     "all": both(mirrored, proposals(engine="both", segnet=True), ranking(quality="corpus", ranker="all-pairs")),
 }
 
