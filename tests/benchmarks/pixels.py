@@ -3,11 +3,13 @@
     python tests/benchmarks/pixels.py                       drawn scenes of 375 x 500 pixels or fewer
     python tests/benchmarks/pixels.py --voc DIR             photographs of PASCAL VOC, DIR holding JPEGImages/
 
-Contenders take turns, in another order for each image, so that none profits from a processor's memory of an image more
-than others; each runs on one thread, and "two threads" takes an image on each. Prints the median and the least over all
-turns of the time for an image, the medians as multiples of the first contender's, and how much memory the process took
-at most beyond what it had (Linux only). OpenCV's SLIC, fast-slic, torchmetrics and scikit-learn are there where they
-are installed. With --voc, how well the SLICs follow the borders of all val images stands at the end.
+Contenders take turns, in another order each time; in its turn each works through all the images, as a program does that
+counts over a data set, so what a call costs before its code is in a cache again counts once a turn. (With a turn an
+image, the confusion matrix takes twice as long here, and a tenth longer by NumPy.) Each runs on one thread, and "two
+threads" takes an image on each. Prints the median and the least over all turns of the time for an image, the medians as
+multiples of the first contender's, and how much memory the process took at most beyond what it had (Linux only).
+OpenCV's SLIC, fast-slic, torchmetrics and scikit-learn are there where they are installed. With --voc, how well the
+SLICs follow the borders of all val images stands at the end.
 """
 
 from __future__ import annotations
@@ -206,9 +208,10 @@ def peak_memory(function: Callable[[Any], Any], item: Any) -> float:
     return peak - before
 
 
-def two_threads(function: Callable[[Any], Any], items: list[Any]) -> float:
-    """Seconds for an item if two threads take every other one."""
-    halves = items[::2] * 4, items[1::2] * 4
+def two_threads(function: Callable[[Any], Any], items: list[Any], alone: float) -> float:
+    """Seconds for an item if two threads take every other one, over a tenth of a second; `alone`: seconds by one."""
+    repeats = 1 + int(0.2 / (alone * len(items)))  # fewer, and the start of the threads would count
+    halves = items[::2] * repeats, items[1::2] * repeats
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda half: function(half[0]), halves))
         started = time.perf_counter()
@@ -223,16 +226,16 @@ def compare(title: str, contenders: list[Contender], items: list[Any], turns: in
         if contender.same:
             expected = contenders[0].function(items[0])
             np.testing.assert_allclose(result, expected, rtol=1e-6, err_msg=contender.name)
-    seconds = np.empty((turns, len(items), len(contenders)))
-    both, order = np.empty(turns), np.random.default_rng(0)
+    seconds, both = np.empty((turns, len(contenders))), np.empty(turns)
+    order = np.random.default_rng(0)
     for turn in range(turns):
-        for i, item in enumerate(items):
-            for c in order.permutation(len(contenders)):  # who is first finds the item in no cache
-                started = time.perf_counter()
+        for c in order.permutation(len(contenders)):
+            started = time.perf_counter()
+            for item in items:
                 contenders[c].function(item)
-                seconds[turn, i, c] = time.perf_counter() - started
-        both[turn] = two_threads(contenders[0].function, items)
-    medians, least = (1e3 * np.median(seconds, axis=(0, 1)), 1e3 * seconds.min(axis=0).mean(axis=0))
+            seconds[turn, c] = (time.perf_counter() - started) / len(items)
+        both[turn] = two_threads(contenders[0].function, items, seconds[turn, 0])
+    medians, least = 1e3 * np.median(seconds, axis=0), 1e3 * seconds.min(axis=0)
     rows: list[tuple[str | float | None, ...]] = [
         (contender.name, medians[c], least[c], medians[c] / medians[0], peak_memory(contender.function, items[0]))
         for c, contender in enumerate(contenders)
