@@ -51,6 +51,18 @@ def test_a_band_is_drawn_where_there_is_one(tmp_path):
     assert share[0] < 0.001 and share[1] > 0.02
 
 
+@pytest.mark.parametrize(("curves", "beside"), [(6, False), (7, True)])
+def test_the_legend_of_many_curves_stands_beside_them(tmp_path, curves, beside):
+    x = np.arange(9)
+    plots(tmp_path / "a.png", [Plot({str(n): Curve(x, x + 10.0 * n) for n in range(curves)}, "step", "IoU")])
+    red = (pixels(tmp_path / "a.png") == (0xD5, 0x5E, 0x00)).all(axis=2)  # the second curve's, which rises
+    lengths = red.sum(axis=1)
+    sample = lengths > 20  # rows of the legend's stroke, which is level
+    assert sample.any()
+    curve_ends = np.flatnonzero(red[~sample].any(axis=0)).max()
+    assert (np.flatnonzero(red[sample].any(axis=0)).max() > curve_ends) == beside
+
+
 def test_bars_are_as_long_as_their_values(tmp_path):
     bars(tmp_path / "a.png", ["cat", "do$g"], {"ours": [10, 40], "paper": [None, 20]}, label="per cent")
     picture = pixels(tmp_path / "a.png")

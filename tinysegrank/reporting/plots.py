@@ -13,6 +13,8 @@ from tinysegrank.errors import ShapeError
 from tinysegrank.files import atomic_write
 from tinysegrank.reporting.curves import line_styles
 
+MOST_INSIDE = 6  # curves; the legend of more stands beside the plot
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -101,7 +103,8 @@ def _draw(axes: Any, plot: Plot, styles: Mapping[str, tuple[str, str]]) -> None:
     axes.set_title(plot.title, parse_math=False)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if len(plot.curves) > MOST_INSIDE else {}
+    axes.legend(frameon=False, **beside)
 
 
 def _check_logarithmic(plot: Plot) -> None:
