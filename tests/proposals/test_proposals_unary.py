@@ -11,7 +11,7 @@ from sklearn.neural_network import MLPClassifier
 
 from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
 from tinysegrank.files import write_arrays
-from tinysegrank.proposals import SuperpixelClassifier, label_fractions
+from tinysegrank.proposals import SuperpixelClassifier, label_fractions, unary
 from tinysegrank.proposals.network import Perceptron
 from tinysegrank.proposals.unary import FLOOR
 
@@ -121,6 +121,28 @@ def test_same_seed_same_classifier_and_files_give_it_back(tmp_path):
         np.testing.assert_array_equal(other.log_probabilities(features, balance=0.3), expected)
     third = SuperpixelClassifier(**options).fit(features, fractions, weights, rng=np.random.default_rng(8))
     assert not np.array_equal(third.log_probabilities(features), first.log_probabilities(features))
+
+
+@pytest.mark.parametrize("block", [7, 1000])
+def test_rows_of_a_file_are_as_good_as_arrays_of_them(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(unary, "BLOCK", block)
+    features, fractions, weights, _ = blobs()
+    features[:, 3] = 5  # a constant column
+    features[1] = np.nan  # is not among the rows
+    features.tofile(tmp_path / "features")
+    on_disk = np.memmap(tmp_path / "features", np.float32, "r").reshape(features.shape)
+    rows = np.arange(2, 300, 2)
+    weights[rows[:5]] = 0
+    options = {**SMALL, "epochs": 2, "sample": 60}
+    some = SuperpixelClassifier(**options).fit(
+        features[rows], fractions[rows], weights[rows], rng=np.random.default_rng(3)
+    )
+    same = SuperpixelClassifier(**options).fit(on_disk, fractions, weights, rng=np.random.default_rng(3), rows=rows)
+    np.testing.assert_allclose(same.centre_, features[rows].mean(axis=0, dtype=np.float64), rtol=1e-6)
+    np.testing.assert_allclose(same.scale_, [*features[rows, :3].std(axis=0, dtype=np.float64), 1], rtol=1e-6)
+    np.testing.assert_array_equal(same.log_probabilities(features[2:]), some.log_probabilities(features[2:]))
+    with pytest.raises(ShapeError, match="finite"):
+        same.fit(on_disk, fractions, weights, rng=np.random.default_rng(3))
 
 
 def test_files_of_something_else_are_refused(tmp_path):

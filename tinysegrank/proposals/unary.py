@@ -18,6 +18,7 @@ from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES, VOID
 LOGGER = logging.getLogger(__name__)
 FORMAT = "tinysegrank superpixel classifier 1"
 FEWEST = 5  # a class that is the main one of fewer superpixels is not learnt
+BLOCK = 2**15  # superpixels read at once
 FLOOR = 1e-6  # probability that every class has at least, and all that a class not learnt has
 
 
@@ -42,6 +43,22 @@ def label_fractions(
     pixels = np.bincount(joint, minlength=count * num_classes).reshape(count, num_classes)
     weights = pixels.sum(axis=1)
     return (pixels / np.maximum(weights, 1)[:, None]).astype(np.float32), weights
+
+
+def _centre_and_scale(
+    features: NDArray[np.float32], rows: NDArray[np.intp]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and standard deviation of the columns (1 for one that is constant), by blocks of rows."""
+    total, square = np.zeros((2, features.shape[1]))
+    for start in range(0, len(rows), BLOCK):
+        block = features[rows[start : start + BLOCK]]
+        if not np.isfinite(block).all():
+            raise ShapeError("features must be finite")
+        total += block.sum(axis=0, dtype=np.float64)
+        square += np.einsum("sd,sd->d", block, block, dtype=np.float64)
+    centre = total / len(rows)
+    deviation = np.sqrt(np.maximum(square / len(rows) - centre**2, 0))
+    return centre.astype(np.float32), np.where(deviation > 1e-6, deviation, 1).astype(np.float32)
 
 
 class SuperpixelClassifier:
@@ -79,14 +96,17 @@ class SuperpixelClassifier:
         weights: NDArray[np.number],
         *,
         rng: np.random.Generator,
+        rows: NDArray[np.intp] | None = None,
     ) -> Self:
         """Learn from the superpixels of all training images together.
 
         features  | (S, D) | float32  | finite
         fractions | (S, K) | floating | distribution of the classes, as from `label_fractions`
         weights   | (S,)   | number   | pixels that are not void; superpixels with 0 are left out
+        rows      | (R,)   | integer  | the superpixels to learn from, in order; all by default
 
-        Minimises the cross-entropy with `fractions`, each superpixel counting by `weights`.
+        Minimises the cross-entropy with `fractions`, each superpixel counting by `weights`. `features` may be a memory
+        map: only the drawn superpixels are held in memory at once.
 
         Raises:
             ShapeError: the arrays do not fit each other, or hold no pixel with a label.
@@ -96,24 +116,20 @@ class SuperpixelClassifier:
                 f"features (S, D), fractions (S, K) and weights (S,) are needed, got {features.shape}, "
                 f"{fractions.shape}, {weights.shape}"
             )
-        used = np.flatnonzero(weights > 0)
+        rows = np.arange(len(features)) if rows is None else rows
+        used = rows[weights[rows] > 0]
         if not len(used):
             raise ShapeError("weights: no superpixel has a pixel with a label; every label is void")
-        if not np.isfinite(features).all():
-            raise ShapeError("features must be finite")
-        pixels = weights @ fractions.astype(np.float64)  # (K,)
+        pixels = weights[used] @ fractions[used].astype(np.float64)  # (K,)
         self.prior_ = pixels / pixels.sum()
         main = np.bincount(fractions[used].argmax(axis=1), minlength=fractions.shape[1])
         self.classes_ = np.flatnonzero(main >= FEWEST)
         self._report(main)
-        self.centre_ = features.mean(axis=0, dtype=np.float64).astype(np.float32)
-        square = np.einsum("sd,sd->d", features, features, dtype=np.float64) / len(features)  # without a float64 copy
-        deviation = np.sqrt(np.maximum(square - np.square(self.centre_, dtype=np.float64), 0))
-        self.scale_ = np.where(deviation > 1e-6, deviation, 1).astype(np.float32)
+        self.centre_, self.scale_ = _centre_and_scale(features, rows)
         self.members_: tuple[Perceptron, ...] = ()
         while len(self.classes_) > 1 and len(self.members_) < self.members:
-            rows = np.sort(rng.choice(used, min(self.sample, len(used)), replace=False))
-            self.members_ += (self._fit_member(features, fractions, weights, rows, seed=int(rng.integers(2**31))),)
+            drawn = np.sort(rng.choice(used, min(self.sample, len(used)), replace=False))
+            self.members_ += (self._fit_member(features, fractions, weights, drawn, seed=int(rng.integers(2**31))),)
         return self
 
     def _report(self, main: NDArray[np.integer]) -> None:

@@ -75,12 +75,12 @@ def _chosen(folder: Path) -> ProposalOptions:
 
 
 class _Examples(NamedTuple):
-    """Files of the superpixels of all training images together."""
+    """The superpixels of all training images together; their features may be more than fits into memory."""
 
-    features: Path  # (S, D) float32
-    fractions: Path  # (S, K) float32
-    weights: Path  # (S,) int64
-    images: Path  # (S,) int64, number of each superpixel's image
+    features: Path  # file of (S, D) float32 and nothing else
+    fractions: np.ndarray  # (S, K) float32
+    weights: np.ndarray  # (S,) int64
+    images: np.ndarray  # (S,) int64, number of each superpixel's image
 
 
 class _Fit(NamedTuple):
@@ -98,27 +98,23 @@ def _fit_classifiers(run: Run, folds: list[int]) -> None:
     examples = _gather_examples(run, folder)
     tasks = [_Fit(run.settings.seed, fold, fold_of != fold, examples, _path(folder, fold)) for fold in folds]
     with run.progress.count("superpixel classifiers", len(tasks)) as advance:
-        for _ in parallel_map(_fit, tasks, jobs=1, on_cluster=False):  # each holds all features: one at a time
+        for _ in parallel_map(_fit, tasks, jobs=1, on_cluster=False):  # each on all threads: one at a time
             advance(1)
-    for path in examples:
-        path.unlink()
+    examples.features.unlink()
 
 
 def _gather_examples(run: Run, folder: Path) -> _Examples:
     count = len(data.names(run, "train"))
-    parts: list[tuple[np.ndarray, ...]] = []
-    with run.progress.count("superpixel features", count) as advance:
-        for part in parallel_map(_example, image_tasks(run, "train", list(range(count))), jobs=run.jobs):
-            parts.append(part)
+    truths: list[tuple[np.ndarray, np.ndarray]] = []
+    path = folder / "examples.float32"
+    with run.progress.count("superpixel features", count) as advance, atomic_write(path) as stream:
+        for features, *truth in parallel_map(_example, image_tasks(run, "train", list(range(count))), jobs=run.jobs):
+            stream.write(features.astype(np.float32, copy=False).tobytes())
+            truths.append((truth[0], truth[1]))
             advance(1)
-    numbers = np.repeat(np.arange(count), [len(weights) for _, _, weights in parts])
-    kinds = ("features", "fractions", "weights")
-    paths = _Examples(*(folder / f"examples.{kind}.npy" for kind in (*kinds, "images")))
-    arrays = [np.concatenate([part[i] for part in parts]) for i in range(len(kinds))]
-    for path, array in zip(paths, (*arrays, numbers), strict=True):
-        with atomic_write(path) as stream:
-            np.save(stream, array, allow_pickle=False)
-    return paths
+    fractions, weights = (np.concatenate(part) for part in zip(*truths, strict=True))
+    images = np.repeat(np.arange(count), [len(of_image) for _, of_image in truths])
+    return _Examples(path, fractions, weights, images)
 
 
 def _example(task: ImageTask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -128,11 +124,11 @@ def _example(task: ImageTask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _fit(task: _Fit) -> None:
-    features, fractions, weights, images = (np.load(path, mmap_mode="r", allow_pickle=False) for path in task.examples)
-    rows = np.flatnonzero(task.used[images])
+    path, fractions, weights, images = task.examples
+    features = np.memmap(path, np.float32, "r").reshape(len(weights), -1)
     rng = np.random.default_rng([task.seed, task.fold + 1, 4])
-    classifier = SuperpixelClassifier().fit(features[rows], fractions[rows], weights[rows], rng=rng)
-    classifier.save(task.path)
+    rows = np.flatnonzero(task.used[images])
+    SuperpixelClassifier().fit(features, fractions, weights, rng=rng, rows=rows).save(task.path)
 
 
 def _say_what_is_not_learnt(run: Run, fold: int) -> None:
