@@ -64,11 +64,12 @@ def both(*changes: Change) -> Change:
     return change
 
 
+CORPUS_PAIRS = ranking(quality="corpus", ranker="all-pairs")
 OPTIONS: dict[str, Change] = {
     "base": lambda settings: settings,
     "not balanced": ranking(balance=False),
     "corpus quality": ranking(quality="corpus"),
-    "corpus quality, all-pairs": ranking(quality="corpus", ranker="all-pairs"),
+    "corpus quality, all-pairs": CORPUS_PAIRS,
     "all-pairs": ranking(ranker="all-pairs"),
     "structural": ranking(ranker="structural"),
     "boosted": lambda settings: settings,
@@ -77,17 +78,13 @@ OPTIONS: dict[str, Change] = {
     "crops, mirrored": both(crops, mirrored),
     "own-labelling": proposals(segnet=True),
     "mirrored, own-labelling": both(mirrored, proposals(segnet=True)),
-    "corpus quality, all-pairs, own-labelling": both(
-        ranking(quality="corpus", ranker="all-pairs"), proposals(segnet=True)
-    ),
+    "corpus quality, all-pairs, own-labelling": both(CORPUS_PAIRS, proposals(segnet=True)),
     "60 proposals": proposals(count=60),
     "both engines": proposals(engine="both"),
     "corpus counts": corpus_counts,
     "loss ce": ranking(loss="ce"),
-    "corpus quality, all-pairs, both engines": both(
-        ranking(quality="corpus", ranker="all-pairs"), proposals(engine="both")
-    ),
-    "all": both(mirrored, proposals(engine="both", segnet=True), ranking(quality="corpus", ranker="all-pairs")),
+    "corpus quality, all-pairs, both engines": both(CORPUS_PAIRS, proposals(engine="both")),
+    "all": both(mirrored, proposals(engine="both", segnet=True), CORPUS_PAIRS),
 }
 
 

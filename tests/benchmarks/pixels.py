@@ -8,9 +8,8 @@ counts over a data set, so what a call costs before its code is in a cache again
 image, the confusion matrix takes 1.7 times as long here, a tenth longer by NumPy: 3.2 times ours in place of 5.) Each
 runs on one thread, and "two threads" takes an image on each. Prints the median and the least over all turns of the time
 for an image, the medians as multiples of the first contender's, and how much memory the process took at most beyond
-what it had (Linux only).
-OpenCV's SLIC, fast-slic, torchmetrics and scikit-learn are there where they are installed. With --voc, how well the
-SLICs follow the borders of all val images stands at the end.
+what it had (Linux only). OpenCV's SLIC, fast-slic, torchmetrics and scikit-learn are there where they are installed.
+With --voc, how well the SLICs follow the borders of all val images stands at the end.
 """
 
 from __future__ import annotations

@@ -5,9 +5,10 @@
     tinysegrank run $common --out runs/full --set proposals.paste.segments.sift=0 --set proposals.paste.segments.lbp=0
     python tests/benchmarks/reduced_descriptors.py runs/reduced runs/full
 
-DivMBest over pastings of both runs, at each lambda that they tried, for val and for the training images, each of those
-by the models that did not see it. Thresholds are those that each run chose. (Their lambdas are chosen on part of the
-training images, by differences that are smaller than those between the lambdas on other images; so all are shown.)
+DivMBest over pastings of both runs, at each lambda that they tried: for the training images, each by the models that
+did not see it, for val, and for all of them. Thresholds are those that each run chose. (Their lambdas are chosen on
+part of the training images, by differences that are smaller than those between the lambdas on other images; so all are
+shown.)
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ import numpy as np
 
 from tinysegrank.experiment import Run, Silent
 from tinysegrank.experiment import data as run_data
+from tinysegrank.experiment.evidence.sources import per_cent, total
 from tinysegrank.experiment.proposers.paste import engine_of
 from tinysegrank.experiment.proposers.protocol import Model, model_of
 from tinysegrank.experiment.regions import ImageTask, image_tasks
 from tinysegrank.experiment.runner import read_run
-from tinysegrank.metrics import Confusion, paired_difference
+from tinysegrank.metrics import paired_difference
 from tinysegrank.parallel import parallel_map
 from tinysegrank.proposals import divmbest, oracle_tally
 from tinysegrank.reporting import Cell, Column, Table
@@ -43,8 +45,8 @@ def oracles(asked: Asked) -> tuple[np.ndarray, np.ndarray]:
     """Confusions of the 1-best and the oracle (lambdas, 2, K, K), and their image IoUs (lambdas, 2)."""
     truth = run_data.split_in_worker(asked.task.settings, asked.task.which).labels(asked.task.number)
     engine, _ = engine_of(asked.task, asked.model)
-    tallies = [oracle_tally(truth, divmbest(engine, lam, asked.count), (1, asked.count)) for lam in asked.lambdas]
-    return np.stack([tally.confusions for tally in tallies]), np.stack([tally.image_ious for tally in tallies])
+    found = [oracle_tally(truth, divmbest(engine, lam, asked.count), (1, asked.count)) for lam in asked.lambdas]
+    return np.stack([one.confusions for one in found]), np.stack([one.image_ious for one in found])
 
 
 def tally(run: Run, count: int, jobs: int) -> tuple[np.ndarray, np.ndarray]:
@@ -55,14 +57,8 @@ def tally(run: Run, count: int, jobs: int) -> tuple[np.ndarray, np.ndarray]:
         for task in image_tasks(run, which, numbers):
             fold = -1 if fold_of is None else int(fold_of[task.number])
             asked.append(Asked(task, model_of(run, "paste", fold), lambdas, count))
-    confusions, qualities = zip(*parallel_map(oracles, asked, jobs=jobs), strict=True)
-    return np.stack(confusions), np.stack(qualities)
-
-
-def per_cent(confusions: np.ndarray, classes: tuple[int, ...] | None) -> float:
-    total = Confusion()
-    total.matrix += confusions.sum(axis=0)
-    return 100 * total.mean_iou(classes=classes).value
+    confusions, image_ious = zip(*parallel_map(oracles, asked, jobs=jobs), strict=True)
+    return np.stack(confusions), np.stack(image_ious)
 
 
 def main() -> None:
@@ -81,7 +77,7 @@ def main() -> None:
     for title, images in parts.items():
         rows: list[tuple[Cell, ...]] = []
         for i, lam in enumerate(runs[0].settings.proposals.paste.lambdas):
-            cells = [per_cent(of[images, i, k], classes) for k in (0, 1) for of in (reduced, full)]
+            cells = [per_cent(runs[0], total(of[images, i, k])) for k in (0, 1) for of in (reduced, full)]
             rng = np.random.default_rng(0)
             gap = paired_difference(reduced[images, i, 1], full[images, i, 1], rng=rng, classes=classes)
             image_iou = [100 * float(of[images, i, 1].mean()) for of in (reduced_iou, full_iou)]

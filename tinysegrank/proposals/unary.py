@@ -120,9 +120,10 @@ class SuperpixelClassifier:
         used = rows[weights[rows] > 0]
         if not len(used):
             raise ShapeError("weights: no superpixel has a pixel with a label; every label is void")
-        pixels = weights[used] @ fractions[used].astype(np.float64)  # (K,)
+        known = fractions[used]
+        pixels = weights[used] @ known.astype(np.float64)  # (K,)
         self.prior_ = pixels / pixels.sum()
-        main = np.bincount(fractions[used].argmax(axis=1), minlength=fractions.shape[1])
+        main = np.bincount(known.argmax(axis=1), minlength=known.shape[1])
         self.classes_ = np.flatnonzero(main >= FEWEST)
         self._report(main)
         self.centre_, self.scale_ = _centre_and_scale(features, rows)

@@ -105,12 +105,12 @@ def _fit_classifiers(run: Run, folds: list[int]) -> None:
 
 def _gather_examples(run: Run, folder: Path) -> _Examples:
     count = len(data.names(run, "train"))
-    truths: list[tuple[np.ndarray, np.ndarray]] = []
+    truths: list[list[np.ndarray]] = []  # fractions and weights of each image
     path = folder / "examples.float32"
     with run.progress.count("superpixel features", count) as advance, atomic_write(path) as stream:
         for features, *truth in parallel_map(_example, image_tasks(run, "train", list(range(count))), jobs=run.jobs):
-            stream.write(features.astype(np.float32, copy=False).tobytes())
-            truths.append((truth[0], truth[1]))
+            stream.write(features.tobytes())
+            truths.append(truth)
             advance(1)
     fractions, weights = (np.concatenate(part) for part in zip(*truths, strict=True))
     images = np.repeat(np.arange(count), [len(of_image) for _, of_image in truths])
