@@ -84,7 +84,12 @@ OPTIONS: dict[str, Change] = {
     "corpus counts": corpus_counts,
     "loss ce": ranking(loss="ce"),
     "corpus quality, all-pairs, both engines": both(CORPUS_PAIRS, proposals(engine="both")),
-    "all": both(mirrored, proposals(engine="both", segnet=True), CORPUS_PAIRS),
+    "image choice": proposals(choice_by="image"),
+    "both engines, image choice": proposals(engine="both", choice_by="image"),
+    "corpus quality, all-pairs, both engines, image choice": both(
+        CORPUS_PAIRS, proposals(engine="both", choice_by="image")
+    ),
+    "all that helps": both(CORPUS_PAIRS, proposals(engine="both", choice_by="image", segnet=True)),
 }
 
 

@@ -10,19 +10,22 @@ import numpy as np
 import pytest
 
 from tinysegrank.errors import ConfigError, DatasetError
-from tinysegrank.experiment import Run, Silent, named_settings, run_experiment
+from tinysegrank.experiment import Run, Silent, data, named_settings, run_experiment
 from tinysegrank.experiment.candidates import load_proposer, store
 from tinysegrank.experiment.protocol import STAGES
 from tinysegrank.experiment.runner import execute, open_run
 from tinysegrank.experiment.segments import read_rows, read_segments
 from tinysegrank.experiment.settings import CrfSettings, PasteSettings, ProposalSettings, Settings
 from tinysegrank.files import read_json
+from tinysegrank.metrics import corpus_iou, image_iou
 from tinysegrank.proposals import (
     CpmcOptions,
+    PasteEngine,
     SecondOrderOptions,
     SegmentModel,
     SegmentOptions,
     Segments,
+    SegmentScorer,
     training_rows,
 )
 from tinysegrank.voc import VOID, VOCSegmentation, find_objects, make_toy_voc, read_labels, write_labels
@@ -105,6 +108,24 @@ def test_the_rows_to_learn_from_are_the_segments_and_more(pasted, toy):
     model = SegmentModel.load(pasted.folder("segments"), pasted.settings.proposals.paste.segments)
     flipped = Segments(np.fliplr(segments.superpixels), true, np.zeros(len(true)))
     np.testing.assert_array_equal(features[-len(true) :], model.describe(np.fliplr(sample.image), flipped))
+
+
+@pytest.mark.parametrize("by", ["image", "corpus"])
+def test_constants_are_chosen_by_the_criterion_asked(tmp_path, toy, by):
+    settings = settings_for(toy, "paste", choice_by=by)
+    paste = replace(settings.proposals.paste, choice_images=24)
+    run = propose(tmp_path / "run", replace(settings, proposals=replace(settings.proposals, paste=paste)))
+    folder = run.folder("proposing") / "paste"
+    scorer, split = SegmentScorer.load(folder / "without-fold-0.safetensors"), VOCSegmentation(toy, "train")
+    held_out = np.flatnonzero(data.folds(run) == 0)
+    truths = [split[int(i)].labels for i in held_out]
+    described = [read_segments(run.folder("segments"), "train", split.names[i]) for i in held_out]
+    for threshold, found in read_json(folder / "chosen.json")["tried"]["thresholds"].items():
+        engines = [PasteEngine(scorer.scores(d.features), d.segments, threshold=float(threshold)) for d in described]
+        firsts = [engine.solve(engine.initial()).labels for engine in engines]
+        by_image = np.mean([image_iou(t, labels) for t, labels in zip(truths, firsts, strict=True)])
+        by_corpus = corpus_iou(truths, firsts)[np.unique(np.concatenate([t[t != VOID] for t in truths]))].mean()
+        assert found == pytest.approx({"image": by_image, "corpus": by_corpus}[by])
 
 
 def test_two_processes_give_the_same_bits(tmp_path, pasted, toy):

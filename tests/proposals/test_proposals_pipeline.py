@@ -98,20 +98,43 @@ def sets(seed, images=4, count=5, settings=3):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_choice_is_by_the_corpus_iou_of_the_oracle_picks(seed):
+@pytest.mark.parametrize(
+    ("by", "mean_iou"),
+    [
+        ("image", lambda truths, labels: np.mean([image_iou(t, y) for t, y in zip(truths, labels, strict=True)])),
+        ("corpus", lambda truths, labels: np.nanmean(corpus_iou(truths, labels))),
+    ],
+)
+def test_choice_is_by_the_iou_of_the_oracle_picks(seed, by, mean_iou):
     truths, proposals = sets(seed)
     expected = []
     for of_setting in proposals:
         picks = [
             max(of_image, key=lambda p: image_iou(t, p.labels)) for t, of_image in zip(truths, of_setting, strict=True)
         ]
-        expected.append(np.nanmean(corpus_iou(truths, [p.labels for p in picks])))
+        expected.append(mean_iou(truths, [p.labels for p in picks]))
+    void, of_void = np.full((6, 6), 255, np.uint8), [of_setting[0] for of_setting in proposals]
     trials = [np.stack([trial(t, of_setting[n]) for of_setting in proposals]) for n, t in enumerate(truths)]
-    choice = choose(["a", "b", "c"], trials)
+    trials.append(np.stack([trial(void, found) for found in of_void]))
+    choice = choose(["a", "b", "c"], trials, by=by)
     np.testing.assert_allclose(choice.oracle, expected)
     assert choice.best == "abc"[int(np.argmax(expected))]
-    firsts = [np.nanmean(corpus_iou(truths, [of_image[0].labels for of_image in s])) for s in proposals]
+    firsts = [mean_iou(truths, [of_image[0].labels for of_image in s]) for s in proposals]
     np.testing.assert_allclose(choice.one_best, firsts)
+
+
+def test_rare_class_decides_by_the_corpus_and_not_by_the_image():
+    # Nine images of class 1, where the first setting is better, and a tenth with two pixels of class 2, all it has.
+    truths = [np.array([[0, 0, 1, 1]])] * 9 + [np.array([[0, 0, 2, 2]])]
+    good, poor, rare = np.array([[0, 0, 1, 1]]), np.array([[0, 0, 0, 1]]), np.array([[0, 0, 2, 2]])
+
+    def proposed(labels):
+        return [Proposal(labels, 0.0, np.zeros(1, int))]
+
+    found = [(good, poor)] * 9 + [(good, rare)]
+    trials = [np.stack([trial(t, proposed(y)) for y in labels]) for t, labels in zip(truths, found, strict=True)]
+    assert choose(["common", "rare"], trials, by="image").best == "common"
+    assert choose(["common", "rare"], trials, by="corpus").best == "rare"
 
 
 def test_void_image_changes_nothing():
@@ -135,3 +158,5 @@ def test_choosing_from_nothing_is_refused():
         choose([1.0], [])
     with pytest.raises(ConfigError, match="every setting"):
         choose([1.0, 2.0], [np.zeros((1, 2, 3, 3), np.int64)])
+    with pytest.raises(ConfigError, match="image, corpus"):
+        choose([1.0], [np.zeros((1, 2, 3, 3), np.int64)], by="pixel")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tinysegrank.errors import ConfigError
-from tinysegrank.proposals import SegmentOptions
+from tinysegrank.proposals import CRITERIA, SegmentOptions
 from tinysegrank.proposals.paste import LAMBDAS
 from tinysegrank.proposals.paste_threshold import THRESHOLDS
 from tinysegrank.ranking import BLOCKS
@@ -102,7 +102,7 @@ class CrfSettings:
 
     balance: float = 0.3
     strengths: tuple[float, ...] = (20.0, 40.0, 80.0)
-    lambdas: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
+    lambdas: tuple[float, ...] = (0.1, 0.2, 0.4, 0.8)
     choice_images: int = 60
 
     def __post_init__(self) -> None:
@@ -133,19 +133,24 @@ class PasteSettings:
 class ProposalSettings:
     """Module 1: what proposes ("crf", "paste", "both" in turn, or "folder", where others' proposals lie), and M.
 
-    With `segnet`, the superpixel labelling of SegNet's coarse map is one more proposal, the last.
+    With `segnet`, the superpixel labelling of SegNet's coarse map is one more proposal, the last. `choice_by` says what
+    the constants are chosen by on training images: the oracle's mean "image" IoU or its "corpus" IoU, see
+    `proposals.choose`.
     """
 
     engine: str = "crf"
     count: int = 10
     folder: str = ""
     segnet: bool = False
+    choice_by: str = "image"
     crf: CrfSettings = field(default_factory=CrfSettings)
     paste: PasteSettings = field(default_factory=PasteSettings)
 
     def __post_init__(self) -> None:
         if self.count < 1:
             raise ConfigError(f"count={self.count}: give at least 1 proposal an image")
+        if self.choice_by not in CRITERIA:
+            raise ConfigError(f'proposals.choice_by="{self.choice_by}": choose one of {", ".join(CRITERIA)}')
 
 
 def _need_choice(images: int, **grids: tuple[float, ...]) -> None:

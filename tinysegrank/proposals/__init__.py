@@ -73,7 +73,7 @@ kept       | 0.75 score - 0.25 overlap with those before; 150 at most | cpmc.div
 
 from __future__ import annotations
 
-from tinysegrank.proposals.choice import Choice, choose, choose_lambda, trial
+from tinysegrank.proposals.choice import CRITERIA, Choice, choose, choose_lambda, trial
 from tinysegrank.proposals.cpmc import CpmcOptions
 from tinysegrank.proposals.crf import CrfEngine, potts_weights
 from tinysegrank.proposals.curves import OracleCurve, OracleTally, oracle_curve, oracle_tally
@@ -94,6 +94,7 @@ from tinysegrank.proposals.top import best_labellings, best_pastings
 from tinysegrank.proposals.unary import SuperpixelClassifier, label_fractions
 
 __all__ = [
+    "CRITERIA",
     "FEATURE_NAMES",
     "Choice",
     "CpmcOptions",

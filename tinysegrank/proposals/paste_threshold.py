@@ -79,7 +79,7 @@ def choose_threshold(
     simplicity: float = SIMPLICITY,
     num_classes: int = NUM_CLASSES,
 ) -> Choice[float]:
-    """Choose the threshold whose first labellings have the best corpus IoU.
+    """Choose the threshold whose first labellings are the best, by the mean of their image IoU.
 
     scores   | each (R, K-1) | floating | of the segments of a training image, by regressors that did not see it
     segments | each          | Segments | of the image

@@ -72,7 +72,9 @@ def choose_on_held_out(
     *,
     images: int,
 ) -> Choice[Any]:
-    """Choose constants by the oracle's corpus IoU on images of fold 0, under the models that did not see fold 0.
+    """Choose constants by the oracle on images of fold 0, under the models that did not see it.
+
+    By which IoU is a setting of the run, `proposals.choice_by`.
 
     Args:
         run: the run.
@@ -91,7 +93,7 @@ def choose_on_held_out(
         for of_image in parallel_map(_try, tasks, jobs=run.jobs):
             trials.append(of_image)
             advance(1)
-    return choose(grid, trials)
+    return choose(grid, trials, by=run.settings.proposals.choice_by)
 
 
 def _try(asked: _Try) -> np.ndarray:
