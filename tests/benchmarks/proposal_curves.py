@@ -115,7 +115,9 @@ def main() -> None:
     held_out = np.flatnonzero(run_data.folds(run) == 0)
     some = held_out[np.linspace(0, len(held_out) - 1, min(asked.choice_images, len(held_out))).astype(int)]
     tried, _ = run_tasks(tasks("train", [int(i) for i in some], 0, 10, SCALES, True), asked.jobs)
-    at_10 = {way: float(tally.curve().mean[COUNTS.index(10)]) for way, tally in tried.items()}
+    by_image = run.settings.proposals.choice_by == "image"
+    curves = {way: tally.curve() for way, tally in tried.items()}
+    at_10 = {way: float((c.image_iou if by_image else c.mean)[COUNTS.index(10)]) for way, c in curves.items()}
     chosen = {
         name: (max(scales, key=lambda scale, name=name: at_10[f"{name}, perturbed by {scale:g}"]),)
         for name, scales in SCALES.items()

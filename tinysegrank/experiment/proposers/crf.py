@@ -15,7 +15,7 @@ from tinysegrank.experiment import data
 from tinysegrank.experiment.proposers.protocol import CHOSEN, FOLDER, Model, choose_on_held_out, model_of
 from tinysegrank.experiment.regions import ImageTask, image_tasks, read_superpixels
 from tinysegrank.experiment.runner import Run
-from tinysegrank.experiment.settings import Settings
+from tinysegrank.experiment.settings import ProposalSettings, Settings
 from tinysegrank.files import atomic_write, read_json, write_json
 from tinysegrank.parallel import parallel_map
 from tinysegrank.proposals import (
@@ -51,7 +51,7 @@ class CrfProposer:
 
     def propose(self, task: ImageTask, model: Model) -> list[Proposal]:
         """See `Proposer.propose`."""
-        return _propose_under(task, model, (_chosen(model.folder),))[0]
+        return propose_under(task, model, (_chosen(model.folder),))[0]
 
     def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
         """See `Proposer.load`."""
@@ -138,14 +138,19 @@ def _say_what_is_not_learnt(run: Run, fold: int) -> None:
         run.progress.say(f"{path.stem}: too few examples of {', '.join(few)}; they get a constant score")
 
 
-def _choose(run: Run) -> None:
-    asked = run.settings.proposals
-    grid = [
+def grid_of(asked: ProposalSettings) -> list[ProposalOptions]:
+    """The constants to choose from."""
+    return [
         ProposalOptions(strength=strength, lam=lam, count=asked.count, balance=asked.crf.balance)
         for strength in asked.crf.strengths
         for lam in asked.crf.lambdas
     ]
-    choice = choose_on_held_out(run, CrfProposer.name, grid, _propose_under, images=asked.crf.choice_images)
+
+
+def _choose(run: Run) -> None:
+    asked = run.settings.proposals
+    grid = grid_of(asked)
+    choice = choose_on_held_out(run, CrfProposer.name, grid, propose_under, images=asked.crf.choice_images)
     run.progress.say(
         f"strength {choice.best.strength:g}, lambda {choice.best.lam:g}: oracle {choice.oracle.max():.1%}, 1-best "
         f"{choice.one_best[choice.oracle.argmax()]:.1%} mean IoU on held-out training images"
@@ -182,7 +187,8 @@ def engine_of(task: ImageTask, model: Model) -> tuple[CrfEngine, ProposalOptions
     return CrfEngine(unary, described.graph.edges, weights, described.superpixels), options
 
 
-def _propose_under(task: ImageTask, model: Model, grid: tuple[ProposalOptions, ...]) -> list[list[Proposal]]:
+def propose_under(task: ImageTask, model: Model, grid: tuple[ProposalOptions, ...]) -> list[list[Proposal]]:
+    """The proposals for an image of the run under each setting."""
     described, classifier = _describe(task), _classifier_in_worker(_path(model.folder, model.fold), model.key)
     return [
         propose(

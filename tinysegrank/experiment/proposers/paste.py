@@ -23,7 +23,7 @@ from tinysegrank.experiment.regions import ImageTask
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.segments import FOLDER as SEGMENTS
 from tinysegrank.experiment.segments import read_rows, read_segments
-from tinysegrank.experiment.settings import Settings
+from tinysegrank.experiment.settings import ProposalSettings, Settings
 from tinysegrank.files import read_json, write_json
 from tinysegrank.parallel import parallel_map
 from tinysegrank.proposals import PasteEngine, Proposal, SegmentModel, Segments, SegmentScorer, divmbest
@@ -72,7 +72,7 @@ class PasteProposer:
 
     def propose(self, task: ImageTask, model: Model) -> list[Proposal]:
         """See `Proposer.propose`."""
-        return _propose_under(task, model, (_chosen(model.folder),))[0]
+        return propose_under(task, model, (_chosen(model.folder),))[0]
 
     def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
         """See `Proposer.load`."""
@@ -116,18 +116,23 @@ def _fit(task: _Fit) -> None:
     SegmentScorer().fit(features, targets).save(task.path)
 
 
+def grid_of(asked: ProposalSettings, threshold: float) -> list[Pasting]:
+    """The constants to choose from once there is a threshold."""
+    return [Pasting(threshold, lam, asked.count) for lam in asked.paste.lambdas]
+
+
 def _choose(run: Run) -> None:
     asked = run.settings.proposals
     by_threshold = choose_on_held_out(
         run,
         PasteProposer.name,
         [Pasting(threshold, 0.0, 1) for threshold in asked.paste.thresholds],
-        _propose_under,
+        propose_under,
         images=asked.paste.choice_images,
     )
     threshold = by_threshold.best.threshold
-    grid = [Pasting(threshold, lam, asked.count) for lam in asked.paste.lambdas]
-    choice = choose_on_held_out(run, PasteProposer.name, grid, _propose_under, images=asked.paste.choice_images)
+    grid = grid_of(asked, threshold)
+    choice = choose_on_held_out(run, PasteProposer.name, grid, propose_under, images=asked.paste.choice_images)
     run.progress.say(
         f"threshold {threshold:g}, lambda {choice.best.lam:g}: oracle {choice.oracle.max():.1%}, 1-best "
         f"{choice.one_best[0]:.1%} mean IoU on held-out training images"
@@ -147,7 +152,8 @@ def engine_of(task: ImageTask, model: Model) -> tuple[PasteEngine, Pasting]:
     return PasteEngine(scores, segments, threshold=chosen.threshold), chosen
 
 
-def _propose_under(task: ImageTask, model: Model, grid: tuple[Pasting, ...]) -> list[list[Proposal]]:
+def propose_under(task: ImageTask, model: Model, grid: tuple[Pasting, ...]) -> list[list[Proposal]]:
+    """The proposals for an image of the run under each setting."""
     scores, segments = _scored(task, model)
     return [divmbest(PasteEngine(scores, segments, threshold=p.threshold), p.lam, p.count) for p in grid]
 

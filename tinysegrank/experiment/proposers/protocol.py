@@ -57,43 +57,48 @@ def model_of(run: Run, name: str, fold: int) -> Model:
     return Model(run.folder(FOLDER) / name, fold, run.key(FOLDER))
 
 
+ProposeUnder = Callable[[ImageTask, Model, tuple[Any, ...]], list[list[Proposal]]]
+
+
 class _Try(NamedTuple):
     task: ImageTask
     model: Model
     grid: tuple[Any, ...]
-    propose: Callable[[ImageTask, Model, tuple[Any, ...]], list[list[Proposal]]]
+    propose: ProposeUnder
 
 
-def choose_on_held_out(
-    run: Run,
-    name: str,
-    grid: Sequence[Any],
-    propose: Callable[[ImageTask, Model, tuple[Any, ...]], list[list[Proposal]]],
-    *,
-    images: int,
-) -> Choice[Any]:
+def choose_on_held_out(run: Run, name: str, grid: Sequence[Any], propose: ProposeUnder, *, images: int) -> Choice[Any]:
     """Choose constants by the oracle on images of fold 0, under the models that did not see it.
 
-    By which IoU is a setting of the run, `proposals.choice_by`.
+    By which IoU is a setting of the run, `proposals.choice_by`. The arguments are those of `held_out_trials`.
+    """
+    return choose(grid, held_out_trials(run, name, grid, propose, images=images), by=run.settings.proposals.choice_by)
+
+
+def held_out_trials(
+    run: Run, name: str, grid: Sequence[Any], propose: ProposeUnder, *, images: int, fold: int = 0
+) -> list[np.ndarray]:
+    """Try constants on images of a fold, under the models that did not see it: a `trial` of each image and constant.
 
     Args:
         run: the run.
         name: of the proposer.
         grid: the constants to try.
         propose: an importable function from an image, a model and the grid to the proposals under each of its entries.
-        images: how many images of the fold to try on; all where there are fewer.
+        images: how many images of the fold to try on, spread over it; all where there are fewer.
+        fold: its number.
     """
-    held_out = np.flatnonzero(data.folds(run) == 0)
+    held_out = np.flatnonzero(data.folds(run) == fold)
     count = min(images, len(held_out))
     indices = [int(i) for i in held_out[np.linspace(0, len(held_out) - 1, count).astype(int)]]
-    model = model_of(run, name, 0)
+    model = model_of(run, name, fold)
     tasks = [_Try(task, model, tuple(grid), propose) for task in image_tasks(run, "train", indices)]
     trials = []
     with run.progress.count(f"images under {len(grid)} settings of {name}", len(tasks)) as advance:
         for of_image in parallel_map(_try, tasks, jobs=run.jobs):
             trials.append(of_image)
             advance(1)
-    return choose(grid, trials, by=run.settings.proposals.choice_by)
+    return trials
 
 
 def _try(asked: _Try) -> np.ndarray:
