@@ -153,7 +153,7 @@ def _choose(run: Run) -> None:
     choice = choose_on_held_out(run, CrfProposer.name, grid, propose_under, images=asked.crf.choice_images)
     run.progress.say(
         f"strength {choice.best.strength:g}, lambda {choice.best.lam:g}: oracle {choice.oracle.max():.1%}, 1-best "
-        f"{choice.one_best[choice.oracle.argmax()]:.1%} mean IoU on held-out training images"
+        f"{choice.one_best[choice.oracle.argmax()]:.1%} mean {asked.choice_by} IoU on held-out training images"
     )
     tried = [
         {"strength": options.strength, "lam": options.lam, "oracle": float(oracle), "one_best": float(one_best)}

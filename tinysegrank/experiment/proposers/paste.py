@@ -135,7 +135,7 @@ def _choose(run: Run) -> None:
     choice = choose_on_held_out(run, PasteProposer.name, grid, propose_under, images=asked.paste.choice_images)
     run.progress.say(
         f"threshold {threshold:g}, lambda {choice.best.lam:g}: oracle {choice.oracle.max():.1%}, 1-best "
-        f"{choice.one_best[0]:.1%} mean IoU on held-out training images"
+        f"{choice.one_best[0]:.1%} mean {asked.choice_by} IoU on held-out training images"
     )
     tried = {
         "thresholds": dict(zip(map(str, asked.paste.thresholds), by_threshold.one_best.tolist(), strict=True)),
