@@ -89,7 +89,9 @@ OPTIONS: dict[str, Change] = {
     "corpus quality, all-pairs, both engines, image choice": both(
         CORPUS_PAIRS, proposals(engine="both", choice_by="image")
     ),
-    "all that helps": both(CORPUS_PAIRS, proposals(engine="both", choice_by="image", segnet=True)),
+    "corpus quality, all-pairs, both engines, image choice, own-labelling": both(
+        CORPUS_PAIRS, proposals(engine="both", choice_by="image", segnet=True)
+    ),
 }
 
 
