@@ -12,15 +12,17 @@ from PIL import Image
 
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.experiment import Silent, evaluate_folder
-from tinysegrank.experiment.evidence import PIECES, collect_evidence, evidence_state, figure_6
+from tinysegrank.experiment.evidence import PIECES, collect_evidence, evidence_state, figure_6, from_scratch
 from tinysegrank.experiment.evidence import heads as heads_module
+from tinysegrank.experiment.evidence.ablation import eq17_by_features
 from tinysegrank.experiment.evidence.derived import run_seed
 from tinysegrank.experiment.evidence.figure_2 import richest
 from tinysegrank.experiment.evidence.figure_4 import in_and_out
 from tinysegrank.experiment.evidence.heads import read_judged
-from tinysegrank.experiment.evidence.images import figure_3, figure_4_ranker, figure_5, measure
+from tinysegrank.experiment.evidence.images import Images, figure_3, figure_4_ranker, figure_5, measure
 from tinysegrank.experiment.evidence.judge import make_judge
 from tinysegrank.experiment.evidence.pieces import Asked
+from tinysegrank.experiment.evidence.sources import described, total
 from tinysegrank.experiment.features import store
 from tinysegrank.experiment.networks import read_coarse
 from tinysegrank.experiment.runner import read_run
@@ -111,6 +113,27 @@ def test_the_ablation_has_all_subsets_and_the_runs_own_ranker_among_them(tiny_ru
     # features of the image alone cancel, and the first proposal stays
     assert float(rows["(2) not gated"][place]) == pytest.approx(per_cent(scored(tiny_run, split, "picked/1-best")))
     assert [rows[name]["paper (val)"] for name in ("(1) SegNet", "(1) + (3)", "(1) + (2)")] == ["49.0", "52.0", ""]
+
+
+def test_eq_17_is_the_same_by_the_features_of_a_table(tiny_run, evidence, split):
+    """By the features of val, where the run scored the proposals themselves; so the training images' are judged."""
+    held, ranking = described(tiny_run, "val"), tiny_run.settings.ranking
+    by_features = eq17_by_features(held.table, ranking.background_weight)
+    for image in range(len(split)):
+        rows = held.table.groups == image
+        gaps = (by_features - held.scores[ranking.loss])[rows]
+        np.testing.assert_allclose(gaps, gaps[0], atol=1e-3)
+    _, rows = rows_of(evidence, "ablation")
+    train = described(tiny_run, "train")
+    scores = eq17_by_features(train.table, ranking.background_weight)
+    picks = [np.flatnonzero(train.table.groups == i)[np.argmin(scores[train.table.groups == i])] for i in range(10)]
+    expected = per_cent(total(train.confusions[picks]))
+    assert float(rows["Eq. 17, no SVM"]["held-out training images"]) == pytest.approx(expected)
+
+
+def test_the_oracle_of_section_3_is_among_ten(tiny_run, evidence, split):
+    claim = read_json(evidence / "table-2" / "evidence.json")["claims"][-1]
+    assert claim["here"].startswith(f"the oracle among 4 {per_cent(scored(tiny_run, split, 'picked/oracle')):.1f}")
 
 
 def test_figure_2_begins_perfect(evidence):
@@ -243,10 +266,20 @@ def test_images_are_measured_as_their_label_maps_are(tiny_run, split):
             assert images.objects["truth"][i] == pytest.approx((truth[truth != 255] != 0).mean())
 
 
-def test_images_shown_follow_the_captions(tiny_run):
-    images = measure(tiny_run)
+@pytest.fixture(params=["of the run", "drawn"])
+def images(request, tiny_run, rng):
+    if request.param == "of the run":
+        return measure(tiny_run)
+    kinds = ("naive", "superpixel", "1-best", "Eq. 17", "SVM", "oracle")
+    iou, objects = ({kind: rng.random(60) for kind in (*kinds, "truth")} for _ in range(2))
+    return Images(iou, objects)
+
+
+def test_images_shown_follow_the_captions(images):
+    many = len(images.iou["SVM"]) > 50
     for shown in (figure_3(images), figure_5(images), figure_4_ranker(images)):
         assert len(set(shown.tolist())) == len(shown) <= 4
+        assert len(shown) == 4 or not many
     for i in figure_3(images):
         assert images.iou["Eq. 17"][i] < images.iou["1-best"][i]
         assert images.objects["naive"][i] > images.objects["truth"][i]
@@ -334,6 +367,40 @@ class Noting(Silent):
 
     def say(self, text):
         self.said.append(text)
+
+
+def test_a_training_that_diverges_is_reported(tmp_path, tiny_run):
+    path, training = tmp_path / "run", tiny_run.settings.training
+    shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("evidence"))
+    run = replace(read_run(path, jobs=1, progress=Silent()))
+    wild = replace(training, uoi=replace(training.uoi, rate=1e38, max_norm=1e30))
+    run = replace(run, settings=replace(run.settings, training=wild))
+    for piece, loss in ((from_scratch, "UOI"), (figure_6, "UOI")):
+        found = piece.find(Asked(run, tmp_path / piece.__name__, (0,)))
+        assert any(note.startswith(f"{loss}, seed 0: ") for note in found.notes)
+        ends = dict(zip((column.heading for column in found.table.columns), found.table.rows[-1], strict=True))
+        values = {heading: value for heading, value in ends.items() if heading != "steps"}
+        assert {heading for heading, value in values.items() if np.isnan(value)} == {
+            heading for heading in values if heading.split(":")[0] == loss
+        }
+        (claim,) = (claim for claim in found.claims if "UOI" in claim.paper and "diverged" in claim.here.split(";")[-1])
+        assert claim.verdict == "too close to tell"
+        found.draw(tmp_path / "figure.png")
+
+
+def test_what_a_training_of_its_own_depends_on_makes_a_piece_stale(tmp_path, tiny_run, evidence):
+    path = tmp_path / "run"
+    shutil.copytree(tiny_run.path, path)
+    run = read_run(path, jobs=1, progress=Silent())
+
+    def stale(**changes):
+        changed = replace(run, settings=replace(run.settings, **changes))
+        return {piece.name for piece, state in evidence_state(changed) if state == "made from earlier results"}
+
+    assert stale() == set()
+    training = run.settings.training
+    assert stale(training=replace(training, iou=replace(training.iou, rate=0.5))) == {"from-scratch"}
+    assert stale(evidence=EvidenceSettings(7)) == {"figure-6"}
 
 
 def test_what_is_made_is_kept_until_the_run_changes(tmp_path, tiny_run, evidence):

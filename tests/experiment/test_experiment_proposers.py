@@ -138,18 +138,16 @@ def test_two_processes_give_the_same_bits(tmp_path, pasted, toy):
     assert files(other) == files(pasted)
 
 
-def test_a_photograph_gets_the_proposals_that_the_run_made(pasted, toy):
-    split = VOCSegmentation(toy, "val")
-    proposals = load_proposer(pasted)(split.image(1), np.zeros((13, 13, 21)))
-    labels, _ = store(pasted, "val").read(split.names[1])
-    np.testing.assert_array_equal(np.stack([p.labels for p in proposals]), labels)
-
-
-def test_both_engines_take_turns(tmp_path, pasted, toy):
-    run = propose(tmp_path / "run", settings_for(toy, "both"))
-    crf = propose(tmp_path / "crf", settings_for(toy, "crf"))
-    for name in VOCSegmentation(toy, "val").names:
+@pytest.mark.parametrize("method", ["integer", "scikit-image"])
+def test_both_engines_take_turns_and_a_photograph_gets_what_the_run_made(tmp_path, pasted, toy, method):
+    superpixels = replace(settings_for(toy, "both").superpixels, method=method)
+    run = propose(tmp_path / "run", replace(settings_for(toy, "both"), superpixels=superpixels))
+    crf = propose(tmp_path / "crf", replace(settings_for(toy, "crf"), superpixels=superpixels))
+    proposer, split = load_proposer(run), VOCSegmentation(toy, "val")
+    for index, name in enumerate(split.names):
         labels, _ = store(run, "val").read(name)
+        of_photograph = proposer(split.image(index), np.zeros((13, 13, 21)))
+        np.testing.assert_array_equal(np.stack([proposal.labels for proposal in of_photograph]), labels)
         np.testing.assert_array_equal(labels[::2], store(pasted, "val").read(name)[0][:2])
         np.testing.assert_array_equal(labels[1::2], store(crf, "val").read(name)[0][:2])
     assert not any(crf.folder("segments").rglob("*.npz"))
@@ -197,16 +195,3 @@ def test_unknown_engine_and_no_folder(tmp_path, toy):
         run_experiment(tmp_path / "run", settings_for(toy, "o2p"), jobs=1, progress=Silent())
     with pytest.raises(ConfigError, match=r"proposals\.folder"):
         run_experiment(tmp_path / "run", settings_for(toy, "folder"), jobs=1, progress=Silent())
-
-
-def test_labels_of_val_reach_no_fit(tmp_path, pasted, toy):
-    """With other val labels, every proposal stays the same."""
-    changed = tmp_path / "toy"
-    shutil.copytree(toy, changed)
-    split = VOCSegmentation(changed, "val")
-    for index, name in enumerate(split.names):
-        write_labels(changed / "SegmentationClass" / f"{name}.png", np.roll(split.labels(index), 1) * 0 + 15)
-    run = propose(tmp_path / "run", settings_for(changed, "paste"))
-    for name in split.names:
-        np.testing.assert_array_equal(store(run, "val").read(name)[0], store(pasted, "val").read(name)[0])
-    assert (read_labels(changed / "SegmentationClass" / f"{split.names[0]}.png") == 15).all()

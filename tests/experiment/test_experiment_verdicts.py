@@ -8,9 +8,12 @@ import pytest
 from tinysegrank.experiment.evidence.ablation import block_names, block_subsets
 from tinysegrank.experiment.evidence.verdicts import (
     by_seed,
+    gain_in_words,
+    mean_in_words,
     verdict,
     verdict_of_counts,
     verdict_of_gains,
+    verdict_of_sameness,
     verdict_of_seeds,
 )
 
@@ -31,11 +34,14 @@ def test_verdict(gap, clear, expected):
         ([1.9], UNCLEAR),  # one seed is not enough for so little
         ([2.0], AGREES),
         ([-3.0], DIFFERS),
-        ([1.0, 1.2], AGREES),
+        ([1.0, 1.1], AGREES),
+        ([1.0, 1.2], UNCLEAR),  # 11 times its error, where one degree of freedom asks for 12.7
+        ([0.8, 0.4, 1.9], UNCLEAR),  # 2.3 times, where two ask for 4.3
         ([-1.0, -1.2, -0.9], DIFFERS),
         ([1.0, -1.0], UNCLEAR),
-        ([0.1, 0.8], UNCLEAR),  # one sign, but the mean 0.45 is within twice its error 0.35
+        ([0.1, 0.8], UNCLEAR),
         ([0.0, 0.0], UNCLEAR),
+        ([1.0, np.nan], UNCLEAR),
     ],
     ids=str,
 )
@@ -64,7 +70,24 @@ def test_verdict_of_gains():
     assert verdict_of_gains(np.array([1.0, -2.0, 3.0])) == verdict_of_gains(np.array([5.0])) == UNCLEAR
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (-1.0, 1.5, AGREES),
+        (0.2, 1.5, AGREES),  # another, but by little
+        (-3.0, 1.0, UNCLEAR),
+        (0.5, 6.0, DIFFERS),
+        (-6.0, -2.5, DIFFERS),
+    ],
+)
+def test_verdict_of_sameness(low, high, expected):
+    assert verdict_of_sameness(low, high) == expected
+
+
 def test_gaps_in_words():
+    assert gain_in_words(np.array([1.0, 2.0])) == "+1.5 points (+1.0, +2.0 by seed)"
+    assert "diverged" in gain_in_words(np.array([1.0, np.nan]))
+    assert (mean_in_words(np.array([1.0, 2.0])), mean_in_words(np.array([np.nan, 2.0]))) == ("1.5", "not known")
     assert by_seed(np.array([0.51, -1.0])) == " (+0.5, -1.0 by seed)" and by_seed(np.array([1.0])) == ""
 
 

@@ -51,6 +51,7 @@ def cases(draw: st.DrawFn) -> Case:
     shapes = (N, groups * C, H, W), (groups * F, C, K, K), (groups * F,), (N, groups * F, *out)
     x, weight, bias, gradient = (rng.standard_normal(shape, dtype=np.float32) for shape in shapes)
     x, gradient = draw(layouts)(x), draw(layouts)(gradient)
+    bias = np.repeat(bias, 2)[::2] if draw(st.booleans()) else bias
     x.flags.writeable = False
     return Case(x, weight, bias, gradient, stride, padding, groups)
 

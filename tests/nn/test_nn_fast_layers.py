@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from copy import copy
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -12,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from tinysegrank import nn
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.fast import evaluation, geometry, threads
 from tinysegrank.nn.fast.threads import Stage, run_stages
 
 
@@ -71,6 +75,20 @@ def test_dropout_and_relu_to_the_bit(shape, p, seed, layout, data) -> None:
         return y, scale, positive, gradient, rng.random(3, dtype=np.float32), rng.random(3)
 
     for readable, twin in zip(*both_ways(run), strict=True):
+        np.testing.assert_array_equal(readable, twin)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3, 4)], ids=str)
+def test_dropout_and_relu_of_other_ranks(rng: np.random.Generator, shape: tuple[int, ...]) -> None:
+    x = np.asarray(rng.standard_normal(shape), np.float32)
+
+    def run():
+        y, scale = nn.dropout(x, p=0.4, rng=np.random.default_rng(3))
+        positive, context = nn.relu(x)
+        return y, positive, nn.relu_backward(nn.dropout_backward(y, scale), context)
+
+    for readable, twin in zip(*both_ways(run), strict=True):
+        assert twin.shape == shape
         np.testing.assert_array_equal(readable, twin)
 
 
@@ -161,12 +179,94 @@ def test_evaluation_is_layer_by_layer_in_float64(rng: np.random.Generator, order
     np.testing.assert_array_equal(prepared(x), results[1])  # whatever became of the network
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("end", ["", "relu", "pool", "norm", "pool norm", "norm pool"])
+@pytest.mark.parametrize("N", [2, 5])
+def test_a_program_of_several_chunks_takes_new_images(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, stride: int, end: str, N: int
+) -> None:
+    """What is kept from the call before is neither read nor written, whatever comes first and last."""
+    monkeypatch.setattr(geometry, "CACHE", 1)
+    monkeypatch.setattr(geometry, "ENOUGH", 1)  # one image a chunk
+    geometry.geometry.cache_clear()
+    kinds = {"relu": nn.ReLU(), "pool": nn.MaxPool2d(), "norm": nn.LocalResponseNorm(alpha=0.5)}
+    first, last = (rng.standard_normal((16, C, 5, 5), dtype=np.float32) / 10 for C in (8, 16))
+    bias = rng.standard_normal(16, dtype=np.float32)
+    layers = {"conv1": nn.Conv2d(first, bias, stride=stride), "conv2": nn.Conv2d(last, bias)}
+    network = nn.Sequential(layers | {name: kinds[name] for name in end.split()})
+    prepared = nn.Prepared(network)
+    for _ in range(3):
+        x = rng.standard_normal((N, 8, 26, 22), dtype=np.float32)
+        exact = x.astype(float)
+        for layer in network.layers.values():
+            layer = copy(layer)
+            layer.parameters = {name: array.astype(float) for name, array in layer.parameters.items()}
+            exact, _ = layer.forward(exact)
+        assert_near(network(x), exact)
+        assert_near(prepared(x), exact)
+        np.testing.assert_array_equal(prepared(x[::-1])[::-1], prepared(x))
+    geometry.geometry.cache_clear()
+
+
+def test_a_size_of_normalisation_that_has_no_middle_is_refused(rng: np.random.Generator) -> None:
+    layers = {"conv": a_network(rng, ()).layers["conv1"], "norm": nn.LocalResponseNorm(size=4)}
+    with pytest.raises(ShapeError, match="size=4"):
+        nn.Sequential(layers)(rng.standard_normal((1, 3, 37, 33), dtype=np.float32))
+
+
+def test_interrupted_filters_are_made_again(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, x = a_network(rng, ("pool",)), rng.standard_normal((2, 3, 37, 33), dtype=np.float32)
+    prepared, run = nn.Prepared(network), evaluation.run_stages
+
+    def interrupted(stages: list[Stage]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluation, "run_stages", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prepared(x)
+    monkeypatch.setattr(evaluation, "run_stages", run)
+    np.testing.assert_array_equal(prepared(x), network(x))
+
+
+def test_without_a_blas_that_is_known(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, x = a_network(rng, ("pool",)), rng.standard_normal((2, 3, 37, 33), dtype=np.float32)
+    expected = network(x)
+    monkeypatch.setattr(threads, "blas_libraries", list)
+    np.testing.assert_array_equal(network(x), expected)
+
+
+def test_helpers_that_may_not_choose_their_processor(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError("not in this box")
+
+    done: list[int] = []
+    monkeypatch.setattr(os, "sched_setaffinity", refused, raising=False)
+    with threadpool_limits(2):
+        run_stages([Stage(lambda start, stop: done.append(start), 4, 4)] * 2)
+    assert sorted(done) == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_an_interrupt_before_the_work_ends_the_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Helpers that have begun do not wait for the thread that asked for help."""
+    ask, asked = threads._ask_for_help, []
+
+    def interrupted(work, helpers: int) -> None:
+        asked.extend(ask(work, helpers))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threads, "_processors", lambda: 2)
+    monkeypatch.setattr(threads, "_ask_for_help", interrupted)
+    with threadpool_limits(2), pytest.raises(KeyboardInterrupt):
+        run_stages([Stage(lambda start, stop: None, 4, 4)] * 2)
+    assert [helper.result(timeout=20) for helper in asked] == [None]
+
+
 @pytest.mark.parametrize("N", [1, 17])
 def test_evaluation_on_any_number_of_threads_gives_the_same_bits(rng: np.random.Generator, N: int) -> None:
     network, x = a_network(rng, ("pool", "norm")), rng.standard_normal((N, 3, 37, 33), dtype=np.float32)
     results = []
-    for threads in (1, 2, 3):
-        with threadpool_limits(threads):
+    for count in (1, 2, 3):
+        with threadpool_limits(count):
             results.append(network(x))
     assert all(np.array_equal(results[0], result) for result in results)
 
@@ -177,8 +277,8 @@ def test_an_error_in_one_thread_ends_all(rng: np.random.Generator) -> None:
 
     done: list[int] = []
     stages = [Stage(fail, 4, 4), Stage(lambda start, stop: done.append(start), 4, 4)]
-    for threads in (1, 2, 3):
-        with threadpool_limits(threads), pytest.raises(ZeroDivisionError):
+    for count in (1, 2, 3):
+        with threadpool_limits(count), pytest.raises(ZeroDivisionError):
             run_stages(stages)
     assert not done
     run_stages([stages[1]])

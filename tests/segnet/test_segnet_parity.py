@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 from segnet_toys import CLASSES
 
+from tinysegrank.nn import Conv2d
+from tinysegrank.nn.fast import takes_tiles
+from tinysegrank.nn.windows import pair
 from tinysegrank.segnet import SegNet
 from tinysegrank.voc.preprocess import CAFFE
 
@@ -104,6 +107,19 @@ def test_drawn_weights(runner: Runner, size: int, rng: np.random.Generator) -> N
             model.assign({name: rng.standard_normal(model.parameters[name].shape, np.float32)})
     x = 100 * rng.standard_normal((2, 3, size, size), np.float32)
     assert_parity(model, x, runner, ORDERS["caffenet"])
+
+
+@pytest.mark.parametrize("images", [1, 3, 12])
+@pytest.mark.parametrize("preset", ORDERS)
+def test_the_twins_at_full_width(preset: str, images: int, rng: np.random.Generator) -> None:
+    """All eight convolutions by tiles: one image, a few by all threads, and some that come in chunks."""
+    model = SegNet(21, preset, rng=rng)
+    layers = [layer for layer in model.network.layers.values() if isinstance(layer, Conv2d)]
+    assert len(layers) == 8 and all(
+        takes_tiles(layer.parameters["weight"], pair(layer.stride, name="stride", least=1)) for layer in layers
+    )
+    x = 100 * rng.standard_normal((images, 3, 227, 227), np.float32)
+    assert_parity(model, x, torch_runs, ORDERS[preset])
 
 
 @pytest.mark.voc

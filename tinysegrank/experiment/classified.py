@@ -66,7 +66,7 @@ def classify(run: Run) -> None:
     tasks = [
         _Fit(folder, fold, source, shares, np.flatnonzero(fold_of != fold), C)
         for fold in range(-1, run.settings.folds)
-        if not _path(folder, fold).is_file()
+        if not data.model_path(folder, fold).is_file()
     ]
     with run.progress.count("classifiers", run.settings.folds + 1) as advance:
         advance(run.settings.folds + 1 - len(tasks))
@@ -95,7 +95,7 @@ def scores_of(run: Run, which: str) -> list[ImageScores]:
 @lru_cache(maxsize=2)
 def read_classifier(folder: Path, fold: int) -> ImageClassifier:
     """The classifier that one fold did not reach; -1: fitted on all training images."""
-    return ImageClassifier.load(_path(folder, fold))
+    return ImageClassifier.load(data.model_path(folder, fold))
 
 
 def _describe(features: FeatureStore, layers: FullyConnected | None) -> np.ndarray:
@@ -114,15 +114,11 @@ def _fit(task: _Fit) -> None:
     descriptors = np.load(task.descriptors, allow_pickle=False)  # (2 N, D)
     rows = np.stack([2 * task.chosen, 2 * task.chosen + 1], axis=1).reshape(-1)  # a mirror image shows the same
     shares = np.repeat(task.shares[task.chosen], 2, axis=0)
-    ImageClassifier(C=task.C).fit(descriptors[rows], shares).save(_path(task.folder, task.fold))
+    ImageClassifier(C=task.C).fit(descriptors[rows], shares).save(data.model_path(task.folder, task.fold))
 
 
 def _descriptors(folder: Path, which: str) -> Path:
     return folder / f"{which}.descriptors.npy"
-
-
-def _path(folder: Path, fold: int) -> Path:
-    return folder / ("all.safetensors" if fold < 0 else f"without-fold-{fold}.safetensors")
 
 
 def _save(path: Path, array: np.ndarray) -> None:

@@ -97,6 +97,11 @@ def folds(run: Run) -> np.ndarray:
     return assign_folds(names(run, "train"), run.settings.folds, seed=run.fold_seed)
 
 
+def model_path(folder: Path, fold: int) -> Path:
+    """The file of a model that one fold of the training images did not reach (-1: it was fitted on all of them)."""
+    return folder / ("all.safetensors" if fold < 0 else f"without-fold-{fold}.safetensors")
+
+
 def _sha256(path: Path) -> str:
     from hashlib import sha256
 

@@ -41,8 +41,7 @@ def local_response_norm(
     """
     if x.ndim < 2:
         raise ShapeError(f"local_response_norm takes x (N, C, ...), not {tuple(x.shape)}")
-    if size < 1 or size % 2 == 0:
-        raise ShapeError(f"local_response_norm: size={size} must be odd and positive, so that a channel has a centre")
+    check_size(size)
     if x.ndim == 4 and takes_twin(x):
         from tinysegrank.nn.fast import normalisation
 
@@ -50,6 +49,16 @@ def local_response_norm(
         return y, NormContext(x, scale, size, alpha, beta)
     scale = k + (alpha / size) * _channel_sum(x * x, size)
     return x * scale**-beta, NormContext(x, scale, size, alpha, beta)
+
+
+def check_size(size: int) -> None:
+    """Refuse a window of channels that has no middle.
+
+    Raises:
+        ShapeError: size is not odd and positive.
+    """
+    if size < 1 or size % 2 == 0:
+        raise ShapeError(f"local_response_norm: size={size} must be odd and positive, so that a channel has a centre")
 
 
 def local_response_norm_backward(gradient: Array, context: NormContext) -> Array:

@@ -83,7 +83,7 @@ from tinysegrank.proposals.features import FEATURE_NAMES, superpixel_features
 from tinysegrank.proposals.paste import PasteEngine
 from tinysegrank.proposals.paste_threshold import choose_threshold, fit_threshold, threshold_trial
 from tinysegrank.proposals.perturb import PerturbedEngine, perturb_and_map
-from tinysegrank.proposals.pipeline import ProposalOptions, propose, propose_image
+from tinysegrank.proposals.pipeline import ProposalOptions, engine_under, propose_image
 from tinysegrank.proposals.pooling import pool
 from tinysegrank.proposals.second_order import SecondOrderOptions
 from tinysegrank.proposals.segment_model import SegmentModel, SegmentOptions
@@ -122,6 +122,7 @@ __all__ = [
     "choose_threshold",
     "count_distinct",
     "divmbest",
+    "engine_under",
     "expansion",
     "fit_threshold",
     "label_fractions",
@@ -131,7 +132,6 @@ __all__ = [
     "pool",
     "potts_energy",
     "potts_weights",
-    "propose",
     "propose_image",
     "segment_overlaps",
     "superpixel_features",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,26 +41,22 @@ class ProposalOptions:
             raise ConfigError(f"balance: must be in 0..1, got {self.balance}")
 
 
-def propose(
+def engine_under(
     log_probabilities: NDArray[np.floating],
     superpixels: NDArray[np.integer],
     graph: RegionGraph,
     options: ProposalOptions,
-) -> list[Proposal]:
-    """Find diverse labellings of an image whose superpixels have class probabilities already.
+) -> CrfEngine:
+    """The CRF of an image whose superpixels have class probabilities already.
 
     log_probabilities | (S, K) | floating | nats, balanced as `options` says
     superpixels       | (H, W) | integer  | 0..S-1
-
-    Returns:
-        `options.count` proposals, the best first; their scores are minus the CRF's energy in nats.
 
     Raises:
         ShapeError: the arrays do not fit each other.
     """
     weights = potts_weights(graph, strength=options.strength)
-    engine = CrfEngine(-log_probabilities, graph.edges, weights, superpixels)
-    return divmbest(engine, options.lam, options.count)
+    return CrfEngine(-log_probabilities, graph.edges, weights, superpixels)
 
 
 def propose_image(
@@ -69,6 +66,7 @@ def propose_image(
     *,
     segments: int = 300,
     compactness: float = 20.0,
+    method: Literal["integer", "scikit-image"] = "integer",
 ) -> list[Proposal]:
     """Find diverse labellings of an image.
 
@@ -76,18 +74,21 @@ def propose_image(
 
     Args:
         image: the picture.
-        classifier: fitted on superpixels made with the same `segments` and `compactness`.
+        classifier: fitted on superpixels made with the same `segments`, `compactness` and `method`.
         options: how to propose.
         segments: see `superpixels.slic`.
         compactness: see `superpixels.slic`.
+        method: see `superpixels.slic`.
 
     Returns:
-        `options.count` proposals, the best first.
+        `options.count` proposals, the best first; their scores are minus the CRF's energy in nats.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or has no pixel.
+        ConfigError: there is no such method.
     """
-    superpixels = slic(image, segments=segments, compactness=compactness)
+    superpixels = slic(image, segments=segments, compactness=compactness, method=method)
     graph = region_graph(superpixels, image)
     features = superpixel_features(image, superpixels, graph)
-    return propose(classifier.log_probabilities(features, balance=options.balance), superpixels, graph, options)
+    log_probabilities = classifier.log_probabilities(features, balance=options.balance)
+    return divmbest(engine_under(log_probabilities, superpixels, graph, options), options.lam, options.count)

@@ -9,11 +9,25 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.experiment.evidence.heads import Judged, continued_seeds, make_head, train_heads
+from tinysegrank.experiment.evidence.heads import (
+    Judged,
+    continued_seeds,
+    diverged,
+    judged_steps,
+    make_head,
+    padded,
+    train_heads,
+)
 from tinysegrank.experiment.evidence.judge import Judge, make_judge
 from tinysegrank.experiment.evidence.pieces import APART, Asked, Claim, Finding, Piece
 from tinysegrank.experiment.evidence.sources import per_cent, total
-from tinysegrank.experiment.evidence.verdicts import SEEDS_RULE, by_seed, seeds_note, verdict_of_seeds
+from tinysegrank.experiment.evidence.verdicts import (
+    SEEDS_RULE,
+    gain_in_words,
+    mean_in_words,
+    seeds_note,
+    verdict_of_seeds,
+)
 from tinysegrank.experiment.features import NETWORK
 from tinysegrank.experiment.networks import START, Training
 from tinysegrank.experiment.runner import Run
@@ -43,14 +57,15 @@ def find(asked: Asked) -> Finding:
     judged = dict(zip(pairs, train_heads(run, heads), strict=True))
     picks = {loss: accuracies(run, judged, loss, "picks", asked.seeds) for loss in NAMES}
     naive = {loss: accuracies(run, judged, loss, "naive", asked.seeds) for loss in NAMES}
-    table = steps_table(judged, picks, asked.seeds)
+    steps = {loss: judged_steps(run.settings.training.continued(loss)) for loss in NAMES}
+    table = steps_table(steps, picks, asked.seeds)
     claims = (
         gain(picks, "uoi", "ce", "optimising UOI clearly outperforms cross-entropy (48.5 against 47.4)."),
         gain(picks, "uoi+ce", "uoi", "0.7 UOI + 0.3 CE improves further by a bit (48.7 against 48.5)."),
         start_claim(run, picks),
     )
-    draw = partial(draw_curves, judged=judged, picks=picks, naive=naive, seed=asked.seeds[0])
-    return Finding(claims, table, draw, notes(run))
+    draw = partial(draw_curves, steps=steps, picks=picks, naive=naive)
+    return Finding(claims, table, draw, (*notes(run), *diverged(judged, NAMES)))
 
 
 def start_of(asked: Asked, judge: Judge) -> Path:
@@ -70,17 +85,17 @@ def accuracies(
 ) -> np.ndarray:
     """Mean corpus IoU in per cent of each seed after each judged number of steps, (seeds, E) float64."""
     matrices = [getattr(judged[loss, seed], what) for seed in seeds]
-    return np.array([[per_cent(run, total(matrix[None])) for matrix in of_seed] for of_seed in matrices])
+    values = [np.array([per_cent(run, total(matrix[None])) for matrix in of_seed]) for of_seed in matrices]
+    return padded(values, run.settings.training.continued(loss))
 
 
-def steps_table(judged: dict[tuple[str, int], Judged], picks: dict[str, np.ndarray], seeds: tuple[int, ...]) -> Table:
+def steps_table(steps: dict[str, np.ndarray], picks: dict[str, np.ndarray], seeds: tuple[int, ...]) -> Table:
     """A row for each judged number of steps, the mean over the seeds, with the smallest and largest where there are."""
     rows: list[tuple[Cell, ...]] = []
-    steps = sorted({int(step) for one in judged.values() for step in one.steps})
-    for step in steps:
-        cells: list[Cell] = [step]
+    for step in np.unique(np.concatenate(list(steps.values()))):
+        cells: list[Cell] = [int(step)]
         for loss in NAMES:
-            place = np.flatnonzero(judged[loss, seeds[0]].steps == step)
+            place = np.flatnonzero(steps[loss] == step)
             values = picks[loss][:, place[0]] if len(place) else np.full(1, np.nan)
             cells += [float(values.mean()), *([float(values.min()), float(values.max())] if len(seeds) > 1 else [])]
         rows.append(tuple(cells))
@@ -93,14 +108,15 @@ def steps_table(judged: dict[tuple[str, int], Judged], picks: dict[str, np.ndarr
 def gain(picks: dict[str, np.ndarray], better: str, worse: str, paper: str) -> Claim:
     """One loss against another at the end, seed by seed."""
     gaps = picks[better][:, -1] - picks[worse][:, -1]
-    ends = [f"{NAMES[loss]} {picks[loss][:, -1].mean():.1f}" for loss in (better, worse)]
-    here = f"at the end {ends[0]}, {ends[1]}: {gaps.mean():+.1f} points{by_seed(gaps)}."
+    ends = [f"{NAMES[loss]} {mean_in_words(picks[loss][:, -1])}" for loss in (better, worse)]
+    here = f"at the end {ends[0]}, {ends[1]}: {gain_in_words(gaps)}."
     return Claim(paper, here, verdict_of_seeds(gaps))
 
 
 def start_claim(run: Run, picks: dict[str, np.ndarray]) -> Claim:
     """What going on brings at all."""
-    ends = ", ".join(f"{NAMES[loss]} {values[:, -1].mean() - values[0, 0]:+.1f}" for loss, values in picks.items())
+    gains = {NAMES[loss]: values[:, -1] - values[0, 0] for loss, values in picks.items()}
+    ends = ", ".join(f"{name} {mean_in_words(gain, '+.1f')}" for name, gain in gains.items())
     return Claim(
         "all three go on from the same net, trained for 4,000 iterations with cross-entropy.",
         f"the start, {start_steps(run):,} steps, is at {picks['ce'][0, 0]:.1f}; from there to the end: {ends} points.",
@@ -111,16 +127,15 @@ def start_claim(run: Run, picks: dict[str, np.ndarray]) -> Claim:
 def draw_curves(
     path: Path,
     *,
-    judged: dict[tuple[str, int], Judged],
+    steps: dict[str, np.ndarray],
     picks: dict[str, np.ndarray],
     naive: dict[str, np.ndarray],
-    seed: int,
 ) -> None:
     """Eq. 17 as in the paper, and naive upsampling beside it."""
     side_by_side = []
     for title, values in (("what Eq. 17 picks", picks), ("naive upsampling", naive)):
         lines = {
-            NAMES[loss]: Curve(judged[loss, seed].steps, of.mean(axis=0), of.min(axis=0), of.max(axis=0))
+            NAMES[loss]: Curve(steps[loss], of.mean(axis=0), of.min(axis=0), of.max(axis=0))
             for loss, of in values.items()
         }
         side_by_side.append(Plot(lines, "steps after the start", "corpus IoU on val, per cent", title))
@@ -151,4 +166,5 @@ PIECE = Piece(
     find,
     ("data", "features", "training", "proposals", "described"),
     seeded=True,
+    settings=lambda s: s.evidence,
 )

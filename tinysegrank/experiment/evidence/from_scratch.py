@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,11 +10,25 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.experiment.evidence.heads import Judged, continued_seeds, make_head, train_heads
+from tinysegrank.experiment.evidence.heads import (
+    Judged,
+    continued_seeds,
+    diverged,
+    judged_steps,
+    make_head,
+    padded,
+    train_heads,
+)
 from tinysegrank.experiment.evidence.judge import make_judge
 from tinysegrank.experiment.evidence.pieces import AGREES, DIFFERS, Asked, Claim, Finding, Piece
 from tinysegrank.experiment.evidence.sources import per_cent, total
-from tinysegrank.experiment.evidence.verdicts import SEEDS_RULE, by_seed, seeds_note, verdict_of_seeds
+from tinysegrank.experiment.evidence.verdicts import (
+    SEEDS_RULE,
+    gain_in_words,
+    mean_in_words,
+    seeds_note,
+    verdict_of_seeds,
+)
 from tinysegrank.experiment.networks import START
 from tinysegrank.experiment.runner import Run
 from tinysegrank.reporting import Cell, Column, Curve, Plot, Table
@@ -41,15 +56,19 @@ def find(asked: Asked) -> Finding:
         for loss, seed in pairs
     ]
     judged = dict(zip(pairs, train_heads(run, heads), strict=True))
-    share = {loss: np.array([background(judged[loss, seed].naive) for seed in asked.seeds]) for loss in NAMES}
-    iou = {loss: np.array([accuracy(run, judged[loss, seed].naive) for seed in asked.seeds]) for loss in NAMES}
+
+    def by_step(value: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:  # each (seeds, E)
+        naive = {loss: [judged[loss, seed].naive for seed in asked.seeds] for loss in NAMES}
+        return {loss: padded([value(of) for of in naive[loss]], options(run, loss)) for loss in NAMES}
+
+    steps, share, iou = judged_steps(options(run, "ce")), by_step(background), by_step(partial(accuracy, run))
     truth = truth_share(judged["ce", asked.seeds[0]].naive[0])
-    rows = table_rows(judged, share, iou, asked.seeds)
+    rows = table_rows(steps, share, iou)
     kinds = [Column(f"{name}: {what}") for name in NAMES.values() for what in ("background", "IoU")]
     note = f"Per cent of the pixels of val that naive upsampling labels background (in the truth {truth:.1f}), and its "
     note += f"corpus IoU. {seeds_note(asked.seeds)}"
     table = Table("From a random head: background and IoU", (Column("steps", "d"), *kinds), rows, note)
-    draw = partial(draw_curves, steps=judged["ce", asked.seeds[0]].steps, share=share, iou=iou, truth=truth)
+    draw = partial(draw_curves, steps=steps, share=share, iou=iou, truth=truth)
     return Finding((collapse(share), better(iou)), table, draw, notes(run, judged))
 
 
@@ -75,14 +94,11 @@ def accuracy(run: Run, matrices: np.ndarray) -> np.ndarray:
 
 
 def table_rows(
-    judged: dict[tuple[str, int], Judged],
-    share: dict[str, np.ndarray],
-    iou: dict[str, np.ndarray],
-    seeds: tuple[int, ...],
+    steps: np.ndarray, share: dict[str, np.ndarray], iou: dict[str, np.ndarray]
 ) -> tuple[tuple[Cell, ...], ...]:
-    """A row for each judged number of steps."""
+    """A row for each judged number of steps; empty where a training of the loss had diverged."""
     rows = []
-    for place, step in enumerate(judged["ce", seeds[0]].steps):
+    for place, step in enumerate(steps):
         cells = [float(of[loss][:, place].mean()) for loss in NAMES for of in (share, iou)]
         rows.append((int(step), *cells))
     return tuple(rows)
@@ -90,12 +106,12 @@ def table_rows(
 
 def collapse(share: dict[str, np.ndarray]) -> Claim:
     """Whether IOU ends in background alone."""
-    ends = {name: share[loss][:, -1] for loss, name in NAMES.items()}
+    ends = {name: np.array([of[np.isfinite(of)][-1] for of in share[loss]]) for loss, name in NAMES.items()}
     said = "; ".join(f"{name} {', '.join(f'{end:.1f}' for end in of)}" for name, of in ends.items())
     collapsed = bool((ends["IOU"] >= COLLAPSED).all())
     return Claim(
         "with random initialisation, the IOU objective always led to an all-background prediction (section 3.2).",
-        f"per cent of val labelled background at the end, by seed: {said}. "
+        f"per cent of val labelled background at the end (or before it diverged), by seed: {said}. "
         + ("IOU predicts next to nothing else." if collapsed else "IOU does not collapse in all trainings here."),
         AGREES if collapsed else DIFFERS,
     )
@@ -104,10 +120,10 @@ def collapse(share: dict[str, np.ndarray]) -> Claim:
 def better(iou: dict[str, np.ndarray]) -> Claim:
     """Whether UOI ends better than IOU."""
     gaps = iou["uoi"][:, -1] - iou["iou"][:, -1]
-    ends = ", ".join(f"{name} {iou[loss][:, -1].mean():.1f}" for loss, name in NAMES.items())
+    ends = ", ".join(f"{name} {mean_in_words(iou[loss][:, -1])}" for loss, name in NAMES.items())
     return Claim(
         "UOI minimisation leads to a much better solution than IOU maximisation (section 3.2).",
-        f"corpus IoU of naive upsampling at the end: {ends}; UOI over IOU {gaps.mean():+.1f} points{by_seed(gaps)}.",
+        f"corpus IoU of naive upsampling at the end: {ends}; UOI over IOU {gain_in_words(gaps)}.",
         verdict_of_seeds(gaps),
     )
 
@@ -138,16 +154,20 @@ def draw_curves(
 def notes(run: Run, judged: dict[tuple[str, int], Judged]) -> tuple[str, ...]:
     """How the trainings were done, and which of them diverged."""
     ways = [f"{name} at rate {options(run, loss).rate:g}" for loss, name in NAMES.items()]
-    diverged = [
-        f"{NAMES[loss]}, seed {seed}: {of.outcome}" for (loss, seed), of in judged.items() if of.outcome != "trained"
-    ]
     mass = run.settings.training.iou.min_mass
     return (
         f"The trunk is pre-trained and fixed, only the head is random; {'; '.join(ways)}. Classes with less than "
         f"{mass:g} cells of target mass in the batch are left out of IOU and UOI, which the paper does not say.",
         SEEDS_RULE,
-        *diverged,
+        *diverged(judged, NAMES),
     )
 
 
-PIECE = Piece("from-scratch", "Section 3.2: IOU and UOI from a random head", find, ("data", "features"), seeded=True)
+PIECE = Piece(
+    "from-scratch",
+    "Section 3.2: IOU and UOI from a random head",
+    find,
+    ("data", "features"),
+    seeded=True,
+    settings=lambda s: [s.training.start, s.training.iou, s.training.uoi, s.coarse],
+)

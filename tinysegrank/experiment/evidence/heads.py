@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +30,7 @@ from tinysegrank.segnet import (
     train,
 )
 
+TRAINED = "trained"
 EVALUATIONS = 12
 """How often a training is judged at most, its start left out."""
 
@@ -80,7 +81,7 @@ class Judged(NamedTuple):
     naive: np.ndarray
     picks: np.ndarray
     losses: np.ndarray
-    outcome: str
+    outcome: str  # TRAINED, or why it stopped
 
 
 def continued_seeds(seed: int, loss: str) -> tuple[int, ...]:
@@ -122,7 +123,7 @@ def train_head(task: Head) -> str:
     if (task.folder / "done.json").is_file():
         return name
     model = _begin(task)
-    every = -(-task.options.steps // EVALUATIONS)
+    every = judged_every(task.options)
     checkpoint = task.folder / "checkpoint.safetensors"
     if not checkpoint.is_file():
         _judge(task, model, 0, float("nan"))
@@ -131,7 +132,7 @@ def train_head(task: Head) -> str:
         _judge(task, model, step, loss)
         write_text(task.folder / "step.txt", str(step))
 
-    outcome = "trained"
+    outcome = TRAINED
     try:
         train(
             model,
@@ -158,6 +159,32 @@ def read_judged(folder: Path) -> Judged:
     picks = parts.get("picks", parts["naive"])
     outcome = str(read_json(folder / "done.json")["outcome"])
     return Judged(parts["steps"], parts["naive"], picks, parts["loss"], outcome)
+
+
+def judged_steps(options: TrainingOptions) -> np.ndarray:
+    """The steps after which a training is judged, (E,) int64; one that diverges is judged after the first of them."""
+    every = judged_every(options)
+    return np.unique([*range(0, options.steps, every), options.steps])
+
+
+def judged_every(options: TrainingOptions) -> int:
+    """Steps from one judgement to the next."""
+    return -(-options.steps // EVALUATIONS)
+
+
+def padded(values: Sequence[np.ndarray], options: TrainingOptions) -> np.ndarray:
+    """One row a training with these options, NaN where it had diverged | each (E',) to (n, E) float64."""
+    rows = np.full((len(values), len(judged_steps(options))), np.nan)
+    for row, of_training in zip(rows, values, strict=True):
+        row[: len(of_training)] = of_training
+    return rows
+
+
+def diverged(judged: Mapping[tuple[str, int], Judged], names: Mapping[str, str]) -> tuple[str, ...]:
+    """A note on each training, by loss and seed, that did not come to its end."""
+    return tuple(
+        f"{names[loss]}, seed {seed}: {one.outcome}" for (loss, seed), one in judged.items() if one.outcome != TRAINED
+    )
 
 
 def _begin(task: Head) -> SegNet:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.settings import Settings
 from tinysegrank.reporting import Table
 
 AGREES, DIFFERS, UNCLEAR, APART = "agrees", "differs", "too close to tell", "not compared"
@@ -17,7 +18,7 @@ class Claim(NamedTuple):
     """A sentence of the paper's evidence, what this run shows, and how the two stand to each other.
 
     `verdict` is AGREES, DIFFERS, UNCLEAR (the run cannot tell), or APART (something the paper has no figure for, or a
-    figure that is not comparable).
+    figure that is not comparable). Of a gain it is about the sign, not about the size.
     """
 
     paper: str
@@ -61,6 +62,7 @@ class Piece:
         needs: names of the stages whose files it reads.
         lacks: what else the run lacks for it, in words; "" where it lacks nothing. Called when the stages are there.
         seeded: whether it trains, once for each seed.
+        settings: the settings of the run that it depends on beside those that the stages do.
     """
 
     name: str
@@ -69,3 +71,4 @@ class Piece:
     needs: tuple[str, ...]
     lacks: Callable[[Run], str] = field(default=lambda run: "")  # noqa: ARG005
     seeded: bool = False
+    settings: Callable[[Settings], Any] = field(default=lambda settings: None)  # noqa: ARG005

@@ -13,7 +13,7 @@ from tinysegrank.experiment.evidence.derived import read_from_base, run_seed
 from tinysegrank.experiment.evidence.pieces import Asked, Claim, Finding, Piece
 from tinysegrank.experiment.evidence.sources import mean_headings, means
 from tinysegrank.experiment.evidence.table_2 import said
-from tinysegrank.experiment.evidence.verdicts import SEEDS_RULE, by_seed, verdict_of_seeds
+from tinysegrank.experiment.evidence.verdicts import SEEDS_RULE, gain_in_words, verdict_of_seeds
 from tinysegrank.experiment.runner import Run
 from tinysegrank.metrics import Confusion
 from tinysegrank.reporting import TABLE_2, Cell, Column, Table
@@ -74,7 +74,7 @@ def claim(values: dict[str, np.ndarray], better: str, worse: str) -> Claim:
     """One ordering, seed by seed."""
     gaps = values[better][:, 0] - values[worse][:, 0]
     found = [f"{name} {values[name][:, 0].mean():.1f}" for name in (better, worse)]
-    here = f"{found[0]}, {found[1]}: {gaps.mean():+.1f} points{by_seed(gaps)}."
+    here = f"{found[0]}, {found[1]}: {gain_in_words(gaps)}."
     return Claim(said(better, worse), here, verdict_of_seeds(gaps))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinysegrank.experiment import data, ranked
 from tinysegrank.experiment.evidence.pieces import Claim
-from tinysegrank.experiment.evidence.verdicts import verdict
+from tinysegrank.experiment.evidence.verdicts import verdict, verdict_of_sameness
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import read_json
@@ -100,11 +100,25 @@ def means(run: Run, confusion: Confusion) -> tuple[float, ...]:
 
 
 def compare(
-    run: Run, paper: str, better: tuple[str, np.ndarray], worse: tuple[str, np.ndarray], *, seed: int = 0
+    run: Run,
+    paper: str,
+    better: tuple[str, np.ndarray],
+    worse: tuple[str, np.ndarray],
+    *,
+    same: bool = False,
+    seed: int = 0,
 ) -> Claim:
     """Set a claim that one method is better than another beside what this run shows, with the interval of val images.
 
     better, worse | name, (N, K, K) | integer | confusion of each image of val
+
+    Args:
+        run: the run.
+        paper: the claim.
+        better: the method that is claimed to be better.
+        worse: the other.
+        same: the claim is that both are about the same.
+        seed: of the images drawn for the interval.
     """
     values = [per_cent(run, total(of_method)) for _, of_method in (better, worse)]
     classes = run.settings.report.classes or None
@@ -114,7 +128,7 @@ def compare(
         f"{better[0]} {values[0]:.1f}, {worse[0]} {values[1]:.1f}: {gap:+.1f} points; "
         f"on val sets drawn anew from these images {low:+.1f} to {high:+.1f} (95 %)."
     )
-    return Claim(paper, here, verdict(found.value, clear=found.clear))
+    return Claim(paper, here, verdict_of_sameness(low, high) if same else verdict(found.value, clear=found.clear))
 
 
 def class_names(classes: Iterable[int]) -> str:

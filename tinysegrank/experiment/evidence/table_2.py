@@ -11,13 +11,15 @@ from tinysegrank.experiment import results
 from tinysegrank.experiment.evidence.pieces import Asked, Claim, Finding, Piece
 from tinysegrank.experiment.evidence.sources import compare, described, folder_confusions, per_cent, picked_rows, total
 from tinysegrank.experiment.runner import Run
+from tinysegrank.ranking import oracle_picks
 from tinysegrank.reporting import TABLE_2, Table
 
 SAID = {  # (better, worse) of results.ORDERINGS that Table 2 does not have as two figures
     ("SegNet+SVM", "1-best"): "re-ranking improves on the 1-best proposal (Table 1: 52.5 over 46.5, on test).",
-    ("oracle", "SegNet+SVM"): "one of the proposals is far better still: the oracle among 10 is 15 points above the "
-    "1-best (section 3.3).",
+    ("oracle", "SegNet+SVM"): "re-ranking leaves much to gain: it adds 6 points to the 1-best (Table 1), the best "
+    "proposals would add 15 (section 3.3).",
 }
+_FEW = 10  # proposals, of section 3.3
 
 
 def find(asked: Asked) -> Finding:
@@ -52,12 +54,13 @@ def system_confusions(run: Run) -> dict[str, np.ndarray]:
 
 
 def fifteen_points(run: Run, matrices: dict[str, np.ndarray]) -> Claim:
-    """The oracle's lead over the 1-best."""
-    count = run.settings.proposals.count
+    """The lead of the oracle among ten proposals over the 1-best."""
+    held = described(run, "val")
+    rows = oracle_picks(held.table.quality, held.table.groups, first=_FEW)
     return compare(
         run,
         "the oracle among just 10 proposals is 15 points above the 1-best (section 3.3).",
-        (f"the oracle among {count}", matrices["oracle"]),
+        (f"the oracle among {min(_FEW, run.settings.proposals.count)}", held.confusions[rows]),
         ("the 1-best", matrices["1-best"]),
     )
 

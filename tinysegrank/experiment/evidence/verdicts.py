@@ -8,7 +8,7 @@ from tinysegrank.experiment.evidence.pieces import AGREES, DIFFERS, UNCLEAR
 
 _ENOUGH = 2.0  # points; below, one training is no evidence
 SEEDS_RULE = (
-    "An ordering counts if all seeds agree on it and their mean is beyond twice its standard error; of one seed alone, "
+    "An ordering counts if its mean over the seeds is beyond chance, by Student's t at 5 per cent; of one seed alone, "
     "if it is by 2 points or more."
 )
 
@@ -24,15 +24,23 @@ def verdict_of_seeds(gaps: np.ndarray) -> str:
     """`verdict` by the gaps, in points, of several seeds, as `SEEDS_RULE` says."""
     if len(gaps) == 1:
         return verdict(float(gaps[0]), clear=abs(gaps[0]) >= _ENOUGH)
+    from scipy.stats import t
+
     error = gaps.std(ddof=1) / np.sqrt(len(gaps))
-    agreed = bool((np.sign(gaps) == np.sign(gaps[0])).all())
-    return verdict(float(gaps.mean()), clear=agreed and abs(gaps.mean()) > 2 * error)
+    return verdict(float(gaps.mean()), clear=abs(gaps.mean()) > t.ppf(0.975, len(gaps) - 1) * error)
 
 
 def verdict_of_gains(gains: np.ndarray) -> str:
     """`verdict` by the gains of single images: their mean must be beyond twice its standard error."""
     error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.inf
     return verdict(float(gains.mean()), clear=abs(gains.mean()) > 2 * error)
+
+
+def verdict_of_sameness(low: float, high: float) -> str:
+    """How a claim that two are about the same stands to the interval, in points, of the difference found."""
+    if low >= -_ENOUGH and high <= _ENOUGH:
+        return AGREES
+    return DIFFERS if low > 0 or high < 0 else UNCLEAR
 
 
 def verdict_of_counts(better: int, worse: int) -> str:
@@ -42,6 +50,18 @@ def verdict_of_counts(better: int, worse: int) -> str:
     if better + worse == 0:
         return UNCLEAR
     return verdict(better - worse, clear=binomtest(better, better + worse).pvalue < 0.05)
+
+
+def gain_in_words(gaps: np.ndarray) -> str:
+    """The mean of the gaps of several seeds, in points, and the single ones."""
+    if np.isnan(gaps).any():
+        return "not known, because a training diverged"
+    return f"{gaps.mean():+.1f} points{by_seed(gaps)}"
+
+
+def mean_in_words(values: np.ndarray, form: str = ".1f") -> str:
+    """The mean over several seeds."""
+    return "not known" if np.isnan(values).any() else format(values.mean(), form)
 
 
 def by_seed(gaps: np.ndarray) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -23,9 +24,9 @@ from tinysegrank.proposals import (
     Proposal,
     ProposalOptions,
     SuperpixelClassifier,
+    divmbest,
+    engine_under,
     label_fractions,
-    potts_weights,
-    propose,
     propose_image,
     superpixel_features,
 )
@@ -55,19 +56,13 @@ class CrfProposer:
 
     def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
         """See `Proposer.load`."""
-        asked, folder = run.settings.superpixels, run.folder(FOLDER) / self.name
+        folder = run.folder(FOLDER) / self.name
         return partial(
             propose_image,
-            classifier=SuperpixelClassifier.load(_path(folder, -1)),
+            classifier=SuperpixelClassifier.load(data.model_path(folder, -1)),
             options=_chosen(folder),
-            segments=asked.segments,
-            compactness=asked.compactness,
+            **asdict(run.settings.superpixels),
         )
-
-
-def _path(folder: Path, fold: int) -> Path:
-    """The classifier that did not see a fold (-1: it saw all)."""
-    return folder / ("all.safetensors" if fold < 0 else f"without-fold-{fold}.safetensors")
 
 
 def _chosen(folder: Path) -> ProposalOptions:
@@ -93,10 +88,10 @@ class _Fit(NamedTuple):
 
 def _fit_classifiers(run: Run, folds: list[int]) -> None:
     folder, fold_of = run.folder(FOLDER) / CrfProposer.name, data.folds(run)
-    if all(_path(folder, fold).is_file() for fold in folds):
+    if all(data.model_path(folder, fold).is_file() for fold in folds):
         return
     examples = _gather_examples(run, folder)
-    tasks = [_Fit(run.settings.seed, fold, fold_of != fold, examples, _path(folder, fold)) for fold in folds]
+    tasks = [_Fit(run.settings.seed, fold, fold_of != fold, examples, data.model_path(folder, fold)) for fold in folds]
     with run.progress.count("superpixel classifiers", len(tasks)) as advance:
         for _ in parallel_map(_fit, tasks, jobs=1, on_cluster=False):  # each on all threads: one at a time
             advance(1)
@@ -132,7 +127,7 @@ def _fit(task: _Fit) -> None:
 
 
 def _say_what_is_not_learnt(run: Run, fold: int) -> None:
-    path = _path(run.folder(FOLDER) / CrfProposer.name, fold)
+    path = data.model_path(run.folder(FOLDER) / CrfProposer.name, fold)
     learnt = SuperpixelClassifier.load(path).classes_
     if few := [name for index, name in enumerate(CLASS_NAMES) if index not in learnt]:
         run.progress.say(f"{path.stem}: too few examples of {', '.join(few)}; they get a constant score")
@@ -180,18 +175,20 @@ def _describe(task: ImageTask) -> _Described:
 
 def engine_of(task: ImageTask, model: Model) -> tuple[CrfEngine, ProposalOptions]:
     """The CRF of an image of the run, and the constants that were chosen."""
-    described, classifier = _describe(task), _classifier_in_worker(_path(model.folder, model.fold), model.key)
     options = _chosen(model.folder)
-    unary = -classifier.log_probabilities(described.features, balance=options.balance)
-    weights = potts_weights(described.graph, strength=options.strength)
-    return CrfEngine(unary, described.graph.edges, weights, described.superpixels), options
+    return _engines(task, model, (options,))[0], options
 
 
 def propose_under(task: ImageTask, model: Model, grid: tuple[ProposalOptions, ...]) -> list[list[Proposal]]:
     """The proposals for an image of the run under each setting."""
-    described, classifier = _describe(task), _classifier_in_worker(_path(model.folder, model.fold), model.key)
+    engines = zip(_engines(task, model, grid), grid, strict=True)
+    return [divmbest(engine, options.lam, options.count) for engine, options in engines]
+
+
+def _engines(task: ImageTask, model: Model, grid: tuple[ProposalOptions, ...]) -> list[CrfEngine]:
+    described, classifier = _describe(task), _classifier_in_worker(model.path, model.key)
     return [
-        propose(
+        engine_under(
             classifier.log_probabilities(described.features, balance=options.balance),
             described.superpixels,
             described.graph,

@@ -26,7 +26,7 @@ from tinysegrank.experiment.segments import read_rows, read_segments
 from tinysegrank.experiment.settings import ProposalSettings, Settings
 from tinysegrank.files import read_json, write_json
 from tinysegrank.parallel import parallel_map
-from tinysegrank.proposals import PasteEngine, Proposal, SegmentModel, Segments, SegmentScorer, divmbest
+from tinysegrank.proposals import PasteEngine, Proposal, SegmentModel, SegmentScorer, divmbest
 from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES
 
 
@@ -56,17 +56,15 @@ class PasteProposer:
         """Fit regressors on all training images and without each fold; choose threshold, then lambda, on fold 0."""
         folds = [-1, *range(run.settings.folds)]
         folder = run.folder(FOLDER) / self.name
-        tasks = [_fit_task(run, fold) for fold in folds if not _path(folder, fold).is_file()]
+        tasks = [_fit_task(run, fold) for fold in folds if not data.model_path(folder, fold).is_file()]
         with run.progress.count("segment regressors", len(folds)) as advance:
             advance(len(folds) - len(tasks))
             for _ in parallel_map(_fit, tasks, jobs=1, on_cluster=False):  # each holds all its rows: one at a time
                 advance(1)
-        for fold in folds:
-            learnt = SegmentScorer.load(_path(folder, fold)).classes_
+        for path in (data.model_path(folder, fold) for fold in folds):
+            learnt = SegmentScorer.load(path).classes_
             if few := [CLASS_NAMES[k] for k in range(1, NUM_CLASSES) if k not in learnt]:
-                run.progress.say(
-                    f"{_path(folder, fold).stem}: too few segments of {', '.join(few)}; they get a constant score"
-                )
+                run.progress.say(f"{path.stem}: too few segments of {', '.join(few)}; they get a constant score")
         if not (folder / CHOSEN).is_file():
             _choose(run)
 
@@ -77,7 +75,7 @@ class PasteProposer:
     def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
         """See `Proposer.load`."""
         folder = run.folder(FOLDER) / self.name
-        chosen, scorer = _chosen(folder), SegmentScorer.load(_path(folder, -1))
+        chosen, scorer = _chosen(folder), SegmentScorer.load(data.model_path(folder, -1))
         model = SegmentModel.load(run.folder(SEGMENTS), run.settings.proposals.paste.segments)
 
         def propose(image: np.ndarray) -> list[Proposal]:
@@ -86,11 +84,6 @@ class PasteProposer:
             return divmbest(PasteEngine(scores, segments, threshold=chosen.threshold), chosen.lam, chosen.count)
 
         return propose
-
-
-def _path(folder: Path, fold: int) -> Path:
-    """The regressors that did not see a fold (-1: they saw all)."""
-    return folder / ("all.safetensors" if fold < 0 else f"without-fold-{fold}.safetensors")
 
 
 def _chosen(folder: Path) -> Pasting:
@@ -106,7 +99,7 @@ class _Fit(NamedTuple):
 def _fit_task(run: Run, fold: int) -> _Fit:
     names, fold_of = data.names(run, "train"), data.folds(run)
     used = [names[i] for i in np.flatnonzero(fold_of != fold)]
-    return _Fit(run.folder(SEGMENTS), used, _path(run.folder(FOLDER) / PasteProposer.name, fold))
+    return _Fit(run.folder(SEGMENTS), used, data.model_path(run.folder(FOLDER) / PasteProposer.name, fold))
 
 
 def _fit(task: _Fit) -> None:
@@ -148,21 +141,20 @@ def _choose(run: Run) -> None:
 def engine_of(task: ImageTask, model: Model) -> tuple[PasteEngine, Pasting]:
     """The pasting engine of an image of the run, and the constants that were chosen."""
     chosen = _chosen(model.folder)
-    scores, segments = _scored(task, model)
-    return PasteEngine(scores, segments, threshold=chosen.threshold), chosen
+    return _engines(task, model, (chosen,))[0], chosen
 
 
 def propose_under(task: ImageTask, model: Model, grid: tuple[Pasting, ...]) -> list[list[Proposal]]:
     """The proposals for an image of the run under each setting."""
-    scores, segments = _scored(task, model)
-    return [divmbest(PasteEngine(scores, segments, threshold=p.threshold), p.lam, p.count) for p in grid]
+    engines = zip(_engines(task, model, grid), grid, strict=True)
+    return [divmbest(engine, options.lam, options.count) for engine, options in engines]
 
 
-def _scored(task: ImageTask, model: Model) -> tuple[np.ndarray, Segments]:
+def _engines(task: ImageTask, model: Model, grid: tuple[Pasting, ...]) -> list[PasteEngine]:
     name = data.split_in_worker(task.settings, task.which).names[task.number]
     described = read_segments(model.folder.parent.parent / SEGMENTS, task.which, name)
-    scorer = _scorer_in_worker(_path(model.folder, model.fold), model.key)
-    return scorer.scores(described.features), described.segments
+    scores = _scorer_in_worker(model.path, model.key).scores(described.features)
+    return [PasteEngine(scores, described.segments, threshold=options.threshold) for options in grid]
 
 
 @lru_cache(maxsize=4)

@@ -29,6 +29,11 @@ class Model(NamedTuple):
     fold: int
     key: str
 
+    @property
+    def path(self) -> Path:
+        """The file of the model."""
+        return data.model_path(self.folder, self.fold)
+
 
 class Proposer(Protocol):
     """A way of proposing. Its files lie in a folder of its name."""

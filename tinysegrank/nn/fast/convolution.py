@@ -51,7 +51,7 @@ def conv2d(
         places = (part.stop - part.start) * how.tiles[0] * how.tiles[1]
         program.cut(maps[part], how, values)
         program.multiply(values, filters, products, places)
-        program.join(products, how, bias, UNBOUNDED, y[part])
+        program.join(products, how, np.ascontiguousarray(bias), UNBOUNDED, y[part])
     program.run()
     return y.transpose(0, 3, 1, 2), context
 

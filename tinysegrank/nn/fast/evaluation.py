@@ -11,7 +11,8 @@ the filters of conv3 to conv5 are fetched for 36 tiles at a time, and of 8 image
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import product
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -27,6 +28,7 @@ from tinysegrank.nn.fast.geometry import Geometry, chunks, geometry
 from tinysegrank.nn.fast.program import Program
 from tinysegrank.nn.fast.threads import Stage, run_stages
 from tinysegrank.nn.layer import Conv2d, Dropout, Generator, Layer, LocalResponseNorm, MaxPool2d, ReLU
+from tinysegrank.nn.lrn import check_size
 from tinysegrank.nn.pool import check_max_pool2d
 from tinysegrank.nn.windows import Pair, pair
 
@@ -124,6 +126,8 @@ def _piece(layers: Sequence[Layer], place: int, shape: tuple[int, ...]) -> tuple
         if isinstance(layer, MaxPool2d):
             pools.append(check_max_pool2d((shape[0], len(weight), *size), **layer.options))
             size = pools[-1][2]
+        else:
+            check_size(layer.options["size"])
         end += 1
     _, C, H, W = shape
     return Piece(place, convolution, relu, followers, (C, H, W), stride[0], padding, out, pools), end
@@ -138,9 +142,7 @@ def _run_pieces(pieces: Sequence[Piece], x: np.ndarray, kept: Kept) -> np.ndarra
     """One piece after the other; (N, F, OH, OW) with channels last in memory."""
     N, count, place = len(x), max(1, len(x) // PART), pieces[0].place
     parts = [slice(N * part // count, N * (part + 1) // count) for part in range(count)]
-    missing = [stage for n in {part.stop - part.start for part in parts} for stage in _missing(pieces, n, kept)]
-    if missing:
-        run_stages(missing)
+    _make_filters(pieces, {part.stop - part.start for part in parts}, kept)
     x = np.ascontiguousarray(x if pieces[0].stride > 1 else x.transpose(0, 2, 3, 1))  # (N, H, W, C) where nothing folds
     y = np.empty((N, *pieces[-1].made), np.float32)  # (N, OH, OW, F)
 
@@ -159,20 +161,24 @@ def _run_pieces(pieces: Sequence[Piece], x: np.ndarray, kept: Kept) -> np.ndarra
     return y.transpose(0, 3, 1, 2)
 
 
-def _missing(pieces: Sequence[Piece], images: int, kept: Kept) -> Iterator[Stage]:
-    """Make room for the transformed filters that are not there yet; the stages compute them."""
-    for piece in pieces:
-        taps = piece.geometry(images).taps
-        if (piece.place, len(taps)) not in kept.filters:
+def _make_filters(pieces: Sequence[Piece], images: Iterable[int], kept: Kept) -> None:
+    """Transform the filters for so many images at a time that are not there yet."""
+    made: dict[tuple[int, int], np.ndarray] = {}
+    stages = []
+    for piece, n in product(pieces, images):
+        taps = piece.geometry(n).taps
+        if (key := (piece.place, len(taps))) not in kept.filters and key not in made:
             folded = fold_filters(piece.convolution.parameters["weight"], piece.stride)
-            values, stage = filter_values(folded, taps, piece.convolution.groups, filters_first=False)
-            kept.filters[piece.place, len(taps)] = values
-            yield stage
+            made[key], stage = filter_values(folded, taps, piece.convolution.groups, filters_first=False)
+            stages.append(stage)
+    if stages:
+        run_stages(stages)
+    kept.filters |= made
 
 
 def _program(pieces: Sequence[Piece], x: np.ndarray, kept: Kept, y: np.ndarray) -> Program:
     """The work on images x, (n, C, H, W) if the first piece folds and else (n, H, W, C), to y (n, OH, OW, F)."""
-    program, n, maps, first = Program(), len(x), x, pieces[0]
+    program, n, maps, first = Program(x, y), len(x), x, pieces[0]
     if first.stride > 1:
         k = folded_size(first.convolution.parameters["weight"].shape[2], first.stride)
         maps = np.empty((n, first.out[0] + k - 1, first.out[1] + k - 1, x.shape[1] * first.stride**2), np.float32)

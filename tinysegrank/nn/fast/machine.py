@@ -10,7 +10,9 @@ work the system puts both on one, where the waiting one keeps the other from its
 
 from __future__ import annotations
 
+import hashlib
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,14 +28,19 @@ from tinysegrank.nn.fast.products import WIDTH, multiply_panel
 from tinysegrank.nn.fast.tiles import Matrix, Tiling, add_tiles, from_tiles, to_tiles
 from tinysegrank.nn.windows import Pair
 
+_SOURCES = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+_STATE = f"compiled_from_{hashlib.sha256(_SOURCES).hexdigest()[:16]}"
 STEP = np.dtype(
     [
+        (_STATE, np.int64),
         *[(name, np.int64) for name in ("kind", "tiling", "units", "jobs", "x", "b", "bias", "y", "more")],
         *[(name, np.int64, 4) for name in ("x_shape", "y_shape", "sizes", "strides")],
         *[(name, np.int64, 2) for name in ("before", "tiles")],
         *[(name, np.float64) for name in ("least", "alpha", "beta", "k")],
     ]
 )  # x, b, bias and y are addresses; the rest depends on the kind, see `program`
+# The name of the first field is all there is to it: compiled code that lies on disk is looked for by the types that it
+# takes and by its own file, and `work` is made of all the files here.
 FOLD, CUT, PRODUCT, JOIN, ADD, POOL, NORM = range(7)
 
 PATIENCE = 1000  # looks before a waiting thread lets others run, some 10 us

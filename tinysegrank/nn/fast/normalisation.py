@@ -66,13 +66,6 @@ def local_response_norm_backward(
     return gx.transpose(0, 3, 1, 2)
 
 
-def norm_stage(x: np.ndarray, *, size: int, alpha: float, beta: float, k: float) -> Stage:
-    """Normalise x (n, H, W, C) in its place."""
-    pixels = x.reshape(-1, x.shape[3])
-    count = jobs(len(pixels), 4 * x.size)
-    return Stage(lambda *rows: norm_in_place(pixels, size, alpha, beta, k, rows), len(pixels), count)
-
-
 @_jit  # type: ignore[untyped-decorator]
 def _norm(
     x: np.ndarray, size: int, alpha: float, beta: float, k: float, rows: Pair, scale: np.ndarray, y: np.ndarray

@@ -33,7 +33,7 @@ def relu_backward(gradient: np.ndarray, positive: np.ndarray) -> np.ndarray:
     if gradient.shape != positive.shape:
         raise ShapeError(f"relu_backward: a gradient of shape {gradient.shape} for an output of {positive.shape}")
     order = _memory_order(gradient)
-    g, p = (np.ascontiguousarray(array.transpose(order)) for array in (gradient, positive))
+    g, p = (np.asarray(array.transpose(order), order="C") for array in (gradient, positive))
     gx = np.empty_like(g)
     _keep_where(g.reshape(-1), p.reshape(-1), gx.reshape(-1))
     return gx.transpose(np.argsort(order))

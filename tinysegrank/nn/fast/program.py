@@ -10,6 +10,7 @@ come out of a barrier at once and one at a time may go on in Python.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,12 +28,17 @@ JOB = 2**14  # numbers that are worth a job of their own
 class Program:
     """Steps in order; methods add one each.
 
-    The arrays that steps work on are kept as long as the program, but for those that `place` replaces.
+    The arrays that steps work on are kept as long as the program.
+
+    Args:
+        x, y: arrays that `run` may put others in the place of, whatever part of them a step takes or fills.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, x: np.ndarray | None = None, y: np.ndarray | None = None) -> None:
         self._steps: list[dict[str, Any]] = []
         self._arrays: list[np.ndarray] = []
+        self._open = {"x": x, "y": y}
+        self._places: list[tuple[str, int, str, int]] = []  # of "x" or "y": step, field, and bytes from its start
         self._made: np.ndarray | None = None
 
     def fold(self, x: np.ndarray, stride: int, before: Pair, y: np.ndarray) -> None:
@@ -84,25 +90,25 @@ class Program:
         """Do all steps, on as many threads as BLAS may use unless told.
 
         Args:
-            x, y: what the first step takes and the last one fills, instead of what they were added with.
+            threads: how many.
+            x, y: in the place of the program's own, of the same shapes.
         """
         if self._made is None:
             self._made = np.zeros(len(self._steps), STEP)
             for number, step in enumerate(self._steps):
                 for name, value in step.items():
                     self._made[name][number] = value
-        program = self._made
+        program, others = self._made, {"x": x, "y": y}
         if x is not None or y is not None:
             program = program.copy()
-            if x is not None:
-                program["x"][0] = _address(x)
-            if y is not None:
-                program["y"][-1] = _address(y)
+            for which, number, field, offset in self._places:
+                if (other := others[which]) is not None:
+                    program[field][number] = _address(other) + offset
         counters = np.zeros((len(program), 2), np.int64)
         if threads == 1:
             work(program, counters)
         else:
-            helped(lambda: work(program, counters), int(program["jobs"].max()))
+            helped(partial(_work, program, counters, (self._arrays, x, y)), int(program["jobs"].max()))
 
     def _add(self, kind: int, units: int, numbers: int, x: np.ndarray, y: np.ndarray, **options: Any) -> None:
         step = {"kind": kind, "units": units, "jobs": min(units, JOBS, max(1, numbers // JOB))}
@@ -112,8 +118,19 @@ class Program:
                     raise AssertionError(f"{name} of a step has to lie in one piece")
                 self._arrays.append(array)
                 step[name] = _address(array)
+                self._note_place(name, array)
         shapes = {name: array.shape for name, array in (("x_shape", x), ("y_shape", y)) if name not in options}
         self._steps.append(options | shapes | step)
+
+    def _note_place(self, field: str, array: np.ndarray) -> None:
+        for which, whole in self._open.items():
+            if whole is not None and 0 <= (offset := _address(array) - _address(whole)) < whole.nbytes:
+                self._places.append((which, len(self._steps), field, offset))
+
+
+def _work(program: np.ndarray, counters: np.ndarray, held: Any) -> None:  # noqa: ARG001
+    """Do a program; what its addresses point to is held as long as a thread may be at it."""
+    work(program, counters)
 
 
 def _address(array: np.ndarray) -> int:

@@ -11,7 +11,8 @@ import ctypes
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
 from itertools import count
 from threading import Lock
@@ -48,10 +49,15 @@ def run_stages(stages: Sequence[Stage]) -> None:
     """Do one stage after the other, each on all threads."""
     with _lock:
         threads = min(_threads(), max((stage.jobs for stage in stages), default=1))
-        work, elsewhere = _share(stages, threads), _other_processors()
+        shared = _Shared(stages, threads)
         with _blas().limit(limits=1):
-            helpers = [_pool(os.getpid(), threads).submit(_help, work, elsewhere) for _ in range(threads - 1)]
-            errors = [work(), *(helper.result() for helper in helpers)]
+            try:
+                helpers = _ask_for_help(shared.work, threads - 1)
+                errors = [shared.work()]
+            except BaseException:
+                shared.failed = True  # nobody waits for a thread that will not come
+                raise
+            errors += [helper.result() for helper in helpers]
     for error in errors:
         if error is not None:
             raise error
@@ -62,21 +68,33 @@ def helped(work: Callable[[], object], jobs: int) -> None:
 
     A helper that has not come by the end is not waited for.
     """
-    elsewhere = _other_processors()
-    threads = min(_threads(), jobs)
-    helpers = [_pool(os.getpid(), threads).submit(_help, work, elsewhere) for _ in range(threads - 1)]
+    helpers = _ask_for_help(work, min(_threads(), jobs) - 1)
     work()
     for helper in helpers:
         helper.cancel()
 
 
 def _threads() -> int:
-    return min(_processors(), *(int(library.num_threads) for library in blas_libraries()))
+    return min([_processors(), *(int(library.num_threads) for library in blas_libraries())])
 
 
 def _processors() -> int:
     """How many processors this process may use: threads that wait for each other in a loop need one each."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(affinity, _quota())
+
+
+@lru_cache(maxsize=1)
+def _quota() -> int:
+    """How many processors the system gives this process the time of, which may be less than it may run on."""
+    import joblib
+
+    return int(joblib.cpu_count())
+
+
+def _ask_for_help(work: Callable[[], Result], helpers: int) -> list[Future[Result]]:
+    elsewhere = _other_processors() if helpers > 0 else set()
+    return [_pool(os.getpid()).submit(_help, work, elsewhere) for _ in range(helpers)]
 
 
 def _other_processors() -> set[int]:
@@ -89,32 +107,38 @@ def _other_processors() -> set[int]:
 def _help(work: Callable[[], Result], elsewhere: set[int]) -> Result:
     """Work away from the thread that asks for help: a busy system wakes a thread up where that one runs."""
     if elsewhere:
-        os.sched_setaffinity(0, elsewhere)
+        with suppress(OSError):  # in a box that does not allow it, or has lost processors since
+            os.sched_setaffinity(0, elsewhere)
     return work()
 
 
-def _share(stages: Sequence[Stage], threads: int) -> Callable[[], BaseException | None]:
-    """What each thread does: take jobs until a stage has no more, then wait for the others."""
-    counters = [count() for _ in stages]
-    arrivals = np.zeros((len(stages), 1), np.int64)
-    failed: list[bool] = []
+class _Shared:
+    """Stages that threads do together.
 
-    def work() -> BaseException | None:
+    Attributes:
+        failed: whether there is no use in waiting for the others.
+    """
+
+    def __init__(self, stages: Sequence[Stage], threads: int) -> None:
+        self.failed = False
+        self._threads = threads
+        self._stages = [(stage, count(), np.zeros(1, np.int64)) for stage in stages]
+
+    def work(self) -> BaseException | None:
+        """What each thread does: take jobs until a stage has no more, then wait for the others."""
         try:
-            for stage, numbers, meetings in zip(stages, counters, arrivals, strict=True):
+            for stage, numbers, arrivals in self._stages:
                 while (number := next(numbers)) < stage.jobs:
                     stage.job(number)
-                arrive(meetings)
-                while not failed and not arrived(meetings, threads, PATIENCE):
+                arrive(arrivals)
+                while not self.failed and not arrived(arrivals, self._threads, PATIENCE):
                     time.sleep(NAP)
-                if failed:  # another thread tells of it
+                if self.failed:  # another thread tells of it
                     return None
         except BaseException as error:
-            failed.append(True)
+            self.failed = True
             return error
         return None
-
-    return work
 
 
 def blas_libraries() -> list[LibController]:
@@ -140,5 +164,15 @@ def _blas() -> ThreadpoolController:
 
 
 @lru_cache(maxsize=1)
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:  # noqa: ARG001 - threads do not outlive a fork
-    return ThreadPoolExecutor(threads, thread_name_prefix="tinysegrank")
+def _pool(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 - threads do not outlive a fork
+    """Threads that are made when they are first needed."""
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="tinysegrank")
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):  # another thread may have held it
+    os.register_at_fork(after_in_child=_renew_lock)
