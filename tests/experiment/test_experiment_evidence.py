@@ -373,18 +373,19 @@ def test_a_training_that_diverges_is_reported(tmp_path, tiny_run):
     path, training = tmp_path / "run", tiny_run.settings.training
     shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("evidence"))
     run = replace(read_run(path, jobs=1, progress=Silent()))
-    wild = replace(training, uoi=replace(training.uoi, rate=1e38, max_norm=1e30))
+    wild = replace(training, uoi=replace(training.uoi, rate=1e20))
     run = replace(run, settings=replace(run.settings, training=wild))
     for piece, loss in ((from_scratch, "UOI"), (figure_6, "UOI")):
-        found = piece.find(Asked(run, tmp_path / piece.__name__, (0,)))
+        with np.errstate(all="ignore"):
+            found = piece.find(Asked(run, tmp_path / piece.__name__, (0,)))
         assert any(note.startswith(f"{loss}, seed 0: ") for note in found.notes)
-        ends = dict(zip((column.heading for column in found.table.columns), found.table.rows[-1], strict=True))
+        ends = dict(zip((column.name for column in found.table.columns), found.table.rows[-1], strict=True))
         values = {heading: value for heading, value in ends.items() if heading != "steps"}
         assert {heading for heading, value in values.items() if np.isnan(value)} == {
             heading for heading in values if heading.split(":")[0] == loss
         }
-        (claim,) = (claim for claim in found.claims if "UOI" in claim.paper and "diverged" in claim.here.split(";")[-1])
-        assert claim.verdict == "too close to tell"
+        unknown = [claim for claim in found.claims if "not known, because a training diverged" in claim.here]
+        assert unknown and {claim.verdict for claim in unknown} == {"too close to tell"}
         found.draw(tmp_path / "figure.png")
 
 

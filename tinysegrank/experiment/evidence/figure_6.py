@@ -12,6 +12,7 @@ from tinysegrank import reporting
 from tinysegrank.experiment.evidence.heads import (
     Judged,
     continued_seeds,
+    curve,
     diverged,
     judged_steps,
     make_head,
@@ -31,7 +32,7 @@ from tinysegrank.experiment.evidence.verdicts import (
 from tinysegrank.experiment.features import NETWORK
 from tinysegrank.experiment.networks import START, Training
 from tinysegrank.experiment.runner import Run
-from tinysegrank.reporting import Cell, Column, Curve, Plot, Table
+from tinysegrank.reporting import Cell, Column, Plot, Table
 
 NAMES = {"ce": "CE", "uoi": "UOI", "uoi+ce": "0.7 UOI + 0.3 CE"}
 
@@ -134,10 +135,7 @@ def draw_curves(
     """Eq. 17 as in the paper, and naive upsampling beside it."""
     side_by_side = []
     for title, values in (("what Eq. 17 picks", picks), ("naive upsampling", naive)):
-        lines = {
-            NAMES[loss]: Curve(steps[loss], of.mean(axis=0), of.min(axis=0), of.max(axis=0))
-            for loss, of in values.items()
-        }
+        lines = {NAMES[loss]: curve(steps[loss], of) for loss, of in values.items()}
         side_by_side.append(Plot(lines, "steps after the start", "corpus IoU on val, per cent", title))
     reporting.plots(path, side_by_side)
 

@@ -13,6 +13,7 @@ from tinysegrank import reporting
 from tinysegrank.experiment.evidence.heads import (
     Judged,
     continued_seeds,
+    curve,
     diverged,
     judged_steps,
     make_head,
@@ -139,9 +140,7 @@ def draw_curves(
     """The share of background and the IoU, over the steps."""
 
     def lines(values: dict[str, np.ndarray]) -> dict[str, Curve]:
-        return {
-            NAMES[loss]: Curve(steps, of.mean(axis=0), of.min(axis=0), of.max(axis=0)) for loss, of in values.items()
-        }
+        return {NAMES[loss]: curve(steps, of) for loss, of in values.items()}
 
     level = {"in the truth": Curve(steps, np.full(len(steps), truth))}
     plots = (

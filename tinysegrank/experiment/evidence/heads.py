@@ -19,6 +19,7 @@ from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import LOSSES, Settings
 from tinysegrank.files import read_arrays, read_json, write_arrays, write_json, write_text
 from tinysegrank.parallel import parallel_map
+from tinysegrank.reporting import Curve
 from tinysegrank.segnet import (
     CropStore,
     FeatureStore,
@@ -180,6 +181,12 @@ def padded(values: Sequence[np.ndarray], options: TrainingOptions) -> np.ndarray
     return rows
 
 
+def curve(steps: np.ndarray, values: np.ndarray) -> Curve:
+    """Mean, smallest and largest over the seeds, up to where a training diverged | (E,), (n, E)."""
+    of = values[:, np.isfinite(values).all(axis=0)]
+    return Curve(steps[: of.shape[1]], of.mean(axis=0), of.min(axis=0), of.max(axis=0))
+
+
 def diverged(judged: Mapping[tuple[str, int], Judged], names: Mapping[str, str]) -> tuple[str, ...]:
     """A note on each training, by loss and seed, that did not come to its end."""
     return tuple(
@@ -197,9 +204,15 @@ def _begin(task: Head) -> SegNet:
 
 
 def _judge(task: Head, model: SegNet, step: int, loss: float) -> None:
-    """Write the confusions of the network as it is."""
+    """Write the confusions of the network as it is.
+
+    Raises:
+        TrainingError: its maps are not finite.
+    """
     mirrored, ranking = task.settings.coarse.mirrored, task.settings.ranking
     coarse = predict_store(model, task.stores[1], mirrored=mirrored, crops=task.crops)  # (N, 13, 13, K)
+    if not np.isfinite(coarse).all():
+        raise TrainingError(f"step {step}: the coarse maps are not finite; lower the rate")
     arrays = {"naive": task.judge.naive(coarse).matrix}
     if task.picks:
         weight = ranking.background_weight
