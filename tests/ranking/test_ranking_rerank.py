@@ -257,6 +257,19 @@ def test_summary_by_hand():
     )
 
 
+def test_scores_of_two_engines_are_each_in_their_own_units():
+    """Energies in the thousands of nats say nothing against sums of scores; one without a score stays unknown."""
+    labels, some = np.zeros((6, 4, 5), np.uint8), PastedSegments(np.zeros(0, int), np.zeros(0), np.zeros(0, int))
+    segments = [some, None, some, None, some, None]
+    scores = np.array([1.5, -9000.0, 1.0, -9100.0, 0.5, np.nan])
+    found = rerank_features(labels, np.zeros((4, 5)), scores=scores, segments=segments)[:, COLUMN["map_score"]]
+    half_a_point, fifty_nats = math.sqrt(1 / 6), 50.0  # standard deviations
+    expected = [0, 0, -0.5 / half_a_point, -100 / fifty_nats, -1 / half_a_point, 0]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    alone = rerank_features(labels[:2], np.zeros((4, 5)), scores=scores[:2], segments=segments[:2])
+    np.testing.assert_array_equal(alone[:, COLUMN["map_score"]], [0, 0])
+
+
 def test_scores_below_0_count_only_where_a_segment_is_pasted():
     pasted = PastedSegments(np.array([2]), np.array([-0.25]), np.array([4]))
     row = rerank_features(np.full((1, 2, 2), 2), np.zeros((2, 2)), segments=[pasted], num_classes=3)[0]

@@ -22,8 +22,9 @@ def summary_features(
 ) -> np.ndarray:
     """Describe each proposal of an image by its score, its rank, and the segments that it is pasted of.
 
-    Columns, in the order of `summary_feature_names`: the engine's score (0 where unknown); the number of better
-    proposals, and log(1 + that); pasted segments; classes but background; mean over all pixels of the score of the
+    Columns, in the order of `summary_feature_names`: the engine's score (0 where unknown; of two engines' proposals,
+    of which one's have segments, each engine's less its best, in units of their standard deviation, since sums of
+    scores and energies in nats do not compare); the number of proposals before it, and log(1 + that); pasted segments; classes but background; mean over all pixels of the score of the
     segment that is seen there, 0 in the background; for each class the best score of its pasted segments, 0 without
     any; and 1 if the segments are known, where all columns of segments are 0 if not.
 
@@ -50,11 +51,22 @@ def summary_features(
         raise ShapeError(f"scores {scores.shape}, segments {len(segments)}: give one for each of {M} proposals")
     if np.isinf(scores).any():
         raise ShapeError("scores: one is infinite; leave unknown ones NaN")
-    rank = np.arange(M)
+    rank, scores = np.arange(M), _comparable(scores, np.array([parts is not None for parts in segments], bool))
     pasted = np.array([_of_segments(parts, int(counts[m].sum()), K) for m, parts in enumerate(segments)])
     pasted = pasted.reshape(M, K + 2)  # number, mean pixel score, K-1 best scores, has_segments
     columns = [np.nan_to_num(scores), rank, np.log1p(rank), pasted[:, 0], (counts[:, 1:] > 0).sum(axis=1)]
     return np.concatenate([np.stack(columns, axis=1), pasted[:, 1:]], axis=1).astype(np.float32)  # (M, K+6)
+
+
+def _comparable(scores: np.ndarray, has_segments: np.ndarray) -> np.ndarray:
+    """Scores of one engine as they are; of two, each engine's in units of their own | (M,), (M,) bool to (M,)."""
+    engines = [np.flatnonzero(kind & np.isfinite(scores)) for kind in (has_segments, ~has_segments)]
+    if not all(map(len, engines)):
+        return scores
+    out = scores.copy()
+    for rows in engines:
+        out[rows] = (scores[rows] - scores[rows].max()) / (scores[rows].std() or 1.0)
+    return out
 
 
 def _of_segments(parts: PastedSegments | None, pixels: int, num_classes: int) -> np.ndarray:
