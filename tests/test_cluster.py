@@ -26,6 +26,7 @@ from tinysegrank.cli import app
 from tinysegrank.cluster import _check_worker, cluster, surroundings
 from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.experiment import Silent, evaluate_folder, named_settings, run_experiment
+from tinysegrank.experiment.evidence import collect_evidence
 from tinysegrank.experiment.settings import CrfSettings, ProposalSettings, Settings, TrainingSettings
 from tinysegrank.files import atomic_write, read_json
 from tinysegrank.parallel import parallel_map
@@ -252,12 +253,15 @@ def test_a_run_with_a_worker_killed_equals_a_run_here(processes, toy, tmp_path, 
         killed.append(processes.workers()[0])
         killed[0].kill()
 
+    pieces = {"names": ("from-scratch", "figure-6"), "seeds": (0,), "jobs": 1, "progress": Silent()}
     here = run_experiment(tmp_path / "here", small_settings(toy), jobs=1, progress=Silent(), until="evaluation")
+    collect_evidence(here.path, **pieces)
     watcher = threading.Thread(target=kill_a_worker_that_trains, daemon=True)
     watcher.start()
     monkeypatch.chdir(tmp_path)  # a relative folder means the same to the workers
     with cluster(processes.have(2)):
         spread = run_experiment(Path("spread"), small_settings(toy), jobs=1, progress=Silent(), until="evaluation")
+        collect_evidence(spread.path, **pieces)
     assert killed, "the training was not seen"
     assert killed[0].wait() == -signal.SIGKILL
     assert contents(spread.path) == contents(here.path)

@@ -52,7 +52,7 @@ app = typer.Typer(
 )
 
 
-def _workers(dask: str | None) -> AbstractContextManager[Any]:
+def workers(dask: str | None) -> AbstractContextManager[Any]:
     """The cluster that --dask names, if it does."""
     if dask is None:
         return nullcontext()
@@ -95,7 +95,7 @@ def demo(
     voc, progress = out.with_name(f"{out.name}-toyvoc") / f"seed-{seed}-{images}", Shown(console)
     settings = named_settings("demo")
     settings = replace(settings, seed=seed, data=replace(settings.data, voc=str(voc)))
-    with _workers(dask):
+    with workers(dask):
         with progress.stage("toy scenes"):
             make_toy_voc(voc, train=images, val=max(images // 3, 20), seed=seed, jobs=jobs)
         done = run_experiment(out, settings, jobs=jobs, progress=progress, update=update)
@@ -145,7 +145,7 @@ def run(
         given["report"] = {"classes": list(parse_classes(classes))}
     changes = merge(read_toml(config) if config is not None else {}, parse_assignments(settings_given or []))
     settings = from_dict(Settings, merge(given, changes), base=named_settings(experiment))
-    with _workers(dask):
+    with workers(dask):
         done = run_experiment(out, settings, jobs=jobs, progress=Shown(console), update=update, until=until)
     if until == "report":
         show_results(done)
@@ -184,7 +184,7 @@ def evaluate(
     from tinysegrank.voc import VOCSegmentation, parse_classes
 
     common = parse_classes(classes) if classes else ()
-    with _workers(dask):
+    with workers(dask):
         confusion = evaluate_folder(folder, VOCSegmentation(voc, split), jobs=jobs)
     table = reporting.per_class_table({folder.name: confusion}, title=f"{folder} on {split}", common=common)
     console.print(table.to_rich())
@@ -207,7 +207,7 @@ def toyvoc(
     """Draw a toy VOC: scenes with all 20 classes, in the devkit's layout."""
     from tinysegrank.voc import make_toy_voc
 
-    with _workers(dask):
+    with workers(dask):
         make_toy_voc(folder, train=train, val=val, seed=seed, jobs=jobs)
     typer.echo(f"{folder}: {train} training and {val} validation scenes")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tinysegrank.cli.commands import CORES, Jobs, app
+from tinysegrank.cli.commands import CORES, Dask, Jobs, app, workers
 from tinysegrank.errors import ConfigError
 
 Folder = Annotated[Path, typer.Argument(help="Run folder.")]
@@ -20,6 +20,7 @@ def evidence(
     seeds: Annotated[str, typer.Option("--seeds", help="Of the pieces that train, with commas between.")] = "0,1,2",
     redo: Annotated[bool, typer.Option("--redo", help="Make tables and figures anew; trainings are kept.")] = False,
     jobs: Jobs = CORES,
+    dask: Dask = None,
 ) -> None:
     """Reproduce the paper's evidence on a run: RUN/evidence/NAME/ gets claim.md, table.md, table.csv, figure.png."""
     from tinysegrank.cli.show import console
@@ -32,8 +33,9 @@ def evidence(
         for piece, state in evidence_state(read_run(run, jobs=jobs, progress=progress)):
             console.print(f"{piece.name:<16} {piece.title}: {state}", markup=False, highlight=False, soft_wrap=True)
         return
-    chosen = parse_seeds(seeds)
-    for made in collect_evidence(run, tuple(names), seeds=chosen, jobs=jobs, progress=progress, redo=redo):
+    with workers(dask):
+        found = collect_evidence(run, tuple(names), seeds=parse_seeds(seeds), jobs=jobs, progress=progress, redo=redo)
+    for made in found:
         console.print(f"\n{made.title}", style="bold", markup=False, highlight=False)
         for claim in made.claims:
             for who, said in (("the paper", claim.paper), ("this run", claim.here), ("so", f"{claim.verdict}.")):

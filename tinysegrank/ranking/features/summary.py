@@ -24,9 +24,10 @@ def summary_features(
 
     Columns, in the order of `summary_feature_names`: the engine's score (0 where unknown; of two engines' proposals,
     of which one's have segments, each engine's less its best, in units of their standard deviation, since sums of
-    scores and energies in nats do not compare); the number of proposals before it, and log(1 + that); pasted segments; classes but background; mean over all pixels of the score of the
-    segment that is seen there, 0 in the background; for each class the best score of its pasted segments, 0 without
-    any; and 1 if the segments are known, where all columns of segments are 0 if not.
+    scores and energies in nats do not compare); the number of proposals before it, and log(1 + that); pasted segments;
+    classes but background; mean over all pixels of the score of the segment that is seen there, 0 in the background;
+    for each class the best score of its pasted segments, 0 without any; and 1 if the segments are known, where all
+    columns of segments are 0 if not.
 
     counts  | (M, K)    | integer  | pixels of each class, in the order of the proposals' rank
     scores  | (M,)      | floating | `Proposal.score`; NaN where unknown
