@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 
+import numpy as np
 import pytest
 
-from tinysegrank.parallel import keep_freed_memory
+from tinysegrank.parallel import keep_freed_memory, parallel_map
+
+
+def grow(megabytes: int) -> int:
+    """Make and free an array, slowly enough for the memory to be looked at."""
+    np.ones(megabytes * 2**17)
+    time.sleep(1.1)
+    return os.getpid()
+
 
 SCRIPT = """
 import resource
@@ -33,3 +44,9 @@ def test_no_page_is_taken_again():
     plain, kept = map(int, out.split())
     assert plain > 100
     assert kept < plain / 10
+
+
+def test_a_worker_that_keeps_memory_is_not_taken_to_leak():
+    pytest.importorskip("psutil", reason="without psutil joblib does not look at the memory of workers")
+    processes = list(parallel_map(grow, [1, 1, 500, 500, 1, 1], jobs=2))  # a warning would be an error
+    assert len(set(processes)) == 2

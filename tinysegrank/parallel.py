@@ -6,6 +6,7 @@ the backends: processes of this machine, or inside `cluster` the workers of a Da
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -34,7 +35,11 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
         return False
-    return bool(mallopt(_MMAP_THRESHOLD, 2**30) and mallopt(_TRIM_THRESHOLD, 2**31 - 1))
+    kept = bool(mallopt(_MMAP_THRESHOLD, 2**30) and mallopt(_TRIM_THRESHOLD, 2**31 - 1))
+    if kept and (processes := sys.modules.get("joblib.externals.loky.process_executor")):
+        # where psutil is installed, a worker ends when its memory has grown: what is kept here is taken for a leak
+        processes._MAX_MEMORY_LEAK_SIZE = float("inf")  # type: ignore[attr-defined]
+    return kept
 
 
 def one_blas_thread(function: Callable[..., Result], *arguments: Any) -> Result:
