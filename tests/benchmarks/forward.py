@@ -24,7 +24,6 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from tinysegrank.nn import Prepared
-from tinysegrank.parallel import keep_freed_memory
 
 Prepare = tuple[Callable[[], object], Callable[[], dict[str, np.ndarray]]]
 
@@ -34,7 +33,6 @@ def _runs(function: Callable[[], Any]) -> Prepare:
 
 
 def tinysegrank(images: int, threads: int) -> Prepare:
-    keep_freed_memory()
     threadpool_limits(threads)
     network, x = Prepared(segnet().network), batch_of_images(images)
     return _runs(lambda: network(x))

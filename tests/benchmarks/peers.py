@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinysegrank.nn.layer import Conv2d, Dropout, LocalResponseNorm, MaxPool2d, ReLU
+from tinysegrank.parallel import keep_freed_memory
 from tinysegrank.reporting import Column, Table
 from tinysegrank.segnet import SegNet
 
@@ -89,6 +90,7 @@ def compare(title: str, tasks: list[Task], images: int, *, turns: int, threads: 
 def _serve(task: Task, images: int, threads: int, end: Connection) -> None:
     """In the process of a contender: prepare, take turns, and tell the peak of memory and the results."""
     os.environ |= {"OMP_NUM_THREADS": str(threads)}
+    keep_freed_memory()  # every contender: all take their arrays from the same C library
     once, results = task.prepare(images, threads)
     for _ in range(2):  # compiles and loads
         once()

@@ -24,7 +24,6 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from tinysegrank.losses import soft_cross_entropy
-from tinysegrank.parallel import keep_freed_memory
 from tinysegrank.segnet import SegNet
 from tinysegrank.segnet.network import TRUNK
 from tinysegrank.segnet.training import TrainingOptions
@@ -55,7 +54,6 @@ def model_of(kind: str, x: np.ndarray, *, dropout: bool) -> SegNet:
 
 
 def tinysegrank(kind: str, images: int, threads: int) -> Prepare:
-    keep_freed_memory()
     threadpool_limits(threads)
     x, target, weight = batch(kind, images)
 

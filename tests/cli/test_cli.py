@@ -31,6 +31,20 @@ def test_help_lists_the_commands():
         assert command in result.output
 
 
+@pytest.mark.parametrize(
+    "statement",
+    ["import tinysegrank", "from tinysegrank.cli import app; app(['--help'], standalone_mode=False)"],
+    ids=["import", "help"],
+)
+def test_what_is_heavy_is_imported_where_it_is_used(statement):
+    """Importing the package and asking for help take no numerical library: these are what takes a second."""
+    script = f"import sys; {statement}; print('imported:', *sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    imported = set(done.stdout.split("imported: ")[1].split())
+    heavy = {"numpy", "scipy", "numba", "sklearn", "skimage", "matplotlib", "joblib", "PIL", "torch", "jax", "cupy"}
+    assert not imported & heavy
+
+
 def test_version():
     assert call("--version").output == f"tinysegrank {__version__}\n"
 
