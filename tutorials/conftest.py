@@ -1,4 +1,4 @@
-"""Run the Python cells of the tutorial pages as tests, one test a page, and keep the pictures that they draw.
+"""Run the Python cells of the numbered pages as tests, one test a page, and keep the pictures that they draw.
 
 The cells of a page run in order and share their names; a cell that starts with `>>>` also has its output checked,
 numbers to the precision printed. They run in this folder, so `figure.savefig("figures/04_flips.png")` draws the picture
@@ -19,6 +19,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from drawing import STYLE
 from PIL import Image
 from sybil import Sybil
 from sybil.evaluators.doctest import NUMBER
@@ -27,22 +28,11 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 
 HERE = Path(__file__).parent
 SYBIL = Sybil([PythonCodeBlockParser(doctest_optionflags=NUMBER | doctest.ELLIPSIS)])
-STYLE = {
-    "savefig.dpi": 80,
-    "figure.figsize": (6.4, 3.2),
-    "figure.constrained_layout.use": True,
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "image.cmap": "gray",
-    "image.interpolation": "nearest",
-}
 LARGEST_FIGURE = 60_000  # bytes
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.File | None:
-    return Page.from_parent(parent, path=file_path) if file_path.suffix == ".md" else None
+    return Page.from_parent(parent, path=file_path) if re.fullmatch(r"\d\d_\w+\.md", file_path.name) else None
 
 
 class Page(pytest.File):

@@ -20,6 +20,22 @@ BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PINK, SKY, YELLOW, GREY, INK = "#CC79A7", "#56B4E9", "#F0E442", "#8A8A8A", "#222222"
 COLOURS = (BLUE, ORANGE, GREEN, RED, PINK, SKY, YELLOW, GREY, "#6A51A3")
 Point = tuple[float, float]
+STYLE = {
+    "savefig.dpi": 80,
+    "figure.figsize": (6.4, 3.2),
+    "figure.constrained_layout.use": True,
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "image.cmap": "gray",
+    "image.interpolation": "nearest",
+}
+
+
+def use_style() -> None:
+    """Draw all figures from now on as those of the pages are drawn."""
+    plt.rcParams.update(STYLE)
 
 
 def canvas(width: float, height: float, *, cell: float = 0.36) -> tuple[Figure, Axes]:

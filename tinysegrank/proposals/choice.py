@@ -54,7 +54,7 @@ def choose(grid: Sequence[Setting], trials: Iterable[NDArray[np.int64]], *, by: 
         by: "image", the mean over images of the image IoU, which the oracle picks by; "corpus", the mean over the
             classes in the truth of the corpus IoU, which is what is reported. Few images give the second a large
             error, since a class of one or two objects counts as much as any other; chosen by the first, proposals had
-            the better corpus IoU on other images (README, "How good the proposals are").
+            the better corpus IoU on other images (tutorials/results.md).
 
     Of equally good settings the first is chosen; images that are void all over change nothing.
 
