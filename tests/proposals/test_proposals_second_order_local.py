@@ -89,8 +89,10 @@ def test_codes_follow_the_definition():
         np.testing.assert_array_equal(uniform_codes(grey), slow_codes(grey))
 
 
+@pytest.mark.parametrize("accelerate", ["1", "0"], ids=["twin", "readable"])
 @pytest.mark.parametrize("cell", [1, 2, 5, 20])
-def test_lbp_is_the_weighted_share_of_each_code(cell):
+def test_lbp_is_the_weighted_share_of_each_code(monkeypatch, cell, accelerate):
+    monkeypatch.setenv("TINYSEGRANK_ACCELERATE", accelerate)
     codes = slow_codes(GREY)
     fast = dense_lbp(GREY, (cell, 3), np.array([0, 4]), np.array([3, 10]))
     for i, row in enumerate((0, 4)):

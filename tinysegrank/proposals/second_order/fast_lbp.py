@@ -1,4 +1,4 @@
-"""The sums over windows of dense local binary patterns, compiled."""
+"""The sums over windows of dense local binary patterns: the twin of `lbp.code_shares`, to 1e-6."""
 
 from __future__ import annotations
 
