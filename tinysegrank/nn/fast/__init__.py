@@ -14,7 +14,7 @@ from tinysegrank.backend import accelerated
 from tinysegrank.nn.windows import Pair
 
 KERNELS = (3, 5)  # heights, and widths, of filters that `convolution` takes, when the stride is folded into channels
-CHANNELS = 8  # a group of fewer channels or filters leaves its matrix products too thin
+CHANNELS = 8  # fewer channels of a group, or fewer filters, leave matrix products too thin
 
 
 class TileContext(NamedTuple):
