@@ -30,8 +30,9 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize("backend", ["numpy", "torch", "jax"])
 def test_both_ways_and_each_layer_are_timed(gpu: ModuleType, backend: str) -> None:
+    pytest.importorskip(backend, reason=f"{backend} is not installed")
     both, layers = gpu.compare("tiny", 2, backend=backend, device="cpu", turns=1)
     assert [row[0] for row in both.rows] == ["forward pass"] * 2 + ["training step, conv6 to conv8"] * 2
     assert all(row[2] > 0 for row in both.rows)
