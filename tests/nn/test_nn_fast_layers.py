@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from copy import copy
 
 import numpy as np
@@ -159,6 +160,24 @@ def flat(network: nn.Sequential) -> list[nn.Layer]:
     ]
 
 
+def in_float64(network: nn.Sequential, x: np.ndarray) -> np.ndarray:
+    """What the network makes of x, layer by layer and exact."""
+    exact = x.astype(float)
+    for layer in map(copy, flat(network)):
+        layer.parameters = {name: array.astype(float) for name, array in layer.parameters.items()}
+        exact, _ = layer.forward(exact)
+    return exact
+
+
+@pytest.fixture
+def one_image_a_chunk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(geometry, "CACHE", 1)
+    monkeypatch.setattr(geometry, "ENOUGH", 1)
+    geometry.geometry.cache_clear()
+    yield
+    geometry.geometry.cache_clear()
+
+
 @pytest.mark.parametrize(
     "order",
     [(), ("pool",), ("pool", "norm"), ("norm", "pool"), ("pool", "norm", "pool again")],
@@ -170,25 +189,20 @@ def test_evaluation_is_layer_by_layer_in_float64(rng: np.random.Generator, order
     x = rng.standard_normal((N, 3, 37, 33), dtype=np.float32)
     prepared = nn.Prepared(network)
     results = [network(x), prepared(x), prepared(x), prepared(x[::-1])[::-1]]
-    exact = x.astype(float)
-    for layer in flat(network):
-        layer.parameters = {name: array.astype(float) for name, array in layer.parameters.items()}
-        exact, _ = layer.forward(exact)
+    exact = in_float64(network, x)
     for result in results:
         assert_near(result, exact)
+    for layer in flat(network):
+        layer.parameters = {name: array.astype(float) for name, array in layer.parameters.items()}
     np.testing.assert_array_equal(prepared(x), results[1])  # whatever became of the network
 
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("end", ["", "relu", "pool", "norm", "pool norm", "norm pool"])
 @pytest.mark.parametrize("N", [2, 5])
-def test_a_program_of_several_chunks_takes_new_images(
-    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, stride: int, end: str, N: int
-) -> None:
+@pytest.mark.usefixtures("one_image_a_chunk")
+def test_a_program_of_several_chunks_takes_new_images(rng: np.random.Generator, stride: int, end: str, N: int) -> None:
     """What is kept from the call before is neither read nor written, whatever comes first and last."""
-    monkeypatch.setattr(geometry, "CACHE", 1)
-    monkeypatch.setattr(geometry, "ENOUGH", 1)  # one image a chunk
-    geometry.geometry.cache_clear()
     kinds = {"relu": nn.ReLU(), "pool": nn.MaxPool2d(), "norm": nn.LocalResponseNorm(alpha=0.5)}
     first, last = (rng.standard_normal((16, C, 5, 5), dtype=np.float32) / 10 for C in (8, 16))
     bias = rng.standard_normal(16, dtype=np.float32)
@@ -197,15 +211,10 @@ def test_a_program_of_several_chunks_takes_new_images(
     prepared = nn.Prepared(network)
     for _ in range(3):
         x = rng.standard_normal((N, 8, 26, 22), dtype=np.float32)
-        exact = x.astype(float)
-        for layer in network.layers.values():
-            layer = copy(layer)
-            layer.parameters = {name: array.astype(float) for name, array in layer.parameters.items()}
-            exact, _ = layer.forward(exact)
+        exact = in_float64(network, x)
         assert_near(network(x), exact)
         assert_near(prepared(x), exact)
         np.testing.assert_array_equal(prepared(x[::-1])[::-1], prepared(x))
-    geometry.geometry.cache_clear()
 
 
 def test_a_size_of_normalisation_that_has_no_middle_is_refused(rng: np.random.Generator) -> None:

@@ -33,8 +33,9 @@ def evidence(
         for piece, state in evidence_state(read_run(run, jobs=jobs, progress=progress)):
             console.print(f"{piece.name:<16} {piece.title}: {state}", markup=False, highlight=False, soft_wrap=True)
         return
+    chosen = parse_seeds(seeds)
     with workers(dask):
-        found = collect_evidence(run, tuple(names), seeds=parse_seeds(seeds), jobs=jobs, progress=progress, redo=redo)
+        found = collect_evidence(run, tuple(names), seeds=chosen, jobs=jobs, progress=progress, redo=redo)
     for made in found:
         console.print(f"\n{made.title}", style="bold", markup=False, highlight=False)
         for claim in made.claims:

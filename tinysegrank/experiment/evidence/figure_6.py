@@ -21,7 +21,7 @@ from tinysegrank.experiment.evidence.heads import (
 )
 from tinysegrank.experiment.evidence.judge import Judge, make_judge
 from tinysegrank.experiment.evidence.pieces import APART, Asked, Claim, Finding, Piece
-from tinysegrank.experiment.evidence.sources import per_cent, total
+from tinysegrank.experiment.evidence.sources import per_cents
 from tinysegrank.experiment.evidence.verdicts import (
     SEEDS_RULE,
     gain_in_words,
@@ -86,8 +86,7 @@ def accuracies(
 ) -> np.ndarray:
     """Mean corpus IoU in per cent of each seed after each judged number of steps, (seeds, E) float64."""
     matrices = [getattr(judged[loss, seed], what) for seed in seeds]
-    values = [np.array([per_cent(run, total(matrix[None])) for matrix in of_seed]) for of_seed in matrices]
-    return padded(values, run.settings.training.continued(loss))
+    return padded([per_cents(run, of_seed) for of_seed in matrices], run.settings.training.continued(loss))
 
 
 def steps_table(steps: dict[str, np.ndarray], picks: dict[str, np.ndarray], seeds: tuple[int, ...]) -> Table:

@@ -22,7 +22,7 @@ from tinysegrank.experiment.evidence.heads import (
 )
 from tinysegrank.experiment.evidence.judge import make_judge
 from tinysegrank.experiment.evidence.pieces import AGREES, DIFFERS, Asked, Claim, Finding, Piece
-from tinysegrank.experiment.evidence.sources import per_cent, total
+from tinysegrank.experiment.evidence.sources import per_cents
 from tinysegrank.experiment.evidence.verdicts import (
     SEEDS_RULE,
     gain_in_words,
@@ -62,7 +62,7 @@ def find(asked: Asked) -> Finding:
         naive = {loss: [judged[loss, seed].naive for seed in asked.seeds] for loss in NAMES}
         return {loss: padded([value(of) for of in naive[loss]], options(run, loss)) for loss in NAMES}
 
-    steps, share, iou = judged_steps(options(run, "ce")), by_step(background), by_step(partial(accuracy, run))
+    steps, share, iou = judged_steps(options(run, "ce")), by_step(background), by_step(partial(per_cents, run))
     truth = truth_share(judged["ce", asked.seeds[0]].naive[0])
     rows = table_rows(steps, share, iou)
     kinds = [Column(f"{name}: {what}") for name in NAMES.values() for what in ("background", "IoU")]
@@ -87,11 +87,6 @@ def background(matrices: np.ndarray) -> np.ndarray:
 def truth_share(matrix: np.ndarray) -> float:
     """Per cent of the pixels that are background in truth."""
     return float(100 * matrix[BACKGROUND].sum() / matrix.sum())
-
-
-def accuracy(run: Run, matrices: np.ndarray) -> np.ndarray:
-    """Mean corpus IoU in per cent | (E, K, K) to (E,)."""
-    return np.array([per_cent(run, total(matrix[None])) for matrix in matrices])
 
 
 def table_rows(

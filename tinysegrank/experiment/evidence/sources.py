@@ -84,6 +84,11 @@ def per_cent(run: Run, confusion: Confusion) -> float:
     return 100 * confusion.mean_iou(classes=run.settings.report.classes or None).value
 
 
+def per_cents(run: Run, matrices: np.ndarray) -> np.ndarray:
+    """`per_cent` of each of some confusions | (E, K, K) to (E,)."""
+    return np.array([per_cent(run, total(matrix[None])) for matrix in matrices])
+
+
 def mean_headings(run: Run, confusion: Confusion) -> tuple[str, ...]:
     """The headings of `means`: the classes reported, and all that are in the truth where these are more."""
     everything = confusion.mean_iou().classes
