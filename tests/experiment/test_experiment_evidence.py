@@ -29,6 +29,7 @@ from tinysegrank.experiment.runner import read_run
 from tinysegrank.experiment.settings import EvidenceSettings
 from tinysegrank.files import read_arrays, read_json
 from tinysegrank.metrics import image_iou
+from tinysegrank.ranking import proposal_score
 from tinysegrank.reporting import TABLE_1, TABLE_2
 from tinysegrank.segnet import load_segnet, predict_store
 from tinysegrank.upsampling import naive
@@ -319,6 +320,33 @@ def test_seeds_keep_the_runs_own_and_differ_in_the_others(tiny_run, evidence, sp
     )
     assert mine != theirs
     assert not (evidence / "seeds" / "seed-3" / "proposals").exists()
+
+
+def test_the_ablation_over_seeds_is_that_of_each_seeds_own_proposals_and_rankers(tiny_run, evidence, split):
+    """Its own seed's column is the ablation; the other's is what its label maps score, Eq. 17 by the definition."""
+    _, rows = rows_of(evidence, "ablation-seeds")
+    heading, ablation = rows_of(evidence, "ablation")
+    place = next(column for column in heading if column.startswith("val,"))
+    for name, row in ablation.items():
+        assert float(rows[name]["seed 0"]) == pytest.approx(float(row[place]), abs=1e-6)
+    other = evidence / "seeds" / "seed-3"
+    for name, system in (("(1) + (2) + (3)", "svm"), ("Eq. 17, no SVM", "segnet-uoi+ce")):
+        expected = per_cent(evaluate_folder(other / "picked" / system, split))
+        assert float(rows[name]["seed 3"]) == pytest.approx(expected)
+    coarse, val = np.load(other / "coarse" / "val-uoi+ce.npy"), described(tiny_run, "val")
+    soft = make_judge(tiny_run, proposals=True).soft_proposals()
+    confusions = []
+    for image, own in enumerate(coarse):
+        of_image = np.flatnonzero(val.table.groups == image)
+        scores = proposal_score(own, soft[of_image], background_weight=0.0)
+        confusions.append(val.confusions[of_image[np.argmin(scores)]])
+    assert float(rows["Eq. 17 without its background term"]["seed 3"]) == pytest.approx(
+        per_cent(total(np.stack(confusions)))
+    )
+    first = per_cent(scored(tiny_run, split, "picked/1-best"))
+    assert [float(rows["1-best, no ranking"][f"seed {seed}"]) for seed in (0, 3)] == pytest.approx([first, first])
+    claims = read_json(evidence / "ablation-seeds" / "evidence.json")["claims"]
+    assert len(claims) == 10 and all(" by seed)" in claim["here"] for claim in claims)
 
 
 def test_a_derived_run_of_the_same_seed_is_the_run(tmp_path, tiny_run):

@@ -13,6 +13,7 @@ from tinysegrank.experiment.evidence.verdicts import (
     verdict,
     verdict_of_counts,
     verdict_of_gains,
+    verdict_of_same_seeds,
     verdict_of_sameness,
     verdict_of_seeds,
 )
@@ -82,6 +83,20 @@ def test_verdict_of_gains():
 )
 def test_verdict_of_sameness(low, high, expected):
     assert verdict_of_sameness(low, high) == expected
+
+
+@pytest.mark.parametrize(
+    ("gaps", "expected"),
+    [
+        ([0.0], UNCLEAR),  # one seed alone
+        ([0.1, -0.2, 0.3], AGREES),
+        ([2.9, 3.0, 3.1], DIFFERS),
+        ([2.9, -3.0, 0.5], UNCLEAR),
+        ([0.1, np.nan, 0.1], UNCLEAR),
+    ],
+)
+def test_verdict_of_same_seeds(gaps, expected):
+    assert verdict_of_same_seeds(np.array(gaps)) == expected
 
 
 def test_gaps_in_words():

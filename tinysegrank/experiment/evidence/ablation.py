@@ -47,6 +47,35 @@ PAPER = {  # section 5, on val; where it gives two figures for one thing, the se
     ("segnet", "classification", "rerank"): 53.0,
 }
 
+PAPER_EQ_17 = 48.7
+
+
+class Said(NamedTuple):
+    """A sentence of section 5: one set of blocks ranks better than another, or about the same."""
+
+    paper: str
+    better: tuple[str, ...]
+    worse: tuple[str, ...]
+    same: bool = False
+
+
+BY_EQ_17 = ("eq17",)  # in place of blocks: no ranker
+_SEGNET, _CLASSES, _RERANK = ("segnet",), ("classification",), ("rerank",)
+_ALL, _NO_SEGNET, _NO_CLASSES = _SEGNET + _CLASSES + _RERANK, _CLASSES + _RERANK, _SEGNET + _RERANK
+SAID = (
+    Said("with SegNet features alone, the SVM performs about the same as ranking by KL divergence: 47.4 in one place, "
+         "49.0 in another, 48.7 for Eq. 17.", _SEGNET, BY_EQ_17, same=True),
+    Said("adding classification features to SegNet's increases it by about 3.5 points.", _SEGNET + _CLASSES, _SEGNET),
+    Said("adding the features of DivMBest+ReRank to SegNet's increases it by about 4.0 points.", _NO_CLASSES, _SEGNET),
+    Said("SegNet's features alone (49.0) outperform classification features alone (47.8).", _SEGNET, _CLASSES),
+    Said("SegNet's features alone (49.0) outperform those of DivMBest+ReRank alone (48.1).", _SEGNET, _RERANK),
+    Said("without SegNet's features it is 50.5, with them 53: they matter beside other CNN features.", _ALL,
+         _NO_SEGNET),
+    Said("without classification features it is 52.0, with them 53: an extra point.", _ALL, _NO_CLASSES),
+    Said("SegNet's features matter more beside DivMBest+ReRank's (52.0) than classification's do (50.5).",
+         _NO_CLASSES, _NO_SEGNET),
+)  # fmt: skip
+
 
 class Subset(NamedTuple):
     """A ranker on some blocks: what it picks on val, the C chosen and its accuracy on held-out training images."""
@@ -75,12 +104,14 @@ def find(asked: Asked) -> Finding:
     """Fit and judge a ranker on every subset of the blocks."""
     run = asked.run
     train, val = described(run, "train"), described(run, "val")
-    subsets = fit_subsets(asked, train, val)
+    subsets = fit_subsets(run, train, val)
     by_blocks = {subset.blocks: subset for subset in subsets}
     eq17 = pick(-val.scores[run.settings.ranking.loss], val.table.groups)
     headings = mean_headings(run, total(val.confusions[eq17]))
     held_out = eq17_of_training_images(run, train)
-    rows: list[tuple[Cell, ...]] = [(EQ_17, None, None, held_out, *means(run, total(val.confusions[eq17])), 48.7)]
+    rows: list[tuple[Cell, ...]] = [
+        (EQ_17, None, None, held_out, *means(run, total(val.confusions[eq17])), PAPER_EQ_17)
+    ]
     for subset in subsets:
         found = means(run, total(val.confusions[subset.rows]))
         cells = (subset.name, subset.columns, subset.C, 100 * subset.held_out)
@@ -132,20 +163,19 @@ def block_subsets(blocks: tuple[str, ...]) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(subsets))
 
 
-def fit_subsets(asked: Asked, train: Described, val: Described) -> list[Subset]:
+def fit_subsets(run: Run, train: Described, val: Described) -> list[Subset]:
     """Fit a ranker on each subset of the blocks, as the run fits its own; those kept from before are read."""
     subsets = block_subsets(tuple(train.table.blocks))
     out = []
-    with asked.run.progress.count("rankers", len(subsets)) as advance:
+    with run.progress.count("rankers", len(subsets)) as advance:
         for blocks in subsets:
-            out.append(fit_subset(asked, train, val, blocks))
+            out.append(fit_subset(run, train, val, blocks))
             advance(1)
     return out
 
 
-def fit_subset(asked: Asked, train: Described, val: Described, blocks: tuple[str, ...]) -> Subset:
+def fit_subset(run: Run, train: Described, val: Described, blocks: tuple[str, ...]) -> Subset:
     """Fit a ranker on some blocks, unless its picks are there."""
-    run = asked.run
     file = run.folder(FOLDER) / "rankers" / _state(run) / f"{'+'.join(blocks)}.json"
     if not file.is_file():
         fitted = fit_on_blocks(run, train.table, train.confusions, blocks)
@@ -165,27 +195,12 @@ def _state(run: Run) -> str:
 
 def claims(run: Run, val: Described, subsets: dict[tuple[str, ...], Subset], eq17: np.ndarray) -> list[Claim]:
     """Section 5's sentences, as far as the blocks allow."""
-    segnet, classes, rerank = (("segnet",), ("classification",), ("rerank",))
-    every, both, with_rerank = (*segnet, *classes, *rerank), (*classes, *rerank), (*segnet, *rerank)
-    alike = (segnet, ("eq17",))  # claimed to be about the same, where of the others one is claimed to be better
-    picks = {blocks: subset.rows for blocks, subset in subsets.items()} | {("eq17",): eq17}
-    said = [
-        ("with SegNet features alone, the SVM performs about the same as ranking by KL divergence: 47.4 in one place, "
-         "49.0 in another, 48.7 for Eq. 17.", segnet, ("eq17",)),
-        ("adding classification features to SegNet's increases it by about 3.5 points.", (*segnet, *classes), segnet),
-        ("adding the features of DivMBest+ReRank to SegNet's increases it by about 4.0 points.", with_rerank, segnet),
-        ("SegNet's features alone (49.0) outperform classification features alone (47.8).", segnet, classes),
-        ("SegNet's features alone (49.0) outperform those of DivMBest+ReRank alone (48.1).", segnet, rerank),
-        ("without SegNet's features it is 50.5, with them 53: they matter beside other CNN features.", every, both),
-        ("without classification features it is 52.0, with them 53: an extra point.", every, with_rerank),
-        ("SegNet's features matter more beside DivMBest+ReRank's (52.0) than classification's do (50.5).",
-         with_rerank, both),
-    ]  # fmt: skip
+    picks = {blocks: subset.rows for blocks, subset in subsets.items()} | {BY_EQ_17: eq17}
     out = []
-    for paper, better, worse in said:
-        if better in picks and worse in picks:
-            pair = [(block_names(of), val.confusions[picks[of]]) for of in (better, worse)]
-            out.append(compare(run, paper, *pair, same=(better, worse) == alike))
+    for said in SAID:
+        if said.better in picks and said.worse in picks:
+            pair = [(block_names(of), val.confusions[picks[of]]) for of in (said.better, said.worse)]
+            out.append(compare(run, said.paper, *pair, same=said.same))
     if (UNGATED,) in picks:
         first = np.flatnonzero(val.table.proposals == 0)
         same = np.array_equal(picks[UNGATED,], first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment.evidence import (
     ablation,
+    ablation_seeds,
     background_term,
     figure_2,
     figure_4,
@@ -32,6 +33,7 @@ PIECES = (
     figure_6.PIECE,
     background_term.PIECE,
     seeds.PIECE,
+    ablation_seeds.PIECE,
 )
 
 

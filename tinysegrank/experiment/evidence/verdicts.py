@@ -24,10 +24,22 @@ def verdict_of_seeds(gaps: np.ndarray) -> str:
     """`verdict` by the gaps, in points, of several seeds, as `SEEDS_RULE` says."""
     if len(gaps) == 1:
         return verdict(float(gaps[0]), clear=abs(gaps[0]) >= _ENOUGH)
+    return verdict(float(gaps.mean()), clear=abs(gaps.mean()) > _margin(gaps))
+
+
+def verdict_of_same_seeds(gaps: np.ndarray) -> str:
+    """`verdict_of_sameness` by the gaps, in points, of several seeds; one alone tells nothing."""
+    if len(gaps) == 1 or np.isnan(gaps).any():
+        return UNCLEAR
+    margin = _margin(gaps)
+    return verdict_of_sameness(float(gaps.mean() - margin), float(gaps.mean() + margin))
+
+
+def _margin(gaps: np.ndarray) -> float:
+    """Half the length of the interval of the mean of several gaps: Student's t, 95 %."""
     from scipy.stats import t
 
-    error = gaps.std(ddof=1) / np.sqrt(len(gaps))
-    return verdict(float(gaps.mean()), clear=abs(gaps.mean()) > t.ppf(0.975, len(gaps) - 1) * error)
+    return float(t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / np.sqrt(len(gaps)))
 
 
 def verdict_of_gains(gains: np.ndarray) -> str:
