@@ -18,6 +18,7 @@ from tinysegrank.experiment.evidence.heads import (
     make_head,
     padded,
     train_heads,
+    train_seeds,
 )
 from tinysegrank.experiment.evidence.judge import Judge, make_judge
 from tinysegrank.experiment.evidence.pieces import APART, Asked, Claim, Finding, Piece
@@ -42,23 +43,11 @@ def find(asked: Asked) -> Finding:
     run = asked.run
     judge = make_judge(run, proposals=True)
     begin = start_of(asked, judge)
-    pairs = [(loss, seed) for seed in asked.seeds for loss in NAMES]
-    heads = [
-        make_head(
-            run,
-            asked.folder / "trainings" / f"{loss}-seed-{seed}",
-            run.settings.training.continued(loss),
-            continued_seeds(seed, loss),
-            begin=begin,
-            judge=judge,
-            picks=True,
-        )
-        for loss, seed in pairs
-    ]
-    judged = dict(zip(pairs, train_heads(run, heads), strict=True))
+    options = {loss: run.settings.training.continued(loss) for loss in NAMES}
+    judged = train_seeds(asked, options, continued_seeds, begin=begin, judge=judge, picks=True)
     picks = {loss: accuracies(run, judged, loss, "picks", asked.seeds) for loss in NAMES}
     naive = {loss: accuracies(run, judged, loss, "naive", asked.seeds) for loss in NAMES}
-    steps = {loss: judged_steps(run.settings.training.continued(loss)) for loss in NAMES}
+    steps = {loss: judged_steps(of_loss) for loss, of_loss in options.items()}
     table = steps_table(steps, picks, asked.seeds)
     claims = (
         gain(picks, "uoi", "ce", "optimising UOI clearly outperforms cross-entropy (48.5 against 47.4)."),

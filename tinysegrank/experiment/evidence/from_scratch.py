@@ -16,9 +16,8 @@ from tinysegrank.experiment.evidence.heads import (
     curve,
     diverged,
     judged_steps,
-    make_head,
     padded,
-    train_heads,
+    train_seeds,
 )
 from tinysegrank.experiment.evidence.judge import make_judge
 from tinysegrank.experiment.evidence.pieces import AGREES, DIFFERS, Asked, Claim, Finding, Piece
@@ -43,26 +42,18 @@ COLLAPSED = 99.0  # per cent of the pixels labelled background, from which on we
 def find(asked: Asked) -> Finding:
     """Train the head with each loss from the same random start, and follow what it predicts on val."""
     run, judge = asked.run, make_judge(asked.run, proposals=False)
-    pairs = [(loss, seed) for seed in asked.seeds for loss in NAMES]
-    heads = [
-        make_head(
-            run,
-            asked.folder / "trainings" / f"{loss}-seed-{seed}",
-            options(run, loss),
-            continued_seeds(seed, START),
-            begin=None,
-            judge=judge,
-            picks=False,
-        )
-        for loss, seed in pairs
-    ]
-    judged = dict(zip(pairs, train_heads(run, heads), strict=True))
+    ways = {loss: options(run, loss) for loss in NAMES}
+
+    def from_start(seed: int, loss: str) -> tuple[int, ...]:  # noqa: ARG001  # all losses from the same head
+        return continued_seeds(seed, START)
+
+    judged = train_seeds(asked, ways, from_start, begin=None, judge=judge, picks=False)
 
     def by_step(value: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:  # each (seeds, E)
         naive = {loss: [judged[loss, seed].naive for seed in asked.seeds] for loss in NAMES}
-        return {loss: padded([value(of) for of in naive[loss]], options(run, loss)) for loss in NAMES}
+        return {loss: padded([value(of) for of in naive[loss]], ways[loss]) for loss in NAMES}
 
-    steps, share, iou = judged_steps(options(run, "ce")), by_step(background), by_step(partial(per_cents, run))
+    steps, share, iou = judged_steps(ways["ce"]), by_step(background), by_step(partial(per_cents, run))
     truth = truth_share(judged["ce", asked.seeds[0]].naive[0])
     rows = table_rows(steps, share, iou)
     kinds = [Column(f"{name}: {what}") for name in NAMES.values() for what in ("background", "IoU")]

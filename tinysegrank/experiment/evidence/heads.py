@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +13,7 @@ import numpy as np
 
 from tinysegrank.errors import TrainingError
 from tinysegrank.experiment.evidence.judge import Judge
+from tinysegrank.experiment.evidence.pieces import Asked
 from tinysegrank.experiment.features import CROPS, NETWORK, crop_store, read_scale, store
 from tinysegrank.experiment.networks import START, count_steps
 from tinysegrank.experiment.runner import Run
@@ -112,6 +113,34 @@ def train_heads(run: Run, heads: Sequence[Head]) -> list[Judged]:
         for name in parallel_map(train_head, heads, jobs=run.jobs):
             run.progress.say(f"trained {name}")
     return [read_judged(one.folder) for one in heads]
+
+
+def train_seeds(
+    asked: Asked,
+    options: Mapping[str, TrainingOptions],
+    seeds_of: Callable[[int, str], tuple[int, ...]],
+    *,
+    begin: Path | None,
+    judge: Judge,
+    picks: bool,
+) -> dict[tuple[str, int], Judged]:
+    """Train with each loss's options and each seed from one beginning, and read what was judged, by loss and seed.
+
+    Args:
+        asked: names run, folder and seeds.
+        options: by loss.
+        seeds_of: from a seed and a loss to the seeds of the training.
+        begin: see `Head`.
+        judge: judges.
+        picks: see `Head`.
+    """
+    pairs = [(loss, seed) for seed in asked.seeds for loss in options]
+    heads = []
+    for loss, seed in pairs:
+        folder = asked.folder / "trainings" / f"{loss}-seed-{seed}"
+        head = make_head(asked.run, folder, options[loss], seeds_of(seed, loss), begin=begin, judge=judge, picks=picks)
+        heads.append(head)
+    return dict(zip(pairs, train_heads(asked.run, heads), strict=True))
 
 
 def train_head(task: Head) -> str:
