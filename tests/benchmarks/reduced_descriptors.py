@@ -5,16 +5,16 @@
     tinysegrank run $common --out runs/full --set proposals.paste.segments.sift=0 --set proposals.paste.segments.lbp=0
     python tests/benchmarks/reduced_descriptors.py runs/reduced runs/full
 
-DivMBest over pastings of both runs, at each lambda that they tried: for the training images, each by the models that
-did not see it, for val, and for all of them. Thresholds are those that each run chose. (Their lambdas are chosen on
-part of the training images, by differences that are smaller than those between the lambdas on other images; so all are
-shown; --set "proposals.paste.lambdas=[0.08]" leaves one.) The interval of corpus IoU is by the bootstrap over images,
-that of the mean image IoU by its standard error.
+DivMBest over pastings of both runs, on all images, each by models that did not see it, under a grid of thresholds of
+the background and of lambdas: the oracle depends on the two together more than on the descriptors, so descriptors are
+compared each at its best. The best is found on the very images that it is then shown on, for both alike. The interval
+of corpus IoU is by the bootstrap over images, that of the mean image IoU by its standard error.
 """
 
 from __future__ import annotations
 
 import argparse
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,13 +23,13 @@ import numpy as np
 from tinysegrank.experiment import Run, Silent
 from tinysegrank.experiment import data as run_data
 from tinysegrank.experiment.evidence.sources import per_cent, total
-from tinysegrank.experiment.proposers.paste import engine_of
+from tinysegrank.experiment.proposers.paste import Pasting, propose_under
 from tinysegrank.experiment.proposers.protocol import Model, model_of
 from tinysegrank.experiment.regions import ImageTask, image_tasks
 from tinysegrank.experiment.runner import read_run
 from tinysegrank.metrics import paired_difference
 from tinysegrank.parallel import parallel_map
-from tinysegrank.proposals import divmbest, oracle_tally
+from tinysegrank.proposals import oracle_tally
 from tinysegrank.reporting import Cell, Column, Table
 
 
@@ -38,60 +38,84 @@ class Asked(NamedTuple):
 
     task: ImageTask
     model: Model
-    lambdas: tuple[float, ...]
-    count: int
+    grid: tuple[Pasting, ...]
 
 
-def oracles(asked: Asked) -> tuple[np.ndarray, np.ndarray]:
-    """Confusions of the 1-best and the oracle (lambdas, 2, K, K), and their image IoUs (lambdas, 2)."""
+class Tally(NamedTuple):
+    """The 1-best and the oracle of all images under each pair of constants.
+
+    confusions | (images, G, 2, K, K) | int64   | pixels
+    image_ious | (images, G, 2)       | float64 | 0..1
+    """
+
+    confusions: np.ndarray
+    image_ious: np.ndarray
+
+
+def oracles(asked: Asked) -> Tally:
+    """The tally of one image, without the first dimension."""
     truth = run_data.split_in_worker(asked.task.settings, asked.task.which).labels(asked.task.number)
-    engine, _ = engine_of(asked.task, asked.model)
-    found = [oracle_tally(truth, divmbest(engine, lam, asked.count), (1, asked.count)) for lam in asked.lambdas]
-    return np.stack([one.confusions for one in found]), np.stack([one.image_ious for one in found])
+    proposals = propose_under(asked.task, asked.model, asked.grid)
+    found = [oracle_tally(truth, of, (1, one.count)) for of, one in zip(proposals, asked.grid, strict=True)]
+    return Tally(np.stack([one.confusions for one in found]), np.stack([one.image_ious for one in found]))
 
 
-def tally(run: Run, count: int, jobs: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same of all images: (images, lambdas, 2, K, K) and (images, lambdas, 2)."""
-    lambdas, asked = run.settings.proposals.paste.lambdas, []
+def tally(run: Run, grid: tuple[Pasting, ...], every: int, jobs: int) -> Tally:
+    asked = []
     for which, fold_of in (("train", run_data.folds(run)), ("val", None)):
-        numbers = list(range(len(run_data.names(run, which))))
-        for task in image_tasks(run, which, numbers):
+        for task in image_tasks(run, which, list(range(0, len(run_data.names(run, which)), every))):
             fold = -1 if fold_of is None else int(fold_of[task.number])
-            asked.append(Asked(task, model_of(run, "paste", fold), lambdas, count))
-    confusions, image_ious = zip(*parallel_map(oracles, asked, jobs=jobs), strict=True)
-    return np.stack(confusions), np.stack(image_ious)
+            asked.append(Asked(task, model_of(run, "paste", fold), grid))
+    return Tally(*(np.stack(parts) for parts in zip(*parallel_map(oracles, asked, jobs=jobs), strict=True)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reduced", type=Path)
     parser.add_argument("full", type=Path)
+    parser.add_argument("--thresholds", type=float, nargs="+", default=[0.28, 0.3, 0.32, 0.34, 0.36])
+    parser.add_argument("--lambdas", type=float, nargs="+", default=[0.04, 0.06, 0.08, 0.12])
     parser.add_argument("--count", type=int, default=30)
+    parser.add_argument("--every", type=int, default=1, help="take each n-th image only")
     parser.add_argument("--jobs", type=int, default=2)
     asked = parser.parse_args()
+    grid = tuple(Pasting(*pair, asked.count) for pair in product(asked.thresholds, asked.lambdas))
     runs = [read_run(path, jobs=asked.jobs, progress=Silent()) for path in (asked.reduced, asked.full)]
-    (reduced, reduced_iou), (full, full_iou) = (tally(run, asked.count, asked.jobs) for run in runs)
-    training = len(run_data.names(runs[0], "train"))
-    classes = runs[0].settings.report.classes or None
+    run, both = runs[0], [tally(run, grid, asked.every, asked.jobs) for run in runs]
+    corpus = np.array([[[per_cent(run, total(of.confusions[:, g, k])) for of in both] for k in (0, 1)]
+                       for g in range(len(grid))])  # (G, 2, kinds)  # fmt: skip
+    image = np.stack([100 * of.image_ious.mean(axis=0) for of in both], axis=-1)  # the same
+    rows: list[tuple[Cell, ...]] = [
+        (one.threshold, one.lam, *map(float, corpus[g].ravel()), *map(float, image[g].ravel()))
+        for g, one in enumerate(grid)
+    ]
     heads = ("1-best", f"oracle among {asked.count}")
-    parts = {"training images, out of fold": slice(training), "val": slice(training, None), "all images": slice(None)}
-    for title, images in parts.items():
-        rows: list[tuple[Cell, ...]] = []
-        for i, lam in enumerate(runs[0].settings.proposals.paste.lambdas):
-            cells = [per_cent(runs[0], total(of[images, i, k])) for k in (0, 1) for of in (reduced, full)]
-            rng = np.random.default_rng(0)
-            gap = paired_difference(reduced[images, i, 1], full[images, i, 1], rng=rng, classes=classes)
-            image_iou = [100 * of[images, i, 1] for of in (reduced_iou, full_iou)]
-            gains = image_iou[0] - image_iou[1]
-            error = 1.96 * gains.std(ddof=1) / np.sqrt(len(gains))
-            of_images = (*(float(of.mean()) for of in image_iou), float(gains.mean()), float(error))
-            rows.append((lam, *cells, *(100 * x for x in gap), *of_images))
-        columns = [Column("lambda", "g")]
-        columns += [Column(f"{head}, {kind}") for head in heads for kind in ("reduced", "full")]
-        columns += [Column(name) for name in ("difference", "from", "to")]
-        columns += [Column(f"oracle's image IoU, {kind}") for kind in ("reduced", "full")]
-        columns += [Column("difference", ".2f"), Column("+- (95 %)", ".2f")]
-        print(Table(f"Corpus IoU, per cent: {title}", tuple(columns), tuple(rows)).to_markdown())
+    columns = [Column("threshold", "g"), Column("lambda", "g")]
+    for measure in ("corpus", "image"):
+        columns += [Column(f"{head}, {measure} IoU, {kind}") for head in heads for kind in ("reduced", "full")]
+    print(Table(f"{len(both[0].image_ious)} images, per cent", tuple(columns), tuple(rows)).to_markdown())
+
+    rng, classes = np.random.default_rng(0), run.settings.report.classes or None
+    at = [grid[int(g)] for g in corpus[:, 1].argmax(axis=0)]
+    best = [of.confusions[:, grid.index(one), 1] for of, one in zip(both, at, strict=True)]
+    gap = [100 * x for x in paired_difference(best[0], best[1], rng=rng, classes=classes)]
+    found = [per_cent(run, total(of)) for of in best]
+    print(sentence("corpus", at, found, gap))
+    at = [grid[int(g)] for g in image[:, 1].argmax(axis=0)]
+    of_images = [100 * of.image_ious[:, grid.index(one), 1] for of, one in zip(both, at, strict=True)]
+    gains = of_images[0] - of_images[1]
+    error = 1.96 * gains.std(ddof=1) / np.sqrt(len(gains))
+    gap = [gains.mean(), gains.mean() - error, gains.mean() + error]
+    print(sentence("image", at, [of.mean() for of in of_images], gap))
+
+
+def sentence(measure: str, at: list[Pasting], found: list[float], gap: list[float]) -> str:
+    """Each kind at its best constants."""
+    ends = [
+        f"{kind} {value:.1f} (threshold {one.threshold:g}, lambda {one.lam:g})"
+        for kind, one, value in zip(("reduced", "in full"), at, found, strict=True)
+    ]
+    return f"Oracle's {measure} IoU at its best: {ends[0]}, {ends[1]}: {gap[0]:+.2f} ({gap[1]:+.2f} to {gap[2]:+.2f})"
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ PAPER = Settings(
     experiment="paper",
     folds=10,
     superpixels=SuperpixelSettings(method="scikit-image"),  # distances in real numbers, as published
-    proposals=ProposalSettings(engine="paste", count=30, choice_by="corpus"),  # the measure the paper reports
+    proposals=ProposalSettings(engine="paste", count=30),
     evidence=EvidenceSettings(start_steps=4000),
 )
 """The paper's protocol: ten folds, 30 proposals by CPMC and O2P."""

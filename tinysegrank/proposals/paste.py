@@ -15,7 +15,7 @@ from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.proposals.divmbest import PastedSegments, Proposal
 from tinysegrank.proposals.segments import Segments
 
-LAMBDAS = (0.02, 0.04, 0.08, 0.16, 0.32)
+LAMBDAS = (0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.16)
 """Weights of diversity to choose from, in units of overlap; the release of DivMBest uses 0.08."""
 MOST, SIMPLICITY = 3, 0.02
 

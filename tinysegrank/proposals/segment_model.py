@@ -34,8 +34,8 @@ class SegmentOptions:
 
     cpmc: CpmcOptions = field(default_factory=CpmcOptions)
     pooling: SecondOrderOptions = field(default_factory=SecondOrderOptions)
-    sift: int = 49
-    lbp: int = 33
+    sift: int = 96
+    lbp: int = 58
     length: int = 512
     seed: int = 0
 

@@ -47,8 +47,8 @@ class DescriptorReduction:
         images: Iterable[NDArray[np.uint8]],
         *,
         options: SecondOrderOptions | None = None,
-        sift: int = 49,
-        lbp: int = 33,
+        sift: int = 96,
+        lbp: int = 58,
     ) -> Self:
         """Find the directions from all local descriptors of some images.
 
