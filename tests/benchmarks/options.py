@@ -84,14 +84,10 @@ OPTIONS: dict[str, Change] = {
     "corpus counts": corpus_counts,
     "loss ce": ranking(loss="ce"),
     "corpus quality, all-pairs, both engines": both(CORPUS_PAIRS, proposals(engine="both")),
-    "image choice": proposals(choice_by="image"),
-    "both engines, image choice": proposals(engine="both", choice_by="image"),
-    "corpus quality, all-pairs, both engines, image choice": both(
-        CORPUS_PAIRS, proposals(engine="both", choice_by="image")
-    ),
-    "corpus quality, all-pairs, both engines, image choice, own-labelling": both(
-        CORPUS_PAIRS, proposals(engine="both", choice_by="image", segnet=True)
-    ),
+    "corpus quality, all-pairs, both engines, own-labelling": both(CORPUS_PAIRS, proposals(engine="both", segnet=True)),
+    "60 proposals, both engines": proposals(count=60, engine="both"),
+    "corpus quality, all-pairs, 60 proposals, both engines": both(CORPUS_PAIRS, proposals(count=60, engine="both")),
+    "corpus choice": proposals(choice_by="corpus"),
 }
 
 
