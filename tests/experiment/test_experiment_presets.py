@@ -28,9 +28,8 @@ def test_the_papers_protocol():
 
 def test_the_best_is_the_papers_but_for_options():
     paper, best = named_settings("paper"), named_settings("best")
-    assert (best.proposals.engine, best.ranking.quality, best.ranking.ranker) == ("both", "corpus", "all-pairs")
-    proposals = replace(best.proposals, segnet=False, engine="paste")
-    assert replace(best, experiment="paper", proposals=proposals, ranking=paper.ranking, coarse=paper.coarse) == paper
+    assert best.proposals.engine == "both"
+    assert replace(best, experiment="paper", proposals=replace(best.proposals, engine="paste")) == paper
 
 
 def test_an_unknown_name():

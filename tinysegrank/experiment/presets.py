@@ -10,7 +10,6 @@ from tinysegrank.experiment.settings import (
     DataSettings,
     EvidenceSettings,
     ProposalSettings,
-    RankingSettings,
     ReportSettings,
     Settings,
     SuperpixelSettings,
@@ -32,7 +31,6 @@ BEST = replace(
     PAPER,
     experiment="best",
     proposals=replace(PAPER.proposals, engine="both"),
-    ranking=RankingSettings(quality="corpus", ranker="all-pairs"),
 )
 """The paper's protocol with what raised the score on held-out training images; see `tests/benchmarks/options.py`."""
 
