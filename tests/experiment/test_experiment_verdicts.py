@@ -33,6 +33,8 @@ def test_verdict(gap, clear, expected):
     ("gaps", "expected"),
     [
         ([1.9], UNCLEAR),  # one seed is not enough for so little
+        ([1.9, 1.9, 1.9], UNCLEAR),  # nor are three that do not matter
+        ([-2.1, -2.1], DIFFERS),
         ([2.0], AGREES),
         ([-3.0], DIFFERS),
         ([1.0, 1.1], AGREES),
@@ -89,6 +91,7 @@ def test_verdict_of_sameness(low, high, expected):
     ("gaps", "expected"),
     [
         ([0.0], UNCLEAR),  # one seed alone
+        ([0.0, 0.0], UNCLEAR),
         ([0.1, -0.2, 0.3], AGREES),
         ([2.9, 3.0, 3.1], DIFFERS),
         ([2.9, -3.0, 0.5], UNCLEAR),

@@ -9,7 +9,7 @@ from tinysegrank.experiment.evidence.pieces import AGREES, DIFFERS, UNCLEAR
 _ENOUGH = 2.0  # points; below, one training is no evidence
 SEEDS_RULE = (
     "An ordering counts if its mean over the seeds is beyond chance, by Student's t at 5 per cent; of one seed alone, "
-    "if it is by 2 points or more."
+    "or where every seed comes to the same, if it is by 2 points or more."
 )
 
 
@@ -22,14 +22,14 @@ def verdict(gap: float, *, clear: bool = True) -> str:
 
 def verdict_of_seeds(gaps: np.ndarray) -> str:
     """`verdict` by the gaps, in points, of several seeds, as `SEEDS_RULE` says."""
-    if len(gaps) == 1:
+    if np.ptp(gaps) == 0:  # one seed, or a gap that does not depend on it
         return verdict(float(gaps[0]), clear=abs(gaps[0]) >= _ENOUGH)
     return verdict(float(gaps.mean()), clear=abs(gaps.mean()) > _margin(gaps))
 
 
 def verdict_of_same_seeds(gaps: np.ndarray) -> str:
-    """`verdict_of_sameness` by the gaps, in points, of several seeds; one alone tells nothing."""
-    if len(gaps) == 1 or np.isnan(gaps).any():
+    """`verdict_of_sameness` by the gaps, in points, of several seeds; one alone, or the same in all, tells nothing."""
+    if np.isnan(gaps).any() or np.ptp(gaps) == 0:
         return UNCLEAR
     margin = _margin(gaps)
     return verdict_of_sameness(float(gaps.mean() - margin), float(gaps.mean() + margin))
