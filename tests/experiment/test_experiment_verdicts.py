@@ -35,6 +35,7 @@ def test_verdict(gap, clear, expected):
         ([1.9], UNCLEAR),  # one seed is not enough for so little
         ([1.9, 1.9, 1.9], UNCLEAR),  # nor are three that do not matter
         ([-2.1, -2.1], DIFFERS),
+        ([np.nan], UNCLEAR),  # its training diverged
         ([2.0], AGREES),
         ([-3.0], DIFFERS),
         ([1.0, 1.1], AGREES),

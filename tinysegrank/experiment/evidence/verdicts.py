@@ -22,7 +22,7 @@ def verdict(gap: float, *, clear: bool = True) -> str:
 
 def verdict_of_seeds(gaps: np.ndarray) -> str:
     """`verdict` by the gaps, in points, of several seeds, as `SEEDS_RULE` says."""
-    if np.ptp(gaps) == 0:  # one seed, or a gap that does not depend on it
+    if len(gaps) == 1 or np.ptp(gaps) == 0:  # one seed, or a gap that does not depend on it
         return verdict(float(gaps[0]), clear=abs(gaps[0]) >= _ENOUGH)
     return verdict(float(gaps.mean()), clear=abs(gaps.mean()) > _margin(gaps))
 
