@@ -11,7 +11,6 @@ from tinysegrank.experiment.evidence.ablation import (
     BY_EQ_17,
     EQ_17,
     PAPER,
-    PAPER_EQ_17,
     SAID,
     block_names,
     eq17_by_features,
@@ -40,8 +39,7 @@ def find(asked: Asked) -> Finding:
     counts = [pick_confusions(run) for run in runs_of_seeds(asked)]
     headings = mean_headings(asked.run, counts[0][FIRST])
     values = {name: np.array([means(asked.run, of_seed[name]) for of_seed in counts]) for name in counts[0]}
-    paper: dict[str, float | None] = {block_names(blocks): value for blocks, value in PAPER.items()}
-    paper[EQ_17] = PAPER_EQ_17
+    paper: dict[str, float | None] = {_name(blocks): value for blocks, value in PAPER.items()}
     said = [(one.paper, _name(one.better), _name(one.worse), one.same) for one in SAID]
     said.append((rerank_alone.SAID, block_names((rerank_alone.BLOCK,)), FIRST, False))
     said.append((background_term.SAID, EQ_17, NO_TERM, False))
