@@ -58,6 +58,13 @@ def test_a_second_call_does_nothing(tmp_path, work):
     assert go(tmp_path / "run", work) == []
 
 
+def test_a_second_call_writes_nothing(tmp_path, work, monkeypatch):
+    go(tmp_path / "run", work)
+    for name in ("write_text", "write_json"):
+        monkeypatch.setattr(f"tinysegrank.experiment.runner.{name}", None)  # as on a disk that cannot be written to
+    assert go(tmp_path / "run", work) == []
+
+
 def test_a_changed_setting_redoes_what_depends_on_it(tmp_path, work):
     go(tmp_path / "run", work)
     changed = replace(Settings(), seed=1)

@@ -122,7 +122,8 @@ def open_run(path: Path, settings: Settings, *, jobs: int, progress: Progress, u
             )
     elif path.is_dir() and any(path.iterdir()):
         raise ConfigError(f"{path}: is not empty and holds no {SETTINGS_FILE}; choose another --out")
-    write_text(file, to_toml(settings))
+    if not file.is_file() or changes:  # nothing is written where nothing changes: a finished run may be read-only
+        write_text(file, to_toml(settings))
     check_shared(path)
     return Run(path.absolute(), settings, jobs, progress)
 
