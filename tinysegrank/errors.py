@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+from typing import Literal
+
+_REMEDIES = {
+    errno.ENOENT: "check the path",
+    errno.EISDIR: "give a file",
+    errno.EACCES: "change its permissions",
+    errno.EPERM: "change its permissions",
+    errno.EROFS: "choose a folder that can be written to",
+    errno.EMFILE: "raise the limit with `ulimit -n 4096`",
+    errno.ENFILE: "close other programs",
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there",
+    errno.EIO: "check the disk or the network drive",
+}
+
 
 class TinySegRankError(Exception):
     """Base class of every error that the library raises on purpose."""
@@ -33,3 +50,14 @@ class TrainingError(TinySegRankError):
 
 class ConfigError(TinySegRankError):
     """A configuration has an unknown key, a value out of range, or does not fit the run folder it is used on."""
+
+
+def explain_os_error(path: Path | str, error: OSError, *, action: Literal["read", "written"] = "read") -> str:
+    """Return one line for a call that the operating system refused, as "FILE: cannot be read: No such file ...; ...".
+
+    The cause is the system's own word for it. Damage has no such cause: a library that finds a file's content wrong
+    raises an OSError without a number, `error.errno` None.
+    """
+    cause = error.strerror or str(error) or type(error).__name__
+    remedy = _REMEDIES.get(error.errno or 0)
+    return f"{path}: cannot be {action}: {cause}" + (f"; {remedy}" if remedy else "")
