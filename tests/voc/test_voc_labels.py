@@ -106,7 +106,7 @@ def test_truncated_and_missing_masks(tmp_path):
     path.write_bytes(path.read_bytes()[:1500])
     with pytest.raises(DatasetError, match=r"a\.png: cannot be read"):
         read_labels(path)
-    with pytest.raises(DatasetError, match="no such file"):
+    with pytest.raises(DatasetError, match="No such file"):
         read_labels(tmp_path / "b.png")
 
 

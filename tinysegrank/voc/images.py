@@ -3,33 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from tinysegrank.errors import DatasetError
+from tinysegrank.errors import DatasetError, explain_os_error
 
+# nothing that runs a program, as PostScript does, and nothing told by less than its first bytes
+_PLUGINS = ("Jpeg", "Png", "Bmp", "Gif", "Tiff", "WebP", "Ppm", "Avif")
+_HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
+_HEADER = 64  # bytes that tell the kind of a file
 _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 @contextmanager
 def opened(path: Path | str) -> Iterator[Image.Image]:
-    """Open an image file with PIL; whatever is wrong with the file, then or while its pixels are read, is one error.
+    """Open an image file by its header; pixels are decoded in the block. Every image of the package is opened here.
+
+    The kind is told from the content: JPEG, PNG, BMP, GIF, TIFF, WebP, PPM, and AVIF where the installed Pillow has
+    it. Others that Pillow reads are refused: for some it starts other programs.
 
     Raises:
-        DatasetError: the file is missing, or is not a whole image.
+        DatasetError: the file is missing, is not a whole image of these kinds, or has more than
+            PIL.Image.MAX_IMAGE_PIXELS pixels; also for whatever is wrong with its pixels in the block.
     """
     path = Path(path)
     try:
-        with Image.open(path) as image:
+        with path.open("rb") as stream:
+            image = _open_header(stream, path)
+            limit = Image.MAX_IMAGE_PIXELS
+            if limit is not None and image.width * image.height > limit:
+                raise DatasetError(
+                    f"{path}: has {image.width} x {image.height} pixels, more than the limit of {limit:,}; scale it"
+                    " down (or set PIL.Image.MAX_IMAGE_PIXELS)"
+                )
             yield image
-    except FileNotFoundError as error:
-        raise DatasetError(f"{path}: there is no such file; check the path") from error
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        # PIL reports a damaged PNG as SyntaxError and a damaged header as ValueError
+    except (DatasetError, MemoryError):
+        raise
+    except Exception as error:  # PIL raises nearly every kind of exception for damage
+        if isinstance(error, OSError) and error.errno is not None:
+            if path.is_dir():
+                raise DatasetError(f"{path}: is a folder; give its files, e.g. {path}/*.jpg") from error
+            raise DatasetError(explain_os_error(path, error)) from error
         raise DatasetError(f"{path}: cannot be read as an image ({error}); copy or download it again") from error
+
+
+def _open_header(stream: IO[bytes], path: Path) -> Image.Image:
+    """Open as the first kind that takes the file's first bytes; Image.open would warn of large ones and go on."""
+    header = stream.read(_HEADER)
+    if not header:
+        raise DatasetError(f"{path}: cannot be read as an image, it is empty; copy or download it again")
+    brands = {header[i : i + 4] for i in range(8, min(int.from_bytes(header[:4]), _HEADER), 4)}
+    if header[4:8] == b"ftyp" and brands & _HEIC:
+        raise DatasetError(f"{path}: is a HEIC photograph, which is not read here; convert it to JPEG or PNG")
+    for kind in _kinds():
+        factory, accepts = Image.OPEN[kind]
+        if accepts is not None and accepts(header[:16]) is True:
+            stream.seek(0)
+            return factory(stream, "")
+    raise DatasetError(
+        f"{path}: cannot be read as an image, it begins like none of {', '.join(_kinds())}; convert it to JPEG or PNG,"
+        " or copy it again if it was one"
+    )
+
+
+@cache
+def _kinds() -> tuple[str, ...]:
+    """Import Pillow's plugin of each kind, and return the kinds that it has."""
+    for name in _PLUGINS:
+        with suppress(ImportError):  # AVIF came with Pillow 11.3
+            import_module(f"PIL.{name}ImagePlugin")
+    return tuple(name.upper() for name in _PLUGINS if name.upper() in Image.OPEN)
 
 
 def read_image(path: Path | str, *, upright: bool = False) -> np.ndarray:
@@ -40,12 +89,13 @@ def read_image(path: Path | str, *, upright: bool = False) -> np.ndarray:
     Grey, palette, CMYK and 16-bit files are converted; transparent pixels show white beneath.
 
     Args:
-        path: a JPEG, PNG or other file that PIL reads.
+        path: a JPEG, PNG, BMP, GIF, TIFF, WebP, PPM or AVIF file, whatever its name.
         upright: turn the picture as its EXIF orientation says. For photographs of one's own; images that have masks
             are read as stored, because their masks are.
 
     Raises:
-        DatasetError: the file is missing, is not a whole image, or has pixels of a kind with no known range.
+        DatasetError: the file is missing, is not a whole image of these kinds, has more than
+            PIL.Image.MAX_IMAGE_PIXELS pixels, or pixels of a kind with no known range.
     """
     with opened(path) as image:
         image.load()
