@@ -22,7 +22,7 @@ from tinysegrank.experiment.runner import SETTINGS_FILE
 from tinysegrank.experiment.segments import FOLDER, read_segments
 from tinysegrank.files import write_text
 from tinysegrank.parallel import parallel_map
-from tinysegrank.proposals.cpmc import best_overlaps, merit
+from tinysegrank.proposals.o2p.segments import best_overlaps, merit
 from tinysegrank.reporting import Column, Table, curves
 from tinysegrank.voc import VOID, find_objects
 

@@ -21,7 +21,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from tinysegrank.proposals import ProposalStore
-from tinysegrank.proposals.cpmc import edge_map
+from tinysegrank.proposals.o2p.cpmc import edge_map
 from tinysegrank.ranking import (
     class_shares,
     classification_features,

@@ -29,11 +29,11 @@ from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.runner import SETTINGS_FILE
 from tinysegrank.parallel import one_blas_thread
 from tinysegrank.proposals import SegmentModel
-from tinysegrank.proposals.second_order import Projection, description_length
+from tinysegrank.proposals.o2p.second_order import Projection, description_length
 from tinysegrank.reporting import Column, Table
 
 CPMC, SECOND_ORDER, PIPELINE = (
-    f"tinysegrank.proposals.{name}" for name in ("cpmc.pipeline", "second_order", "pipeline")
+    f"tinysegrank.proposals.{name}" for name in ("o2p.cpmc.pipeline", "o2p.second_order", "crf.pipeline")
 )
 STEPS = {
     "paste": {
@@ -55,12 +55,12 @@ STEPS = {
         "describing: reduction": [f"{SECOND_ORDER}.describe:DescriptorReduction.apply"],
         "describing: sums over superpixels": [f"{SECOND_ORDER}.describe:superpixel_sums"],
         "describing: means of segments": [
-            "tinysegrank.proposals.segment_model:describe_segments",
+            "tinysegrank.proposals.o2p.model:describe_segments",
             f"{SECOND_ORDER}.describe:placed_averages",
         ],
         "logarithms": [f"{SECOND_ORDER}.describe:log_matrices"],
         "triangles, lengths, powers": [f"{SECOND_ORDER}.describe:{f}" for f in ("upper_triangles", "normalise_blocks")],
-        "projection": ["tinysegrank.proposals.segment_model:Projection.apply"],
+        "projection": ["tinysegrank.proposals.o2p.model:Projection.apply"],
         "scores": ["tinysegrank.proposals:SegmentScorer.scores"],
         "pasting, DivMBest": ["tinysegrank.experiment.proposers.paste:divmbest"],
     },
@@ -68,7 +68,7 @@ STEPS = {
         "superpixels": [f"{PIPELINE}:slic", f"{PIPELINE}:region_graph"],
         "features": [f"{PIPELINE}:superpixel_features"],
         "unaries": ["tinysegrank.proposals:SuperpixelClassifier.log_probabilities"],
-        "expansion": ["tinysegrank.proposals.crf:expansion"],
+        "expansion": ["tinysegrank.proposals.crf.crf:expansion"],
         "penalties, painting": [f"{PIPELINE}:divmbest"],
     },
 }

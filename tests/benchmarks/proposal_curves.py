@@ -31,9 +31,9 @@ from tinysegrank.proposals import (
     best_labellings,
     best_pastings,
     divmbest,
+    interleave,
     oracle_tally,
     perturb_and_map,
-    pool,
 )
 from tinysegrank.proposals.curves import COUNTS
 from tinysegrank.reporting import Column, Table
@@ -80,7 +80,7 @@ def examine(task: Task) -> Answer:
             tallies[way] = oracle_tally(labels, found, COUNTS)
             first[way] = found
     if not task.perturbed_only and len(task.models) == 2:
-        both = pool(first["paste, DivMBest"], first["crf, DivMBest"], count=task.count)
+        both = interleave(first["paste, DivMBest"], first["crf, DivMBest"], count=task.count)
         tallies["both, DivMBest in turn"] = oracle_tally(labels, both, COUNTS)
     return Answer(tallies, seconds)
 

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from sklearn.svm import LinearSVR
 
 from tinysegrank.config import from_dict, read_toml
 from tinysegrank.experiment import Run, Settings, Silent
@@ -22,11 +23,23 @@ from tinysegrank.experiment import data as run_data
 from tinysegrank.experiment.runner import SETTINGS_FILE
 from tinysegrank.experiment.segments import FOLDER, read_rows
 from tinysegrank.parallel import one_blas_thread
-from tinysegrank.proposals.support_vectors import SOLVERS
+from tinysegrank.proposals.o2p.support_vectors import fit_regression
 from tinysegrank.reporting import Column, Table
 from tinysegrank.voc import CLASS_NAMES, parse_classes
 
 C, EPSILON = 3.0, 0.25
+
+
+def by_newton(X: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return fit_regression(X, y, C=C, epsilon=EPSILON).w
+
+
+def by_liblinear(X: np.ndarray, y: np.ndarray) -> np.ndarray:
+    loss = "squared_epsilon_insensitive"
+    return LinearSVR(loss=loss, C=C, epsilon=EPSILON, fit_intercept=False, dual=False).fit(X, y).coef_
+
+
+SOLVERS = {"newton": by_newton, "liblinear": by_liblinear}
 
 
 def contend(solver: str, path: Path, images: int, classes: tuple[int, ...]) -> tuple[float, float, float]:
@@ -40,9 +53,9 @@ def contend(solver: str, path: Path, images: int, classes: tuple[int, ...]) -> t
     for k in classes:
         y = targets[:, k - 1].astype(np.float64)
         y -= y.mean()
-        found = one_blas_thread(lambda y=y: SOLVERS[solver](X, y, C=C, epsilon=EPSILON))
-        excess = np.maximum(np.abs(X @ found.w - y) - EPSILON, 0)
-        objective += 0.5 * float(found.w @ found.w) + C * float(excess @ excess)
+        w = one_blas_thread(SOLVERS[solver], X, y)
+        excess = np.maximum(np.abs(X @ w - y) - EPSILON, 0)
+        objective += 0.5 * float(w @ w) + C * float(excess @ excess)
     seconds = time.perf_counter() - started
     return seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, objective
 

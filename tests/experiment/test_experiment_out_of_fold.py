@@ -20,7 +20,7 @@ from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.proposers.protocol import model_of
 from tinysegrank.experiment.regions import image_tasks
 from tinysegrank.experiment.settings import CrfSettings, PasteSettings, ProposalSettings, Settings, TrainingSettings
-from tinysegrank.proposals import CpmcOptions, SecondOrderOptions, SegmentOptions, pool
+from tinysegrank.proposals import CpmcOptions, SecondOrderOptions, SegmentOptions, interleave
 from tinysegrank.segnet import TrainingOptions
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, write_labels
 
@@ -133,6 +133,8 @@ def test_the_rows_of_a_fold_are_by_the_models_without_it(run):
         (task,) = image_tasks(run, "train", [image])
         models = [model_of(run, proposer.name, int(fold_of[image])) for proposer in proposers]
         pairs = zip(proposers, models, strict=True)
-        found = pool(*(proposer.propose(task, model) for proposer, model in pairs), count=run.settings.proposals.count)
+        found = interleave(
+            *(proposer.propose(task, model) for proposer, model in pairs), count=run.settings.proposals.count
+        )
         labels, _ = store(run, "train").read(names[image])
         np.testing.assert_array_equal(labels, np.stack([proposal.labels for proposal in found]))

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.proposals.cpmc import parametric_cuts
-from tinysegrank.proposals.cpmc.cuts import clip_gain, readable_cuts
+from tinysegrank.proposals.o2p.cpmc import parametric_cuts
+from tinysegrank.proposals.o2p.cpmc.cuts import clip_gain, readable_cuts
 
 
 def random_problem(seed, nodes=8, steps=5, hypotheses=2, top=20):
@@ -59,7 +59,7 @@ def test_fast_cuts_equal_readable_ones(seed, top):
 
 def test_the_readable_cuts_are_used_without_acceleration(monkeypatch):
     monkeypatch.setenv("TINYSEGRANK_ACCELERATE", "0")
-    monkeypatch.setattr("tinysegrank.proposals.cpmc.fast_cuts.parametric_cuts", None)
+    monkeypatch.setattr("tinysegrank.proposals.crf.fast_maxflow.nested_cuts", None)
     edges, weights, gain = random_problem(1)
     np.testing.assert_array_equal(
         parametric_cuts(edges, weights, gain), readable_cuts(edges, weights, clip_gain(edges, weights, gain))

@@ -7,7 +7,7 @@ import pytest
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.metrics import mask_overlaps
-from tinysegrank.proposals.cpmc import (
+from tinysegrank.proposals.o2p.cpmc import (
     SEGMENT_FEATURES,
     CpmcOptions,
     SegmentRanker,

@@ -10,16 +10,15 @@ from sklearn.linear_model import Ridge
 from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
 from tinysegrank.metrics import mask_overlaps
 from tinysegrank.proposals import Segments
-from tinysegrank.proposals.cpmc import (
+from tinysegrank.proposals.o2p.cpmc import (
     SEGMENT_FEATURES,
     SegmentRanker,
-    best_overlaps,
     edge_map,
     find_boundaries,
-    merit,
     oversegment,
     segment_features,
 )
+from tinysegrank.proposals.o2p.segments import best_overlaps, merit
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from tinysegrank.errors import ConfigError, ShapeError
-from tinysegrank.proposals.cpmc import (
+from tinysegrank.proposals.o2p.cpmc import (
     Boundaries,
     Hypotheses,
     best_of_clusters,
@@ -31,8 +31,8 @@ from tinysegrank.proposals.cpmc import (
     oversegment,
     uniform_gains,
 )
-from tinysegrank.proposals.cpmc.palette import palette
-from tinysegrank.proposals.segments import segment_overlaps
+from tinysegrank.proposals.o2p.cpmc.gains import palette
+from tinysegrank.proposals.o2p.segments import segment_overlaps
 
 SEEDS = st.integers(0, 2**32 - 1)
 

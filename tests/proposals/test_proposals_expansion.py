@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.proposals import CrfEngine, divmbest
-from tinysegrank.proposals.expansion import expand, expansion, gainers, potts_energy, readable_expand
+from tinysegrank.proposals.crf.expansion import expand, expansion, gainers, potts_energy, readable_expand
 
 ALL_EDGES = np.array(list(itertools.combinations(range(6), 2)))
 seeds = st.integers(0, 2**32 - 1)
@@ -92,7 +92,7 @@ def test_divmbest_is_the_same_with_and_without_acceleration(seed):
     fast = divmbest(engine, 3.0, 4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TINYSEGRANK_ACCELERATE", "0")
-        patch.setattr("tinysegrank.proposals.fast_expansion.expand", None)
+        patch.setattr("tinysegrank.proposals.crf.fast_expansion.expand", None)
         readable = divmbest(engine, 3.0, 4)
     for one, other in zip(fast, readable, strict=True):
         np.testing.assert_array_equal(one.nodes, other.nodes)

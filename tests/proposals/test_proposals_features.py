@@ -9,7 +9,7 @@ from skimage.feature import local_binary_pattern
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.proposals import FEATURE_NAMES, superpixel_features
-from tinysegrank.proposals.features import APPEARANCE, PALETTE, SPREAD
+from tinysegrank.proposals.crf.features import APPEARANCE, PALETTE, SPREAD
 from tinysegrank.superpixels import region_graph, slic
 
 

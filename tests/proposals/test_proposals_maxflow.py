@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.proposals.fast_maxflow import nested_cuts
-from tinysegrank.proposals.maxflow import LARGEST_CAPACITY, minimise_binary, minimum_cut
+from tinysegrank.proposals.crf.fast_maxflow import nested_cuts
+from tinysegrank.proposals.crf.maxflow import LARGEST_CAPACITY, minimise_binary, minimum_cut
 
 
 def random_graph(seed, nodes=7, arcs=16, top=20):

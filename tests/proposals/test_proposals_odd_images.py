@@ -16,13 +16,13 @@ from tinysegrank.proposals import (
     best_labellings,
     best_pastings,
     divmbest,
+    interleave,
     perturb_and_map,
-    pool,
     potts_weights,
     superpixel_features,
 )
-from tinysegrank.proposals.cpmc import SegmentRanker, cpmc, ranker_examples
-from tinysegrank.proposals.second_order import DescriptorReduction, Projection, describe_segments
+from tinysegrank.proposals.o2p.cpmc import SegmentRanker, cpmc, ranker_examples
+from tinysegrank.proposals.o2p.second_order import DescriptorReduction, Projection, describe_segments
 from tinysegrank.superpixels import region_graph, slic
 from tinysegrank.voc import soft_targets_many
 
@@ -112,7 +112,7 @@ def test_both_engines_propose_for_any_image(tmp_path, model, name):
             assert proposal.labels.dtype == np.uint8
             assert proposal.labels.max() <= 20, way
             assert np.isfinite(proposal.score), way
-    both = pool(ways["pastings"], ways["labellings"], count=COUNT)
+    both = interleave(ways["pastings"], ways["labellings"], count=COUNT)
     store = ProposalStore(tmp_path)
     store.write(name, both)
     labels, scores = store.read(name)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tinysegrank.errors import ConfigError, ShapeError
-from tinysegrank.proposals.second_order import SecondOrderOptions, local_descriptors
-from tinysegrank.proposals.second_order.lbp import RING, dense_lbp, uniform_codes
-from tinysegrank.proposals.second_order.local import point_colours
-from tinysegrank.proposals.second_order.sift import dense_sift
+from tinysegrank.proposals.o2p.second_order import SecondOrderOptions, local_descriptors
+from tinysegrank.proposals.o2p.second_order.lbp import RING, dense_lbp, uniform_codes
+from tinysegrank.proposals.o2p.second_order.local import point_colours
+from tinysegrank.proposals.o2p.second_order.sift import dense_sift
 
 GREY = np.random.default_rng(0).random((9, 11))
 

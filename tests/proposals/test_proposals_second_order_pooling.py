@@ -9,15 +9,15 @@ import scipy.linalg
 from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
 from tinysegrank.files import write_arrays
 from tinysegrank.proposals import Segments
-from tinysegrank.proposals.second_order import (
+from tinysegrank.proposals.o2p.second_order import (
     DescriptorReduction,
     SecondOrderOptions,
     describe_segments,
     description_length,
     local_descriptors,
 )
-from tinysegrank.proposals.second_order.log_map import log_matrices, normalise_blocks, upper_triangles
-from tinysegrank.proposals.second_order.pooling import (
+from tinysegrank.proposals.o2p.second_order.log_map import log_matrices, normalise_blocks, upper_triangles
+from tinysegrank.proposals.o2p.second_order.pooling import (
     bounding_boxes,
     placed_averages,
     placements,

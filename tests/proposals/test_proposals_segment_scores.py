@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
 from tinysegrank.files import write_arrays
 from tinysegrank.metrics import mask_overlaps
 from tinysegrank.proposals import Segments
-from tinysegrank.proposals.second_order import Projection
-from tinysegrank.proposals.segment_scores import SegmentScorer, training_rows
-from tinysegrank.proposals.support_vectors import fit_by_liblinear, fit_regression
+from tinysegrank.proposals.o2p.scorer import SegmentScorer, training_rows
+from tinysegrank.proposals.o2p.second_order import Projection
+from tinysegrank.proposals.o2p.support_vectors import fit_regression
 from tinysegrank.voc.objects import Objects
 
 
@@ -48,18 +49,6 @@ def test_regression_agrees_with_scikit_learn():
         loss="squared_epsilon_insensitive", epsilon=0.25, C=3, fit_intercept=False, dual=False, tol=1e-8, max_iter=10000
     ).fit(X, y)
     np.testing.assert_allclose(fit_regression(X, y, tol=1e-8).w, peer.coef_, atol=1e-4)
-
-
-def test_scores_by_either_solver_agree():
-    X, y = problem(count=300, length=8)
-    targets = np.clip(np.stack([y, -y, 0 * y], axis=1) / 4 + 0.5, 0, 1)
-    ours, theirs = (SegmentScorer(epsilon=0.02, solver=solver).fit(X, targets) for solver in ("newton", "liblinear"))
-    np.testing.assert_array_equal(ours.classes_, theirs.classes_)
-    np.testing.assert_allclose(ours.scores(X), theirs.scores(X), atol=2e-3)
-    short = fit_by_liblinear(X, y, max_iter=1, tol=1e-12)
-    assert not short.converged
-    with pytest.raises(ConfigError, match="choose one of newton, liblinear"):
-        SegmentScorer(solver="smo")
 
 
 def test_regression_in_float32_is_near_that_in_float64():
@@ -162,7 +151,7 @@ def test_scores_are_overlaps_above_the_mean(rng):
 
 
 def test_a_class_with_few_good_rows_scores_as_if_absent(rng, caplog):
-    with caplog.at_level(logging.INFO, logger="tinysegrank.proposals.segment_scores"):
+    with caplog.at_level(logging.INFO, logger="tinysegrank.proposals.o2p.scorer"):
         scorer, features, targets = fitted(rng)
     assert scorer.classes_.tolist() == [1, 2]
     assert "class 3 has 3 segments" in caplog.text
@@ -171,8 +160,7 @@ def test_a_class_with_few_good_rows_scores_as_if_absent(rng, caplog):
 
 
 def test_a_regression_cut_short_is_said(rng, caplog, monkeypatch):
-    cut_short = {"newton": lambda X, y, **options: fit_regression(X, y, max_iter=1, **options)}
-    monkeypatch.setattr("tinysegrank.proposals.segment_scores.SOLVERS", cut_short)
+    monkeypatch.setattr("tinysegrank.proposals.o2p.scorer.fit_regression", partial(fit_regression, max_iter=1))
     fitted(rng)
     assert "did not converge in 1 steps" in caplog.text
 

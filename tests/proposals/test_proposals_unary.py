@@ -11,9 +11,10 @@ from sklearn.neural_network import MLPClassifier
 
 from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
 from tinysegrank.files import write_arrays
-from tinysegrank.proposals import SuperpixelClassifier, label_fractions, unary
-from tinysegrank.proposals.network import Perceptron
-from tinysegrank.proposals.unary import FLOOR
+from tinysegrank.proposals import SuperpixelClassifier, label_fractions
+from tinysegrank.proposals.crf import unary
+from tinysegrank.proposals.crf.network import Perceptron
+from tinysegrank.proposals.crf.unary import FLOOR
 
 SMALL = {"hidden": 8, "epochs": 60, "members": 2, "penalty": 1e-4}
 

@@ -13,7 +13,7 @@ from scipy.ndimage import center_of_mass, distance_transform_edt
 
 from tinysegrank.errors import ConfigError, DatasetError, ShapeError
 from tinysegrank.proposals import PastedSegments
-from tinysegrank.proposals.cpmc import edge_map
+from tinysegrank.proposals.o2p.cpmc import edge_map
 from tinysegrank.ranking import (
     BLOCKS,
     CLASSIFICATION_FEATURE_NAMES,

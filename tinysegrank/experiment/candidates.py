@@ -16,7 +16,7 @@ from tinysegrank.experiment.regions import ImageTask, image_tasks
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.parallel import parallel_map
-from tinysegrank.proposals import Proposal, ProposalStore, pool
+from tinysegrank.proposals import Proposal, ProposalStore, interleave
 
 
 def fit_proposers(run: Run) -> None:
@@ -69,7 +69,7 @@ def propose_all(run: Run) -> None:
 
 
 def _propose_one(task: _Propose) -> None:
-    found = pool(*(proposer.propose(task.image, model) for proposer, model in task.models), count=task.most)
+    found = interleave(*(proposer.propose(task.image, model) for proposer, model in task.models), count=task.most)
     if task.coarse is not None:
         found.append(labelling_of(task.coarse, regions.read_superpixels(task.image.regions, task.name)))
     ProposalStore(task.store).write(task.name, found)
@@ -89,7 +89,7 @@ def load_proposer(run: Run) -> Callable[[np.ndarray, np.ndarray], list[Proposal]
     functions, options = [proposer.load(run) for proposer in proposers_of(run.settings)], run.settings.proposals
 
     def propose(image: np.ndarray, coarse: np.ndarray) -> list[Proposal]:
-        found = pool(*(function(image) for function in functions), count=options.count)
+        found = interleave(*(function(image) for function in functions), count=options.count)
         if options.segnet:
             found.append(labelling_of(coarse, regions.superpixels_of(image, run.settings)))
         return found

@@ -14,8 +14,8 @@ from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import atomic_write
 from tinysegrank.parallel import parallel_map
 from tinysegrank.proposals import SegmentModel, Segments, training_rows
-from tinysegrank.proposals.cpmc import Examples, SegmentRanker, cpmc, ranker_examples
-from tinysegrank.proposals.second_order import DescriptorReduction, Projection, describe_segments
+from tinysegrank.proposals.o2p.cpmc import Examples, SegmentRanker, cpmc, ranker_examples
+from tinysegrank.proposals.o2p.second_order import DescriptorReduction, Projection, describe_segments
 from tinysegrank.voc import VOID, Objects, find_objects
 
 FOLDER = "segments"

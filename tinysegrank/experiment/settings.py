@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 from tinysegrank.errors import ConfigError
 from tinysegrank.proposals import CRITERIA, SegmentOptions
-from tinysegrank.proposals.paste import LAMBDAS
-from tinysegrank.proposals.paste_threshold import THRESHOLDS
+from tinysegrank.proposals.o2p.pasting import LAMBDAS, THRESHOLDS
 from tinysegrank.ranking import BLOCKS
 from tinysegrank.segnet import TrainingOptions
 from tinysegrank.superpixels import METHODS

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.proposals import PastedSegments
-from tinysegrank.proposals.cpmc import edge_map
+from tinysegrank.proposals.o2p.cpmc import edge_map
 from tinysegrank.ranking.features import (
     class_shares,
     classification_feature_names,
@@ -49,7 +49,7 @@ def describe_proposals_of_image(
     size_thresholds   | (K-1, 4)            | floating | `ImageClassifier.thresholds_` of the same classifiers
     scores            | (M,)                | floating | `Proposal.score`; NaN where unknown
     soft              | (M, h, w, K)        | floating | `voc.soft_targets_many` of the labels, if at hand already
-    edges             | (H, W)              | floating | `proposals.cpmc.edge_map` of the image, if at hand already
+    edges             | (H, W)              | floating | `edge_map` of the image, if at hand already
     values            | (M, columns)        | float32  | of 86, 100 and 1107 columns for the 21 classes of VOC
 
     Args:

@@ -62,7 +62,7 @@ def boundary_pixels(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
 def image_edges(edges: NDArray[np.floating], wanted: NDArray[np.bool_]) -> ImageEdges:
     """Look for the nearest edges of some pixels; done once an image, for the boundaries of all its proposals.
 
-    edges  | (H, W) | floating | 0..1, as from `proposals.cpmc.edge_map`
+    edges  | (H, W) | floating | 0..1, as from `edge_map`
     wanted | (H, W) | bool     |
 
     The numba twin `fast.nearest_edges` gives the same numbers, and does the work unless TINYSEGRANK_ACCELERATE=0.

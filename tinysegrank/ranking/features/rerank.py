@@ -53,7 +53,7 @@ def rerank_features(
     out.
 
     labels  | (M, H, W)  | integer  | 0..K-1, in the order of the proposals' rank
-    edges   | (H, W)     | floating | 0..1, as from `proposals.cpmc.edge_map`
+    edges   | (H, W)     | floating | 0..1, as from `edge_map`
     scores  | (M,)       | floating | `Proposal.score`; NaN where unknown
     returns | (M, 1107)  | float32  | K (K-1) / 2 * 4 + 240 + K + 6 columns
 

@@ -1,0 +1,132 @@
+"""Baselines for DivMBest: perturb-and-MAP, and the M best labellings without diversity, which hardly differ."""
+
+from __future__ import annotations
+
+import heapq
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import ConfigError
+from tinysegrank.proposals.crf.crf import CrfEngine
+from tinysegrank.proposals.divmbest import Engine, Proposal, State, check_count
+from tinysegrank.proposals.o2p.pasting import PasteEngine
+
+
+def best_pastings(engine: PasteEngine, count: int) -> list[Proposal]:
+    """Find the `count` pastings that score best, exactly, the best first; fewer where there are not as many.
+
+    Pastings differ in the label of a segment; their pixels may agree, where one segment hides another.
+
+    Pairs of class and segment are ranked by gain, and a set of pairs is written as its ranks in rising order. Raising
+    one rank by one, past no other, never gains anything, and leads from the first n ranks to every set of n: so a heap
+    that starts with the first 0, 1, ... ranks and takes in what each set taken out leads to gives all sets in falling
+    order. Sets with two classes on one segment are no pastings: they lead on, and are left out.
+
+    Raises:
+        ConfigError: `count` is below 1.
+    """
+    check_count(count)
+    proposals = [engine.solve(engine.initial())]
+    gains = engine.scores - engine.threshold  # (R, K-1)
+    order = np.argsort(-gains, axis=None, kind="stable")
+    segments, classes = np.unravel_index(order, gains.shape)
+    ranked = gains[segments, classes]  # (R * (K-1),), falling
+
+    def entry(ranks: tuple[int, ...]) -> tuple[float, tuple[int, ...]]:
+        price = engine.simplicity * sum(range(len(ranks)))
+        return price - sum(ranked[rank] for rank in ranks), ranks
+
+    heap = [entry(tuple(range(n))) for n in range(min(engine.most, len(gains)) + 1)]
+    heapq.heapify(heap)
+    seen = {ranks for _, ranks in heap}
+    while heap and len(proposals) < count:
+        _, ranks = heapq.heappop(heap)
+        at = np.array(ranks, np.int64)
+        if len(set(segments[at])) == len(at):
+            found = engine.paste(segments[at], 1 + classes[at])
+            if not np.array_equal(found.nodes, proposals[0].nodes):
+                proposals.append(found)
+        for n, (rank, limit) in enumerate(pairwise((*ranks, len(ranked)))):
+            raised = (*ranks[:n], rank + 1, *ranks[n + 1 :])
+            if rank + 1 < limit and raised not in seen:
+                seen.add(raised)
+                heapq.heappush(heap, entry(raised))
+    return proposals
+
+
+def best_labellings(engine: CrfEngine, count: int) -> list[Proposal]:
+    """Find `count` distinct labellings of low energy; fewer where there are not as many.
+
+    The first is that of `engine.solve`, the others follow by energy; one of them may have a lower energy than the
+    first, since expansion moves stop short of the minimum now and then.
+
+    The search starts from the labelling of `engine.solve`. It takes the labelling of lowest energy not taken yet, again
+    and again, and reaches from there those in which one superpixel has another label. Without Potts terms these are the
+    `count` best labellings. With them it is an approximation: one that differs in several superpixels at once is found
+    only if labellings on the way to it are good enough to be taken; exact solvers of M best exist for trees, not here.
+
+    Raises:
+        ConfigError: `count` is below 1.
+    """
+    check_count(count)
+    first = engine.solve(engine.initial())
+    start = np.asarray(first.nodes, np.int64)
+    heap = [(-first.score, 0, start)]
+    seen, taken = {start.tobytes()}, list[NDArray[np.int64]]()
+    while heap and len(taken) < count:
+        energy, _, nodes = heapq.heappop(heap)
+        taken.append(nodes)
+        changes = _flip_energies(engine, nodes).ravel()  # (S * K,)
+        for flip in np.argsort(changes, kind="stable")[: count + len(nodes)]:  # S of them change nothing
+            reached = nodes.copy()
+            node, label = divmod(int(flip), engine.unary.shape[1])
+            reached[node] = label
+            if (key := reached.tobytes()) not in seen:
+                seen.add(key)
+                heapq.heappush(heap, (energy + float(changes[flip]), len(seen), reached))
+    others = sorted((engine.proposal(nodes) for nodes in taken[1:]), key=lambda proposal: -proposal.score)
+    return [first, *others]
+
+
+def _flip_energies(engine: CrfEngine, nodes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """What the energy changes by when one superpixel takes another label: (S, K), 0 at its own."""
+    agreeing = np.zeros_like(engine.unary)  # (S, K): weight of the neighbours that have the label
+    for a, b in ((0, 1), (1, 0)):
+        np.add.at(agreeing, (engine.edges[:, a], nodes[engine.edges[:, b]]), engine.weights)
+    cost = engine.unary - agreeing
+    return np.asarray(cost - np.take_along_axis(cost, nodes[:, None], axis=1))
+
+
+class _PerturbableEngine(Engine[State], Protocol[State]):
+    """An engine that can also add noise to its own unary terms."""
+
+    def perturb(self, rng: np.random.Generator, scale: float) -> State:
+        """Return the model without penalties, plus `scale` times Gumbel noise on each label of each node."""
+        ...
+
+
+def perturb_and_map(
+    engine: _PerturbableEngine[State], scale: float, count: int, rng: np.random.Generator
+) -> list[Proposal]:
+    """Find the best labelling, and the best ones under fresh noise each time; scores are under the original model.
+
+    Args:
+        engine: the model of one image.
+        scale: of the noise, in the unit of the engine's `lam`; 0 repeats the best labelling.
+        count: M, how many; equal ones are kept.
+        rng: where the noise comes from.
+
+    Raises:
+        ConfigError: `scale` is negative or not finite, or `count` is below 1.
+
+    Source: Papandreou and Yuille, "Perturb-and-MAP Random Fields", ICCV 2011; the `perturb` variant of the DivMBest
+    release.
+    """
+    if not 0 <= scale < float("inf"):
+        raise ConfigError(f"scale must be at least 0 and finite, got {scale}")
+    check_count(count)
+    noisy = [engine.solve(engine.perturb(rng, scale)) for _ in range(count - 1)]
+    return [engine.solve(engine.initial()), *noisy]

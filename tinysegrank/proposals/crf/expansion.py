@@ -1,0 +1,167 @@
+"""Alpha-expansion: approximate minimum of a Potts energy over many labels by a sequence of exact binary cuts."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.backend import accelerated
+from tinysegrank.errors import ShapeError
+from tinysegrank.proposals.crf.maxflow import minimise_binary
+
+
+def potts_energy(
+    nodes: NDArray[np.integer], unary: NDArray[np.floating], edges: NDArray[np.integer], weights: NDArray[np.floating]
+) -> float:
+    """Energy of a labelling: its unary costs, and the weight of each edge whose ends differ.
+
+    nodes   | (N,)   | integer  | label of each node, 0..K-1
+    unary   | (N, K) | floating | cost of each label at each node
+    edges   | (E, 2) | integer  | pairs of nodes
+    weights | (E,)   | floating | cost of differing labels
+    """
+    differ = nodes[edges[:, 0]] != nodes[edges[:, 1]]
+    return float(np.take_along_axis(unary, nodes[:, None], axis=1).sum(dtype=np.float64) + weights[differ].sum())
+
+
+def expansion(
+    unary: NDArray[np.floating],
+    edges: NDArray[np.integer],
+    weights: NDArray[np.floating],
+    *,
+    start: NDArray[np.integer] | None = None,
+) -> tuple[NDArray[np.intp], float]:
+    """Lower a Potts energy by expansion moves until no move lowers it any further.
+
+    unary   | (N, K) | floating | finite cost of each label at each node
+    edges   | (E, 2) | integer  | pairs of nodes, 0..N-1
+    weights | (E,)   | floating | finite, at least 0: cost of differing labels
+    start   | (N,)   | integer  | first labelling; the cheapest label of each node if not given
+    returns | (N,)   | intp     | labels, and their energy; the minimum where K = 2, within twice the minimum else
+
+    Raises:
+        ShapeError: the arrays do not fit each other, a cost is not finite, or a weight is negative.
+
+    Source: Boykov, Veksler and Zabih, "Fast approximate energy minimization via graph cuts", PAMI 2001.
+    """
+    check_potts(unary, edges, weights)
+    cost, price = unary.astype(np.float64), weights.astype(np.float64)
+    count, classes = cost.shape
+    if start is not None and (start.shape != (count,) or (count and not 0 <= start.min() <= start.max() < classes)):
+        raise ShapeError(f"start must hold {count} labels of 0..{classes - 1}")
+    nodes = cost.argmin(axis=1) if start is None else start.astype(np.intp)
+    energy = potts_energy(nodes, cost, edges, price)
+    failures, alpha = 0, 0
+    while failures < classes:  # every label failed in a row: no expansion move lowers the energy
+        moved = expand(nodes, alpha, cost, edges, price)
+        lower = energy if np.array_equal(moved, nodes) else potts_energy(moved, cost, edges, price)
+        # Strictly, so that rounding cannot make two labellings take turns for ever.
+        failures = 0 if lower < energy else failures + 1
+        if lower < energy:
+            nodes, energy = moved, lower
+        alpha = (alpha + 1) % classes
+    return nodes, energy
+
+
+def expand(
+    nodes: NDArray[np.intp],
+    alpha: int,
+    unary: NDArray[np.float64],
+    edges: NDArray[np.integer],
+    weights: NDArray[np.float64],
+) -> NDArray[np.intp]:
+    """Best labelling in which each node keeps its label or takes `alpha`; of several, one in which the fewest take it.
+
+    nodes   | (N,) | intp | labels; the other arguments are those of `expansion`
+    returns | (N,) | intp | labels
+
+    The numba twin `fast_expansion` does the work unless TINYSEGRANK_ACCELERATE=0; the results are equal.
+    """
+    if accelerated():
+        from tinysegrank.proposals.crf import fast_expansion  # compiled on first use
+
+        return fast_expansion.expand(nodes, alpha, unary, edges, weights)
+    return readable_expand(nodes, alpha, unary, edges, weights)
+
+
+def readable_expand(
+    nodes: NDArray[np.intp],
+    alpha: int,
+    unary: NDArray[np.float64],
+    edges: NDArray[np.integer],
+    weights: NDArray[np.float64],
+) -> NDArray[np.intp]:
+    """Do as `expand`, by SciPy's maximum flow."""
+    price = unary[:, alpha] - unary[np.arange(len(nodes)), nodes]
+    candidate = gainers(nodes, alpha, price, edges, weights)
+    chosen = np.flatnonzero(candidate)
+    if not len(chosen):
+        return nodes
+    number = np.full(len(nodes), -1)
+    number[chosen] = np.arange(len(chosen))
+    a, b = edges[:, 0], edges[:, 1]
+    cost = np.stack([np.zeros(len(chosen)), price[chosen]], axis=1)  # (C, 2)
+    # A neighbour that cannot move turns the edge into a price: w[alpha != its label] - w[own label != its label].
+    for own, other in ((a, b), (b, a)):
+        half = candidate[own] & ~candidate[other]
+        fixed = nodes[other[half]]
+        change = weights[half] * ((fixed != alpha).astype(float) - (fixed != nodes[own[half]]))
+        cost[:, 1] += np.bincount(number[own[half]], change, len(chosen))
+    inner = candidate[a] & candidate[b]
+    w = weights[inner]
+    keep = w * (nodes[a[inner]] != nodes[b[inner]])
+    pairwise = np.stack([keep, w, w, np.zeros_like(w)], axis=1)  # (inner, 4): E00, E01, E10, E11
+    takes = minimise_binary(cost, number[edges[inner]], pairwise)
+    moved = nodes.copy()
+    moved[chosen[takes]] = alpha
+    return moved
+
+
+def gainers(
+    nodes: NDArray[np.intp],
+    alpha: int,
+    price: NDArray[np.float64],
+    edges: NDArray[np.integer],
+    weights: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Nodes that may take part in an expansion of `alpha`; all others provably keep their label in a best move.
+
+    nodes   | (N,)   | intp    | present labels
+    price   | (N,)   | float64 | unary cost of `alpha` minus that of the present label
+    returns | (N,)   | bool    | False where moving costs something whatever the neighbours that may move do
+
+    Excluding a node makes its neighbours' moves dearer, so this repeats until nothing changes: about half of all
+    expansions end here without a cut, and the other cuts are small.
+    """
+    own, other = np.concatenate([edges, edges[:, ::-1]]).T  # (2 E,) each
+    w = np.concatenate([weights, weights])
+    same = w * (nodes[own] == nodes[other])
+    # To a neighbour that keeps the label it shares with this node, moving costs w; to one that may take alpha, or has
+    # it, moving saves at most w.
+    dearest = price + np.bincount(own, same, len(nodes))
+    saved = same + w
+    candidate: NDArray[np.bool_] = nodes != alpha
+    has_alpha = ~candidate
+    while True:
+        cheapest = dearest - np.bincount(own, saved * (candidate | has_alpha)[other], len(nodes))
+        before, candidate = candidate, candidate & (cheapest < 0)
+        if np.array_equal(before, candidate):
+            return candidate
+
+
+def check_potts(unary: NDArray[np.floating], edges: NDArray[np.integer], weights: NDArray[np.floating]) -> None:
+    """Refuse a Potts energy that expansion moves cannot minimise.
+
+    Raises:
+        ShapeError: see `expansion`.
+    """
+    if unary.ndim != 2 or unary.shape[1] < 1 or edges.shape != (len(edges), 2) or weights.shape != (len(edges),):
+        raise ShapeError(
+            f"unary (N, K), edges (E, 2) and weights (E,) are needed, got {unary.shape}, {edges.shape}, {weights.shape}"
+        )
+    if edges.size and not 0 <= edges.min() <= edges.max() < len(unary):
+        raise ShapeError(f"edges must name nodes of 0..{len(unary) - 1}")
+    if not (np.isfinite(unary).all() and np.isfinite(weights).all()):
+        raise ShapeError("unary and weights must be finite; replace infinite costs by large ones")
+    if weights.size and weights.min() < 0:
+        raise ShapeError("weights must be at least 0: a negative Potts weight is not submodular")

@@ -1,0 +1,94 @@
+"""From an image to its proposals: superpixels, features, class probabilities, CRF, DivMBest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import ConfigError
+from tinysegrank.proposals.crf.crf import CrfEngine, potts_weights
+from tinysegrank.proposals.crf.features import superpixel_features
+from tinysegrank.proposals.crf.unary import SuperpixelClassifier
+from tinysegrank.proposals.divmbest import Proposal, divmbest
+from tinysegrank.superpixels import RegionGraph, region_graph, slic
+
+
+@dataclass(frozen=True)
+class ProposalOptions:
+    """How to propose.
+
+    strength: of the Potts terms, nats per pixel of boundary without contrast.
+    lam: of diversity, nats per pixel.
+    count: M, proposals an image.
+    balance: power of the classes' priors to divide by, 0..1; see SuperpixelClassifier.log_probabilities.
+    """
+
+    strength: float = 40.0
+    lam: float = 0.4
+    count: int = 10
+    balance: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name in ("strength", "lam"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name}: must be at least 0 and finite, got {getattr(self, name)}")
+        if self.count < 1:
+            raise ConfigError(f"count: must be at least 1, got {self.count}")
+        if not 0 <= self.balance <= 1:
+            raise ConfigError(f"balance: must be in 0..1, got {self.balance}")
+
+
+def engine_under(
+    log_probabilities: NDArray[np.floating],
+    superpixels: NDArray[np.integer],
+    graph: RegionGraph,
+    options: ProposalOptions,
+) -> CrfEngine:
+    """The CRF of an image whose superpixels have class probabilities already.
+
+    log_probabilities | (S, K) | floating | nats, balanced as `options` says
+    superpixels       | (H, W) | integer  | 0..S-1
+
+    Raises:
+        ShapeError: the arrays do not fit each other.
+    """
+    weights = potts_weights(graph, strength=options.strength)
+    return CrfEngine(-log_probabilities, graph.edges, weights, superpixels)
+
+
+def propose_image(
+    image: NDArray[np.uint8],
+    classifier: SuperpixelClassifier,
+    options: ProposalOptions,
+    *,
+    segments: int = 300,
+    compactness: float = 20.0,
+    method: Literal["integer", "scikit-image"] = "integer",
+) -> list[Proposal]:
+    """Find diverse labellings of an image.
+
+    image | (H, W) or (H, W, 3) | uint8 | 0..255; any size
+
+    Args:
+        image: the picture.
+        classifier: fitted on superpixels made with the same `segments`, `compactness` and `method`.
+        options: how to propose.
+        segments: see `superpixels.slic`.
+        compactness: see `superpixels.slic`.
+        method: see `superpixels.slic`.
+
+    Returns:
+        `options.count` proposals, the best first; their scores are minus the CRF's energy in nats.
+
+    Raises:
+        ShapeError: the image is not 8-bit grey or RGB, or has no pixel.
+        ConfigError: there is no such method.
+    """
+    superpixels = slic(image, segments=segments, compactness=compactness, method=method)
+    graph = region_graph(superpixels, image)
+    features = superpixel_features(image, superpixels, graph)
+    log_probabilities = classifier.log_probabilities(features, balance=options.balance)
+    return divmbest(engine_under(log_probabilities, superpixels, graph, options), options.lam, options.count)

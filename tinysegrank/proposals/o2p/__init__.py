@@ -1,0 +1,1 @@
+"""O2P: CPMC segments, second-order pooling, a regression per class, and labellings by greedy pasting."""

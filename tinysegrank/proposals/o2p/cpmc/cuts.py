@@ -1,0 +1,121 @@
+"""Parametric minimum cuts: a nested sequence of foregrounds, as the foreground becomes cheaper; and their parts.
+
+Minimised for each step l over x in {0, 1}^S:  E_l(x) = - sum_i gain[l, i] x_i + sum_ij w_ij [x_i != x_j].
+
+Kept from CPMC: the energy and its exact minimum for every lambda. Changed: pseudoflow, which solves all breakpoints at
+once, is replaced by a maximum flow for each of a few lambdas, on superpixels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.backend import accelerated
+from tinysegrank.errors import ShapeError
+from tinysegrank.proposals.crf.maxflow import minimum_cut
+
+
+def parametric_cuts(
+    edges: NDArray[np.integer], weights: NDArray[np.integer], gain: NDArray[np.integer]
+) -> NDArray[np.bool_]:
+    """Minimise the energy for every hypothesis and every step; of several minima take the one with fewest x = 1.
+
+    edges   | (E, 2)    | integer | pairs of superpixels, each pair once
+    weights | (E,)      | integer | at least 0: cost of parting them
+    gain    | (B, L, S) | integer | what x_i = 1 saves under each of B hypotheses; never falling along L
+    returns | (B, L, S) | bool    | x, nested: x[b, l] is contained in x[b, l + 1]
+
+    The numba twin `fast_maxflow.nested_cuts`, which keeps the flow from step to step, does the work unless
+    TINYSEGRANK_ACCELERATE=0; the results are equal. A gain larger than the cost of all boundaries of a superpixel puts
+    it into the foreground, whatever the others do: that is how seeds are given.
+
+    Raises:
+        ShapeError: the arrays do not fit each other or are not integers, a weight is negative, or a gain falls.
+    """
+    if gain.ndim != 3 or edges.shape != (len(edges), 2) or weights.shape != (len(edges),):
+        raise ShapeError(
+            f"edges (E, 2), weights (E,) and gain (B, L, S) are needed, got {edges.shape}, {weights.shape} and "
+            f"{gain.shape}"
+        )
+    if not all(np.issubdtype(array.dtype, np.integer) for array in (edges, weights, gain)):
+        raise ShapeError("edges, weights and gain must hold integers; scale and round them first")
+    if len(edges) and not 0 <= edges.min() <= edges.max() < gain.shape[2]:
+        raise ShapeError(f"edges must name superpixels of 0..{gain.shape[2] - 1}")
+    if len(weights) and weights.min() < 0:
+        raise ShapeError("weights must be at least 0")
+    if (np.diff(gain, axis=1) < 0).any():
+        raise ShapeError("gain must not fall from a step to the next: only then are the cuts nested")
+    clipped = clip_gain(edges, weights, gain)
+    if accelerated():
+        from tinysegrank.proposals.crf import fast_maxflow  # compiled on first use
+
+        price = weights.astype(np.int64)
+        found: NDArray[np.bool_] = fast_maxflow.nested_cuts(edges.astype(np.int64), price, price, clipped)
+        return found
+    return readable_cuts(edges, weights, clipped)
+
+
+def clip_gain(edges: NDArray[np.integer], weights: NDArray[np.integer], gain: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Clip gains to one more than the total cost of the superpixel's boundaries; the minima stay the same.
+
+    A larger gain decides the superpixel's side in any case. Clipping keeps capacities small, so that "infinite" ones
+    cannot overflow.
+    """
+    count = gain.shape[2]
+    reach = np.zeros(count, np.int64)
+    for end in (0, 1):
+        np.add.at(reach, edges[:, end], weights)
+    return np.asarray(np.clip(gain, -reach - 1, reach + 1), np.int64)
+
+
+def readable_cuts(
+    edges: NDArray[np.integer], weights: NDArray[np.integer], gain: NDArray[np.integer]
+) -> NDArray[np.bool_]:
+    """Readable version of `parametric_cuts` on clipped gains: one maximum flow from scratch for each step.
+
+    Source: Picard's reduction: positive gains are arcs from the source, negative ones arcs to the sink.
+    """
+    count = gain.shape[2]
+    node, source, sink = np.arange(count), np.full(count, count), np.full(count, count + 1)
+    arcs = np.concatenate([edges, edges[:, ::-1], np.stack([source, node], 1), np.stack([node, sink], 1)])
+    found = np.zeros(gain.shape, np.bool_)
+    for place in np.ndindex(gain.shape[:2]):
+        capacity = np.concatenate([weights, weights, np.maximum(gain[place], 0), np.maximum(-gain[place], 0)])
+        found[place] = minimum_cut(count + 2, count, count + 1, arcs, capacity)[:count]
+    return found
+
+
+def connected_parts(members: NDArray[np.bool_], edges: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Split each set of superpixels into its connected components, and list every different one once.
+
+    members | (R, S) | bool    | sets of superpixels
+    edges   | (E, 2) | integer | neighbouring superpixels
+    returns | (P, S) | bool    | connected, not empty, all different
+
+    Kept from CPMC. All sets are split by one call: they are laid side by side as one graph of R * S nodes.
+    """
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    members = distinct(members)
+    count = members.shape[1]
+    row, node = np.nonzero(members)
+    number = np.full(members.shape, -1, np.int32)  # of the node in the graph below
+    number[row, node] = np.arange(len(row))
+    which, edge = np.nonzero(members[:, edges[:, 0]] & members[:, edges[:, 1]])
+    ends = number[which, edges[edge, 0]], number[which, edges[edge, 1]]
+    graph = csr_array((np.ones(len(which), np.int8), ends), shape=(len(row), len(row)))
+    parts, part = connected_components(graph, directed=False)
+    split = np.zeros((parts, count), np.bool_)
+    split[part, node] = True
+    return distinct(split)
+
+
+def distinct(members: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Keep the first of all equal rows, and no empty one: (R, S) bool, in the same order."""
+    members = members[members.any(axis=1)]
+    packed = np.packbits(members, axis=1)  # (R, bytes)
+    keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+    _, places = np.unique(keys, return_index=True)
+    return members[np.sort(places)]

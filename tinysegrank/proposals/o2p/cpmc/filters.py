@@ -1,0 +1,112 @@
+"""Selection of segments: low cut ratios, one of each group of near duplicates, and a diverse order.
+
+Kept from CPMC: every step, in its order. Left out: the morphological opening, since unions of superpixels have no
+threads one pixel wide.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.proposals.o2p.cpmc.graph import Boundaries
+
+
+def cut_ratios(members: NDArray[np.bool_], boundaries: Boundaries) -> NDArray[np.float64]:
+    """Mean cost of the pixel pairs that each segment parts from its surroundings: small along strong edges.
+
+    members | (R, S) | bool    | superpixels of each segment
+    returns | (R,)   | float64 | in the unit of `boundaries.weight`; infinite for the whole image, which parts nothing
+    """
+    a, b = boundaries.edges.T
+    parted = (members[:, a] != members[:, b]).astype(np.float64)  # (R, E)
+    weight, length = parted @ boundaries.weight, parted @ boundaries.length
+    return np.where(length > 0, weight / np.maximum(length, 1), np.inf)
+
+
+def low_cut_ratios(ratios: NDArray[np.floating], *, limit: float, least: int = 5) -> NDArray[np.intp]:
+    """Indices of the segments whose cut ratio is at most `limit`, and of the `least` smallest ratios in any case.
+
+    ratios  | (R,) | floating | infinite for segments never to be kept
+    returns | (K,) | intp     | ascending
+    """
+    rank = np.empty(len(ratios), np.intp)
+    rank[np.argsort(ratios, kind="stable")] = np.arange(len(ratios))
+    return np.flatnonzero(np.isfinite(ratios) & ((ratios <= limit) | (rank < least)))
+
+
+def drop_duplicates(overlaps: NDArray[np.floating], *, limit: float = 0.98) -> NDArray[np.intp]:
+    """Indices of the segments that no earlier kept one overlaps by more than `limit`.
+
+    overlaps | (R, R) | floating | intersection over union of each two
+    returns  | (K,)   | intp     | ascending
+    """
+    same = overlaps > limit
+    dropped = np.zeros(len(overlaps), np.bool_)
+    for i in range(len(overlaps)):
+        if not dropped[i]:
+            dropped[i + 1 :] |= same[i, i + 1 :]
+    return np.flatnonzero(~dropped)
+
+
+def best_of_clusters(
+    overlaps: NDArray[np.floating], ratios: NDArray[np.floating], *, distance: float = 0.05
+) -> NDArray[np.intp]:
+    """Index of the smallest cut ratio in each cluster that single linkage finds at `distance`, IoU counting as 1 - IoU.
+
+    overlaps | (R, R) | floating | intersection over union of each two
+    ratios   | (R,)   | floating |
+    returns  | (K,)   | intp     | ascending; of equal ratios the first
+
+    Clusters of single linkage are the connected components of the graph of pairs within the distance.
+
+    Raises:
+        ShapeError: the arrays do not fit each other.
+    """
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    if overlaps.shape != (len(ratios), len(ratios)):
+        raise ShapeError(f"overlaps {overlaps.shape} must be square, a row for each of {len(ratios)} ratios")
+    if not len(ratios):
+        return np.zeros(0, np.intp)
+    count, cluster = connected_components(csr_array(overlaps >= 1 - distance), directed=False)
+    order = np.lexsort((np.arange(len(ratios)), ratios))  # the best first
+    _, first = np.unique(cluster[order], return_index=True)
+    assert len(first) == count  # noqa: S101
+    return np.sort(order[first])
+
+
+def diverse_order(
+    scores: NDArray[np.floating], overlaps: NDArray[np.floating], *, count: int = 150, relevance: float = 0.75
+) -> NDArray[np.intp]:
+    """Choose one after the other the largest relevance * score - (1 - relevance) * overlap with any chosen before.
+
+    scores   | (R,)   | floating | larger is better
+    overlaps | (R, R) | floating | intersection over union of each two
+    returns  | (K,)   | intp     | at most `count` indices, the best first; of equally good ones the first
+
+    The first is the one with the largest score.
+
+    Raises:
+        ShapeError: the arrays do not fit each other.
+        ConfigError: `count` is below 0, or `relevance` is outside 0..1.
+
+    Source: Carbonell and Goldstein, "The use of MMR", SIGIR 1998, as CPMC uses it; kept as it is there.
+    """
+    if overlaps.shape != (len(scores), len(scores)):
+        raise ShapeError(f"overlaps {overlaps.shape} must be square, a row for each of {len(scores)} scores")
+    if count < 0 or not 0 <= relevance <= 1:
+        raise ConfigError(f"count must be at least 0 and relevance in 0..1, got {count} and {relevance}")
+    value = relevance * scores.astype(np.float64)
+    nearest = np.zeros(len(scores))
+    free = np.ones(len(scores), np.bool_)
+    chosen: list[int] = []
+    while len(chosen) < min(count, len(scores)):
+        worth = value - (1 - relevance) * nearest if chosen else scores.astype(np.float64)
+        best = int(np.where(free, worth, -np.inf).argmax())
+        chosen.append(best)
+        free[best] = False
+        nearest = np.maximum(nearest, overlaps[best])
+    return np.array(chosen, np.intp)

@@ -1,0 +1,224 @@
+"""The hypotheses of the cuts and their gains: seeds, the price of reaching the image's frame, and lambda.
+
+Kept from CPMC: the frame's weight of 1000, the colour term and its constants, lambda on every pixel outside the seed.
+Changed: everything is summed over superpixels, whose mean colour stands for their pixels.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import ShapeError
+from tinysegrank.proposals.o2p.cpmc.graph import UNIT
+
+FRAMES = ("all", "all but bottom", "horizontal", "vertical", "bottom", "top")
+
+
+class Hypotheses(NamedTuple):
+    """B hypotheses of one image.
+
+    seeds | (B, S) | bool    | superpixels that are foreground for certain
+    frame | (B, S) | float64 | pixels of the superpixel on the frame, each counted 0..1
+    """
+
+    seeds: NDArray[np.bool_]
+    frame: NDArray[np.float64]
+
+
+def grid_seeds(superpixels: NDArray[np.integer], *, grid: int = 5, size: int = 40) -> Hypotheses:
+    """Put a square seed on each point of a grid, against the whole frame.
+
+    superpixels | (H, W) | integer | 0..S-1
+
+    A superpixel belongs to the seed if more than half of it lies in the square, or the centre of the square in it. A
+    pixel of the frame counts by its distance from the centre over the largest such distance, so that an object at the
+    border can reach the nearby part of the frame.
+
+    Args:
+        superpixels: see above.
+        grid: points down and across; the hypotheses go through it row by row.
+        size: side of the square in pixels.
+
+    Kept from CPMC: the 5 x 5 grid, the size of 40 pixels, the soft frame. Changed: a seed is a set of superpixels.
+
+    Raises:
+        ShapeError: superpixels are not a map, or an option is below 1.
+    """
+    areas = _areas(superpixels)
+    if min(grid, size) < 1:
+        raise ShapeError(f"grid and size must be at least 1, got {grid} and {size}")
+    rows, columns = (np.floor((np.arange(grid) + 0.5) * n / grid).astype(int) for n in superpixels.shape)
+    border, frame_rows, frame_columns = _frame_pixels(superpixels)
+    seeds = np.zeros((grid**2, len(areas)), np.bool_)
+    frame = np.zeros((grid**2, len(areas)))
+    for b, (row, column) in enumerate((r, c) for r in rows for c in columns):
+        low_row, low_column = max(0, row - size // 2), max(0, column - size // 2)
+        square = superpixels[low_row : row + (size + 1) // 2, low_column : column + (size + 1) // 2]
+        seeds[b] = 2 * np.bincount(square.ravel(), minlength=len(areas)) > areas
+        seeds[b, superpixels[row, column]] = True
+        distance = np.hypot(frame_rows - row, frame_columns - column)
+        frame[b] = np.bincount(border, distance / max(distance.max(), 1), len(areas))
+    return Hypotheses(seeds, frame)
+
+
+def frame_hypotheses(superpixels: NDArray[np.integer]) -> Hypotheses:
+    """No seed at all, against each part of the frame that FRAMES names; every pixel of that part counts 1.
+
+    superpixels | (H, W) | integer | 0..S-1
+
+    Kept from CPMC: the six parts, for the uniform segmenter only.
+
+    Raises:
+        ShapeError: superpixels are not a map.
+    """
+    areas = _areas(superpixels)
+    top, bottom = superpixels[:1], superpixels[-1:]
+    left, right = superpixels[:, :1], superpixels[:, -1:]
+    parts = {
+        "all": (top, bottom, left, right),
+        "all but bottom": (top, left, right),
+        "horizontal": (top, bottom),
+        "vertical": (left, right),
+        "bottom": (bottom,),
+        "top": (top,),
+    }
+    frame = [sum(np.bincount(p.ravel(), minlength=len(areas)) for p in parts[name]) for name in FRAMES]
+    return Hypotheses(np.zeros((len(FRAMES), len(areas)), np.bool_), np.array(frame, np.float64))
+
+
+def _areas(superpixels: NDArray[np.integer]) -> NDArray[np.int64]:
+    if superpixels.ndim != 2 or superpixels.size == 0 or superpixels.min() < 0:
+        raise ShapeError(f"superpixels must be a map (H, W) of numbers from 0, got {superpixels.shape}")
+    return np.bincount(superpixels.ravel())
+
+
+def _frame_pixels(superpixels: NDArray[np.integer]) -> tuple[NDArray[np.integer], ...]:
+    """Superpixel, row and column of each pixel of the frame."""
+    on_frame = np.ones(superpixels.shape, np.bool_)
+    on_frame[1:-1, 1:-1] = False
+    return superpixels[on_frame], *np.nonzero(on_frame)
+
+
+FRAME_COST = 1.0 * UNIT  # of a pixel of the frame in the foreground
+COLOUR_COST = 0.3 * UNIT  # of a pixel on one side whose colour is just one of the other side's
+DECAY = 0.07  # of that cost with the L1 distance in RGB
+COLOURS = 5  # in the palette of each side
+SEED_GAIN = 2**40  # more than all the boundaries of an image cost
+
+
+def lambdas(upper: float, *, count: int = 20, lower: float = 1e-3) -> NDArray[np.float64]:
+    """Zero and `count` values spaced evenly in the logarithm from `lower` to `upper`: (count + 1,)."""
+    if count < 1 or not 0 < lower < upper < float("inf"):
+        raise ShapeError(f"0 < lower < upper and count at least 1 are needed, got {lower}, {upper}, {count}")
+    return np.concatenate([[0.0], np.geomspace(lower, upper, count)])
+
+
+def uniform_gains(
+    hypotheses: Hypotheses, areas: NDArray[np.integer], schedule: NDArray[np.floating]
+) -> NDArray[np.int64]:
+    """Gain of lambda for each pixel, less the cost of the frame.
+
+    areas    | (S,)      | integer  | pixels of each superpixel
+    schedule | (L,)      | floating | lambda of each step, never falling
+    returns  | (B, L, S) | int64    | SEED_GAIN at seeds
+
+    Raises:
+        ShapeError: the arrays do not fit each other.
+    """
+    return _gains(hypotheses, areas, schedule, np.zeros_like(hypotheses.frame))
+
+
+def colour_gains(
+    hypotheses: Hypotheses,
+    areas: NDArray[np.integer],
+    schedule: NDArray[np.floating],
+    colours: NDArray[np.floating],
+) -> NDArray[np.int64]:
+    """Gain of lambda and of likeness to the seed, less the likeness to the frame and the cost of the frame.
+
+    areas    | (S,)      | integer  | pixels of each superpixel
+    schedule | (L,)      | floating | lambda of each step, never falling
+    colours  | (S, 3)    | floating | mean R, G, B of each superpixel, 0..255
+    returns  | (B, L, S) | int64    | SEED_GAIN at seeds
+
+    The likeness of a pixel to a palette is COLOUR_COST * exp(-DECAY * the least L1 distance to one of its colours).
+
+    Raises:
+        ShapeError: the arrays do not fit each other, or a row has no colour.
+    """
+    if colours.shape != (len(areas), 3):
+        raise ShapeError(f"colours must be ({len(areas)}, 3), a row for each superpixel, got {colours.shape}")
+    # The frame is the same for all seeds: only the distances in it differ.
+    of_frame = _likeness(colours, hypotheses.frame.sum(axis=0))
+    of_seed = [_likeness(colours, areas * seed) for seed in hypotheses.seeds]
+    return _gains(hypotheses, areas, schedule, areas * (np.stack(of_seed) - of_frame))
+
+
+def _likeness(colours: NDArray[np.floating], weights: NDArray[np.number]) -> NDArray[np.float64]:
+    """Cost of each superpixel's pixels on the side opposite to the one that the weights stand for: (S,)."""
+    if not weights.any():  # the frame of an image of one pixel
+        return np.zeros(len(colours))
+    centres = palette(colours, weights, count=COLOURS)
+    distance = np.abs(colours[:, None] - centres).sum(axis=2).min(axis=1)  # (S,)
+    return np.asarray(COLOUR_COST * np.exp(-DECAY * distance))
+
+
+def _gains(
+    hypotheses: Hypotheses,
+    areas: NDArray[np.integer],
+    schedule: NDArray[np.floating],
+    extra: NDArray[np.floating],
+) -> NDArray[np.int64]:
+    if hypotheses.seeds.shape != hypotheses.frame.shape or hypotheses.seeds.shape[1:] != areas.shape:
+        raise ShapeError(f"hypotheses {hypotheses.seeds.shape} and areas {areas.shape} must be of the same superpixels")
+    constant = extra - FRAME_COST * hypotheses.frame  # (B, S)
+    gain = np.rint(constant[:, None] + schedule[:, None] * areas).astype(np.int64)  # (B, L, S)
+    return np.where(hypotheses.seeds[:, None], SEED_GAIN, gain)
+
+
+def palette(
+    colours: NDArray[np.floating], weights: NDArray[np.number], *, count: int = 5, rounds: int = 10
+) -> NDArray[np.float64]:
+    """Cluster colours by Lloyd's algorithm, from a start that takes the farthest colour each time.
+
+    colours | (N, 3) | floating | such as the mean R, G, B of superpixels
+    weights | (N,)   | number   | at least 0, some above 0: pixels that the colour stands for
+    returns | (P, 3) | float64  | centres, at most `count`: as many as there are different colours where these are fewer
+
+    Kept from CPMC: k-means with K = 5 on RGB. Changed: on mean colours of superpixels, not on pixels, and with a fixed
+    start in place of a random one.
+
+    Raises:
+        ShapeError: the arrays do not fit each other, no weight is above 0, or `count` is below 1.
+    """
+    if (
+        colours.ndim != 2
+        or weights.shape != (len(colours),)
+        or not (weights > 0).any()
+        or weights.min() < 0
+        or count < 1
+    ):
+        raise ShapeError(
+            f"colours (N, 3) and weights (N,) of at least 0, one above it, and count >= 1 are needed, got "
+            f"{colours.shape}, {weights.shape}, {count}"
+        )
+    used = weights > 0
+    x, w = colours[used].astype(np.float64), weights[used].astype(np.float64)
+    centres = x[[np.argmax(w)]]  # (1, 3)
+    nearest = np.square(x - centres[0]).sum(axis=1)
+    while len(centres) < count and nearest.max() > 0:
+        centres = np.concatenate([centres, x[[nearest.argmax()]]])
+        nearest = np.minimum(nearest, np.square(x - centres[-1]).sum(axis=1))
+    owner = np.full(len(x), -1)
+    for _ in range(rounds):
+        before, owner = owner, np.square(x[:, None] - centres).sum(axis=2).argmin(axis=1)
+        if np.array_equal(before, owner):
+            break
+        mass = np.bincount(owner, w, len(centres))
+        for axis in range(x.shape[1]):
+            total = np.bincount(owner, w * x[:, axis], len(centres))
+            centres[:, axis] = np.where(mass > 0, total / np.where(mass > 0, mass, 1), centres[:, axis])
+    return centres

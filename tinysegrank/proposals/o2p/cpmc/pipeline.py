@@ -1,0 +1,212 @@
+"""CPMC as a whole: from an image to at most 150 ranked, diverse segments, and to examples for training the ranker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.proposals.o2p.cpmc.cuts import connected_parts, parametric_cuts
+from tinysegrank.proposals.o2p.cpmc.description import SEGMENT_FEATURES, segment_features
+from tinysegrank.proposals.o2p.cpmc.filters import (
+    best_of_clusters,
+    cut_ratios,
+    diverse_order,
+    drop_duplicates,
+    low_cut_ratios,
+)
+from tinysegrank.proposals.o2p.cpmc.gains import colour_gains, frame_hypotheses, grid_seeds, lambdas, uniform_gains
+from tinysegrank.proposals.o2p.cpmc.graph import UNIT, Boundaries, edge_map, find_boundaries, oversegment
+from tinysegrank.proposals.o2p.cpmc.ranker import SegmentRanker
+from tinysegrank.proposals.o2p.segments import Segments, segment_overlaps
+from tinysegrank.superpixels import as_rgb
+from tinysegrank.voc import VOID, find_objects
+
+
+@dataclass(frozen=True)
+class CpmcOptions:
+    """How to make segments.
+
+    superpixels: how many to cut the image into.
+    smoothing: of the image under the edge map, pixels.
+    contrast: edge at which the cost of a boundary has fallen to 1/e.
+    grid: seeds down and across.
+    seed: side of the square seeds, pixels.
+    uniform_upper, colour_upper: largest lambda.
+    steps: values of lambda above 0.
+    smallest: pixels of the smallest segment kept.
+    ratio: largest cut ratio kept, of UNIT = 1000.
+    sample: segments kept at random before they are compared with each other.
+    count: segments in the end.
+    relevance: weight of the score against the overlap with better ones, 0..1.
+    """
+
+    superpixels: int = 800
+    smoothing: float = 1.5
+    contrast: float = 0.05
+    grid: int = 5
+    seed: int = 40
+    uniform_upper: float = 150.0
+    colour_upper: float = 300.0
+    steps: int = 20
+    smallest: int = 100
+    ratio: float = 250.0
+    sample: int = 1000
+    count: int = 150
+    relevance: float = 0.75
+
+    def __post_init__(self) -> None:
+        for name in ("superpixels", "grid", "seed", "steps", "smallest", "sample", "count"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: must be at least 1, got {getattr(self, name)}")
+        for name in ("contrast", "uniform_upper", "colour_upper"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name}: must be above 0 and finite, got {getattr(self, name)}")
+        for name in ("smoothing", "ratio"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name}: must be at least 0 and finite, got {getattr(self, name)}")
+        if not 0 <= self.relevance <= 1:
+            raise ConfigError(f"relevance: must be in 0..1, got {self.relevance}")
+
+
+class Candidates(NamedTuple):
+    """Segments before ranking.
+
+    superpixels | (H, W) | int32   | 0..S-1
+    boundaries  |        |         | between the superpixels
+    colours     | (S, 3) | float64 | mean R, G, B of each superpixel, 0..255
+    members     | (R, S) | bool    | superpixels of each segment
+    ratios      | (R,)   | float64 | cut ratio of each segment, of UNIT = 1000
+    """
+
+    superpixels: NDArray[np.int32]
+    boundaries: Boundaries
+    colours: NDArray[np.float64]
+    members: NDArray[np.bool_]
+    ratios: NDArray[np.float64]
+
+
+def candidates(image: NDArray[np.uint8], *, options: CpmcOptions | None = None, rng: np.random.Generator) -> Candidates:
+    """Find the segments of an image that are worth ranking: cuts, connected parts, filters.
+
+    image | (H, W) or (H, W, 3) | uint8 | 0..255; any size
+
+    Args:
+        image: the picture.
+        options: how; the defaults if not given.
+        rng: draws the `options.sample` segments that are kept where there are more.
+
+    Raises:
+        ShapeError: the image is not 8-bit grey or RGB, or has no pixel.
+    """
+    options = options or CpmcOptions()
+    rgb = as_rgb(image)
+    edges = edge_map(rgb, smoothing=options.smoothing)
+    superpixels = oversegment(rgb, count=options.superpixels, edges=edges)
+    boundaries = find_boundaries(superpixels, edges, contrast=options.contrast)
+    areas = np.bincount(superpixels.ravel())
+    colours = np.stack(
+        [np.bincount(superpixels.ravel(), rgb[..., c].ravel()) / areas for c in range(3)], axis=1
+    )  # (S, 3)
+
+    seeds, frames = grid_seeds(superpixels, grid=options.grid, size=options.seed), frame_hypotheses(superpixels)
+    uniform, wide = (lambdas(top, count=options.steps) for top in (options.uniform_upper, options.colour_upper))
+    kept = []
+    for gain in (
+        uniform_gains(seeds, areas, uniform),
+        uniform_gains(frames, areas, uniform),
+        colour_gains(seeds, areas, wide, colours),
+    ):
+        cuts = parametric_cuts(boundaries.edges, boundaries.weight, gain)  # (B, L, S)
+        parts = connected_parts(cuts.reshape(-1, len(areas)), boundaries.edges)
+        parts = parts[parts @ areas >= options.smallest]
+        kept.append(parts[low_cut_ratios(cut_ratios(parts, boundaries), limit=options.ratio)])
+    members = np.concatenate(kept)
+    if len(members) > options.sample:
+        members = members[np.sort(rng.choice(len(members), options.sample, replace=False))]
+    members = members[drop_duplicates(segment_overlaps(members, areas))]
+    ratios = cut_ratios(members, boundaries)
+    best = best_of_clusters(segment_overlaps(members, areas), ratios)
+    return Candidates(superpixels, boundaries, colours, members[best], ratios[best])
+
+
+def cpmc(
+    image: NDArray[np.uint8],
+    ranker: SegmentRanker | None = None,
+    *,
+    options: CpmcOptions | None = None,
+    rng: np.random.Generator,
+) -> Segments:
+    """Make at most `options.count` segments of an image, good and diverse ones first.
+
+    image | (H, W) or (H, W, 3) | uint8 | 0..255; any size
+
+    Args:
+        image: the picture.
+        ranker: predicts the best overlap of each segment with an object; without one the cut ratio decides.
+        options: how; the defaults if not given.
+        rng: see `candidates`.
+
+    Returns:
+        The segments; none where no cut parts anything, as in an image of one colour.
+
+    Raises:
+        ShapeError: the image is not 8-bit grey or RGB, or has no pixel.
+
+    Source: Carreira and Sminchisescu, "CPMC: automatic object segmentation using constrained parametric min-cuts", PAMI
+    2012. The files of this folder say, each for its step, what was changed.
+    """
+    options = options or CpmcOptions()
+    found = candidates(image, options=options, rng=rng)
+    if ranker is None:
+        scores = np.exp(-found.ratios / UNIT)
+    else:
+        scores = ranker.predict(segment_features(image, found.superpixels, found.boundaries, found.members))
+    areas = np.bincount(found.superpixels.ravel())
+    overlaps = segment_overlaps(found.members, areas)
+    order = diverse_order(scores, overlaps, count=options.count, relevance=options.relevance)
+    return Segments(found.superpixels, found.members[order], scores[order])
+
+
+class Examples(NamedTuple):
+    """Examples of one image; those of a training set are put together with np.concatenate.
+
+    features      | (R, 25) | float64 | columns as SEGMENT_FEATURES
+    best_overlaps | (R,)    | float64 | largest IoU with an object of the image, void left out
+    """
+
+    features: NDArray[np.float64]
+    best_overlaps: NDArray[np.float64]
+
+
+def ranker_examples(
+    image: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    instances: NDArray[np.integer] | None = None,
+    *,
+    options: CpmcOptions | None = None,
+    rng: np.random.Generator,
+) -> Examples:
+    """Describe all candidates of a training image, and measure them.
+
+    image     | (H, W) or (H, W, 3) | uint8   | 0..255
+    labels    | (H, W)              | integer | 0..K-1, or 255 where void
+    instances | (H, W)              | integer | numbers of the objects, if they are known; see `find_objects`
+
+    An image without an object gives no examples: there every overlap would be 0, however good the segment.
+
+    Raises:
+        ShapeError: the image is not 8-bit grey or RGB, or the labels are of another size.
+    """
+    if labels.shape != image.shape[:2]:
+        raise ShapeError(f"image {image.shape} and labels {labels.shape} must have the same size")
+    objects = find_objects(labels, instances).masks
+    if not len(objects):
+        return Examples(np.zeros((0, len(SEGMENT_FEATURES))), np.zeros(0))
+    found = candidates(image, options=options, rng=rng)
+    overlaps = Segments(found.superpixels, found.members, -found.ratios).overlaps_with(objects, known=labels != VOID)
+    features = segment_features(image, found.superpixels, found.boundaries, found.members)
+    return Examples(features, overlaps.max(axis=1))

@@ -1,0 +1,177 @@
+"""Greedy pasting of scored segments, as an engine of `divmbest`: what O2P infers a labelling by.
+
+Each segment is a node that takes background or one class. A pasting is worth what its segments score above the
+background, less a price that rises with their number, so the best one is the few best segments: greedy is exact here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.proposals.choice import Choice, choose, trial
+from tinysegrank.proposals.divmbest import PastedSegments, Proposal
+from tinysegrank.proposals.o2p.segments import Segments
+from tinysegrank.voc import NUM_CLASSES
+
+LAMBDAS = (0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.16)
+"""Weights of diversity to choose from, in units of overlap; the release of DivMBest uses 0.08."""
+THRESHOLDS = tuple(n / 50 for n in range(26))
+"""Scores of background to choose from: 0 to 0.5 of overlap above the mean."""
+MOST, SIMPLICITY = 3, 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class PasteState:
+    """Scores with the penalties so far.
+
+    scores     | (R, K-1) | float64 | of classes 1..K-1
+    background | (R,)     | float64 | of class 0
+    """
+
+    scores: NDArray[np.float64]
+    background: NDArray[np.float64]
+
+
+class PasteEngine:
+    """Score of a pasting P: sum over its segments r of (scores[r, class] - threshold) - simplicity * (0 + 1 + ...).
+
+    scores   | (R, K-1) | floating | of classes 1..K-1 on each segment, such as predicted overlap; K at most 255
+    segments |          | Segments | R segments, which may be none
+
+    Args:
+        threshold: score of background; a segment that no class scores higher on is never pasted.
+        most: segments pasted at most; none of them is suppressed for overlapping a better one.
+        simplicity: each further segment must beat the background by this much more than the one before.
+
+    A segment's label is its best class or background; of the segments that beat their background by most, the first
+    `most` are kept while each beats it by more than `simplicity` * (number kept before), and are pasted so that the
+    best ends on top. All pixels of no pasted segment are background.
+
+    Diversity is the Hamming distance over segments: after a pasting, `lam` is taken from the score of each pasted pair
+    of class and segment, on top of earlier penalties, and from the background of every segment left out, in place of
+    earlier penalties, as in the release: added up, they would lower nearly all background further with every pasting.
+
+    Three things differ from the release of DivMBest. Background is penalised in each image by itself (there the last
+    image of a set alone keeps its penalty). Diversity is by penalties, as published (there noise is switched on in
+    their place). A segment has to beat its own penalised background, and is ranked by how far it does (there it has to
+    beat the largest background of the image, which is without penalty as soon as one segment was pasted): only so is
+    each pasting the best one under its penalties, and the all-background one does not return every other time.
+
+    Raises:
+        ShapeError: the scores do not fit the segments, or one is not finite.
+        ConfigError: an option is out of range.
+
+    Source: Carreira, Caseiro, Batista and Sminchisescu, "Semantic Segmentation with Second-Order Pooling", ECCV 2012;
+    get_div_semantic_seg.m of the DivMBest release, by its rule.
+    """
+
+    def __init__(
+        self,
+        scores: NDArray[np.floating],
+        segments: Segments,
+        *,
+        threshold: float,
+        most: int = MOST,
+        simplicity: float = SIMPLICITY,
+    ) -> None:
+        if scores.ndim != 2 or not 1 <= scores.shape[1] <= 254:
+            raise ShapeError(f"scores {scores.shape}: give (R, K-1), one row per segment, with 1 to 254 classes")
+        if not np.isfinite(scores).all():
+            raise ShapeError("scores: all must be finite")
+        if most < 1:
+            raise ConfigError(f"most must be at least 1, got {most}")
+        if not 0 <= simplicity < float("inf"):
+            raise ConfigError(f"simplicity must be at least 0 and finite, got {simplicity}")
+        if len(scores) != len(segments):
+            raise ShapeError(f"scores {scores.shape}: {len(segments)} segments need as many rows")
+        if not np.isfinite(threshold):
+            raise ConfigError(f"threshold must be finite, got {threshold}")
+        self.scores = scores.astype(np.float64)
+        self.segments = segments
+        self.areas = segments.superpixel_areas()
+        self.threshold, self.most, self.simplicity = float(threshold), most, float(simplicity)
+
+    def initial(self) -> PasteState:
+        """Return the scores without any penalty."""
+        return PasteState(self.scores, np.full(len(self.scores), self.threshold))
+
+    def solve(self, state: PasteState) -> Proposal:
+        """Find the best pasting under the penalised scores; its own score is under the original ones."""
+        gains = state.scores - state.background[:, None]  # (R, K-1)
+        best = gains.max(axis=1)  # (R,)
+        order = np.argsort(-best, kind="stable")[: self.most]
+        kept = order[best[order] > self.simplicity * np.arange(len(order))]  # a prefix: gains fall, the bar rises
+        return self.paste(kept, 1 + gains[kept].argmax(axis=1))
+
+    def paste(self, pasted: NDArray[np.integer], classes: NDArray[np.integer]) -> Proposal:
+        """Paste given segments, the first of them on top.
+
+        pasted  | (n,) | integer | distinct segments
+        classes | (n,) | integer | 1..K-1
+        """
+        nodes = np.zeros(len(self.scores), np.int64)
+        nodes[pasted] = classes
+        top = np.full(self.segments.members.shape[1], -1)  # (S,) which of the pasted ones is seen, -1 background
+        for n in range(len(pasted))[::-1]:
+            top[self.segments.members[pasted[n]]] = n
+        labels = np.append(classes, 0).astype(np.uint8)[top]  # (S,); -1 takes the 0 at the end
+        seen = np.bincount(top + 1, self.areas, len(pasted) + 1)[1:].astype(np.int64)  # (n,)
+        own = self.scores[pasted, classes - 1]  # (n,)
+        score = (own - self.threshold).sum() - self.simplicity * np.arange(len(pasted)).sum()
+        parts = PastedSegments(np.asarray(classes), own, seen)
+        return Proposal(labels[self.segments.superpixels], float(score), nodes, parts)
+
+    def diversify(self, state: PasteState, found: Proposal, lam: float) -> PasteState:
+        """Take `lam` from every pasted pair for good, and from the background of the other segments this once."""
+        pasted = found.nodes > 0  # (R,)
+        scores = state.scores.copy()
+        scores[pasted, found.nodes[pasted] - 1] -= lam
+        return PasteState(scores, np.where(pasted, self.threshold, self.threshold - lam))
+
+    def perturb(self, rng: np.random.Generator, scale: float) -> PasteState:
+        """Add `scale` times Gumbel noise to the score of each class and of the background on each segment."""
+        noise = scale * rng.gumbel(size=(len(self.scores), 1 + self.scores.shape[1]))  # (R, K)
+        return PasteState(self.scores + noise[:, 1:], self.threshold + noise[:, 0])
+
+
+def choose_threshold(
+    scores: Iterable[NDArray[np.floating]],
+    segments: Iterable[Segments],
+    truths: Iterable[NDArray[np.integer]],
+    grid: Sequence[float] = THRESHOLDS,
+    *,
+    most: int = MOST,
+    simplicity: float = SIMPLICITY,
+    num_classes: int = NUM_CLASSES,
+) -> Choice[float]:
+    """Choose the threshold whose first labellings have the best mean image IoU.
+
+    scores   | each (R, K-1) | floating | of the segments of a training image, by regressors that did not see it
+    segments | each          | Segments | of the image
+    truths   | each (H, W)   | integer  | 0..K-1, or 255 where void
+
+    Returns:
+        The choice; its `oracle` and `one_best` are equal, since there is a single proposal.
+
+    Raises:
+        ConfigError: the grid or the images are empty, or an option is out of range.
+        ShapeError: arrays do not fit each other.
+    """
+
+    def first(of_image: NDArray[np.floating], parts: Segments, threshold: float) -> Proposal:
+        engine = PasteEngine(of_image, parts, threshold=threshold, most=most, simplicity=simplicity)
+        return engine.solve(engine.initial())
+
+    images = zip(scores, segments, truths, strict=True)
+    return choose(
+        grid,
+        (
+            np.stack([trial(truth, [first(of_image, parts, t)], num_classes=num_classes) for t in grid])
+            for of_image, parts, truth in images
+        ),
+    )

@@ -1,0 +1,175 @@
+"""Predict how well a segment overlaps with an object of each class: one support vector regression a class.
+
+Targets are centred for each class and no bias is learnt, so a score is the predicted overlap above the mean of all
+training segments. Source: Carreira, Caseiro, Batista and Sminchisescu, "Semantic segmentation with second-order
+pooling", ECCV 2012; Carreira, Li and Sminchisescu, "Object recognition by sequential figure-ground ranking", IJCV 2012.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
+from tinysegrank.files import read_about, read_arrays, write_arrays
+from tinysegrank.proposals.o2p.segments import Segments
+from tinysegrank.proposals.o2p.support_vectors import fit_regression
+from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES
+from tinysegrank.voc.objects import Objects
+
+LOGGER = logging.getLogger(__name__)
+FORMAT = "tinysegrank segment scorer 1"
+GOOD = 0.5  # overlap above which a segment is an example of its object
+FEWEST = 5  # a class with fewer good rows is not learnt
+
+
+class TrainingRows(NamedTuple):
+    """What to learn from in one image.
+
+    members | (N, S)   | bool    | superpixels of each row, at least one each; R segments first
+    targets | (N, K-1) | float32 | 0..1, largest overlap with an object of each of the classes 1..K-1
+    objects | slice    | of rows | those that are true objects; to be described once more in the mirror image
+    """
+
+    members: NDArray[np.bool_]
+    targets: NDArray[np.float32]
+    objects: slice
+
+
+def training_rows(
+    segments: Segments, objects: Objects, known: NDArray[np.bool_], *, num_classes: int = NUM_CLASSES
+) -> TrainingRows:
+    """Put together the rows that one training image gives.
+
+    known | (H, W) | bool | pixels that are not void; only they count
+
+    Args:
+        segments: of the image.
+        objects: of its truth, as from `find_objects`.
+        known: where the truth is known.
+        num_classes: K, background among them.
+
+    Returns:
+        Every segment; then each object as the superpixels that are more than half inside it, if there are any; then
+        once more the best segment of each object, if they overlap by more than 0.5.
+
+    Raises:
+        ShapeError: objects or known are not of the segments' image, or a class is not in 1..K-1.
+    """
+    if len(objects.classes) and not 1 <= objects.classes.min() <= objects.classes.max() < num_classes:
+        raise ShapeError(f"objects: classes must be in 1..{num_classes - 1}, got {np.unique(objects.classes)}")
+    best = segments.overlaps_with(objects.masks, known=known)  # (R, O); also checks the sizes
+    found = np.flatnonzero((best > GOOD).any(axis=0))
+    again = best[:, found].argmax(axis=0) if len(found) else np.zeros(0, np.intp)
+    true = _as_superpixels(segments, objects.masks, known)  # (T, S)
+    members = np.concatenate([segments.members, true, segments.members[again]])  # (N, S)
+    rows = Segments(segments.superpixels, members, np.zeros(len(members)))
+    overlaps = rows.overlaps_with(objects.masks, known=known)  # (N, O)
+    targets = np.zeros((len(members), num_classes - 1), np.float32)
+    for k in np.unique(objects.classes):
+        targets[:, k - 1] = overlaps[:, objects.classes == k].max(axis=1)
+    return TrainingRows(members, targets, slice(len(segments), len(segments) + len(true)))
+
+
+def _as_superpixels(segments: Segments, masks: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The superpixels of whose known pixels more than half are in each mask; masks without any are left out."""
+    count, numbers = segments.members.shape[1], segments.superpixels[known]
+    areas = np.bincount(numbers, minlength=count)  # (S,)
+    inside = [np.bincount(numbers[mask[known]], minlength=count) * 2 > areas for mask in masks]
+    rows = np.stack(inside) if inside else np.zeros((0, count), np.bool_)
+    return np.asarray(rows[rows.any(axis=1)])
+
+
+class SegmentScorer:
+    """Predicted overlap of segments with objects of each class, above the mean.
+
+    Args:
+        C: weight of the errors against half the squared length of the weights.
+        epsilon: errors up to this are free.
+
+    Attributes:
+        weights_: (K-1, P) float32; zeros for a class not learnt.
+        means_: (K-1,) float64, of the targets fitted on.
+        classes_: (C,) int64, the classes learnt, of 1..K-1: those with at least 5 rows whose overlap is above 0.5.
+    """
+
+    def __init__(self, *, C: float = 3.0, epsilon: float = 0.25) -> None:
+        if not 0 < C < float("inf") or not 0 <= epsilon < float("inf"):
+            raise ConfigError(f"C must be above 0 and epsilon at least 0, both finite, got {C} and {epsilon}")
+        self.C = C
+        self.epsilon = epsilon
+
+    def fit(self, features: NDArray[np.float32], targets: NDArray[np.floating]) -> Self:
+        """Learn from the rows of all training images together, one class after another.
+
+        features | (N, P)   | float32  | finite; projected descriptions
+        targets  | (N, K-1) | floating | 0..1, as from `training_rows`
+
+        Raises:
+            ShapeError: the arrays do not fit each other, are empty, or hold a number that is not finite.
+        """
+        if features.ndim != 2 or targets.ndim != 2 or len(features) != len(targets) or not features.size:
+            raise ShapeError(f"features (N, P) and targets (N, K-1) are needed, got {features.shape}, {targets.shape}")
+        if not np.isfinite(features).all() or not np.isfinite(targets).all():
+            raise ShapeError("features and targets must be finite")
+        self.means_ = targets.mean(axis=0, dtype=np.float64)
+        good = (targets > GOOD).sum(axis=0)
+        self.classes_ = np.flatnonzero(good >= FEWEST) + 1
+        self.weights_ = np.zeros((targets.shape[1], features.shape[1]), np.float32)
+        for k in range(1, targets.shape[1] + 1):
+            name = CLASS_NAMES[k] if targets.shape[1] == NUM_CLASSES - 1 else str(k)
+            if k not in self.classes_:
+                LOGGER.info("class %s has %d segments with overlap above %g: not learnt", name, good[k - 1], GOOD)
+                continue
+            centred = targets[:, k - 1].astype(np.float64) - self.means_[k - 1]
+            found = fit_regression(features, centred, C=self.C, epsilon=self.epsilon)
+            if not found.converged:
+                LOGGER.warning("class %s: the regression did not converge in %d steps", name, found.steps)
+            self.weights_[k - 1] = found.w
+        return self
+
+    def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Predicted overlap above the mean.
+
+        features | (R, P)   | float32 | as fitted on
+        returns  | (R, K-1) | float64 | of classes 1..K-1; minus the mean, that is overlap 0, for a class not learnt
+
+        Raises:
+            ShapeError: the features are not as long as those fitted on.
+        """
+        if features.ndim != 2 or features.shape[1] != self.weights_.shape[1]:
+            raise ShapeError(f"features must be (R, {self.weights_.shape[1]}), got {features.shape}")
+        scores = (features @ self.weights_.T).astype(np.float64)  # (R, K-1)
+        unknown = np.setdiff1d(np.arange(len(self.means_)), self.classes_ - 1)
+        scores[:, unknown] = -self.means_[unknown]
+        return scores
+
+    def save(self, path: Path | str) -> None:
+        """Write the fitted scorer as one safetensors file."""
+        arrays = {"weights": self.weights_, "means": self.means_, "classes": self.classes_}
+        write_arrays(path, arrays, about={"format": FORMAT, "C": repr(self.C), "epsilon": repr(self.epsilon)})
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a fitted scorer.
+
+        Raises:
+            CheckpointError: the file is missing, damaged, or holds something else.
+        """
+        about, arrays = read_about(path), read_arrays(path)
+        if about.get("format") != FORMAT:
+            raise CheckpointError(f"{path}: does not hold a segment scorer; fit one and save it there")
+        new = cls(C=float(about["C"]), epsilon=float(about["epsilon"]))
+        try:
+            new.weights_, new.means_, new.classes_ = arrays["weights"], arrays["means"], arrays["classes"]
+        except KeyError as error:
+            raise CheckpointError(f"{path}: array {error} is missing; fit and save again") from error
+        if new.weights_.ndim != 2 or new.means_.shape != new.weights_.shape[:1]:
+            raise CheckpointError(
+                f"{path}: weights {new.weights_.shape} and means {new.means_.shape} do not fit; fit and save again"
+            )
+        return new

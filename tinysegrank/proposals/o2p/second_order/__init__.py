@@ -1,0 +1,17 @@
+"""Second-order pooling: segments described by the mean outer product of the local descriptors in them."""
+
+from __future__ import annotations
+
+from tinysegrank.proposals.o2p.second_order.describe import describe_segments, description_length
+from tinysegrank.proposals.o2p.second_order.local import SecondOrderOptions, local_descriptors
+from tinysegrank.proposals.o2p.second_order.projection import Projection
+from tinysegrank.proposals.o2p.second_order.reduction import DescriptorReduction
+
+__all__ = [
+    "DescriptorReduction",
+    "Projection",
+    "SecondOrderOptions",
+    "describe_segments",
+    "description_length",
+    "local_descriptors",
+]

@@ -1,0 +1,114 @@
+"""Local descriptors of an image: SIFT and binary patterns on a grid, with the colour and place of the grid point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import ConfigError
+from tinysegrank.proposals.o2p.second_order.lbp import dense_lbp
+from tinysegrank.proposals.o2p.second_order.sift import dense_sift
+from tinysegrank.superpixels import as_rgb
+
+COLOURS = ("red", "green", "blue", "hue", "saturation", "value", "lightness", "green_red", "blue_yellow")
+PLACES = ("x", "y", "size", "one")
+
+
+@dataclass(frozen=True)
+class SecondOrderOptions:
+    """How to describe segments.
+
+    sift_cells: sides of SIFT's cells, pixels; one descriptor each at every grid point.
+    lbp_cells: reaches of the windows in which binary patterns are counted, pixels.
+    step: of the grid, pixels.
+    ridge: added to the diagonal before the logarithm.
+    power: of each number of the result, its sign kept.
+    """
+
+    sift_cells: tuple[int, ...] = (2, 4, 6, 8)
+    lbp_cells: tuple[int, ...] = (2, 4, 6, 8, 10)
+    step: int = 4
+    ridge: float = 1e-3
+    power: float = 0.75
+
+    def __post_init__(self) -> None:
+        for name in ("sift_cells", "lbp_cells"):
+            if not getattr(self, name) or min(getattr(self, name)) < 1:
+                raise ConfigError(f"{name}: give at least one size, each 1 or more, got {getattr(self, name)}")
+        if self.step < 1:
+            raise ConfigError(f"step: must be at least 1, got {self.step}")
+        for name in ("ridge", "power"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name}: must be above 0 and finite, got {getattr(self, name)}")
+
+
+class LocalDescriptors(NamedTuple):
+    """Local descriptors of one kind.
+
+    texture | (N, T) | float32 | SIFT (128) or binary patterns (58)
+    colours | (N, 9) | float32 | about 0..1; columns as COLOURS
+    places  | (N, 4) | float64 | pixels; columns as PLACES: column and row of the grid point, side of a cell, and 1
+    """
+
+    texture: NDArray[np.float32]
+    colours: NDArray[np.float32]
+    places: NDArray[np.float64]
+
+
+class ImageDescriptors(NamedTuple):
+    """All local descriptors of an image."""
+
+    sift: LocalDescriptors
+    lbp: LocalDescriptors
+
+
+def local_descriptors(image: NDArray[np.uint8], options: SecondOrderOptions) -> ImageDescriptors:
+    """Describe the surroundings of every point of a grid at every scale.
+
+    image | (H, W) or (H, W, 3) | uint8 | 0..255
+
+    Returns:
+        At least one descriptor of each kind, however small the image; the grid is centred.
+
+    Raises:
+        ShapeError: the image is not 8-bit grey or RGB.
+    """
+    rgb = as_rgb(image).astype(np.float32) / 255
+    grey = rgb @ np.array([0.299, 0.587, 0.114], np.float32)  # (H, W)
+    rows, columns = (np.arange((n - 1) % options.step // 2, n, options.step) for n in grey.shape)
+    colours = point_colours(rgb[np.ix_(rows, columns)])  # (h, w, 9)
+    sift = dense_sift(grey, options.sift_cells, rows, columns)
+    lbp = dense_lbp(grey, options.lbp_cells, rows, columns)
+    return ImageDescriptors(
+        _flatten(sift, colours, options.sift_cells, rows, columns),
+        _flatten(lbp, colours, options.lbp_cells, rows, columns),
+    )
+
+
+def point_colours(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+    """RGB, HSV and Lab, each scaled to about 0..1: (h, w, 3) of 0..1 to (h, w, 9), columns as COLOURS."""
+    from skimage.color import rgb2hsv, rgb2lab
+
+    lab = rgb2lab(rgb)
+    lab = (lab + np.array([0, 110, 110], np.float32)) / np.array([100, 220, 220], np.float32)
+    return np.concatenate([rgb, rgb2hsv(rgb), lab], axis=2).astype(np.float32)
+
+
+def _flatten(
+    texture: NDArray[np.float32],
+    colours: NDArray[np.float32],
+    cells: Sequence[int],
+    rows: NDArray[np.integer],
+    columns: NDArray[np.integer],
+) -> LocalDescriptors:
+    """One row a scale and grid point, the scales one after another."""
+    size, y, x = (grid.ravel().astype(np.float64) for grid in np.meshgrid(cells, rows, columns, indexing="ij"))
+    return LocalDescriptors(
+        texture.reshape(-1, texture.shape[-1]),  # (N, T)
+        np.tile(colours.reshape(-1, colours.shape[-1]), (len(cells), 1)),  # (N, 9)
+        np.stack([x, y, size, np.ones_like(x)], axis=1),  # (N, 4)
+    )

@@ -1,0 +1,100 @@
+"""Second-order average pooling: the mean outer product of the local descriptors inside each segment.
+
+A descriptor is its texture and colours, d numbers, and six more that place it in the segment's bounding box. Those six
+are linear in p = (x, y, size, 1) with a matrix A that depends on the box alone. So the outer products of (d, p) are
+summed over each superpixel once; a segment's sum B is that of its superpixels, the sum outside it is the image's less
+B, and with T = [[1, 0], [0, A]] the sum of the placed descriptors' outer products is T B T^T. No pixel is looked at for
+each segment.
+
+Source: Carreira, Caseiro, Batista and Sminchisescu, "Semantic segmentation with second-order pooling", ECCV 2012.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import ShapeError
+from tinysegrank.proposals.o2p.second_order.local import PLACES, LocalDescriptors
+
+PLACED = 6  # numbers that tell a descriptor's place in a box
+FIGURE_SIZE, GROUND_SIZE = 8.0, 24.0  # factors of the size of a cell in a segment's box, and in the whole image's
+
+
+def superpixel_sums(descriptors: LocalDescriptors, superpixels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Sum the outer products of (texture, colours, place) over the grid points of each superpixel.
+
+    superpixels | (H, W)              | integer | 0..S-1
+    returns     | (S, d + 4, d + 4)   | float64 | 0 where no grid point falls; [..., -1, -1] is their number
+
+    Raises:
+        ShapeError: a descriptor's place is outside the image.
+    """
+    x, y = descriptors.places[:, :2].astype(np.intp).T
+    if len(x) and (x.max() >= superpixels.shape[1] or y.max() >= superpixels.shape[0]):
+        raise ShapeError(f"superpixels {superpixels.shape}: of another image than the descriptors")
+    number = superpixels[y, x]
+    order = np.argsort(number, kind="stable")
+    rows = np.concatenate([part[order] for part in descriptors], axis=1)  # (N, d + 4)
+    edges = np.searchsorted(number[order], np.arange(int(superpixels.max()) + 2))  # (S + 1,)
+    sums = np.empty((len(edges) - 1, rows.shape[1], rows.shape[1]))
+    for s, (start, stop) in enumerate(pairwise(edges)):
+        np.matmul(rows[start:stop].T, rows[start:stop], out=sums[s])
+    return sums
+
+
+def bounding_boxes(members: NDArray[np.bool_], superpixels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Bounding box of each segment.
+
+    members     | (R, S) | bool    | superpixels of each segment, at least one each
+    superpixels | (H, W) | integer | 0..S-1
+    returns     | (R, 4) | float64 | first column, first row, columns, rows
+    """
+    from scipy.ndimage import find_objects
+
+    far = max(superpixels.shape)
+    boxes = np.array(  # (S, 4): first column, first row, last column, last row; numbers that do not occur are nowhere
+        [
+            (far, far, -1, -1) if box is None else (box[1].start, box[0].start, box[1].stop - 1, box[0].stop - 1)
+            for box in find_objects(superpixels.astype(np.int32) + 1, max_label=members.shape[1])
+        ]
+    )
+    first = np.where(members[:, :, None], boxes[:, :2], far).min(axis=1)  # (R, 2)
+    last = np.where(members[:, :, None], boxes[:, 2:], -1).max(axis=1)
+    return np.concatenate([first, last - first + 1], axis=1).astype(np.float64)
+
+
+def placements(boxes: NDArray[np.floating], size: float) -> NDArray[np.float64]:
+    """Matrices that take (x, y, size, 1) to the place in each box.
+
+    boxes   | (R, 4)    | floating | first column x0, first row y0, columns w, rows h
+    size    |           | float    | factor of the size of a cell
+    returns | (R, 6, 4) | float64  | to (x-x0)/w, (y-y0)/h, (x-x0)/h, (y-y0)/w, size*s/h, size*s/w
+    """
+    x0, y0, w, h = boxes.T
+    A = np.zeros((len(boxes), PLACED, len(PLACES)))
+    for row, (column, start, length) in enumerate(((0, x0, w), (1, y0, h), (0, x0, h), (1, y0, w))):
+        A[:, row, column], A[:, row, 3] = 1 / length, -start / length
+    A[:, 4, 2], A[:, 5, 2] = size / h, size / w
+    return A
+
+
+def placed_averages(sums: NDArray[np.float64], A: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn sums of outer products of (d numbers, x, y, size, 1) into means of those of placed descriptors.
+
+    sums    | (R, d + 4, d + 4) | float64 | of all local descriptors of a region
+    A       | (R, 6, 4)         | float64 | from `placements`
+    returns | (R, d + 6, d + 6) | float64 | symmetric, no negative eigenvalues; 0 where the region has no descriptor
+    """
+    d = sums.shape[1] - len(PLACES)
+    count = np.round(sums[:, -1, -1])
+    turned = A.swapaxes(1, 2)  # (R, 4, 6)
+    means = np.empty((len(sums), d + PLACED, d + PLACED))
+    means[:, :d, :d] = sums[:, :d, :d]
+    means[:, :d, d:] = sums[:, :d, d:] @ turned  # (R, d, 6)
+    means[:, d:, :d] = means[:, :d, d:].swapaxes(1, 2)
+    means[:, d:, d:] = A @ sums[:, d:, d:] @ turned  # (R, 6, 6)
+    means *= ((count > 0) / np.maximum(count, 1))[:, None, None]
+    return means

@@ -1,0 +1,174 @@
+"""Figure-ground segments of one image, stored as sets of superpixels, and how well they cover the objects of a set.
+
+A segment is a row of booleans over the image's superpixels, so areas, overlaps and everything that adds up over pixels
+is a matrix product with sums over superpixels. CPMC makes such segments; segments from elsewhere work as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import ConfigError, ShapeError
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """Segments of one image, in the order of their rank.
+
+    superpixels | (H, W) | integer  | 0..S-1
+    members     | (R, S) | bool     | which superpixels make up each segment; at least one each
+    scores      | (R,)   | floating | predicted best overlap with an object, larger is better; 0..1 if well calibrated
+
+    Raises:
+        ShapeError: the arrays do not fit each other, or a segment is empty.
+    """
+
+    superpixels: NDArray[np.integer]
+    members: NDArray[np.bool_]
+    scores: NDArray[np.floating]
+
+    def __post_init__(self) -> None:
+        count = int(self.superpixels.max()) + 1 if self.superpixels.size else 0
+        if self.superpixels.ndim != 2 or count == 0 or self.members.shape != (len(self.scores), count):
+            raise ShapeError(
+                f"segments: superpixels {self.superpixels.shape} with numbers below {count} need members (R, {count}) "
+                f"and scores (R,), not {self.members.shape} and {self.scores.shape}"
+            )
+        if self.members.dtype != np.bool_ or not self.members.any(axis=1).all():
+            raise ShapeError("segments: members must be booleans, with at least one superpixel in each segment")
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def superpixel_areas(self) -> NDArray[np.int64]:
+        """Pixels of each superpixel: (S,)."""
+        return np.bincount(self.superpixels.ravel(), minlength=self.members.shape[1])
+
+    def areas(self) -> NDArray[np.int64]:
+        """Pixels of each segment: (R,)."""
+        return np.asarray(self.members @ self.superpixel_areas(), np.int64)
+
+    def mask(self, index: int) -> NDArray[np.bool_]:
+        """The pixels (H, W) of one segment."""
+        return np.asarray(self.members[index][self.superpixels], np.bool_)
+
+    def take(self, order: NDArray[np.integer]) -> Segments:
+        """Some of the segments, in the given order."""
+        return Segments(self.superpixels, self.members[order], self.scores[order])
+
+    def mirrored(self) -> Segments:
+        """The same segments of the image mirrored left to right."""
+        return Segments(self.superpixels[:, ::-1], self.members, self.scores)
+
+    def overlaps(self) -> NDArray[np.float64]:
+        """Intersection over union of every pair of segments: (R, R)."""
+        return segment_overlaps(self.members, self.superpixel_areas())
+
+    def overlaps_with(self, masks: NDArray[np.bool_], *, known: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        """Intersection over union of every segment with every mask.
+
+        masks   | (O, H, W) | bool    | such as the objects of the truth
+        known   | (H, W)    | bool    | pixels that count, all if not given; void is left out so
+        returns | (R, O)    | float64 | 0..1; 0 where both are empty
+
+        Raises:
+            ShapeError: masks or known are not of the image's size.
+        """
+        known = np.ones(self.superpixels.shape, np.bool_) if known is None else known
+        if masks.shape[1:] != self.superpixels.shape or known.shape != self.superpixels.shape:
+            raise ShapeError(f"masks {masks.shape} or known {known.shape} do not fit an image {self.superpixels.shape}")
+        count, numbers = self.members.shape[1], self.superpixels[known]
+        areas = np.bincount(numbers, minlength=count)  # (S,)
+        shared = np.stack(  # (S, O); float64 is exact here, and its product runs in BLAS
+            [np.bincount(numbers[mask[known]], minlength=count).astype(np.float64) for mask in masks]
+            or [np.zeros(count)],
+            axis=1,
+        )[:, : len(masks)]
+        members = self.members.astype(np.float64)
+        intersection = members @ shared  # (R, O)
+        union = (members @ areas)[:, None] + shared.sum(axis=0) - intersection
+        return np.asarray(intersection / np.maximum(union, 1))
+
+
+def segment_overlaps(members: NDArray[np.bool_], areas: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Intersection over union of every pair of segments.
+
+    members | (R, S) | bool    | superpixels of each segment
+    areas   | (S,)   | integer | pixels of each superpixel
+    returns | (R, R) | float64 | 0..1
+    """
+    exact = np.float32 if areas.sum() < 2**24 else np.float64  # whole numbers have no rounding up to there
+    weighted = members * areas.astype(exact)  # (R, S)
+    intersection = (weighted @ members.T.astype(exact)).astype(np.float64)  # (R, R)
+    sizes = weighted.sum(axis=1).astype(np.float64)
+    union = sizes[:, None] + sizes - intersection
+    return np.asarray(intersection / np.maximum(union, 1))
+
+
+COUNTS = (10, 20, 50, 100, 150)
+
+
+class Merit(NamedTuple):
+    """Figures of merit against the number of segments.
+
+    counts   | (N,) | int64   | segments of each image
+    abo      | (N,) | float64 | average best overlap: mean over the objects; NaN without objects
+    covering | (N,) | float64 | the same, each object counting by its pixels
+    objects  |      | int     | how many
+    """
+
+    counts: NDArray[np.int64]
+    abo: NDArray[np.float64]
+    covering: NDArray[np.float64]
+    objects: int
+
+
+def best_overlaps(
+    segments: Segments,
+    objects: NDArray[np.bool_],
+    *,
+    counts: Sequence[int] = COUNTS,
+    known: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float64]:
+    """Best overlap of each object with one of the first n segments, for each n.
+
+    objects | (O, H, W) | bool    | masks, as from `voc.find_objects`
+    known   | (H, W)    | bool    | pixels that are not void; all by default
+    returns | (N, O)    | float64 | 0..1; 0 where there is no segment; a count larger than all is all
+
+    Raises:
+        ConfigError: a count is below 1.
+        ShapeError: the masks are not of the image's size.
+    """
+    if not counts or min(counts) < 1:
+        raise ConfigError(f"counts must be numbers of at least 1, got {list(counts)}")
+    overlaps = segments.overlaps_with(objects, known=known)  # (R, O)
+    return np.stack([overlaps[:n].max(axis=0, initial=0) for n in counts])
+
+
+def merit(
+    images: Iterable[tuple[NDArray[np.floating], NDArray[np.integer]]], *, counts: Sequence[int] = COUNTS
+) -> Merit:
+    """Put the images of a set together.
+
+    images | one (N, O) and (O,) each | floating, integer | `best_overlaps` of an image's objects, and their pixels
+
+    Raises:
+        ShapeError: overlaps and sizes do not fit each other or `counts`.
+    """
+    overlaps, sizes = [np.zeros((len(counts), 0))], [np.zeros(0)]
+    for of_image, pixels in images:
+        if of_image.shape != (len(counts), *pixels.shape):
+            raise ShapeError(f"overlaps {of_image.shape} and sizes {pixels.shape} must be ({len(counts)}, O) and (O,)")
+        overlaps.append(np.asarray(of_image, np.float64))
+        sizes.append(np.asarray(pixels, np.float64))
+    best, size = np.concatenate(overlaps, axis=1), np.concatenate(sizes)
+    if not len(size):
+        nothing = np.full(len(counts), np.nan)
+        return Merit(np.array(counts), nothing, nothing.copy(), 0)
+    return Merit(np.array(counts), best.mean(axis=1), best @ size / size.sum(), len(size))
