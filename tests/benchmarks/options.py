@@ -1,6 +1,6 @@
 """What raises the score: options tried from one finished run, to be chosen by what they score on training images.
 
-    python tests/benchmarks/options.py runs/voc --out runs/options --options base mirrored own-labelling boosted
+    python tests/benchmarks/options.py runs/voc --out runs/options --options base mirrored own-labelling
 
 Each option is a copy of the run (files are linked, not copied) brought up to date under its changed settings, so only
 what depends on them is done. "Held out" is the corpus IoU, mean over the run's classes, of what the ranker picks on
@@ -20,18 +20,14 @@ from pathlib import Path
 
 from tinysegrank.config import from_dict, read_toml
 from tinysegrank.experiment import Run, Settings, Shown, run_experiment
-from tinysegrank.experiment.ranked import load_described
 from tinysegrank.experiment.results import read_counts
 from tinysegrank.experiment.runner import SETTINGS_FILE
 from tinysegrank.files import read_json, write_json, write_text
 from tinysegrank.metrics import Confusion
-from tinysegrank.parallel import one_blas_thread
-from tinysegrank.ranking import BoostedRanker, choose_C, pick
 from tinysegrank.reporting import Column, Table
 
 Change = Callable[[Settings], Settings]
 RESULT = "option.json"
-TREES = (50, 100, 200)
 
 
 def ranking(**changes: object) -> Change:
@@ -72,7 +68,6 @@ OPTIONS: dict[str, Change] = {
     "corpus quality, all-pairs": CORPUS_PAIRS,
     "all-pairs": ranking(ranker="all-pairs"),
     "structural": ranking(ranker="structural"),
-    "boosted": lambda settings: settings,
     "mirrored": mirrored,
     "crops": crops,
     "crops, mirrored": both(crops, mirrored),
@@ -105,36 +100,6 @@ def linked(run: Path, copy: Path) -> Path:
     return copy
 
 
-def boosted(run: Run) -> dict[str, float]:
-    """Trees in place of the SVM, their number chosen as its C is; nothing is stored."""
-    table, confusions, _ = load_described(run, "train")
-    settings, classes = run.settings, run.settings.report.classes or None
-    X, estimator = table.select(settings.ranking.blocks), BoostedRanker(max_features=0.3)
-    found = choose_C(
-        X,
-        table.quality,
-        table.groups,
-        confusions,
-        grid=TREES,
-        parameter="max_iter",
-        folds=settings.ranking.splits,
-        seed=settings.seed,
-        estimator=estimator,
-        classes=classes,
-        jobs=run.jobs,
-    )
-    one_blas_thread(estimator.set_params(max_iter=int(found.C)).fit, X, table.quality, table.groups)
-    val, val_confusions, _ = load_described(run, "val")
-    rows = pick(estimator.decision_function(val.select(settings.ranking.blocks)), val.groups)
-    total = Confusion()
-    total.matrix += val_confusions[rows].sum(axis=0)
-    return {
-        "held out": 100 * float(max(found.accuracy)),
-        "SVM": mean_iou(total, classes),
-        "SVM, present": mean_iou(total, None),
-    }
-
-
 def examine(run: Run) -> dict[str, float]:
     """The figures of a finished run."""
     counts, classes = read_counts(run), run.settings.report.classes or None
@@ -162,7 +127,7 @@ def main() -> None:
             started = time.perf_counter()
             copy, changed, progress = linked(asked.run, folder), OPTIONS[name](settings), Shown(console)
             run = run_experiment(copy, changed, jobs=asked.jobs, progress=progress, update=True, until="evaluation")
-            found = boosted(run) if name == "boosted" else examine(run)
+            found = examine(run)
             write_json(folder / RESULT, {"option": name, **found, "seconds": time.perf_counter() - started})
         write_table(asked.out)
 

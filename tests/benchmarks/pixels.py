@@ -28,12 +28,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 from scipy.sparse import coo_array
+from superpixel_quality import best_labels, boundary_recall, undersegmentation_error
 from threadpoolctl import threadpool_limits
 
 from tinysegrank.metrics import Confusion, fast
 from tinysegrank.parallel import keep_freed_memory
 from tinysegrank.reporting import Column, Table
-from tinysegrank.superpixels import best_labels, boundary_recall, slic, undersegmentation_error
+from tinysegrank.superpixels import slic
 from tinysegrank.upsampling import superpixel
 from tinysegrank.voc import NUM_CLASSES, VOID, VOCSegmentation, make_toy_voc, soft_targets_many, tile_index
 

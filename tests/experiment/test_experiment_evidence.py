@@ -29,7 +29,7 @@ from tinysegrank.experiment.runner import read_run
 from tinysegrank.experiment.settings import EvidenceSettings
 from tinysegrank.files import read_arrays, read_json
 from tinysegrank.metrics import image_iou
-from tinysegrank.ranking import proposal_score
+from tinysegrank.ranking import proposal_distance
 from tinysegrank.reporting import TABLE_1, TABLE_2
 from tinysegrank.segnet import load_segnet, predict_store
 from tinysegrank.upsampling import naive
@@ -338,7 +338,7 @@ def test_the_ablation_over_seeds_is_that_of_each_seeds_own_proposals_and_rankers
     confusions = []
     for image, own in enumerate(coarse):
         of_image = np.flatnonzero(val.table.groups == image)
-        scores = proposal_score(own, soft[of_image], background_weight=0.0)
+        scores = proposal_distance(own, soft[of_image], background_weight=0.0)
         confusions.append(val.confusions[of_image[np.argmin(scores)]])
     assert float(rows["Eq. 17 without its background term"]["seed 3"]) == pytest.approx(
         per_cent(total(np.stack(confusions)))

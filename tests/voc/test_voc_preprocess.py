@@ -3,13 +3,13 @@ import pytest
 from PIL import Image
 
 from tinysegrank.errors import ConfigError, ShapeError
-from tinysegrank.voc import CAFFE, TORCHVISION, Preprocessing, network_input
+from tinysegrank.voc import CAFFE, TORCHVISION, Preprocessing
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 62, 3), dtype=np.uint8)
 
 
 def test_caffe_input_channel_by_channel():
-    prepared = network_input(IMAGE)
+    prepared = CAFFE.apply(IMAGE)
     assert prepared.shape == (3, 227, 227) and prepared.dtype == np.float32 and prepared.flags.c_contiguous
     for channel, (name, mean) in enumerate(zip("BGR", (104.007, 116.669, 122.679), strict=True)):
         plane = Image.fromarray(IMAGE[..., "RGB".index(name)]).resize((227, 227), Image.Resampling.BILINEAR)
@@ -25,14 +25,14 @@ def test_torchvision_input_as_its_documentation_says():
 
 def test_an_image_of_the_right_size_is_not_resampled():
     image = np.random.default_rng(1).integers(0, 256, (227, 227, 3), dtype=np.uint8)
-    back = network_input(image).transpose(1, 2, 0)[..., ::-1] + np.array([122.679, 116.669, 104.007])
+    back = CAFFE.apply(image).transpose(1, 2, 0)[..., ::-1] + np.array([122.679, 116.669, 104.007])
     np.testing.assert_array_equal(np.rint(back), image)
 
 
 def test_the_whole_image_is_kept_under_the_warp():
     image = np.zeros((300, 100, 3), np.uint8)
     image[150:] = 255  # the lower half stays the lower half
-    warped = network_input(image, size=60, mean=(0, 0, 0))
+    warped = Preprocessing(60, (0, 0, 0), (1, 1, 1)).apply(image)
     assert (warped[:, :29] == 0).all() and (warped[:, 31:] == 255).all()
 
 

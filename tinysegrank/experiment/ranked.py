@@ -33,7 +33,7 @@ from tinysegrank.ranking import (
     oracle_curve,
     oracle_picks,
     pick,
-    proposal_score,
+    proposal_distance,
 )
 from tinysegrank.voc import soft_targets_many
 
@@ -99,7 +99,7 @@ def _describe_one(task: _Task) -> None:
         split.image(task.number), task.feature_coarse, proposals, task.classifiers, eps=ranking.eps, soft=soft
     )
     scores = {
-        f"score/{loss}": proposal_score(coarse, soft, eps=ranking.eps, background_weight=ranking.background_weight)
+        f"score/{loss}": proposal_distance(coarse, soft, eps=ranking.eps, background_weight=ranking.background_weight)
         for loss, coarse in task.score_coarse.items()
     }
     write_arrays(task.folder / f"{name}.scores.safetensors", {"confusions": confusions.astype(np.int32), **scores})

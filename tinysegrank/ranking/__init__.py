@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tinysegrank.ranking.boosted import BoostedRanker
 from tinysegrank.ranking.cross_validation import C_GRID, ChosenC, choose_C
 from tinysegrank.ranking.describe import BLOCKS, describe_proposals_of_image
 from tinysegrank.ranking.descriptors import FullyConnected, image_descriptors, load_fully_connected
+from tinysegrank.ranking.distance import kl_divergences, proposal_distance
 from tinysegrank.ranking.features import (
     CLASSIFICATION_FEATURE_NAMES,
     RERANK_FEATURE_NAMES,
@@ -23,7 +23,6 @@ from tinysegrank.ranking.image_classifier import ImageClassifier
 from tinysegrank.ranking.oracle import oracle_curve, oracle_picks, pick, rank_in_group
 from tinysegrank.ranking.pairs import Pairs, ranking_pairs
 from tinysegrank.ranking.ranker import FittedRanker, Ranker, balancing_weights, fit_ranker
-from tinysegrank.ranking.score import kl_divergences, proposal_score
 from tinysegrank.ranking.standardize import Standardizer
 from tinysegrank.ranking.structural import STRUCTURAL_C_GRID, StructuralSVM
 from tinysegrank.ranking.svm import RankSVM
@@ -36,7 +35,6 @@ __all__ = [
     "RERANK_FEATURE_NAMES",
     "SEGNET_FEATURE_NAMES",
     "STRUCTURAL_C_GRID",
-    "BoostedRanker",
     "ChosenC",
     "FeatureTable",
     "FittedRanker",
@@ -61,7 +59,7 @@ __all__ = [
     "oracle_curve",
     "oracle_picks",
     "pick",
-    "proposal_score",
+    "proposal_distance",
     "rank_in_group",
     "ranking_pairs",
     "rerank_feature_names",

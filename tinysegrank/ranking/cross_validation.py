@@ -21,9 +21,9 @@ C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 class ChosenC(NamedTuple):
-    """The C, or other parameter, with the best accuracy (the smallest of equals), and the accuracy of each tried.
+    """The C with the best accuracy (the smallest of equals), and the accuracy of each tried.
 
-    grid     | (n,) | float64 | ascending; int64 if all that was given is
+    grid     | (n,) | float64 | ascending
     accuracy | (n,) | float64 | mean corpus IoU of the held-out picks, 0..1
     """
 
@@ -39,7 +39,6 @@ def choose_C(  # noqa: N802  # C is the field's name
     confusions: np.ndarray,
     *,
     grid: Sequence[float] = C_GRID,
-    parameter: str = "C",
     folds: int = 5,
     seed: int = 0,
     estimator: GroupRanker | None = None,
@@ -51,7 +50,7 @@ def choose_C(  # noqa: N802  # C is the field's name
 
     Each fold's images are ranked by an estimator trained on the other folds, with features standardised by those alone.
     The confusion matrices of the rows picked are added up over all folds, so that each C has one corpus-level accuracy,
-    the measure that VOC reports, in place of a mean over images or folds.
+    the measure that VOC reports, instead of a mean over images or folds.
 
     X          | (rows, d)    | floating | features, not standardised
     quality    | (rows,)      | floating | accuracy of the proposal alone
@@ -60,7 +59,6 @@ def choose_C(  # noqa: N802  # C is the field's name
 
     Args:
         grid: values of C; C_GRID suits RankSVM, STRUCTURAL_C_GRID StructuralSVM.
-        parameter: what the grid is of if not of C, such as max_iter of a BoostedRanker.
         folds: number of folds; images are dealt out by their group's number and `seed`.
         seed: of the folds.
         estimator: what to train, its C aside; RankSVM() by default. Where it has warm_start, each value of the grid
@@ -71,7 +69,7 @@ def choose_C(  # noqa: N802  # C is the field's name
 
     Raises:
         ShapeError: the arrays do not fit or are not finite, or an option is out of range.
-        ConfigError: fewer than two folds, or more folds than images; the estimator has no such parameter.
+        ConfigError: fewer than two folds, or more folds than images; the estimator has no C.
 
     Source: paper, section 5 (the measure); the protocol is our choice.
     """
@@ -86,12 +84,11 @@ def choose_C(  # noqa: N802  # C is the field's name
     if not candidates or not all(np.isfinite(C) and C > 0 for C in candidates):
         raise ShapeError(f"grid: {list(grid)}; give finite values above 0")
     estimator = estimator or RankSVM()
-    if parameter not in estimator.get_params():
-        known = sorted(estimator.get_params())
-        raise ConfigError(f"parameter: {type(estimator).__name__} has no {parameter!r}; name one of {known}")
+    if "C" not in estimator.get_params():
+        raise ConfigError(f"estimator: {type(estimator).__name__} has no C to choose; fit it by itself")
     images, image = np.unique(groups, return_inverse=True)
     fold = assign_folds([str(name) for name in images], folds, seed=seed)[image]  # (rows,)
-    work = partial(_held_out_picks, X, quality, groups, fold, candidates, parameter, estimator, weights)
+    work = partial(_held_out_picks, X, quality, groups, fold, candidates, estimator, weights)
     picks = np.concatenate(list(parallel_map(work, range(folds), jobs=jobs, on_cluster=False)), axis=1)  # (n, images)
     accuracy = np.array([_corpus_accuracy(confusions[rows], classes) for rows in picks])
     if np.isnan(accuracy).all():
@@ -105,7 +102,6 @@ def _held_out_picks(
     groups: np.ndarray,
     fold: np.ndarray,
     candidates: Sequence[float],
-    parameter: str,
     estimator: GroupRanker,
     weights: np.ndarray | None,
     held_out: int,
@@ -121,7 +117,7 @@ def _held_out_picks(
         ranker.set_params(warm_start=True)  # from C to the next larger C
     picks = []
     for C in candidates:
-        ranker.set_params(**{parameter: C}).fit(X_train, quality[train], groups[train])
+        ranker.set_params(C=C).fit(X_train, quality[train], groups[train])
         picks.append(test[pick(ranker.decision_function(X_test), groups[test])])
     return np.stack(picks)
 

@@ -10,7 +10,7 @@ from tinysegrank.errors import ShapeError
 def pick(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Pick the row with the largest score of each group; of equal scores the first row wins.
 
-    scores  | (rows,)   | floating | larger is better; negate `proposal_score`, where smaller is
+    scores  | (rows,)   | floating | larger is better, such as -`proposal_distance`
     groups  | (rows,)   | integer  | number of the row's image; its rows need not lie together
     returns | (groups,) | int64    | a row of each group, in the order of the groups' numbers
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from tinysegrank.errors import CheckpointError, ConfigError
+from tinysegrank.errors import CheckpointError
 from tinysegrank.files import read_about, read_arrays, write_arrays
 from tinysegrank.parallel import one_blas_thread
 from tinysegrank.ranking.cross_validation import C_GRID, ChosenC, choose_C
@@ -118,15 +118,13 @@ def fit_ranker(
         jobs: worker processes; the result is the same for any number.
 
     Raises:
-        ConfigError: a block is unknown.
+        ConfigError: a block is unknown, or the estimator has no C.
         ShapeError: as `choose_C`.
     """
     from sklearn.base import clone
 
     columns, X = table.names(blocks), table.select(blocks)
     estimator = estimator or RankSVM()
-    if "C" not in estimator.get_params():
-        raise ConfigError(f"estimator: {type(estimator).__name__} has no C to choose; fit it by itself")
     weights = balancing_weights(table, blocks) if balance else None
     chosen = choose_C(
         X,

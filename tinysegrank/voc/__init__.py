@@ -6,7 +6,7 @@ from tinysegrank.voc.folds import assign_folds
 from tinysegrank.voc.images import read_image
 from tinysegrank.voc.labels import check_labels, label_colours, overlay, read_labels, write_labels
 from tinysegrank.voc.objects import Objects, find_objects
-from tinysegrank.voc.preprocess import CAFFE, TORCHVISION, Preprocessing, network_input
+from tinysegrank.voc.preprocess import CAFFE, TORCHVISION, Preprocessing
 from tinysegrank.voc.targets import soft_targets, soft_targets_many, tile_edges, tile_index
 from tinysegrank.voc.toy import ToyVOC, make_toy_voc, toy_classification
 
@@ -27,7 +27,6 @@ __all__ = [
     "find_objects",
     "label_colours",
     "make_toy_voc",
-    "network_input",
     "overlay",
     "palette",
     "parse_classes",

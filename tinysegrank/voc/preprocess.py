@@ -85,24 +85,3 @@ class Preprocessing:
 
 CAFFE = Preprocessing()
 TORCHVISION = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), scale=1 / 255, channel_order="RGB")
-
-
-def network_input(
-    image: np.ndarray,
-    *,
-    size: int = 227,
-    mean: tuple[float, float, float] = CAFFE_MEAN,
-    channel_order: Literal["BGR", "RGB"] = "BGR",
-    scale: float = 1.0,
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0),
-) -> np.ndarray:
-    """Prepare one image without naming a Preprocessing first; see `Preprocessing.apply`.
-
-    image   | (H, W, 3)       | uint8   | R, G, B
-    returns | (3, size, size) | float32 | (pixel * scale - mean) / std
-
-    Raises:
-        ConfigError: an option is out of range.
-        ShapeError: the array is no RGB image.
-    """
-    return Preprocessing(size=size, mean=mean, std=std, scale=scale, channel_order=channel_order).apply(image)

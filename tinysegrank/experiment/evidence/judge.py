@@ -20,7 +20,7 @@ from tinysegrank.files import atomic_write, read_arrays, write_arrays
 from tinysegrank.metrics import Confusion
 from tinysegrank.parallel import parallel_map
 from tinysegrank.proposals import ProposalStore
-from tinysegrank.ranking import pick, proposal_score
+from tinysegrank.ranking import pick, proposal_distance
 from tinysegrank.voc import NUM_CLASSES, soft_targets_many
 from tinysegrank.voc.targets import tile_counts
 
@@ -64,7 +64,7 @@ class Judge(NamedTuple):
         for image, own in enumerate(coarse):
             rows = np.flatnonzero(groups == image)
             options = {"eps": eps, "background_weight": background_weight}
-            scores[rows] = proposal_score(own, soft[rows[0] : rows[-1] + 1], **options)
+            scores[rows] = proposal_distance(own, soft[rows[0] : rows[-1] + 1], **options)
         return pick(-scores, groups)
 
     def eq17(self, coarse: np.ndarray, *, eps: float, background_weight: float) -> Confusion:

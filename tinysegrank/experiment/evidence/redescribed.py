@@ -15,7 +15,7 @@ from tinysegrank.experiment.settings import RankingSettings
 from tinysegrank.files import read_arrays, write_arrays
 from tinysegrank.parallel import parallel_map
 from tinysegrank.proposals import ProposalStore
-from tinysegrank.ranking import FeatureTable, proposal_score, segnet_features
+from tinysegrank.ranking import FeatureTable, proposal_distance, segnet_features
 from tinysegrank.voc import soft_targets_many
 
 BLOCK = "segnet"
@@ -78,7 +78,7 @@ def _describe_one(task: _Task) -> None:
     soft, _ = soft_targets_many(ProposalStore(task.store).read(task.name)[0])  # (M, 13, 13, K)
     eps, weight = task.ranking.eps, task.ranking.background_weight
     scores = {
-        f"score/{loss}": proposal_score(coarse, soft, eps=eps, background_weight=weight)
+        f"score/{loss}": proposal_distance(coarse, soft, eps=eps, background_weight=weight)
         for loss, coarse in task.scored.items()
     }
     held = read_arrays(task.source / f"{task.name}.scores.safetensors")

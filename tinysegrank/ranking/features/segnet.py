@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.ranking.score import check_distributions, kl_divergences
+from tinysegrank.ranking.distance import check_distributions, kl_divergences
 from tinysegrank.voc import CLASS_NAMES
 
 _EMPTY_INTERSECTION = 1e-3  # cells; keeps U / I finite where a class is missing

@@ -13,7 +13,7 @@ from tinysegrank.errors import ShapeError
 from tinysegrank.ranking import (
     SEGNET_FEATURE_NAMES,
     kl_divergences,
-    proposal_score,
+    proposal_distance,
     segnet_feature_names,
     segnet_features,
 )
@@ -47,7 +47,7 @@ def test_divergences_are_those_of_scipy(eps):
 
 def test_score_is_equation_17_of_smoothed_divergences_and_the_unsmoothed_background():
     coarse, proposals = scene(1)
-    scores = proposal_score(coarse, proposals, eps=0.05, background_weight=0.3)
+    scores = proposal_distance(coarse, proposals, eps=0.05, background_weight=0.3)
     for m, proposal in enumerate(proposals):
         expected = 0.0
         for r in range(13):
@@ -55,8 +55,10 @@ def test_score_is_equation_17_of_smoothed_divergences_and_the_unsmoothed_backgro
                 p, q = smooth(coarse[r, c], 0.05), smooth(proposal[r, c], 0.05)
                 expected += rel_entr(p, q).sum() + rel_entr(q, p).sum() + 0.3 * float(proposal[r, c, 0])
         assert scores[m] == pytest.approx(expected, rel=1e-12)
-        assert proposal_score(coarse, proposal, eps=0.05, background_weight=0.3) == pytest.approx(expected, rel=1e-12)
-    assert scores.shape == (4,) and proposal_score(coarse, proposals[0]).shape == ()
+        assert proposal_distance(coarse, proposal, eps=0.05, background_weight=0.3) == pytest.approx(
+            expected, rel=1e-12
+        )
+    assert scores.shape == (4,) and proposal_distance(coarse, proposals[0]).shape == ()
 
 
 def test_two_classes_and_one_cell_by_hand():
@@ -65,14 +67,14 @@ def test_two_classes_and_one_cell_by_hand():
     forward = 0.5 * math.log(0.5 / 0.9) + 0.5 * math.log(0.5 / 0.1)
     backward = 0.9 * math.log(0.9 / 0.5) + 0.1 * math.log(0.1 / 0.5)
     assert np.allclose(kl_divergences(p, q, eps=0.2), (forward, backward), rtol=1e-14)
-    assert proposal_score(p, q, eps=0.2) == pytest.approx(forward + backward + 0.02 * 1.0, rel=1e-14)
+    assert proposal_distance(p, q, eps=0.2) == pytest.approx(forward + backward + 0.02 * 1.0, rel=1e-14)
 
 
 def test_defaults_rank_the_agreeing_proposal_first_and_dislike_background():
     coarse = np.full((2, 2, 3), 1 / 3)
     background, object_ = np.zeros((2, 2, 3)), np.zeros((2, 2, 3))
     background[..., 0] = object_[..., 1] = 1
-    scores = proposal_score(coarse, np.stack([background, object_, coarse]))
+    scores = proposal_distance(coarse, np.stack([background, object_, coarse]))
     assert scores.argmin() == 2  # agreement
     assert scores[0] - scores[1] == pytest.approx(4 * 0.02, rel=1e-10)  # alike but for Eq. 17's last term
     assert scores[2] == pytest.approx(4 * 0.02 / 3, rel=1e-10)
@@ -124,7 +126,7 @@ def test_inputs_are_not_changed():
     coarse, proposals = scene(4)
     coarse.flags.writeable = proposals.flags.writeable = False
     segnet_features(coarse, proposals)
-    proposal_score(coarse, proposals)
+    proposal_distance(coarse, proposals)
 
 
 GOOD = np.full((2, 2, 4), 0.25)
@@ -149,7 +151,7 @@ GOOD = np.full((2, 2, 4), 0.25)
 )
 def test_bad_input(coarse, proposal, options, message):
     with pytest.raises(ShapeError, match=message):
-        proposal_score(coarse, proposal, **options)
+        proposal_distance(coarse, proposal, **options)
 
 
 def test_bad_input_of_features():

@@ -1,4 +1,4 @@
-"""How well a proposal agrees with SegNet's coarse labelling: symmetric KL divergence and a background penalty."""
+"""Distance of a proposal from SegNet's coarse labelling: symmetric KL divergence and a background penalty."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from tinysegrank.errors import ShapeError
 from tinysegrank.voc import BACKGROUND
 
 
-def proposal_score(
+def proposal_distance(
     coarse: np.ndarray, proposal: np.ndarray, *, eps: float = 1e-3, background_weight: float = 0.02
 ) -> np.ndarray:
-    """Score one proposal, or each of a stack, against SegNet's distributions; smaller is better.
+    """Measure how far one proposal, or each of a stack, is from SegNet's distributions; smaller is better.
 
     The sum over cells i of D(p_i || q_i) + D(q_i || p_i) + background_weight * q_i0, where both divergences are of the
     smoothed distributions and the background term is of the proposal as it is.
