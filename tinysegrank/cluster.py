@@ -23,10 +23,10 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tinysegrank.compiled import source_digest
 from tinysegrank.errors import ConfigError
 from tinysegrank.files import write_text
 
@@ -217,11 +217,8 @@ def surroundings() -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _versions() -> tuple[str, ...]:
-    code = sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):  # edited files of one version are other code
-        code.update(path.read_bytes())
     libraries = (f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES)
-    return (f"Python {platform.python_version()}", f"tinysegrank of code {code.hexdigest()[:8]}", *libraries)
+    return (f"Python {platform.python_version()}", f"tinysegrank of code {source_digest()[:8]}", *libraries)
 
 
 def _check_worker(expected: tuple[str, ...], dask_worker: Any) -> None:  # a name that Dask fills in

@@ -32,6 +32,7 @@ def findings() -> Iterator[tuple[str, str]]:
     yield "tinysegrank", __version__
     yield "Python", f"{platform.python_version()} on {platform.platform()}"
     yield "libraries", ", ".join(f"{name} {_version(name)}" for name in LIBRARIES)
+    yield "compiled", _compiled()
     try:
         yield "backend", get_backend().describe()
     except TinySegRankError as error:
@@ -75,6 +76,13 @@ def _blas() -> str:
         for pool in pools
     )
     return "; ".join(described) or "none that threadpoolctl knows"
+
+
+def _compiled() -> str:
+    from tinysegrank.compiled import cache_folder
+
+    folder = cache_folder()
+    return f"cached in {folder}" if folder else "not cached, as no folder can be written to; set NUMBA_CACHE_DIR to one"
 
 
 def _data() -> str:

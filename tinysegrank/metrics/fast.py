@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from tinysegrank.compiled import compiled
 from tinysegrank.voc.classes import VOID
 from tinysegrank.voc.runs import list_ones
 
 CHUNK = 4096  # pixels at a time, so that they stay in the first cache for all proposals
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def count_pairs(
     truth: np.ndarray, proposals: np.ndarray, num_classes: int, strange: np.ndarray | None = None
 ) -> np.ndarray:

@@ -6,15 +6,15 @@ Inner loops go along one row with the same few operations for each pixel, so tha
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from tinysegrank.compiled import compiled
 from tinysegrank.superpixels.clusters import FAR
 from tinysegrank.superpixels.lab import MIX_BITS, ROOT_BITS, UNIT, WEIGHT_BITS
 
 LAB_SHIFT = ROOT_BITS - UNIT.bit_length() + 1
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def lab_units(rgb: np.ndarray, light: np.ndarray, root: np.ndarray) -> np.ndarray:
     """Do as `lab.lab_units`."""
     H, W, _ = rgb.shape
@@ -32,7 +32,7 @@ def lab_units(rgb: np.ndarray, light: np.ndarray, root: np.ndarray) -> np.ndarra
     return lab
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def smooth(planes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Do as `lab.smooth`, both directions a row at a time."""
     C, H, W = planes.shape
@@ -62,7 +62,7 @@ def smooth(planes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return smoothed
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def assign(
     lab: np.ndarray,
     centres: np.ndarray,
@@ -93,7 +93,7 @@ def assign(
                 winner[x] = number if closer else winner[x]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def move_centres(lab: np.ndarray, labels: np.ndarray, centres: np.ndarray, first: int, stride: int) -> None:
     """Do as `clusters.move_centres`, a run of equal labels at a time."""
     _, H, W = lab.shape

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from tinysegrank.compiled import compiled
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def join_small_parts(labels: np.ndarray, lab: np.ndarray, smallest: int) -> np.ndarray:
     """Do as `parts.join_small_parts`."""
     parts, count = _connected_parts(labels)
@@ -36,14 +37,14 @@ def join_small_parts(labels: np.ndarray, lab: np.ndarray, smallest: int) -> np.n
     return found
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _whole(joined: np.ndarray, part: int) -> int:
     while joined[part] != part:
         part = joined[part]
     return part
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _connected_parts(labels: np.ndarray) -> tuple[np.ndarray, int]:
     """Number connected parts in one pass: a pixel takes the part to its left or above; two that meet are one."""
     H, W = labels.shape
@@ -77,7 +78,7 @@ def _connected_parts(labels: np.ndarray) -> tuple[np.ndarray, int]:
     return parts, kept
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _totals(parts: np.ndarray, lab: np.ndarray, count: int) -> np.ndarray:
     """Sums of L, a and b over each part, and its pixels: (P, 4)."""
     H, W = parts.shape
@@ -101,7 +102,7 @@ def _totals(parts: np.ndarray, lab: np.ndarray, count: int) -> np.ndarray:
     return total
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _borders(parts: np.ndarray, small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """List what lies beside each small part, once for each pair of pixels: its entries are first[p] to first[p + 1]."""
     H, W = parts.shape
@@ -126,7 +127,7 @@ def _borders(parts: np.ndarray, small: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return first, beside
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _renumbered(parts: np.ndarray, joined: np.ndarray) -> np.ndarray:
     """Number what parts have become part of in the order of first pixels, which is that of the lowest part."""
     number = np.full(len(joined), -1, np.int32)

@@ -7,8 +7,8 @@ zeros, never exists: there are counts for one row of cells, and a list of those 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from tinysegrank.compiled import compiled
 from tinysegrank.upsampling.checks import check_coarse, check_superpixels
 from tinysegrank.voc import tile_edges
 from tinysegrank.voc.runs import list_ones
@@ -36,7 +36,7 @@ def superpixel(coarse: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
     return labels
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _label(coarse: np.ndarray, superpixels: np.ndarray, rows: np.ndarray, columns: np.ndarray, S: int) -> np.ndarray:
     total = _add_up(coarse, superpixels, rows, columns, S)
     label = np.zeros(S, np.uint8)
@@ -53,7 +53,7 @@ def _label(coarse: np.ndarray, superpixels: np.ndarray, rows: np.ndarray, column
     return labels
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _add_up(coarse: np.ndarray, superpixels: np.ndarray, rows: np.ndarray, columns: np.ndarray, S: int) -> np.ndarray:
     """Add up for each superpixel the distributions of the cells that its pixels lie in: (S, K)."""
     h, w, K = coarse.shape

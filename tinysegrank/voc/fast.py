@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from tinysegrank.compiled import compiled
 from tinysegrank.voc.runs import list_ones
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def tile_counts(labels: np.ndarray, row_edges: np.ndarray, column_edges: np.ndarray, num_classes: int) -> np.ndarray:
     """Count the pixels of each class in each tile of each label map.
 

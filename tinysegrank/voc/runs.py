@@ -8,12 +8,13 @@ ended; and the few ones are picked out here, eight bytes at a time.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from tinysegrank.compiled import compiled
 
 ALL_PLACES = np.uint64(0x0001020304050607)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def list_ones(marks: np.ndarray, places: np.ndarray) -> int:
     """Write the places of the ones, in order, and return how many there are.
 

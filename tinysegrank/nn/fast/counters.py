@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import types
+
+from tinysegrank.compiled import compiled, intrinsic
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def add_one(_: Any, array: Any) -> Any:  # numba gives the types, and takes the code
     """Count one more at an array's first place; the number so far."""
 
@@ -20,7 +21,7 @@ def add_one(_: Any, array: Any) -> Any:  # numba gives the types, and takes the 
     return types.int64(array), code
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def look(_: Any, array: Any) -> Any:
     """The number at an array's first place."""
 
@@ -31,13 +32,13 @@ def look(_: Any, array: Any) -> Any:
     return types.int64(array), code
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def arrive(arrivals: np.ndarray) -> None:
     """Count this thread."""
     add_one(arrivals)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def arrived(arrivals: np.ndarray, number: int, patience: int) -> bool:
     """Look until so many have arrived, or so many times."""
     while patience > 0 and look(arrivals) < number:

@@ -7,15 +7,14 @@ same way, so that K x K of them become k x k, with k = K / s rounded up.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from tinysegrank.compiled import compiled
 from tinysegrank.nn.fast.geometry import jobs
 from tinysegrank.nn.fast.threads import Stage, run_stages
 from tinysegrank.nn.windows import Pair
 
 Shape = tuple[int, int, int, int]
 SQUARE = 32
-_jit = njit(cache=True, nogil=True, error_model="numpy")
 
 
 def folded_size(K: int, stride: int) -> int:
@@ -83,7 +82,7 @@ def fold_filters_gradient(gradient: np.ndarray, shape: Shape, stride: int) -> np
     return np.ascontiguousarray(split.reshape(F, C, k * stride, k * stride)[:, :, :K, :K])
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def _turn(x: np.ndarray, turned: np.ndarray, images: Pair) -> None:
     """Fill some images of (N, L, C) from (N, C, L), a square that fits into the first cache at a time."""
     _, C, L = x.shape
@@ -95,7 +94,7 @@ def _turn(x: np.ndarray, turned: np.ndarray, images: Pair) -> None:
                         turned[image, i, c] = x[image, c, i]
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def fold_rows(x: np.ndarray, stride: int, before: Pair, rows: Pair, folded: np.ndarray) -> None:
     """Fill some rows of folded maps, numbered through all of them."""
     (_, C, H, W), (_, height, width, _) = x.shape, folded.shape
@@ -111,7 +110,7 @@ def fold_rows(x: np.ndarray, stride: int, before: Pair, rows: Pair, folded: np.n
                         folded[image, h, w, first + j] = x[image, c, row, column] if inside else np.float32(0)
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def _unfold(folded: np.ndarray, stride: int, before: Pair, images: Pair, x: np.ndarray) -> None:
     """Fill some images of x (N, C, H, W), with 0 for the pixels that are not among the folded ones."""
     (_, C, H, W), (_, height, width, _) = x.shape, folded.shape

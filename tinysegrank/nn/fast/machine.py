@@ -10,15 +10,13 @@ work the system puts both on one, where the waiting one keeps the other from its
 
 from __future__ import annotations
 
-import hashlib
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import carray, njit, types
-from numba.extending import intrinsic
+from numba import carray, types
 
+from tinysegrank.compiled import compiled, intrinsic
 from tinysegrank.nn.fast.cook_toom import KINDS, matrices
 from tinysegrank.nn.fast.counters import add_one, look
 from tinysegrank.nn.fast.fold import fold_rows
@@ -28,29 +26,23 @@ from tinysegrank.nn.fast.products import WIDTH, multiply_panel
 from tinysegrank.nn.fast.tiles import Matrix, Tiling, add_tiles, from_tiles, to_tiles
 from tinysegrank.nn.windows import Pair
 
-_SOURCES = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
-_STATE = f"compiled_from_{hashlib.sha256(_SOURCES).hexdigest()[:16]}"
 STEP = np.dtype(
     [
-        (_STATE, np.int64),
         *[(name, np.int64) for name in ("kind", "tiling", "units", "jobs", "x", "b", "bias", "y", "more")],
         *[(name, np.int64, 4) for name in ("x_shape", "y_shape", "sizes", "strides")],
         *[(name, np.int64, 2) for name in ("before", "tiles")],
         *[(name, np.float64) for name in ("least", "alpha", "beta", "k")],
     ]
 )  # x, b, bias and y are addresses; the rest depends on the kind, see `program`
-# The name of the first field is all there is to it: compiled code that lies on disk is looked for by the types that it
-# takes and by its own file, and `work` is made of all the files here.
 FOLD, CUT, PRODUCT, JOIN, ADD, POOL, NORM = range(7)
 
 PATIENCE = 1000  # looks before a waiting thread lets others run, some 10 us
 
-_jit = njit(cache=True, nogil=True, error_model="numpy")
 if hasattr(os, "sched_yield"):
     _let_others_run = types.ExternalFunction("sched_yield", types.int32())
 else:
 
-    @_jit  # type: ignore[untyped-decorator]
+    @compiled(error_model="numpy")
     def _let_others_run() -> None:
         """Nothing, where the system has no such call."""
 
@@ -72,7 +64,7 @@ _B3, _C3, _A3, _Y3 = _constants(*KINDS[3])
 _M0, _M1, _M2, _M3 = (m for m, _ in KINDS)
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def work(program: np.ndarray, counters: np.ndarray) -> None:
     """Do jobs of one step after the other until there are none.
 
@@ -94,7 +86,7 @@ def work(program: np.ndarray, counters: np.ndarray) -> None:
                 _let_others_run()
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def _do(step: Any, start: int, stop: int) -> None:
     kind = step.kind
     if kind == PRODUCT:
@@ -118,7 +110,7 @@ def _do(step: Any, start: int, stop: int) -> None:
             fold_rows(_maps(step.x, step.x_shape), step.strides[0], before, (start, stop), y)
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def _multiply(step: Any, start: int, stop: int) -> None:
     """Products, numbered by panel and then by point."""
     M, K, N = step.sizes[0], step.sizes[1], step.sizes[2]
@@ -132,7 +124,7 @@ def _multiply(step: Any, start: int, stop: int) -> None:
         multiply_panel(a, steps, b, step.sizes[3], y, (M, K, N), panel, step.more != 0)
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def _cut(step: Any, rows: Pair) -> None:
     x, values = _maps(step.x, step.x_shape), _maps(step.y, step.y_shape)
     before, tiles = (step.before[0], step.before[1]), (step.tiles[0], step.tiles[1])
@@ -156,7 +148,7 @@ def _cut(step: Any, rows: Pair) -> None:
             to_tiles(x, channel, Tiling(_A3, _Y3, _M3, before, tiles), rows, v)
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def _join(step: Any, rows: Pair) -> None:
     values, y = _maps(step.x, step.x_shape), _maps(step.y, step.y_shape)
     bias, least = _numbers(step.bias, y.shape[3]), np.float32(step.least)
@@ -173,7 +165,7 @@ def _join(step: Any, rows: Pair) -> None:
             from_tiles(v, Tiling(_A3, _Y3, _M3, before, tiles), rows, bias, least, y, channel)
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def _add(step: Any, images: Pair) -> None:
     values, y = _maps(step.x, step.x_shape), _maps(step.y, step.y_shape)
     before, tiles = (step.before[0], step.before[1]), (step.tiles[0], step.tiles[1])
@@ -189,19 +181,19 @@ def _add(step: Any, images: Pair) -> None:
             add_tiles(v, Tiling(_B3, _C3, _M3, before, tiles), images, y, channel)
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def _maps(address: int, shape: np.ndarray) -> np.ndarray:
     maps: np.ndarray = carray(_pointer(address), (shape[0], shape[1], shape[2], shape[3]))
     return maps
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def _numbers(address: int, size: int) -> np.ndarray:
     numbers: np.ndarray = carray(_pointer(address), (size,))
     return numbers
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _pointer(_: Any, address: Any) -> Any:  # noqa: ARG001 - numba gives the types, and takes the code
     result = types.CPointer(types.float32)
 

@@ -10,15 +10,13 @@ time. So a row goes by way of another array.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from tinysegrank.compiled import compiled
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.fast.fold import channels_last
 from tinysegrank.nn.fast.geometry import jobs
 from tinysegrank.nn.fast.threads import Stage, run_stages
 from tinysegrank.nn.windows import Pair
-
-_jit = njit(cache=True, nogil=True, error_model="numpy")
 
 
 def local_response_norm(
@@ -34,8 +32,8 @@ def local_response_norm(
     pixels = [array.reshape(-1, x.shape[1]) for array in (maps, scale, y)]  # (N * H * W, C)
     units = len(pixels[0])
 
-    def normalise(*rows: int) -> None:
-        _norm(pixels[0], size, alpha, beta, k, rows, *pixels[1:])
+    def normalise(start: int, stop: int) -> None:
+        _norm(pixels[0], size, alpha, beta, k, (start, stop), *pixels[1:])
 
     run_stages([Stage(normalise, units, jobs(units, 4 * x.size))])
     return y.transpose(0, 3, 1, 2), scale.transpose(0, 3, 1, 2)
@@ -56,17 +54,17 @@ def local_response_norm_backward(
         raise ShapeError(f"local_response_norm_backward: a gradient of shape {gradient.shape} for one of {x.shape}")
     maps = [channels_last(array) for array in (gradient, x, scale)]  # (N, H, W, C)
     gx = np.empty_like(maps[0])
-    pixels = [array.reshape(-1, x.shape[1]) for array in (*maps, gx)]  # (N * H * W, C)
-    units = len(pixels[0])
+    gradients, inputs, scales, made = (array.reshape(-1, x.shape[1]) for array in (*maps, gx))  # (N * H * W, C)
+    units = len(made)
 
-    def differentiate(*rows: int) -> None:
-        _norm_backward(*pixels[:3], size, alpha, beta, rows, pixels[3])
+    def differentiate(start: int, stop: int) -> None:
+        _norm_backward(gradients, inputs, scales, size, alpha, beta, (start, stop), made)
 
     run_stages([Stage(differentiate, units, jobs(units, 4 * x.size))])
     return gx.transpose(0, 3, 1, 2)
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def _norm(
     x: np.ndarray, size: int, alpha: float, beta: float, k: float, rows: Pair, scale: np.ndarray, y: np.ndarray
 ) -> None:
@@ -77,7 +75,7 @@ def _norm(
         _times_power(x[row], scale[row], beta, y[row])
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def norm_in_place(x: np.ndarray, size: int, alpha: float, beta: float, k: float, rows: Pair) -> None:
     """Rows of x (M, C)."""
     C = x.shape[1]
@@ -89,7 +87,7 @@ def norm_in_place(x: np.ndarray, size: int, alpha: float, beta: float, k: float,
             x[row, c] = y[c]
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def _norm_backward(
     gradient: np.ndarray,
     x: np.ndarray,
@@ -114,7 +112,7 @@ def _norm_backward(
             gx[row, c] = kept[c] - factor * x[row, c] * shared[c]
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def _scale(
     a: np.ndarray, b: np.ndarray, size: int, alpha: float, k: float, padded: np.ndarray, out: np.ndarray
 ) -> None:
@@ -133,7 +131,7 @@ def _scale(
             out[c] = least + weight * total
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def _times_power(x: np.ndarray, scale: np.ndarray, beta: float, out: np.ndarray) -> None:
     """x * scale^-beta, in another place: on one array for both, the compiled loop takes a number at a time."""
     exponent = np.float32(-beta)

@@ -10,14 +10,12 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
-from numba import njit
 
+from tinysegrank.compiled import compiled
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.fast.geometry import jobs
 from tinysegrank.nn.fast.threads import Stage, run_stages
 from tinysegrank.nn.windows import Pair
-
-_jit = njit(cache=True, nogil=True, error_model="numpy")
 
 
 def relu_backward(gradient: np.ndarray, positive: np.ndarray) -> np.ndarray:
@@ -89,13 +87,13 @@ def _memory_order(x: np.ndarray) -> list[int]:
     return sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def _keep_where(gradient: np.ndarray, positive: np.ndarray, gx: np.ndarray) -> None:
     for i in range(gradient.size):
         gx[i] = gradient[i] if positive[i] else np.float32(0)
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def _drop(
     x: np.ndarray,
     bits: np.ndarray,

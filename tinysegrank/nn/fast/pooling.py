@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from tinysegrank.compiled import compiled
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.fast.fold import channels_last
 from tinysegrank.nn.fast.geometry import jobs
 from tinysegrank.nn.fast.threads import Stage, run_stages
 from tinysegrank.nn.pool import PoolContext
 from tinysegrank.nn.windows import Pair
-
-_jit = njit(cache=True, nogil=True, error_model="numpy")
 
 
 def max_pool2d(x: np.ndarray, size: Pair, stride: Pair, out: Pair) -> tuple[np.ndarray, PoolContext]:
@@ -44,8 +42,8 @@ def max_pool2d_backward(gradient: np.ndarray, context: PoolContext) -> np.ndarra
     x, y, gradient = (channels_last(array) for array in (x, y, gradient))
     gx = np.empty_like(x)  # (N, H, W, C)
 
-    def spread(*images: int) -> None:
-        _pool_backward(gradient, x, y, size, stride, images, gx)
+    def spread(start: int, stop: int) -> None:
+        _pool_backward(gradient, x, y, size, stride, (start, stop), gx)
 
     run_stages([Stage(spread, len(x), jobs(len(x), x.size))])
     return gx.transpose(0, 3, 1, 2)
@@ -57,7 +55,7 @@ def pool_stage(x: np.ndarray, size: Pair, stride: Pair, y: np.ndarray) -> Stage:
     return Stage(lambda *rows: pool_rows(x, size, stride, rows, y), units, jobs(units, x.size))
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def pool_rows(x: np.ndarray, size: Pair, stride: Pair, rows: Pair, y: np.ndarray) -> None:
     """Some rows of y, numbered through all maps."""
     (_, H, W, C), (_, OH, OW, _) = x.shape, y.shape
@@ -74,7 +72,7 @@ def pool_rows(x: np.ndarray, size: Pair, stride: Pair, rows: Pair, y: np.ndarray
                         best[c] = best[c] if best[c] >= tap[c] or best[c] != best[c] else tap[c]  # a NaN stays
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def _pool_backward(
     gradient: np.ndarray, x: np.ndarray, y: np.ndarray, size: Pair, stride: Pair, images: Pair, gx: np.ndarray
 ) -> None:

@@ -15,19 +15,18 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+
+from tinysegrank.compiled import compiled, intrinsic
 
 _FEATURES = llvm.get_host_cpu_features()
 LANES = 16 if _FEATURES.get("avx512f") else 8 if _FEATURES.get("avx") else 4  # float32 in a vector
 ROWS = 14 if _FEATURES.get("avx512f") else 6  # of a block: two vectors a row leave some of 32, or of 16, registers
 WIDTH = 2 * LANES  # columns of a block
 
-_jit = njit(cache=True, nogil=True, error_model="numpy")
 
-
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def multiply_panel(
     a: np.ndarray, steps: tuple[int, int], b: np.ndarray, step: int, out: np.ndarray, sizes: tuple[int, int, int],
     panel: int, more: bool,
@@ -47,7 +46,7 @@ def multiply_panel(
         _block(a[first * steps[0] :], b, out[first * N + left :], (last - first, K, N - left), (*steps, step, N), more)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _block(_: Any, a: Any, b: Any, c: Any, sizes: Any, steps: Any, more: Any) -> Any:
     """C (rows, columns) = a (rows, depth) @ b (depth, columns), at most ROWS and WIDTH; or, of `more`, added to c.
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from numba import njit
 
+from tinysegrank.compiled import compiled
 from tinysegrank.nn.windows import Pair
 
 BLOCK = 64  # channels
 
 Matrix: TypeAlias = tuple[tuple[np.float32, ...], ...]
-_jit = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 
 
 class Tiling(NamedTuple):
@@ -38,7 +37,7 @@ class Tiling(NamedTuple):
     tiles: Pair
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy", fastmath={"contract"})
 def to_tiles(x: np.ndarray, channel: int, tiling: Tiling, rows: Pair, values: np.ndarray) -> None:
     """V = A X A^T for each tile X of some rows of tiles, of C channels from `channel` on.
 
@@ -65,7 +64,7 @@ def to_tiles(x: np.ndarray, channel: int, tiling: Tiling, rows: Pair, values: np
                     _sum(matrix[P - 1], taps[p], values[p * P + P - 1, place, start : start + size])
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy", fastmath={"contract"})
 def from_tiles(
     values: np.ndarray, tiling: Tiling, rows: Pair, bias: np.ndarray, least: np.float32, y: np.ndarray, channel: int
 ) -> None:
@@ -94,7 +93,7 @@ def from_tiles(
                         target[c] = least if total < least else total  # a NaN stays
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy", fastmath={"contract"})
 def add_tiles(values: np.ndarray, tiling: Tiling, images: Pair, y: np.ndarray, channel: int) -> None:
     """The adjoint of `to_tiles`: A^T V A of each tile is added up where the tile lies.
 
@@ -121,7 +120,7 @@ def add_tiles(values: np.ndarray, tiling: Tiling, images: Pair, y: np.ndarray, c
                             target[c] += source[c]
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy", fastmath={"contract"})
 def _cut(x: np.ndarray, top: int, left: int, channel: int, tile: np.ndarray) -> None:
     """Copy a tile (E, E, size) out of a map (H, W, C), zero outside."""
     (H, W, _), (E, _, size) = x.shape, tile.shape
@@ -133,7 +132,7 @@ def _cut(x: np.ndarray, top: int, left: int, channel: int, tile: np.ndarray) -> 
                 tile[e, d] = 0
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy", fastmath={"contract"})
 def _transform_back(
     transpose: Matrix,
     values: np.ndarray,
@@ -153,7 +152,7 @@ def _transform_back(
         _combine(transpose, half[e].reshape(P, size), tile[e])
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy", fastmath={"contract"})
 def _combine(matrix: Matrix, rows: np.ndarray, out: np.ndarray) -> None:
     """The product of a small matrix (J, K) and long rows (K, L)."""
     J = len(matrix)
@@ -163,7 +162,7 @@ def _combine(matrix: Matrix, rows: np.ndarray, out: np.ndarray) -> None:
         _sum(matrix[J - 1], rows, out[J - 1])
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy", fastmath={"contract"})
 def _two_sums(
     a: tuple[np.float32, ...], b: tuple[np.float32, ...], rows: np.ndarray, u: np.ndarray, v: np.ndarray
 ) -> None:
@@ -175,7 +174,7 @@ def _two_sums(
         u[i], v[i] = s, t
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy", fastmath={"contract"})
 def _sum(a: tuple[np.float32, ...], rows: np.ndarray, u: np.ndarray) -> None:
     for i in range(u.size):
         s = np.float32(0)
@@ -184,7 +183,7 @@ def _sum(a: tuple[np.float32, ...], rows: np.ndarray, u: np.ndarray) -> None:
         u[i] = s
 
 
-@_jit  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy", fastmath={"contract"})
 def _copy(source: np.ndarray, target: np.ndarray) -> None:
     for i in range(target.size):
         target[i] = source[i]

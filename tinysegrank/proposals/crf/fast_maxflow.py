@@ -4,17 +4,16 @@ A node's gain joins its arcs from the source and to the sink in one number: abov
 source, below 0 give so much to the sink. Where gains only grow, the flow of a step is a flow of the next, and only what
 was added is still to be pushed. The source side found is closed: all arcs out of it are full and stay so, and its nodes
 need not be looked at again.
-
-All that numba compiles for cuts is in this file: its cache does not notice when a function of another file changes.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from tinysegrank.compiled import compiled
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def nested_cuts(edges: np.ndarray, forward: np.ndarray, backward: np.ndarray, gain: np.ndarray) -> np.ndarray:
     """Find the smallest source side among the minimum cuts, for every hypothesis and every step.
 
@@ -57,7 +56,7 @@ def nested_cuts(edges: np.ndarray, forward: np.ndarray, backward: np.ndarray, ga
     return found
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _rows(
     edges: np.ndarray, forward: np.ndarray, backward: np.ndarray, nodes: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -83,7 +82,7 @@ def _rows(
     return first, head, reverse, capacity
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _distances(
     first: np.ndarray,
     head: np.ndarray,
@@ -120,7 +119,7 @@ def _distances(
     return nearest >= 0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _push(
     start: int,
     first: np.ndarray,
@@ -172,7 +171,7 @@ def _push(
             return
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _grow(
     first: np.ndarray, head: np.ndarray, residual: np.ndarray, excess: np.ndarray, inside: np.ndarray, queue: np.ndarray
 ) -> None:

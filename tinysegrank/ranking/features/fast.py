@@ -7,10 +7,11 @@ within the column. Beyond the largest radius nothing counts, so that dx stays sm
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from tinysegrank.compiled import compiled
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def nearest_edges(
     edges: np.ndarray,
     places: np.ndarray,
@@ -55,7 +56,7 @@ def nearest_edges(
     return bins, strengths
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def edges_to_boundary(edges: np.ndarray, levels: np.ndarray, boundary: np.ndarray, bin_of: np.ndarray) -> np.ndarray:
     """Sum the strength of edges by their level and by bin of their distance to the boundary.
 
@@ -83,7 +84,7 @@ def edges_to_boundary(edges: np.ndarray, levels: np.ndarray, boundary: np.ndarra
     return sums
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _squared_in_columns(member: np.ndarray, limit: int) -> np.ndarray:
     """Squared distance to the nearest member of the same column, limit + 1 for anything further: (H, W) int16."""
     H, W = member.shape

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from tinysegrank.compiled import compiled
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def count_codes(codes: np.ndarray, cell: int, rows: np.ndarray, columns: np.ndarray, shares: np.ndarray) -> None:
     """Add up the weights of the pixels of each code around each grid point, and divide by their sum."""
     H, W = codes.shape

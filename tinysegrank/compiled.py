@@ -1,0 +1,263 @@
+"""Compile functions with numba, and cache their machine code on disk.
+
+A folder of the cache belongs to one state of the package: its name is a digest of all sources, of numba, Python, the
+processor and numba's settings. Machine code of other sources is never found, whichever file has changed. numba's own
+cache looks at the file of one function only, and not at the functions and constants that are compiled into it.
+
+Cached files are pickles, so a folder is used only if nobody else can write to it. A file that is missing, cut short or
+cannot be read means that its function is compiled again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import platform
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Concatenate, Literal, ParamSpec, TypedDict, TypeVar, Unpack, cast
+
+from tinysegrank import __version__
+from tinysegrank.files import atomic_write
+
+VARIABLE = "NUMBA_CACHE_DIR"
+KEPT = 3  # folders of other states of the package, those used last
+MONTH = 30 * 24 * 3600  # seconds
+LOGGER = logging.getLogger(__name__)
+_INERT = (VARIABLE, "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER")  # settings that do not change machine code
+_held: list[int] = []  # open folders, locked as long as this process runs
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Options(TypedDict, total=False):
+    """Options of `numba.njit`."""
+
+    nogil: bool
+    parallel: bool
+    fastmath: bool | set[str]
+    error_model: Literal["python", "numpy"]
+    inline: Literal["never", "always"]
+    boundscheck: bool
+
+
+def compiled(**options: Unpack[Options]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator that compiles a function for the types of its arguments, when it is first called with them.
+
+    Args:
+        options: of `numba.njit`; the function runs without Python's lock unless `nogil=False`.
+    """
+    from numba import njit
+
+    source_digest()  # now: by the first call an editor may have saved other sources
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        dispatcher = njit(**({"nogil": True} | options))(function)
+        if hasattr(dispatcher, "_cache"):  # not where NUMBA_DISABLE_JIT is set
+            dispatcher._cache = Cache(function)
+        return cast("Callable[P, R]", dispatcher)
+
+    return decorate
+
+
+def intrinsic(function: Callable[Concatenate[Any, P], Any]) -> Callable[P, Any]:
+    """Make a function for compiled code out of one that emits its instructions: `numba.extending.intrinsic`, typed."""
+    from numba.extending import intrinsic
+
+    return cast("Callable[P, Any]", intrinsic(function))
+
+
+class Cache:
+    """The cache of one function; numba's dispatchers call these methods.
+
+    There is a file for each tuple of argument types: a checksum, then the pickled types and machine code.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._name = f"{function.__module__}.{function.__qualname__}"
+
+    @property
+    def cache_path(self) -> str | None:
+        """The folder in use."""
+        folder = cache_folder()
+        return None if folder is None else str(folder)
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """Return the compiled function for some types, or None if it is not in the cache."""
+        from numba.core.compiler import CompileResult
+
+        context.refresh()
+        if (folder := cache_folder()) is None:
+            return None
+        try:
+            checksum, content = _split((folder / self._file(signature)).read_bytes())
+            if sha256(content).digest() != checksum:
+                return None
+            found, reduced = pickle.loads(content)  # noqa: S301 - nobody else can write to this folder
+            return CompileResult._rebuild(context, *reduced) if found == signature else None
+        except Exception:  # the file is missing or of no use, for whatever reason: compile
+            return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """Store a compiled function, if that can be done."""
+        from numba.core.serialize import dumps
+
+        if result.lifted or result.library.has_dynamic_globals or (folder := cache_folder()) is None:
+            return
+        content = dumps((signature, result._reduce()))
+        with suppress(OSError):  # such as a full disk
+            _make_private(folder)
+            with atomic_write(folder / self._file(signature)) as stream:
+                stream.write(sha256(content).digest() + content)
+
+    def enable(self) -> None:
+        """Do nothing: the cache is always on."""
+
+    def disable(self) -> None:
+        """Do nothing."""
+
+    def flush(self) -> None:
+        """Do nothing: files of one folder never become stale."""
+
+    def _file(self, signature: Any) -> str:
+        return f"{self._name}-{sha256(str(signature).encode()).hexdigest()[:16]}"
+
+
+def _split(data: bytes) -> tuple[bytes, bytes]:
+    return data[:32], data[32:]
+
+
+@lru_cache(maxsize=1)
+def source_digest() -> str:
+    """Return a digest of the package's sources, in hexadecimal."""
+    code = sha256(__version__.encode())
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):  # edited files of one version are other code
+        code.update(f"\n{path.relative_to(root).as_posix()}\n".encode())
+        code.update(path.read_bytes())
+    return code.hexdigest()
+
+
+@lru_cache(maxsize=1)
+def cache_folder() -> Path | None:
+    """Return the folder of machine code for this state of the package, or None if there can be none.
+
+    It is in the folder of NUMBA_CACHE_DIR or else in the user's cache folder. If that one cannot be used, a warning is
+    logged, and a private folder among the temporary files takes its place.
+    """
+    reasons = []
+    for base in (_chosen_base(), _shared_base(tempfile.gettempdir())):
+        folder = base / _state()
+        try:
+            is_new = not folder.is_dir()
+            _make_private(folder)
+            tempfile.TemporaryFile(dir=folder).close()
+            os.utime(folder)  # used last
+            _hold(folder)
+        except OSError as error:
+            reasons.append(f"{base}: compiled code cannot be cached there ({error.strerror or error})")
+            continue
+        if is_new:
+            _remove_old(base, folder)
+        _warn([*reasons, f"it is cached in {base}"] if reasons else [])
+        return folder
+    _warn([*reasons, "it is compiled at every start, which takes minutes"])
+    return None
+
+
+def _warn(parts: list[str]) -> None:
+    import multiprocessing
+
+    if parts and multiprocessing.parent_process() is None:  # workers have the same folder as the process they work for
+        LOGGER.warning("%s; set %s to a folder that only you can write to", "; ".join(parts), VARIABLE)
+
+
+def _state() -> str:
+    """A name for all that machine code depends on."""
+    import numba
+    from numba.core.registry import cpu_target
+
+    settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("NUMBA_") and k not in _INERT)
+    versions = [source_digest(), numba.__version__, platform.python_implementation(), platform.python_version()]
+    processor = [str(part) for part in cpu_target.target_context.codegen().magic_tuple()]
+    return sha256("\n".join([*versions, *processor, *settings]).encode()).hexdigest()[:16]
+
+
+def _chosen_base() -> Path:
+    from platformdirs import user_cache_dir
+
+    if chosen := os.environ.get(VARIABLE):
+        return _shared_base(chosen)
+    return Path(user_cache_dir("tinysegrank", appauthor=False), "compiled")
+
+
+def _shared_base(parent: str) -> Path:
+    """The user's own part of a folder that others may write to as well."""
+    user = f"-{os.getuid()}" if hasattr(os, "getuid") else ""
+    return Path(parent).absolute() / f"tinysegrank{user}"
+
+
+def _make_private(folder: Path) -> None:
+    """Make a cache's base and folder, if need be, and see that nobody else can put files there.
+
+    Raises:
+        OSError: they cannot be made, or others can write to them.
+    """
+    base = folder.parent
+    if not base.is_absolute():
+        raise OSError("the user has no home folder")
+    base.parent.mkdir(parents=True, exist_ok=True)
+    for path in (base, folder):
+        path.mkdir(mode=0o700, exist_ok=True)
+        if hasattr(os, "geteuid"):
+            found = path.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+                raise OSError(f"{path} is not a folder of this user with mode 700")
+    for path in base.resolve().parents:
+        if path.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH and hasattr(os, "geteuid"):
+            raise OSError(f"everyone can write to {path}")
+
+
+def _hold(folder: Path) -> None:
+    """Keep a shared lock on a folder as long as this process runs."""
+    with suppress(ImportError, OSError):  # not on Windows, nor on every network file system
+        import fcntl
+
+        descriptor = os.open(folder, os.O_RDONLY)
+        _held.append(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+
+
+def _is_free(folder: Path) -> bool:
+    """Return whether no process holds a folder; where locks do not work, whether none has taken it for a month."""
+    try:
+        import fcntl
+
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return time.time() - folder.stat().st_mtime > MONTH
+    return True
+
+
+def _remove_old(base: Path, folder: Path) -> None:
+    """Remove the folders of other states, except the few used last and those that a process holds."""
+    with suppress(OSError):  # another process may do so at the same time
+        others = [path for path in base.iterdir() if path.is_dir() and path != folder]
+        for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT:]:
+            if _is_free(path):
+                shutil.rmtree(path, ignore_errors=True)
