@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -76,5 +79,38 @@ def test_labels_that_are_no_class_are_named(tmp_path, split, rng):
 def test_void_is_no_prediction(tmp_path, split, rng):
     write_predictions(tmp_path, split, rng)
     write_labels(tmp_path / f"{split.names[0]}.png", split.labels(0))
-    with pytest.raises(DatasetError, match=rf"{split.names[0]}\.png.*255"):
+    words = "holds void (255), which only the truth may; label every pixel with a class (0..20)"
+    with pytest.raises(DatasetError, match=rf"{split.names[0]}\.png: {re.escape(words)}$"):
         evaluate_folder(tmp_path, split)
+
+
+@pytest.fixture
+def own(tmp_path, split):
+    """A copy of the split, to spoil."""
+    shutil.copytree(split.root, tmp_path / "own")
+    return VOCSegmentation(tmp_path / "own", "val")
+
+
+def test_a_truth_without_objects_is_refused(tmp_path, own):
+    for i, name in enumerate(own.names):
+        truth = own.labels(i)
+        Image.fromarray(np.where((truth > 0) & (truth < 255), 255, 0).astype(np.uint8)).save(own.labels_path(i))
+        write_labels(tmp_path / f"{name}.png", np.zeros_like(truth))
+    with pytest.raises(DatasetError, match=r"no mask of split 'val' has an object; are objects painted 255"):
+        evaluate_folder(tmp_path, own)
+
+
+@pytest.mark.parametrize("spoilt", ["truth", "labels"])
+def test_numbers_of_another_list_are_refused(tmp_path, own, spoilt):
+    for i, name in enumerate(own.names):
+        labels = np.full_like(own.labels(i), min(i, 1))
+        write_labels(tmp_path / f"{name}.png", labels)
+        if spoilt == "truth":
+            write_labels(own.labels_path(i), labels)
+        image = Image.fromarray(labels)
+        image.putpalette([250, 50, 83, 0, 0, 0])
+        image.save(own.labels_path(i) if spoilt == "truth" else tmp_path / f"{name}.png")
+    with pytest.raises(
+        DatasetError, match=rf"{own.names[0]}\.png: label 0 is coloured, and in {own.names[1]}\.png label 1"
+    ):
+        evaluate_folder(tmp_path, own)

@@ -1,11 +1,13 @@
+import errno
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tinysegrank.errors import ConfigError, DatasetError
-from tinysegrank.voc import VOCSegmentation, write_labels
+from tinysegrank.voc import VOCSegmentation, palette, write_labels
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_other_masks_and_none(root):
     assert (VOCSegmentation(root, "one", masks="SegmentationClassAug").labels(0) == 7).all()
     unlabelled = VOCSegmentation(root, "one", masks=None)
     assert unlabelled.image(0).shape == (20, 30, 3)
-    assert len(unlabelled.check()) == 64
+    assert len(unlabelled.check().fingerprint) == 64
     with pytest.raises(DatasetError, match="without label maps"):
         unlabelled[0]
 
@@ -78,27 +80,6 @@ def test_a_wrong_root_names_the_right_one(root, tmp_path_factory):
         VOCSegmentation(root / "nowhere", "train")
 
 
-def test_a_missing_split_lists_those_there_are(root):
-    split(root, "val", "2008_000003\n")
-    with pytest.raises(DatasetError, match=r"trainaug\.txt: there is no such split; there are train, val"):
-        VOCSegmentation(root, "trainaug")
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("\n \n", "names no images"),
-        ("2007_000001\n2007_000002\n2007_000001\n", "1 images more than once: 2007_000001;"),
-        ("2007_000001 1\n2007_000002 -1\n", "2 lines are not one bare image name: 2007_000001 1, "),
-        ("/JPEGImages/2007_000001.jpg\n", "1 lines are not one bare"),
-    ],
-)
-def test_split_files_that_are_none(root, text, words):
-    split(root, "bad", text)
-    with pytest.raises(DatasetError, match=words):
-        VOCSegmentation(root, "bad")
-
-
 def test_missing_files_are_counted_and_the_first_five_named(root):
     split(root, "long", "\n".join(f"a{index}" for index in range(9)))
     with pytest.raises(DatasetError, match=r"9 of 9 .*JPEGImages/a0\.jpg, .*a4\.jpg, \.\.\."):
@@ -109,16 +90,16 @@ def test_missing_files_are_counted_and_the_first_five_named(root):
 
 
 def test_fingerprint_follows_bytes_names_and_order(root):
-    first = VOCSegmentation(root, "train").check()
-    assert VOCSegmentation(root, "train").check(jobs=2) == first
-    prints = {first, VOCSegmentation(root, "train", limit=2).check()}
+    first = VOCSegmentation(root, "train").check().fingerprint
+    assert VOCSegmentation(root, "train").check(jobs=2).fingerprint == first
+    prints = {first, VOCSegmentation(root, "train", limit=2).check().fingerprint}
     split(root, "turned", "2007_000001\n2007_000002\n2008_000003\n")
-    prints.add(VOCSegmentation(root, "turned").check())
+    prints.add(VOCSegmentation(root, "turned").check().fingerprint)
     write_labels(root / "SegmentationClass" / "2007_000001.png", np.full((21, 30), 5))
-    prints.add(VOCSegmentation(root, "train").check())
+    prints.add(VOCSegmentation(root, "train").check().fingerprint)
     (root / "JPEGImages" / "2007_000001.jpg").write_bytes((root / "JPEGImages" / "2007_000002.jpg").read_bytes())
     write_labels(root / "SegmentationClass" / "2007_000001.png", np.full((20, 30), 5))
-    prints.add(VOCSegmentation(root, "train").check())
+    prints.add(VOCSegmentation(root, "train").check().fingerprint)
     assert len(prints) == 5
 
 
@@ -134,6 +115,104 @@ def test_check_reports_all_kinds_of_damage_in_one_error(root):
     assert "2007_000002.jpg: cannot be read" in message
     assert "2007_000001.png: 21 x 30 labels for an image of 30 x 21" in message
     assert "2008_000003.png: labels 77" in message
+
+
+def test_a_damaged_file_of_objects_is_found_early(root):
+    (root / "SegmentationObject").mkdir()
+    path = root / "SegmentationObject" / "2007_000001.png"
+    Image.fromarray(np.zeros((21, 30), np.uint8)).save(path)
+    VOCSegmentation(root, "train").check()
+    Image.fromarray(np.zeros((21, 31), np.uint8)).save(path)
+    with pytest.raises(
+        DatasetError, match=r"SegmentationObject/2007_000001\.png: 31 x 21 labels for an image of 30 x 21"
+    ):
+        VOCSegmentation(root, "train").check()
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(DatasetError, match=r"1 of 3 images.*SegmentationObject/2007_000001\.png: cannot be read"):
+        VOCSegmentation(root, "train").check()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("call", ["open", "read_bytes", "iterdir"])
+def test_what_the_system_refuses_is_no_fault_of_the_files(root, monkeypatch, number, call):
+    def refuse(path, *_):
+        raise OSError(number, os.strerror(number), str(path))
+
+    data = VOCSegmentation(root, "train")
+    monkeypatch.setattr(Path, call, refuse)
+    with pytest.raises(DatasetError, match=f": cannot be read: {os.strerror(number)};") as caught:
+        VOCSegmentation(root, "train") if call == "iterdir" else data.check()
+    assert "images cannot be used" not in str(caught.value) and "Replace" not in str(caught.value)
+
+
+def paint(root, masks, palette):
+    for name, labels in masks.items():
+        image = Image.fromarray(np.asarray(labels, np.uint8))
+        if palette is not None:
+            image.putpalette(palette)
+        image.save(root / "SegmentationClass" / f"{name}.png")
+
+
+def of(root, value):
+    """Masks of one value, in the size of the three images."""
+    sizes = {"2007_000002": 20, "2007_000001": 21, "2008_000003": 22}
+    return {name: np.full((height, 30), value) for name, height in sizes.items()}
+
+
+@pytest.mark.parametrize("palette", [None, palette().tobytes()])
+@pytest.mark.parametrize(
+    ("values", "hint"), [((0, 255), r"are objects painted 255, which is void\?$"), ((0,), "give masks with classes")]
+)
+def test_a_split_without_objects_is_refused(root, palette, values, hint):
+    masks = of(root, 0)
+    masks["2007_000001"][5:9] = values[-1]
+    paint(root, masks, palette)
+    with pytest.raises(DatasetError, match=f"^no mask of split 'train' has an object; {hint}"):
+        VOCSegmentation(root, "train").check()
+    masks["2008_000003"][3, 3] = 12  # one pixel is enough
+    paint(root, masks, palette)
+    assert VOCSegmentation(root, "train").check().census.images[12] == 1
+
+
+def test_check_says_what_the_masks_hold(root):
+    masks = of(root, 0)
+    masks["2007_000001"][:2] = 15
+    masks["2008_000003"][:1] = 15
+    masks["2008_000003"][1:4] = 255
+    masks["2007_000002"][4:6, 5] = 8
+    paint(root, masks, palette().tobytes())
+    census = VOCSegmentation(root, "train").check(jobs=2).census
+    assert dict(census.images) == {0: 3, 15: 2, 8: 1, 255: 1}
+    pixels = np.bincount(np.concatenate([mask.ravel() for mask in masks.values()]))
+    assert dict(census.pixels) == {k: pixels[k] for k in (0, 8, 15, 255)}
+    assert str(census) == "2 of 20 classes (masks with each: person 2, cat 1), 4.8 % void"  # 90 of 1,890 pixels
+
+
+def test_a_background_elsewhere_is_found_over_the_whole_split(root):
+    coloured = [250, 50, 83, 0, 0, 0]  # label 0 an object, label 1 the background, painted black
+    apart = of(root, 1)
+    apart["2007_000001"][:] = 0
+    paint(root, apart, coloured)  # no mask holds both
+    with pytest.raises(
+        DatasetError, match=r"2007_000001\.png: label 0 is coloured, and in 2007_000002\.png label 1 is bl"
+    ):
+        VOCSegmentation(root, "train").check()
+    paint(root, of(root, 1), coloured)  # what label 0 means is never shown
+    VOCSegmentation(root, "train").check()
+    both = {"2007_000002": apart["2007_000002"]}
+    both["2007_000002"][3:5] = 0
+    paint(root, both, coloured)
+    with pytest.raises(DatasetError, match=r"1 of 3 .*2007_000002\.png: label 0 is coloured and label 1 black; VOC's"):
+        VOCSegmentation(root, "train").check()
+
+
+def test_palettes_that_are_unset_or_grey_contradict_nothing(root):
+    masks = of(root, 0)
+    for k, mask in enumerate(masks.values()):
+        mask[2:9], mask[10] = 1 + k, 255
+    for colours in ([0] * 768, [v for g in range(256) for v in (g, g, g)], None):
+        paint(root, masks, colours)
+        assert VOCSegmentation(root, "train").check().census.images[3] == 1
 
 
 def test_an_image_smaller_than_the_grid_is_found_early(root):
@@ -155,7 +234,7 @@ def test_real_voc_opens_checks_and_agrees_with_pil():
     if not place:
         pytest.skip("TINYSEGRANK_VOC does not name a folder with PASCAL VOC")
     data = VOCSegmentation(place, "val", limit=40)
-    assert len(data.check()) == 64
+    assert len(data.check().fingerprint) == 64
     for index, sample in enumerate(data):
         with Image.open(data.labels_path(index)) as mask:
             np.testing.assert_array_equal(sample.labels, np.asarray(mask))

@@ -86,6 +86,41 @@ def test_a_rebuilt_palette_is_found_out(tmp_path):
         read_labels(tmp_path / "a.png")
 
 
+def test_void_with_a_rebuilt_palette_is_found_out(tmp_path):
+    adaptive = Image.fromarray(label_colours(np.array([[0, 0, 255]]))).convert("P", palette=Image.Palette.ADAPTIVE)
+    adaptive.save(tmp_path / "a.png")
+    with pytest.raises(DatasetError, match=r"label [01] has the VOC colour of label 255"):
+        read_labels(tmp_path / "a.png")
+
+
+INDICES = np.array([[1, 1, 0], [1, 1, 1]], np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("labels", "colours", "refused"),
+    [
+        (INDICES, [250, 50, 83, 0, 0, 0], True),  # background is 1, and an object 0
+        (INDICES + INDICES, [250, 50, 83, 9, 9, 9, 0, 0, 0], True),  # background is 2
+        (INDICES, [0, 0, 0, 0, 0, 0], False),  # unset
+        (INDICES, [0, 0, 0, 250, 50, 83], False),
+        (INDICES, [10, 10, 10, 20, 20, 20], False),  # colours that VOC does not have
+        (INDICES * 0, [250, 50, 83, 0, 0, 0], False),  # nothing is black
+        (INDICES | 1, [250, 50, 83, 0, 0, 0], False),  # nothing is 0
+        (np.where(INDICES, 255, 0).astype(np.uint8), [9, 9, 9] + [0] * 765, False),  # void may be black
+        (INDICES, [250, 50, 83], False),  # 1 has no entry
+    ],
+)
+def test_a_background_that_is_not_0_is_found_out(tmp_path, labels, colours, refused):
+    image = Image.fromarray(labels)
+    image.putpalette(colours)
+    image.save(tmp_path / "a.png")
+    if refused:
+        with pytest.raises(DatasetError, match=rf"a\.png: label 0 is coloured and label {labels.max()} black; VOC's"):
+            read_labels(tmp_path / "a.png")
+    else:
+        np.testing.assert_array_equal(read_labels(tmp_path / "a.png"), labels)
+
+
 @pytest.mark.parametrize("colours", [[0] * 768, [v for g in range(256) for v in (g, g, g)]])
 def test_a_palette_without_voc_colours_is_fine(tmp_path, colours):
     image = Image.fromarray(LABELS)
@@ -142,7 +177,8 @@ def test_check_labels_tries_every_value(num_classes, void, dtype):
         if value < num_classes or value == void:
             np.testing.assert_array_equal(check_labels(labels, num_classes=num_classes, void=void), labels)
         else:
-            with pytest.raises(DatasetError, match=f"labels: {value} "):
+            words = "holds void" if (void, value) == (None, 255) else f"{value} are no class"
+            with pytest.raises(DatasetError, match=f"^labels: {words} "):
                 check_labels(labels, num_classes=num_classes, void=void)
     assert check_labels(np.zeros((0, 3), dtype), num_classes=num_classes, void=void).shape == (0, 3)
 

@@ -133,7 +133,7 @@ def test_the_folder_is_a_voc_in_the_devkits_layout(toy):
     assert (len(toy.train), len(toy.val)) == (5, 3)
     trainval = VOCSegmentation(toy.train.root, "trainval")
     assert trainval.names == toy.train.names + toy.val.names
-    assert len(trainval.check()) == 64
+    assert len(trainval.check().fingerprint) == 64
     image, labels = draw_scene(np.random.default_rng([3, 0, 2]))
     np.testing.assert_array_equal(toy.train.labels(2), labels)
     assert np.abs(toy.train.image(2).astype(int) - image).mean() < 8  # JPEG

@@ -14,7 +14,7 @@ from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import read_json, write_json
 from tinysegrank.segnet import PRESETS, SegNet
 from tinysegrank.voc import VOCSegmentation, assign_folds
-from tinysegrank.voc.dataset import split_file
+from tinysegrank.voc.split import split_file
 
 CHECKED = "data.json"
 
@@ -79,8 +79,9 @@ def check_data(run: Run) -> str:
     record: dict[str, Any] = {}
     for which in ("train", "val"):
         split = open_split(run.settings, which)
-        run.progress.say(f"{which}: {len(split)} images of {split.root.name}/{split.split}")
-        record[which] = {"names": list(split.names), "fingerprint": split.check(jobs=run.jobs)}
+        checked = split.check(jobs=run.jobs)
+        run.progress.say(f"{which}: {len(split)} images of {split.root.name}/{split.split}; {checked.census}")
+        record[which] = {"names": list(split.names), "fingerprint": checked.fingerprint}
     if run.settings.trunk.weights:
         record["weights"] = _sha256(Path(run.settings.trunk.weights))
     write_json(run.folder("data") / CHECKED, record)

@@ -8,7 +8,9 @@ from typing import NamedTuple
 from tinysegrank.errors import DatasetError
 from tinysegrank.metrics import Confusion
 from tinysegrank.parallel import parallel_map
-from tinysegrank.voc import VOCSegmentation, read_labels
+from tinysegrank.voc import VOCSegmentation, check_labels
+from tinysegrank.voc.census import Census
+from tinysegrank.voc.labels import read_mask
 
 _AT_ONCE = 32
 
@@ -23,7 +25,9 @@ def evaluate_folder(folder: Path, split: VOCSegmentation, *, jobs: int = 1) -> C
     Files of images that are not in the split are passed over.
 
     Raises:
-        DatasetError: a file is missing, unreadable, has another size than the truth, or holds a label that is no class.
+        DatasetError: a file is missing, unreadable, has another size than the truth, or holds a label that is no
+            class; masks of the truth, or labels, together contradict VOC's palette; or no mask of the truth has an
+            object.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: is no folder; give the one that holds a label PNG for each image of the split")
@@ -36,23 +40,34 @@ def evaluate_folder(folder: Path, split: VOCSegmentation, *, jobs: int = 1) -> C
     place = folder.absolute()
     pairs = [(split.labels_path(i).absolute(), place / f"{name}.png") for i, name in enumerate(split.names)]
     tasks = [_Task(tuple(pairs[i : i + _AT_ONCE])) for i in range(0, len(pairs), _AT_ONCE)]
-    total = Confusion()
+    total, truth, labels = Confusion(), Census(), Census()
     for part in parallel_map(_evaluate_some, tasks, jobs=jobs):
-        total.merge(part)
+        total.merge(part.confusion)
+        truth.merge(part.truth)
+        labels.merge(part.labels)
+    truth.refuse_other_palette()
+    truth.refuse_no_object(f"split {split.split!r}")
+    labels.refuse_other_palette()
     return total
 
 
-def _evaluate_some(task: _Task) -> Confusion:
-    confusion = Confusion()
+class _Part(NamedTuple):
+    confusion: Confusion
+    truth: Census
+    labels: Census
+
+
+def _evaluate_some(task: _Task) -> _Part:
+    part = _Part(Confusion(), Census(), Census())
     for truth_path, labels_path in task.pairs:
-        truth, labels = read_labels(truth_path), read_labels(labels_path)
-        if truth.shape != labels.shape:
+        truth, labels = read_mask(truth_path), read_mask(labels_path)
+        (height, width), (rows, columns) = truth.labels.shape, labels.labels.shape
+        if (height, width) != (rows, columns):
             raise DatasetError(
-                f"{labels_path}: is {labels.shape[1]} x {labels.shape[0]}, its image "
-                f"{truth.shape[1]} x {truth.shape[0]}; write labels at the size of their image"
+                f"{labels_path}: is {columns} x {rows}, its image {width} x {height}; "
+                "write labels at the size of their image"
             )
-        try:
-            confusion.update(truth, labels)
-        except DatasetError as error:
-            raise DatasetError(f"{labels_path}: {error}") from error
-    return confusion
+        part.confusion.update(truth.labels, check_labels(labels.labels, void=None, name=labels_path))
+        part.truth.add(truth_path, truth)
+        part.labels.add(labels_path, labels)
+    return part

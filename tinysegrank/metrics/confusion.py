@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Self
 import numpy as np
 
 from tinysegrank.backend import accelerated
-from tinysegrank.errors import ConfigError, DatasetError, ShapeError
+from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.voc.classes import NUM_CLASSES, VOID
 from tinysegrank.voc.labels import check_labels
 
@@ -121,14 +121,10 @@ def image_confusions(truth: np.ndarray, proposals: np.ndarray, *, num_classes: i
 
 
 def _checked(truth: np.ndarray, proposals: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    return _named(truth, "truth", num_classes, VOID), _named(proposals, "labels", num_classes, None)
-
-
-def _named(labels: np.ndarray, name: str, num_classes: int, void: int | None) -> np.ndarray:
-    try:
-        return check_labels(labels, num_classes=num_classes, void=void)
-    except DatasetError as error:
-        raise DatasetError(f"{name}: {error}") from error
+    return (
+        check_labels(truth, num_classes=num_classes, name="truth"),
+        check_labels(proposals, num_classes=num_classes, void=None),
+    )
 
 
 def count_pairs(truth: np.ndarray, proposals: np.ndarray, num_classes: int) -> np.ndarray:

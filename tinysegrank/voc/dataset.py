@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.errors import ConfigError, DatasetError
+from tinysegrank.errors import ConfigError, DatasetError, explain_os_error
 from tinysegrank.parallel import parallel_map
+from tinysegrank.voc.census import Census
 from tinysegrank.voc.classes import VOID
 from tinysegrank.voc.images import read_image
-from tinysegrank.voc.labels import read_labels
+from tinysegrank.voc.labels import read_labels, read_mask
+from tinysegrank.voc.split import first_few, read_split, split_file
 
 SMALLEST_SIDE = 13  # one pixel a tile of the coarse grid
 _SHOWN = 5
@@ -59,21 +61,21 @@ class VOCSegmentation:
         self.root = Path(root)
         self.split = split
         self.masks = masks
-        if not (self.root / "JPEGImages").is_dir():
+        if "JPEGImages" not in _list(self.root):
             raise DatasetError(f"{self.root}: holds no folder JPEGImages; {_where_else(self.root)}")
-        self.names = _read_split(split_file(root, split))[:limit]
+        self.names = read_split(split_file(root, split))[:limit]
         self._require("JPEGImages", ".jpg")
         if masks is not None:
             self._require(masks, ".png")
 
     def _require(self, folder: str, ending: str) -> None:
         place = self.root / folder
-        there = {path.name for path in place.iterdir()} if place.is_dir() else set()
+        there = _list(place)
         missing = [f"{folder}/{name}{ending}" for name in self.names if name + ending not in there]
         if missing:
             raise DatasetError(
                 f"{self.root}: split {self.split!r}: {len(missing)} of {len(self.names)} files are missing:"
-                f" {_first(missing)}; unpack the data set again, or take the names out of the split file"
+                f" {first_few(missing)}; unpack the data set again, or take the names out of the split file"
             )
 
     def __len__(self) -> int:
@@ -113,23 +115,31 @@ class VOCSegmentation:
         path = self.root / "SegmentationObject" / f"{self.names[index]}.png"
         return read_labels(path, num_classes=VOID) if path.is_file() else None
 
-    def check(self, *, jobs: int = 1) -> str:
-        """Decode every file, so that no damaged one ends long work half way, and return the data's fingerprint.
-
-        The fingerprint is a SHA-256 over the names and the bytes of all files, in the split's order.
+    def check(self, *, jobs: int = 1) -> Checked:
+        """Decode every file, so that no damaged one ends long work half way, and return what the split holds.
 
         Args:
             jobs: number of processes.
 
         Raises:
             DatasetError: files are damaged, a mask differs in size from its image, or an image is smaller than the
-                coarse grid; the first few are named, each with what is wrong.
+                coarse grid; the first few are named, each with what is wrong. Or the masks together contradict VOC's
+                palette, or none has an object.
         """
-        pairs = [
-            (self.image_path(i), None if self.masks is None else self.labels_path(i)) for i in range(len(self.names))
+        triples = [
+            (
+                self.image_path(i),
+                None if self.masks is None else self.labels_path(i),
+                self.root / "SegmentationObject" / f"{name}.png",
+            )
+            for i, name in enumerate(self.names)
         ]
-        results = list(parallel_map(_examine, pairs, jobs=jobs))
-        problems = [result.problem for result in results if result.problem]
+        problems, whole, census = [], sha256(), Census()
+        for name, result in zip(self.names, parallel_map(_examine, triples, jobs=jobs), strict=True):
+            if result.problem:
+                problems.append(result.problem)
+            census.merge(result.census)
+            whole.update(f"{name}\n{result.digest}\n".encode())
         if problems:
             raise DatasetError(
                 f"{self.root}: split {self.split!r}: {len(problems)} of {len(self.names)} images cannot be used: "
@@ -137,58 +147,75 @@ class VOCSegmentation:
                 + ("; ..." if len(problems) > _SHOWN else "")
                 + ". Replace these files, or take their names out of the split file"
             )
-        whole = sha256()
-        for name, result in zip(self.names, results, strict=True):
-            whole.update(f"{name}\n{result.digest}\n".encode())
-        return whole.hexdigest()
+        if self.masks is not None:
+            census.refuse_other_palette()
+            census.refuse_no_object(f"split {self.split!r}")
+        return Checked(whole.hexdigest(), census)
+
+
+class Checked(NamedTuple):
+    """What `VOCSegmentation.check` found.
+
+    Attributes:
+        fingerprint: a SHA-256 over the names and the bytes of all images and masks, in the split's order.
+        census: which labels the masks hold; `str` of it is a line to show.
+    """
+
+    fingerprint: str
+    census: Census
 
 
 class _Examined(NamedTuple):
     problem: str
     digest: str
+    census: Census
 
 
-def _examine(paths: tuple[Path, Path | None]) -> _Examined:
-    image_path, labels_path = paths
+def _examine(paths: tuple[Path, Path | None, Path]) -> _Examined:
+    """Read what there is of an image.
+
+    Raises:
+        DatasetError: the system refuses to open a file, which says nothing about this one.
+    """
+    image_path, labels_path, instances_path = paths
+    census = Census()
     try:
         image = read_image(image_path)
         if min(image.shape[:2]) < SMALLEST_SIDE:
             raise DatasetError(f"{image_path}: {image.shape[1]} x {image.shape[0]}, a side is below {SMALLEST_SIDE}")
-        digest = sha256(image_path.read_bytes())
+        digest = sha256(_read_bytes(image_path))
         if labels_path is not None:
-            labels = read_labels(labels_path)
-            if image.shape[:2] != labels.shape:
-                raise DatasetError(f"{labels_path}: {_sizes(image, labels)}")
-            digest.update(labels_path.read_bytes())
+            mask = read_mask(labels_path)
+            if image.shape[:2] != mask.labels.shape:
+                raise DatasetError(f"{labels_path}: {_sizes(image, mask.labels)}")
+            census.add(labels_path, mask)
+            digest.update(_read_bytes(labels_path))
+        if instances_path.is_file():
+            instances = read_labels(instances_path, num_classes=VOID)
+            if image.shape[:2] != instances.shape:
+                raise DatasetError(f"{instances_path}: {_sizes(image, instances)}")
     except DatasetError as error:
-        return _Examined(str(error), "")
-    return _Examined("", digest.hexdigest())
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
+            raise
+        return _Examined(str(error), "", census)
+    return _Examined("", digest.hexdigest(), census)
 
 
-def split_file(root: Path | str, split: str) -> Path:
-    """Return where the names of a split's images are."""
-    return Path(root) / "ImageSets" / "Segmentation" / f"{split}.txt"
-
-
-def _read_split(path: Path) -> tuple[str, ...]:
+def _read_bytes(path: Path) -> bytes:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        there = sorted(other.stem for other in path.parent.glob("*.txt"))
-        known = f"there are {', '.join(there)}" if there else "that folder has no split files"
-        raise DatasetError(f"{path}: there is no such split; {known}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: is not a readable text file ({error})") from error
-    names = [line.strip() for line in lines if line.strip()]
-    if not names:
-        raise DatasetError(f"{path}: names no images; write one name a line")
-    odd = [name for name in names if len(name.split()) > 1 or "/" in name or "\\" in name]
-    if odd:
-        raise DatasetError(f"{path}: {len(odd)} lines are not one bare image name: {_first(odd)}")
-    if len(set(names)) < len(names):
-        twice = sorted(name for name in set(names) if names.count(name) > 1)
-        raise DatasetError(f"{path}: names {len(twice)} images more than once: {_first(twice)}; remove the copies")
-    return tuple(names)
+        return path.read_bytes()
+    except OSError as error:
+        raise DatasetError(explain_os_error(path, error)) from error
+
+
+def _list(folder: Path) -> set[str]:
+    """Return the names in a folder; none where there is no such folder."""
+    try:
+        return {path.name for path in folder.iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError as error:
+        raise DatasetError(explain_os_error(folder, error)) from error
 
 
 def _where_else(root: Path) -> str:
@@ -196,10 +223,6 @@ def _where_else(root: Path) -> str:
         if (root / inner / "JPEGImages").is_dir():
             return f"give {root / inner}"
     return "give the folder that does, in the devkit VOCdevkit/VOC2012"
-
-
-def _first(items: list[str]) -> str:
-    return ", ".join(items[:_SHOWN]) + (", ..." if len(items) > _SHOWN else "")
 
 
 def _sizes(image: np.ndarray, labels: np.ndarray) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -13,15 +14,36 @@ from tinysegrank.voc.classes import BACKGROUND, NUM_CLASSES, VOID, palette
 from tinysegrank.voc.images import opened
 
 
+class Mask(NamedTuple):
+    """A label map as its file holds it.
+
+    labels  | (H, W) | uint8 | 0..num_classes-1, or 255 where void
+    used    | (U,)   | int64 | the labels that occur, ascending
+    pixels  | (U,)   | int64 | how often each does
+    colours | (N, 3) | uint8 | R, G, B of labels 0..N-1; no rows for a file without a palette
+    """
+
+    labels: np.ndarray
+    used: np.ndarray
+    pixels: np.ndarray
+    colours: np.ndarray
+
+
 def read_labels(path: Path | str, *, num_classes: int = NUM_CLASSES) -> np.ndarray:
     """Read a label map: the raw indices of a palette PNG, or the values of an 8-bit single-channel one.
 
     returns | (H, W) | uint8 | 0..num_classes-1, or 255 where void
 
     Raises:
-        DatasetError: the file is missing, is not a whole PNG, holds colours in place of labels, holds a label that is
-            neither a class nor void, or has a palette that gives its labels the VOC colours of other labels.
+        DatasetError: the file is missing, is not a whole PNG, holds colours instead of labels, holds a label that is
+            neither a class nor void, or has a palette that contradicts VOC's: a label has the VOC colour of another
+            one, or label 0 is coloured and another label black.
     """
+    return read_mask(path, num_classes=num_classes).labels
+
+
+def read_mask(path: Path | str, *, num_classes: int = NUM_CLASSES) -> Mask:
+    """Read a label map with its palette and the count of each label; see `read_labels`."""
     with opened(path) as image:
         if image.format != "PNG":
             raise DatasetError(f"{path}: a label map is a PNG file, this is {image.format}; compression changes labels")
@@ -34,17 +56,18 @@ def read_labels(path: Path | str, *, num_classes: int = NUM_CLASSES) -> np.ndarr
         if image.mode == "L" and _bit_depth(path) < 8:  # PIL stretches those to 0..255
             raise DatasetError(f"{path}: grey of {_bit_depth(path)} bits; convert it to a palette or 8-bit index PNG")
         labels = np.array(image)
-        colours = image.getpalette("RGB")
-    used = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
+        colours = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    counts = np.bincount(labels.ravel(), minlength=256)
+    used = np.flatnonzero(counts)
     strange = used[(used >= num_classes) & (used != VOID)]
     if strange.size:
         raise DatasetError(
             f"{path}: labels {_some(strange)} are neither a class (0..{num_classes - 1}) nor void ({VOID});"
             " was the mask saved with another label list, resized with interpolation, or coloured?"
         )
-    if colours is not None:
-        _refuse_reordered_palette(path, used, np.array(colours, np.uint8).reshape(-1, 3), num_classes)
-    return labels
+    mask = Mask(labels, used, counts[used], colours)
+    _refuse_other_palette(path, mask, num_classes)
+    return mask
 
 
 def _bit_depth(path: Path | str) -> int:
@@ -52,23 +75,47 @@ def _bit_depth(path: Path | str) -> int:
         return stream.read(25)[24]  # the ninth byte of the header chunk's data
 
 
-def _refuse_reordered_palette(path: Path | str, used: np.ndarray, colours: np.ndarray, num_classes: int) -> None:
+def _refuse_other_palette(path: Path | str, mask: Mask, num_classes: int) -> None:
     """A mask saved again by a drawing program keeps its colours, but may number them anew."""
-    voc = palette()
-    for label in used[used < len(colours)]:
-        same = np.flatnonzero((voc[:num_classes] == colours[label]).all(axis=1))
-        if same.size and same[0] not in (BACKGROUND, label):  # black is often just an unset entry
+    for label in mask.used[mask.used < len(mask.colours)]:
+        same = np.flatnonzero((palette() == mask.colours[label]).all(axis=1))  # VOC's colours differ
+        if same.size and (same[0] < num_classes or same[0] == VOID) and same[0] not in (BACKGROUND, label):
             raise DatasetError(
                 f"{path}: label {label} has the VOC colour of label {same[0]}; the palette was rebuilt when the file"
                 " was saved again, so its indices are not classes: use the original file"
             )
+    coloured, black = background_elsewhere(mask)
+    if coloured and black:
+        raise DatasetError(f"{path}: label 0 is coloured and label {black[0]} black; {RENUMBER}")
 
 
-def check_labels(labels: np.ndarray, *, num_classes: int = NUM_CLASSES, void: int | None = VOID) -> np.ndarray:
+RENUMBER = "VOC's background is label 0, painted black: these are another list's numbers; renumber them as VOC does"
+
+
+def background_elsewhere(mask: Mask) -> tuple[bool, list[int]]:
+    """Return whether label 0 is in use, and the other labels in use that are black, in a palette that colours label 0.
+
+    Black alone says nothing: it is often just an unset entry. (False, []) where label 0 is black, or has no colour.
+    """
+    if not mask.colours[:1].any():
+        return False, []
+    objects = mask.used[(mask.used > 0) & (mask.used < len(mask.colours)) & (mask.used != VOID)]
+    return 0 in mask.used, [int(label) for label in objects if not mask.colours[label].any()]
+
+
+def check_labels(
+    labels: np.ndarray, *, num_classes: int = NUM_CLASSES, void: int | None = VOID, name: object = "labels"
+) -> np.ndarray:
     """Return an array of labels as uint8, once its values are known to be classes or void.
 
     labels  | any shape | integer | 0..num_classes-1, or `void`
     returns | as labels | uint8   |
+
+    Args:
+        labels: as above.
+        num_classes: number of classes K.
+        void: the value that is void; None where every pixel needs a class.
+        name: the argument or file that errors name.
 
     Raises:
         ShapeError: the labels are not integers.
@@ -76,7 +123,7 @@ def check_labels(labels: np.ndarray, *, num_classes: int = NUM_CLASSES, void: in
     """
     labels = np.asarray(labels)
     if not np.issubdtype(labels.dtype, np.integer):
-        raise ShapeError(f"labels: dtype {labels.dtype} is not integer; pass class indices")
+        raise ShapeError(f"{name}: dtype {labels.dtype} is not integer; pass class indices")
     if labels.dtype == np.uint8 and void in (None, VOID):  # the usual case takes a look or two, as 255 + 1 is 0
         largest = int(labels.max(initial=0)) if void is None else int((labels + np.uint8(1)).max(initial=0)) - 1
         if largest < num_classes:
@@ -84,9 +131,14 @@ def check_labels(labels: np.ndarray, *, num_classes: int = NUM_CLASSES, void: in
     good = (labels >= 0) & (labels < num_classes)
     if void is not None:
         good |= labels == void
+    if void is None and (labels[~good] == VOID).any():
+        raise DatasetError(
+            f"{name}: holds void ({VOID}), which only the truth may; label every pixel with a class"
+            f" (0..{num_classes - 1})"
+        )
     if not good.all():
         also = "" if void is None else f" nor void ({void})"
-        raise DatasetError(f"labels: {_some(np.unique(labels[~good]))} are no class (0..{num_classes - 1}){also}")
+        raise DatasetError(f"{name}: {_some(np.unique(labels[~good]))} are no class (0..{num_classes - 1}){also}")
     return labels.astype(np.uint8, copy=False)
 
 

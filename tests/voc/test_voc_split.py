@@ -1,0 +1,89 @@
+"""Split files as people write them: right, or named with what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from tinysegrank.errors import DatasetError
+from tinysegrank.voc.split import read_split
+
+NAMES = ("2007_000032", "2007_000039", "2007_000063")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"2007_000032\n2007_000039\n2007_000063\n",
+        b"2007_000032\n2007_000039\n2007_000063",
+        b"\xef\xbb\xbf2007_000032\r\n2007_000039\r\n2007_000063\r\n",  # byte order mark, as Notepad writes it
+        b"2007_000032  \n\n \t2007_000039\t\r\n2007_000063\n\n\n",
+        b"2007_000032\r2007_000039\r2007_000063\r",
+    ],
+)
+def test_marks_line_ends_and_blanks_do_not_matter(tmp_path, content):
+    (tmp_path / "val.txt").write_bytes(content)
+    assert read_split(tmp_path / "val.txt") == NAMES
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_named(tmp_path, encoding):
+    (tmp_path / "val.txt").write_bytes("\n".join(NAMES).encode(encoding))
+    with pytest.raises(DatasetError, match=r"val\.txt: is UTF-16 text; save it as UTF-8, one name a line$"):
+        read_split(tmp_path / "val.txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "names no images"),
+        ("\n \n", "names no images"),
+        ("\ufeff", "names no images"),
+        ("a\nb\na\n", "names 1 images more than once: a; remove the copies"),
+        ("2007_000001 1\n2007_000002 -1\n", "2 lines are not one bare image name: 2007_000001 1, .* a second column$"),
+        ("/JPEGImages/a.jpg /SegmentationClass/a.png\nb\n", "1 lines are not one bare"),
+        ("a.jpg\nb.JPG\nc.png\nd.jpeg\n", "4 lines are not one bare image name: a.jpg, b.JPG.*an ending"),
+        ("JPEGImages\\\\a\n", "1 lines are not one bare .*without a folder"),
+    ],
+)
+def test_what_is_no_list_of_names_is_refused(tmp_path, text, words):
+    (tmp_path / "bad.txt").write_text(text, encoding="utf-8")
+    with pytest.raises(DatasetError, match=rf"bad\.txt: {words}"):
+        read_split(tmp_path / "bad.txt")
+
+
+def test_names_with_dots_and_other_letters_are_names(tmp_path):
+    (tmp_path / "val.txt").write_text("photo.1\nh\u00e4user\nIMG_2.5\n", encoding="utf-8")
+    assert read_split(tmp_path / "val.txt") == ("photo.1", "h\u00e4user", "IMG_2.5")
+
+
+def test_latin_1_is_named(tmp_path):
+    (tmp_path / "val.txt").write_bytes("h\u00e4user\n".encode("latin-1"))
+    with pytest.raises(DatasetError, match=r"val\.txt: is not UTF-8 text"):
+        read_split(tmp_path / "val.txt")
+
+
+def test_a_missing_split_lists_those_there_are_and_what_would_do(tmp_path):
+    for name in ("train", "val", "trainval"):
+        (tmp_path / f"{name}.txt").write_text("a\n")
+    with pytest.raises(DatasetError, match=r"tset\.txt: there is no such split; there are train, trainval, val$"):
+        read_split(tmp_path / "tset.txt")
+    with pytest.raises(
+        DatasetError, match=r"there are train, trainval, val; VOC as published .*--set data\.train=train, or"
+    ):
+        read_split(tmp_path / "train_aug.txt")
+    with pytest.raises(DatasetError, match="that folder has no split files"):
+        read_split(tmp_path / "nowhere" / "val.txt")
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES, errno.EISDIR])
+def test_what_the_system_refuses_is_named(tmp_path, monkeypatch, number):
+    def refuse(path):
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(DatasetError, match=rf"val\.txt: cannot be read: {os.strerror(number)}; "):
+        read_split(tmp_path / "val.txt")

@@ -1,0 +1,84 @@
+"""What the masks of a split hold, taken together: each may look right, and all of them be another tool's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Self
+
+from tinysegrank.errors import DatasetError
+from tinysegrank.voc.classes import BACKGROUND, CLASS_NAMES, NUM_CLASSES, VOID
+from tinysegrank.voc.labels import RENUMBER, Mask, background_elsewhere
+
+
+class Census:
+    """Counts of the labels of any number of masks.
+
+    Attributes:
+        images: for each label, the number of masks that hold it.
+        pixels: for each label, the number of its pixels.
+    """
+
+    def __init__(self) -> None:
+        self.images: Counter[int] = Counter()
+        self.pixels: Counter[int] = Counter()
+        self._coloured: Path | None = None  # a mask where label 0 is in use and coloured
+        self._black: tuple[Path, int] | None = (
+            None  # one whose palette colours label 0, and another label that is black
+        )
+
+    def add(self, path: Path, mask: Mask) -> Self:
+        """Add a mask, in place."""
+        used = mask.used.tolist()
+        self.images.update(used)
+        self.pixels.update(dict(zip(used, mask.pixels.tolist(), strict=True)))
+        coloured, black = background_elsewhere(mask)
+        if coloured and self._coloured is None:
+            self._coloured = path
+        if black and self._black is None:
+            self._black = path, black[0]
+        return self
+
+    def merge(self, other: Census) -> Self:
+        """Add the masks of another census, in place."""
+        self.images.update(other.images)
+        self.pixels.update(other.pixels)
+        self._coloured = self._coloured or other._coloured
+        self._black = self._black or other._black
+        return self
+
+    def refuse_other_palette(self) -> None:
+        """Refuse masks that together contradict VOC's palette.
+
+        Raises:
+            DatasetError: label 0 is coloured in one mask, and another label black in another.
+        """
+        if self._coloured and self._black:
+            path, label = self._black
+            raise DatasetError(
+                f"{self._coloured}: label 0 is coloured, and in {path.name} label {label} is black; {RENUMBER}"
+            )
+
+    def refuse_no_object(self, what: str) -> None:
+        """Refuse masks none of which holds an object.
+
+        Args:
+            what: the masks, as "split 'train'".
+
+        Raises:
+            DatasetError: every pixel is background or void.
+        """
+        if not self.pixels.keys() - {BACKGROUND, VOID}:
+            hint = (
+                f"are objects painted {VOID}, which is void?"
+                if self.pixels[VOID]
+                else f"give masks with classes, 1 to {NUM_CLASSES - 1}"
+            )
+            raise DatasetError(f"no mask of {what} has an object; {hint}")
+
+    def __str__(self) -> str:
+        """Return which classes there are, in how many masks each, and the share of void."""
+        found = [(k, count) for k, count in self.images.most_common() if k not in (BACKGROUND, VOID)]
+        listed = ", ".join(f"{CLASS_NAMES[k]} {count}" for k, count in found)
+        void = 100 * self.pixels[VOID] / max(self.pixels.total(), 1)
+        return f"{len(found)} of {NUM_CLASSES - 1} classes (masks with each: {listed}), {void:.1f} % void"

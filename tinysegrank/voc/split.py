@@ -1,0 +1,68 @@
+"""Split files: the names of a split's images, one a line."""
+
+from __future__ import annotations
+
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections import Counter
+from pathlib import Path
+
+from tinysegrank.errors import DatasetError, explain_os_error
+
+_SHOWN = 5
+_ENDINGS = (".jpg", ".jpeg", ".png")
+_SAVE_AS = "save it as UTF-8, one name a line"
+_AUGMENTED = (
+    "; VOC as published has train, val and trainval: pass --set data.train=train, or add SBD's masks as README says"
+)
+
+
+def split_file(root: Path | str, split: str) -> Path:
+    """Return where the names of a split's images are."""
+    return Path(root) / "ImageSets" / "Segmentation" / f"{split}.txt"
+
+
+def read_split(path: Path) -> tuple[str, ...]:
+    """Read the names of a split's images, in order.
+
+    Raises:
+        DatasetError: there is no such file, it is not UTF-8 text of one bare name a line, or it is empty or names an
+            image twice.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        there = sorted(other.stem for other in path.parent.glob("*.txt"))
+        known = f"there are {', '.join(there)}" if there else "that folder has no split files"
+        raise DatasetError(
+            f"{path}: there is no such split; {known}{_AUGMENTED if path.stem == 'train_aug' else ''}"
+        ) from error
+    except OSError as error:
+        raise DatasetError(explain_os_error(path, error)) from error
+    if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or b"\0" in content:
+        raise DatasetError(f"{path}: is UTF-16 text; {_SAVE_AS}")
+    try:
+        text = content.decode("utf-8-sig")  # a byte order mark, as some editors write, is no part of a name
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: is not UTF-8 text ({error}); {_SAVE_AS}") from error
+    names = [line.strip() for line in text.splitlines() if line.strip()]
+    if not names:
+        raise DatasetError(f"{path}: names no images; write one name a line")
+    odd = [name for name in names if not _bare(name)]
+    if odd:
+        raise DatasetError(
+            f"{path}: {len(odd)} lines are not one bare image name: {first_few(odd)}; write the name alone, such as"
+            " 2007_000032, without a folder, an ending or a second column"
+        )
+    if len(set(names)) < len(names):
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
+        raise DatasetError(f"{path}: names {len(twice)} images more than once: {first_few(twice)}; remove the copies")
+    return tuple(names)
+
+
+def _bare(name: str) -> bool:
+    return not (len(name.split()) > 1 or "/" in name or "\\" in name or name.lower().endswith(_ENDINGS))
+
+
+def first_few(items: list[str]) -> str:
+    """Return the first items of a list, to show."""
+    return ", ".join(items[:_SHOWN]) + (", ..." if len(items) > _SHOWN else "")
