@@ -14,7 +14,7 @@ import pytest
 from tinysegrank import losses
 from tinysegrank.backend import Backend, get_backend, to_numpy
 from tinysegrank.nn import SGD
-from tinysegrank.segnet import SegNet, objective
+from tinysegrank.segnet import SegNet
 
 pytestmark = pytest.mark.gpu
 
@@ -34,7 +34,7 @@ def training_steps(backend: Backend, count: int, size: int = 8) -> dict[str, np.
     """A few steps of all layers of the tiny network, with dropout; the parameters afterwards, on the host."""
     rng = np.random.default_rng(0)
     model = SegNet(preset="tiny", backend=backend, frozen=())
-    sgd, loss = SGD(rate=0.01, max_norm=5.0), objective("uoi+ce")
+    sgd, loss = SGD(rate=0.01, max_norm=5.0), losses.named("uoi+ce")
     for _ in range(count):
         x, target, weight = (backend.asarray(array) for array in batch(rng, size))
         _, grad_z = loss(model.forward(x, rng=rng), target, weight)
@@ -49,12 +49,12 @@ def test_the_forward_pass_agrees_with_numpy(cupy, rng):
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", ["ce", "uoi", "iou", "uoi+ce"])
+@pytest.mark.parametrize("name", losses.TABLE)
 def test_losses_agree_with_numpy(cupy, rng, name):
     _, target, weight = batch(rng, 4)
     z = rng.standard_normal(target.shape, dtype=np.float32)
-    value, gradient = objective(name)(z, target, weight)
-    on_device = objective(name)(*(cupy.asarray(array) for array in (z, target, weight)))
+    value, gradient = losses.named(name)(z, target, weight)
+    on_device = losses.named(name)(*(cupy.asarray(array) for array in (z, target, weight)))
     np.testing.assert_allclose(to_numpy(on_device[0]), value, rtol=1e-4)
     np.testing.assert_allclose(to_numpy(on_device[1]), gradient, atol=1e-4 * np.abs(gradient).max())
 

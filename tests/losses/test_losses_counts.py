@@ -30,7 +30,7 @@ LOSSES: dict[str, losses.Loss] = {
 }
 every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 Batches = Sequence[Sequence[np.ndarray]]
-FIELDS = ("intersection", "total", "mass", "weight", "cross_entropy")
+FIELDS = ("intersection", "cardinality", "mass", "weight", "cross_entropy")
 
 
 def some_batches(rng: np.random.Generator) -> list[list[np.ndarray]]:

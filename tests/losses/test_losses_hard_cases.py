@@ -11,7 +11,7 @@ from operations import assert_close
 
 from tinysegrank import losses
 from tinysegrank.errors import ConfigError, ShapeError
-from tinysegrank.losses.expected import class_shares, reciprocal
+from tinysegrank.losses.expected import class_factors, reciprocal
 from tinysegrank.testing import check_backward
 
 # Absent, barely present and missed classes -----------------------------------------------------------
@@ -138,7 +138,7 @@ def test_means_are_over_the_classes_counted() -> None:
         ("mean", 0.0, [1 / 4] * 4),
         ("mean", 9.0, [0.0] * 4),
     ]:
-        np.testing.assert_array_equal(class_shares(mass, min_mass=min_mass, reduction=reduction), expected)
+        np.testing.assert_array_equal(class_factors(mass, min_mass=min_mass, reduction=reduction), expected)
 
 
 @pytest.mark.parametrize("loss", [losses.iou, losses.uoi])

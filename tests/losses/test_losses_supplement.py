@@ -106,7 +106,7 @@ def test_both_forms_of_the_union(z: np.ndarray, p: np.ndarray) -> None:
         (eq_28(q, p), eq_29(q, p)),
         (counts.intersection, eq_24(q, p)),
         (counts.union, eq_28(q, p)),
-        (counts.total, q.sum(axis=0) + p.sum(axis=0)),
+        (counts.cardinality, q.sum(axis=0) + p.sum(axis=0)),
         (counts.mass, p.sum(axis=0)),
         (counts.weight, np.array(float(N))),
     ]:

@@ -98,20 +98,20 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ("share * sums.intersection * slope", "share * slope"),
         ("softmax_backward(grad_q, context)", "grad_q"),
         ("softmax_backward(grad_q, context)", "grad_q * q * (1 - q)"),  # Eq. 54 to the letter
-        ("sums.intersection * per_union", "sums.intersection / sums.total"),
+        ("sums.intersection * per_union", "sums.intersection / sums.cardinality"),
     ],
     "losses.uoi": [
         ("+ target * to_intersection", "- target * to_intersection"),
         (" + target * to_intersection", ""),
         ("(1 - target) * to_union", "to_union"),
-        ("share * sums.union * slope", "share * sums.total * slope"),
+        ("share * sums.union * slope", "share * sums.cardinality * slope"),
         ("cell_weights(z, weight) * ((1", "((1"),
         ("xp.reshape(share * per_intersection", "xp.reshape(per_intersection"),
         ("softmax_backward(grad_q, context)", "grad_q * q * (1 - q)"),  # Eq. 61 to the letter
     ],
     "losses.dice": [
-        ("-2 * share * per_total", "-share * per_total"),
-        (" + to_total)", ")"),
+        ("-2 * share * per_cardinality", "-share * per_cardinality"),
+        (" + to_cardinality)", ")"),
         ("cell_weights(z, weight) * (target", "(target"),
     ],
     "losses.lovasz": [

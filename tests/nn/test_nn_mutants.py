@@ -168,7 +168,7 @@ def check_expected(module: Module) -> None:
         check_backward(forward, lambda g, slope: g * slope, [[0.5, 1.5, 3.0]])
         assert float(forward(np.asarray(20.0))[0]) == pytest.approx(0.05)
         assert float(forward(np.asarray(smallest / 2))[0]) == pytest.approx(1.5 / smallest)
-    shares = module.class_shares(np.array([0.0, 0.5, 0.4, 9.0]), min_mass=0.5, reduction="mean")
+    shares = module.class_factors(np.array([0.0, 0.5, 0.4, 9.0]), min_mass=0.5, reduction="mean")
     np.testing.assert_array_equal(shares, [0.0, 0.5, 0.0, 0.5])
 
 

@@ -11,11 +11,11 @@ from segnet_toys import CLASSES, batch_of, in_float64, thin_model, toy_store
 
 from tinysegrank.errors import ConfigError
 from tinysegrank.files import read_arrays, write_arrays
-from tinysegrank.losses import CorpusCounts
-from tinysegrank.segnet import TrainingOptions, objective, train
+from tinysegrank.losses import CorpusCounts, named
+from tinysegrank.segnet import TrainingOptions, train
 from tinysegrank.segnet.corpus import CountsKeeper
 
-FIELDS = ("intersection", "total", "mass", "weight", "cross_entropy")
+FIELDS = ("intersection", "cardinality", "mass", "weight", "cross_entropy")
 
 
 def drawn(rng: np.random.Generator, images: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -26,13 +26,13 @@ def drawn(rng: np.random.Generator, images: int = 3) -> tuple[np.ndarray, np.nda
 
 def by_hand(z: np.ndarray, target: np.ndarray, weight: np.ndarray) -> dict[str, np.ndarray]:
     """The sums as the definitions have them, cell by cell."""
-    sums = {"intersection": np.zeros(CLASSES), "total": np.zeros(CLASSES), "mass": np.zeros(CLASSES)}
+    sums = {"intersection": np.zeros(CLASSES), "cardinality": np.zeros(CLASSES), "mass": np.zeros(CLASSES)}
     sums |= {"weight": np.zeros(()), "cross_entropy": np.zeros(())}
     for image, row, column in np.ndindex(weight.shape):
         scores, p, w = z[image, :, row, column], target[image, :, row, column], weight[image, row, column]
         q = np.exp(scores) / np.exp(scores).sum()
         sums["intersection"] += w * q * p
-        sums["total"] += w * (q + p)
+        sums["cardinality"] += w * (q + p)
         sums["mass"] += w * p
         sums["weight"] += w
         sums["cross_entropy"] -= w * p @ np.log(q)
@@ -145,7 +145,7 @@ def test_corpus_counts_of_a_training(tmp_path: Path) -> None:
         np.testing.assert_allclose(np.squeeze(saved[field]), expected[field], rtol=1e-5)
 
 
-@pytest.mark.parametrize("loss", ["ce", "uoi", "iou", "uoi+ce"])
+@pytest.mark.parametrize("loss", ["ce", "uoi", "iou", "uoi+ce", "soft_dice"])
 def test_rows_of_a_batch_that_is_the_corpus(rng: np.random.Generator, loss: str) -> None:
     """Its own counts, held, give the gradient that the loss has by itself; the share is then 1."""
     z, target, weight = drawn(rng)
@@ -153,20 +153,20 @@ def test_rows_of_a_batch_that_is_the_corpus(rng: np.random.Generator, loss: str)
     counts.start_epoch()
     held, share = counts.present(z, target, weight)
     assert share == 1.0
-    function = objective(loss, min_mass=0.0)
+    function = named(loss, min_mass=0.0)
     (value, gradient), (expected, wanted) = function(z, target, weight, counts=held), function(z, target, weight)
     assert float(value) == pytest.approx(float(expected), rel=1e-12)
     np.testing.assert_allclose(gradient, wanted, rtol=0, atol=1e-12 * np.max(np.abs(wanted)))
 
 
-@pytest.mark.parametrize("loss", ["ce", "uoi", "iou", "uoi+ce"])
+@pytest.mark.parametrize("loss", ["ce", "uoi", "iou", "uoi+ce", "soft_dice"])
 def test_shares_average_to_the_corpus_gradient(rng: np.random.Generator, loss: str) -> None:
     """Scaled rows are an unbiased estimate: weighted by the batches' weights, they average to the whole gradient."""
     z, target, weight = drawn(rng, 6)
     whole = CorpusCounts(CLASSES).update(z, target, weight)
     counts = CountsKeeper("corpus", CLASSES, lambda: whole)
     counts.start_epoch()
-    function = objective(loss, min_mass=0.0)
+    function = named(loss, min_mass=0.0)
     parts = []
     for start in range(0, 6, 2):
         batch = tuple(array[start : start + 2] for array in (z, target, weight))

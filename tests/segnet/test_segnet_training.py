@@ -11,15 +11,15 @@ import pytest
 from segnet_toys import IMAGES, OPTIONS, Recording, assert_same_bits, batch_of, thin_model, trained
 
 from tinysegrank.errors import ConfigError, TrainingError
-from tinysegrank.losses import soft_cross_entropy
-from tinysegrank.segnet import OBJECTIVES, FeatureStore, TrainingOptions, predict_features, train
+from tinysegrank.losses import TABLE, soft_cross_entropy
+from tinysegrank.segnet import FeatureStore, TrainingOptions, predict_features, train
 from tinysegrank.segnet.corpus import COUNTS
 
 # What a step is ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("loss", "counts"), [*((loss, "batch") for loss in OBJECTIVES), *(("uoi", counts) for counts in COUNTS[1:])]
+    ("loss", "counts"), [*((loss, "batch") for loss in TABLE), *(("uoi", counts) for counts in COUNTS[1:])]
 )
 def test_loss_falls_and_classes_are_learnt(store: FeatureStore, loss: str, counts: str) -> None:
     model = thin_model(dropout=0.1)

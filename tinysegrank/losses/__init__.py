@@ -14,10 +14,12 @@ from tinysegrank.losses.expected import ExpectedCounts, expected_counts
 from tinysegrank.losses.iou import iou
 from tinysegrank.losses.lovasz import lovasz_softmax
 from tinysegrank.losses.simulation import FlipCurve, class_iou, class_uoi, iou_slopes, simulate_flips, uoi_slopes
+from tinysegrank.losses.table import TABLE, named
 from tinysegrank.losses.uoi import uoi
 from tinysegrank.losses.weighted import weighted
 
 __all__ = [
+    "TABLE",
     "CorpusCounts",
     "ExpectedCounts",
     "FlipCurve",
@@ -29,6 +31,7 @@ __all__ = [
     "iou_bound",
     "iou_slopes",
     "lovasz_softmax",
+    "named",
     "simulate_flips",
     "soft_cross_entropy",
     "soft_dice",

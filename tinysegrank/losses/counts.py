@@ -31,16 +31,16 @@ class Loss(Protocol):
 
 
 class CorpusCounts:
-    """Per class the expected intersection, sum and target mass, with the total weight and cross-entropy, in float64.
+    """Expected intersection, cardinality and target mass of each class, and total weight and cross-entropy, in float64.
 
     Attributes:
-        intersection, total, mass: (K,) NumPy float64; `total` is intersection plus union.
+        intersection, cardinality, mass: (K,) NumPy float64; the cardinality is the intersection plus the union.
         weight, cross_entropy: floats; the sums over cells of the weight and of weight times cross-entropy.
     """
 
     def __init__(self, num_classes: int) -> None:
         self.intersection = np.zeros(num_classes)
-        self.total = np.zeros(num_classes)
+        self.cardinality = np.zeros(num_classes)
         self.mass = np.zeros(num_classes)
         self.weight = 0.0
         self.cross_entropy = 0.0
@@ -58,7 +58,7 @@ class CorpusCounts:
         log_q, context = log_softmax(z, axis=1)
         batch = expected_counts(context.probabilities, target, weight)
         self.intersection += _host(batch.intersection)
-        self.total += _host(batch.total)
+        self.cardinality += _host(batch.cardinality)
         self.mass += _host(batch.mass)
         self.weight += float(_host(batch.weight))
         self.cross_entropy -= float(_host(xp.sum(cell_weights(z, weight) * target * log_q)))
@@ -73,7 +73,7 @@ class CorpusCounts:
         if other.mass.shape != self.mass.shape:
             raise ShapeError(f"CorpusCounts: {other.mass.shape[0]} classes do not merge with {self.mass.shape[0]}")
         self.intersection += other.intersection
-        self.total += other.total
+        self.cardinality += other.cardinality
         self.mass += other.mass
         self.weight += other.weight
         self.cross_entropy += other.cross_entropy
@@ -82,7 +82,8 @@ class CorpusCounts:
     def scaled(self, factor: float) -> CorpusCounts:
         """A copy with every count multiplied by `factor`, for weighted averages of counts."""
         copy = CorpusCounts(self.mass.shape[0])
-        copy.intersection, copy.total, copy.mass = self.intersection * factor, self.total * factor, self.mass * factor
+        copy.intersection, copy.cardinality = self.intersection * factor, self.cardinality * factor
+        copy.mass = self.mass * factor
         copy.weight, copy.cross_entropy = self.weight * factor, self.cross_entropy * factor
         return copy
 
@@ -93,7 +94,7 @@ class CorpusCounts:
         def convert(array: np.ndarray | float) -> Array:
             return xp.asarray(np.asarray(array).tolist(), dtype=z.dtype, device=device(z))
 
-        return ExpectedCounts(*(convert(a) for a in (self.intersection, self.total, self.mass, self.weight)))
+        return ExpectedCounts(*(convert(a) for a in (self.intersection, self.cardinality, self.mass, self.weight)))
 
 
 def _host(array: Array) -> np.ndarray:

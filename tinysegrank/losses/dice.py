@@ -11,7 +11,7 @@ from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
 from tinysegrank.losses.counts import CorpusCounts
-from tinysegrank.losses.expected import cell_weights, check_loss_arguments, class_shares, expected_counts, reciprocal
+from tinysegrank.losses.expected import cell_weights, check_loss_arguments, class_factors, expected_counts, reciprocal
 from tinysegrank.nn.softmax import softmax, softmax_backward
 
 
@@ -43,10 +43,10 @@ def soft_dice(
     xp = array_namespace(z)
     q, context = softmax(z, axis=1)
     sums = expected_counts(q, target, weight) if counts is None else counts.like(z)
-    share = class_shares(sums.mass, min_mass=min_mass, reduction=reduction)
-    per_total, slope = reciprocal(sums.total)
-    value = xp.sum(share * (1 - 2 * sums.intersection * per_total))
-    to_intersection = xp.reshape(-2 * share * per_total, (1, -1, 1, 1))
-    to_total = xp.reshape(-2 * share * sums.intersection * slope, (1, -1, 1, 1))
-    grad_q = cell_weights(z, weight) * (target * to_intersection + to_total)
+    share = class_factors(sums.mass, min_mass=min_mass, reduction=reduction)
+    per_cardinality, slope = reciprocal(sums.cardinality)
+    value = xp.sum(share * (1 - 2 * sums.intersection * per_cardinality))
+    to_intersection = xp.reshape(-2 * share * per_cardinality, (1, -1, 1, 1))
+    to_cardinality = xp.reshape(-2 * share * sums.intersection * slope, (1, -1, 1, 1))
+    grad_q = cell_weights(z, weight) * (target * to_intersection + to_cardinality)
     return value, softmax_backward(grad_q, context)

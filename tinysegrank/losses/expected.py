@@ -20,14 +20,14 @@ class ExpectedCounts(NamedTuple):
     """Weighted sums over cells, per class; unions follow from them."""
 
     intersection: Array  # (K,) I, Eq. 24
-    total: Array  # (K,) I + U: the sum of prediction and truth
+    cardinality: Array  # (K,) I + U: the sum of prediction and truth
     mass: Array  # (K,) the sum of the truth
     weight: Array  # () the sum of the weights
 
     @property
     def union(self) -> Array:
         """(K,) the expected union."""
-        return self.total - self.intersection  # Eq. 29
+        return self.cardinality - self.intersection  # Eq. 29
 
 
 def expected_counts(q: Array, target: Array, weight: Array | None = None) -> ExpectedCounts:
@@ -43,7 +43,7 @@ def expected_counts(q: Array, target: Array, weight: Array | None = None) -> Exp
     over_cells = (0, 2, 3)
     return ExpectedCounts(
         intersection=xp.sum(q * truth, axis=over_cells),  # Eq. 24
-        total=xp.sum(cells * q + truth, axis=over_cells),
+        cardinality=xp.sum(cells * q + truth, axis=over_cells),
         mass=xp.sum(truth, axis=over_cells),
         weight=xp.sum(cells),
     )
@@ -88,7 +88,7 @@ def reciprocal(x: Array, *, smallest: float = SMALLEST_DIVISOR) -> tuple[Array, 
     return inverse * beyond, -inverse * inverse
 
 
-def class_shares(mass: Array, *, min_mass: float, reduction: str) -> Array:
+def class_factors(mass: Array, *, min_mass: float, reduction: str) -> Array:
     """The factor of each class's term in a loss: 1 ("sum") or 1 / number counted ("mean"), 0 for classes not counted.
 
     mass    | (K,) | real floating | target mass of each class, in cells

@@ -11,7 +11,7 @@ from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
 from tinysegrank.losses.counts import CorpusCounts
-from tinysegrank.losses.expected import cell_weights, check_loss_arguments, class_shares, expected_counts, reciprocal
+from tinysegrank.losses.expected import cell_weights, check_loss_arguments, class_factors, expected_counts, reciprocal
 from tinysegrank.nn.softmax import softmax, softmax_backward
 
 
@@ -43,7 +43,7 @@ def iou(
     xp = array_namespace(z)
     q, context = softmax(z, axis=1)
     sums = expected_counts(q, target, weight) if counts is None else counts.like(z)
-    share = class_shares(sums.mass, min_mass=min_mass, reduction=reduction)
+    share = class_factors(sums.mass, min_mass=min_mass, reduction=reduction)
     per_union, slope = reciprocal(sums.union)
     value = xp.sum(share * sums.intersection * per_union)  # Eq. 47
     to_intersection = xp.reshape(share * per_union, (1, -1, 1, 1))

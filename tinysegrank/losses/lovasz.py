@@ -15,7 +15,7 @@ from array_api_compat import array_namespace, device
 from tinysegrank.backend import Array
 from tinysegrank.errors import ConfigError
 from tinysegrank.losses.counts import CorpusCounts
-from tinysegrank.losses.expected import SMALLEST_DIVISOR, cell_weights, check_loss_arguments, class_shares
+from tinysegrank.losses.expected import SMALLEST_DIVISOR, cell_weights, check_loss_arguments, class_factors
 from tinysegrank.nn.softmax import softmax, softmax_backward
 
 
@@ -62,7 +62,7 @@ def lovasz_softmax(
     cells = xp.broadcast_to(cell_weights(z, weight), z.shape)  # (N, K, H, W)
 
     error, truth, cells = (_by_class(a) for a in (xp.abs(truth - q), truth, cells))  # (K, N * H * W)
-    share = class_shares(xp.sum(cells * truth, axis=1), min_mass=min_mass, reduction=reduction)
+    share = class_factors(xp.sum(cells * truth, axis=1), min_mass=min_mass, reduction=reduction)
     order = xp.argsort(error, axis=1, descending=True, stable=False)  # equal errors may go in any order
     rise = _jaccard_rise(xp.take_along_axis(truth, order, axis=1), xp.take_along_axis(cells, order, axis=1))
     unsorted = xp.argsort(order, axis=1, stable=False)  # the inverse permutation

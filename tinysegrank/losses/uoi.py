@@ -10,7 +10,7 @@ from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
 from tinysegrank.losses.counts import CorpusCounts
-from tinysegrank.losses.expected import cell_weights, check_loss_arguments, class_shares, expected_counts, reciprocal
+from tinysegrank.losses.expected import cell_weights, check_loss_arguments, class_factors, expected_counts, reciprocal
 from tinysegrank.nn.softmax import softmax, softmax_backward
 
 
@@ -45,7 +45,7 @@ def uoi(
     xp = array_namespace(z)
     q, context = softmax(z, axis=1)
     sums = expected_counts(q, target, weight) if counts is None else counts.like(z)
-    share = class_shares(sums.mass, min_mass=min_mass, reduction=reduction)
+    share = class_factors(sums.mass, min_mass=min_mass, reduction=reduction)
     per_intersection, slope = reciprocal(sums.intersection)
     value = xp.sum(share * sums.union * per_intersection)  # Eq. 60
     to_union = xp.reshape(share * per_intersection, (1, -1, 1, 1))

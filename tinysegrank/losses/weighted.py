@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from inspect import signature
+from typing import Any
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ConfigError
@@ -11,7 +13,9 @@ from tinysegrank.losses.counts import CorpusCounts, Loss
 
 
 def weighted(terms: Sequence[tuple[float, Loss]]) -> Loss:
-    """A loss that is the sum of factor times loss; a negative factor turns a gain into a loss.
+    """Return a loss that is the sum of factor times loss; a negative factor turns a gain into a loss.
+
+    If it is called with min_mass=, those of the losses get it that take it.
 
     Raises:
         ConfigError: no terms.
@@ -21,6 +25,12 @@ def weighted(terms: Sequence[tuple[float, Loss]]) -> Loss:
     return partial(_weighted_sum, tuple(terms))
 
 
+def bind(loss: Loss, **options: Any) -> Loss:
+    """Fix those of the options that a loss takes, and ignore the others."""
+    taken = signature(loss).parameters.keys() & options.keys()
+    return partial(loss, **{name: options[name] for name in taken})
+
+
 def _weighted_sum(
     terms: tuple[tuple[float, Loss], ...],
     z: Array,
@@ -28,8 +38,10 @@ def _weighted_sum(
     weight: Array | None = None,
     *,
     counts: CorpusCounts | None = None,
+    min_mass: float | None = None,
 ) -> tuple[Array, Array]:
-    parts = [(factor, loss(z, target, weight, counts=counts)) for factor, loss in terms]
+    options: dict[str, Any] = {} if min_mass is None else {"min_mass": min_mass}
+    parts = [(factor, bind(loss, **options)(z, target, weight, counts=counts)) for factor, loss in terms]
     value = sum(factor * part for factor, (part, _) in parts)
     grad_z = sum(factor * gradient for factor, (_, gradient) in parts)
     return value, grad_z

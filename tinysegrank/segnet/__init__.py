@@ -8,7 +8,6 @@ from tinysegrank.segnet.crops import CORNERS, mean_with_crops
 from tinysegrank.segnet.features import CropStore, FeatureStore, chunk_arrays, crop_arrays
 from tinysegrank.segnet.full_batch import full_batch_gradients
 from tinysegrank.segnet.network import SegNet
-from tinysegrank.segnet.objectives import OBJECTIVES, objective
 from tinysegrank.segnet.predict import mean_of_views, predict, predict_features, predict_store
 from tinysegrank.segnet.presets import PRESETS, Preset
 from tinysegrank.segnet.pretraining import pretrain_trunk
@@ -16,7 +15,6 @@ from tinysegrank.segnet.training import Record, TrainingOptions, train
 
 __all__ = [
     "CORNERS",
-    "OBJECTIVES",
     "PRESETS",
     "CropStore",
     "FeatureStore",
@@ -30,7 +28,6 @@ __all__ = [
     "load_segnet",
     "mean_of_views",
     "mean_with_crops",
-    "objective",
     "predict",
     "predict_features",
     "predict_store",

@@ -18,7 +18,7 @@ from tinysegrank.errors import ConfigError
 from tinysegrank.losses import CorpusCounts
 
 COUNTS = ("batch", "running", "corpus", "full")
-_FIELDS = ("intersection", "total", "mass", "weight", "cross_entropy")
+_FIELDS = ("intersection", "cardinality", "mass", "weight", "cross_entropy")
 
 
 class CountsKeeper:

@@ -16,14 +16,13 @@ import numpy as np
 from tinysegrank.backend import Array, to_numpy
 from tinysegrank.errors import CheckpointError, ConfigError, TrainingError
 from tinysegrank.files import read_about, read_arrays, write_arrays
-from tinysegrank.losses import CorpusCounts
+from tinysegrank.losses import CorpusCounts, named
 from tinysegrank.nn.layer import Gradients
 from tinysegrank.nn.sgd import SGD, step_schedule
 from tinysegrank.segnet.corpus import COUNTS, CountsKeeper
 from tinysegrank.segnet.features import FeatureStore
 from tinysegrank.segnet.full_batch import Batch, full_batch_gradients
 from tinysegrank.segnet.network import SegNet
-from tinysegrank.segnet.objectives import objective
 
 
 @dataclass(frozen=True)
@@ -31,19 +30,20 @@ class TrainingOptions:
     """How to train.
 
     Attributes:
-        loss: "ce", "uoi", "iou" or "uoi+ce".
+        loss: a name of `losses.TABLE`, such as "ce", "uoi", "iou", "uoi+ce", "soft_dice" or "lovasz_softmax".
         steps: number of minibatches; with counts="full" of passes over all rows.
         rate: learning rate, divided by 10 after the share `drop_at` of the steps.
         batch: rows of a minibatch, mirror images being rows of their own.
         momentum, decay, max_norm: of `nn.SGD`; max_norm 0 does not clip.
-        min_mass: cells of target mass below which a class is left out of UOI and IOU.
-        counts: what UOI and IOU are ratios of, see `segnet.corpus`: "batch" (the minibatch, as in the paper), "running"
-            (an average), "corpus" (all rows, once an epoch), or "full": every step takes all rows, `batch` at a time,
-            in two passes (`segnet.full_batch`), and is exactly the step of one batch that holds them all. Such a step
-            takes some 1.7 times as long as an epoch of the others, so take far fewer, at a higher rate.
+        min_mass: cells of target mass below which a class is left out of the losses that are means over classes.
+        counts: sums that UOI, IOU and Dice are ratios of, see `segnet.corpus`: "batch" (over the minibatch, as in the
+            paper), "running" (an average), "corpus" (over all rows, once an epoch), or "full": every step takes all
+            rows, `batch` at a time, in two passes (`segnet.full_batch`), and is exactly the step of one batch that
+            holds them all. Such a step takes some 1.7 times as long as an epoch of the others, so take far fewer, at a
+            higher rate. A loss that isn't a function of sums, as Lovasz-Softmax, takes "batch" only.
 
     Raises:
-        ConfigError: a value is out of range.
+        ConfigError: a value is out of range, or the loss takes no counts of a corpus.
     """
 
     loss: str = "ce"
@@ -67,7 +67,10 @@ class TrainingOptions:
             raise ConfigError(f'training: counts="{self.counts}": choose one of {", ".join(COUNTS)}')
         if not self.min_mass >= 0:
             raise ConfigError(f"training: min_mass={self.min_mass} must be at least 0 cells")
-        objective(self.loss, min_mass=self.min_mass)
+        loss = named(self.loss, min_mass=self.min_mass)
+        if self.counts != "batch":  # try it: a loss may refuse counts
+            z = np.zeros((1, 2, 1, 1))
+            loss(z, z + 0.5, counts=CorpusCounts(2).update(z, z + 0.5))
         self.optimiser()
 
     def optimiser(self) -> SGD:
@@ -142,7 +145,7 @@ class _Run:
         self, model: SegNet, store: FeatureStore, rows: np.ndarray, options: TrainingOptions, seed: int
     ) -> None:
         self.model, self.store, self.rows, self.options, self.seed = model, store, rows, options, seed
-        self.loss = objective(options.loss, min_mass=options.min_mass)
+        self.loss = named(options.loss, min_mass=options.min_mass)
         self.batch = min(options.batch, len(rows))
         self.epoch_length = len(rows) // self.batch
         self.counts = CountsKeeper(options.counts, model.num_classes, self._corpus_counts)

@@ -1,0 +1,40 @@
+"""The table of losses by name, all to be minimised. What is in it can be trained.
+
+Paper: section 5 and Figure 6 compare CE, UOI and 0.7 UOI + 0.3 CE; section 3.2 IOU, a gain, hence its negative here.
+"""
+
+from __future__ import annotations
+
+from tinysegrank.errors import ConfigError
+from tinysegrank.losses.counts import Loss
+from tinysegrank.losses.cross_entropy import soft_cross_entropy
+from tinysegrank.losses.dice import soft_dice
+from tinysegrank.losses.iou import iou
+from tinysegrank.losses.lovasz import lovasz_softmax
+from tinysegrank.losses.uoi import uoi
+from tinysegrank.losses.weighted import bind, weighted
+
+TABLE: dict[str, Loss] = {
+    "ce": soft_cross_entropy,
+    "uoi": uoi,
+    "iou": weighted([(-1.0, iou)]),
+    "uoi+ce": weighted([(0.7, uoi), (0.3, soft_cross_entropy)]),
+    "soft_dice": soft_dice,
+    "lovasz_softmax": lovasz_softmax,
+}
+"""Add a loss of your own as `losses.TABLE["mine"] = mine`."""
+
+
+def named(name: str, *, min_mass: float = 0.5) -> Loss:
+    """Look up a loss of the table.
+
+    Args:
+        name: a key of `TABLE`.
+        min_mass: passed on to losses that take it: classes with less target mass than this many cells don't count.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    if name not in TABLE:
+        raise ConfigError(f'loss="{name}": choose one of {", ".join(TABLE)}')
+    return bind(TABLE[name], min_mass=min_mass)
