@@ -106,7 +106,7 @@ def test_bad_files_are_named(tmp_path):
     with pytest.raises(DatasetError, match=r"best\.png is not a number"):
         store.read("odd")
     write_labels(tmp_path / "void" / "00.png", np.full((4, 6), 255))
-    with pytest.raises(DatasetError, match=r"00\.png: has void"):
+    with pytest.raises(DatasetError, match=r"00\.png: holds void \(255\), which only the truth may"):
         store.read("void")
     bring(tmp_path / "range", ["0"])
     with pytest.raises(DatasetError, match="no proposal 1 of 1"):
@@ -115,13 +115,47 @@ def test_bad_files_are_named(tmp_path):
         store.write("x", [proposals(1)[0], proposals(1, shape=(2, 2))[0]])
 
 
-@pytest.mark.parametrize("scores", [[1.0], [1.0, None], {"a": 1}, [True, False], "broken"])
-def test_bad_scores_are_named(tmp_path, scores):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[1.0]", "a list with 2 entries"),
+        ('{"a": 1}', "a list with 2 entries"),
+        ("[1.0,", "is damaged"),
+        ("", "is damaged"),
+        ("[" * 100_000, "is damaged"),
+        ("[1.0, null]", "null is no score; give 2 numbers"),
+        ("[true, 1.0]", "true is no score"),
+        ('["1.0", 1.0]', '"1.0" is no score'),
+        ("[1.0, [2.0]]", r"\[2.0\] is no score"),
+        ("[1.0, -Infinity]", "-Infinity is no score"),
+        ("[1e999, 1.0]", "Infinity is no score"),
+        (f"[1.0, {10**400}]", "10+ is no score"),
+    ],
+)
+def test_bad_scores_are_named(tmp_path, text, words):
     bring(tmp_path / "photo", ["0", "1"])
-    text = "[1.0," if scores == "broken" else json.dumps(scores)
     (tmp_path / "photo" / "scores.json").write_text(text)
-    with pytest.raises(DatasetError, match=r"scores\.json"):
+    with pytest.raises(DatasetError, match=rf"photo/scores\.json: .*{words}"):
         ProposalStore(tmp_path).read("photo")
+
+
+def test_scores_may_be_whole_numbers_or_unknown(tmp_path):
+    bring(tmp_path / "photo", ["0", "1", "2"])
+    (tmp_path / "photo" / "scores.json").write_text("[3, NaN, -0.5]")
+    np.testing.assert_array_equal(ProposalStore(tmp_path).read("photo")[1], [3, np.nan, -0.5])
+
+
+def test_proposals_are_read_as_strictly_as_masks(tmp_path):
+    image = Image.fromarray(np.array([[0, 1], [1, 1]], np.uint8))
+    for name, colours, words in (
+        ("other", [250, 50, 83, 0, 0, 0], "label 0 is coloured and label 1 black"),
+        ("rebuilt", palette()[[0, 8]].ravel().tolist(), "VOC colour of label 8"),
+    ):
+        image.putpalette(colours)
+        (tmp_path / name).mkdir()
+        image.save(tmp_path / name / "00.png")
+        with pytest.raises(DatasetError, match=rf"{name}/00\.png: .*{words}"):
+            ProposalStore(tmp_path).read(name)
 
 
 def test_pasted_segments_come_back_and_may_be_unknown(tmp_path):
@@ -144,22 +178,43 @@ def test_pasted_segments_come_back_and_may_be_unknown(tmp_path):
         store.read_segments("absent")
 
 
+SEGMENT = {"classes": [1, 2], "scores": [0.5, -2], "pixels": [20, 4]}  # of an image of 24 pixels
+
+
 @pytest.mark.parametrize(
-    "content",
+    ("content", "words"),
     [
-        "[null,",
-        "[null]",
-        "{}",
-        '[null, {"classes": [1], "scores": [0.5]}]',
-        '[null, {"classes": [1], "scores": [0.5], "pixels": []}]',
-        '[null, {"classes": 1, "scores": 0.5, "pixels": 3}]',
-        '[null, {"classes": ["cat"], "scores": [0.5], "pixels": [3]}]',
-        "[null, [1]]",
-        "[null, 3]",
+        ("[null,", "is damaged"),
+        ("[null]", "a list with 2 entries"),
+        ("{}", "a list with 2 entries"),
+        ("[null, [1]]", "entry 1 is neither"),
+        ("[3, null]", "entry 0 is neither"),
+        ([], "entry 1 is neither"),
+        ({"pixels": None}, "entry 1 is neither"),
+        ({"pixels": []}, "2 classes, 2 scores, 0 pixels"),
+        ({"pixels": 3}, "entry 1 is neither"),
+        ({"classes": ["cat", 2]}, 'class "cat" is not in 1..20'),
+        ({"classes": [1.5, 2]}, "class 1.5 is not"),
+        ({"classes": [0, 2]}, "class 0 is not"),
+        ({"classes": [1, 21]}, "class 21 is not"),
+        ({"classes": [True, 2]}, "class true is not"),
+        ({"scores": [float("nan"), 1]}, "score NaN is not a finite"),
+        ({"scores": [1, float("inf")]}, "score Infinity is not a finite"),
+        ({"scores": [1, None]}, "score null is not"),
+        ({"scores": ["1", 1]}, 'score "1" is not'),
+        ({"scores": [10**400, 1]}, "is not a finite"),
+        ({"pixels": [-1, 4]}, "-1 is not a number of pixels"),
+        ({"pixels": [1.0, 4]}, "1.0 is not a number of pixels"),
+        ({"pixels": [20, 5]}, "25 pixels of an image of 24"),
     ],
 )
-def test_bad_segments_are_named(tmp_path, content):
+def test_bad_segments_are_named(tmp_path, content, words):
     bring(tmp_path / "photo", ["0", "1"])
-    (tmp_path / "photo" / "segments.json").write_text(content)
-    with pytest.raises(DatasetError, match=r"segments\.json"):
+    path = tmp_path / "photo" / "segments.json"
+    path.write_text(json.dumps([None, SEGMENT]))
+    assert ProposalStore(tmp_path).read_segments("photo")[1].pixels.tolist() == [20, 4]
+    if not isinstance(content, str):
+        content = json.dumps([None, {**SEGMENT, **content} if content else content])
+    path.write_text(content)
+    with pytest.raises(DatasetError, match=rf"photo/segments\.json: .*{words}"):
         ProposalStore(tmp_path).read_segments("photo")

@@ -6,6 +6,8 @@ scores, and ROOT/NAME/segments.json with the segments that each is pasted of.
 
 from __future__ import annotations
 
+import json
+import math
 import secrets
 import shutil
 from collections.abc import Sequence
@@ -18,7 +20,8 @@ from numpy.typing import NDArray
 from tinysegrank.errors import CheckpointError, DatasetError
 from tinysegrank.files import read_json, write_json
 from tinysegrank.proposals.divmbest import PastedSegments, Proposal
-from tinysegrank.voc import VOID, read_labels, write_labels
+from tinysegrank.voc import NUM_CLASSES, check_labels, read_labels, write_labels
+from tinysegrank.voc.images import opened
 
 SCORES = "scores.json"
 SEGMENTS = "segments.json"
@@ -44,7 +47,7 @@ class ProposalStore:
         return tuple(sorted(path.name for path in self.root.iterdir() if path.is_dir() and path.name[0] != "."))
 
     def write(self, name: str, proposals: Sequence[Proposal]) -> None:
-        """Write the proposals of an image in their order, in place of any that it had.
+        """Write the proposals of an image in their order, instead of any that it had.
 
         Raises:
             DatasetError: there are none, they differ in size, or a label is no class.
@@ -78,14 +81,13 @@ class ProposalStore:
 
         Raises:
             DatasetError: there is no proposal, a file is damaged, sizes differ, a pixel is void, or the scores are not
-                one number for each.
+                one number for each, finite or NaN.
         """
         paths = self.paths(name)
         labels = {str(path): read_labels(path) for path in paths}
         _same_size(labels)
         for path, values in labels.items():
-            if (values == VOID).any():
-                raise DatasetError(f"{path}: has void pixels ({VOID}); a proposal gives every pixel a class")
+            check_labels(values, void=None, name=path)
         return np.stack(list(labels.values())), self._scores(name, len(paths))
 
     def read_segments(self, name: str) -> list[PastedSegments | None]:
@@ -94,19 +96,25 @@ class ProposalStore:
         None for a proposal of an engine without segments, and for all where there is no segments.json.
 
         Raises:
-            DatasetError: there is no proposal, or the file is damaged or does not fit.
+            DatasetError: there is no proposal, or the file is damaged or does not fit: as many entries as proposals,
+                classes 1..20, finite scores, no more pixels than the image has.
         """
-        count, path = len(self.paths(name)), self._folder(name) / SEGMENTS
+        paths, path = self.paths(name), self._folder(name) / SEGMENTS
         if not path.exists():
-            return [None] * count
-        entries = _read_list(path, count)
-        try:
-            return [None if entry is None else _from_json(entry) for entry in entries]
-        except (KeyError, TypeError, ValueError) as error:
-            raise DatasetError(
-                f"{path}: an entry is neither null nor equally many classes, scores and pixels ({error}); make it as "
-                "ProposalStore.write does, or leave it out"
-            ) from error
+            return [None] * len(paths)
+        entries = _read_list(path, len(paths))
+        with opened(paths[0]) as first:
+            area = first.width * first.height
+        found = []
+        for m, entry in enumerate(entries):
+            try:
+                found.append(None if entry is None else _from_json(entry, area))
+            except (AttributeError, TypeError, ValueError) as error:
+                raise DatasetError(
+                    f"{path}: entry {m} is neither null nor equally many classes, scores and pixels ({error}); make it"
+                    " as ProposalStore.write does, or leave the file out"
+                ) from error
+        return found
 
     def paths(self, name: str) -> list[Path]:
         """Return the label files of an image, in order.
@@ -140,8 +148,12 @@ class ProposalStore:
         if not path.exists():
             return np.full(count, np.nan)
         scores = _read_list(path, count)
-        if not all(isinstance(score, int | float) and not isinstance(score, bool) for score in scores):
-            raise DatasetError(f"{path}: must be a list of {count} numbers, one for each proposal, or be absent")
+        for score in scores:
+            if not _is_finite(score) and score == score:  # NaN differs from itself
+                raise DatasetError(
+                    f"{path}: {_show(score)} is no score; give {count} numbers, one for each proposal, NaN where"
+                    " unknown, or leave the file out"
+                )
         return np.array(scores, np.float64)
 
 
@@ -151,6 +163,8 @@ def _read_list(path: Path, count: int) -> list[Any]:
         entries = read_json(path)
     except CheckpointError as error:
         raise DatasetError(str(error)) from error
+    except RecursionError as error:
+        raise DatasetError(f"{path}: is damaged (brackets in brackets); delete it and run again") from error
     if not isinstance(entries, list) or len(entries) != count:
         raise DatasetError(f"{path}: must be a list with {count} entries, one for each proposal, or be absent")
     return entries
@@ -162,12 +176,32 @@ def _to_json(segments: PastedSegments | None) -> dict[str, list[float]] | None:
     )
 
 
-def _from_json(entry: dict[str, list[float]]) -> PastedSegments:
-    classes, pixels = (np.array(entry[name], np.int64) for name in ("classes", "pixels"))
-    segments = PastedSegments(classes, np.array(entry["scores"], np.float64), pixels)
-    if classes.ndim != 1 or not len(classes) == len(segments.scores) == len(pixels):
-        raise ValueError(f"{len(classes)} classes, {len(segments.scores)} scores, {len(pixels)} pixels")
-    return segments
+def _from_json(entry: Any, area: int) -> PastedSegments:
+    """Take an entry apart; ValueError, TypeError or AttributeError where it is not what `_to_json` makes."""
+    classes, scores, pixels = (entry.get(name) for name in PastedSegments._fields)
+    if not len(classes) == len(scores) == len(pixels):
+        raise ValueError(f"{len(classes)} classes, {len(scores)} scores, {len(pixels)} pixels")
+    for k in classes:
+        if type(k) is not int or not 1 <= k < NUM_CLASSES:
+            raise ValueError(f"class {_show(k)} is not in 1..{NUM_CLASSES - 1}")
+    for score in scores:
+        if not _is_finite(score):
+            raise ValueError(f"score {_show(score)} is not a finite number")
+    for count in pixels:
+        if type(count) is not int or count < 0:
+            raise ValueError(f"{_show(count)} is not a number of pixels")
+    if sum(pixels) > area:
+        raise ValueError(f"{sum(pixels)} pixels of an image of {area}")
+    return PastedSegments(np.array(classes, np.int64), np.array(scores, np.float64), np.array(pixels, np.int64))
+
+
+def _is_finite(value: object) -> bool:
+    """Return whether a JSON value is a number that a float holds; true and false are none."""
+    return (type(value) is float and math.isfinite(value)) or (type(value) is int and abs(value) < 2**53)
+
+
+def _show(value: object) -> str:
+    return json.dumps(value)[:40]
 
 
 def _same_size(labels: dict[str, NDArray[np.uint8]]) -> None:
