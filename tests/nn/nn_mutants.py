@@ -1,4 +1,4 @@
-"""Mistakes to be caught: in the module, this text, becomes that."""
+"""Mistakes to be caught: in the module as `ast.unparse` writes it, this text, becomes that."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ("gy @ xp.matrix_transpose(columns)", "gy[::-1] @ xp.matrix_transpose(columns)"),  # groups mixed up
         ("gy @ xp.matrix_transpose(columns)", "gy @ xp.matrix_transpose(columns) / N"),
         ("gbias = xp.sum(gradient", "gbias = xp.mean(gradient"),
-        ("padding[0] : padding[0] + H", "padding[0] - 1 : padding[0] - 1 + H"),  # crops one row too early
-        ("padding[1] : padding[1] + W", ": W"),
+        ("padding[0]:padding[0] + H", "padding[0] - 1:padding[0] - 1 + H"),  # crops one row too early
+        ("padding[1]:padding[1] + W", ":W"),
         ("+ xp.reshape(bias, (F, 1, 1, 1))", "+ 2 * xp.reshape(bias, (F, 1, 1, 1))"),
     ],
     "nn.pool": [
@@ -22,25 +22,28 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
             "for rows, columns in tap_slices(size, stride, out):\n        first",
             "for rows, columns in reversed(list(tap_slices(size, stride, out))):\n        first",  # the last maximum
         ),
+    ],
+    "nn.arguments": [
         ("(out - 1) * stride >= length", "(out - 1) * stride > length"),
         ("(-(-steps // stride) if ceil_mode else steps // stride)", "steps // stride"),
+        ("if not array_namespace(array).isdtype(array.dtype, kinds)", "if False"),
     ],
     "nn.lrn": [
         ("2.0 * alpha * beta / size", "alpha * beta / size"),
         ("2.0 * alpha * beta / size", "2.0 * alpha * beta"),
         ("2.0 * alpha * beta / size", "2.0 * alpha / size"),
-        ("gradient * power - (", "gradient * power + ("),
+        ("gradient * power - 2.0", "gradient * power + 2.0"),
         ("gradient * x * power / scale", "gradient * x * power"),
         ("gradient * x * power / scale", "gradient * power / scale"),
-        (") * x * shared", ") * shared"),
+        ("size * x * shared", "size * shared"),
         ("(size // 2, size // 2)", "(size // 2 - 1, size // 2 + 1)"),  # a window off by one
         ("for shift in range(size)", "for shift in range(size - 1)"),
-        ("k + (alpha / size) *", "k + alpha *"),
+        ("k + alpha / size *", "k + alpha *"),
     ],
     "nn.relu": [
         ("xp.where(context, gradient", "xp.where(~context, gradient"),
         ("xp.zeros_like(gradient))", "0.01 * gradient)"),
-        ("x > 0\n", "x >= 0\n"),
+        ("x > 0)", "x >= 0)"),
         ("xp.where(context, gradient, xp.zeros_like(gradient))", "gradient"),
     ],
     "nn.softmax": [
@@ -69,18 +72,20 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
     "nn.sgd": [
         ("self.momentum * self.velocity[name] + change", "self.momentum * (self.velocity[name] + change)"),
         ("self.decay * decay_factor", "self.decay"),
-        ("(rate * rate_factor)", "rate"),
-        ("gradient + (self.decay", "gradient - (self.decay"),
+        ("rate * rate_factor *", "rate *"),
+        ("(gradient + self.decay", "(gradient - self.decay"),
         ("w - velocity", "w - change"),
         ("rate = self.rate if rate is None else rate", "rate = self.rate"),
-        ("name: g * scale", "name: g"),
-        ("xp.sum(g * g)", "xp.sum(xp.abs(g))"),
+        ("name: g * xp.astype(scale, g.dtype)", "name: g"),
+        ("xp.sum(widened(g) ** 2)", "xp.sum(abs(g))"),
     ],
     "nn.layer": [
+        ("{'weight': gweight, 'bias': gbias}", "{'weight': gweight, 'bias': 0 * gbias}"),
+    ],
+    "nn.sequential": [
         ("range(len(names) - 1, last - 1, -1)", "range(len(names) - 1, last, -1)"),
-        ("needs_parameters and name not in self.frozen,", "needs_parameters,"),
+        ("needs_parameters and name not in self.frozen}", "needs_parameters}"),
         ("if self._trained(name))", "if not self._trained(name))"),
-        ('{"weight": gweight, "bias": gbias}', '{"weight": gweight, "bias": 0 * gbias}'),
     ],
     "losses.cross_entropy": [
         ("log_softmax_backward(-truth, context)", "log_softmax_backward(truth, context)"),

@@ -2,19 +2,25 @@
 
 Forward functions return (result, context); backward functions take (gradient, context) and return the gradients in the
 order of the forward's array arguments. Everything is written once over the array namespace of its inputs.
+
+Arrays are floating: float32, float64 and float16, and complex where a function is analytic, for the complex step.
+Integers and booleans are refused. Operations that sum (convolution, normalisation, softmax) compute float16 in float32
+and round once; the others pass it through.
 """
 
 from __future__ import annotations
 
-from tinysegrank.nn.conv import ConvContext, conv2d, conv2d_backward
+from tinysegrank.nn.arguments import ConvContext, NormContext, PoolContext, SoftmaxContext
+from tinysegrank.nn.conv import conv2d, conv2d_backward
 from tinysegrank.nn.dropout import dropout, dropout_backward
-from tinysegrank.nn.evaluate import Prepared, evaluate
-from tinysegrank.nn.layer import Conv2d, Dropout, Layer, LocalResponseNorm, MaxPool2d, ReLU, Sequential, Softmax
-from tinysegrank.nn.lrn import NormContext, local_response_norm, local_response_norm_backward
-from tinysegrank.nn.pool import PoolContext, max_pool2d, max_pool2d_backward
+from tinysegrank.nn.evaluate import evaluate
+from tinysegrank.nn.layer import Conv2d, Dropout, Layer, LocalResponseNorm, MaxPool2d, ReLU, Softmax
+from tinysegrank.nn.lrn import local_response_norm, local_response_norm_backward
+from tinysegrank.nn.pool import max_pool2d, max_pool2d_backward
 from tinysegrank.nn.relu import relu, relu_backward
+from tinysegrank.nn.sequential import Prepared, Sequential
 from tinysegrank.nn.sgd import SGD, clip_by_norm, step_schedule
-from tinysegrank.nn.softmax import SoftmaxContext, log_softmax, log_softmax_backward, softmax, softmax_backward
+from tinysegrank.nn.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 from tinysegrank.nn.windows import extract_windows, scatter_windows
 
 __all__ = [

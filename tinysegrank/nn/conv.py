@@ -5,29 +5,16 @@ Source: Caffe's ConvolutionLayer and im2col; output size floor((H + 2p - k) / s)
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import array_api_extra as xpx
 from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
-from tinysegrank.errors import ShapeError
+from tinysegrank.nn.arguments import ConvContext, check_conv2d, check_floating, half_in_float32
 from tinysegrank.nn.fast import TileContext, takes_tiles, takes_twin
-from tinysegrank.nn.windows import Pair, extract_windows, pair, scatter_windows
+from tinysegrank.nn.windows import Pair, extract_windows, scatter_windows
 
 
-class ConvContext(NamedTuple):
-    """What the backward pass of a convolution needs."""
-
-    columns: Array  # (G, C/G * T, N * OH * OW)
-    weight: Array  # (F, C/G, KH, KW)
-    x_shape: tuple[int, int, int, int]
-    out: Pair
-    stride: Pair
-    padding: Pair
-    groups: int
-
-
+@half_in_float32
 def conv2d(
     x: Array, weight: Array, bias: Array, *, stride: int | Pair = 1, padding: int | Pair = 0, groups: int = 1
 ) -> tuple[Array, ConvContext | TileContext]:
@@ -63,6 +50,7 @@ def conv2d(
     return y, ConvContext(columns, weight, (N, C, H, W), out, stride, padding, groups)
 
 
+@half_in_float32
 def conv2d_backward(
     gradient: Array, context: ConvContext | TileContext, *, needs: tuple[bool, bool, bool] = (True, True, True)
 ) -> tuple[Array | None, Array | None, Array | None]:
@@ -71,6 +59,7 @@ def conv2d_backward(
     gradient | (N, F, OH, OW) | floating | of the loss with respect to the output
     returns  | (N, C, H, W), (F, C/groups, KH, KW), (F,) | as gradient |
     """
+    check_floating("conv2d_backward", gradient=gradient)
     if isinstance(context, TileContext):
         from tinysegrank.nn.fast import convolution
 
@@ -95,37 +84,3 @@ def conv2d_backward(
     if needs[2]:
         gbias = xp.sum(gradient, axis=(1, 2, 3))  # (F,)
     return gx, gweight, gbias
-
-
-def check_conv2d(
-    x: Array, weight: Array, bias: Array, stride: int | Pair, padding: int | Pair, groups: int
-) -> tuple[Pair, Pair, Pair]:
-    """The stride and padding as pairs, and the size of the output, of a convolution that is possible.
-
-    Raises:
-        ShapeError: as `conv2d`.
-    """
-    stride, padding = pair(stride, name="stride", least=1), pair(padding, name="padding", least=0)
-    if x.ndim != 4 or weight.ndim != 4 or bias.ndim != 1:
-        raise ShapeError(
-            f"conv2d takes x (N, C, H, W), weight (F, C/groups, KH, KW) and bias (F,), "
-            f"not {tuple(x.shape)}, {tuple(weight.shape)} and {tuple(bias.shape)}"
-        )
-    if not x.dtype == weight.dtype == bias.dtype:
-        raise ShapeError(f"conv2d: x is {x.dtype}, weight {weight.dtype}, bias {bias.dtype}; convert them to one dtype")
-    C, F = x.shape[1], weight.shape[0]
-    if groups < 1 or C % groups or F % groups:
-        raise ShapeError(f"conv2d: groups={groups} must divide both the {C} channels and the {F} filters")
-    if weight.shape[1] != C // groups or bias.shape[0] != F:
-        raise ShapeError(
-            f"conv2d: weight {tuple(weight.shape)} and bias {tuple(bias.shape)} do not fit x with {C} channels "
-            f"in {groups} groups: expected weight (F, {C // groups}, KH, KW) and bias (F,)"
-        )
-    (H, W), (KH, KW) = x.shape[2:], weight.shape[2:]
-    return stride, padding, (_out_size(H, KH, stride[0], padding[0]), _out_size(W, KW, stride[1], padding[1]))
-
-
-def _out_size(size: int, kernel: int, stride: int, padding: int) -> int:
-    if size + 2 * padding < kernel:
-        raise ShapeError(f"conv2d: a kernel of {kernel} does not fit a map of {size} with padding {padding}")
-    return (size + 2 * padding - kernel) // stride + 1

@@ -10,6 +10,7 @@ from array_api_compat import array_namespace, device
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.arguments import check_floating
 from tinysegrank.nn.fast import takes_twin
 
 
@@ -23,8 +24,9 @@ def dropout(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Arr
     and the context for `dropout_backward`: the multipliers, or None in evaluation.
 
     Raises:
-        ShapeError: p is not in [0, 1).
+        ShapeError: x is not floating, or p is not in [0, 1).
     """
+    check_floating("dropout", x=x)
     if not 0 <= p < 1:
         raise ShapeError(f"dropout: p={p} is not a probability in [0, 1)")
     if rng is None or p == 0:
@@ -45,4 +47,5 @@ def dropout_backward(gradient: Array, context: Array | None) -> Array:
     gradient | any shape   | floating    | of the loss with respect to the output
     returns  | as gradient | as gradient |
     """
+    check_floating("dropout_backward", gradient=gradient)
     return gradient if context is None else gradient * context

@@ -3,32 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
-from threading import Lock
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from tinysegrank.backend import Array
-from tinysegrank.nn.fast import takes_twin
-
-if TYPE_CHECKING:
-    from tinysegrank.nn.layer import Generator, Layer, Sequential
-
-
-class Kept:
-    """What the twin keeps from one call to the next, on the same layers with the same parameters.
-
-    Attributes:
-        filters: transformed ones, by a layer's place and the number of points.
-        programs: the shape of the input and what is done with it, by the first layer's place.
-        lock: for who uses the programs.
-    """
-
-    def __init__(self) -> None:
-        self.filters: dict[tuple[int, int], np.ndarray] = {}
-        self.programs: dict[int, tuple[tuple[int, ...], Any]] = {}
-        self.lock = Lock()
+from tinysegrank.nn.fast import Kept, Step, takes_twin
+from tinysegrank.nn.layer import Conv2d, Dropout, Generator, Layer, LocalResponseNorm, MaxPool2d, ReLU
 
 
 def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator = None, kept: Kept | None = None) -> Array:
@@ -46,35 +24,20 @@ def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator = None, kept: 
 
         kept = Kept() if kept is None else kept
         with kept.lock:
-            return evaluation.evaluate(layers, x, rng=rng, kept=kept)
+            return evaluation.evaluate([_step(layer) for layer in layers], x, rng=rng, kept=kept)
     for layer in layers:
         x, _ = layer.forward(x, rng=rng)
     return x
 
 
-class Prepared:
-    """A network as it is now, for many evaluations: `prepared(x)` is what `network(x)` is at this moment.
-
-    The first call transforms the filters, which with one image takes longer than the rest. Prepare again what has been
-    trained further.
-    """
-
-    def __init__(self, network: Sequential) -> None:
-        self._layers = [_as_it_is(layer) for layer in network.layers.values()]
-        self._kept = Kept()
-
-    def __call__(self, x: Array) -> Array:
-        """Evaluate: no dropout, nothing kept of the activations."""
-        return evaluate(self._layers, x, kept=self._kept)
-
-
-def _as_it_is(layer: Layer) -> Layer:
-    """The layer with its present parameters, whatever it is assigned later."""
-    from tinysegrank.nn.layer import Sequential
-
-    held = copy(layer)
-    if isinstance(held, Sequential):
-        held.layers = {name: _as_it_is(inner) for name, inner in held.layers.items()}
-    else:
-        held.parameters = dict(layer.parameters)
-    return held
+def _step(layer: Layer) -> Step:
+    """Describe a layer to the twin; of a kind that it does not know, a subclass included, only `forward` counts."""
+    if type(layer) is Conv2d:
+        options = {"stride": layer.stride, "padding": layer.padding, "groups": layer.groups}
+        return Step("convolution", layer.forward, layer.parameters, options)
+    if type(layer) is MaxPool2d:
+        return Step("pooling", layer.forward, {}, layer.options)
+    if type(layer) is LocalResponseNorm:
+        return Step("normalisation", layer.forward, {}, layer.options)
+    kind = "relu" if type(layer) is ReLU else "dropout" if type(layer) is Dropout else "other"
+    return Step(kind, layer.forward, {}, {})

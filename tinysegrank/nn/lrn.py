@@ -5,26 +5,16 @@ Source: Caffe's LRNLayer (ACROSS_CHANNELS); Krizhevsky et al. (2012), section 3.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import array_api_extra as xpx
 from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.arguments import NormContext, check_floating, check_norm_size, half_in_float32
 from tinysegrank.nn.fast import takes_twin
 
 
-class NormContext(NamedTuple):
-    """What the backward pass of local response normalisation needs."""
-
-    x: Array  # (N, C, ...)
-    scale: Array  # (N, C, ...), s below
-    size: int
-    alpha: float
-    beta: float
-
-
+@half_in_float32
 def local_response_norm(
     x: Array, *, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> tuple[Array, NormContext]:
@@ -37,11 +27,12 @@ def local_response_norm(
     and the context for `local_response_norm_backward`.
 
     Raises:
-        ShapeError: x has fewer than two axes, or size is not odd and positive.
+        ShapeError: x is not floating, has fewer than two axes, or size is not odd and positive.
     """
+    check_floating("local_response_norm", x=x)
     if x.ndim < 2:
         raise ShapeError(f"local_response_norm takes x (N, C, ...), not {tuple(x.shape)}")
-    check_size(size)
+    check_norm_size(size)
     if x.ndim == 4 and takes_twin(x):
         from tinysegrank.nn.fast import normalisation
 
@@ -51,16 +42,7 @@ def local_response_norm(
     return x * scale**-beta, NormContext(x, scale, size, alpha, beta)
 
 
-def check_size(size: int) -> None:
-    """Refuse a window of channels that has no middle.
-
-    Raises:
-        ShapeError: size is not odd and positive.
-    """
-    if size < 1 or size % 2 == 0:
-        raise ShapeError(f"local_response_norm: size={size} must be odd and positive, so that a channel has a centre")
-
-
+@half_in_float32
 def local_response_norm_backward(gradient: Array, context: NormContext) -> Array:
     """Gradient with respect to x.
 
@@ -70,6 +52,7 @@ def local_response_norm_backward(gradient: Array, context: NormContext) -> Array
     gradient | (N, C, ...) | floating    | of the loss with respect to the output
     returns  | (N, C, ...) | as gradient |
     """
+    check_floating("local_response_norm_backward", gradient=gradient)
     x, scale, size, alpha, beta = context
     if x.ndim == 4 and takes_twin(gradient, x):
         from tinysegrank.nn.fast import normalisation

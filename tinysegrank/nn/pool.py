@@ -5,24 +5,13 @@ Source: Caffe's PoolingLayer; the rule that a window must start inside the map i
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import array_api_extra as xpx
 from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
-from tinysegrank.errors import ShapeError
+from tinysegrank.nn.arguments import PoolContext, check_floating, check_max_pool2d
 from tinysegrank.nn.fast import takes_twin
-from tinysegrank.nn.windows import Pair, pair, tap_slices
-
-
-class PoolContext(NamedTuple):
-    """What the backward pass of max pooling needs."""
-
-    x: Array  # (N, C, H, W)
-    y: Array  # (N, C, OH, OW)
-    size: Pair
-    stride: Pair
+from tinysegrank.nn.windows import Pair, tap_slices
 
 
 def max_pool2d(
@@ -36,8 +25,9 @@ def max_pool2d(
     and the context for `max_pool2d_backward`.
 
     Raises:
-        ShapeError: x has not four axes, or no window fits.
+        ShapeError: x is not real floating, has not four axes, or no window fits.
     """
+    check_floating("max_pool2d", real=True, x=x)
     size, stride, out = check_max_pool2d(tuple(x.shape), size, stride, ceil_mode)
     if takes_twin(x):
         from tinysegrank.nn.fast import pooling
@@ -58,6 +48,7 @@ def max_pool2d_backward(gradient: Array, context: PoolContext) -> Array:
     gradient | (N, C, OH, OW) | floating    | of the loss with respect to the output
     returns  | (N, C, H, W)   | as gradient |
     """
+    check_floating("max_pool2d_backward", gradient=gradient)
     x, y, size, stride = context
     if takes_twin(gradient, x):
         from tinysegrank.nn.fast import pooling
@@ -77,21 +68,6 @@ def max_pool2d_backward(gradient: Array, context: PoolContext) -> Array:
     return gx[..., :H, :W]  # (N, C, H, W); a repeated edge is never the first maximum, so nothing is cut off
 
 
-def check_max_pool2d(
-    shape: tuple[int, ...], size: int | Pair, stride: int | Pair, ceil_mode: bool
-) -> tuple[Pair, Pair, Pair]:
-    """The size and stride of the windows as pairs, and the size of the output, where windows fit.
-
-    Raises:
-        ShapeError: as `max_pool2d`.
-    """
-    size, stride = pair(size, name="size", least=1), pair(stride, name="stride", least=1)
-    if len(shape) != 4:
-        raise ShapeError(f"max_pool2d takes x (N, C, H, W), not {shape}")
-    H, W = shape[2:]
-    return size, stride, (_out_size(H, size[0], stride[0], ceil_mode), _out_size(W, size[1], stride[1], ceil_mode))
-
-
 def _repeat_edge(x: Array, size: Pair, stride: Pair, out: Pair) -> Array:
     """Repeat the last row and column until every window fits, which clips the windows without padding by -inf.
 
@@ -105,13 +81,3 @@ def _repeat_edge(x: Array, size: Pair, stride: Pair, out: Pair) -> Array:
             edge = x[:, :, -1:, :] if axis == 2 else x[:, :, :, -1:]
             x = xp.concat([x] + [edge] * missing, axis=axis)
     return x
-
-
-def _out_size(length: int, size: int, stride: int, ceil_mode: bool) -> int:
-    steps = length - size
-    out = (-(-steps // stride) if ceil_mode else steps // stride) + 1
-    if (out - 1) * stride >= length:
-        out -= 1
-    if out < 1:
-        raise ShapeError(f"max_pool2d: a window of {size} with stride {stride} does not fit a map of {length}")
-    return out

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
+from tinysegrank.nn.arguments import check_floating
 from tinysegrank.nn.fast import takes_twin
 
 
@@ -14,7 +15,11 @@ def relu(x: Array) -> tuple[Array, Array]:
     x       | any shape | real floating | activations
     returns | as x      | as x          | at least 0; NaN stays NaN
     and the context for `relu_backward`: where x > 0.
+
+    Raises:
+        ShapeError: x is not real floating.
     """
+    check_floating("relu", real=True, x=x)
     xp = array_namespace(x)
     return xp.maximum(x, xp.zeros_like(x)), x > 0
 
@@ -25,6 +30,7 @@ def relu_backward(gradient: Array, context: Array) -> Array:
     gradient | any shape   | floating    | of the loss with respect to the output
     returns  | as gradient | as gradient |
     """
+    check_floating("relu_backward", gradient=gradient)
     if takes_twin(gradient):
         from tinysegrank.nn.fast import pointwise
 

@@ -10,6 +10,7 @@ from array_api_compat import array_namespace, device
 
 from tinysegrank.backend import Array, to_numpy
 from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
+from tinysegrank.nn.arguments import check_floating, widened
 
 
 class SGD:
@@ -50,10 +51,11 @@ class SGD:
         """Return the parameters after one step; those without a gradient stay out of the result.
 
         Raises:
-            ShapeError: a gradient has no parameter of its name and shape.
+            ShapeError: a gradient is not floating, or has no parameter of its name and shape.
         """
         rate = self.rate if rate is None else rate
         for name, gradient in gradients.items():
+            check_floating("SGD", **{f"the gradient {name}": gradient})
             if name not in parameters or tuple(gradient.shape) != tuple(parameters[name].shape):
                 raise ShapeError(f"SGD: the gradient {name} of shape {tuple(gradient.shape)} has no parameter like it")
         if self.max_norm is not None:
@@ -95,10 +97,10 @@ def clip_by_norm(gradients: Mapping[str, Array], max_norm: float) -> tuple[dict[
     if not gradients:
         return {}, np.zeros(())
     xp = array_namespace(*gradients.values())
-    norm = xp.sqrt(sum(xp.sum(g * g) for g in gradients.values()))
+    norm = xp.sqrt(sum(xp.sum(widened(g) ** 2) for g in gradients.values()))  # squares of float16 soon overflow
     one = xp.ones_like(norm)
     scale = xp.minimum(max_norm / xp.where(norm > 0, norm, one), one) if math.isfinite(max_norm) else one
-    return {name: g * scale for name, g in gradients.items()}, norm
+    return {name: g * xp.astype(scale, g.dtype) for name, g in gradients.items()}, norm
 
 
 def step_schedule(rate: float, step: int, *, drops: Sequence[int], factor: float = 0.1) -> float:

@@ -5,21 +5,14 @@ Source: Eq. 20 of the paper's supplement; its Jacobian, Eqs. 30-42, is q_k' ([k 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.arguments import SoftmaxContext, check_floating, half_in_float32
 
 
-class SoftmaxContext(NamedTuple):
-    """What the backward passes of softmax and log-softmax need."""
-
-    probabilities: Array
-    axis: int
-
-
+@half_in_float32
 def softmax(x: Array, *, axis: int = 1) -> tuple[Array, SoftmaxContext]:
     """Turn scores into probabilities along `axis`: exp(x_k) / sum over k' of exp(x_k').
 
@@ -30,25 +23,29 @@ def softmax(x: Array, *, axis: int = 1) -> tuple[Array, SoftmaxContext]:
     and the context for `softmax_backward`.
 
     Raises:
-        ShapeError: x has no such axis, or the axis is empty.
+        ShapeError: x is not floating, has no such axis, or the axis is empty.
     """
+    check_floating("softmax", x=x)
     xp = array_namespace(x)
     powers = xp.exp(x - _largest(x, axis))
     q = powers / xp.sum(powers, axis=axis, keepdims=True)  # Eq. 20
     return q, SoftmaxContext(q, axis)
 
 
+@half_in_float32
 def softmax_backward(gradient: Array, context: SoftmaxContext) -> Array:
     """Multiply by the Jacobian: sum over k' of gradient_k' q_k' ([k = k'] - q_k) = q_k (gradient_k - gradient . q).
 
     gradient | any shape   | floating    | of the loss with respect to the probabilities
     returns  | as gradient | as gradient |
     """
+    check_floating("softmax_backward", gradient=gradient)
     q, axis = context
     xp = array_namespace(gradient)
     return q * (gradient - xp.sum(gradient * q, axis=axis, keepdims=True))  # Eq. 42
 
 
+@half_in_float32
 def log_softmax(x: Array, *, axis: int = 1) -> tuple[Array, SoftmaxContext]:
     """The logarithm of `softmax`, finite where softmax itself underflows to 0.
 
@@ -57,8 +54,9 @@ def log_softmax(x: Array, *, axis: int = 1) -> tuple[Array, SoftmaxContext]:
     and the context for `log_softmax_backward`.
 
     Raises:
-        ShapeError: x has no such axis, or the axis is empty.
+        ShapeError: x is not floating, has no such axis, or the axis is empty.
     """
+    check_floating("log_softmax", x=x)
     xp = array_namespace(x)
     shifted = x - _largest(x, axis)
     powers = xp.exp(shifted)
@@ -66,12 +64,14 @@ def log_softmax(x: Array, *, axis: int = 1) -> tuple[Array, SoftmaxContext]:
     return shifted - xp.log(total), SoftmaxContext(powers / total, axis)
 
 
+@half_in_float32
 def log_softmax_backward(gradient: Array, context: SoftmaxContext) -> Array:
     """gradient_k - q_k * sum over k' of gradient_k'.
 
     gradient | any shape   | floating    | of the loss with respect to the log-probabilities
     returns  | as gradient | as gradient |
     """
+    check_floating("log_softmax_backward", gradient=gradient)
     q, axis = context
     xp = array_namespace(gradient)
     return gradient - q * xp.sum(gradient, axis=axis, keepdims=True)

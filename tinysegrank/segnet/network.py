@@ -14,7 +14,8 @@ import numpy as np
 
 from tinysegrank.backend import Array, Backend, get_backend
 from tinysegrank.errors import ShapeError, WeightsError
-from tinysegrank.nn.layer import Conv2d, Dropout, Gradients, Layer, LocalResponseNorm, MaxPool2d, ReLU, Sequential
+from tinysegrank.nn.layer import Conv2d, Dropout, Gradients, Layer, LocalResponseNorm, MaxPool2d, ReLU
+from tinysegrank.nn.sequential import Sequential
 from tinysegrank.segnet.caffemodel import read_caffemodel
 from tinysegrank.segnet.presets import ConvShape, Preset, preset_named
 

@@ -12,7 +12,7 @@ from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array, to_numpy
 from tinysegrank.errors import ShapeError
-from tinysegrank.nn.evaluate import Prepared
+from tinysegrank.nn.sequential import Prepared
 from tinysegrank.nn.softmax import softmax
 from tinysegrank.segnet.crops import CORNERS, mean_with_crops
 from tinysegrank.segnet.features import CropStore, FeatureStore

@@ -14,7 +14,8 @@ import numpy as np
 from tinysegrank.backend import to_numpy
 from tinysegrank.errors import ShapeError, TrainingError
 from tinysegrank.losses import soft_cross_entropy
-from tinysegrank.nn.layer import MaxPool2d, Sequential
+from tinysegrank.nn.layer import MaxPool2d
+from tinysegrank.nn.sequential import Sequential
 from tinysegrank.nn.sgd import SGD, step_schedule
 from tinysegrank.segnet.network import SegNet, convolution
 from tinysegrank.segnet.presets import ConvShape

@@ -6,11 +6,13 @@ numbers can be treated alike. TINYSEGRANK_ACCELERATE=0 turns the twins off.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinysegrank.backend import accelerated
+from tinysegrank.backend import Array, accelerated
 from tinysegrank.nn.windows import Pair
 
 KERNELS = (3, 5)  # heights, and widths, of filters that `convolution` takes, when the stride is folded into channels
@@ -27,6 +29,37 @@ class TileContext(NamedTuple):
     stride: int
     padding: Pair
     groups: int
+
+
+class Step(NamedTuple):
+    """A layer as `evaluation` sees it.
+
+    Attributes:
+        kind: "convolution", "relu", "pooling", "normalisation", "dropout" or "other".
+        forward: of the layer, for where no twin stands in.
+        parameters: by name; of a convolution.
+        options: of the function of that kind.
+    """
+
+    kind: str
+    forward: Callable[..., tuple[Array, Any]]
+    parameters: Mapping[str, Array]
+    options: Mapping[str, Any]
+
+
+class Kept:
+    """What `evaluation` keeps from one call to the next, on the same layers with the same parameters.
+
+    Attributes:
+        filters: transformed ones, by a layer's place and the number of points.
+        programs: the shape of the input and what is done with it, by the first layer's place.
+        lock: held by the call that uses the programs.
+    """
+
+    def __init__(self) -> None:
+        self.filters: dict[tuple[int, int], np.ndarray] = {}
+        self.programs: dict[int, tuple[tuple[int, ...], Any]] = {}
+        self.lock = Lock()
 
 
 def takes_twin(*arrays: Any) -> bool:

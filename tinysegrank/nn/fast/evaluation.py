@@ -13,23 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import product
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
 from tinysegrank.backend import Array
-from tinysegrank.nn.conv import check_conv2d
-from tinysegrank.nn.evaluate import Kept
-from tinysegrank.nn.fast import takes_tiles, takes_twin
+from tinysegrank.nn.arguments import check_conv2d, check_max_pool2d, check_norm_size
+from tinysegrank.nn.fast import Kept, Step, takes_tiles, takes_twin
 from tinysegrank.nn.fast.convolution import UNBOUNDED
 from tinysegrank.nn.fast.filters import filter_values
 from tinysegrank.nn.fast.fold import fold_filters, folded_size
 from tinysegrank.nn.fast.geometry import Geometry, chunks, geometry
 from tinysegrank.nn.fast.program import Program
 from tinysegrank.nn.fast.threads import Stage, run_stages
-from tinysegrank.nn.layer import Conv2d, Dropout, Generator, Layer, LocalResponseNorm, MaxPool2d, ReLU
-from tinysegrank.nn.lrn import check_size
-from tinysegrank.nn.pool import check_max_pool2d
 from tinysegrank.nn.windows import Pair, pair
 
 PART = 8  # images that one thread takes at a time; of fewer than twice as many, all threads work on the same
@@ -47,9 +43,9 @@ class Piece(NamedTuple):
     """
 
     place: int
-    convolution: Conv2d
+    convolution: Step
     relu: bool
-    followers: list[MaxPool2d | LocalResponseNorm]
+    followers: list[Step]
     shape: tuple[int, int, int]
     stride: int
     padding: Pair
@@ -70,7 +66,7 @@ class Piece(NamedTuple):
         return geometry(images, channels, self.out, folded_size(weight.shape[2], self.stride), padding)
 
 
-def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator, kept: Kept) -> Array:
+def evaluate(layers: Sequence[Step], x: Array, *, rng: np.random.Generator | None, kept: Kept) -> Array:
     """Do as `nn.evaluate`, to 1e-4 of the largest output of exact arithmetic.
 
     Args:
@@ -87,7 +83,7 @@ def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator, kept: Kept) -
     return x
 
 
-def _pieces(layers: Sequence[Layer], place: int, x: Array, rng: Generator) -> tuple[list[Piece], int]:
+def _pieces(layers: Sequence[Step], place: int, x: Array, rng: np.random.Generator | None) -> tuple[list[Piece], int]:
     """The pieces from a place on, as far as one follows the other, and the place after them."""
     pieces: list[Piece] = []
     if not takes_twin(x):
@@ -95,10 +91,10 @@ def _pieces(layers: Sequence[Layer], place: int, x: Array, rng: Generator) -> tu
     shape = x.shape
     while place < len(layers):
         layer = layers[place]
-        if pieces and rng is None and type(layer) is Dropout:
+        if pieces and rng is None and layer.kind == "dropout":
             place += 1
-        elif type(layer) is Conv2d and takes_twin(*layer.parameters.values()) and _takes_tiles(layer):
-            if pieces and layer.stride not in (1, (1, 1)):  # a program folds no more than its input
+        elif layer.kind == "convolution" and takes_twin(*layer.parameters.values()) and _takes_tiles(layer):
+            if pieces and layer.options["stride"] not in (1, (1, 1)):  # a program folds no more than its input
                 break
             piece, place = _piece(layers, place, shape)
             pieces.append(piece)
@@ -108,33 +104,31 @@ def _pieces(layers: Sequence[Layer], place: int, x: Array, rng: Generator) -> tu
     return pieces, place
 
 
-def _piece(layers: Sequence[Layer], place: int, shape: tuple[int, ...]) -> tuple[Piece, int]:
+def _piece(layers: Sequence[Step], place: int, shape: tuple[int, ...]) -> tuple[Piece, int]:
     """The piece that begins with the convolution at a place, and the place after it; shape is x's."""
-    convolution = cast("Conv2d", layers[place])
+    convolution = layers[place]
     weight, bias = convolution.parameters["weight"], convolution.parameters["bias"]
-    stride, padding, out = check_conv2d(
-        np.empty((0, *shape[1:]), np.float32), weight, bias, convolution.stride, convolution.padding,
-        convolution.groups,
-    )  # fmt: skip
+    like_x = np.empty((0, *shape[1:]), np.float32)
+    stride, padding, out = check_conv2d(like_x, weight, bias, **convolution.options)
     end = place + 1
-    relu = end < len(layers) and type(layers[end]) is ReLU
+    relu = end < len(layers) and layers[end].kind == "relu"
     end += relu
     followers, pools, size = [], [], out
-    while end < len(layers) and type(layers[end]) in (MaxPool2d, LocalResponseNorm):
-        layer = cast("MaxPool2d | LocalResponseNorm", layers[end])
+    while end < len(layers) and layers[end].kind in ("pooling", "normalisation"):
+        layer = layers[end]
         followers.append(layer)
-        if isinstance(layer, MaxPool2d):
+        if layer.kind == "pooling":
             pools.append(check_max_pool2d((shape[0], len(weight), *size), **layer.options))
             size = pools[-1][2]
         else:
-            check_size(layer.options["size"])
+            check_norm_size(layer.options["size"])
         end += 1
     _, C, H, W = shape
     return Piece(place, convolution, relu, followers, (C, H, W), stride[0], padding, out, pools), end
 
 
-def _takes_tiles(convolution: Conv2d) -> bool:
-    stride = pair(convolution.stride, name="stride", least=1)
+def _takes_tiles(convolution: Step) -> bool:
+    stride = pair(convolution.options["stride"], name="stride", least=1)
     return takes_tiles(convolution.parameters["weight"], stride)
 
 
@@ -169,7 +163,7 @@ def _make_filters(pieces: Sequence[Piece], images: Iterable[int], kept: Kept) ->
         taps = piece.geometry(n).taps
         if (key := (piece.place, len(taps))) not in kept.filters and key not in made:
             folded = fold_filters(piece.convolution.parameters["weight"], piece.stride)
-            made[key], stage = filter_values(folded, taps, piece.convolution.groups, filters_first=False)
+            made[key], stage = filter_values(folded, taps, piece.convolution.options["groups"], filters_first=False)
             stages.append(stage)
     if stages:
         run_stages(stages)
@@ -192,7 +186,7 @@ def _program(pieces: Sequence[Piece], x: np.ndarray, kept: Kept, y: np.ndarray) 
 
 def _add_piece(program: Program, piece: Piece, maps: np.ndarray, kept: Kept, y: np.ndarray) -> None:
     """The steps of one piece on maps (n, h, w, c), a chunk of images at a time."""
-    how, groups = piece.geometry(len(maps)), piece.convolution.groups
+    how, groups = piece.geometry(len(maps)), piece.convolution.options["groups"]
     bias, F = np.ascontiguousarray(piece.convolution.parameters["bias"]), y.shape[3]
     filters = kept.filters[piece.place, len(how.taps)]
     least = np.float32(0) if piece.relu else UNBOUNDED
@@ -208,7 +202,7 @@ def _add_piece(program: Program, piece: Piece, maps: np.ndarray, kept: Kept, y: 
         program.join(products, how, bias, least, now)
         pools = iter(piece.pools)
         for layer in piece.followers:
-            if isinstance(layer, MaxPool2d):
+            if layer.kind == "pooling":
                 size, stride, _ = next(pools)
                 program.pool(now, size, stride, steps[0])
                 now = steps.pop(0)

@@ -6,10 +6,10 @@ import numpy as np
 
 from tinysegrank.compiled import compiled
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.arguments import PoolContext
 from tinysegrank.nn.fast.fold import channels_last
 from tinysegrank.nn.fast.geometry import jobs
 from tinysegrank.nn.fast.threads import Stage, run_stages
-from tinysegrank.nn.pool import PoolContext
 from tinysegrank.nn.windows import Pair
 
 

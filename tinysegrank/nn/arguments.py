@@ -1,0 +1,202 @@
+"""Argument checks of the layers, and the contexts they keep for their backward passes.
+
+The readable functions and their twins both import this file, so that they need not import each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+from array_api_compat import array_namespace
+
+from tinysegrank.backend import Array
+from tinysegrank.errors import ShapeError
+from tinysegrank.nn.windows import Pair, pair
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+# Contexts ------------------------------------------------------------------------------------------------------------
+
+
+class ConvContext(NamedTuple):
+    """What the backward pass of a convolution needs."""
+
+    columns: Array  # (G, C/G * T, N * OH * OW)
+    weight: Array  # (F, C/G, KH, KW)
+    x_shape: tuple[int, int, int, int]
+    out: Pair
+    stride: Pair
+    padding: Pair
+    groups: int
+
+
+class PoolContext(NamedTuple):
+    """What the backward pass of max pooling needs."""
+
+    x: Array  # (N, C, H, W)
+    y: Array  # (N, C, OH, OW)
+    size: Pair
+    stride: Pair
+
+
+class NormContext(NamedTuple):
+    """What the backward pass of local response normalisation needs."""
+
+    x: Array  # (N, C, ...)
+    scale: Array  # (N, C, ...), s of `local_response_norm`
+    size: int
+    alpha: float
+    beta: float
+
+
+class SoftmaxContext(NamedTuple):
+    """What the backward passes of softmax and log-softmax need."""
+
+    probabilities: Array
+    axis: int
+
+
+# Half precision ------------------------------------------------------------------------------------------------------
+
+
+def half_in_float32(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Decorate a function that sums: it computes float16 (or bfloat16) arrays in float32, and rounds its results once.
+
+    Sums of float16 overflow at 65,504 and stall long before, and a divisor of 1e-12 is 0. Results beyond float16's
+    range become its largest number, so what is finite stays finite. Contexts stay float32.
+    """
+
+    @wraps(function)
+    def wrapped(*args: Arguments.args, **options: Arguments.kwargs) -> Result:
+        arrays: list[Any] = [value for value in (*args, *options.values()) if _is_array(value)]
+        mixed = any(array.dtype != arrays[0].dtype for array in arrays)  # which the function refuses
+        if not arrays or mixed or not is_half(arrays[0]):
+            return function(*args, **options)
+        wide: Callable[..., Any] = function
+        result = wide(*map(widened, args), **{name: widened(value) for name, value in options.items()})
+        parts = result if type(result) is tuple else (result,)  # a context is a NamedTuple
+        rounded: Any = tuple(_rounded(part, arrays[0].dtype) for part in parts)
+        return rounded if type(result) is tuple else rounded[0]  # type: ignore[no-any-return]
+
+    return wrapped
+
+
+def is_half(array: Array) -> bool:
+    """Tell whether an array is real floating with fewer than 32 bits."""
+    xp = array_namespace(array)
+    return bool(xp.isdtype(array.dtype, "real floating") and xp.finfo(array.dtype).bits < 32)
+
+
+def widened(value: Any) -> Any:
+    """Return an array of less than float32 as float32, and anything else as it is."""
+    if not _is_array(value) or not is_half(value):
+        return value
+    xp = array_namespace(value)
+    return xp.astype(value, xp.float32)
+
+
+def _rounded(value: Any, dtype: Any) -> Any:
+    if not hasattr(value, "dtype"):
+        return value
+    xp = array_namespace(value)
+    largest = float(xp.finfo(dtype).max)
+    return xp.astype(xp.where(xp.isfinite(value), xp.clip(value, -largest, largest), value), dtype)
+
+
+def _is_array(value: Any) -> bool:
+    """Options may be 0-d NumPy numbers, which are of any dtype."""
+    return hasattr(value, "dtype") and value.ndim > 0
+
+
+# Checks --------------------------------------------------------------------------------------------------------------
+
+
+def check_floating(operation: str, *, real: bool = False, **arrays: Array) -> None:
+    """Refuse arrays of integers or booleans, on which sums wrap round and probabilities are cut off.
+
+    Complex arrays pass, as the complex step of `testing.check_backward` needs them, unless `real`.
+
+    Raises:
+        ShapeError: an array is not floating; the message names it.
+    """
+    kinds = "real floating" if real else ("real floating", "complex floating")
+    for name, array in arrays.items():
+        if not array_namespace(array).isdtype(array.dtype, kinds):
+            raise ShapeError(f"{operation}: {name} is {array.dtype}; pass floating numbers")
+
+
+def check_conv2d(
+    x: Array, weight: Array, bias: Array, stride: int | Pair, padding: int | Pair, groups: int
+) -> tuple[Pair, Pair, Pair]:
+    """Return the stride and padding as pairs, and the size of the output, of a convolution that is possible.
+
+    Raises:
+        ShapeError: as `conv2d`.
+    """
+    check_floating("conv2d", x=x, weight=weight, bias=bias)
+    stride, padding = pair(stride, name="stride", least=1), pair(padding, name="padding", least=0)
+    if x.ndim != 4 or weight.ndim != 4 or bias.ndim != 1:
+        raise ShapeError(
+            f"conv2d takes x (N, C, H, W), weight (F, C/groups, KH, KW) and bias (F,), "
+            f"not {tuple(x.shape)}, {tuple(weight.shape)} and {tuple(bias.shape)}"
+        )
+    if not x.dtype == weight.dtype == bias.dtype:
+        raise ShapeError(f"conv2d: x is {x.dtype}, weight {weight.dtype}, bias {bias.dtype}; convert them to one dtype")
+    C, F = x.shape[1], weight.shape[0]
+    if groups < 1 or C % groups or F % groups:
+        raise ShapeError(f"conv2d: groups={groups} must divide both the {C} channels and the {F} filters")
+    if weight.shape[1] != C // groups or bias.shape[0] != F:
+        raise ShapeError(
+            f"conv2d: weight {tuple(weight.shape)} and bias {tuple(bias.shape)} do not fit x with {C} channels "
+            f"in {groups} groups: expected weight (F, {C // groups}, KH, KW) and bias (F,)"
+        )
+    sizes = [_convolved_size(*numbers) for numbers in zip(x.shape[2:], weight.shape[2:], stride, padding, strict=True)]
+    return stride, padding, (sizes[0], sizes[1])
+
+
+def check_max_pool2d(
+    shape: tuple[int, ...], size: int | Pair, stride: int | Pair, ceil_mode: bool
+) -> tuple[Pair, Pair, Pair]:
+    """Return the size and stride of the windows as pairs, and the size of the output, where windows fit.
+
+    Raises:
+        ShapeError: as `max_pool2d`.
+    """
+    size, stride = pair(size, name="size", least=1), pair(stride, name="stride", least=1)
+    if len(shape) != 4:
+        raise ShapeError(f"max_pool2d takes x (N, C, H, W), not {shape}")
+    H, W = shape[2:]
+    return (
+        size,
+        stride,
+        (_pooled_size(H, size[0], stride[0], ceil_mode), _pooled_size(W, size[1], stride[1], ceil_mode)),
+    )
+
+
+def check_norm_size(size: int) -> None:
+    """Refuse a window of channels that has no middle.
+
+    Raises:
+        ShapeError: size is not odd and positive.
+    """
+    if size < 1 or size % 2 == 0:
+        raise ShapeError(f"local_response_norm: size={size} must be odd and positive, so that a channel has a centre")
+
+
+def _convolved_size(length: int, kernel: int, stride: int, padding: int) -> int:
+    if length + 2 * padding < kernel:
+        raise ShapeError(f"conv2d: a kernel of {kernel} does not fit a map of {length} with padding {padding}")
+    return (length + 2 * padding - kernel) // stride + 1
+
+
+def _pooled_size(length: int, size: int, stride: int, ceil_mode: bool) -> int:
+    steps = length - size
+    out = (-(-steps // stride) if ceil_mode else steps // stride) + 1
+    if (out - 1) * stride >= length:
+        out -= 1
+    if out < 1:
+        raise ShapeError(f"max_pool2d: a window of {size} with stride {stride} does not fit a map of {length}")
+    return out

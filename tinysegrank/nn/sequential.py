@@ -1,0 +1,149 @@
+"""Layers one after the other as one network: for training, some of them frozen, and for many evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from copy import copy
+from typing import Any
+
+from tinysegrank.backend import Array
+from tinysegrank.errors import ShapeError
+from tinysegrank.nn.evaluate import evaluate
+from tinysegrank.nn.fast import Kept
+from tinysegrank.nn.layer import Generator, Gradients, Layer
+
+
+class Sequential:
+    """Layers one after the other, some of them frozen.
+
+    Nothing is kept or computed for layers below the lowest one that is trained, unless `input_gradient` asks for the
+    gradient with respect to the input; above it, frozen layers only hand the gradient down. Parameters are named
+    "layer.parameter". A Sequential is a layer too; inside another one it needs `input_gradient`, unless nothing below
+    it is trained.
+
+    Args:
+        layers: name to layer, in order; names without a dot.
+        frozen: names of layers whose parameters get no gradient.
+        input_gradient: whether `backward` also returns the gradient with respect to the input.
+
+    Raises:
+        ShapeError: a name has a dot, or `frozen` names no layer.
+    """
+
+    def __init__(
+        self, layers: Mapping[str, Layer], *, frozen: Iterable[str] = (), input_gradient: bool = False
+    ) -> None:
+        self.layers = dict(layers)
+        self.frozen = frozenset(frozen)
+        self.input_gradient = input_gradient
+        if dotted := [name for name in self.layers if "." in name]:
+            raise ShapeError(f"layers={dotted}: a dot divides layer from parameter, so take names without one")
+        if unknown := self.frozen - self.layers.keys():
+            raise ShapeError(f"frozen={sorted(unknown)}: no such layers; there are {', '.join(self.layers)}")
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """All parameters, frozen ones too."""
+        return {f"{n}.{p}": array for n, layer in self.layers.items() for p, array in layer.parameters.items()}
+
+    @property
+    def trainable(self) -> dict[str, Array]:
+        """The parameters that are not frozen."""
+        return {f"{name}.{p}": array for name in self.layers for p, array in self._trained(name).items()}
+
+    def assign(self, parameters: Mapping[str, Array]) -> None:
+        """Replace parameters by name.
+
+        Raises:
+            ShapeError: an unknown name, or another shape than the one held.
+        """
+        held = self.parameters
+        for name, array in parameters.items():
+            if name not in held or tuple(array.shape) != tuple(held[name].shape):
+                expected = f"of shape {tuple(held[name].shape)}" if name in held else f"among {', '.join(held)}"
+                raise ShapeError(f"parameter {name} of shape {tuple(array.shape)}: expected one {expected}")
+        for name, array in parameters.items():
+            owner, _, parameter = name.partition(".")
+            layer = self.layers[owner]
+            if isinstance(layer, Sequential):
+                layer.assign({parameter: array})
+            else:
+                layer.parameters[parameter] = array
+
+    def __call__(self, x: Array) -> Array:
+        """Evaluate: no dropout, nothing kept."""
+        return evaluate(list(self.layers.values()), x)
+
+    def forward(self, x: Array, *, rng: Generator = None) -> tuple[Array, list[Any]]:
+        """Run the layers; the context is a list with one entry for each layer that `backward` will visit."""
+        contexts, layers, first = [], list(self.layers.values()), self._lowest()
+        x = evaluate(layers[:first], x, rng=rng)
+        for layer in layers[first:]:
+            x, context = layer.forward(x, rng=rng)
+            contexts.append(context)
+        return x, contexts
+
+    def backward(
+        self, gradient: Array, context: list[Any], *, needs_input: bool = True, needs_parameters: bool = True
+    ) -> tuple[Array | None, Gradients]:
+        """Run the layers' backward passes from the last to the lowest that is needed, each for what is needed of it.
+
+        Returns the gradient with respect to the input (None without `input_gradient`) and those of the trainable
+        parameters, by name.
+        """
+        needs_input = needs_input and self.input_gradient
+        names, first = list(self.layers), self._lowest()
+        last = 0 if needs_input else self._lowest_trained() if needs_parameters else len(names)
+        gradients: Gradients = {}
+        gx: Array | None = gradient
+        for index in range(len(names) - 1, last - 1, -1):
+            name = names[index]
+            if gx is None:
+                raise ShapeError(f"layer {names[index + 1]} returned no gradient for {name} below it")
+            needs = {
+                "needs_input": index > last or needs_input,
+                "needs_parameters": needs_parameters and name not in self.frozen,
+            }
+            gx, own = self.layers[name].backward(gx, context[index - first], **needs)
+            if needs["needs_parameters"]:
+                gradients |= {f"{name}.{parameter}": array for parameter, array in own.items()}
+        return (gx if needs_input else None), gradients
+
+    def _trained(self, name: str) -> dict[str, Array]:
+        """The parameters of a layer that are not frozen."""
+        layer = self.layers[name]
+        return {} if name in self.frozen else getattr(layer, "trainable", layer.parameters)
+
+    def _lowest_trained(self) -> int:
+        """Index of the lowest layer with a parameter that is not frozen."""
+        return next((i for i, name in enumerate(self.layers) if self._trained(name)), len(self.layers))
+
+    def _lowest(self) -> int:
+        """Index of the lowest layer that the backward pass may visit, and so the first whose context is kept."""
+        return 0 if self.input_gradient else self._lowest_trained()
+
+
+class Prepared:
+    """A network as it is now, for many evaluations: `prepared(x)` is what `network(x)` is at this moment.
+
+    The first call transforms the filters, which with one image takes longer than the rest. Prepare again what has been
+    trained further.
+    """
+
+    def __init__(self, network: Sequential) -> None:
+        self._layers = [_as_it_is(layer) for layer in network.layers.values()]
+        self._kept = Kept()
+
+    def __call__(self, x: Array) -> Array:
+        """Evaluate: no dropout, nothing kept of the activations."""
+        return evaluate(self._layers, x, kept=self._kept)
+
+
+def _as_it_is(layer: Layer) -> Layer:
+    """The layer with its present parameters, whatever it is assigned later."""
+    held = copy(layer)
+    if isinstance(held, Sequential):
+        held.layers = {name: _as_it_is(inner) for name, inner in held.layers.items()}
+    else:
+        held.parameters = dict(layer.parameters)
+    return held
