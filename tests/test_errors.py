@@ -27,7 +27,7 @@ def test_the_cause_is_the_systems_word_and_a_remedy_follows(number, remedy):
 
 
 def test_other_causes_and_writing():
-    error = OSError(errno.ENAMETOOLONG, "File name too long")
-    assert explain_os_error("x", error, action="written") == "x: cannot be written: File name too long"
+    error = OSError(errno.ENXIO, "No such device or address")
+    assert explain_os_error("x", error, action="written") == "x: cannot be written: No such device or address"
     assert explain_os_error("x", OSError("no number")) == "x: cannot be read: no number"
     assert explain_os_error("x", TimeoutError()) == "x: cannot be read: TimeoutError"

@@ -9,6 +9,9 @@ from typing import Literal
 _REMEDIES = {
     errno.ENOENT: "check the path",
     errno.EISDIR: "give a file",
+    errno.ENOTDIR: "a folder above it is a file",
+    errno.EEXIST: "a folder above it is a file",
+    errno.ENAMETOOLONG: "shorten the name",
     errno.EACCES: "change its permissions",
     errno.EPERM: "change its permissions",
     errno.EROFS: "choose a folder that can be written to",
@@ -50,6 +53,14 @@ class TrainingError(TinySegRankError):
 
 class ConfigError(TinySegRankError):
     """A configuration has an unknown key, a value out of range, or does not fit the run folder it is used on."""
+
+
+class OutputError(TinySegRankError):
+    """A file or folder cannot be written, or must not be: it is an input, or was made by something else."""
+
+
+class WorkerError(TinySegRankError):
+    """A worker process was ended from outside, most likely for lack of memory."""
 
 
 def explain_os_error(path: Path | str, error: OSError, *, action: Literal["read", "written"] = "read") -> str:

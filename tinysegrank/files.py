@@ -5,35 +5,91 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from tinysegrank.errors import CheckpointError
+from tinysegrank.errors import CheckpointError, OutputError, explain_os_error
 
 _ABOUT = "about"  # one string in a safetensors header: several would come in any order, and files differ by it
+
+
+@contextmanager
+def writing(path: Path | str, *, reads: bool = False) -> Iterator[None]:
+    """Enclose work that writes `path`: what the operating system refuses becomes an error that names it.
+
+    Args:
+        path: as the user gave it.
+        reads: the work also reads other files; an error that names a file is about one of those, and passes.
+
+    Raises:
+        OutputError: the path cannot be written.
+        BrokenPipeError: it is a pipe that nobody reads any more.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or (reads and error.filename is not None):
+            raise
+        raise OutputError(explain_os_error(path, error, action="written")) from error
+
+
+def destination(path: Path | str) -> Path | None:
+    """Find the file that writing to `path` makes or replaces: through symbolic links, which stay.
+
+    Returns:
+        The file; None where `path` is a character device or a pipe, such as /dev/stdout, which is written into.
+
+    Raises:
+        OutputError: it is a folder, a socket or a disk, or cannot be looked up.
+    """
+    with writing(path):
+        try:
+            mode = Path(path).stat().st_mode
+        except FileNotFoundError:
+            mode = stat.S_IFREG
+        if stat.S_ISDIR(mode):
+            raise OutputError(f"{path}: is a folder; give the name of a file")
+        if stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
+            return None
+        if not stat.S_ISREG(mode):
+            raise OutputError(f"{path}: is a socket or a disk; give the name of a file")
+        return Path(os.path.realpath(path))
 
 
 @contextmanager
 def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path`; on leaving the block it is flushed to disk and renamed to `path`.
 
-    Folders above `path` are made. If the block raises, the temporary file is removed and `path` stays as it was.
+    Folders above `path` are made. If the block raises, the temporary file is removed and `path` stays as it was. A
+    symbolic link stays, and the file that it leads to is replaced. A device or a pipe is written into as it is.
+
+    Raises:
+        OutputError: the path cannot be written, or is a folder.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    target = destination(path)
+    if target is None:
+        with writing(path, reads=True), os.fdopen(os.open(path, os.O_WRONLY), "wb") as stream:
+            yield stream
+        return
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")  # a short name: that of the file may be the longest
+    with writing(path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        stream = temporary.open("xb")
     try:
-        with temporary.open("xb") as stream:
+        with writing(path, reads=True), stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(path)
+        with writing(path):
+            temporary.replace(target)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
 
 

@@ -6,12 +6,14 @@ the backends: processes of this machine, or inside `cluster` the workers of a Da
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from tinysegrank.cluster import active_cluster
+from tinysegrank.errors import WorkerError
 
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # mallopt's numbers for them
 
@@ -62,8 +64,12 @@ def parallel_map(
         jobs: processes on this machine; 1 runs in this process.
         on_cluster: inside `cluster`, take its workers in place of `jobs` processes. False for work whose arguments or
             results are large.
+
+    Raises:
+        WorkerError: the system ended a process of this machine.
     """
     from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     cluster = active_cluster() if on_cluster else None
     if cluster is not None:
@@ -73,4 +79,12 @@ def parallel_map(
             yield one_blas_thread(function, item)
     else:
         calls = (delayed(one_blas_thread)(function, item) for item in items)
-        yield from Parallel(n_jobs=jobs, return_as="generator")(calls)
+        try:
+            yield from Parallel(n_jobs=jobs, return_as="generator")(calls)
+        except TerminatedWorkerError as error:
+            signals = ", ".join(sorted(set(re.findall(r"SIG[A-Z]+", str(error))))) or "by nothing known"
+            cause = ", most likely for lack of memory" if "SIGKILL" in signals else ""
+            raise WorkerError(
+                f"a worker process was ended ({signals}){cause}; repeat the command with --jobs below {jobs}: "
+                "what is done is kept"
+            ) from error

@@ -124,7 +124,7 @@ def test_predict_labels_photographs_of_every_kind(tmp_path, finished):
     result = predict(paths, finished, tmp_path / "out")
     assert result.exit_code == 0, result.output
     for path, image in zip(paths, odd_images().values(), strict=True):
-        labels = read_labels(tmp_path / "out" / f"{path.stem}.png")
+        labels = read_labels(tmp_path / "out" / f"{path.stem}.labels.png")
         assert labels.shape == image.size[::-1]
         assert labels.max() <= 20
 
@@ -135,7 +135,7 @@ def test_predict_labels_the_images_of_val_as_the_run_did(tmp_path, finished, voc
     assert result.exit_code == 0, result.output
     for name in split.names:
         expected = read_labels(finished.folder("picked") / "svm" / f"{name}.png")
-        np.testing.assert_array_equal(read_labels(tmp_path / f"{name}.png"), expected, err_msg=name)
+        np.testing.assert_array_equal(read_labels(tmp_path / f"{name}.labels.png"), expected, err_msg=name)
 
 
 @pytest.mark.parametrize("size", [(300, 1), (1, 300), (12, 40), (1, 1)], ids="{0[0]}x{0[1]}".format)

@@ -25,7 +25,7 @@ from tinysegrank.files import read_json
 from tinysegrank.proposals import ProposalStore
 from tinysegrank.ranking import STRUCTURAL_C_GRID, Ranker, corpus_gains, fit_ranker
 from tinysegrank.segnet import TrainingOptions
-from tinysegrank.voc import VOCSegmentation, make_toy_voc, read_labels
+from tinysegrank.voc import VOCSegmentation, make_toy_voc, overlay, read_image, read_labels
 
 STEPS = 6
 
@@ -218,10 +218,11 @@ def test_a_changed_loss_retrains_only_its_networks(tmp_path, finished, toy):
 def test_photographs_are_labelled_as_the_run_labels_val(tmp_path, finished, toy):
     split = VOCSegmentation(toy, "val")
     written = label_photographs([split.image_path(0), split.image_path(1)], finished.path, tmp_path, progress=Silent())
-    for i, path in enumerate(written):
+    for i, files in enumerate(written):
         expected = read_labels(finished.folder("picked") / "svm" / f"{split.names[i]}.png")
-        np.testing.assert_array_equal(read_labels(path), expected)
-        assert path.with_name(f"{path.stem}_overlay.png").is_file()
+        np.testing.assert_array_equal(read_labels(files.labels), expected)
+        assert files.labels == tmp_path / f"{split.names[i]}.labels.png"
+        np.testing.assert_array_equal(read_image(files.overlay), overlay(split.image(i), expected))
 
 
 def test_photographs_of_every_kind(tmp_path, finished, rng):

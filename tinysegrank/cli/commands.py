@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -28,18 +29,38 @@ Dask = Annotated[
 Classes = Annotated[
     str, typer.Option("--classes", help="Classes whose mean is reported, by name or number with commas between.")
 ]
+_REPEAT = "what is done is kept: repeat the command to resume"
 Update = Annotated[bool, typer.Option("--update", help="Take new settings for a run and redo what depends on them.")]
 
 
 class _Commands(typer.core.TyperGroup):
-    """Shows the library's own errors as one line, and says that an interrupted command can be repeated."""
+    """Shows what stops a command as one line, and prints on any terminal."""
 
     def main(self, *args: Any, **options: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+                stream.reconfigure(errors="replace")  # what the terminal cannot show never stops a command
         try:
             return super().main(*args, **options)
         except TinySegRankError as error:
-            typer.secho(f"error: {error}", fg="red", err=True)
-            sys.exit(1)
+            message = f"{error}"
+        except MemoryError as error:
+            message = f"there is not enough memory ({error}); take fewer --jobs; {_REPEAT}"
+        except OSError as error:  # not a pipe that nobody reads any more: there typer ends quietly
+            place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+            message = f"{place}{error.strerror or error}; mend this first; {_REPEAT}"
+        typer.secho(f"error: {message}", fg="red", err=True)
+        sys.exit(1)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where an error is still shown
+            return result
+        except KeyboardInterrupt:
+            typer.secho(f"interrupted; {_REPEAT}", err=True)
+            raise typer.Exit(130) from None
 
 
 app = typer.Typer(
@@ -90,9 +111,12 @@ def demo(
 
     from tinysegrank.cli.show import console, show_results
     from tinysegrank.experiment import Shown, named_settings, run_experiment
+    from tinysegrank.experiment.runner import check_run_folder
     from tinysegrank.voc import make_toy_voc
 
-    voc, progress = out.with_name(f"{out.name}-toyvoc") / f"seed-{seed}-{images}", Shown(console)
+    check_run_folder(out)
+    here, progress = Path(os.path.abspath(out)), Shown(console)  # noqa: PTH100  # of "." and ".." too
+    voc = here.with_name(f"{here.name}-toyvoc") / f"seed-{seed}-{images}"
     settings = named_settings("demo")
     settings = replace(settings, seed=seed, data=replace(settings.data, voc=str(voc)))
     with workers(dask):
@@ -156,13 +180,14 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Photographs.")],
     run: Annotated[Path, typer.Option("--run", help="Folder of a finished run.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the label maps and overlays.")] = Path("predicted"),
+    force: Annotated[bool, typer.Option("--force", help="Replace those that are there.")] = False,
 ) -> None:
-    """Label photographs with a finished run: a palette PNG and an overlay of each."""
+    """Label photographs with a finished run: NAME.labels.png, a palette PNG, and NAME.overlay.png of each."""
     from tinysegrank.cli.show import console
     from tinysegrank.experiment import Shown, label_photographs
 
-    for path in label_photographs(images, run, out, progress=Shown(console)):
-        typer.echo(f"{path}  {path.with_name(path.stem + '_overlay.png')}")
+    for files in label_photographs(images, run, out, progress=Shown(console), replace=force):
+        typer.echo(f"{files.labels}  {files.overlay}")
 
 
 @app.command()
@@ -181,18 +206,21 @@ def evaluate(
     from tinysegrank.cli.show import console
     from tinysegrank.experiment import evaluate_folder
     from tinysegrank.files import write_text
+    from tinysegrank.outputs import check_file
     from tinysegrank.voc import VOCSegmentation, parse_classes
 
     common = parse_classes(classes) if classes else ()
+    if csv is not None:
+        check_file(csv, option="--csv", begins=b"class,")  # the table's first heading
     with workers(dask):
         confusion = evaluate_folder(folder, VOCSegmentation(voc, split), jobs=jobs)
     table = reporting.per_class_table({folder.name: confusion}, title=f"{folder} on {split}", common=common)
+    if csv is not None:
+        write_text(csv, table.to_csv())
     console.print(table.to_rich())
     if strict:
         mean = confusion.mean_iou(absent="strict").value
         console.print(f"devkit mean over all classes, NaN if one is nowhere: {100 * mean:.2f}")
-    if csv is not None:
-        write_text(csv, table.to_csv())
 
 
 @app.command()

@@ -15,11 +15,13 @@ from tinysegrank.experiment.runner import SETTINGS_FILE, Run
 from tinysegrank.experiment.settings import LOSSES
 from tinysegrank.files import read_json, write_text
 from tinysegrank.metrics import Confusion
+from tinysegrank.outputs import check_file
 from tinysegrank.reporting import Column, Document, Picture, Section, Statement, Table
 from tinysegrank.voc import CLASS_NAMES
 
 NEEDS = ("data", "picked", "evaluation", "report")
 LIBRARIES = ("numpy", "scipy", "numba", "scikit-image", "scikit-learn", "pillow", "matplotlib", "jinja2", "torch")
+_OPENING = b'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'  # of every report
 _CURVES = {
     "loss_ce.png": "Cross-entropy: the start and the control that goes on with it",
     **{f"loss_{loss.replace('+', '_')}.png": f"The loss {loss}, going on from the start" for loss in LOSSES[1:]},
@@ -31,7 +33,9 @@ def write_html_report(run: Run, file: Path) -> None:
 
     Raises:
         CheckpointError: a stage that it shows is not finished, or a file of the run is missing or damaged.
+        OutputError: the file cannot be written, or is there and is not a report; before any work.
     """
+    check_file(file, option="--out", begins=_OPENING)
     missing = [stage for stage in NEEDS if not run.stamp(stage).get("complete")]
     if missing:
         raise CheckpointError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -16,6 +17,7 @@ from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.runner import SETTINGS_FILE, Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import atomic_write
+from tinysegrank.outputs import check_results
 from tinysegrank.ranking import FeatureTable, Ranker, image_descriptors
 from tinysegrank.segnet import (
     CORNERS,
@@ -99,26 +101,52 @@ class Segmenter:
         return np.asarray(coarse[0])
 
 
-def label_photographs(paths: list[Path], run_path: Path, out: Path, *, progress: Progress) -> list[Path]:
-    """Write NAME.png (palette label map) and NAME_overlay.png for each photograph; return the label maps' paths.
+class Labelled(NamedTuple):
+    """The two files that are made of a photograph."""
+
+    labels: Path
+    overlay: Path
+
+    @classmethod
+    def of(cls, photograph: Path, folder: Path) -> Labelled:
+        """Where they are put."""
+        return cls(folder / f"{photograph.stem}.labels.png", folder / f"{photograph.stem}.overlay.png")
+
+
+def label_photographs(
+    paths: list[Path], run_path: Path, out: Path, *, progress: Progress, replace: bool = False
+) -> list[Labelled]:
+    """Write NAME.labels.png, a palette label map, and NAME.overlay.png for each photograph; return their paths.
+
+    Args:
+        paths: the photographs.
+        run_path: a finished run.
+        out: the folder for what is written; made if missing.
+        progress: where to report.
+        replace: replace what an earlier call wrote.
 
     Raises:
-        CheckpointError: the run is not finished.
-        DatasetError: a photograph is missing, unreadable or too small, or two have one name; before any is labelled.
+        DatasetError: a photograph is missing, unreadable or too small.
+        OutputError: a file cannot be written, is there already, or would take the place of a photograph or of another
+            one's.
+        CheckpointError: the run is not finished. All of these are raised before the first photograph is labelled.
     """
-    segmenter = Segmenter(run_path, progress=progress)
-    targets = [out / f"{path.stem}.png" for path in paths]
-    if len(set(targets)) < len(targets):
-        raise DatasetError(f"{out}: two photographs have the same name; label them in two calls with different --out")
     for path in paths:
         if min(read_image(path).shape[:2]) < SMALLEST_SIDE:
             raise DatasetError(f"{path}: a side is below {SMALLEST_SIDE} pixels, one for each cell of the coarse grid")
+    results = [Labelled.of(path, out) for path in paths]
+    check_results(
+        [(path, file) for path, files in zip(paths, results, strict=True) for file in files],
+        option="--out",
+        replace=replace,
+    )
+    segmenter = Segmenter(run_path, progress=progress)
     with progress.count("photographs", len(paths)) as advance:
-        for path, target in zip(paths, targets, strict=True):
+        for path, files in zip(paths, results, strict=True):
             image = read_image(path, upright=True)
             labels = segmenter.label(image)
-            write_labels(target, labels)
-            with atomic_write(target.with_name(f"{target.stem}_overlay.png")) as stream:
+            write_labels(files.labels, labels)
+            with atomic_write(files.overlay) as stream:
                 Image.fromarray(overlay(image, labels)).save(stream, "PNG")
             advance(1)
-    return targets
+    return results

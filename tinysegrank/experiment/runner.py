@@ -21,6 +21,7 @@ from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import read_json, write_json, write_text
+from tinysegrank.outputs import check_folder
 
 SETTINGS_FILE = "run.toml"
 _STAMP = "stamp.json"
@@ -105,12 +106,28 @@ def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
     return Run(path.absolute(), from_dict(Settings, read_toml(path / SETTINGS_FILE)), jobs, progress)
 
 
+def check_run_folder(path: Path) -> None:
+    """See that a path is a run folder, is empty, or can be made.
+
+    Raises:
+        ConfigError: it holds something else.
+        OutputError: it cannot be made.
+    """
+    if (path / SETTINGS_FILE).is_file():
+        return
+    if path.is_dir() and any(path.iterdir()):
+        raise ConfigError(f"{path}: is not empty and holds no {SETTINGS_FILE}; choose another --out")
+    check_folder(path, named=path)
+
+
 def open_run(path: Path, settings: Settings, *, jobs: int, progress: Progress, update: bool) -> Run:
     """Make a run folder, or go on with one made with the same settings.
 
     Raises:
         ConfigError: the folder was made with other settings and `update` is false, or it is no run folder.
+        OutputError: the folder cannot be made.
     """
+    check_run_folder(path)
     file = path / SETTINGS_FILE
     if file.is_file():
         held = from_dict(Settings, read_toml(file))
@@ -120,8 +137,6 @@ def open_run(path: Path, settings: Settings, *, jobs: int, progress: Progress, u
                 f"{path}: this run was made with another configuration: {'; '.join(changes[:5])}. "
                 f"Choose another --out, or pass --update to make anew what depends on it"
             )
-    elif path.is_dir() and any(path.iterdir()):
-        raise ConfigError(f"{path}: is not empty and holds no {SETTINGS_FILE}; choose another --out")
     if not file.is_file() or changes:  # nothing is written where nothing changes: a finished run may be read-only
         write_text(file, to_toml(settings))
     check_shared(path)

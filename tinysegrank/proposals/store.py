@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysegrank.errors import CheckpointError, DatasetError
-from tinysegrank.files import read_json, write_json
+from tinysegrank.files import read_json, write_json, writing
 from tinysegrank.proposals.divmbest import PastedSegments, Proposal
 from tinysegrank.voc import NUM_CLASSES, check_labels, read_labels, write_labels
 from tinysegrank.voc.images import opened
@@ -51,12 +51,12 @@ class ProposalStore:
 
         Raises:
             DatasetError: there are none, they differ in size, or a label is no class.
+            OutputError: the folder cannot be written.
         """
         target = self._folder(name)
         if not proposals:
             raise DatasetError(f"{name}: has no proposal to write; an image needs at least one")
         _same_size({f"proposal {m} of {name}": proposal.labels for m, proposal in enumerate(proposals)})
-        self.root.mkdir(parents=True, exist_ok=True)
         token = secrets.token_hex(6)
         unfinished, replaced = (self.root / f".{name}.{token}.{what}" for what in ("tmp", "old"))
         try:
@@ -66,9 +66,10 @@ class ProposalStore:
             write_json(unfinished / SCORES, [float(proposal.score) for proposal in proposals])
             if any(proposal.segments is not None for proposal in proposals):
                 write_json(unfinished / SEGMENTS, [_to_json(proposal.segments) for proposal in proposals])
-            if target.exists():
-                target.rename(replaced)
-            unfinished.rename(target)
+            with writing(target):
+                if target.exists():
+                    target.rename(replaced)
+                unfinished.rename(target)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
             shutil.rmtree(replaced, ignore_errors=True)

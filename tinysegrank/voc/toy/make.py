@@ -10,7 +10,7 @@ from PIL import Image
 
 from tinysegrank.cluster import check_shared
 from tinysegrank.errors import CheckpointError, ConfigError, DatasetError
-from tinysegrank.files import atomic_write, read_json, write_json, write_text
+from tinysegrank.files import atomic_write, read_json, write_json, write_text, writing
 from tinysegrank.parallel import parallel_map
 from tinysegrank.voc.classes import NUM_CLASSES
 from tinysegrank.voc.dataset import SMALLEST_SIDE, VOCSegmentation
@@ -60,13 +60,15 @@ def make_toy_voc(
     Raises:
         ConfigError: a number is out of range.
         DatasetError: the folder is in use for something else, or holds a toy VOC of other sizes or another version.
+        OutputError: the folder cannot be written.
     """
     root = Path(root)
     if train < 1 or val < 1 or seed < 0:
         raise ConfigError(f"train: {train}, val: {val}, seed: {seed}; draw one image or more of each, from seed 0 up")
     if not SMALLEST_SIDE <= size[0] <= size[1]:
         raise ConfigError(f"size: {size}; give a shortest side of at least {SMALLEST_SIDE} and a longest not below it")
-    _claim(root, {"drawings": _DRAWINGS, "size": list(size)})
+    with writing(root):
+        _claim(root, {"drawings": _DRAWINGS, "size": list(size)})
     check_shared(root)
     counts, place = {"train": train, "val": val}, root.absolute()
     scenes = {split: [_Scene(place, split, seed, i, size) for i in range(count)] for split, count in counts.items()}
@@ -74,7 +76,9 @@ def make_toy_voc(
         pass
     scenes["trainval"] = scenes["train"] + scenes["val"]
     for split, those in scenes.items():
-        write_text(root / "ImageSets" / "Segmentation" / f"{split}.txt", "".join(f"{each.name}\n" for each in those))
+        file, text = root / "ImageSets" / "Segmentation" / f"{split}.txt", "".join(f"{each.name}\n" for each in those)
+        if not file.is_file() or file.read_text() != text:  # a finished one may be on a disk that is read-only
+            write_text(file, text)
     return ToyVOC(VOCSegmentation(root, "train"), VOCSegmentation(root, "val"))
 
 
