@@ -1,7 +1,13 @@
+import errno
+import os
+import stat
+import threading
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from tinysegrank.errors import CheckpointError
+from tinysegrank.errors import CheckpointError, OutputError
 from tinysegrank.files import atomic_write, read_about, read_arrays, read_json, write_arrays, write_json, write_text
 
 
@@ -13,6 +19,108 @@ def test_a_file_is_whole_or_as_it_was(tmp_path):
         raise KeyboardInterrupt
     assert path.read_text() == "first"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_link_stays_and_its_file_is_replaced(tmp_path):
+    (tmp_path / "far").mkdir()
+    target, link = tmp_path / "far" / "file.txt", tmp_path / "link.txt"
+    link.symlink_to(Path("far") / "file.txt")
+    for text in ("made through a link that led nowhere", "replaced"):
+        write_text(link, text)
+        assert link.is_symlink() and not target.is_symlink()
+        assert target.read_text() == text
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["far", "file.txt", "link.txt"]
+
+
+def test_a_link_to_a_folder_that_is_missing_makes_the_folder(tmp_path):
+    (tmp_path / "link").symlink_to("folder")
+    write_text(tmp_path / "link" / "file.txt", "text")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "folder" / "file.txt").read_text() == "text"
+
+
+def test_a_pipe_is_written_into_and_stays(tmp_path):
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()), daemon=True)
+    reader.start()
+    write_text(pipe, "through")
+    reader.join(10)
+    assert read == ["through"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no /dev/full")
+def test_a_full_device_is_an_error_and_stays(tmp_path):
+    link = tmp_path / "full"
+    link.symlink_to("/dev/full")  # a link, so that no mistake can harm the device
+    with pytest.raises(OutputError, match=f"full: cannot be written: {os.strerror(errno.ENOSPC)}; free some space"):
+        write_text(link, "anything")
+    assert link.is_symlink() and Path("/dev/full").is_char_device()
+
+
+def test_a_socket_is_refused(tmp_path, monkeypatch):
+    import socket
+
+    monkeypatch.chdir(tmp_path)  # an address is short
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind("socket")
+        with pytest.raises(OutputError, match="socket: is a socket or a disk; give the name of a file"):
+            write_text("socket", "anything")
+        assert Path("socket").is_socket()
+
+
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path):
+    path = tmp_path / ("n" * os.pathconf(tmp_path, "PC_NAME_MAX"))
+    write_text(path, "text")
+    assert path.read_text() == "text"
+    with pytest.raises(OutputError, match=r"nn: cannot be written: .*; shorten the name"):
+        write_text(path.with_name(f"{path.name}n"), "text")
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("folder", "folder: is a folder; give the name of a file"),
+        ("file/new", "file/new: cannot be written: Not a directory; a folder above it is a file"),
+        ("file/new/newer", "file/new/newer: cannot be written: Not a directory; a folder above it is a file"),
+        ("loop", f"loop: cannot be written: {os.strerror(errno.ELOOP)}"),
+    ],
+)
+def test_what_is_in_the_way_is_named(tmp_path, place, message):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("as it was")
+    (tmp_path / "loop").symlink_to("loop")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(OutputError) as error:
+        write_text(tmp_path / place, "text")
+    assert str(error.value) == f"{tmp_path}/{message}"
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "file").read_text() == "as it was"
+
+
+@pytest.mark.parametrize("call", ["os.fsync", "pathlib.Path.replace", "pathlib.Path.open", "pathlib.Path.mkdir"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EIO])
+def test_what_the_system_refuses_names_the_path_that_was_given(tmp_path, monkeypatch, call, number):
+    def refuse(*arguments, **options):
+        named = () if call == "os.fsync" else (str(tmp_path / ".0123456789abcdef.tmp"),)
+        raise OSError(number, os.strerror(number), *named)
+
+    path = tmp_path / "file.txt"
+    write_text(path, "as it was")
+    with monkeypatch.context() as patched:
+        patched.setattr(call, refuse)
+        with pytest.raises(OutputError) as error:
+            write_text(path, "text")
+    assert str(error.value).startswith(f"{path}: cannot be written: {os.strerror(number)}; ")
+    assert ".tmp" not in str(error.value)
+    assert path.read_text() == "as it was" and list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_about_another_file_is_not_called_one_of_writing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="source"), atomic_write(tmp_path / "file") as stream:
+        stream.write((tmp_path / "source").read_bytes())
+    assert not list(tmp_path.iterdir())
 
 
 def test_arrays_come_back_with_their_dtypes_and_strings(tmp_path):

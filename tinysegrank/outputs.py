@@ -43,7 +43,7 @@ def check_folder(folder: Path, *, named: Path | str) -> None:
     Raises:
         OutputError: about `named`, which is to be written there.
     """
-    folder = folder.absolute()
+    folder = Path(os.path.realpath(folder))
     nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     probe = nearest / f".{secrets.token_hex(8)}.tmp"
     with writing(named):

@@ -119,7 +119,7 @@ def test_run_refuses_bad_input_before_it_makes_anything(tmp_path, toy, arguments
 def test_predict_needs_photographs_and_then_a_finished_run(tmp_path, toy):
     result = call("predict", "photo.jpg", "--run", tmp_path)
     assert result.exit_code == 1
-    assert "photo.jpg: there is no such file" in " ".join(result.stderr.split())
+    assert "photo.jpg: cannot be read" in " ".join(result.stderr.split())
     photo = VOCSegmentation(toy, "val").image_path(0)
     result = call("predict", photo, "--run", tmp_path, "--out", tmp_path / "out")
     assert result.exit_code == 1

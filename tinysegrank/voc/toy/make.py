@@ -10,7 +10,8 @@ from PIL import Image
 
 from tinysegrank.cluster import check_shared
 from tinysegrank.errors import CheckpointError, ConfigError, DatasetError
-from tinysegrank.files import atomic_write, read_json, write_json, write_text, writing
+from tinysegrank.files import atomic_write, read_json, write_json, write_text
+from tinysegrank.outputs import check_folder
 from tinysegrank.parallel import parallel_map
 from tinysegrank.voc.classes import NUM_CLASSES
 from tinysegrank.voc.dataset import SMALLEST_SIDE, VOCSegmentation
@@ -67,8 +68,7 @@ def make_toy_voc(
         raise ConfigError(f"train: {train}, val: {val}, seed: {seed}; draw one image or more of each, from seed 0 up")
     if not SMALLEST_SIDE <= size[0] <= size[1]:
         raise ConfigError(f"size: {size}; give a shortest side of at least {SMALLEST_SIDE} and a longest not below it")
-    with writing(root):
-        _claim(root, {"drawings": _DRAWINGS, "size": list(size)})
+    _claim(root, {"drawings": _DRAWINGS, "size": list(size)})
     check_shared(root)
     counts, place = {"train": train, "val": val}, root.absolute()
     scenes = {split: [_Scene(place, split, seed, i, size) for i in range(count)] for split, count in counts.items()}
@@ -100,6 +100,7 @@ def _claim(root: Path, made_by: dict[str, object]) -> None:
     elif root.is_dir() and any(root.iterdir()):
         raise DatasetError(f"{root}: holds files that are no toy VOC; choose a new or an empty folder")
     else:
+        check_folder(root, named=root)
         write_json(marker, made_by)
 
 

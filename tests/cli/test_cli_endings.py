@@ -1,0 +1,128 @@
+"""However a command ends, it says so in a line: errors of the system, interrupts, terminals of few characters."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from tinysegrank.cli import app
+from tinysegrank.voc import VOCSegmentation, make_toy_voc, write_labels
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    root = tmp_path_factory.mktemp("toy")
+    make_toy_voc(root, train=2, val=1, seed=0)
+    return root
+
+
+@pytest.fixture(scope="module")
+def labels(toy):
+    split = VOCSegmentation(toy, "val")
+    write_labels(toy / "labels" / f"{split.names[0]}.png", np.zeros_like(split.labels(0)))
+    return toy / "labels"
+
+
+def call(*arguments, charset="utf-8"):
+    return CliRunner(charset=charset).invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize("charset", ["latin-1", "cp437", "cp932", "ascii", "utf-8"])
+def test_a_table_is_printed_on_any_terminal(tmp_path, toy, labels, charset):
+    result = call("evaluate", labels, "--voc", toy, "--jobs", 1, "--csv", tmp_path / "t.csv", charset=charset)
+    assert result.exit_code == 0, result.output
+    assert b"background" in result.stdout_bytes  # and an en dash for classes that are nowhere
+    assert (tmp_path / "t.csv").read_text().startswith("class,labels\nbackground,")
+
+
+@pytest.mark.parametrize("charset", ["ascii", "utf-8"])
+def test_a_path_of_any_bytes_is_printed(tmp_path, charset):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    result = call("toyvoc", folder, "--train", 1, "--val", 1, "--jobs", 1, charset=charset)
+    assert result.exit_code == 0, result.output
+    assert b"caf?: 1 training and 1 validation scenes" in result.stdout_bytes
+    assert len(VOCSegmentation(folder, "val")) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted; what is done is kept: repeat the command to resume"),
+        (
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+            1,
+            f"error: {os.strerror(errno.ENOSPC)}; mend this first; what is done is kept: repeat the command to resume",
+        ),
+        (
+            PermissionError(errno.EACCES, os.strerror(errno.EACCES), b"a/b"),
+            1,
+            f"error: a/b: {os.strerror(errno.EACCES)}; mend this first; what is done is kept: repeat the command to "
+            "resume",
+        ),
+        (
+            MemoryError("Unable to allocate 9 GiB"),
+            1,
+            "error: there is not enough memory (Unable to allocate 9 GiB); take fewer --jobs; what is done is kept: "
+            "repeat the command to resume",
+        ),
+        (BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)), 1, ""),  # nobody reads any more
+    ],
+    ids=["interrupt", "disk", "permission", "memory", "pipe"],
+)
+def test_what_stops_a_command_is_one_line(tmp_path, monkeypatch, error, code, message):
+    def stop(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr("tinysegrank.voc.make_toy_voc", stop)
+    result = call("toyvoc", tmp_path / "toy")
+    assert result.exit_code == code
+    assert isinstance(result.exception, SystemExit)
+    assert result.output.strip() == message
+
+
+@pytest.mark.parametrize("argument", ["--version", "--help", "doctor"])
+def test_an_output_that_cannot_be_written_is_one_line(argument):
+    with open("/dev/full", "w") if os.path.exists("/dev/full") else pytest.skip("there is no /dev/full") as full:  # noqa: PTH110, PTH123
+        command = [sys.executable, "-m", "tinysegrank", argument]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {os.strerror(errno.ENOSPC)}; ") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("verb", "message"),
+    [
+        (("evaluate", "LABELS", "--voc", "TOY", "--csv", "FOLDER"), "is a folder; give the name of a file"),
+        (("evaluate", "LABELS", "--voc", "TOY", "--csv", "PHOTO"), "is there, and was not written by this command"),
+        (("evaluate", "LABELS", "--voc", "TOY", "--csv", "PHOTO/t.csv"), "a folder above it is a file"),
+        (("demo", "--out", "PHOTO"), "photo.png: cannot be written: Not a directory"),
+        (("demo", "--out", "FOLDER"), "folder: is not empty and holds no run.toml; choose another --out"),
+        (("run", "--voc", "TOY", "--out", "PHOTO"), "photo.png: cannot be written: Not a directory"),
+        (("toyvoc", "PHOTO"), "photo.png: is a file; give a folder"),
+        (("toyvoc", "PHOTO/toy"), "photo.png/toy: cannot be written: Not a directory"),
+    ],
+)
+def test_outputs_are_refused_before_any_work(tmp_path, monkeypatch, toy, labels, verb, message):
+    def work(*arguments, **options):
+        raise AssertionError("this is work")
+
+    for name in ("experiment.evaluate_folder", "voc.toy.make.parallel_map", "experiment.protocol.execute"):
+        monkeypatch.setattr(f"tinysegrank.{name}", work)
+    folder, photo = tmp_path / "folder", tmp_path / "photo.png"
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("precious")
+    photo.write_bytes(b"\x89PNG a photograph")
+    places = {"LABELS": labels, "TOY": toy, "FOLDER": folder, "PHOTO": photo, "PHOTO/t.csv": photo / "t.csv"}
+    places["PHOTO/toy"] = photo / "toy"
+    options = ("--set", "data.train=train", "--set", "trunk.preset=tiny", "--folds", 2) if verb[0] == "run" else ()
+    result = call(*(places.get(part, part) for part in verb), *options)
+    assert result.exit_code == 1, result.output
+    assert message in " ".join(result.stderr.split())
+    assert photo.read_bytes() == b"\x89PNG a photograph"
+    assert sorted(tmp_path.rglob("*")) == [folder, folder / "thesis.tex", photo]
