@@ -56,7 +56,7 @@ def test_a_missing_label_map_is_named(tmp_path, split, rng):
 
 
 def test_a_missing_folder_is_named(tmp_path, split):
-    with pytest.raises(DatasetError, match="nowhere: is no folder"):
+    with pytest.raises(DatasetError, match="nowhere: is not a folder"):
         evaluate_folder(tmp_path / "nowhere", split)
 
 

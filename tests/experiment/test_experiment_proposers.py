@@ -190,6 +190,18 @@ def test_proposals_of_another_size_are_refused_before_anything_is_made(tmp_path,
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("damaged", ["scores.json", "segments.json"])
+def test_damaged_scores_are_refused_before_anything_is_made(tmp_path, pasted, toy, damaged):
+    elsewhere, split = tmp_path / "elsewhere", VOCSegmentation(toy, "val")
+    for which in ("train", "val"):
+        shutil.copytree(store(pasted, which).root, elsewhere, dirs_exist_ok=True)
+    path = elsewhere / split.names[1] / damaged
+    path.write_bytes(path.read_bytes()[:9])
+    with pytest.raises(DatasetError, match=f"{split.names[1]}/{damaged}"):
+        run_experiment(tmp_path / "run", settings_for(toy, "folder", folder=str(elsewhere)), jobs=1, progress=Silent())
+    assert not (tmp_path / "run").exists()
+
+
 def test_unknown_engine_and_no_folder(tmp_path, toy):
     with pytest.raises(ConfigError, match=r'proposals\.engine="o2p": choose one of crf, paste, both, folder'):
         run_experiment(tmp_path / "run", settings_for(toy, "o2p"), jobs=1, progress=Silent())

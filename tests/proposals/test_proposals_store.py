@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,19 +126,31 @@ def test_bad_files_are_named(tmp_path):
         ("[1.0,", "is damaged"),
         ("", "is damaged"),
         ("[" * 100_000, "is damaged"),
-        ("[1.0, null]", "null is no score; give 2 numbers"),
-        ("[true, 1.0]", "true is no score"),
-        ('["1.0", 1.0]', '"1.0" is no score'),
-        ("[1.0, [2.0]]", r"\[2.0\] is no score"),
-        ("[1.0, -Infinity]", "-Infinity is no score"),
-        ("[1e999, 1.0]", "Infinity is no score"),
-        (f"[1.0, {10**400}]", "10+ is no score"),
+        ("[1.0, null]", "null is not a score; give 2 numbers"),
+        ("[true, 1.0]", "true is not a score"),
+        ('["1.0", 1.0]', '"1.0" is not a score'),
+        ("[1.0, [2.0]]", r"\[2.0\] is not a score"),
+        ("[1.0, -Infinity]", "-Infinity is not a score"),
+        ("[1e999, 1.0]", "Infinity is not a score"),
+        (f"[1.0, {10**400}]", "10+ is not a score"),
     ],
 )
 def test_bad_scores_are_named(tmp_path, text, words):
     bring(tmp_path / "photo", ["0", "1"])
     (tmp_path / "photo" / "scores.json").write_text(text)
     with pytest.raises(DatasetError, match=rf"photo/scores\.json: .*{words}"):
+        ProposalStore(tmp_path).read("photo")
+
+
+@pytest.mark.parametrize("call", ["open", "iterdir"])
+def test_what_the_system_refuses_is_no_damage(tmp_path, monkeypatch, call):
+    bring(tmp_path / "photo", ["0", "1"])
+
+    def refuse(path, *_):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    monkeypatch.setattr(Path, call, refuse)
+    with pytest.raises(DatasetError, match=rf"photo.*: cannot be read: {os.strerror(errno.EMFILE)}; raise the limit"):
         ProposalStore(tmp_path).read("photo")
 
 

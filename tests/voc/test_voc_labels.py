@@ -177,7 +177,7 @@ def test_check_labels_tries_every_value(num_classes, void, dtype):
         if value < num_classes or value == void:
             np.testing.assert_array_equal(check_labels(labels, num_classes=num_classes, void=void), labels)
         else:
-            words = "holds void" if (void, value) == (None, 255) else f"{value} are no class"
+            words = "holds void" if (void, value) == (None, 255) else f"{value} is not a class"
             with pytest.raises(DatasetError, match=f"^labels: {words} "):
                 check_labels(labels, num_classes=num_classes, void=void)
     assert check_labels(np.zeros((0, 3), dtype), num_classes=num_classes, void=void).shape == (0, 3)

@@ -25,12 +25,14 @@ def evaluate_folder(folder: Path, split: VOCSegmentation, *, jobs: int = 1) -> C
     Files of images that are not in the split are passed over.
 
     Raises:
-        DatasetError: a file is missing, unreadable, has another size than the truth, or holds a label that is no
-            class; masks of the truth, or labels, together contradict VOC's palette; or no mask of the truth has an
+        DatasetError: a file is missing, unreadable, has another size than the truth, or holds a label that is not
+            a class; masks of the truth, or labels, together contradict VOC's palette; or no mask of the truth has an
             object.
     """
     if not folder.is_dir():
-        raise DatasetError(f"{folder}: is no folder; give the one that holds a label PNG for each image of the split")
+        raise DatasetError(
+            f"{folder}: is not a folder; give the one that holds a label PNG for each image of the split"
+        )
     missing = [name for name in split.names if not (folder / f"{name}.png").is_file()]
     if missing:
         raise DatasetError(

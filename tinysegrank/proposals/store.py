@@ -22,6 +22,7 @@ from tinysegrank.files import read_json, write_json, writing
 from tinysegrank.proposals.divmbest import PastedSegments, Proposal
 from tinysegrank.voc import NUM_CLASSES, check_labels, read_labels, write_labels
 from tinysegrank.voc.images import opened
+from tinysegrank.voc.split import names_in
 
 SCORES = "scores.json"
 SEGMENTS = "segments.json"
@@ -50,7 +51,7 @@ class ProposalStore:
         """Write the proposals of an image in their order, instead of any that it had.
 
         Raises:
-            DatasetError: there are none, they differ in size, or a label is no class.
+            DatasetError: there are none, they differ in size, or a label is not a class.
             OutputError: the folder cannot be written.
         """
         target = self._folder(name)
@@ -89,7 +90,27 @@ class ProposalStore:
         _same_size(labels)
         for path, values in labels.items():
             check_labels(values, void=None, name=path)
-        return np.stack(list(labels.values())), self._scores(name, len(paths))
+        return np.stack(list(labels.values())), self.read_scores(name)
+
+    def read_scores(self, name: str) -> NDArray[np.float64]:
+        """Read the scores of an image's proposals, in the order of `read`.
+
+        returns | (M,) | float64 | larger is better; NaN where unknown
+
+        Raises:
+            DatasetError: there is no proposal, or the scores are not one number for each, finite or NaN.
+        """
+        count, path = len(self.paths(name)), self._folder(name) / SCORES
+        if not path.exists():
+            return np.full(count, np.nan)
+        scores = _read_list(path, count)
+        for score in scores:
+            if not _is_finite(score) and score == score:  # NaN differs from itself
+                raise DatasetError(
+                    f"{path}: {_show(score)} is not a score; give {count} numbers, one for each proposal, NaN where"
+                    " unknown, or leave the file out"
+                )
+        return np.array(scores, np.float64)
 
     def read_segments(self, name: str) -> list[PastedSegments | None]:
         """Read the segments that each proposal of an image is pasted of, in the order of `read`.
@@ -121,10 +142,10 @@ class ProposalStore:
         """Return the label files of an image, in order.
 
         Raises:
-            DatasetError: there are none.
+            DatasetError: there are none, or one is not a number.
         """
         folder = self._folder(name)
-        paths = list(folder.glob("*.png")) if folder.is_dir() else []
+        paths = [folder / name for name in names_in(folder) if name.endswith(".png")]
         if not paths:
             raise DatasetError(f"{folder}: holds no proposal; write them as 00.png, 01.png, ... there")
         odd = [path.name for path in paths if not (path.stem.isascii() and path.stem.isdigit())]
@@ -143,19 +164,6 @@ class ProposalStore:
         if not name or name[0] == "." or "/" in name or "\\" in name:
             raise DatasetError(f"{name!r} is not a bare image name; leave out folder and ending")
         return self.root / name
-
-    def _scores(self, name: str, count: int) -> NDArray[np.float64]:
-        path = self._folder(name) / SCORES
-        if not path.exists():
-            return np.full(count, np.nan)
-        scores = _read_list(path, count)
-        for score in scores:
-            if not _is_finite(score) and score == score:  # NaN differs from itself
-                raise DatasetError(
-                    f"{path}: {_show(score)} is no score; give {count} numbers, one for each proposal, NaN where"
-                    " unknown, or leave the file out"
-                )
-        return np.array(scores, np.float64)
 
 
 def _read_list(path: Path, count: int) -> list[Any]:
@@ -197,7 +205,7 @@ def _from_json(entry: Any, area: int) -> PastedSegments:
 
 
 def _is_finite(value: object) -> bool:
-    """Return whether a JSON value is a number that a float holds; true and false are none."""
+    """Return whether a JSON value is a number that a float holds; true and false are not."""
     return (type(value) is float and math.isfinite(value)) or (type(value) is int and abs(value) < 2**53)
 
 

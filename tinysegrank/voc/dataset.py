@@ -14,7 +14,7 @@ from tinysegrank.voc.census import Census
 from tinysegrank.voc.classes import VOID
 from tinysegrank.voc.images import read_image
 from tinysegrank.voc.labels import read_labels, read_mask
-from tinysegrank.voc.split import first_few, read_split, split_file
+from tinysegrank.voc.split import first_few, names_in, read_split, split_file
 
 SMALLEST_SIDE = 13  # one pixel a tile of the coarse grid
 _SHOWN = 5
@@ -61,7 +61,7 @@ class VOCSegmentation:
         self.root = Path(root)
         self.split = split
         self.masks = masks
-        if "JPEGImages" not in _list(self.root):
+        if "JPEGImages" not in names_in(self.root):
             raise DatasetError(f"{self.root}: holds no folder JPEGImages; {_where_else(self.root)}")
         self.names = read_split(split_file(root, split))[:limit]
         self._require("JPEGImages", ".jpg")
@@ -70,7 +70,7 @@ class VOCSegmentation:
 
     def _require(self, folder: str, ending: str) -> None:
         place = self.root / folder
-        there = _list(place)
+        there = names_in(place)
         missing = [f"{folder}/{name}{ending}" for name in self.names if name + ending not in there]
         if missing:
             raise DatasetError(
@@ -206,16 +206,6 @@ def _read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DatasetError(explain_os_error(path, error)) from error
-
-
-def _list(folder: Path) -> set[str]:
-    """Return the names in a folder; none where there is no such folder."""
-    try:
-        return {path.name for path in folder.iterdir()}
-    except (FileNotFoundError, NotADirectoryError):
-        return set()
-    except OSError as error:
-        raise DatasetError(explain_os_error(folder, error)) from error
 
 
 def _where_else(root: Path) -> str:

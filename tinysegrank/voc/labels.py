@@ -137,8 +137,8 @@ def check_labels(
             f" (0..{num_classes - 1})"
         )
     if not good.all():
-        also = "" if void is None else f" nor void ({void})"
-        raise DatasetError(f"{name}: {_some(np.unique(labels[~good]))} are no class (0..{num_classes - 1}){also}")
+        strange, also = _some(np.unique(labels[~good])), "" if void is None else f" or void ({void})"
+        raise DatasetError(f"{name}: {strange} is not a class (0..{num_classes - 1}){also}")
     return labels.astype(np.uint8, copy=False)
 
 

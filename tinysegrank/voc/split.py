@@ -1,4 +1,4 @@
-"""Split files: the names of a split's images, one a line."""
+"""Names of images: those that a split file lists, one a line, and those of the files in a folder."""
 
 from __future__ import annotations
 
@@ -61,6 +61,20 @@ def read_split(path: Path) -> tuple[str, ...]:
 
 def _bare(name: str) -> bool:
     return not (len(name.split()) > 1 or "/" in name or "\\" in name or name.lower().endswith(_ENDINGS))
+
+
+def names_in(folder: Path) -> set[str]:
+    """Return the names of the files in a folder; the empty set if it does not exist.
+
+    Raises:
+        DatasetError: the system refuses to list it.
+    """
+    try:
+        return {path.name for path in folder.iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError as error:
+        raise DatasetError(explain_os_error(folder, error)) from error
 
 
 def first_few(items: list[str]) -> str:

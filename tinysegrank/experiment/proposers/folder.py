@@ -27,7 +27,7 @@ class FolderProposer:
     name = "folder"
 
     def check(self, settings: Settings) -> None:
-        """Refuse a folder that has no proposals for some image, or whose first one for it is of another size.
+        """Refuse a folder that lacks an image's proposals, whose first is of another size, or whose scores are damaged.
 
         Raises:
             DatasetError: naming the first such image or file.
@@ -46,6 +46,8 @@ class FolderProposer:
                             "{}: {} x {} labels for an image of {} x {}; propose for the image as it is stored, "
                             "without turning or scaling it".format(first, *proposal.size, *image.size)
                         )
+                store.read_scores(name)
+                store.read_segments(name)
 
     def fit(self, run: Run) -> None:
         """Nothing is fitted."""
