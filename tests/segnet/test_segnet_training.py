@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from segnet_toys import IMAGES, OPTIONS, Recording, assert_same_bits, batch_of, thin_model, trained
 
-from tinysegrank.errors import ConfigError, TrainingError
+from tinysegrank.backend import get_backend
+from tinysegrank.errors import ConfigError, ShapeError, TrainingError
 from tinysegrank.losses import TABLE, soft_cross_entropy
 from tinysegrank.segnet import FeatureStore, TrainingOptions, predict_features, train
 from tinysegrank.segnet.corpus import COUNTS
@@ -196,3 +197,18 @@ def test_options_out_of_range(options: dict[str, Any]) -> None:
     (name,) = options
     with pytest.raises(ConfigError, match=name):
         TrainingOptions(**options)
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_weights_below_0_are_refused_before_they_reach_the_device(store: FeatureStore, library: str) -> None:
+    if library == "torch":
+        pytest.importorskip("torch", reason="torch is not installed")
+
+    class Damaged(FeatureStore):
+        def gather(self, kind: str, rows: np.ndarray | None = None) -> np.ndarray:
+            read = super().gather(kind, rows)
+            return read - 2 if kind == "weights" else read
+
+    damaged = Damaged(store.folder, images=10, mirrors=True, chunk=3)
+    with pytest.raises(ShapeError, match=f"{store.folder.name}: weight has an entry that is not at least 0"):
+        train(thin_model(backend=get_backend(library)), damaged, IMAGES, OPTIONS, seed=0)

@@ -10,18 +10,25 @@ from __future__ import annotations
 from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
+from tinysegrank.nn.arguments import check_floating, half_in_float32
 
 
+@half_in_float32
 def iou_bound(uoi: Array) -> Array:
     """The paper's bound, 1 / sum over classes of UOI; at most the sum over classes of IOU.
 
     uoi     | (..., K) | floating | 1..inf, of each class
     returns | (...)    | as uoi   | 0..1/K
+
+    Raises:
+        ShapeError: uoi is not floating.
     """
+    check_floating("iou_bound", uoi=uoi)
     xp = array_namespace(uoi)
     return 1 / xp.sum(uoi, axis=-1)  # Eq. 15
 
 
+@half_in_float32
 def tight_iou_bound(uoi: Array) -> Array:
     """The bound by arithmetic and harmonic mean, K^2 / sum over classes of UOI; equality where all UOI_k are equal.
 

@@ -18,6 +18,7 @@ from array_api_compat import array_namespace, device
 from tinysegrank.backend import Array, to_numpy
 from tinysegrank.errors import ShapeError
 from tinysegrank.losses.expected import ExpectedCounts, cell_weights, check_loss_arguments, expected_counts
+from tinysegrank.nn.arguments import half_in_float32
 from tinysegrank.nn.softmax import log_softmax
 
 
@@ -45,13 +46,15 @@ class CorpusCounts:
         self.weight = 0.0
         self.cross_entropy = 0.0
 
+    @half_in_float32
     def update(self, z: Array, target: Array, weight: Array | None = None) -> CorpusCounts:
         """Add a batch: z and target (N, K, H, W), weight (N, H, W) or None. Returns self.
 
         Raises:
-            ShapeError: the arrays do not fit each other or the number of classes.
+            ShapeError: the arrays are not floating, do not fit each other or the number of classes, or a weight is
+                negative.
         """
-        check_loss_arguments(z, target, weight)
+        check_loss_arguments("CorpusCounts", z, target, weight)
         if z.shape[1] != self.mass.shape[0]:
             raise ShapeError(f"CorpusCounts: z has {z.shape[1]} classes, the counts {self.mass.shape[0]}")
         xp = array_namespace(z)

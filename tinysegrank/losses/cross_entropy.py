@@ -10,9 +10,11 @@ from array_api_compat import array_namespace
 from tinysegrank.backend import Array
 from tinysegrank.losses.counts import CorpusCounts
 from tinysegrank.losses.expected import cell_weights, check_loss_arguments, reciprocal
+from tinysegrank.nn.arguments import half_in_float32
 from tinysegrank.nn.softmax import log_softmax, log_softmax_backward
 
 
+@half_in_float32
 def soft_cross_entropy(
     z: Array, target: Array, weight: Array | None = None, *, counts: CorpusCounts | None = None
 ) -> tuple[Array, Array]:
@@ -26,9 +28,9 @@ def soft_cross_entropy(
     With `counts`, the value is the whole corpus's and the gradient this batch's rows of the corpus gradient.
 
     Raises:
-        ShapeError: the arrays do not fit each other.
+        ShapeError: the arrays are not floating or do not fit each other, or a weight is negative.
     """
-    check_loss_arguments(z, target, weight)
+    check_loss_arguments("soft_cross_entropy", z, target, weight)
     xp = array_namespace(z)
     cells = cell_weights(z, weight)  # (N, 1, H, W)
     truth = cells * target

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from array_api_compat import array_namespace, device
+import numpy as np
+from array_api_compat import array_namespace, device, is_numpy_array
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.arguments import check_floating, half_in_float32
 
 SMALLEST_DIVISOR = 1e-12
 
@@ -30,13 +32,19 @@ class ExpectedCounts(NamedTuple):
         return self.cardinality - self.intersection  # Eq. 29
 
 
+@half_in_float32
 def expected_counts(q: Array, target: Array, weight: Array | None = None) -> ExpectedCounts:
     """Sum a batch's cells.
 
     q       | (N, K, H, W) | floating | predicted distributions, 0..1
     target  | (N, K, H, W) | as q     | true distributions, 0..1
     weight  | (N, H, W)    | as q     | share of each cell that counts, 0 where void; None is 1 everywhere
+    returns | ExpectedCounts | as q   | float32 where q is float16, which holds no more than 65,504 cells
+
+    Raises:
+        ShapeError: an array is not floating.
     """
+    check_floating("expected_counts", q=q, target=target, **({} if weight is None else {"weight": weight}))
     xp = array_namespace(q)
     cells = cell_weights(q, weight)  # (N, 1, H, W)
     truth = cells * target
@@ -58,19 +66,40 @@ def cell_weights(z: Array, weight: Array | None) -> Array:
     return xp.reshape(weight, (N, 1, H, W))
 
 
-def check_loss_arguments(z: Array, target: Array, weight: Array | None) -> None:
-    """Refuse arrays that would broadcast to a wrong loss.
+def check_loss_arguments(loss: str, z: Array, target: Array, weight: Array | None, *, real: bool = False) -> None:
+    """Refuse arrays that would broadcast to a wrong loss, and numbers that are no weights.
 
     Raises:
-        ShapeError: z is not (N, K, H, W), target is shaped otherwise, weight is not (N, H, W), or dtypes differ.
+        ShapeError: an array is not floating (with `real`, not complex either), z is not (N, K, H, W), target is shaped
+            otherwise, weight is not (N, H, W), dtypes differ, or a weight is not at least 0.
     """
+    weights = {} if weight is None else {"weight": weight}
+    check_floating(loss, real=real, z=z, target=target, **weights)
     if z.ndim != 4 or z.shape != target.shape:
-        raise ShapeError(f"a loss takes z and target (N, K, H, W), not {tuple(z.shape)} and {tuple(target.shape)}")
+        raise ShapeError(f"{loss} takes z and target (N, K, H, W), not {tuple(z.shape)} and {tuple(target.shape)}")
     expected = (z.shape[0], *z.shape[2:])
     if weight is not None and tuple(weight.shape) != expected:
-        raise ShapeError(f"a loss takes weight (N, H, W) = {expected}, not {tuple(weight.shape)}")
-    if target.dtype != z.dtype or (weight is not None and weight.dtype != z.dtype):
-        raise ShapeError(f"a loss takes arrays of one dtype; z is {z.dtype}, target {target.dtype}")
+        raise ShapeError(f"{loss} takes weight (N, H, W) = {expected}, not {tuple(weight.shape)}")
+    for name, array in {"target": target, **weights}.items():
+        if array.dtype != z.dtype:
+            raise ShapeError(f"{loss} takes arrays of one dtype; z is {z.dtype}, {name} {array.dtype}")
+    if weight is not None and is_numpy_array(weight):
+        check_weights(loss, weight)
+
+
+def check_weights(where: str, weight: np.ndarray) -> None:
+    """Refuse weights below 0, and NaN.
+
+    Losses look at NumPy's only: to look at a device's would wait for it in each step. `segnet.train` looks at weights
+    before it moves them to the device.
+
+    Raises:
+        ShapeError: a weight is not at least 0.
+    """
+    if not np.all(np.real(weight) >= 0):
+        raise ShapeError(
+            f"{where}: weight has an entry that is not at least 0; give the share of each cell that counts"
+        )
 
 
 def reciprocal(x: Array, *, smallest: float = SMALLEST_DIVISOR) -> tuple[Array, Array]:

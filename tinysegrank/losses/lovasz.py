@@ -16,9 +16,11 @@ from tinysegrank.backend import Array
 from tinysegrank.errors import ConfigError
 from tinysegrank.losses.counts import CorpusCounts
 from tinysegrank.losses.expected import SMALLEST_DIVISOR, cell_weights, check_loss_arguments, class_factors
+from tinysegrank.nn.arguments import half_in_float32
 from tinysegrank.nn.softmax import softmax, softmax_backward
 
 
+@half_in_float32
 def lovasz_softmax(
     z: Array,
     target: Array,
@@ -45,7 +47,8 @@ def lovasz_softmax(
         counts: must be None; see Raises.
 
     Raises:
-        ShapeError: the arrays do not fit each other, or an option is out of range.
+        ShapeError: the arrays are not floating or do not fit each other, a weight is negative, or an option is out of
+            range.
         ConfigError: counts are given; the loss ranks single cells, so no sums over a corpus determine it.
     """
     if counts is not None:
@@ -53,7 +56,7 @@ def lovasz_softmax(
             "lovasz_softmax takes no counts=: it sorts all cells by their error, and no sums per class stand for that; "
             "pass the cells in one batch, or use iou, uoi or soft_dice on a corpus"
         )
-    check_loss_arguments(z, target, weight)
+    check_loss_arguments("lovasz_softmax", z, target, weight, real=True)
     xp = array_namespace(z)
     N, K, H, W = z.shape
     q, context = softmax(z, axis=1)

@@ -11,9 +11,11 @@ from array_api_compat import array_namespace
 from tinysegrank.backend import Array
 from tinysegrank.losses.counts import CorpusCounts
 from tinysegrank.losses.expected import cell_weights, check_loss_arguments, class_factors, expected_counts, reciprocal
+from tinysegrank.nn.arguments import half_in_float32
 from tinysegrank.nn.softmax import softmax, softmax_backward
 
 
+@half_in_float32
 def uoi(
     z: Array,
     target: Array,
@@ -39,9 +41,10 @@ def uoi(
         counts: of a corpus; the value is then the corpus's and the gradient this batch's rows of the corpus gradient.
 
     Raises:
-        ShapeError: the arrays do not fit each other, or an option is out of range.
+        ShapeError: the arrays are not floating or do not fit each other, a weight is negative, or an option is out of
+            range.
     """
-    check_loss_arguments(z, target, weight)
+    check_loss_arguments("uoi", z, target, weight)
     xp = array_namespace(z)
     q, context = softmax(z, axis=1)
     sums = expected_counts(q, target, weight) if counts is None else counts.like(z)

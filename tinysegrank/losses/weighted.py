@@ -10,6 +10,7 @@ from typing import Any
 from tinysegrank.backend import Array
 from tinysegrank.errors import ConfigError
 from tinysegrank.losses.counts import CorpusCounts, Loss
+from tinysegrank.nn.arguments import half_in_float32
 
 
 def weighted(terms: Sequence[tuple[float, Loss]]) -> Loss:
@@ -31,6 +32,7 @@ def bind(loss: Loss, **options: Any) -> Loss:
     return partial(loss, **{name: options[name] for name in taken})
 
 
+@half_in_float32
 def _weighted_sum(
     terms: tuple[tuple[float, Loss], ...],
     z: Array,

@@ -17,6 +17,7 @@ from tinysegrank.backend import Array, to_numpy
 from tinysegrank.errors import CheckpointError, ConfigError, TrainingError
 from tinysegrank.files import read_about, read_arrays, write_arrays
 from tinysegrank.losses import CorpusCounts, named
+from tinysegrank.losses.expected import check_weights
 from tinysegrank.nn.layer import Gradients
 from tinysegrank.nn.sgd import SGD, step_schedule
 from tinysegrank.segnet.corpus import COUNTS, CountsKeeper
@@ -189,11 +190,13 @@ class _Run:
     def _read(self, rows: np.ndarray) -> Batch:
         """Rows of the store on the device: features (N, C, 13, 13), target (N, K, 13, 13), weight (N, 13, 13)."""
         asarray = self.model.backend.asarray
+        weights = self.store.gather("weights", rows)
+        check_weights(str(self.store.folder), weights)
         target = np.ascontiguousarray(self.store.gather("targets", rows).transpose(0, 3, 1, 2))
         return (
             asarray(self.store.gather("features", rows), dtype="float32"),
             asarray(target),
-            asarray(self.store.gather("weights", rows)),
+            asarray(weights),
         )
 
     def _corpus_counts(self) -> CorpusCounts:
