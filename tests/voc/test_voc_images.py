@@ -9,10 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import EpsImagePlugin, Image, features
+from PIL import EpsImagePlugin, Image
 
 from tinysegrank.errors import DatasetError
 from tinysegrank.voc import read_image
+
+try:
+    from PIL.AvifImagePlugin import SUPPORTED as AVIF
+except ImportError:  # before Pillow 11.3
+    AVIF = False
 
 
 @pytest.fixture
@@ -130,10 +135,19 @@ def test_gif_and_the_two_pictures_of_an_mpo(tmp_path, rng_image):
     assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - (255, 0, 0)).max() <= 4  # the first
 
 
-@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+@pytest.mark.skipif(not AVIF, reason="this Pillow has no AVIF")
 def test_avif(tmp_path):
     Image.new("RGB", (32, 16), (200, 100, 50)).save(tmp_path / "a.avif", quality=95)
     assert np.abs(read_image(tmp_path / "a.avif").astype(int) - (200, 100, 50)).max() <= 6
+
+
+def test_a_kind_that_this_pillow_lacks_is_named(tmp_path, rng_image, monkeypatch):
+    Image.fromarray(rng_image).save(tmp_path / "a.webp")
+    factory, _ = Image.OPEN["WEBP"]
+    answer = "image file could not be identified because WEBP support not installed"
+    monkeypatch.setitem(Image.OPEN, "WEBP", (factory, lambda header: header[8:12] == b"WEBP" and answer))
+    with pytest.raises(DatasetError, match=rf"a\.webp: {answer}; convert it to JPEG or PNG$"):
+        read_image(tmp_path / "a.webp")
 
 
 def test_a_postscript_file_starts_no_program(tmp_path, monkeypatch):
@@ -229,7 +243,7 @@ def test_truncated_file_is_a_dataset_error(tmp_path, ending):
 @pytest.mark.parametrize("kind", ["jpeg", "png", "bmp", "gif", "tiff", "webp", "ppm", "avif"])
 def test_damage_never_raises_anything_else(tmp_path, monkeypatch, kind):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)  # a damaged size would take its time
-    if kind == "avif" and not features.check("avif"):
+    if kind == "avif" and not AVIF:
         pytest.skip("this Pillow has no AVIF")
     path, rng = tmp_path / f"a.{kind}", np.random.default_rng(1)
     Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(path)

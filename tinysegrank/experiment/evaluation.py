@@ -11,6 +11,7 @@ from tinysegrank.parallel import parallel_map
 from tinysegrank.voc import VOCSegmentation, check_labels
 from tinysegrank.voc.census import Census
 from tinysegrank.voc.labels import read_mask
+from tinysegrank.voc.split import names_in
 
 _AT_ONCE = 32
 
@@ -33,7 +34,8 @@ def evaluate_folder(folder: Path, split: VOCSegmentation, *, jobs: int = 1) -> C
         raise DatasetError(
             f"{folder}: is not a folder; give the one that holds a label PNG for each image of the split"
         )
-    missing = [name for name in split.names if not (folder / f"{name}.png").is_file()]
+    there = names_in(folder)
+    missing = [name for name in split.names if f"{name}.png" not in there]
     if missing:
         raise DatasetError(
             f"{folder}: lacks {len(missing)} of the {len(split)} label maps of split {split.split!r}, "

@@ -63,7 +63,10 @@ def _open_header(stream: IO[bytes], path: Path) -> Image.Image:
         raise DatasetError(f"{path}: is a HEIC photograph, which is not read here; convert it to JPEG or PNG")
     for kind in _kinds():
         factory, accepts = Image.OPEN[kind]
-        if accepts is not None and accepts(header[:16]) is True:
+        answer = accepts is None or accepts(header[:16])
+        if isinstance(answer, str):  # this Pillow was built without the kind
+            raise DatasetError(f"{path}: {answer}; convert it to JPEG or PNG")
+        if answer:
             stream.seek(0)
             return factory(stream, "")
     raise DatasetError(
