@@ -217,8 +217,15 @@ def test_describe_names_library_version_and_device(backend: Backend) -> None:
     assert backend.describe() == f"{backend.name} {library.__version__} on {backend.device}"
 
 
-def test_synchronize_waits_without_complaint(backend: Backend) -> None:
-    backend.synchronize()
+def test_synchronize_waits_for_work_in_flight() -> None:
+    """JAX returns at once on a CPU too; on CUDA tests/test_gpu.py times with it."""
+    jax = pytest.importorskip("jax")
+    work = jax.jit(lambda x: jax.lax.fori_loop(0, 60, lambda _, y: y @ x, x))
+    x = jax.numpy.ones((300, 300)) / 300
+    work(x).block_until_ready()  # compiled
+    result = work(x)
+    get_backend("jax:cpu").synchronize()
+    assert result.is_ready()
 
 
 def test_backends_cannot_be_changed() -> None:
