@@ -58,6 +58,19 @@ def test_resumed_equals_uninterrupted(store: FeatureStore, tmp_path: Path, count
     assert_same_bits(resumed, whole)
 
 
+def test_every_line_of_the_log_averages_as_many_steps(store: FeatureStore, tmp_path: Path) -> None:
+    """The last line too, where the steps are no multiple of `log_every`, and after an interruption."""
+    options = dataclasses.replace(OPTIONS, batch=4, steps=11)
+    each = [record.loss for record in train(thin_model(), store, IMAGES, options, seed=3, log_every=1)]
+    expected = [(step, pytest.approx(np.mean(each[step - 4 : step]), rel=1e-6)) for step in (4, 8, 11)]
+    schedule = {"seed": 3, "log_every": 4, "checkpoint_every": 4}
+    assert train(thin_model(), store, IMAGES, options, **schedule) == expected
+    checkpoint = tmp_path / "checkpoint"
+    with pytest.raises(InterruptionError):
+        train(thin_model(), store, IMAGES, options, **schedule, checkpoint=checkpoint, progress=interrupt_at(11))
+    assert train(thin_model(), store, IMAGES, options, **schedule, checkpoint=checkpoint) == expected
+
+
 def test_resume_on_every_backend(store: FeatureStore, tmp_path: Path, backend: Backend) -> None:
     """Close to NumPy's numbers, and to the bit those of an uninterrupted training on the same backend."""
     if str(backend.device) == "meta":

@@ -6,6 +6,7 @@ Paper: sections 3.1 and 5. Its batch size, rates and clipping are not given; the
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ class TrainingOptions:
 
 
 class Record(NamedTuple):
-    """One line of a training's log: the mean loss since the last one."""
+    """One line of a training's log: the mean loss of the last `log_every` steps."""
 
     step: int
     loss: float
@@ -117,14 +118,12 @@ def train(
     rows = store.rows_of(np.sort(np.asarray(images)))
     if not len(rows):
         raise TrainingError("no training images; check the split, --limit and the number of folds")
-    run = _Run(model, store, rows, options, seed)
+    run = _Run(model, store, rows, options, seed, log_every)
     records = run.restore(checkpoint) if checkpoint is not None and checkpoint.is_file() else []
-    losses: list[Array] = []
     while run.step < options.steps:
-        losses.append(run.advance())
+        run.advance()
         if run.step % log_every == 0 or run.step == options.steps:
-            mean = float(np.mean([to_numpy(loss) for loss in losses]))
-            losses.clear()
+            mean = float(np.mean(run.last_losses()))
             if not np.isfinite(mean):
                 raise TrainingError(
                     f"the {options.loss} loss is {mean} at step {run.step}: the training diverged; "
@@ -143,7 +142,13 @@ class _Run:
     """The state of one training between steps."""
 
     def __init__(
-        self, model: SegNet, store: FeatureStore, rows: np.ndarray, options: TrainingOptions, seed: int
+        self,
+        model: SegNet,
+        store: FeatureStore,
+        rows: np.ndarray,
+        options: TrainingOptions,
+        seed: int,
+        log_every: int,
     ) -> None:
         self.model, self.store, self.rows, self.options, self.seed = model, store, rows, options, seed
         self.loss = named(options.loss, min_mass=options.min_mass)
@@ -151,16 +156,21 @@ class _Run:
         self.epoch_length = len(rows) // self.batch
         self.counts = CountsKeeper(options.counts, model.num_classes, self._corpus_counts)
         self.sgd = options.optimiser()
+        self.losses: deque[Array] = deque(maxlen=log_every)
         self.step = self.saved = 0
 
-    def advance(self) -> Array:
-        """Take one step and return its loss."""
+    def advance(self) -> None:
+        """Take one step and keep its loss."""
         value, gradients = self._full_batch() if self.options.counts == "full" else self._minibatch()
         drop = round(self.options.drop_at * self.options.steps)
         rate = step_schedule(self.options.rate, self.step, drops=(drop,))
         self.model.network.assign(self.sgd.step(self.model.trainable, gradients, rate=rate))
+        self.losses.append(value)
         self.step += 1
-        return value
+
+    def last_losses(self) -> np.ndarray:
+        """Return the losses of the last `log_every` steps, or of all steps where these are fewer."""
+        return np.array([to_numpy(loss) for loss in self.losses])
 
     def _minibatch(self) -> tuple[Array, Gradients]:
         """Loss and gradients of the next rows in this epoch's order."""
@@ -211,6 +221,7 @@ class _Run:
         arrays = {f"parameter/{n}": to_numpy(array) for n, array in self.model.trainable.items()}
         arrays |= {f"velocity/{n}": array for n, array in self.sgd.state().items()}
         arrays |= {f"counts/{n}": array for n, array in self.counts.state().items()}
+        arrays["losses"] = self.last_losses()
         arrays["records"] = np.array(records, np.float64).reshape(-1, 2)
         self.saved = self.step
         write_arrays(path, arrays, about={"step": str(self.step), "training": self._identity()})
@@ -228,6 +239,7 @@ class _Run:
         self.model.assign(part("parameter"))
         self.sgd.restore(part("velocity"), self.model.trainable)
         self.counts.restore(part("counts"))
+        self.losses.extend(arrays.get("losses", ()))  # checkpoints of version 0.1 lack them
         return [Record(int(step), float(loss)) for step, loss in arrays["records"]]
 
     def _identity(self) -> str:
