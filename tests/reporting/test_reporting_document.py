@@ -41,6 +41,14 @@ def test_it_is_whole_by_itself_and_nests():
     np.testing.assert_array_equal(pictures(parsed)[0], np.full((3, 4, 3), (10, 20, 30), np.uint8))
 
 
+def test_verdicts_fit_on_a_narrow_screen():
+    """At 390 pixels a column that can't wrap, beside two of at least 9rem, is cut off."""
+    style = "".join(Parsed(document().to_html()).texts["style"])
+    (narrow,) = re.findall(r"@media \(max-width: 40rem\) \{(.*?)\n\}", style, re.DOTALL)
+    assert re.search(r"table\.claims td \{[^}]*min-width: 0", narrow)
+    assert re.search(r"\.verdict \{[^}]*white-space: normal", narrow)
+
+
 def test_what_comes_from_outside_is_escaped():
     text = document().to_html()
     assert "<script" not in text and "<b>" not in text
