@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 import shutil
 
 import numpy as np
@@ -14,6 +17,8 @@ from tinysegrank.cli import app
 from tinysegrank.experiment import evaluate_folder
 from tinysegrank.experiment.evidence import PIECES
 from tinysegrank.voc import VOCSegmentation
+
+ORDERING = r"(\S.*) \([\d.]+\) over (\S.*) \([\d.]+\): .*"
 
 
 def call(*arguments):
@@ -42,6 +47,33 @@ def test_report_of_a_run_with_evidence(tmp_path, tiny_run, evidence):
     for stage in ("training", "proposals", "evaluation"):
         assert stage in cells
     assert "numpy" in cells and np.__version__ in cells
+
+
+def test_the_headline_has_the_verdicts_of_the_evidence(tmp_path, tiny_run, evidence):
+    assert call("report", tiny_run.path, "--out", tmp_path / "report.html").exit_code == 0
+    parsed = check_alone((tmp_path / "report.html").read_text(encoding="utf-8"))
+    claims = json.loads((evidence / "table-2" / "evidence.json").read_text())["claims"]
+    lines = [text for text in parsed.texts["li"] if re.fullmatch(ORDERING, text)]
+    assert len(lines) == 7
+    for line, claim in zip(lines, claims, strict=False):  # the claims have one more, of ten proposals
+        better, worse = re.fullmatch(ORDERING, line).groups()
+        assert claim["here"].startswith(better) and f", {worse} " in claim["here"]
+        assert line.endswith(f": {claim['verdict']}")
+
+
+def test_without_evidence_nothing_is_judged_and_the_command_works(tmp_path, tiny_run, monkeypatch):
+    path = tmp_path / "runs of mine" / "it's one"
+    shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("evidence"))
+    monkeypatch.chdir(path.parent)
+    assert call("report", path.name).exit_code == 0
+    parsed = check_alone((path / "report.html").read_text(encoding="utf-8"))
+    lines = [text for text in parsed.texts["li"] if re.fullmatch(ORDERING, text)]
+    assert len(lines) == 7 and all(line.endswith("here") for line in lines)
+    (paragraph,) = [text for text in parsed.texts["p"] if "untested" in text]
+    program, *arguments = shlex.split(paragraph.split("`")[1])
+    monkeypatch.chdir(tmp_path)
+    assert program == "tinysegrank" and call(*arguments).exit_code == 0
+    assert (path / "evidence" / "table-2" / "claim.md").is_file()
 
 
 def test_report_without_evidence_and_with_a_name_to_escape(tmp_path, tiny_run):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import shlex
 from pathlib import Path
 
 from tinysegrank import __version__
 from tinysegrank.errors import CheckpointError, ShapeError
 from tinysegrank.experiment import data, results
-from tinysegrank.experiment.evidence import Written, read_evidence
+from tinysegrank.experiment.evidence import ALL, Written, read_evidence, table_2
 from tinysegrank.experiment.evidence.pieces import AGREES, APART, DIFFERS, UNCLEAR
 from tinysegrank.experiment.runner import SETTINGS_FILE, Run
 from tinysegrank.experiment.settings import LOSSES
@@ -22,6 +23,7 @@ from tinysegrank.voc import CLASS_NAMES
 NEEDS = ("data", "picked", "evaluation", "report")
 LIBRARIES = ("numpy", "scipy", "numba", "scikit-image", "scikit-learn", "pillow", "matplotlib", "jinja2", "torch")
 _OPENING = b'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'  # of every report
+Evidence = list[tuple[Written, bool]]  # each piece, and whether it was made from the run's present results
 _CURVES = {
     "loss_ce.png": "Cross-entropy: the start and the control that goes on with it",
     **{f"loss_{loss.replace('+', '_')}.png": f"The loss {loss}, going on from the start" for loss in LOSSES[1:]},
@@ -48,9 +50,9 @@ def write_html_report(run: Run, file: Path) -> None:
 def document(run: Run) -> Document:
     """Everything that the report shows."""
     counts = results.read_counts(run)
-    tables = results.tables(run, counts)
+    tables, evidence = results.tables(run, counts), read_evidence(run)
     sections = (
-        in_short(run, counts, tables["table_2"]),
+        in_short(run, counts, tables["table_2"], evidence),
         Section("Table 1: the classes", tables=(tables["per_class"],)),
         Section(
             "Naive and superpixel upsampling, and Eq. 17, by training loss",
@@ -58,7 +60,7 @@ def document(run: Run) -> Document:
         ),
         curves(run),
         Section("Images of val", pictures=panels(run)),
-        *evidence_sections(run),
+        *evidence_sections(run, evidence),
         Section("Settings", paragraphs=(f"{SETTINGS_FILE} of the run:",), listing=settings_text(run)),
         Section("Time and versions", tables=(seconds_table(run), versions_table())),
     )
@@ -81,16 +83,39 @@ def facts(run: Run) -> tuple[tuple[str, str], ...]:
     )  # fmt: skip
 
 
-def in_short(run: Run, counts: dict[str, Confusion], table: Table) -> Section:
-    """The headline: Table 2, and which of the paper's orderings hold."""
-    lines = tuple(line.removeprefix("- ") for line in results.orderings(run, counts))
-    held = sum(line.endswith(": holds") for line in lines)
-    paragraph = (
-        f"Mean corpus IoU on val of each way of labelling, beside the paper's Table 2. Of the paper's {len(lines)} "
-        f"orderings {held} hold in this run by their figures; what part chance may have in them is said under "
-        "Evidence, Table 2 and seeds, once these are made."
+def in_short(run: Run, counts: dict[str, Confusion], table: Table, evidence: Evidence) -> Section:
+    """Table 2 and the paper's orderings, each with the verdict of the evidence, or without one where there is none."""
+    verdicts = {
+        claim.paper: claim.verdict
+        for written, fresh in evidence
+        if fresh and written.name == table_2.PIECE.name
+        for claim in written.claims
+    }
+    ordered = results.ordered_means(run, counts)
+    if verdicts:
+        said = [verdicts[table_2.said(better, worse)] for (better, _), (worse, _) in ordered]
+        found = ", ".join(f"{verdict} {said.count(verdict)}" for verdict in dict.fromkeys(said))
+        judged = f"The paper's {len(said)} orderings, as tested on this run under Evidence: {found}."
+    else:
+        said = [
+            "higher here" if high > low else "lower here" if high < low else "not ordered here"
+            for (_, high), (_, low) in ordered
+        ]
+        judged = (
+            f"The paper's {len(said)} orderings are set beside the figures of this one run, untested: chance may have "
+            f"made a difference or hidden one. Test them by `{command(run, table_2.PIECE.name)}`."
+        )
+    items = tuple(
+        f"{better} ({high:.1f}) over {worse} ({low:.1f}): {verdict}"
+        for ((better, high), (worse, low)), verdict in zip(ordered, said, strict=True)
     )
-    return Section("Results in short, and Table 2", (paragraph,), tables=(table,), items=lines)
+    paragraph = f"Mean corpus IoU on val of each way of labelling, beside the paper's Table 2. {judged}"
+    return Section("Results in short, and Table 2", (paragraph,), tables=(table,), items=items)
+
+
+def command(run: Run, piece: str) -> str:
+    """The command that makes a piece of evidence of this run, from any folder."""
+    return f"tinysegrank evidence {shlex.quote(str(run.path.resolve()))} {piece}"
 
 
 def curves(run: Run) -> Section:
@@ -116,11 +141,10 @@ def panels(run: Run) -> tuple[Picture, ...]:
     return (picture(run.folder("report") / "panels.png", caption),)
 
 
-def evidence_sections(run: Run) -> list[Section]:
+def evidence_sections(run: Run, pieces: Evidence) -> list[Section]:
     """Each piece of evidence that is made."""
-    pieces = read_evidence(run)
     if not pieces:
-        how = f"None is made yet: `tinysegrank evidence {run.path.name} all` makes it, piece by piece."
+        how = f"None is made yet: make it, piece by piece, by `{command(run, ALL)}`."
         return [Section("Evidence", (how,))]
     verdicts = [claim.verdict for written, _ in pieces for claim in written.claims]
     found = ", ".join(f"{verdict} {verdicts.count(verdict)}" for verdict in (AGREES, DIFFERS, UNCLEAR, APART))

@@ -91,16 +91,20 @@ def tables(run: Run, counts: dict[str, Confusion]) -> dict[str, reporting.Table]
     }
 
 
-def orderings(run: Run, counts: dict[str, Confusion]) -> list[str]:
-    """One line for each ordering in the paper: whether it holds in this run, with both figures."""
+def ordered_means(run: Run, counts: dict[str, Confusion]) -> list[tuple[tuple[str, float], tuple[str, float]]]:
+    """Return each ordering of the paper with this run's means: (better, per cent), (worse, per cent)."""
     classes, loss = run.settings.report.classes or None, run.settings.ranking.loss
     means = {
         name: 100 * counts[place.format(loss=loss)].mean_iou(classes=classes).value for name, place in TABLE_2.items()
     }
+    return [((better, means[better]), (worse, means[worse])) for better, worse in ORDERINGS]
+
+
+def orderings(run: Run, counts: dict[str, Confusion]) -> list[str]:
+    """Return one line per ordering of the paper: both means, and whether it holds in this run."""
     return [
-        f"- {better} ({means[better]:.1f}) over {worse} ({means[worse]:.1f}): "
-        f"{'holds' if means[better] > means[worse] else 'does not hold'}"
-        for better, worse in ORDERINGS
+        f"- {better} ({high:.1f}) over {worse} ({low:.1f}): {'holds' if high > low else 'does not hold'}"
+        for (better, high), (worse, low) in ordered_means(run, counts)
     ]
 
 
