@@ -22,14 +22,11 @@ from threadpoolctl import threadpool_limits
 
 from tinysegrank.proposals import ProposalStore
 from tinysegrank.proposals.o2p.cpmc import edge_map
-from tinysegrank.ranking import (
-    class_shares,
-    classification_features,
-    describe_proposals_of_image,
-    segnet_features,
-)
+from tinysegrank.ranking import ImageProposals, class_shares, describe
 from tinysegrank.ranking.features.chamfer import boundary_pixels, chamfer_features, image_edges
+from tinysegrank.ranking.features.classification import classification_features
 from tinysegrank.ranking.features.pairs import class_moments, pair_features
+from tinysegrank.ranking.features.segnet import segnet_features
 from tinysegrank.ranking.features.summary import summary_features
 from tinysegrank.superpixels import slic
 from tinysegrank.voc import VOID, VOCSegmentation, soft_targets_many
@@ -68,7 +65,7 @@ def measure(watch: Watch, image: np.ndarray, labels: np.ndarray, rng: np.random.
     coarse = rng.dirichlet(np.full(21, 0.2), (13, 13)).astype(np.float32)
     scores, thresholds = rng.normal(size=100), np.sort(rng.random((20, 4)), axis=1)
     options = {"classifier_scores": scores, "size_thresholds": thresholds, "scores": np.zeros(M)}
-    watch.time(ALL, M, lambda: describe_proposals_of_image(image, coarse, labels, **options))
+    watch.time(ALL, M, lambda: describe(ImageProposals(image, coarse, labels, **options)))
 
     soft, _ = watch.time("1 down-sampling", M, lambda: soft_targets_many(labels, void=None))
     watch.time("1 SegNet", M, lambda: segnet_features(coarse, soft))

@@ -23,7 +23,7 @@ from tinysegrank.experiment.ranked import load_described
 from tinysegrank.experiment.settings import CrfSettings, ProposalSettings, Settings, TrainingSettings
 from tinysegrank.files import read_json
 from tinysegrank.proposals import ProposalStore
-from tinysegrank.ranking import STRUCTURAL_C_GRID, Ranker, corpus_gains, fit_ranker
+from tinysegrank.ranking import RANKERS, Ranker, corpus_gains, fit_ranker
 from tinysegrank.segnet import TrainingOptions
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, overlay, read_image, read_labels
 
@@ -168,7 +168,7 @@ def test_another_ranker_on_some_blocks(tmp_path, finished, toy):
     settings = replace(settings, ranking=changed)
     run = run_experiment(tmp_path / "run", settings, jobs=1, progress=Silent(), update=True, until="ranker")
     chosen = read_json(run.folder("ranker") / "chosen.json")
-    assert {float(C) for C in chosen["tried"]} == set(STRUCTURAL_C_GRID)
+    assert {float(C) for C in chosen["tried"]} == set(RANKERS["structural"].grid)
     ranker = Ranker.load(run.folder("ranker") / "ranker.safetensors")
     assert ranker.blocks == ("segnet", "rerank")
     assert len(ranker.columns) == 86 + 1107

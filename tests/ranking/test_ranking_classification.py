@@ -13,15 +13,13 @@ from sklearn.svm import LinearSVC
 from tinysegrank.errors import CheckpointError, ConfigError, DatasetError, ShapeError, WeightsError
 from tinysegrank.files import write_arrays
 from tinysegrank.ranking import (
-    CLASSIFICATION_FEATURE_NAMES,
     ImageClassifier,
     RankSVM,
     class_shares,
-    classification_feature_names,
-    classification_features,
     image_descriptors,
     load_fully_connected,
 )
+from tinysegrank.ranking.features.classification import classification_feature_names, classification_features
 from tinysegrank.ranking.image_classifier import size_thresholds
 from tinysegrank.voc import CLASS_NAMES
 
@@ -240,7 +238,7 @@ def test_gated_features_by_loops(rng):
     thresholds[14, 3] = 1.0  # reached by a map of nothing but persons
     features = classification_features(scores, thresholds, class_shares(labels))
     assert features.shape == (4, 100) and features.dtype == np.float32
-    column = dict(zip(CLASSIFICATION_FEATURE_NAMES, features.T, strict=True))
+    column = dict(zip(classification_feature_names(), features.T, strict=True))
     for m in range(4):
         for c, name in enumerate(CLASS_NAMES[1:]):
             share = np.count_nonzero(labels[m] == c + 1) / 21
@@ -281,7 +279,7 @@ def test_not_gated_they_cancel_in_every_ranker_on_pairs(rng):
 
 
 def test_names_of_any_number_of_classes():
-    assert len(set(CLASSIFICATION_FEATURE_NAMES)) == len(CLASSIFICATION_FEATURE_NAMES) == 100
+    assert len(set(classification_feature_names())) == len(classification_feature_names()) == 100
     names = classification_feature_names(["ground", "sky", "sea"])
     assert names[:4] == ("class_score_sky", "class_score_sea", "size_20_score_sky", "size_40_score_sky")
     assert names[-1] == "size_80_score_sea" and len(names) == 10

@@ -10,13 +10,8 @@ from scipy.special import rel_entr
 from scipy.stats import entropy
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.ranking import (
-    SEGNET_FEATURE_NAMES,
-    kl_divergences,
-    proposal_distance,
-    segnet_feature_names,
-    segnet_features,
-)
+from tinysegrank.ranking import kl_divergences, proposal_distance
+from tinysegrank.ranking.features.segnet import segnet_feature_names, segnet_features
 from tinysegrank.voc import CLASS_NAMES, soft_targets_many
 
 
@@ -84,7 +79,7 @@ def test_features_by_loops():
     coarse, proposals = scene(2, M=3)
     features = segnet_features(coarse, proposals, cap=50.0)
     assert features.shape == (3, 86) and features.dtype == np.float32
-    column = {name: features[:, number] for number, name in enumerate(SEGNET_FEATURE_NAMES)}
+    column = {name: features[:, number] for number, name in enumerate(segnet_feature_names())}
     forward, backward = kl_divergences(coarse, proposals)
     np.testing.assert_allclose(column["kl_segnet_to_proposal"], forward, rtol=1e-6)
     np.testing.assert_allclose(column["kl_proposal_to_segnet"], backward, rtol=1e-6)
@@ -112,7 +107,7 @@ def test_features_of_absent_classes_are_finite():
 
 
 def test_names_are_the_columns_of_any_number_of_classes():
-    assert len(SEGNET_FEATURE_NAMES) == len(set(SEGNET_FEATURE_NAMES)) == 2 + 84
+    assert len(segnet_feature_names()) == len(set(segnet_feature_names())) == 2 + 84
     assert segnet_feature_names(["sky", "sea"])[2:6] == (
         "intersection_sky",
         "intersection_sea",

@@ -9,7 +9,17 @@ from sklearn.preprocessing import StandardScaler
 
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.files import write_arrays
-from tinysegrank.ranking import FeatureTable, Ranker, RankSVM, balancing_weights, choose_C, fit_ranker
+from tinysegrank.ranking import (
+    RANKERS,
+    FeatureTable,
+    LinearRanker,
+    Ranker,
+    RankerKind,
+    RankSVM,
+    balancing_weights,
+    choose_C,
+    fit_ranker,
+)
 
 IMAGES, EACH = 12, 5
 
@@ -42,6 +52,33 @@ def test_it_equals_its_parts_put_together():
     np.testing.assert_allclose(ours - ours.mean(), expected - expected.mean(), atol=1e-4)
     assert abs(fitted.ranker.coefficients[0]) > 5 * abs(fitted.ranker.coefficients[2])
     assert fitted.ranker.coefficients[4] == 0  # a constant column
+
+
+class Ridge(LinearRanker):
+    """A ranker from outside the package: least squares to the quality."""
+
+    def __init__(self, *, C=1.0):
+        self.C = C
+
+    def fit(self, X, quality, groups):
+        self.n_features_in_ = X.shape[1]
+        self.coef_ = np.linalg.solve(np.eye(X.shape[1]) / self.C + X.T @ X, X.T @ (quality - quality.mean()))
+        return self
+
+
+@pytest.fixture
+def own(monkeypatch):
+    monkeypatch.setitem(RANKERS, "ridge", RankerKind(Ridge(), (0.1, 10.0)))
+
+
+@pytest.mark.parametrize("name", [*RANKERS, "ridge"])
+def test_every_ranker_of_the_table_learns_what_tells_the_quality(own, name):
+    table, confusions = table_of()
+    estimator, grid = RANKERS[name]
+    fitted = fit_ranker(table, confusions, estimator=estimator, grid=grid, splits=3)
+    assert fitted.chosen.C in grid
+    weights = np.abs(fitted.ranker.coefficients)
+    assert weights[0] > 2 * weights[2:].max()
 
 
 def test_balanced_blocks_have_the_same_sum_of_variances():

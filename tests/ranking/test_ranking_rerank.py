@@ -1,4 +1,4 @@
-"""Block 3 of the features against loops over pixels, and all blocks of an image together."""
+"""Block 3 of the features against loops over pixels."""
 
 from __future__ import annotations
 
@@ -11,26 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import center_of_mass, distance_transform_edt
 
-from tinysegrank.errors import ConfigError, DatasetError, ShapeError
+from tinysegrank.errors import DatasetError, ShapeError
 from tinysegrank.proposals import PastedSegments
 from tinysegrank.proposals.o2p.cpmc import edge_map
-from tinysegrank.ranking import (
-    BLOCKS,
-    CLASSIFICATION_FEATURE_NAMES,
-    RERANK_FEATURE_NAMES,
-    SEGNET_FEATURE_NAMES,
-    FeatureTable,
-    class_shares,
-    classification_features,
-    describe_proposals_of_image,
-    rerank_feature_names,
-    rerank_features,
-    segnet_features,
-)
 from tinysegrank.ranking.features.chamfer import RADII, THRESHOLDS, boundary_pixels, chamfer_features, image_edges
-from tinysegrank.voc import CLASS_NAMES, soft_targets_many
+from tinysegrank.ranking.features.rerank import rerank_feature_names, rerank_features
+from tinysegrank.voc import CLASS_NAMES
 
-COLUMN = {name: number for number, name in enumerate(RERANK_FEATURE_NAMES)}
+COLUMN = {name: number for number, name in enumerate(rerank_feature_names())}
 
 
 def blobs(rng, shape, classes):
@@ -55,9 +43,7 @@ def some_edges(rng, shape):
 
 
 def test_number_and_names_of_all_columns():
-    blocks = [SEGNET_FEATURE_NAMES, CLASSIFICATION_FEATURE_NAMES, RERANK_FEATURE_NAMES]
-    assert [len(names) for names in blocks] == [2 + 84, 100, 420 + 210 + 210 + 120 + 120 + 27]
-    assert len({name for names in blocks for name in names}) == 1293
+    assert len(set(rerank_feature_names())) == len(rerank_feature_names()) == 420 + 210 + 210 + 120 + 120 + 27
     assert len(set(rerank_feature_names(["ground", "sky", "sea"]))) == 3 * 4 + 240 + 9
 
 
@@ -245,7 +231,7 @@ def test_summary_by_hand():
     none = PastedSegments(np.zeros(0, int), np.zeros(0), np.zeros(0, int))
     scores = np.array([2.5, np.nan, -1.0])
     features = rerank_features(labels, np.zeros((4, 5)), scores=scores, segments=[pasted, None, none])
-    rows = [{name: float(row[COLUMN[name]]) for name in RERANK_FEATURE_NAMES[-27:]} for row in features]
+    rows = [{name: float(row[COLUMN[name]]) for name in rerank_feature_names()[-27:]} for row in features]
     assert rows[0] == pytest.approx(
         dict.fromkeys(rows[0], 0)
         | {"map_score": 2.5, "segments": 3, "classes": 2, "mean_pixel_score": (0.5 * 1 + 0.3 * 9) / 20}
@@ -289,7 +275,7 @@ def test_bad_input():
         (ShapeError, "labels", labels[:, :0], edges[:0], {}),
         (ShapeError, "dtype", labels * 1.0, edges, {}),
         (DatasetError, "no class", labels + 21, edges, {}),
-        (DatasetError, "no class", labels + 255, edges, {}),
+        (DatasetError, "void", labels + 255, edges, {}),
         (ShapeError, "edges", labels, edges[:3], {}),
         (ShapeError, r"0\.\.1", labels, edges + 1.5, {}),
         (ShapeError, r"0\.\.1", labels, edges * np.nan, {}),
@@ -307,84 +293,3 @@ def test_bad_input():
         chamfer_features(known, np.ones((4, 4), bool))
     with pytest.raises(ShapeError, match="wanted"):
         image_edges(edges, np.ones((4, 4), bool))
-
-
-# All blocks ----------------------------------------------------------------------------------------------------------
-
-
-def scene(seed=0, shape=(40, 45)):
-    rng = np.random.default_rng(seed)
-    return {
-        "image": rng.integers(0, 256, (*shape, 3), dtype=np.uint8),
-        "coarse": rng.dirichlet(np.full(21, 0.2), (13, 13)).astype(np.float32),
-        "labels": np.stack([blobs(rng, shape, [3, 8, 15]) for _ in range(3)]),
-        "classifier_scores": rng.normal(size=100),
-        "size_thresholds": np.sort(rng.uniform(0, 0.3, (20, 4)), axis=1),
-        "scores": np.array([3.0, 2.0, 1.0]),
-    }
-
-
-def test_all_blocks_of_an_image_make_a_table():
-    given_scene = scene()
-    image, coarse, labels = (given_scene.pop(name) for name in ("image", "coarse", "labels"))
-    described = describe_proposals_of_image(image, coarse, labels, **given_scene)
-    table = FeatureTable.of_image("2007_000001", described)
-    assert tuple(table.blocks) == BLOCKS and table.select().shape == (3, 1293)
-    soft, _ = soft_targets_many(labels)
-    np.testing.assert_array_equal(table.blocks["segnet"], segnet_features(coarse, soft))
-    expected = classification_features(
-        given_scene["classifier_scores"], given_scene["size_thresholds"], class_shares(labels)
-    )
-    np.testing.assert_array_equal(table.blocks["classification"], expected)
-    expected = rerank_features(labels, edge_map(image), scores=given_scene["scores"])
-    np.testing.assert_array_equal(table.blocks["rerank"], expected)
-    assert table.names() == SEGNET_FEATURE_NAMES + CLASSIFICATION_FEATURE_NAMES + RERANK_FEATURE_NAMES
-
-
-def test_what_is_at_hand_and_options_are_used():
-    given_scene = scene(1)
-    image, coarse, labels = (given_scene.pop(name) for name in ("image", "coarse", "labels"))
-    edges, soft = edge_map(image), soft_targets_many(labels)[0]
-    plain = describe_proposals_of_image(image, coarse, labels, **given_scene)
-    helped = describe_proposals_of_image(image, coarse, labels, edges=edges, soft=soft, **given_scene)
-    for block in BLOCKS:
-        np.testing.assert_array_equal(plain[block][1], helped[block][1])
-    options = {"eps": 0.1, "gated": False, "segments": [None] * 3}
-    other = describe_proposals_of_image(image, coarse, labels, **given_scene, **options)
-    assert np.ptp(other["classification"][1], axis=0).max() == 0 < np.ptp(plain["classification"][1], axis=0).max()
-    np.testing.assert_array_equal(other["segnet"][1], segnet_features(coarse, soft, eps=0.1))
-    grey = describe_proposals_of_image(image[:, :, 0], coarse, labels, blocks=["rerank"])
-    assert list(grey) == ["rerank"] and not grey["rerank"][1][:, COLUMN["map_score"]].any()
-
-
-def test_other_classes():
-    rng = np.random.default_rng(0)
-    coarse, labels = rng.dirichlet(np.ones(3), (5, 7)), rng.integers(0, 3, (2, 20, 21))
-    described = describe_proposals_of_image(
-        np.zeros((20, 21, 3), np.uint8),
-        coarse,
-        labels,
-        classifier_scores=np.ones(10),
-        size_thresholds=np.ones((2, 4)),
-        class_names=["ground", "sky", "sea"],
-    )
-    assert [values.shape[1] for _, values in described.values()] == [14, 10, 261]
-    FeatureTable.of_image("one", described)
-
-
-def test_what_does_not_fit():
-    given_scene = scene()
-    image, coarse, labels = (given_scene.pop(name) for name in ("image", "coarse", "labels"))
-    for blocks in (["colour"], [], ["segnet", "segnet"]):
-        with pytest.raises(ConfigError, match="blocks"):
-            describe_proposals_of_image(image, coarse, labels, blocks=blocks)
-    for name in ("classifier_scores", "size_thresholds"):
-        with pytest.raises(ConfigError, match="give both"):
-            describe_proposals_of_image(image, coarse, labels, **{**given_scene, name: None})
-    for changed in ((image[1:], coarse, labels), (image, coarse, labels[0])):
-        with pytest.raises(ShapeError, match="labels"):
-            describe_proposals_of_image(*changed, **given_scene)
-    with pytest.raises(ShapeError, match="21 class names"):
-        describe_proposals_of_image(image, coarse[..., :20], labels, **given_scene)
-    with pytest.raises(DatasetError, match="too small"):
-        describe_proposals_of_image(image[:12], coarse, labels[:, :12], **given_scene)

@@ -18,7 +18,7 @@ from tinysegrank.experiment.runner import SETTINGS_FILE, Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import atomic_write
 from tinysegrank.outputs import check_results
-from tinysegrank.ranking import FeatureTable, Ranker, image_descriptors
+from tinysegrank.ranking import FeatureTable, ImageProposals, Ranker, describe, image_descriptors
 from tinysegrank.segnet import (
     CORNERS,
     SegNet,
@@ -72,12 +72,17 @@ class Segmenter:
         coarse = self.coarse(image, features)
         found = self.proposer(image, coarse)
         labels = np.stack([proposal.labels for proposal in found])  # (M, H, W)
-        proposals = ranked.Described(
-            labels, np.array([proposal.score for proposal in found]), [proposal.segments for proposal in found]
+        proposals = ImageProposals(
+            image,
+            coarse,
+            labels,
+            classifier_scores=self.classifier.scores(image_descriptors(features[:1], self.layers))[0],
+            size_thresholds=self.classifier.thresholds_,
+            scores=np.array([proposal.score for proposal in found]),
+            segments=[proposal.segments for proposal in found],
+            eps=self.run.settings.ranking.eps,
         )
-        scores = self.classifier.scores(image_descriptors(features[:1], self.layers))[0]
-        classifiers = classified.ImageScores(scores, self.classifier.thresholds_)
-        blocks = ranked.feature_blocks(image, coarse, proposals, classifiers, eps=self.run.settings.ranking.eps)
+        blocks = describe(proposals, self.ranker.blocks)
         scores = self.ranker.scores(FeatureTable.of_image("photograph", blocks))
         return np.asarray(labels[int(np.argmax(scores))])
 

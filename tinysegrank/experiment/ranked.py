@@ -16,36 +16,25 @@ from tinysegrank.experiment.settings import LOSSES, Settings
 from tinysegrank.files import read_arrays, write_arrays, write_json
 from tinysegrank.metrics import Confusion, image_confusions, mean_of_present
 from tinysegrank.parallel import parallel_map
-from tinysegrank.proposals import PastedSegments, ProposalStore
+from tinysegrank.proposals import ProposalStore
 from tinysegrank.ranking import (
-    CLASSIFICATION_FEATURE_NAMES,
-    STRUCTURAL_C_GRID,
+    BLOCKS,
+    RANKERS,
     FeatureTable,
     FittedRanker,
+    ImageProposals,
     Ranker,
-    RankSVM,
-    StructuralSVM,
-    class_shares,
-    classification_features,
     corpus_gains,
-    describe_proposals_of_image,
+    describe,
     fit_ranker,
     oracle_curve,
     oracle_picks,
     pick,
     proposal_distance,
 )
-from tinysegrank.voc import soft_targets_many
 
 SCORED = (networks.START, *LOSSES)
 RANKER = "ranker.safetensors"
-PAIRS_C_GRID = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)  # above, a thousand columns only fit worse, and take minutes more
-UNGATED = "classification_ungated"
-_ESTIMATORS: dict[str, tuple[RankSVM | StructuralSVM, Sequence[float]]] = {
-    "oracle-pairs": (RankSVM(pairs="oracle"), PAIRS_C_GRID),
-    "all-pairs": (RankSVM(pairs="all"), PAIRS_C_GRID),
-    "structural": (StructuralSVM(), STRUCTURAL_C_GRID),
-}
 
 
 class _Task(NamedTuple):
@@ -91,61 +80,25 @@ def _describe_one(task: _Task) -> None:
     name = split.names[task.number]
     store = ProposalStore(task.store)
     labels, map_scores = store.read(name)  # (M, H, W)
-    soft, _ = soft_targets_many(labels)  # (M, 13, 13, K)
     confusions = image_confusions(split.labels(task.number), labels)  # (M, K, K)
     quality = np.nan_to_num(mean_of_present(confusions))  # an image all void: every proposal is as good
-    proposals = Described(labels, map_scores, store.read_segments(name))
-    blocks = feature_blocks(
-        split.image(task.number), task.feature_coarse, proposals, task.classifiers, eps=ranking.eps, soft=soft
+    proposals = ImageProposals(
+        split.image(task.number),
+        task.feature_coarse,
+        labels,
+        classifier_scores=task.classifiers.scores,
+        size_thresholds=task.classifiers.thresholds,
+        scores=map_scores,
+        segments=store.read_segments(name),
+        eps=ranking.eps,
     )
+    cells, eps, weight = proposals.cells, ranking.eps, ranking.background_weight
     scores = {
-        f"score/{loss}": proposal_distance(coarse, soft, eps=ranking.eps, background_weight=ranking.background_weight)
+        f"score/{loss}": proposal_distance(coarse, cells, eps=eps, background_weight=weight)
         for loss, coarse in task.score_coarse.items()
     }
     write_arrays(task.folder / f"{name}.scores.safetensors", {"confusions": confusions.astype(np.int32), **scores})
-    FeatureTable.of_image(name, blocks, quality).save(_table_path(task.folder, name))
-
-
-class Described(NamedTuple):
-    """The proposals of an image.
-
-    labels   | (M, H, W) | uint8   |
-    scores   | (M,)      | float64 | NaN where unknown
-    segments | M         | PastedSegments or None |
-    """
-
-    labels: np.ndarray
-    scores: np.ndarray
-    segments: Sequence[PastedSegments | None]
-
-
-def feature_blocks(
-    image: np.ndarray,
-    coarse: np.ndarray,
-    proposals: Described,
-    classifiers: classified.ImageScores,
-    *,
-    eps: float,
-    soft: np.ndarray | None = None,
-) -> dict[str, tuple[Sequence[str], np.ndarray]]:
-    """The paper's three blocks, and for the ablation the classifiers' scores as the paper has them, not gated."""
-    blocks: dict[str, tuple[Sequence[str], np.ndarray]] = dict(
-        describe_proposals_of_image(
-            image,
-            coarse,
-            proposals.labels,
-            classifier_scores=classifiers.scores,
-            size_thresholds=classifiers.thresholds,
-            scores=proposals.scores,
-            segments=proposals.segments,
-            soft=soft,
-            eps=eps,
-        )
-    )
-    shares = class_shares(proposals.labels)
-    ungated = classification_features(classifiers.scores, classifiers.thresholds, shares, gated=False)
-    blocks[UNGATED] = (tuple(f"image_{name}" for name in CLASSIFICATION_FEATURE_NAMES), ungated)
-    return blocks
+    FeatureTable.of_image(name, describe(proposals, list(BLOCKS)), quality).save(_table_path(task.folder, name))
 
 
 def load_described(run: Run, which: str) -> tuple[FeatureTable, np.ndarray, dict[str, np.ndarray]]:
@@ -164,7 +117,7 @@ def load_described(run: Run, which: str) -> tuple[FeatureTable, np.ndarray, dict
 def fit_on_blocks(run: Run, table: FeatureTable, confusions: np.ndarray, blocks: Sequence[str]) -> FittedRanker:
     """Fit the run's kind of ranker on some blocks of a table, its C chosen by cross-validation over the images."""
     ranking, classes = run.settings.ranking, run.settings.report.classes or None
-    estimator, grid = _ESTIMATORS[ranking.ranker]
+    estimator, grid = RANKERS[ranking.ranker]
     if ranking.quality == "corpus":
         first = np.flatnonzero(table.proposals == 0)
         table = replace(table, quality=corpus_gains(confusions, table.groups, first, classes=classes))

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from tinysegrank.errors import ConfigError
 from tinysegrank.proposals import CRITERIA, SegmentOptions
 from tinysegrank.proposals.o2p.pasting import LAMBDAS, THRESHOLDS
-from tinysegrank.ranking import BLOCKS
+from tinysegrank.ranking import BLOCKS, PAPER_BLOCKS, RANKERS
 from tinysegrank.segnet import TrainingOptions
 from tinysegrank.superpixels import METHODS
 
 LOSSES = ("ce", "uoi", "iou", "uoi+ce")
 """The losses that continue from the cross-entropy start, "ce" being the control."""
-RANKERS = ("oracle-pairs", "all-pairs", "structural")
 QUALITIES = ("image", "corpus")
 
 
@@ -180,7 +179,7 @@ class RankingSettings:
     eps: float = 1e-3
     background_weight: float = 0.02
     loss: str = "uoi+ce"
-    blocks: tuple[str, ...] = BLOCKS
+    blocks: tuple[str, ...] = PAPER_BLOCKS
     ranker: str = "oracle-pairs"
     balance: bool = True
     quality: str = "image"

@@ -58,7 +58,7 @@ def choose_C(  # noqa: N802  # C is the field's name
     confusions | (rows, K, K) | integer  | pixels of the proposal alone (metrics.image_confusions)
 
     Args:
-        grid: values of C; C_GRID suits RankSVM, STRUCTURAL_C_GRID StructuralSVM.
+        grid: values of C; the default suits RankSVM, see `RANKERS` for others.
         folds: number of folds; images are dealt out by their group's number and `seed`.
         seed: of the folds.
         estimator: what to train, its C aside; RankSVM() by default. Where it has warm_start, each value of the grid

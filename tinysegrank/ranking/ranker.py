@@ -16,10 +16,27 @@ from tinysegrank.parallel import one_blas_thread
 from tinysegrank.ranking.cross_validation import C_GRID, ChosenC, choose_C
 from tinysegrank.ranking.estimator import LinearRanker
 from tinysegrank.ranking.standardize import Standardizer
+from tinysegrank.ranking.structural import StructuralSVM
 from tinysegrank.ranking.svm import RankSVM
 from tinysegrank.ranking.table import FeatureTable
 
 _FORMAT = "tinysegrank ranker 1"
+_PAIRS_GRID = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)  # above, a thousand columns only fit worse, and take minutes more
+
+
+class RankerKind(NamedTuple):
+    """What to fit, and the values of its C to choose from. The estimator has fit(X, quality, groups), C and coef_."""
+
+    estimator: LinearRanker
+    grid: Sequence[float]
+
+
+RANKERS: dict[str, RankerKind] = {
+    "oracle-pairs": RankerKind(RankSVM(pairs="oracle"), _PAIRS_GRID),
+    "all-pairs": RankerKind(RankSVM(pairs="all"), _PAIRS_GRID),
+    "structural": RankerKind(StructuralSVM(), (0.1, 1.0, 10.0, 100.0, 1000.0)),  # its C weighs a mean over images
+}
+"""The rankers by name. Add one of your own as `ranking.RANKERS["mine"] = RankerKind(estimator, grid)`."""
 
 
 @dataclass(frozen=True, eq=False)

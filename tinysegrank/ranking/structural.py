@@ -15,9 +15,6 @@ from tinysegrank.ranking.oracle import check_groups, pick, rank_in_group
 
 log = logging.getLogger(__name__)
 
-STRUCTURAL_C_GRID = (0.1, 1.0, 10.0, 100.0, 1000.0)
-"""Values of C to choose from; C weighs a mean over images here, where RankSVM's weighs a sum over pairs."""
-
 
 class StructuralSVM(LinearRanker):
     """Structural SVM with slack rescaling; larger decision values are better.

@@ -24,10 +24,10 @@ from tinysegrank.experiment.evidence.sources import (
     per_cent,
     total,
 )
-from tinysegrank.experiment.ranked import UNGATED, fit_on_blocks
+from tinysegrank.experiment.ranked import fit_on_blocks
 from tinysegrank.experiment.runner import Run
 from tinysegrank.files import read_json, write_json
-from tinysegrank.ranking import BLOCKS, FeatureTable, pick
+from tinysegrank.ranking import PAPER_BLOCKS, UNGATED, FeatureTable, pick
 from tinysegrank.reporting import Cell, Column, Table
 
 EQ_17 = "Eq. 17, no SVM"
@@ -96,7 +96,9 @@ def block_names(blocks: tuple[str, ...]) -> str:
     names = [NAMES.get(block, block) for block in blocks]
     if len(names) == 1:
         return names[0]
-    return " + ".join(name if block not in BLOCKS else name[:3] for block, name in zip(blocks, names, strict=True))
+    return " + ".join(
+        name if block not in PAPER_BLOCKS else name[:3] for block, name in zip(blocks, names, strict=True)
+    )
 
 
 def find(asked: Asked) -> Finding:
@@ -154,9 +156,9 @@ def eq17_by_features(table: FeatureTable, background_weight: float) -> np.ndarra
 
 def block_subsets(blocks: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Every subset of the paper's blocks, small ones first; then the others, and all with (2) as the paper words it."""
-    ours = tuple(block for block in BLOCKS if block in blocks)
+    ours = tuple(block for block in PAPER_BLOCKS if block in blocks)
     subsets = [subset for size in range(1, len(ours) + 1) for subset in combinations(ours, size)]
-    subsets += [(block,) for block in blocks if block not in BLOCKS]
+    subsets += [(block,) for block in blocks if block not in PAPER_BLOCKS]
     if UNGATED in blocks and ours:
         subsets.append(tuple(UNGATED if block == "classification" else block for block in ours))
     return list(dict.fromkeys(subsets))

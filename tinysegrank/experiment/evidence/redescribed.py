@@ -15,7 +15,8 @@ from tinysegrank.experiment.settings import RankingSettings
 from tinysegrank.files import read_arrays, write_arrays
 from tinysegrank.parallel import parallel_map
 from tinysegrank.proposals import ProposalStore
-from tinysegrank.ranking import FeatureTable, proposal_distance, segnet_features
+from tinysegrank.ranking import FeatureTable, proposal_distance
+from tinysegrank.ranking.features.segnet import segnet_features
 from tinysegrank.voc import soft_targets_many
 
 BLOCK = "segnet"

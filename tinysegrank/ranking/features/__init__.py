@@ -1,25 +1,57 @@
-"""What a proposal is described by, in named blocks of named columns."""
+"""Features of a proposal, in named blocks of named columns."""
 
 from __future__ import annotations
 
-from tinysegrank.ranking.features.classification import (
-    CLASSIFICATION_FEATURE_NAMES,
-    class_shares,
-    classification_feature_names,
-    classification_features,
-)
-from tinysegrank.ranking.features.rerank import RERANK_FEATURE_NAMES, rerank_feature_names, rerank_features
-from tinysegrank.ranking.features.segnet import SEGNET_FEATURE_NAMES, segnet_feature_names, segnet_features
+from collections.abc import Sequence
 
-__all__ = [
-    "CLASSIFICATION_FEATURE_NAMES",
-    "RERANK_FEATURE_NAMES",
-    "SEGNET_FEATURE_NAMES",
-    "class_shares",
-    "classification_feature_names",
-    "classification_features",
-    "rerank_feature_names",
-    "rerank_features",
-    "segnet_feature_names",
-    "segnet_features",
-]
+import numpy as np
+
+from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.ranking.features import classification, rerank, segnet
+from tinysegrank.ranking.features.block import Block, ImageProposals
+
+__all__ = ["BLOCKS", "PAPER_BLOCKS", "Block", "ImageProposals", "describe"]
+
+BLOCKS: dict[str, Block] = {
+    "segnet": segnet.BLOCK,
+    "classification": classification.BLOCK,
+    "rerank": rerank.BLOCK,
+    classification.UNGATED: classification.UNGATED_BLOCK,
+}
+"""The blocks by name. Add one of your own as `ranking.BLOCKS["mine"] = Block(columns, compute)`."""
+PAPER_BLOCKS = ("segnet", "classification", "rerank")
+"""The paper's blocks (1), (2) and (3)."""
+
+
+def describe(
+    proposals: ImageProposals, blocks: Sequence[str] = PAPER_BLOCKS
+) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    """Compute blocks of features, as `FeatureTable.of_image` takes them.
+
+    returns | name of the block to the names of its columns and their values, (M, columns) float32: 86, 100 and 1107
+            | columns of the paper's blocks for the 21 classes of VOC
+
+    Args:
+        proposals: of one image.
+        blocks: names of `BLOCKS`, in the order wanted.
+
+    Raises:
+        ConfigError: a block is unknown or duplicated, or needs something that `proposals` lacks.
+        ShapeError: the arrays do not fit each other, or hold invalid numbers.
+        DatasetError: a label is not a class, or the image is smaller than SegNet's grid.
+
+    Paper: section 4, "Segmentation features".
+    """
+    chosen = [blocks] if isinstance(blocks, str) else list(blocks)
+    if not chosen or len(set(chosen)) != len(chosen) or not set(chosen) <= set(BLOCKS):
+        raise ConfigError(f"blocks: {chosen}; choose some of {list(BLOCKS)}, each once")
+    described = {}
+    for name in chosen:
+        columns, values = tuple(BLOCKS[name].columns(proposals.class_names)), BLOCKS[name].compute(proposals)
+        if values.shape != (len(proposals.labels), len(columns)):
+            raise ShapeError(
+                f"block {name!r}: computes {values.shape} for {len(proposals.labels)} proposals and {len(columns)} "
+                "columns; return one row per proposal, one number per column"
+            )
+        described[name] = (columns, values)
+    return described

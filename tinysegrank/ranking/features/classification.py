@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
-from tinysegrank.errors import ShapeError
+from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.ranking.features.block import Block, ImageProposals
 from tinysegrank.ranking.image_classifier import PERCENTILES
 from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES
 from tinysegrank.voc.labels import check_labels
+
+UNGATED = "classification_ungated"
+"""The classifiers' scores as the paper has them, the same for all proposals of an image; for the ablation."""
 
 
 def classification_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str, ...]:
@@ -17,9 +22,6 @@ def classification_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tu
     own = class_names[1:]
     sizes = (f"size_{percent}_score_{name}" for name in own for percent in PERCENTILES)
     return (*(f"class_score_{name}" for name in own), *sizes)
-
-
-CLASSIFICATION_FEATURE_NAMES = classification_feature_names()
 
 
 def class_shares(labels: np.ndarray, *, num_classes: int = NUM_CLASSES) -> np.ndarray:
@@ -82,3 +84,19 @@ def classification_features(
     large = (shares[:, :, None] >= thresholds).reshape(len(shares), -1)  # (M, 4 (K-1))
     gates = np.concatenate([shares > 0, np.where(large, 1, -1)], axis=1)  # (M, 5 (K-1))
     return np.asarray(scores * gates, np.float32)
+
+
+def _compute(proposals: ImageProposals, *, gated: bool = True) -> np.ndarray:
+    scores, thresholds = proposals.classifier_scores, proposals.size_thresholds
+    if scores is None or thresholds is None:
+        raise ConfigError("blocks: classification needs classifier_scores and size_thresholds; give both")
+    shares = class_shares(proposals.labels, num_classes=proposals.num_classes)
+    return classification_features(scores, thresholds, shares, gated=gated)
+
+
+def _ungated_names(class_names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"image_{name}" for name in classification_feature_names(class_names))
+
+
+BLOCK = Block(classification_feature_names, _compute)
+UNGATED_BLOCK = Block(_ungated_names, partial(_compute, gated=False))

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.proposals import PastedSegments
+from tinysegrank.ranking.features.block import Block, ImageProposals
 from tinysegrank.ranking.features.chamfer import boundary_pixels, chamfer_feature_names, chamfer_features, image_edges
 from tinysegrank.ranking.features.pairs import class_moments, pair_feature_names, pair_features
 from tinysegrank.ranking.features.summary import summary_feature_names, summary_features
@@ -22,9 +23,6 @@ def rerank_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str,
         *chamfer_feature_names("object_boundary"),
         *summary_feature_names(class_names),
     )
-
-
-RERANK_FEATURE_NAMES = rerank_feature_names()
 
 
 def rerank_features(
@@ -92,3 +90,10 @@ def rerank_features(
         ],
         axis=1,
     )
+
+
+def _compute(of: ImageProposals) -> np.ndarray:
+    return rerank_features(of.labels, of.edges, scores=of.scores, segments=of.segments, num_classes=of.num_classes)
+
+
+BLOCK = Block(rerank_feature_names, _compute)

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.ranking.distance import check_distributions, kl_divergences
+from tinysegrank.ranking.features.block import Block, ImageProposals
 from tinysegrank.voc import CLASS_NAMES
 
 _EMPTY_INTERSECTION = 1e-3  # cells; keeps U / I finite where a class is missing
@@ -18,9 +19,6 @@ def segnet_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str,
     overlaps = ("intersection", "union", "intersection_over_union", "union_over_intersection")
     per_class = tuple(f"{overlap}_{name}" for overlap in overlaps for name in class_names)
     return ("kl_segnet_to_proposal", "kl_proposal_to_segnet", *per_class)
-
-
-SEGNET_FEATURE_NAMES = segnet_feature_names()
 
 
 def segnet_features(coarse: np.ndarray, proposals: np.ndarray, *, eps: float = 1e-3, cap: float = 1e3) -> np.ndarray:
@@ -54,3 +52,10 @@ def segnet_features(coarse: np.ndarray, proposals: np.ndarray, *, eps: float = 1
     ratio = np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)  # (M, K)
     inverse = np.log1p(np.minimum(union / (intersection + _EMPTY_INTERSECTION), cap))  # (M, K)
     return np.concatenate([divergences, intersection, union, ratio, inverse], axis=1).astype(np.float32)
+
+
+def _compute(proposals: ImageProposals) -> np.ndarray:
+    return segnet_features(proposals.coarse, proposals.cells, eps=proposals.eps)
+
+
+BLOCK = Block(segnet_feature_names, _compute)

@@ -1,0 +1,94 @@
+"""A block of features, and the proposals of an image as every block takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from tinysegrank.errors import ShapeError
+from tinysegrank.proposals import PastedSegments
+from tinysegrank.proposals.o2p.cpmc import edge_map
+from tinysegrank.voc import CLASS_NAMES, soft_targets_many
+
+
+@dataclass(frozen=True, eq=False)
+class ImageProposals:
+    """The proposals of one image, and everything that blocks of features are computed from.
+
+    image             | (H, W) or (H, W, 3) | uint8    | 0..255
+    coarse            | (h, w, K)           | floating | SegNet's distribution of each cell
+    labels            | (M, H, W)           | integer  | 0..K-1; the proposals, best first
+    classifier_scores | (5 (K-1),)          | floating | of the image: a row of `ImageClassifier.scores`
+    size_thresholds   | (K-1, 4)            | floating | `ImageClassifier.thresholds_` of the same classifiers
+    scores            | (M,)                | floating | `Proposal.score`; NaN where unknown
+
+    Args:
+        image: see above.
+        coarse: for training images by a network that did not see them.
+        labels: see above.
+        classifier_scores: for training images by classifiers that did not see them; needed by some blocks.
+        size_thresholds: see above.
+        scores: unknown by default.
+        segments: of each proposal, as from `ProposalStore.read_segments`; unknown by default.
+        eps: smoothing of the divergences from SegNet's map.
+        class_names: of the K classes, background first.
+
+    Raises:
+        ShapeError: the arrays do not fit each other.
+    """
+
+    image: np.ndarray
+    coarse: np.ndarray
+    labels: np.ndarray
+    _: KW_ONLY
+    classifier_scores: np.ndarray | None = None
+    size_thresholds: np.ndarray | None = None
+    scores: np.ndarray | None = None
+    segments: Sequence[PastedSegments | None] | None = None
+    eps: float = 1e-3
+    class_names: Sequence[str] = CLASS_NAMES
+
+    def __post_init__(self) -> None:
+        size = self.image.shape[:2]
+        if np.ndim(self.labels) != 3 or np.shape(self.labels)[1:] != size:
+            raise ShapeError(f"labels: shape {np.shape(self.labels)} is not (M, {', '.join(map(str, size))})")
+        if self.coarse.ndim != 3 or self.coarse.shape[-1] != self.num_classes:
+            raise ShapeError(
+                f"coarse: shape {self.coarse.shape} is not (h, w, {self.num_classes}), as there are "
+                f"{self.num_classes} class names"
+            )
+
+    @property
+    def num_classes(self) -> int:
+        """K, background among them."""
+        return len(self.class_names)
+
+    @cached_property
+    def cells(self) -> np.ndarray:
+        """Share of each class in each cell of SegNet's grid: (M, h, w, K).
+
+        Raises:
+            DatasetError: a label is not a class, or the image is smaller than the grid.
+        """
+        grid = (self.coarse.shape[0], self.coarse.shape[1])
+        return soft_targets_many(self.labels, grid=grid, num_classes=self.num_classes, void=None)[0]
+
+    @cached_property
+    def edges(self) -> np.ndarray:
+        """Strength of the image's edges, 0..1: (H, W)."""
+        return edge_map(self.image)
+
+
+class Block(NamedTuple):
+    """A block of features: the names of its columns, and a function that computes them.
+
+    columns: from the names of the classes to those of the columns.
+    compute: from `ImageProposals` to (M, columns).
+    """
+
+    columns: Callable[[Sequence[str]], tuple[str, ...]]
+    compute: Callable[[ImageProposals], np.ndarray]
