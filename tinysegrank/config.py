@@ -1,17 +1,79 @@
-"""Frozen dataclasses to TOML and back: every option has a type and a default, and an unknown key is an error."""
+"""Frozen dataclasses to TOML and back: every option has a type, a default and a range; an unknown key is an error."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import numbers
+import operator
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import tomlkit
 
 from tinysegrank.errors import ConfigError
 
 Settings = TypeVar("Settings")
+Value = TypeVar("Value")
+_BOUNDS = {
+    "at_least": operator.ge,
+    "more_than": operator.gt,
+    "at_most": operator.le,
+    "less_than": operator.lt,
+}
+
+
+def option(
+    default: Value,
+    *,
+    at_least: float | None = None,
+    more_than: float | None = None,
+    at_most: float | None = None,
+    less_than: float | None = None,
+    choices: Iterable[str] | None = None,
+    may_be_empty: bool = False,
+    note: str = "",
+) -> Value:
+    """Declare a field of `Options` with its range, which is that of each item where the field is a list.
+
+    Args:
+        default: its value where none is given.
+        at_least, more_than, at_most, less_than: bounds of a number.
+        choices: all that a string may be.
+        may_be_empty: whether a list may hold nothing.
+        note: added to the message about a number that is out of range.
+    """
+    bounds = {"at_least": at_least, "more_than": more_than, "at_most": at_most, "less_than": less_than}
+    metadata = {
+        "bounds": {name: bound for name, bound in bounds.items() if bound is not None},
+        "choices": None if choices is None else tuple(choices),
+        "may_be_empty": may_be_empty,
+        "note": f"; {note}" if note else "",
+    }
+    field: Value = dataclasses.field(default=default, metadata=metadata)
+    return field
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Base of dataclasses of options, whose values are checked whenever one is made.
+
+    Numbers must be finite and within the range that `option` declared, strings among its choices and fit for a settings
+    file, lists without repetition. A check of several options together goes into `__post_init__`, after this one's; its
+    message too begins with the name of an option.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if wrong := _refusal(value, field.metadata):
+                raise ConfigError(f"{field.name}={json.dumps(value, default=str)}: {wrong}")
 
 
 def to_dict(settings: Any) -> dict[str, Any]:
@@ -48,25 +110,27 @@ def from_dict(
     try:
         return kind(**changes) if base is None else dataclasses.replace(base, **changes)  # type: ignore[type-var]
     except ConfigError as error:
-        raise ConfigError(f"{place}: {error}" if place else str(error)) from error
+        raise ConfigError(f"{place}.{error}" if place else str(error)) from error
 
 
 def to_toml(settings: Any) -> str:
     """A dataclass as a TOML document: plain values first, then one table for each nested dataclass."""
-    return "\n".join(_toml_lines(to_dict(settings), "")).strip() + "\n"
+    return tomlkit.dumps(to_dict(settings))
 
 
 def read_toml(path: Path | str) -> dict[str, Any]:
-    """Read a TOML file as nested dicts.
+    """Read a TOML file as nested dicts; a byte order mark before its text is passed over.
 
     Raises:
-        ConfigError: the file cannot be read or is not TOML.
+        ConfigError: the file cannot be read or is not TOML; only in the first case is the cause an OSError.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text; save it as UTF-8") from error
+    except ValueError as error:
         raise ConfigError(f"{path}: is not a TOML file ({error})") from error
 
 
@@ -85,8 +149,8 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
         if not equals or not all(path):
             raise ConfigError(f"{assignment!r}: write a setting as section.key=value")
         try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+            (value,) = tomllib.loads(f"value = {text}").values()
+        except ValueError:
             value = text.strip()
         section = values
         for key in path[:-1]:
@@ -112,6 +176,8 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
         if not _is_list(value):
             raise ConfigError(f"{where}: {value!r} is not a list; write [...]")
         return tuple(_typed(item, get_args(hint)[0], where) for item in value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ConfigError(f"{where}: {value:.3e} has more than the 64 bits of a TOML integer")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not hint:
@@ -119,13 +185,27 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
     return value
 
 
-def _toml_lines(values: Mapping[str, Any], place: str) -> list[str]:
-    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items() if not isinstance(value, dict)]
-    for key, value in values.items():
-        if isinstance(value, dict):
-            name = f"{place}.{key}" if place else key
-            lines += ["", f"[{name}]", *_toml_lines(value, name)]
-    return lines
+def _refusal(value: Any, limits: Mapping[str, Any]) -> str:
+    """Why a value may not be, and what to give instead; "" where it may."""
+    if isinstance(value, tuple):
+        if not value and not limits.get("may_be_empty"):
+            return "give at least one"
+        if len(set(value)) < len(value):
+            return "give each value once"
+        return next((wrong for item in value if (wrong := _refusal(item, limits))), "")
+    if isinstance(value, str):
+        if (choices := limits.get("choices")) is not None and value not in choices:
+            return f"choose one of {', '.join(choices)}"
+        if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value):
+            return "has a byte that is not UTF-8 text, which the settings file cannot hold; rename the file or folder"
+    elif isinstance(value, numbers.Real):
+        if not math.isfinite(value):
+            return "give a finite number"
+        bounds = limits.get("bounds", {})
+        if not all(_BOUNDS[name](value, bound) for name, bound in bounds.items()):
+            wanted = " and ".join(f"{name.replace('_', ' ')} {bound:g}" for name, bound in bounds.items())
+            return f"give {wanted}{limits['note']}"
+    return ""
 
 
 def _is_list(value: Any) -> bool:

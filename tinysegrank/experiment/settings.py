@@ -4,52 +4,58 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tinysegrank.config import Options, option
 from tinysegrank.errors import ConfigError
 from tinysegrank.proposals import CRITERIA, SegmentOptions
 from tinysegrank.proposals.o2p.pasting import LAMBDAS, THRESHOLDS
 from tinysegrank.ranking import BLOCKS, PAPER_BLOCKS, RANKERS
-from tinysegrank.segnet import TrainingOptions
+from tinysegrank.segnet import PRESETS, TrainingOptions
 from tinysegrank.superpixels import METHODS
+from tinysegrank.superpixels.integer import STRONGEST
+from tinysegrank.voc import NUM_CLASSES
 
 LOSSES = ("ce", "uoi", "iou", "uoi+ce")
 """The losses that continue from the cross-entropy start, "ce" being the control."""
+NAMES = ("quick", "paper", "best", "demo")
+ENGINES = ("crf", "paste", "both", "folder")
 QUALITIES = ("image", "corpus")
 
 
 @dataclass(frozen=True)
-class DataSettings:
+class DataSettings(Options):
     """Which images: the VOC root, its splits, and how many of each (0 is all)."""
 
     voc: str = ""
     train: str = "train_aug"
     val: str = "val"
-    limit: int = 0
-
-    def __post_init__(self) -> None:
-        if self.limit < 0:
-            raise ConfigError(f"limit={self.limit}: give a number of images, or 0 for all")
+    limit: int = option(0, at_least=0, note="0 takes all images")
 
 
 @dataclass(frozen=True)
-class TrunkSettings:
+class TrunkSettings(Options):
     """conv1 to conv5: a preset with a weight file, or pre-trained here on toy images of single objects."""
 
-    preset: str = "alexnet"
+    preset: str = option("alexnet", choices=PRESETS)
     weights: str = ""
-    pretrain_images: int = 0
-    pretrain_steps: int = 0
-    pretrain_rate: float = 0.01
-    chunk: int = 16
+    pretrain_images: int = option(0, at_least=0)
+    pretrain_steps: int = option(0, at_least=0)
+    pretrain_rate: float = option(0.01, more_than=0)
+    chunk: int = option(16, at_least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pretrain_steps and not self.pretrain_images and not self.weights:
+            raise ConfigError(f"pretrain_images=0: give at least 1 for {self.pretrain_steps} steps")
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class TrainingSettings(Options):
     """The paper's schedule: cross-entropy first, then each loss from there.
 
     `feature_scale` 0 measures it: one over the root mean square of conv5's features of the training images.
     """
 
-    feature_scale: float = 0.0
+    feature_scale: float = option(0.0, at_least=0)
     start: TrainingOptions = field(default_factory=TrainingOptions)
     ce: TrainingOptions = field(default_factory=lambda: TrainingOptions("ce", steps=600, rate=0.005))
     uoi: TrainingOptions = field(default_factory=lambda: TrainingOptions("uoi", steps=600, rate=0.002))
@@ -63,7 +69,7 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
-class CoarseSettings:
+class CoarseSettings(Options):
     """SegNet's coarse maps, which are of the whole image in the paper.
 
     `mirrored` averages each with that of the mirror image; `crops`, with those of four corner crops, whose side is
@@ -74,41 +80,40 @@ class CoarseSettings:
     crops: float = field(default=0.0, repr=False)  # digests of trainings that are there have this text without it
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.crops and not 0.5 <= self.crops < 1:
             raise ConfigError(
-                f"coarse.crops={self.crops}: give the side of a crop as a share of the image's, from 0.5 to below 1; "
+                f"crops={self.crops}: give the side of a crop as a share of the image's, at least 0.5 and less than 1; "
                 f"or 0 for no crops"
             )
 
 
 @dataclass(frozen=True)
-class SuperpixelSettings:
+class SuperpixelSettings(Options):
     """SLIC superpixels: the coarse labels are painted on them, and they are the nodes of the CRF."""
 
-    segments: int = 300
-    compactness: float = 20.0
-    method: str = "integer"
+    segments: int = option(300, at_least=1)
+    compactness: float = option(20.0, more_than=0)
+    method: str = option("integer", choices=METHODS)
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ConfigError(f'superpixels.method="{self.method}": choose one of {", ".join(METHODS)}')
+        super().__post_init__()
+        if self.method == "integer" and self.compactness > STRONGEST:
+            raise ConfigError(f'compactness={self.compactness}: give at most {STRONGEST:g} with the method "integer"')
 
 
 @dataclass(frozen=True)
-class CrfSettings:
+class CrfSettings(Options):
     """The CRF on superpixels: see `ProposalOptions`; the strengths and lambdas are tried on `choice_images` images."""
 
-    balance: float = 0.3
-    strengths: tuple[float, ...] = (20.0, 40.0, 80.0)
-    lambdas: tuple[float, ...] = (0.1, 0.2, 0.4, 0.8)
-    choice_images: int = 60
-
-    def __post_init__(self) -> None:
-        _need_choice(self.choice_images, strengths=self.strengths, lambdas=self.lambdas)
+    balance: float = option(0.3, at_least=0, at_most=1)
+    strengths: tuple[float, ...] = option((20.0, 40.0, 80.0), at_least=0)
+    lambdas: tuple[float, ...] = option((0.1, 0.2, 0.4, 0.8), at_least=0)
+    choice_images: int = option(60, at_least=1)
 
 
 @dataclass(frozen=True)
-class PasteSettings:
+class PasteSettings(Options):
     """CPMC segments, second-order pooling and pasting.
 
     `fit_images` training images fit the segments' ranker and projections; thresholds, then lambdas, are tried on
@@ -116,19 +121,14 @@ class PasteSettings:
     """
 
     segments: SegmentOptions = field(default_factory=SegmentOptions)
-    fit_images: int = 150
-    thresholds: tuple[float, ...] = THRESHOLDS
-    lambdas: tuple[float, ...] = LAMBDAS
-    choice_images: int = 200
-
-    def __post_init__(self) -> None:
-        _need_choice(self.choice_images, thresholds=self.thresholds, lambdas=self.lambdas)
-        if self.fit_images < 1:
-            raise ConfigError(f"fit_images={self.fit_images}: give at least 1")
+    fit_images: int = option(150, at_least=1)
+    thresholds: tuple[float, ...] = option(THRESHOLDS)
+    lambdas: tuple[float, ...] = option(LAMBDAS, at_least=0)
+    choice_images: int = option(200, at_least=1)
 
 
 @dataclass(frozen=True)
-class ProposalSettings:
+class ProposalSettings(Options):
     """Module 1: what proposes ("crf", "paste", "both" in turn, or "folder", where others' proposals lie), and M.
 
     With `segnet`, the superpixel labelling of SegNet's coarse map is one more proposal, the last. `choice_by` says what
@@ -136,37 +136,24 @@ class ProposalSettings:
     `proposals.choose`.
     """
 
-    engine: str = "crf"
-    count: int = 10
+    engine: str = option("crf", choices=ENGINES)
+    count: int = option(10, at_least=1)
     folder: str = ""
     segnet: bool = False
-    choice_by: str = "image"
+    choice_by: str = option("image", choices=CRITERIA)
     crf: CrfSettings = field(default_factory=CrfSettings)
     paste: PasteSettings = field(default_factory=PasteSettings)
 
-    def __post_init__(self) -> None:
-        if self.count < 1:
-            raise ConfigError(f"count={self.count}: give at least 1 proposal an image")
-        if self.choice_by not in CRITERIA:
-            raise ConfigError(f'proposals.choice_by="{self.choice_by}": choose one of {", ".join(CRITERIA)}')
-
-
-def _need_choice(images: int, **grids: tuple[float, ...]) -> None:
-    if images < 1:
-        raise ConfigError(f"choice_images={images}: give at least 1")
-    if empty := [name for name, grid in grids.items() if not grid]:
-        raise ConfigError(f"{empty[0]}: give at least one value to try")
-
 
 @dataclass(frozen=True)
-class ClassifierSettings:
+class ClassifierSettings(Options):
     """The image classifiers, whose scores are a block of the features: C of their linear SVMs."""
 
-    C: float = 1.0
+    C: float = option(1.0, more_than=0)
 
 
 @dataclass(frozen=True)
-class RankingSettings:
+class RankingSettings(Options):
     """Module 2: Eq. 17's constants; what ranks, by which blocks of features, and the values of C to choose from.
 
     `ranker` is a ranking SVM on pairs of the oracle and each other proposal ("oracle-pairs") or of any two
@@ -176,46 +163,42 @@ class RankingSettings:
     1-best proposals ("corpus"), see `ranking.corpus_gains`.
     """
 
-    eps: float = 1e-3
-    background_weight: float = 0.02
-    loss: str = "uoi+ce"
-    blocks: tuple[str, ...] = PAPER_BLOCKS
-    ranker: str = "oracle-pairs"
+    eps: float = option(1e-3, more_than=0, less_than=1)
+    background_weight: float = option(0.02, at_least=0)
+    loss: str = option("uoi+ce", choices=LOSSES)
+    blocks: tuple[str, ...] = option(PAPER_BLOCKS, choices=BLOCKS)
+    ranker: str = option("oracle-pairs", choices=RANKERS)
     balance: bool = True
-    quality: str = "image"
-    C: tuple[float, ...] = ()
-    splits: int = 5
+    quality: str = option("image", choices=QUALITIES)
+    C: tuple[float, ...] = option((), more_than=0, may_be_empty=True)
+    splits: int = option(5, at_least=2)
 
 
 @dataclass(frozen=True)
-class ReportSettings:
+class ReportSettings(Options):
     """Classes whose mean is reported (empty: those in the split's truth), and how many images are shown."""
 
-    classes: tuple[int, ...] = ()
-    panels: int = 8
+    classes: tuple[int, ...] = option((), at_least=0, at_most=NUM_CLASSES - 1, may_be_empty=True)
+    panels: int = option(8, at_least=0)
 
 
 @dataclass(frozen=True)
-class EvidenceSettings:
+class EvidenceSettings(Options):
     """The paper's evidence, made of a finished run.
 
     `start_steps` are those of the start that Figure 6 goes on from, 4,000 in the paper; 0: the run's own start.
     """
 
-    start_steps: int = 0
-
-    def __post_init__(self) -> None:
-        if self.start_steps < 0:
-            raise ConfigError(f"start_steps={self.start_steps}: give a number of steps, or 0 for the run's own start")
+    start_steps: int = option(0, at_least=0, note="0 takes the run's own start")
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """The whole experiment."""
 
-    experiment: str = "quick"
-    seed: int = 0
-    folds: int = 2
+    experiment: str = option("quick", choices=NAMES)
+    seed: int = option(0, at_least=0)
+    folds: int = option(2, at_least=2, note="the ranker learns from out-of-fold outputs")
     data: DataSettings = field(default_factory=DataSettings)
     trunk: TrunkSettings = field(default_factory=TrunkSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
@@ -226,15 +209,3 @@ class Settings:
     ranking: RankingSettings = field(default_factory=RankingSettings)
     report: ReportSettings = field(default_factory=ReportSettings)
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
-
-    def __post_init__(self) -> None:
-        if self.folds < 2:
-            raise ConfigError(f"folds={self.folds}: at least 2, so that the ranker learns from out-of-fold outputs")
-        if not self.ranking.blocks or not set(self.ranking.blocks) <= set(BLOCKS):
-            raise ConfigError(f"ranking.blocks={list(self.ranking.blocks)}: choose some of {', '.join(BLOCKS)}")
-        if self.ranking.ranker not in RANKERS:
-            raise ConfigError(f'ranking.ranker="{self.ranking.ranker}": choose one of {", ".join(RANKERS)}')
-        if self.ranking.quality not in QUALITIES:
-            raise ConfigError(f'ranking.quality="{self.ranking.quality}": choose one of {", ".join(QUALITIES)}')
-        if self.ranking.loss not in LOSSES:
-            raise ConfigError(f'ranking.loss="{self.ranking.loss}": choose one of {", ".join(LOSSES)}')

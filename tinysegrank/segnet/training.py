@@ -15,9 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from tinysegrank.backend import Array, to_numpy
+from tinysegrank.config import Options, option
 from tinysegrank.errors import CheckpointError, ConfigError, TrainingError
 from tinysegrank.files import read_about, read_arrays, write_arrays
-from tinysegrank.losses import CorpusCounts, named
+from tinysegrank.losses import TABLE, CorpusCounts, named
 from tinysegrank.losses.expected import check_weights
 from tinysegrank.nn.layer import Gradients
 from tinysegrank.nn.sgd import SGD, step_schedule
@@ -28,7 +29,7 @@ from tinysegrank.segnet.network import SegNet
 
 
 @dataclass(frozen=True)
-class TrainingOptions:
+class TrainingOptions(Options):
     """How to train.
 
     Attributes:
@@ -48,32 +49,25 @@ class TrainingOptions:
         ConfigError: a value is out of range, or the loss takes no counts of a corpus.
     """
 
-    loss: str = "ce"
-    steps: int = 1200
-    rate: float = 0.02
-    drop_at: float = 0.75
-    batch: int = 64
-    momentum: float = 0.9
-    decay: float = 5e-4
-    max_norm: float = 5.0
-    min_mass: float = 10.0
-    counts: str = "batch"
+    loss: str = option("ce", choices=TABLE)
+    steps: int = option(1200, at_least=1)
+    rate: float = option(0.02, at_least=0)
+    drop_at: float = option(0.75, more_than=0, at_most=1)
+    batch: int = option(64, at_least=1)
+    momentum: float = option(0.9, at_least=0, less_than=1)
+    decay: float = option(5e-4, at_least=0)
+    max_norm: float = option(5.0, at_least=0)
+    min_mass: float = option(10.0, at_least=0)
+    counts: str = option("batch", choices=COUNTS)
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 1 or self.max_norm < 0 or not 0 < self.drop_at <= 1:
-            raise ConfigError(
-                f"training: steps={self.steps} and batch={self.batch} must be positive, "
-                f"max_norm={self.max_norm} at least 0 and drop_at={self.drop_at} in (0, 1]"
-            )
-        if self.counts not in COUNTS:
-            raise ConfigError(f'training: counts="{self.counts}": choose one of {", ".join(COUNTS)}')
-        if not self.min_mass >= 0:
-            raise ConfigError(f"training: min_mass={self.min_mass} must be at least 0 cells")
-        loss = named(self.loss, min_mass=self.min_mass)
+        super().__post_init__()
         if self.counts != "batch":  # try it: a loss may refuse counts
             z = np.zeros((1, 2, 1, 1))
-            loss(z, z + 0.5, counts=CorpusCounts(2).update(z, z + 0.5))
-        self.optimiser()
+            try:
+                named(self.loss)(z, z + 0.5, counts=CorpusCounts(2).update(z, z + 0.5))
+            except ConfigError as error:
+                raise ConfigError(f'counts="{self.counts}": {error}') from error
 
     def optimiser(self) -> SGD:
         """The optimiser, without velocities."""

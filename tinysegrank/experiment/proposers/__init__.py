@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tinysegrank.errors import ConfigError
 from tinysegrank.experiment.proposers.crf import CrfProposer
 from tinysegrank.experiment.proposers.folder import FolderProposer
 from tinysegrank.experiment.proposers.paste import PasteProposer
@@ -20,11 +19,5 @@ _KNOWN: dict[str, tuple[Proposer, ...]] = {
 
 
 def proposers_of(settings: Settings) -> tuple[Proposer, ...]:
-    """The proposers that the settings name; of several, the one whose first proposal is to stay first comes first.
-
-    Raises:
-        ConfigError: there is none of that name.
-    """
-    if settings.proposals.engine not in _KNOWN:
-        raise ConfigError(f'proposals.engine="{settings.proposals.engine}": choose one of {", ".join(_KNOWN)}')
+    """The proposers that the settings name; of several, the one whose first proposal is to stay first comes first."""
     return _KNOWN[settings.proposals.engine]

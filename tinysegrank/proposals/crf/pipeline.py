@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysegrank.errors import ConfigError
+from tinysegrank.config import Options, option
 from tinysegrank.proposals.crf.crf import CrfEngine, potts_weights
 from tinysegrank.proposals.crf.features import superpixel_features
 from tinysegrank.proposals.crf.unary import SuperpixelClassifier
@@ -17,7 +17,7 @@ from tinysegrank.superpixels import RegionGraph, region_graph, slic
 
 
 @dataclass(frozen=True)
-class ProposalOptions:
+class ProposalOptions(Options):
     """How to propose.
 
     strength: of the Potts terms, nats per pixel of boundary without contrast.
@@ -26,19 +26,10 @@ class ProposalOptions:
     balance: power of the classes' priors to divide by, 0..1; see SuperpixelClassifier.log_probabilities.
     """
 
-    strength: float = 40.0
-    lam: float = 0.4
-    count: int = 10
-    balance: float = 0.3
-
-    def __post_init__(self) -> None:
-        for name in ("strength", "lam"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ConfigError(f"{name}: must be at least 0 and finite, got {getattr(self, name)}")
-        if self.count < 1:
-            raise ConfigError(f"count: must be at least 1, got {self.count}")
-        if not 0 <= self.balance <= 1:
-            raise ConfigError(f"balance: must be in 0..1, got {self.balance}")
+    strength: float = option(40.0, at_least=0)
+    lam: float = option(0.4, at_least=0)
+    count: int = option(10, at_least=1)
+    balance: float = option(0.3, at_least=0, at_most=1)
 
 
 def engine_under(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysegrank.config import Options, option
 from tinysegrank.errors import ConfigError
 from tinysegrank.proposals.o2p.cpmc import CpmcOptions, SegmentRanker, cpmc
 from tinysegrank.proposals.o2p.second_order import (
@@ -16,13 +17,15 @@ from tinysegrank.proposals.o2p.second_order import (
     SecondOrderOptions,
     describe_segments,
 )
+from tinysegrank.proposals.o2p.second_order.lbp import LBP_LENGTH
+from tinysegrank.proposals.o2p.second_order.sift import SIFT_LENGTH
 from tinysegrank.proposals.o2p.segments import Segments
 
 _RANKER, _REDUCTION, _PROJECTION = "ranker.safetensors", "reduction.safetensors", "projection.safetensors"
 
 
 @dataclass(frozen=True)
-class SegmentOptions:
+class SegmentOptions(Options):
     """How to make segments and describe them.
 
     cpmc: of the segments.
@@ -35,17 +38,15 @@ class SegmentOptions:
 
     cpmc: CpmcOptions = field(default_factory=CpmcOptions)
     pooling: SecondOrderOptions = field(default_factory=SecondOrderOptions)
-    sift: int = 96
-    lbp: int = 58
-    length: int = 512
-    seed: int = 0
+    sift: int = option(96, at_least=0, at_most=SIFT_LENGTH)
+    lbp: int = option(58, at_least=0, at_most=LBP_LENGTH)
+    length: int = option(512, at_least=1)
+    seed: int = option(0, at_least=0)
 
     def __post_init__(self) -> None:
-        if min(self.sift, self.lbp, self.seed) < 0 or (self.sift == 0) != (self.lbp == 0) or self.length < 1:
-            raise ConfigError(
-                f"sift={self.sift}, lbp={self.lbp}: both 0 or both positive; length={self.length} and "
-                f"seed={self.seed}: at least 1 and 0"
-            )
+        super().__post_init__()
+        if (self.sift == 0) != (self.lbp == 0):
+            raise ConfigError(f"sift={self.sift}, lbp={self.lbp}: give 0 for both or for neither")
 
 
 @dataclass(frozen=True, eq=False)

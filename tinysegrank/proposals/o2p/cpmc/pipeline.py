@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.config import Options, option
+from tinysegrank.errors import ShapeError
 from tinysegrank.proposals.o2p.cpmc.cuts import connected_parts, parametric_cuts
 from tinysegrank.proposals.o2p.cpmc.description import SEGMENT_FEATURES, segment_features
 from tinysegrank.proposals.o2p.cpmc.filters import (
@@ -27,7 +28,7 @@ from tinysegrank.voc import VOID, find_objects
 
 
 @dataclass(frozen=True)
-class CpmcOptions:
+class CpmcOptions(Options):
     """How to make segments.
 
     superpixels: how many to cut the image into.
@@ -44,32 +45,19 @@ class CpmcOptions:
     relevance: weight of the score against the overlap with better ones, 0..1.
     """
 
-    superpixels: int = 800
-    smoothing: float = 1.5
-    contrast: float = 0.05
-    grid: int = 5
-    seed: int = 40
-    uniform_upper: float = 150.0
-    colour_upper: float = 300.0
-    steps: int = 20
-    smallest: int = 100
-    ratio: float = 250.0
-    sample: int = 1000
-    count: int = 150
-    relevance: float = 0.75
-
-    def __post_init__(self) -> None:
-        for name in ("superpixels", "grid", "seed", "steps", "smallest", "sample", "count"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: must be at least 1, got {getattr(self, name)}")
-        for name in ("contrast", "uniform_upper", "colour_upper"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ConfigError(f"{name}: must be above 0 and finite, got {getattr(self, name)}")
-        for name in ("smoothing", "ratio"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ConfigError(f"{name}: must be at least 0 and finite, got {getattr(self, name)}")
-        if not 0 <= self.relevance <= 1:
-            raise ConfigError(f"relevance: must be in 0..1, got {self.relevance}")
+    superpixels: int = option(800, at_least=1)
+    smoothing: float = option(1.5, at_least=0)
+    contrast: float = option(0.05, more_than=0)
+    grid: int = option(5, at_least=1)
+    seed: int = option(40, at_least=1)
+    uniform_upper: float = option(150.0, more_than=0)
+    colour_upper: float = option(300.0, more_than=0)
+    steps: int = option(20, at_least=1)
+    smallest: int = option(100, at_least=1)
+    ratio: float = option(250.0, at_least=0)
+    sample: int = option(1000, at_least=1)
+    count: int = option(150, at_least=1)
+    relevance: float = option(0.75, at_least=0, at_most=1)
 
 
 class Candidates(NamedTuple):

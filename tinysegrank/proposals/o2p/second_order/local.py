@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysegrank.errors import ConfigError
+from tinysegrank.config import Options, option
 from tinysegrank.proposals.o2p.second_order.lbp import dense_lbp
 from tinysegrank.proposals.o2p.second_order.sift import dense_sift
 from tinysegrank.superpixels import as_rgb
@@ -19,7 +19,7 @@ PLACES = ("x", "y", "size", "one")
 
 
 @dataclass(frozen=True)
-class SecondOrderOptions:
+class SecondOrderOptions(Options):
     """How to describe segments.
 
     sift_cells: sides of SIFT's cells, pixels; one descriptor each at every grid point.
@@ -29,21 +29,11 @@ class SecondOrderOptions:
     power: of each number of the result, its sign kept.
     """
 
-    sift_cells: tuple[int, ...] = (2, 4, 6, 8)
-    lbp_cells: tuple[int, ...] = (2, 4, 6, 8, 10)
-    step: int = 4
-    ridge: float = 1e-3
-    power: float = 0.75
-
-    def __post_init__(self) -> None:
-        for name in ("sift_cells", "lbp_cells"):
-            if not getattr(self, name) or min(getattr(self, name)) < 1:
-                raise ConfigError(f"{name}: give at least one size, each 1 or more, got {getattr(self, name)}")
-        if self.step < 1:
-            raise ConfigError(f"step: must be at least 1, got {self.step}")
-        for name in ("ridge", "power"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ConfigError(f"{name}: must be above 0 and finite, got {getattr(self, name)}")
+    sift_cells: tuple[int, ...] = option((2, 4, 6, 8), at_least=1)
+    lbp_cells: tuple[int, ...] = option((2, 4, 6, 8, 10), at_least=1)
+    step: int = option(4, at_least=1)
+    ridge: float = option(1e-3, more_than=0)
+    power: float = option(0.75, more_than=0)
 
 
 class LocalDescriptors(NamedTuple):
