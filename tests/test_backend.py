@@ -76,6 +76,15 @@ def test_a_library_that_is_not_installed_names_its_extra(
     assert isinstance(caught.value.__cause__, ImportError)
 
 
+def test_a_library_that_fails_to_import_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise OSError("libcudart.so.12: cannot open shared object file")
+
+    monkeypatch.setattr("importlib.import_module", fail)
+    with pytest.raises(BackendError, match=r"torch cannot be imported \(libcudart.*; run `pip install"):
+        get_backend("torch")
+
+
 # The third: no device that works -------------------------------------------------------------------------------------
 
 
@@ -138,6 +147,19 @@ def test_jax_without_the_device_says_what_it_finds(setting: str) -> None:
     pytest.importorskip("jax")
     with pytest.raises(BackendError, match=rf"{setting}: the device is not usable .*JAX finds .*:0"):
         get_backend(setting)
+
+
+def test_jax_without_any_device_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with JAX_PLATFORMS=cuda where there is no GPU."""
+
+    def devices(platform: str | None = None) -> list[Any]:
+        raise RuntimeError("Unable to initialize backend 'cuda'")
+
+    jax = types.ModuleType("jax")
+    vars(jax).update(devices=devices)
+    monkeypatch.setitem(sys.modules, "jax", jax)
+    with pytest.raises(BackendError, match=r"the device is not usable .*Unable to initialize.*JAX finds none"):
+        get_backend("jax")
 
 
 def test_numpy_has_the_cpu_only() -> None:

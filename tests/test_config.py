@@ -1,28 +1,31 @@
+import re
 import tomllib
 from dataclasses import dataclass, field
 
 import pytest
 
-from tinysegrank.config import from_dict, merge, parse_assignments, read_toml, to_dict, to_toml
+from tinysegrank.config import Options, from_dict, merge, option, parse_assignments, read_toml, to_dict, to_toml
 from tinysegrank.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Inner:
-    rate: float = 0.02
+class Inner(Options):
+    rate: float = option(0.02, at_least=0, at_most=1)
     name: str = 'quoted "name" \\ ü'
-    sizes: tuple[int, ...] = (1, 2)
-
-    def __post_init__(self):
-        if self.rate < 0:
-            raise ConfigError(f"rate={self.rate} must be at least 0")
+    sizes: tuple[int, ...] = option((1, 2), may_be_empty=True)
+    kinds: tuple[str, ...] = option(("a",), choices=("a", "b"))
 
 
 @dataclass(frozen=True)
-class Outer:
-    steps: int = 3
+class Outer(Options):
+    steps: int = option(3, more_than=0, note="each is a minibatch")
     mirror: bool = True
     inner: Inner = field(default_factory=Inner)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.mirror and self.steps == 13:
+            raise ConfigError("steps=13: not with mirror")
 
 
 def test_toml_round_trip_through_the_standard_library():
@@ -40,7 +43,7 @@ def test_what_is_left_out_comes_from_the_base():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"step": 1}, "unknown key 'step'; known are steps, mirror, inner"),
+        ({"step": 1}, "configuration: unknown key 'step'; known are steps, mirror, inner"),
         ({"inner": {"rates": 1}}, "inner: unknown key 'rates'"),
         ({"steps": 1.5}, "steps: 1.5 is not of type int"),
         ({"steps": True}, "steps: True is not of type int"),
@@ -48,18 +51,28 @@ def test_what_is_left_out_comes_from_the_base():
         ({"inner": 3}, "inner: is a section"),
         ({"inner": {"sizes": 3}}, "inner.sizes: 3 is not a list"),
         ({"inner": {"sizes": [1, "a"]}}, "inner.sizes: 'a' is not of type int"),
-        ({"inner": {"rate": -1}}, "inner: rate=-1.0 must be at least 0"),
+        ({"inner": {"rate": -1}}, "inner.rate=-1.0: give at least 0 and at most 1"),
+        ({"inner": {"rate": float("nan")}}, "inner.rate=NaN: give a finite number"),
+        ({"inner": {"rate": 10**400}}, "inner.rate: needs more than the 64 bits"),
+        ({"steps": 2**63}, "steps: needs more than the 64 bits"),
+        ({"steps": 0}, "steps=0: give more than 0; each is a minibatch"),
+        ({"steps": 13}, "steps=13: not with mirror"),
+        ({"inner": {"sizes": [4, 4]}}, "inner.sizes=[4, 4]: give each value once"),
+        ({"inner": {"kinds": []}}, "inner.kinds=[]: give at least one"),
+        ({"inner": {"kinds": ["b", "c"]}}, 'inner.kinds=["b", "c"]: choose one of a, b'),
+        ({"inner": {"name": "caf\udce9"}}, r'inner.name="caf\udce9": has a byte that is not UTF-8'),
+        ({"inner": {"name": "a\0b"}}, r'inner.name="a\u0000b": has a byte that is not UTF-8 text'),
     ],
 )
 def test_bad_values_are_named(values, message):
-    with pytest.raises(ConfigError, match=".*".join(map(_escape, [message]))):
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
         from_dict(Outer, values)
 
 
-def _escape(text):
-    import re
-
-    return re.escape(text)
+def test_options_are_checked_however_they_are_made():
+    for make in (lambda: Inner(rate=1.5), lambda: Inner(kinds=("c",)), lambda: Outer(steps=-5, mirror=False)):
+        with pytest.raises(ConfigError):
+            make()
 
 
 def test_an_integer_serves_as_a_float():
@@ -69,6 +82,13 @@ def test_an_integer_serves_as_a_float():
 def test_assignments_of_the_command_line():
     values = parse_assignments(["steps=12", "inner.rate=0.5", "inner.name=plain words", "inner.sizes=[3, 4]"])
     assert values == {"steps": 12, "inner": {"rate": 0.5, "name": "plain words", "sizes": [3, 4]}}
+
+
+def test_an_assignment_holds_one_value():
+    assert parse_assignments(["inner.name=a\nsteps=4"]) == {"inner": {"name": "a\nsteps=4"}}
+    assert parse_assignments(["steps=1\nmirror=false"]) == {"steps": "1\nmirror=false"}
+    digits = "9" * 5000  # more than Python converts
+    assert parse_assignments([f"steps={digits}"]) == {"steps": digits}
 
 
 @pytest.mark.parametrize("assignment", ["steps", "=3", "inner.=3"])
@@ -92,3 +112,20 @@ def test_files_that_are_no_toml(tmp_path):
     (tmp_path / "bad.toml").write_text("steps = = 3")
     with pytest.raises(ConfigError, match=r"bad\.toml: is not a TOML file"):
         read_toml(tmp_path / "bad.toml")
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path):
+    (tmp_path / "s.toml").write_bytes("\ufeffsteps = 4".encode())
+    assert read_toml(tmp_path / "s.toml") == {"steps": 4}
+
+
+@pytest.mark.parametrize("text", [b"name = '\xe9'", "steps = 4".encode("utf-16")], ids=["latin-1", "utf-16"])
+def test_other_encodings_are_refused(tmp_path, text):
+    (tmp_path / "s.toml").write_bytes(text)
+    with pytest.raises(ConfigError, match=r"s\.toml: is not UTF-8 text; save it as UTF-8"):
+        read_toml(tmp_path / "s.toml")
+
+
+def test_a_folder_is_no_settings_file(tmp_path):
+    with pytest.raises(ConfigError, match=f"^{re.escape(str(tmp_path))}: cannot be read: Is a directory"):
+        read_toml(tmp_path)

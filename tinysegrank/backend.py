@@ -93,9 +93,10 @@ def accelerated() -> bool:
 def _import(name: str, extra: str) -> Any:
     try:
         return importlib.import_module(name)
-    except ImportError as error:
+    except Exception as error:  # a library that is not whole raises anything
+        missing = isinstance(error, ModuleNotFoundError) and error.name == name
         raise BackendError(
-            f"{VARIABLE}={name}: {name} is not installed ({error}); "
+            f"{VARIABLE}={name}: {name} {'is not installed' if missing else 'cannot be imported'} ({error}); "
             f"run `pip install 'tinysegrank[{extra}]'` or set {VARIABLE}=numpy"
         ) from error
 
@@ -142,12 +143,14 @@ def _open_torch(device: str) -> Backend:
 def _open_jax(device: str) -> Backend:
     jax = _import("jax", "jax")
     platform, _, index = device.partition(":")
+    found = []
     try:
+        found = jax.devices()
         chosen = jax.devices(platform or None)[int(index or 0)]
     except Exception as error:
-        found = ", ".join(str(d) for d in jax.devices())
         raise BackendError(
-            f"{VARIABLE}=jax:{device}: the device is not usable ({type(error).__name__}: {error}); JAX finds {found}"
+            f"{VARIABLE}=jax:{device}: the device is not usable ({type(error).__name__}: {error}); "
+            f"JAX finds {', '.join(map(str, found)) or 'none'}"
         ) from error
     return Backend("jax", importlib.import_module("jax.numpy"), chosen)
 

@@ -8,13 +8,13 @@ import math
 import numbers
 import operator
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import tomlkit
 
-from tinysegrank.errors import ConfigError
+from tinysegrank.errors import ConfigError, explain_os_error
 
 Settings = TypeVar("Settings")
 Value = TypeVar("Value")
@@ -33,7 +33,7 @@ def option(
     more_than: float | None = None,
     at_most: float | None = None,
     less_than: float | None = None,
-    choices: Iterable[str] | None = None,
+    choices: Collection[str] | None = None,
     may_be_empty: bool = False,
     note: str = "",
 ) -> Value:
@@ -49,7 +49,7 @@ def option(
     bounds = {"at_least": at_least, "more_than": more_than, "at_most": at_most, "less_than": less_than}
     metadata = {
         "bounds": {name: bound for name, bound in bounds.items() if bound is not None},
-        "choices": None if choices is None else tuple(choices),
+        "choices": choices,
         "may_be_empty": may_be_empty,
         "note": f"; {note}" if note else "",
     }
@@ -127,7 +127,7 @@ def read_toml(path: Path | str) -> dict[str, Any]:
     try:
         return tomllib.loads(Path(path).read_bytes().decode("utf-8-sig"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+        raise ConfigError(explain_os_error(path, error)) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text; save it as UTF-8") from error
     except ValueError as error:
@@ -177,7 +177,7 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
             raise ConfigError(f"{where}: {value!r} is not a list; write [...]")
         return tuple(_typed(item, get_args(hint)[0], where) for item in value)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise ConfigError(f"{where}: {value:.3e} has more than the 64 bits of a TOML integer")
+        raise ConfigError(f"{where}: needs more than the 64 bits of a TOML integer; give a smaller number")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not hint:

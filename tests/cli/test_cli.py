@@ -91,6 +91,9 @@ def test_evaluate_prints_and_writes_a_table(tmp_path, toy):
     assert table.read_text().startswith("class,labels\nbackground,100.0\n")
 
 
+UNTRAINED = ("--experiment", "demo")  # needs no weights
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -104,8 +107,15 @@ def test_evaluate_prints_and_writes_a_table(tmp_path, toy):
         (["--voc", "TOY", "--set", "data.train=val", "--set", "trunk.preset=tiny"], "both in val and val"),
         (["--voc", "TOY", "--classes", "cat,unicorn"], "unicorn"),
         (["--voc", "TOY", "--until", "tea"], 'until="tea": choose one of data, trunk'),
-        (["--voc", "TOY", "--folds", "1"], "folds=1: at least 2"),
-        (["--voc", "TOY", "--config", "nowhere.toml"], "nowhere.toml: cannot be read"),
+        (["--voc", "TOY", "--folds", "1"], "folds=1: give at least 2"),
+        (["--voc", "TOY", "--limit", "-1"], "data.limit=-1: give at least 0"),
+        (["--voc", "TOY", "--set", "ranking.eps=nan"], "ranking.eps=NaN: give a finite number"),
+        (["--voc", "TOY", "--set", "experiment=fast"], 'experiment="fast": choose one of'),
+        (["--voc", "TOY", *UNTRAINED, "--folds", "5"], "folds=5: there are 4 training images"),
+        (["--voc", "TOY", *UNTRAINED], "ranking.splits=5: there are 4 training images"),
+        (["--voc", "caf\udce9"], "rename the file or folder"),
+        (["--voc", "TOY", "--config", "TOY"], "cannot be read: Is a directory"),
+        (["--voc", "TOY", "--config", "nowhere.toml"], "nowhere.toml: cannot be read: No such file"),
     ],
 )
 def test_run_refuses_bad_input_before_it_makes_anything(tmp_path, toy, arguments, message):
@@ -114,6 +124,58 @@ def test_run_refuses_bad_input_before_it_makes_anything(tmp_path, toy, arguments
     assert result.exit_code == 1
     assert message in " ".join(result.stderr.split())
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("way", ["--set", "--config"])
+def test_a_bad_setting_leaves_the_settings_file_as_it_was(tmp_path, toy, way):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.toml").write_text("# of a finished run\nseed = 0\n")
+    (tmp_path / "changes.toml").write_text("[ranking]\neps = nan\n")
+    given = "ranking.eps=nan" if way == "--set" else tmp_path / "changes.toml"
+    result = call("run", "--voc", toy, "--out", run, "--update", way, given)
+    assert result.exit_code == 1
+    assert "ranking.eps=NaN" in result.stderr
+    assert [path.name for path in run.iterdir()] == ["run.toml"]
+    assert (run / "run.toml").read_text() == "# of a finished run\nseed = 0\n"
+
+
+def test_the_experiment_that_a_settings_file_names_is_the_one_started_from(tmp_path, toy, monkeypatch):
+    import tinysegrank.experiment as experiment
+
+    taken = []
+    monkeypatch.setattr(experiment, "run_experiment", lambda path, settings, **_: taken.append(settings))
+    (tmp_path / "changes.toml").write_text('experiment = "paper"\nseed = 7\n')
+    for given in (["--config", tmp_path / "changes.toml"], ["--experiment", "paper", "--set", "seed=7"]):
+        result = call("run", "--voc", toy, "--out", tmp_path / "run", "--until", "data", *given)
+        assert result.exit_code == 0, result.output
+    assert taken[0] == taken[1]
+    assert (taken[0].experiment, taken[0].seed, taken[0].folds) == ("paper", 7, 10)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("demo", "--out", "OUT/run"),
+        ("run", "--voc", "TOY", "--out", "OUT/run"),
+        ("evidence", "OUT", "all"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_backend_that_cannot_be_used_is_said_before_any_work(tmp_path, toy, monkeypatch, arguments):
+    monkeypatch.setenv("TINYSEGRANK_BACKEND", "nmupy")
+    places = {"TOY": str(toy), "OUT/run": str(tmp_path / "run"), "OUT": str(tmp_path)}
+    result = call(*(places.get(argument, argument) for argument in arguments))
+    assert result.exit_code == 1
+    assert "TINYSEGRANK_BACKEND=nmupy: unknown backend" in " ".join(result.stderr.split())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["demo", "toyvoc"])
+def test_a_negative_seed_is_a_wrong_option(tmp_path, command):
+    result = call(command, *([tmp_path / "toy"] if command == "toyvoc" else ["--out", tmp_path / "run"]), "--seed", -1)
+    assert result.exit_code == 2
+    assert not list(tmp_path.iterdir())
 
 
 def test_predict_needs_photographs_and_then_a_finished_run(tmp_path, toy):

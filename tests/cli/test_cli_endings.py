@@ -120,11 +120,7 @@ def test_outputs_are_refused_before_any_work(tmp_path, monkeypatch, toy, labels,
     photo.write_bytes(b"\x89PNG a photograph")
     places = {"LABELS": labels, "TOY": toy, "FOLDER": folder, "PHOTO": photo, "PHOTO/t.csv": photo / "t.csv"}
     places["PHOTO/toy"] = photo / "toy"
-    options = (
-        ("--set", "data.train=train", "--set", "trunk.pretrain_steps=1", "--set", "trunk.preset=tiny")
-        if verb[0] == "run"
-        else ()
-    )
+    options = ("--experiment", "demo", "--set", "ranking.splits=2") if verb[0] == "run" else ()
     result = call(*(places.get(part, part) for part in verb), *options)
     assert result.exit_code == 1, result.output
     assert message in " ".join(result.stderr.split())

@@ -156,6 +156,7 @@ def test_a_run_refuses_images_smaller_than_the_grid(tmp_path, voc, finished, siz
     Image.new("RGB", size).save(tmp_path / "toy" / "JPEGImages" / f"{name}.jpg")
     write_labels(tmp_path / "toy" / "SegmentationClass" / f"{name}.png", np.zeros(size[::-1], np.uint8))
     settings = replace(finished.settings, folds=2, data=replace(finished.settings.data, voc=str(tmp_path / "toy")))
+    settings = replace(settings, ranking=replace(settings.ranking, splits=2))
     with pytest.raises(DatasetError, match=f"{name}.*a side is below 13"):
         run_experiment(tmp_path / "run", settings, jobs=1, progress=Silent())
     assert not (tmp_path / "run" / "regions").exists()

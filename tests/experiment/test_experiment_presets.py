@@ -10,6 +10,7 @@ import pytest
 from tinysegrank.config import from_dict, to_toml
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment import EXPERIMENTS, Settings, named_settings
+from tinysegrank.experiment.settings import NAMES
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -17,6 +18,10 @@ def test_settings_survive_their_file(name):
     settings = named_settings(name)
     assert settings.experiment == name
     assert from_dict(Settings, tomllib.loads(to_toml(settings))) == settings
+
+
+def test_every_name_has_its_settings():
+    assert tuple(EXPERIMENTS) == NAMES
 
 
 def test_the_papers_protocol():

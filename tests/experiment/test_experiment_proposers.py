@@ -12,10 +12,11 @@ import pytest
 from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.experiment import Run, Silent, data, named_settings, run_experiment
 from tinysegrank.experiment.candidates import load_proposer, store
+from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.protocol import STAGES
 from tinysegrank.experiment.runner import execute, open_run
 from tinysegrank.experiment.segments import read_rows, read_segments
-from tinysegrank.experiment.settings import CrfSettings, PasteSettings, ProposalSettings, Settings
+from tinysegrank.experiment.settings import ENGINES, CrfSettings, PasteSettings, ProposalSettings, Settings
 from tinysegrank.files import read_json
 from tinysegrank.metrics import corpus_iou, image_iou
 from tinysegrank.proposals import (
@@ -202,8 +203,11 @@ def test_damaged_scores_are_refused_before_anything_is_made(tmp_path, pasted, to
     assert not (tmp_path / "run").exists()
 
 
-def test_unknown_engine_and_no_folder(tmp_path, toy):
-    with pytest.raises(ConfigError, match=r'proposals\.engine="o2p": choose one of crf, paste, both, folder'):
-        run_experiment(tmp_path / "run", settings_for(toy, "o2p"), jobs=1, progress=Silent())
+def test_every_engine_has_its_proposers(toy):
+    for engine in ENGINES:
+        assert proposers_of(settings_for(toy, engine))
+
+
+def test_no_folder(tmp_path, toy):
     with pytest.raises(ConfigError, match=r"proposals\.folder"):
         run_experiment(tmp_path / "run", settings_for(toy, "folder"), jobs=1, progress=Silent())

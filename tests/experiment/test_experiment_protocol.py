@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinysegrank.errors import ConfigError, DatasetError
+from tinysegrank.errors import BackendError, ConfigError, DatasetError
 from tinysegrank.experiment import (
     Segmenter,
     Silent,
@@ -173,8 +173,8 @@ def test_another_ranker_on_some_blocks(tmp_path, finished, toy):
     assert ranker.blocks == ("segnet", "rerank")
     assert len(ranker.columns) == 86 + 1107
     for key, value in {"ranker": "magic", "blocks": ("colour",), "loss": "mse", "quality": "beauty"}.items():
-        with pytest.raises(ConfigError, match=f"ranking.{key}="):
-            replace(settings, ranking=replace(settings.ranking, **{key: value}))
+        with pytest.raises(ConfigError, match=f"^{key}="):
+            replace(settings.ranking, **{key: value})
 
 
 @pytest.mark.parametrize("balance", [True, False], ids=["balanced", "plain"])
@@ -223,6 +223,15 @@ def test_photographs_are_labelled_as_the_run_labels_val(tmp_path, finished, toy)
         np.testing.assert_array_equal(read_labels(files.labels), expected)
         assert files.labels == tmp_path / f"{split.names[i]}.labels.png"
         np.testing.assert_array_equal(read_image(files.overlay), overlay(split.image(i), expected))
+
+
+def test_a_photograph_is_not_labelled_without_its_backend(tmp_path, finished, toy, monkeypatch):
+    monkeypatch.setenv("TINYSEGRANK_BACKEND", "nmupy")
+    with pytest.raises(BackendError, match="nmupy: unknown backend"):
+        label_photographs(
+            [VOCSegmentation(toy, "val").image_path(0)], finished.path, tmp_path / "out", progress=Silent()
+        )
+    assert not (tmp_path / "out").exists()
 
 
 def test_photographs_of_every_kind(tmp_path, finished, rng):

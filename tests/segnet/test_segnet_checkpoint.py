@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 from segnet_toys import CHANNELS, thin_model
 
 from tinysegrank.backend import Backend
-from tinysegrank.errors import CheckpointError
+from tinysegrank.errors import BackendError, CheckpointError
 from tinysegrank.files import read_about, write_arrays
 from tinysegrank.segnet import SegNet, load_segnet, save_segnet
 
@@ -34,6 +35,14 @@ def test_round_trip_to_the_bit(path: Path, rng: np.random.Generator) -> None:
     one, other = (m.forward_features(features, rng=np.random.default_rng(1)) for m in (model, loaded))
     np.testing.assert_array_equal(one, other)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_backend_that_cannot_be_used_is_not_the_files_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_segnet(path, thin_model())
+    monkeypatch.setenv("TINYSEGRANK_BACKEND", "torch")
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+    with pytest.raises(BackendError, match="torch is not installed"):
+        load_segnet(path)
 
 
 def test_another_library_reads_it(path: Path) -> None:

@@ -101,24 +101,24 @@ def main(
 def demo(
     out: Out = Path("runs/demo"),
     images: Annotated[int, typer.Option("--images", min=20, help="Toy images to train on.")] = 240,
-    seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")] = 0,
     jobs: Jobs = CORES,
     dask: Dask = None,
     update: Update = False,
 ) -> None:
     """Run the whole experiment on toy scenes that it draws itself; a few minutes on two cores."""
-    from dataclasses import replace
-
+    from tinysegrank.backend import get_backend
     from tinysegrank.cli.show import console, show_results
-    from tinysegrank.experiment import Shown, named_settings, run_experiment
+    from tinysegrank.config import from_dict
+    from tinysegrank.experiment import Settings, Shown, named_settings, run_experiment
     from tinysegrank.experiment.runner import check_run_folder
     from tinysegrank.voc import make_toy_voc
 
+    get_backend()  # before the scenes are drawn
     check_run_folder(out)
     here, progress = Path(os.path.abspath(out)), Shown(console)  # noqa: PTH100  # of "." and ".." too
     voc = here.with_name(f"{here.name}-toyvoc") / f"seed-{seed}-{images}"
-    settings = named_settings("demo")
-    settings = replace(settings, seed=seed, data=replace(settings.data, voc=str(voc)))
+    settings = from_dict(Settings, {"seed": seed, "data": {"voc": str(voc)}}, base=named_settings("demo"))
     with workers(dask):
         with progress.stage("toy scenes"):
             make_toy_voc(voc, train=images, val=max(images // 3, 20), seed=seed, jobs=jobs)
@@ -156,7 +156,9 @@ def run(
     from tinysegrank.experiment import Settings, Shown, named_settings, run_experiment
     from tinysegrank.voc import parse_classes
 
-    given: dict[str, Any] = {"experiment": experiment, "data": {"voc": str(voc)}, "trunk": {}}
+    changes = merge(read_toml(config) if config is not None else {}, parse_assignments(settings_given or []))
+    base = named_settings(str(changes.get("experiment", experiment)))
+    given: dict[str, Any] = {"data": {"voc": str(voc)}, "trunk": {}}
     if weights is not None:
         given["trunk"]["weights"] = str(weights)
     if preset is not None:
@@ -167,8 +169,7 @@ def run(
         given["folds"] = folds
     if classes:
         given["report"] = {"classes": list(parse_classes(classes))}
-    changes = merge(read_toml(config) if config is not None else {}, parse_assignments(settings_given or []))
-    settings = from_dict(Settings, merge(given, changes), base=named_settings(experiment))
+    settings = from_dict(Settings, merge(given, changes), base=base)
     with workers(dask):
         done = run_experiment(out, settings, jobs=jobs, progress=Shown(console), update=update, until=until)
     if until == "report":
@@ -228,7 +229,7 @@ def toyvoc(
     folder: Annotated[Path, typer.Argument(help="Folder to make; it will hold JPEGImages/ and the rest.")],
     train: Annotated[int, typer.Option("--train", min=1, help="Training scenes.")] = 240,
     val: Annotated[int, typer.Option("--val", min=1, help="Validation scenes.")] = 80,
-    seed: Annotated[int, typer.Option("--seed", help="Of the scenes.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the scenes.")] = 0,
     jobs: Jobs = CORES,
     dask: Dask = None,
 ) -> None:

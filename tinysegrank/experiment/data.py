@@ -12,7 +12,7 @@ from tinysegrank.errors import ConfigError, WeightsError
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import read_json, write_json
-from tinysegrank.segnet import PRESETS, SegNet
+from tinysegrank.segnet import SegNet
 from tinysegrank.voc import VOCSegmentation, assign_folds
 from tinysegrank.voc.split import split_file
 
@@ -52,15 +52,16 @@ def check_settings(settings: Settings) -> None:
             f"{len(both)} images are both in {settings.data.train} and {settings.data.val}, such as {both[0]}; "
             f"a validation image must not be trained on"
         )
-    if settings.folds > len(train):
-        raise ConfigError(f"folds={settings.folds} of {len(train)} training images; take fewer folds or more images")
     trunk = settings.trunk
     if trunk.weights:
         SegNet(preset=trunk.preset).load_caffemodel(trunk.weights)
-    elif trunk.preset not in PRESETS or not trunk.pretrain_steps:
+    elif not trunk.pretrain_steps:
         raise WeightsError(
             f'the preset "{trunk.preset}" needs --weights FILE, a .caffemodel; or set trunk.pretrain_steps to train it'
         )
+    for name, parts in (("folds", settings.folds), ("ranking.splits", settings.ranking.splits)):
+        if parts > len(train):
+            raise ConfigError(f"{name}={parts}: there are {len(train)} training images; give at most as many")
 
 
 def listing(settings: Settings) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from tinysegrank.backend import get_backend
+from tinysegrank.config import from_dict
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment import (
     candidates,
@@ -96,21 +98,29 @@ def run_experiment(
         until: name of the last stage; only it and what it needs are done.
 
     Raises:
-        DatasetError, WeightsError, ConfigError: before any long work, naming the file, setting or stage.
+        DatasetError, WeightsError, ConfigError, BackendError: before any long work, naming the file, setting or stage.
     """
+    get_backend()  # one that cannot be used is said now, not when the first network is made
     stages = stages_until(until, settings)
-    settings = replace(settings, data=replace(settings.data, voc=str(Path(settings.data.voc).resolve())))
-    if settings.trunk.weights:
-        settings = replace(settings, trunk=replace(settings.trunk, weights=str(Path(settings.trunk.weights).resolve())))
-    if settings.proposals.folder:
-        folder = str(Path(settings.proposals.folder).resolve())
-        settings = replace(settings, proposals=replace(settings.proposals, folder=folder))
+    settings = _with_absolute_paths(settings)
     data.check_settings(settings)
     for proposer in proposers_of(settings):
         proposer.check(settings)
     run = open_run(path, settings, jobs=jobs, progress=progress, update=update)
     execute(run, stages)
     return run
+
+
+def _with_absolute_paths(settings: Settings) -> Settings:
+    def absolute(path: str) -> str:
+        return str(Path(path).resolve()) if path else ""
+
+    changes = {
+        "data": {"voc": str(Path(settings.data.voc).resolve())},
+        "trunk": {"weights": absolute(settings.trunk.weights)},
+        "proposals": {"folder": absolute(settings.proposals.folder)},
+    }
+    return from_dict(Settings, changes, base=settings)
 
 
 def stages_until(name: str, settings: Settings) -> list[Stage]:

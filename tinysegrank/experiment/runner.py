@@ -99,11 +99,25 @@ def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
 
     Raises:
         CheckpointError: it is no run folder.
-        ConfigError: its settings are not those of this version.
+        ConfigError: its settings cannot be read, are damaged, or are those of another version.
     """
-    if not (path / SETTINGS_FILE).is_file():
+    file = path / SETTINGS_FILE
+    if not file.is_file():
         raise CheckpointError(f"{path}: is no run folder; make one with `tinysegrank demo` or `tinysegrank run`")
-    return Run(path.absolute(), from_dict(Settings, read_toml(path / SETTINGS_FILE)), jobs, progress)
+    return Run(path.absolute(), _read_settings(file), jobs, progress)
+
+
+def _read_settings(file: Path) -> Settings:
+    try:
+        return from_dict(Settings, read_toml(file))
+    except ConfigError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+        said = str(error).removeprefix(f"{file}: ")
+        raise ConfigError(
+            f"{file}: is damaged or of another version ({said}); repeat the command that made the run with --update, "
+            f"which writes it anew and keeps the results that still fit"
+        ) from error
 
 
 def check_run_folder(path: Path) -> None:
@@ -124,14 +138,20 @@ def open_run(path: Path, settings: Settings, *, jobs: int, progress: Progress, u
     """Make a run folder, or go on with one made with the same settings.
 
     Raises:
-        ConfigError: the folder was made with other settings and `update` is false, or it is no run folder.
+        ConfigError: the folder was made with other settings, or those it holds are damaged, and `update` is false; or
+            it is no run folder.
         OutputError: the folder cannot be made.
     """
     check_run_folder(path)
     file = path / SETTINGS_FILE
     if file.is_file():
-        held = from_dict(Settings, read_toml(file))
-        changes = [] if held == settings else _differences(to_dict(held), to_dict(settings))
+        try:
+            held = _read_settings(file)
+            changes = [] if held == settings else _differences(to_dict(held), to_dict(settings))
+        except ConfigError as error:
+            if not update or isinstance(error.__cause__, OSError):
+                raise
+            changes = ["all"]
         if changes and not update:
             raise ConfigError(
                 f"{path}: this run was made with another configuration: {'; '.join(changes[:5])}. "

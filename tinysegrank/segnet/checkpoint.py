@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tinysegrank.backend import Backend, to_numpy
-from tinysegrank.errors import CheckpointError, TinySegRankError
+from tinysegrank.backend import Backend, get_backend, to_numpy
+from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.files import read_about, read_arrays, write_arrays
 from tinysegrank.segnet.network import SegNet
 
@@ -30,12 +30,14 @@ def load_segnet(path: Path | str, *, backend: Backend | None = None) -> SegNet:
 
     Raises:
         CheckpointError: the file is missing, damaged or of another kind.
+        BackendError: the backend cannot be used.
     """
     if not Path(path).is_file():
         raise CheckpointError(f"{path}: there is no such file; give the segnet file of a finished run")
     about, arrays = read_about(path), read_arrays(path)
     if about.get("format") != FORMAT:
         raise CheckpointError(f"{path}: is no SegNet checkpoint (format {about.get('format')!r}, expected {FORMAT!r})")
+    backend = get_backend() if backend is None else backend  # what it raises says nothing of the file
     try:
         model = SegNet(
             int(about["num_classes"]),
@@ -46,7 +48,7 @@ def load_segnet(path: Path | str, *, backend: Backend | None = None) -> SegNet:
             frozen=tuple(about["frozen"].split()),
         )
         model.assign(arrays)
-    except (KeyError, ValueError, TinySegRankError) as error:
+    except (KeyError, ValueError, ConfigError) as error:  # ShapeError is a ValueError
         raise CheckpointError(f"{path}: does not describe a SegNet ({error}); delete it and run again") from error
     if missing := model.parameters.keys() - arrays.keys():
         raise CheckpointError(f"{path}: lacks {', '.join(sorted(missing))}; delete it and run again")

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tinysegrank.backend import get_backend
 from tinysegrank.config import to_dict
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.experiment.evidence.judge import FOLDER
@@ -49,7 +50,9 @@ def collect_evidence(
     Raises:
         CheckpointError: it is no run folder, or a piece that was asked for by name needs what the run does not have.
         ConfigError: there is no piece of a name, or no seed, or one twice.
+        BackendError: the backend cannot be used.
     """
+    get_backend()
     pieces = pieces_named(names)
     if not seeds or len(set(seeds)) < len(seeds):
         raise ConfigError(f"seeds={list(seeds)}: give at least one, each once")
