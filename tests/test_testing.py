@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinysegrank import losses
+from tinysegrank import losses, nn
 from tinysegrank.testing import STEP, GradientError, check_backward
 
 methods = pytest.mark.parametrize("method", STEP)
@@ -130,10 +130,18 @@ class Recorded:
         return [moved - x for moved in self.calls[2:]]
 
 
-def test_two_evaluations_do_for_an_array_of_any_size(rng: np.random.Generator) -> None:
-    for size in (1, 100_000):
-        assert len(Recorded().check(rng.standard_normal(size))) == 2
-    assert len(Recorded().check(rng.standard_normal(9), directions=3)) == 6
+def test_two_evaluations_do_for_an_array_of_any_size_and_one_scale(rng: np.random.Generator) -> None:
+    def check(size: int, **options: Any) -> list[np.ndarray]:
+        return Recorded().check(rng.uniform(1, 2, size), rng=np.random.default_rng(1), **options)
+
+    assert [len(check(size)) for size in (1, 5)] == [2, 2]
+    assert len(check(9, directions=3)) == 6
+
+
+def test_two_more_evaluations_for_each_scale(rng: np.random.Generator) -> None:
+    """100,000 numbers, a few of them small by chance, and ten scales."""
+    assert len(Recorded().check(rng.standard_normal(100_000))) <= 10
+    assert len(Recorded().check(10.0 ** -np.arange(0, 40, 4.0))) <= 2 * 20
 
 
 def test_the_directions_are_those_of_the_generator_given() -> None:
@@ -257,7 +265,7 @@ def test_a_large_array_is_searched_in_part(rng: np.random.Generator) -> None:
 
     with pytest.raises(GradientError, match=r"worst entry looked at is \[\d+\]"):
         check_backward(forward, lambda gradient, x: 3 * x * gradient, [rng.standard_normal(9000)])
-    assert calls == 2 + 2 + 2 * 2000
+    assert calls <= 2 + 2 + 2 * (2 * 7 + 100)
 
 
 @pytest.mark.parametrize("place", [0, 1, 157, 299])
@@ -270,6 +278,102 @@ def test_the_one_wrong_entry_of_many_is_named(place: int, error: float, rng: np.
 
     with pytest.raises(GradientError, match=rf"worst entry looked at is \[{place}\], where backward gives"):
         check_backward(lambda x: (x * x, x), backward, [rng.standard_normal(300)])
+
+
+def test_the_one_wrong_entry_of_very_many_is_found_by_halving(rng: np.random.Generator) -> None:
+    """Looking at some 2,000 of them, evenly spread, would show one that is right."""
+    x = rng.standard_normal((100, 200))
+    for place in rng.integers(0, x.size, 5):
+
+        def backward(gradient: np.ndarray, x: np.ndarray, place: int = place) -> np.ndarray:
+            return 2 * x * gradient * (np.arange(x.size) != place).reshape(x.shape)
+
+        row, column = divmod(int(place), 200)
+        with pytest.raises(GradientError, match=rf"looked at is \[{row}, {column}\], where backward gives -?0,"):
+            check_backward(lambda x: (x * x, x), backward, [x])
+
+
+# Entries of very different scale -------------------------------------------------------------------------------------
+
+SCALES = {
+    "one of 1e-6": [1e6, 1e6, 1e6, 1.0],
+    "one of 1e-6 of 1": [1.0, -1.0, 1.0, 1e-6],
+    "a ladder": [1e3, 1e2, -1e1, 1.0, 1e-1, 1e-2, 1e-3],
+}
+
+
+@methods
+@pytest.mark.parametrize("name", SCALES)
+def test_a_small_entry_cannot_be_wrong_by_all_of_it(name: str, method: str) -> None:
+    """Small in value, so that its gradient is small too; or in gradient only."""
+    values = np.array(SCALES[name])
+    for place in range(values.size):
+        right = np.arange(values.size) != place
+        functions = (
+            (lambda x: (x * x, x), lambda g, x: 2 * x * g, values),
+            (lambda x: (values * x, x), lambda g, x: values * g, np.linspace(1, 2, values.size)),
+        )
+        for forward, backward, x in functions:
+            check_backward(forward, backward, [x], method=method)
+            with pytest.raises(GradientError, match=rf"looked at is \[{place}\]"):
+                check_backward(forward, lambda g, x, b=backward, r=right: b(g, x) * r, [x], method=method)
+
+
+@methods
+@given(st.lists(st.floats(-12, 6), min_size=1, max_size=8), st.integers(0, 2**32 - 1))
+def test_right_gradients_of_any_scale_pass(method: str, powers: list[float], seed: int) -> None:
+    """Cubes, saturated probabilities, sums in which small terms are lost: no false alarm, however small an entry."""
+    x = np.append(np.random.default_rng(seed).choice([-1, 1], len(powers)) * 10.0 ** np.array(powers), 1.5)
+    check_backward(lambda x: (x**3 + x, x), lambda g, x: (3 * x**2 + 1) * g, [x], method=method, tolerance=1e-5)
+    check_backward(lambda x: (x**3, x), lambda g, x: 3 * x**2 * g, [x], method=method, tolerance=1e-5)
+    check_backward(lambda x: (np.sum(x * x) + 1e3, x), lambda g, x: 2 * x * g, [np.append(x, 1e3)], method=method)
+    scores = np.array([0.0, 0.5, *np.clip(x, -40, 2)])[None]
+    check_backward(nn.softmax, nn.softmax_backward, [scores], method=method)
+
+
+# What cannot be checked is refused -----------------------------------------------------------------------------------
+
+
+def test_a_forward_that_draws_anew_is_not_called_a_wrong_gradient(rng: np.random.Generator) -> None:
+    def forward(x: np.ndarray) -> tuple[np.ndarray, Any]:
+        return nn.dropout(x, p=0.5, rng=rng)
+
+    with pytest.raises(GradientError, match="forward gives another result the second time; fix its"):
+        check_backward(forward, nn.dropout_backward, [np.ones(20)])
+    check_backward(lambda x: nn.dropout(x, p=0.5, rng=np.random.default_rng(1)), nn.dropout_backward, [np.ones(20)])
+
+
+def test_a_check_of_nothing_is_refused() -> None:
+    with pytest.raises(GradientError, match="no gradient but None"):
+        check_backward(product, lambda g, c: (None, None), [np.ones(3)] * 2)
+    with pytest.raises(ValueError, match="arrays is empty"):
+        check_backward(lambda: (np.ones(3), None), lambda g, c: (), [])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"directions": 0}, {"step": 0}, {"step": -1e-6}, {"step": np.inf}, {"tolerance": -1.0}, {"tolerance": np.nan}],
+    ids=str,
+)
+def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
+    (name, value) = next(iter(options.items()))
+    with pytest.raises(ValueError, match=rf"{name}={value}"):
+        check_backward(nn.relu, nn.relu_backward, [np.ones(3)], **options)
+
+
+def test_one_array_is_no_list_of_arrays() -> None:
+    with pytest.raises(ValueError, match=r"arrays is one array of shape \(3, 2\); give a list, as in \[x\]"):
+        check_backward(nn.relu, nn.relu_backward, np.ones((3, 2)))
+
+
+def test_forward_has_to_return_a_result_and_a_context() -> None:
+    for shape in ((3,), (2, 3)):  # two rows could be taken apart
+        with pytest.raises(GradientError, match=r"forward returns one ndarray; let it return \(result, context\)"):
+            check_backward(lambda x: 2 * x, lambda g, c: 2 * g, [np.ones(shape)])
+    with pytest.raises(GradientError, match="forward returns 3 things"):
+        check_backward(lambda x: (x, x, x), lambda g, c: g, [np.ones(3)])
+    with pytest.raises(GradientError, match="forward's result is bool"):
+        check_backward(lambda x: (x > 0, x), lambda g, c: g, [np.ones(3)])
 
 
 def test_an_unknown_method_is_refused(arrays: list[np.ndarray]) -> None:

@@ -1,7 +1,10 @@
 """A gradient checker for one's own layers: finite differences along a random direction, or the complex step.
 
-A whole gradient is checked by one number, its product with a random direction, so two evaluations do for arrays of any
-size; an error in a single entry shows with probability 1. Only when the number is wrong are entries searched.
+A whole gradient is checked by one number, its product with a random direction, so two evaluations do for an array of
+any size. An error passes only where it is below the tolerance, 1e-6 of the norms of gradient and direction by default.
+So that errors in small entries don't drown among large ones, entries more than 1,000 times smaller than the largest, in
+value or in gradient, are checked again without the large ones, down to what a difference in float64 can tell. Only when
+a number is wrong are entries searched.
 
 Source: central differences, and Squire and Trapp (1998) for the complex step, Im f(x + i h d) / h, which has no
 cancellation and so is exact to rounding where f is analytic.
@@ -9,9 +12,9 @@ cancellation and so is exact to rounding where f is analytic.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,10 +23,20 @@ Backward = Callable[[Any, Any], Any]
 
 STEP = {"finite-difference": 6e-6, "complex-step": 1e-60}
 TOLERANCE = {"finite-difference": 1e-6, "complex-step": 1e-11}
+SMALL = 1e-3  # of the largest: entries below it are checked by themselves too
+ROUNDING = 100 * np.finfo(float).eps  # of a result, after all operations that lead to it
+SEARCHED = 100  # entries looked at one by one
 
 
 class GradientError(AssertionError):
     """A backward pass does not return the gradient of its forward pass; the message says where."""
+
+
+class Slope(NamedTuple):
+    """A derivative along a direction, and by how much rounding may have changed it."""
+
+    value: float
+    rounding: float
 
 
 def check_backward(
@@ -44,20 +57,21 @@ def check_backward(
            |            |               | apart than the step
 
     Args:
-        forward: (*arrays) -> (result, context), the result one real floating array.
+        forward: (*arrays) -> (result, context), the result one real floating array, the same at each call.
         backward: (gradient, context) -> the gradients in the order of `arrays`; a bare array where there is one. A None
             is an input that has no gradient and is not checked.
         method: "finite-difference", or "complex-step" for functions that are analytic and take complex arrays.
         names: of the inputs, for the message; default "input 0", ...
         rng: for the directions and the gradient handed to `backward`; default seed 0.
-        directions: how many random directions to try.
+        directions: how many random directions to try, at least one.
         step: of the difference, relative to the largest entry of an input, or to 1 if all are smaller.
         tolerance: largest error allowed, relative to the product of the gradient's and the direction's norms.
 
     Raises:
-        GradientError: wrong number, shape or dtype of the gradients, an input changed in place, or a wrong gradient;
-            the message names the input, the index, and the value there by `backward` and by difference.
-        ValueError: an unknown method, or not one name for each input.
+        GradientError: forward returns something else or is random; wrong number, shape or dtype of the gradients, or
+            none at all; an input changed in place; or a wrong gradient. The message then names the input, the index,
+            and the value there by `backward` and by difference.
+        ValueError: an unknown method, no list of arrays, not one name for each input, or an option out of range.
 
     Example:
         >>> import numpy as np
@@ -69,50 +83,121 @@ def check_backward(
         raise ValueError(f'method="{method}": choose one of {", ".join(STEP)}')
     step = STEP[method] if step is None else step
     tolerance = TOLERANCE[method] if tolerance is None else tolerance
+    if not (0 < step < np.inf and 0 <= tolerance < np.inf and directions >= 1):
+        raise ValueError(
+            f"step={step}, tolerance={tolerance}, directions={directions}: give a positive step, a tolerance of at "
+            "least 0 and one direction or more"
+        )
+    inputs = _inputs(arrays)
     rng = np.random.default_rng(0) if rng is None else rng
-    inputs = [np.array(a, dtype=np.float64) for a in arrays]
     names = [f"input {i}" for i in range(len(inputs))] if names is None else names
     if len(names) != len(inputs):
         raise ValueError(f"names={list(names)}: give one for each of the {len(inputs)} inputs")
 
-    result, context = forward(*[a.copy() for a in inputs])
-    result = np.asarray(result)
-    cotangent = rng.standard_normal(result.shape)
+    first, _ = _run(forward, [a.copy() for a in inputs])
     handed = [a.copy() for a in inputs]
-    result, context = forward(*handed)
+    result, context = _run(forward, handed)
+    if not np.array_equal(first, result, equal_nan=True):
+        raise GradientError(
+            "forward gives another result the second time; fix its random numbers, such as by a generator of the same "
+            "seed made in each call"
+        )
+    cotangent = rng.standard_normal(result.shape)
     gradients = backward(cotangent.copy(), context)
     gradients = gradients if isinstance(gradients, tuple | list) else (gradients,)
     _check_form(gradients, inputs, handed, names)
 
-    def slope(index: int, direction: np.ndarray) -> float:
+    def slope(index: int, direction: np.ndarray, *, shortened: float = 1.0) -> Slope:
         """Derivative of <cotangent, forward> along `direction` of one input."""
-        size = step * float(np.max(np.abs(inputs[index]), initial=1.0))
+        size = step * shortened * float(np.max(np.abs(inputs[index]), initial=1.0))
         if method == "complex-step":
-            value = forward(*_moved(inputs, index, 1j * size * direction))[0]
-            return float(np.sum(cotangent * np.imag(value))) / size
+            rises = cotangent * np.imag(forward(*_moved(inputs, index, 1j * size * direction))[0])
+            return Slope(float(np.sum(rises)) / size, ROUNDING * float(np.sum(np.abs(rises))) / size)
         ahead = forward(*_moved(inputs, index, size * direction))[0]
         behind = forward(*_moved(inputs, index, -size * direction))[0]
-        return float(np.sum(cotangent * (ahead - behind))) / (2 * size)
+        value = float(np.sum(cotangent * (ahead - behind))) / (2 * size)
+        return Slope(value, ROUNDING * float(np.sum(np.abs(cotangent * ahead))) / size)
 
     for index, gradient in enumerate(gradients):
         if gradient is None:
             continue
+        gradient = np.asarray(gradient)
         for _ in range(directions):
-            direction = rng.standard_normal(inputs[index].shape)
-            expected, found = slope(index, direction), float(np.sum(gradient * direction))
-            scale = float(np.linalg.norm(gradient) * np.linalg.norm(direction)) + abs(expected)
-            if not abs(found - expected) <= tolerance * scale < np.inf:
-                place, by_backward, by_difference = _worst_entry(gradient, partial(slope, index))
-                raise GradientError(
-                    f"the gradient of {names[index]} is wrong: along a random direction backward gives {found:.9g}, "
-                    f"{method} {expected:.9g}; the worst entry looked at is {list(place)}, "
-                    f"where backward gives {by_backward:.9g}, {method} {by_difference:.9g}"
-                )
+            for chosen in _by_scale(inputs[index], gradient):
+                direction = np.where(chosen, rng.standard_normal(gradient.shape), 0.0)
+                _check_along(direction, gradient, partial(slope, index), tolerance, method, names[index])
+
+
+def _check_along(
+    direction: np.ndarray,
+    gradient: np.ndarray,
+    slope: Callable[..., Slope],
+    tolerance: float,
+    method: str,
+    name: str,
+) -> None:
+    """Compare the slope along a direction with the gradient's product with it."""
+    chosen = direction != 0
+    found, expected = _product(gradient, direction), slope(direction)
+    scale = float(np.linalg.norm(gradient[chosen]) * np.linalg.norm(direction)) + abs(expected.value)
+    allowed, which = tolerance * scale, "a random direction"
+    if not chosen.all():  # small entries: as small may be what rounding and the step's length make of a difference
+        which = "a random direction of its small entries"
+        allowed += expected.rounding
+        if not abs(found - expected.value) <= allowed < np.inf:
+            allowed += 2 * abs(slope(direction, shortened=0.5).value - expected.value)
+    if not abs(found - expected.value) <= allowed < np.inf:
+        place, by_backward, by_difference = _worst_entry(gradient, direction, slope)
+        raise GradientError(
+            f"the gradient of {name} is wrong: along {which} backward gives {found:.9g}, "
+            f"{method} {expected.value:.9g}; the worst entry looked at is {list(place)}, "
+            f"where backward gives {by_backward:.9g}, {method} {by_difference:.9g}"
+        )
+
+
+def _inputs(arrays: Sequence[Any]) -> list[np.ndarray]:
+    """The inputs in float64, each an array of its own."""
+    if hasattr(arrays, "dtype"):
+        raise ValueError(f"arrays is one array of shape {tuple(np.shape(arrays))}; give a list, as in [x]")
+    inputs = [np.array(a, dtype=np.float64) for a in arrays]
+    if not inputs:
+        raise ValueError("arrays is empty, so there is nothing to check; give a list, as in [x]")
+    return inputs
+
+
+def _run(forward: Forward, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, Any]:
+    returned: Any = forward(*arrays)
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        kind = f"{len(returned)} things" if isinstance(returned, tuple) else f"one {type(returned).__name__}"
+        raise GradientError(f"forward returns {kind}; let it return (result, context), as backward takes the context")
+    result = np.asarray(returned[0])
+    if result.dtype.kind != "f":
+        raise GradientError(f"forward's result is {result.dtype}; it has to be one real floating array")
+    return result, returned[1]
+
+
+def _by_scale(x: np.ndarray, gradient: np.ndarray) -> Iterator[np.ndarray]:
+    """Choose all entries, then those far smaller than the largest, those far smaller than these, and so on."""
+    yield np.ones(x.shape, bool)
+    seen: list[np.ndarray] = []
+    for sizes in (np.abs(x), np.abs(gradient)):
+        chosen = sizes < SMALL * np.max(sizes, initial=0.0)
+        while chosen.any():
+            if not any(np.array_equal(chosen, other) for other in seen):
+                yield chosen
+            seen.append(chosen)
+            chosen = chosen & (sizes < SMALL * np.max(sizes[chosen]))
 
 
 def _moved(inputs: Sequence[np.ndarray], index: int, change: np.ndarray) -> list[np.ndarray]:
     """The inputs with one of them moved, all in the dtype of the change (functions refuse mixed dtypes)."""
     return [a + change if i == index else a.astype(change.dtype) for i, a in enumerate(inputs)]
+
+
+def _product(gradient: np.ndarray, direction: np.ndarray) -> float:
+    """The product of both, without the entries that do not move: 0 times infinity is not 0."""
+    moved = direction != 0
+    return float(np.sum(gradient[moved] * direction[moved]))
 
 
 def _check_form(
@@ -128,23 +213,30 @@ def _check_form(
                 f"the gradient of {name} is {np.asarray(gradient).dtype} of shape {np.shape(gradient)}; "
                 f"expected {before.dtype} of shape {before.shape}"
             )
+    if all(gradient is None for gradient in gradients):
+        raise GradientError("backward returned no gradient but None, so nothing is checked")
 
 
 def _worst_entry(
-    gradient: np.ndarray, slope: Callable[[np.ndarray], float], *, most: int = 2000
+    gradient: np.ndarray, direction: np.ndarray, slope: Callable[..., Slope]
 ) -> tuple[tuple[int, ...], float, float]:
-    """Compare entry by entry (at most `most`, evenly spread) and return the place and both values of the worst."""
+    """Halve the entries, keeping the half that is more wrong, until they can be looked at one by one.
 
-    def look(flat: int) -> tuple[tuple[int, ...], float, float]:
-        place = tuple(int(i) for i in np.unravel_index(flat, gradient.shape))
-        direction = np.zeros(gradient.shape)
-        direction[place] = 1.0
-        return place, float(gradient[place]), slope(direction)
+    Returns the place of the worst of those, and its value by `backward` and by difference.
+    """
 
-    def error(entry: tuple[tuple[int, ...], float, float]) -> float:
-        _, found, expected = entry
-        difference = abs(found - expected)
-        return difference if np.isfinite(difference) else np.inf
+    def compare(entries: np.ndarray, along: np.ndarray) -> tuple[float, float, float]:
+        """The error of some entries together, and both values."""
+        part = np.zeros(gradient.shape)
+        part.flat[entries] = along
+        found, expected = _product(gradient, part), slope(part).value
+        error = abs(found - expected)
+        return (error if np.isfinite(error) else np.inf), found, expected
 
-    looked_at = np.unique(np.linspace(0, gradient.size - 1, min(most, gradient.size)).astype(int))
-    return max((look(flat) for flat in looked_at), key=error)
+    entries = np.flatnonzero(direction)
+    while entries.size > SEARCHED:
+        entries = max(np.array_split(entries, 2), key=lambda half: compare(half, direction.flat[half])[0])
+    looked_at = [(*compare(entry, np.ones(1)), entry) for entry in entries[:, None]]
+    _, by_backward, by_difference, entry = max(looked_at, key=lambda found: found[0])
+    place = tuple(int(i) for i in np.unravel_index(int(entry[0]), gradient.shape))
+    return place, by_backward, by_difference
