@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tinysegrank.backend import get_backend
 from tinysegrank.config import from_dict
-from tinysegrank.errors import ConfigError
+from tinysegrank.errors import ConfigError, OutputError
 from tinysegrank.experiment import (
     candidates,
     classified,
@@ -99,10 +99,12 @@ def run_experiment(
 
     Raises:
         DatasetError, WeightsError, ConfigError, BackendError: before any long work, naming the file, setting or stage.
+        OutputError: the run folder cannot be written, or holds an input.
     """
     get_backend()  # one that cannot be used is said now, not when the first network is made
     stages = stages_until(until, settings)
     settings = _with_absolute_paths(settings)
+    _keep_inputs_out(path, settings)
     data.check_settings(settings)
     for proposer in proposers_of(settings):
         proposer.check(settings)
@@ -121,6 +123,15 @@ def _with_absolute_paths(settings: Settings) -> Settings:
         "proposals": {"folder": absolute(settings.proposals.folder)},
     }
     return from_dict(Settings, changes, base=settings)
+
+
+def _keep_inputs_out(path: Path, settings: Settings) -> None:
+    """See that no input is in the run folder, where a stage that is made anew deletes what was there."""
+    for name in ("data.voc", "trunk.weights", "proposals.folder"):
+        part, key = name.split(".")
+        given = getattr(getattr(settings, part), key)
+        if given and Path(given).is_relative_to(path.resolve()):
+            raise OutputError(f"{path}: holds {name}={given}, which making a stage anew may delete; move it elsewhere")
 
 
 def stages_until(name: str, settings: Settings) -> list[Stage]:
