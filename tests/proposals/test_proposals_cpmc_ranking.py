@@ -147,7 +147,7 @@ def test_files_that_hold_no_ranker_are_named(tmp_path):
     with pytest.raises(CheckpointError, match="nothing"):
         SegmentRanker.load(tmp_path / "nothing")
     write_arrays(tmp_path / "other", {"x": np.zeros(3)})
-    with pytest.raises(CheckpointError, match="fit one"):
+    with pytest.raises(CheckpointError, match="fit it again"):
         SegmentRanker.load(tmp_path / "other")
     narrow = SegmentRanker(waves=3).fit(np.eye(4), np.ones(4), rng=np.random.default_rng(0))
     with pytest.raises(ShapeError, match=r"\(R, 4\)"):

@@ -178,7 +178,7 @@ def test_scorer_is_saved_and_read(rng, tmp_path):
     with pytest.raises(CheckpointError, match="segment scorer"):
         SegmentScorer.load(path)
     write_arrays(path, arrays | {"means": scorer.means_[1:]}, about=about)
-    with pytest.raises(CheckpointError, match="do not fit"):
+    with pytest.raises(CheckpointError, match="does not fit"):
         SegmentScorer.load(path)
     del arrays["classes"]
     write_arrays(path, arrays, about=about)
@@ -227,7 +227,7 @@ def test_projection_is_saved_and_read(rng, tmp_path):
     with pytest.raises(CheckpointError, match="directions"):
         Projection.load(path)
     write_arrays(path, {"directions": projection.directions})
-    with pytest.raises(CheckpointError, match="does not hold a projection"):
+    with pytest.raises(CheckpointError, match="does not hold a tinysegrank projection"):
         Projection.load(path)
 
 

@@ -197,7 +197,7 @@ def test_damaged_files(tmp_path):
     with pytest.raises(CheckpointError, match="'learnt' is missing"):
         ImageClassifier.load(path)
     write_arrays(path, {**arrays, "learnt": np.zeros(4, bool)}, about=about)
-    with pytest.raises(CheckpointError, match="do not fit"):
+    with pytest.raises(CheckpointError, match="does not fit"):
         ImageClassifier.load(path)
 
 
@@ -225,7 +225,7 @@ def test_shares_leave_void_out():
     assert class_shares(np.zeros((0, 4, 4), int)).shape == (0, 20)
     with pytest.raises(ShapeError, match="labels"):
         class_shares(labels[0])
-    with pytest.raises(DatasetError, match="no class"):
+    with pytest.raises(DatasetError, match="not a class"):
         class_shares(labels, num_classes=2)
 
 

@@ -51,7 +51,7 @@ def test_damaged_files(tmp_path):
     with pytest.raises(CheckpointError, match="features"):
         FeatureTable.load(path)
     write_arrays(path, {"groups": np.zeros(1)})
-    with pytest.raises(CheckpointError, match="is no"):
+    with pytest.raises(CheckpointError, match="does not hold"):
         FeatureTable.load(path)
     table().save(path)
     path.write_bytes(path.read_bytes()[:-8])

@@ -93,7 +93,7 @@ def test_cut_off_anywhere(path: Path) -> None:
 def test_another_kind_of_file(path: Path) -> None:
     path.parent.mkdir()
     save_file({"conv1.weight": np.zeros((4, 3, 5, 5), np.float32)}, path)
-    refused(path, "is no SegNet checkpoint")
+    refused(path, "does not hold a tinysegrank")
     write_arrays(path, {"a": np.zeros(1)}, about={"format": "tinysegrank.segnet.0"})
     refused(path, r"tinysegrank\.segnet\.0")
     np.savez(path.with_suffix(".npz"), a=np.zeros(1))
@@ -118,7 +118,7 @@ def test_a_spoilt_header(path: Path, change: dict[str, str | None], reason: str)
     save_segnet(path, model)
     about = {name: value for name, value in (read_about(path) | change).items() if value is not None}
     write_arrays(path, model.parameters, about=about)
-    refused(path, f"does not describe a SegNet .*{reason}")
+    refused(path, f"is damaged .*{reason}")
 
 
 def test_wrong_parameters(path: Path) -> None:
@@ -126,7 +126,7 @@ def test_wrong_parameters(path: Path) -> None:
     save_segnet(path, model)
     about, arrays = read_about(path), dict(model.parameters)
     write_arrays(path, {name: array for name, array in arrays.items() if name != "conv7.bias"}, about=about)
-    refused(path, r"lacks conv7\.bias")
+    refused(path, r"conv7\.bias is missing")
     write_arrays(path, arrays | {"conv9.bias": np.zeros(1, np.float32)}, about=about)
     refused(path, r"conv9\.bias")
     write_arrays(path, arrays | {"conv7.bias": np.zeros(3, np.float32)}, about=about)

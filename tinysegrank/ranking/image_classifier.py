@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import logging
 import warnings
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
-from tinysegrank.files import read_about, read_arrays, write_arrays
+from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.fitted import About, Arrays, Fitted
 from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES
 
 LOGGER = logging.getLogger(__name__)
-FORMAT = "tinysegrank image classifier 1"
 PERCENTILES = (20, 40, 60, 80)
 FEWEST = 5  # an SVM with fewer images on either side is not fitted
 
 
-class ImageClassifier:
+class ImageClassifier(
+    Fitted,
+    tag="tinysegrank image classifier 1",
+    shapes={
+        "weights": ("5 (K-1)", "D"),
+        "intercepts": ("5 (K-1)",),
+        "thresholds": ("K-1", len(PERCENTILES)),
+        "learnt": ("5 (K-1)",),
+    },
+    not_finite=("thresholds",),
+):
     """One SVM for the presence of each class, and one for each of its four sizes.
 
     The SVM of class c and size j has label 1 where the class covers a share of at least thresholds_[c, j]. Thresholds
@@ -91,30 +99,16 @@ class ImageClassifier:
             raise ShapeError(f"descriptors must be (N, {self.weights_.shape[1]}), got {descriptors.shape}")
         return np.asarray(descriptors.astype(np.float32) @ self.weights_.T + self.intercepts_)
 
-    def save(self, path: Path | str) -> None:
-        """Write the fitted classifiers as one safetensors file."""
-        arrays = {name: getattr(self, f"{name}_") for name in ("weights", "intercepts", "thresholds", "learnt")}
-        write_arrays(path, arrays, about={"format": FORMAT, "C": repr(self.C)})
+    def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        return {name: getattr(self, f"{name}_") for name in self._shapes}, {"C": repr(self.C)}
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read fitted classifiers.
-
-        Raises:
-            CheckpointError: the file is missing, damaged, or holds something else.
-        """
-        about, arrays = read_about(path), read_arrays(path)
-        if about.get("format") != FORMAT:
-            raise CheckpointError(f"{path}: does not hold image classifiers; fit them and save them there")
-        try:
-            new = cls(C=float(about["C"]))
-            new.weights_, new.intercepts_ = arrays["weights"], arrays["intercepts"]
-            new.thresholds_, new.learnt_ = arrays["thresholds"], arrays["learnt"]
-        except (KeyError, ValueError) as error:
-            raise CheckpointError(f"{path}: {error} is missing or damaged; fit and save again") from error
-        count = (5 * len(new.thresholds_),)
-        if new.weights_.shape[:1] != count or new.intercepts_.shape != count or new.learnt_.shape != count:
-            raise CheckpointError(f"{path}: its arrays do not fit each other; fit and save again")
+    def _restore(cls, arrays: Arrays, about: About) -> Self:
+        new = cls(C=float(about["C"]))
+        for name in cls._shapes:
+            setattr(new, f"{name}_", arrays[name])
+        if len(new.weights_) != 5 * len(new.thresholds_):
+            raise ValueError(f"{len(new.weights_)} rows of weights do not fit {len(new.thresholds_)} classes")
         return new
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
 
 from tinysegrank.errors import CheckpointError
-from tinysegrank.files import read_about, read_arrays, write_arrays
+from tinysegrank.fitted import About, Arrays, Fitted
 from tinysegrank.parallel import one_blas_thread
 from tinysegrank.ranking.cross_validation import C_GRID, ChosenC, choose_C
 from tinysegrank.ranking.estimator import LinearRanker
@@ -20,7 +19,6 @@ from tinysegrank.ranking.structural import StructuralSVM
 from tinysegrank.ranking.svm import RankSVM
 from tinysegrank.ranking.table import FeatureTable
 
-_FORMAT = "tinysegrank ranker 1"
 _PAIRS_GRID = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)  # above, a thousand columns only fit worse, and take minutes more
 
 
@@ -40,7 +38,7 @@ RANKERS: dict[str, RankerKind] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Ranker:
+class Ranker(Fitted, tag="tinysegrank ranker 1", shapes={"mean": ("d",), "scale": ("d",), "coefficients": ("d",)}):
     """Scores rows of a feature table.
 
     blocks       | (blocks,) | str     | of the table, in order
@@ -71,30 +69,16 @@ class Ranker:
         inverse = np.divide(1, self.scale, out=np.zeros_like(self.scale), where=self.scale > 0)
         return np.asarray(X @ (self.coefficients * inverse) - self.mean @ (self.coefficients * inverse))
 
-    def save(self, path: Path | str) -> None:
-        """Write the ranker as one safetensors file, the names in its header."""
-        about = {"format": _FORMAT, "blocks": json.dumps(self.blocks), "columns": json.dumps(self.columns)}
+    def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         arrays = {"mean": self.mean, "scale": self.scale, "coefficients": self.coefficients}
-        write_arrays(path, arrays, about=about)
+        return arrays, {"blocks": json.dumps(self.blocks), "columns": json.dumps(self.columns)}
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read a ranker that `save` wrote.
-
-        Raises:
-            CheckpointError: the file is missing, damaged, or holds something else.
-        """
-        arrays, about = read_arrays(path), read_about(path)
-        if about.get("format") != _FORMAT:
-            raise CheckpointError(f"{path}: holds no {_FORMAT}; run the stage that writes it again")
-        try:
-            blocks, columns = tuple(json.loads(about["blocks"])), tuple(json.loads(about["columns"]))
-            new = cls(blocks, columns, arrays["mean"], arrays["scale"], arrays["coefficients"])
-        except (KeyError, ValueError) as error:
-            raise CheckpointError(f"{path}: is damaged ({error}); delete it and run again") from error
-        if not len(columns) == len(new.mean) == len(new.scale) == len(new.coefficients):
-            raise CheckpointError(f"{path}: its arrays and names do not fit; delete it and run again")
-        return new
+    def _restore(cls, arrays: Arrays, about: About) -> Self:
+        blocks, columns = tuple(json.loads(about["blocks"])), tuple(json.loads(about["columns"]))
+        if len(columns) != len(arrays["mean"]):
+            raise ValueError(f"{len(columns)} names for {len(arrays['mean'])} columns")
+        return cls(blocks, columns, arrays["mean"], arrays["scale"], arrays["coefficients"])
 
 
 class FittedRanker(NamedTuple):

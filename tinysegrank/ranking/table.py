@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
-from tinysegrank.files import read_about, read_arrays, write_arrays
-
-_FORMAT = "tinysegrank feature table 1"
+from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.fitted import About, Arrays, Fitted
 
 
 @dataclass(frozen=True, eq=False)
-class FeatureTable:
+class FeatureTable(
+    Fitted,
+    tag="tinysegrank feature table 1",
+    shapes={"groups": ("rows",), "proposals": ("rows",), "quality": ("rows",)},
+    not_finite=("quality",),
+):
     """Features, quality and origin of each proposal.
 
     images    | (images,)            | str     | name of each image, each once
@@ -136,27 +138,15 @@ class FeatureTable:
             raise ConfigError(f"blocks: {chosen}; choose some of {list(self.blocks)}, each once")
         return chosen
 
-    def save(self, path: Path | str) -> None:
-        """Write the table as one safetensors file, the names in its header, atomically."""
+    def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         arrays = {f"block/{name}": block for name, block in self.blocks.items()}
         arrays |= {"groups": self.groups, "proposals": self.proposals, "quality": self.quality}
         columns = json.dumps({name: list(names) for name, names in self.columns.items()})
-        write_arrays(path, arrays, about={"format": _FORMAT, "columns": columns, "images": json.dumps(self.images)})
+        return arrays, {"columns": columns, "images": json.dumps(self.images)}
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read a table that `save` wrote.
-
-        Raises:
-            CheckpointError: the file is missing, damaged, or no feature table.
-        """
-        arrays, about = read_arrays(path), read_about(path)
-        if about.get("format") != _FORMAT:
-            raise CheckpointError(f"{path}: is no {_FORMAT}; run the stage that writes it again")
-        try:
-            columns = {name: tuple(names) for name, names in json.loads(about["columns"]).items()}
-            blocks = {name: arrays[f"block/{name}"] for name in columns}
-            rows = (arrays["groups"], arrays["proposals"], arrays["quality"])
-            return cls(tuple(json.loads(about["images"])), *rows, blocks, columns)
-        except (KeyError, ValueError) as error:  # ShapeError is a ValueError
-            raise CheckpointError(f"{path}: is damaged ({error}); delete it and run again") from error
+    def _restore(cls, arrays: Arrays, about: About) -> Self:
+        columns = {name: tuple(names) for name, names in json.loads(about["columns"]).items()}
+        blocks = {name: arrays[f"block/{name}"] for name in columns}
+        rows = (arrays["groups"], arrays["proposals"], arrays["quality"])
+        return cls(tuple(json.loads(about["images"])), *rows, blocks, columns)

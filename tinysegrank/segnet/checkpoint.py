@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tinysegrank.backend import Backend, get_backend, to_numpy
 from tinysegrank.errors import CheckpointError, ConfigError
-from tinysegrank.files import read_about, read_arrays, write_arrays
+from tinysegrank.files import write_arrays
+from tinysegrank.fitted import damaged, read_checked
 from tinysegrank.segnet.network import SegNet
 
 FORMAT = "tinysegrank.segnet.1"
@@ -34,9 +35,7 @@ def load_segnet(path: Path | str, *, backend: Backend | None = None) -> SegNet:
     """
     if not Path(path).is_file():
         raise CheckpointError(f"{path}: there is no such file; give the segnet file of a finished run")
-    about, arrays = read_about(path), read_arrays(path)
-    if about.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: is no SegNet checkpoint (format {about.get('format')!r}, expected {FORMAT!r})")
+    about, arrays = read_checked(path, FORMAT)
     backend = get_backend() if backend is None else backend  # what it raises says nothing of the file
     try:
         model = SegNet(
@@ -49,7 +48,7 @@ def load_segnet(path: Path | str, *, backend: Backend | None = None) -> SegNet:
         )
         model.assign(arrays)
     except (KeyError, ValueError, ConfigError) as error:  # ShapeError is a ValueError
-        raise CheckpointError(f"{path}: does not describe a SegNet ({error}); delete it and run again") from error
+        raise damaged(path, error) from error
     if missing := model.parameters.keys() - arrays.keys():
-        raise CheckpointError(f"{path}: lacks {', '.join(sorted(missing))}; delete it and run again")
+        raise damaged(path, f"{', '.join(sorted(missing))} is missing")
     return model

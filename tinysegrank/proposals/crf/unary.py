@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import logging
 import warnings
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
-from tinysegrank.files import read_about, read_arrays, write_arrays
+from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.fitted import About, Arrays, Fitted
 from tinysegrank.proposals.crf.network import Perceptron
 from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES, VOID
 
 LOGGER = logging.getLogger(__name__)
-FORMAT = "tinysegrank superpixel classifier 1"
 FEWEST = 5  # a class that is the main one of fewer superpixels is not learnt
 BLOCK = 2**15  # superpixels read at once
 FLOOR = 1e-6  # probability that every class has at least, and all that a class not learnt has
@@ -61,7 +59,11 @@ def _centre_and_scale(
     return centre.astype(np.float32), np.where(deviation > 1e-6, deviation, 1).astype(np.float32)
 
 
-class SuperpixelClassifier:
+class SuperpixelClassifier(
+    Fitted,
+    tag="tinysegrank superpixel classifier 1",
+    shapes={"prior": ("K",), "classes": ("C",), "centre": ("D",), "scale": ("D",)},
+):
     """A few multilayer perceptrons, each trained by scikit-learn on a part of the superpixels, and their mean.
 
     Args:
@@ -204,28 +206,22 @@ class SuperpixelClassifier:
             log -= np.logaddexp.reduce(log, axis=1, keepdims=True)
         return log
 
-    def save(self, path: Path | str) -> None:
-        """Write the arrays of the fitted classifier as one safetensors file."""
+    def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         arrays = {"prior": self.prior_, "classes": self.classes_, "centre": self.centre_, "scale": self.scale_}
         for m, member in enumerate(self.members_):
             arrays |= member.arrays(f"member{m}.")
-        write_arrays(path, arrays, about={"format": FORMAT, "members": str(len(self.members_))})
+        return arrays, {"members": str(len(self.members_))}
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read a fitted classifier.
-
-        Raises:
-            CheckpointError: the file is missing, damaged, or holds something else.
-        """
-        about, arrays = read_about(path), read_arrays(path)
-        if about.get("format") != FORMAT:
-            raise CheckpointError(f"{path}: does not hold a superpixel classifier; fit one and save it there")
-        new = cls(members=max(1, int(about["members"])))
+    def _restore(cls, arrays: Arrays, about: About) -> Self:
+        count = int(about["members"])
+        new = cls(members=max(1, count))
         new.prior_, new.classes_ = arrays["prior"], arrays["classes"]
         new.centre_, new.scale_ = arrays["centre"], arrays["scale"]
-        try:
-            new.members_ = tuple(Perceptron.from_arrays(arrays, f"member{m}.") for m in range(int(about["members"])))
-        except CheckpointError as error:
-            raise CheckpointError(f"{path}: {error}") from error
+        new.members_ = tuple(Perceptron.from_arrays(arrays, f"member{m}.") for m in range(count))
+        for member in new.members_:
+            if member.weights[0].shape[0] != len(new.centre_) or member.weights[-1].shape[1] != len(new.classes_):
+                raise ValueError(
+                    f"a perceptron does not fit {len(new.centre_)} columns and {len(new.classes_)} classes"
+                )
         return new

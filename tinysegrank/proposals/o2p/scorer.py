@@ -8,21 +8,19 @@ pooling", ECCV 2012; Carreira, Li and Sminchisescu, "Object recognition by seque
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
-from tinysegrank.files import read_about, read_arrays, write_arrays
+from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.fitted import About, Arrays, Fitted
 from tinysegrank.proposals.o2p.segments import Segments
 from tinysegrank.proposals.o2p.support_vectors import fit_regression
 from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES
 from tinysegrank.voc.objects import Objects
 
 LOGGER = logging.getLogger(__name__)
-FORMAT = "tinysegrank segment scorer 1"
 GOOD = 0.5  # overlap above which a segment is an example of its object
 FEWEST = 5  # a class with fewer good rows is not learnt
 
@@ -84,7 +82,9 @@ def _as_superpixels(segments: Segments, masks: NDArray[np.bool_], known: NDArray
     return np.asarray(rows[rows.any(axis=1)])
 
 
-class SegmentScorer:
+class SegmentScorer(
+    Fitted, tag="tinysegrank segment scorer 1", shapes={"weights": ("K-1", "P"), "means": ("K-1",), "classes": ("C",)}
+):
     """Predicted overlap of segments with objects of each class, above the mean.
 
     Args:
@@ -148,28 +148,12 @@ class SegmentScorer:
         scores[:, unknown] = -self.means_[unknown]
         return scores
 
-    def save(self, path: Path | str) -> None:
-        """Write the fitted scorer as one safetensors file."""
+    def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         arrays = {"weights": self.weights_, "means": self.means_, "classes": self.classes_}
-        write_arrays(path, arrays, about={"format": FORMAT, "C": repr(self.C), "epsilon": repr(self.epsilon)})
+        return arrays, {"C": repr(self.C), "epsilon": repr(self.epsilon)}
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read a fitted scorer.
-
-        Raises:
-            CheckpointError: the file is missing, damaged, or holds something else.
-        """
-        about, arrays = read_about(path), read_arrays(path)
-        if about.get("format") != FORMAT:
-            raise CheckpointError(f"{path}: does not hold a segment scorer; fit one and save it there")
+    def _restore(cls, arrays: Arrays, about: About) -> Self:
         new = cls(C=float(about["C"]), epsilon=float(about["epsilon"]))
-        try:
-            new.weights_, new.means_, new.classes_ = arrays["weights"], arrays["means"], arrays["classes"]
-        except KeyError as error:
-            raise CheckpointError(f"{path}: array {error} is missing; fit and save again") from error
-        if new.weights_.ndim != 2 or new.means_.shape != new.weights_.shape[:1]:
-            raise CheckpointError(
-                f"{path}: weights {new.weights_.shape} and means {new.means_.shape} do not fit; fit and save again"
-            )
+        new.weights_, new.means_, new.classes_ = arrays["weights"], arrays["means"], arrays["classes"]
         return new

@@ -8,22 +8,31 @@ arrays.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
-from tinysegrank.files import read_about, read_arrays, write_arrays
+from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.fitted import About, Arrays, Fitted
 from tinysegrank.proposals.o2p.cpmc.description import SEGMENT_FEATURES
 
-FORMAT = "tinysegrank segment ranker 1"
-NAMES = ("centre", "scale", "directions", "phases", "waves_mean", "weights", "mean")
 ROWS = 8192  # whose waves are in memory at once
 
 
-class SegmentRanker:
+class SegmentRanker(
+    Fitted,
+    tag="tinysegrank segment ranker 1",
+    shapes={
+        "centre": ("D",),
+        "scale": ("D",),
+        "directions": ("D", "waves"),
+        "phases": ("waves",),
+        "waves_mean": ("waves",),
+        "weights": ("waves",),
+        "mean": (),
+    },
+):
     """Ridge regression on waves cos(W x + b), whose inner products approximate exp(-width * |x - x'|_1).
 
     Args:
@@ -104,27 +113,18 @@ class SegmentRanker:
             raise ShapeError(f"features must be (R, {len(self.centre_)}), got {features.shape}")
         return np.asarray((self._waves(features) - self.waves_mean_) @ self.weights_ + self.mean_)
 
-    def save(self, path: Path | str) -> None:
-        """Write the fitted ranker as one safetensors file."""
-        arrays = {name: np.asarray(getattr(self, f"{name}_"), np.float64) for name in NAMES}
-        about = {"format": FORMAT, "columns": " ".join(SEGMENT_FEATURES)}
-        write_arrays(path, arrays, about=about | {"width": repr(self.width), "penalty": repr(self.penalty)})
+    def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        arrays = {name: np.asarray(getattr(self, f"{name}_"), np.float64) for name in self._shapes}
+        about = {"columns": " ".join(SEGMENT_FEATURES), "width": repr(self.width), "penalty": repr(self.penalty)}
+        return arrays, about
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read a fitted ranker.
-
-        Raises:
-            CheckpointError: the file is missing, damaged, holds something else, or was fitted on other columns.
-        """
-        about, arrays = read_about(path), read_arrays(path)
-        if about.get("format") != FORMAT or any(name not in arrays for name in NAMES):
-            raise CheckpointError(f"{path}: does not hold a ranker of segments; fit one and save it there")
-        if about.get("columns") != " ".join(SEGMENT_FEATURES):
-            raise CheckpointError(f"{path}: was fitted on other columns than segments have now; fit it again")
-        directions = arrays["directions"]
-        new = cls(waves=directions.shape[1], width=float(about["width"]), penalty=float(about["penalty"]))
-        for name in NAMES:
+    def _restore(cls, arrays: Arrays, about: About) -> Self:
+        if about["columns"] != " ".join(SEGMENT_FEATURES):
+            raise ValueError("it was fitted on other columns than segments have now")
+        waves = arrays["directions"].shape[1]
+        new = cls(waves=waves, width=float(about["width"]), penalty=float(about["penalty"]))
+        for name in cls._shapes:
             setattr(new, f"{name}_", arrays[name])
         new.mean_ = float(arrays["mean"])
         return new

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
-from tinysegrank.files import read_about, read_arrays, write_arrays
-
-FORMAT = "tinysegrank projection 1"
+from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.fitted import About, Arrays, Fitted
 
 
-class Projection:
+class Projection(Fitted, tag="tinysegrank projection 1", shapes={"directions": ("D", "P")}):
     """The directions in which descriptions are longest; their mean is not subtracted.
 
     directions | (D, P) | float32 | orthonormal columns, the longest first
@@ -60,20 +57,9 @@ class Projection:
             raise ShapeError(f"descriptions must be (R, {len(self.directions)}), got {descriptions.shape}")
         return np.asarray(descriptions @ self.directions, np.float32)
 
-    def save(self, path: Path | str) -> None:
-        """Write the directions as one safetensors file."""
-        write_arrays(path, {"directions": self.directions}, about={"format": FORMAT})
+    def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        return {"directions": self.directions}, {}
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read a projection.
-
-        Raises:
-            CheckpointError: the file is missing, damaged, or holds something else.
-        """
-        if read_about(path).get("format") != FORMAT:
-            raise CheckpointError(f"{path}: does not hold a projection; fit one and save it there")
-        try:
-            return cls(read_arrays(path)["directions"])
-        except (KeyError, ShapeError) as error:
-            raise CheckpointError(f"{path}: {error}; fit and save again") from error
+    def _restore(cls, arrays: Arrays, about: About) -> Self:  # noqa: ARG003
+        return cls(arrays["directions"])

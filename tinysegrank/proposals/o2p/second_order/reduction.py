@@ -7,22 +7,21 @@ is not subtracted, as the mean outer product of projected descriptors is then a 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysegrank.errors import CheckpointError, ConfigError
-from tinysegrank.files import read_about, read_arrays, write_arrays
+from tinysegrank.errors import ConfigError
+from tinysegrank.fitted import About, Arrays, Fitted
 from tinysegrank.proposals.o2p.second_order.lbp import LBP_LENGTH
 from tinysegrank.proposals.o2p.second_order.local import ImageDescriptors, SecondOrderOptions, local_descriptors
 from tinysegrank.proposals.o2p.second_order.sift import SIFT_LENGTH
 
-FORMAT = "tinysegrank descriptor reduction 1"
 
-
-class DescriptorReduction:
+class DescriptorReduction(
+    Fitted, tag="tinysegrank descriptor reduction 1", shapes={"sift": (SIFT_LENGTH, "a"), "lbp": (LBP_LENGTH, "b")}
+):
     """Projections of SIFT and of binary patterns, without colours and place, which stay as they are.
 
     sift | (128, a) | float32 | orthonormal columns, the direction of most length first
@@ -80,24 +79,12 @@ class DescriptorReduction:
             local.lbp._replace(texture=local.lbp.texture @ self.lbp),
         )
 
-    def save(self, path: Path | str) -> None:
-        """Write both projections as one safetensors file."""
-        write_arrays(path, {"sift": self.sift, "lbp": self.lbp}, about={"format": FORMAT})
+    def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        return {"sift": self.sift, "lbp": self.lbp}, {}
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read a reduction.
-
-        Raises:
-            CheckpointError: the file is missing, damaged, or holds something else.
-        """
-        if read_about(path).get("format") != FORMAT:
-            raise CheckpointError(f"{path}: does not hold a descriptor reduction; fit one and save it there")
-        arrays = read_arrays(path)
-        try:
-            return cls(arrays["sift"], arrays["lbp"])
-        except (KeyError, ConfigError) as error:
-            raise CheckpointError(f"{path}: {error}; fit and save again") from error
+    def _restore(cls, arrays: Arrays, about: About) -> Self:  # noqa: ARG003
+        return cls(arrays["sift"], arrays["lbp"])
 
 
 def _longest(moment: NDArray[np.float64], size: int) -> NDArray[np.float32]:

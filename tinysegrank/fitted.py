@@ -1,0 +1,97 @@
+"""The one way in which fitted models are stored: a safetensors file with a format tag, checked when it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+
+from tinysegrank.errors import CheckpointError, TinySegRankError
+from tinysegrank.files import read_about, read_arrays, write_arrays
+
+Arrays = Mapping[str, np.ndarray]
+About = Mapping[str, str]
+Shapes = Mapping[str, tuple[int | str, ...]]
+
+
+class Fitted:
+    """A fitted model, or a table, that can be saved and loaded.
+
+    A subclass gives, as keyword arguments beside this base class:
+
+    tag: name and version of its file format.
+    shapes: of its arrays by name. A size is a number, or a string that stands for the same number wherever it occurs.
+    not_finite: names of the arrays that may hold NaN or infinity.
+    """
+
+    _tag: ClassVar[str]
+    _shapes: ClassVar[Shapes]
+    _not_finite: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(cls, *, tag: str, shapes: Shapes, not_finite: tuple[str, ...] = ()) -> None:
+        cls._tag, cls._shapes, cls._not_finite = tag, shapes, not_finite
+
+    def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        """Return the arrays to store, and strings about them."""
+        raise NotImplementedError
+
+    @classmethod
+    def _restore(cls, arrays: Arrays, about: About) -> Self:
+        """Build the model from its state; a KeyError, ValueError or error of the library means a damaged file."""
+        raise NotImplementedError
+
+    def save(self, path: Path | str) -> None:
+        """Write this as one safetensors file, atomically."""
+        arrays, about = self._state()
+        write_arrays(path, arrays, about={"format": self._tag, **about})
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            CheckpointError: the file is missing, damaged, or holds something else.
+        """
+        about, arrays = read_checked(path, cls._tag, shapes=cls._shapes, not_finite=cls._not_finite)
+        try:
+            return cls._restore(arrays, about)
+        except (KeyError, ValueError, TinySegRankError) as error:
+            raise damaged(path, error) from error
+
+
+def read_checked(
+    path: Path | str, tag: str, *, shapes: Shapes | None = None, not_finite: tuple[str, ...] = ()
+) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """Read the strings and the arrays of a file of this format; the arguments are those of `Fitted`.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, has another tag, lacks an array, or holds one of another shape
+            or with NaN or infinity.
+    """
+    arrays, about = read_arrays(path), read_about(path)
+    if (found := about.get("format")) != tag:
+        raise CheckpointError(
+            f"{path}: does not hold a {tag} (its format is {found!r}); fit it again and save it there"
+        )
+    sizes: dict[str, int] = {}
+    for name, shape in (shapes or {}).items():
+        if name not in arrays:
+            raise damaged(path, KeyError(name))
+        actual = arrays[name].shape
+        pairs = zip(shape, actual, strict=False)
+        expected = tuple(sizes.setdefault(size, n) if isinstance(size, str) else size for size, n in pairs)
+        if len(shape) != len(actual) or actual != expected:
+            wanted = ", ".join(map(str, shape))
+            raise damaged(path, f"array {name!r} {actual} does not fit the others; its shape should be ({wanted})")
+    for name, array in arrays.items():
+        if name not in not_finite and array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise damaged(path, f"array {name!r} holds NaN or infinity")
+    return about, arrays
+
+
+def damaged(path: Path | str, reason: object) -> CheckpointError:
+    """Make the error for a file with the right format and wrong content."""
+    reason = f"{reason} is missing" if isinstance(reason, KeyError) else reason
+    return CheckpointError(f"{path}: is damaged ({reason}); delete it and run again")
