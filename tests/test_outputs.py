@@ -69,14 +69,18 @@ def test_the_file_that_is_printed_to_is_refused(tmp_path, number):
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
 def test_a_folder_that_takes_no_file(tmp_path, monkeypatch, number):
-    def refuse(path, data):
-        raise OSError(number, os.strerror(number), str(path))
+    def refuse(path, flags, *mode, **options):
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            raise OSError(number, os.strerror(number), path)
+        return opened(path, flags, *mode, **options)
+
+    opened = os.open
 
     check_folder(tmp_path / "new" / "newer", named="new/newer")
     assert not list(tmp_path.iterdir())
     (tmp_path / "link").symlink_to("missing")
     check_folder(tmp_path / "link", named="link")
-    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(OutputError, match=f"^new/newer: cannot be written: {os.strerror(number)}; "):
         check_folder(tmp_path / "new" / "newer", named="new/newer")
 

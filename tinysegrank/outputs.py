@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from tinysegrank.errors import OutputError
 from tinysegrank.files import destination, writing
@@ -45,10 +45,8 @@ def check_folder(folder: Path, *, named: Path | str) -> None:
     """
     folder = Path(os.path.realpath(folder))
     nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
-    probe = nearest / f".{secrets.token_hex(8)}.tmp"
-    with writing(named):
-        probe.write_bytes(b"\n")
-        probe.unlink()
+    with writing(named), TemporaryFile(dir=nearest, buffering=0) as probe:
+        probe.write(b"\n")
 
 
 def check_results(results: Sequence[tuple[Path, Path]], *, option: str, replace: bool) -> None:

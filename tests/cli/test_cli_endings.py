@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tinysegrank.cli import app
+from tinysegrank.errors import WorkerError
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, write_labels
 
 
@@ -57,23 +58,22 @@ def test_a_path_of_any_bytes_is_printed(tmp_path, charset):
         (
             OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
             1,
-            f"error: {os.strerror(errno.ENOSPC)}; mend this first; what is done is kept: repeat the command to resume",
+            f"error: {os.strerror(errno.ENOSPC)}; mend this and repeat the command: what is done is kept",
         ),
         (
             PermissionError(errno.EACCES, os.strerror(errno.EACCES), b"a/b"),
             1,
-            f"error: a/b: {os.strerror(errno.EACCES)}; mend this first; what is done is kept: repeat the command to "
-            "resume",
+            f"error: a/b: {os.strerror(errno.EACCES)}; mend this and repeat the command: what is done is kept",
         ),
         (
             MemoryError("Unable to allocate 9 GiB"),
             1,
-            "error: there is not enough memory (Unable to allocate 9 GiB); take fewer --jobs; what is done is kept: "
-            "repeat the command to resume",
+            "error: there is not enough memory (Unable to allocate 9 GiB); take fewer --jobs: what is done is kept",
         ),
+        (WorkerError("a worker process was ended"), 1, "error: a worker process was ended"),
         (BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)), 1, ""),  # nobody reads any more
     ],
-    ids=["interrupt", "disk", "permission", "memory", "pipe"],
+    ids=["interrupt", "disk", "permission", "memory", "worker", "pipe"],
 )
 def test_what_stops_a_command_is_one_line(tmp_path, monkeypatch, error, code, message):
     def stop(*arguments, **options):
@@ -84,6 +84,16 @@ def test_what_stops_a_command_is_one_line(tmp_path, monkeypatch, error, code, me
     assert result.exit_code == code
     assert isinstance(result.exception, SystemExit)
     assert result.output.strip() == message
+
+
+def test_an_interrupted_predict_is_repeated_by_force(monkeypatch):
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinysegrank.experiment.label_photographs", stop)
+    result = call("predict", "photo.jpg", "--run", "run")
+    assert result.exit_code == 130
+    assert result.stderr == "interrupted; what is done is kept: repeat the command with --force\n"
 
 
 @pytest.mark.parametrize("argument", ["--version", "--help", "doctor"])

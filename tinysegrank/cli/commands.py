@@ -29,7 +29,6 @@ Dask = Annotated[
 Classes = Annotated[
     str, typer.Option("--classes", help="Classes whose mean is reported, by name or number with commas between.")
 ]
-_REPEAT = "what is done is kept: repeat the command to resume"
 Update = Annotated[bool, typer.Option("--update", help="Take new settings for a run and redo what depends on them.")]
 
 
@@ -45,10 +44,10 @@ class _Commands(typer.core.TyperGroup):
         except TinySegRankError as error:
             message = f"{error}"
         except MemoryError as error:
-            message = f"there is not enough memory ({error}); take fewer --jobs; {_REPEAT}"
+            message = f"there is not enough memory ({error}); take fewer --jobs: what is done is kept"
         except OSError as error:  # not a pipe that nobody reads any more: there typer ends quietly
             place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-            message = f"{place}{error.strerror or error}; mend this first; {_REPEAT}"
+            message = f"{place}{error.strerror or error}; mend this and repeat the command: what is done is kept"
         typer.secho(f"error: {message}", fg="red", err=True)
         sys.exit(1)
 
@@ -59,7 +58,8 @@ class _Commands(typer.core.TyperGroup):
                 sys.stdout.flush()  # here, where an error is still shown
             return result
         except KeyboardInterrupt:
-            typer.secho(f"interrupted; {_REPEAT}", err=True)
+            again = "with --force" if ctx.invoked_subcommand == "predict" else "to resume"
+            typer.secho(f"interrupted; what is done is kept: repeat the command {again}", err=True)
             raise typer.Exit(130) from None
 
 
