@@ -48,6 +48,7 @@ def test_what_is_left_out_comes_from_the_base():
         ({"steps": 1.5}, "steps: 1.5 is not of type int"),
         ({"steps": True}, "steps: True is not of type int"),
         ({"mirror": 1}, "mirror: 1 is not of type bool"),
+        ({"inner": {"name": 2012}}, "inner.name: 2012 is not of type str; write it in quotes"),
         ({"inner": 3}, "inner: is a section"),
         ({"inner": {"sizes": 3}}, "inner.sizes: 3 is not a list"),
         ({"inner": {"sizes": [1, "a"]}}, "inner.sizes: 'a' is not of type int"),
@@ -60,8 +61,8 @@ def test_what_is_left_out_comes_from_the_base():
         ({"inner": {"sizes": [4, 4]}}, "inner.sizes=[4, 4]: give each value once"),
         ({"inner": {"kinds": []}}, "inner.kinds=[]: give at least one"),
         ({"inner": {"kinds": ["b", "c"]}}, 'inner.kinds=["b", "c"]: choose one of a, b'),
-        ({"inner": {"name": "caf\udce9"}}, r'inner.name="caf\udce9": has a byte that is not UTF-8'),
-        ({"inner": {"name": "a\0b"}}, r'inner.name="a\u0000b": has a byte that is not UTF-8 text'),
+        ({"inner": {"name": "caf\udce9"}}, r'inner.name="caf\udce9": has a NUL or a byte that is not UTF-8'),
+        ({"inner": {"name": "a\0b"}}, r'inner.name="a\u0000b": has a NUL or a byte that is not UTF-8'),
     ],
 )
 def test_bad_values_are_named(values, message):
@@ -70,7 +71,7 @@ def test_bad_values_are_named(values, message):
 
 
 def test_options_are_checked_however_they_are_made():
-    for make in (lambda: Inner(rate=1.5), lambda: Inner(kinds=("c",)), lambda: Outer(steps=-5, mirror=False)):
+    for make in (lambda: Inner(rate=1.5), lambda: Inner(kinds=["c"]), lambda: Outer(steps=-5, mirror=False)):
         with pytest.raises(ConfigError):
             make()
 

@@ -181,13 +181,14 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not hint:
-        raise ConfigError(f"{where}: {value!r} is not of type {hint.__name__}")
+        remedy = "; write it in quotes" if hint is str else ""
+        raise ConfigError(f"{where}: {value!r} is not of type {hint.__name__}{remedy}")
     return value
 
 
 def _refusal(value: Any, limits: Mapping[str, Any]) -> str:
     """Why a value may not be, and what to give instead; "" where it may."""
-    if isinstance(value, tuple):
+    if _is_list(value):
         if not value and not limits.get("may_be_empty"):
             return "give at least one"
         if len(set(value)) < len(value):
@@ -197,7 +198,7 @@ def _refusal(value: Any, limits: Mapping[str, Any]) -> str:
         if (choices := limits.get("choices")) is not None and value not in choices:
             return f"choose one of {', '.join(choices)}"
         if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value):
-            return "has a byte that is not UTF-8 text, which the settings file cannot hold; rename the file or folder"
+            return "has a NUL or a byte that is not UTF-8, which a settings file cannot hold; rename the file or folder"
     elif isinstance(value, numbers.Real):
         if not math.isfinite(value):
             return "give a finite number"

@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from tinysegrank import __version__
 from tinysegrank.cli import app
+from tinysegrank.cli.evidence import parse_seeds
+from tinysegrank.errors import ConfigError
 from tinysegrank.voc import VOCSegmentation, make_toy_voc
 
 
@@ -187,3 +189,10 @@ def test_predict_needs_photographs_and_then_a_finished_run(tmp_path, toy):
     assert result.exit_code == 1
     assert "is no run folder" in " ".join(result.stderr.split())
     assert not (tmp_path / "out").exists()
+
+
+def test_seeds_are_whole_numbers():
+    assert parse_seeds("0, 12,7") == (0, 12, 7)
+    for text in ("", "0,", "-1", "1.5", "٣", "9" * 5000):  # Python converts no more than 4,300 digits
+        with pytest.raises(ConfigError, match="give whole numbers with commas between"):
+            parse_seeds(text)

@@ -63,9 +63,9 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """Numbers with commas between.
 
     Raises:
-        ConfigError: one is no whole number, 0 or above.
+        ConfigError: one isn't a whole number from 0 on, or has 19 digits or more.
     """
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() for part in parts):
+    if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
         raise ConfigError(f'seeds="{text}": give whole numbers with commas between, such as 0,1,2')
     return tuple(map(int, parts))
