@@ -92,6 +92,14 @@ def test_functions_that_call_others_and_intrinsics_are_cached():
     assert hits(compiled()(both), 6) == 1
 
 
+def test_a_constant_around_a_function_is_part_of_what_it_is():
+    def times(factor):
+        return compiled()(lambda x: x * factor)
+
+    assert [times(factor)(2) for factor in (3, 4, 3)] == [6, 8, 6]
+    assert hits(times(4), 2) == 1
+
+
 def test_options_reach_numba():
     divide = lambda a, b: a / b  # noqa: E731
     assert compiled(error_model="numpy")(divide)(1.0, 0.0) == np.inf

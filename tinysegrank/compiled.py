@@ -76,6 +76,13 @@ def intrinsic(function: Callable[Concatenate[Any, P], Any]) -> Callable[P, Any]:
     return cast("Callable[P, Any]", intrinsic(function))
 
 
+def address(function: Any, *types: Any) -> int:
+    """Return the address of a compiled function's machine code for numba types; it is freed with the function."""
+    function.compile(types)
+    made = function.overloads[types]
+    return int(made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
+
+
 class Cache:
     """The cache of one function; numba's dispatchers call these methods.
 
@@ -83,7 +90,8 @@ class Cache:
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self._name = f"{function.__module__}.{function.__qualname__}"
+        self._name = f"{function.__module__}.{function.__qualname__}".replace("<locals>.", "")
+        self._enclosed = repr([cell.cell_contents for cell in function.__closure__ or ()])  # compiled in as constants
 
     @property
     def cache_path(self) -> str | None:
@@ -129,7 +137,7 @@ class Cache:
         """Do nothing: files of one folder never become stale."""
 
     def _file(self, signature: Any) -> str:
-        return f"{self._name}-{sha256(str(signature).encode()).hexdigest()[:16]}"
+        return f"{self._name}-{sha256(f'{signature} {self._enclosed}'.encode()).hexdigest()[:16]}"
 
 
 def _split(data: bytes) -> tuple[bytes, bytes]:

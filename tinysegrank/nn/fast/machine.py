@@ -11,12 +11,15 @@ work the system puts both on one, where the waiting one keeps the other from its
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba import carray, types
+from numba import carray, from_dtype, types
+from numba.core import cgutils
 
-from tinysegrank.compiled import compiled, intrinsic
+from tinysegrank.compiled import address, compiled, intrinsic
 from tinysegrank.nn.fast.cook_toom import KINDS, matrices
 from tinysegrank.nn.fast.counters import add_one, look
 from tinysegrank.nn.fast.fold import fold_rows
@@ -24,19 +27,19 @@ from tinysegrank.nn.fast.normalisation import norm_in_place
 from tinysegrank.nn.fast.pooling import pool_rows
 from tinysegrank.nn.fast.products import WIDTH, multiply_panel
 from tinysegrank.nn.fast.tiles import Matrix, Tiling, add_tiles, from_tiles, to_tiles
-from tinysegrank.nn.windows import Pair
 
 STEP = np.dtype(
     [
-        *[(name, np.int64) for name in ("kind", "tiling", "units", "jobs", "x", "b", "bias", "y", "more")],
+        *[(name, np.int64) for name in ("code", "units", "jobs", "x", "b", "bias", "y", "more")],
         *[(name, np.int64, 4) for name in ("x_shape", "y_shape", "sizes", "strides")],
         *[(name, np.int64, 2) for name in ("before", "tiles")],
         *[(name, np.float64) for name in ("least", "alpha", "beta", "k")],
     ]
-)  # x, b, bias and y are addresses; the rest depends on the kind, see `program`
+)  # code, x, b, bias and y are addresses; the rest depends on the kind, see `program`
 FOLD, CUT, PRODUCT, JOIN, ADD, POOL, NORM = range(7)
 
 PATIENCE = 1000  # looks before a waiting thread lets others run, some 10 us
+_functions: dict[tuple[int, int], Any] = {}  # kept, as machine code is freed with its function
 
 if hasattr(os, "sched_yield"):
     _let_others_run = types.ExternalFunction("sched_yield", types.int32())
@@ -45,23 +48,6 @@ else:
     @compiled(error_model="numpy")
     def _let_others_run() -> None:
         """Nothing, where the system has no such call."""
-
-
-def _tuples(matrix: np.ndarray) -> Matrix:
-    return tuple(tuple(np.float32(entry) for entry in row) for row in matrix)
-
-
-def _constants(m: int, r: int) -> tuple[Matrix, Matrix, Matrix, Matrix]:
-    """B^T, B, A and A^T of F(m, r), known when the machine is compiled."""
-    outputs, _, inputs = matrices(m, r)
-    return _tuples(inputs), _tuples(inputs.T), _tuples(outputs.T), _tuples(outputs)
-
-
-_B0, _C0, _A0, _Y0 = _constants(*KINDS[0])
-_B1, _C1, _A1, _Y1 = _constants(*KINDS[1])
-_B2, _C2, _A2, _Y2 = _constants(*KINDS[2])
-_B3, _C3, _A3, _Y3 = _constants(*KINDS[3])
-_M0, _M1, _M2, _M3 = (m for m, _ in KINDS)
 
 
 @compiled(error_model="numpy")
@@ -76,7 +62,7 @@ def work(program: np.ndarray, counters: np.ndarray) -> None:
         units, jobs = step.units, step.jobs
         job = add_one(taken)
         while job < jobs:
-            _do(step, units * job // jobs, units * (job + 1) // jobs)
+            call(step.code, step, units * job // jobs, units * (job + 1) // jobs)
             add_one(done)
             job = add_one(taken)
         looks = 0
@@ -86,28 +72,81 @@ def work(program: np.ndarray, counters: np.ndarray) -> None:
                 _let_others_run()
 
 
+@lru_cache
+def code(kind: int, tiling: int) -> int:
+    """Return the address of the machine code for a kind of step and of tiling; compile it if it is not there yet."""
+    function = _functions.setdefault((kind, tiling), _function(kind, tiling))
+    return address(function, from_dtype(STEP), types.int64, types.int64)
+
+
+def _function(kind: int, tiling: int) -> Callable[[Any, int, int], None]:
+    if kind in (CUT, JOIN, ADD):
+        m, r = KINDS[tiling % len(KINDS)]
+        outputs, _, inputs = matrices(m, r)
+        if kind == JOIN:
+            return _joins(_tuples(outputs.T), _tuples(outputs), m)
+        if kind == ADD:
+            return _adds(_tuples(inputs), _tuples(inputs.T), m)
+        matrix = inputs if tiling < len(KINDS) else outputs.T
+        return _cuts(_tuples(matrix), _tuples(matrix.T), m)
+    return {FOLD: _fold, PRODUCT: _multiply, POOL: _pool, NORM: _norm}[kind]
+
+
+def _tuples(matrix: np.ndarray) -> Matrix:
+    return tuple(tuple(np.float32(entry) for entry in row) for row in matrix)
+
+
+def _cuts(matrix: Matrix, transpose: Matrix, m: int) -> Callable[[Any, int, int], None]:
+    @compiled(error_model="numpy")
+    def cut(step: Any, start: int, stop: int) -> None:
+        x, values = _maps(step.x, step.x_shape), _maps(step.y, step.y_shape)
+        tiling = Tiling(matrix, transpose, m, (step.before[0], step.before[1]), (step.tiles[0], step.tiles[1]))
+        for g in range(len(values)):
+            to_tiles(x, g * values.shape[3], tiling, (start, stop), values[g])
+
+    return cut
+
+
+def _joins(matrix: Matrix, transpose: Matrix, m: int) -> Callable[[Any, int, int], None]:
+    @compiled(error_model="numpy")
+    def join(step: Any, start: int, stop: int) -> None:
+        values, y = _maps(step.x, step.x_shape), _maps(step.y, step.y_shape)
+        bias, least = _numbers(step.bias, y.shape[3]), np.float32(step.least)
+        tiling = Tiling(matrix, transpose, m, (step.before[0], step.before[1]), (step.tiles[0], step.tiles[1]))
+        for g in range(len(values)):
+            from_tiles(values[g], tiling, (start, stop), bias, least, y, g * values.shape[3])
+
+    return join
+
+
+def _adds(matrix: Matrix, transpose: Matrix, m: int) -> Callable[[Any, int, int], None]:
+    @compiled(error_model="numpy")
+    def add(step: Any, start: int, stop: int) -> None:
+        values, y = _maps(step.x, step.x_shape), _maps(step.y, step.y_shape)
+        tiling = Tiling(matrix, transpose, m, (step.before[0], step.before[1]), (step.tiles[0], step.tiles[1]))
+        for g in range(len(values)):
+            add_tiles(values[g], tiling, (start, stop), y, g * values.shape[3])
+
+    return add
+
+
 @compiled(error_model="numpy")
-def _do(step: Any, start: int, stop: int) -> None:
-    kind = step.kind
-    if kind == PRODUCT:
-        _multiply(step, start, stop)
-    elif kind == CUT:
-        _cut(step, (start, stop))
-    elif kind == JOIN:
-        _join(step, (start, stop))
-    elif kind == ADD:
-        _add(step, (start, stop))
-    else:
-        y = _maps(step.y, step.y_shape)
-        if kind == NORM:
-            pixels = y.reshape(y.size // y.shape[3], y.shape[3])
-            norm_in_place(pixels, step.sizes[0], step.alpha, step.beta, step.k, (start, stop))
-        elif kind == POOL:
-            size, stride = (step.sizes[0], step.sizes[1]), (step.strides[0], step.strides[1])
-            pool_rows(_maps(step.x, step.x_shape), size, stride, (start, stop), y)
-        else:
-            before = (step.before[0], step.before[1])
-            fold_rows(_maps(step.x, step.x_shape), step.strides[0], before, (start, stop), y)
+def _norm(step: Any, start: int, stop: int) -> None:
+    y = _maps(step.y, step.y_shape)
+    pixels = y.reshape(y.size // y.shape[3], y.shape[3])
+    norm_in_place(pixels, step.sizes[0], step.alpha, step.beta, step.k, (start, stop))
+
+
+@compiled(error_model="numpy")
+def _pool(step: Any, start: int, stop: int) -> None:
+    size, stride = (step.sizes[0], step.sizes[1]), (step.strides[0], step.strides[1])
+    pool_rows(_maps(step.x, step.x_shape), size, stride, (start, stop), _maps(step.y, step.y_shape))
+
+
+@compiled(error_model="numpy")
+def _fold(step: Any, start: int, stop: int) -> None:
+    x, y, before = _maps(step.x, step.x_shape), _maps(step.y, step.y_shape), (step.before[0], step.before[1])
+    fold_rows(x, step.strides[0], before, (start, stop), y)
 
 
 @compiled(error_model="numpy")
@@ -122,63 +161,6 @@ def _multiply(step: Any, start: int, stop: int) -> None:
         y = _numbers(step.y + 4 * point * step.y_shape[0], step.y_shape[0])
         steps = (step.strides[0], step.strides[1])
         multiply_panel(a, steps, b, step.sizes[3], y, (M, K, N), panel, step.more != 0)
-
-
-@compiled(error_model="numpy")
-def _cut(step: Any, rows: Pair) -> None:
-    x, values = _maps(step.x, step.x_shape), _maps(step.y, step.y_shape)
-    before, tiles = (step.before[0], step.before[1]), (step.tiles[0], step.tiles[1])
-    for g in range(len(values)):
-        v, channel = values[g], g * values.shape[3]
-        if step.tiling == 0:
-            to_tiles(x, channel, Tiling(_B0, _C0, _M0, before, tiles), rows, v)
-        elif step.tiling == 1:
-            to_tiles(x, channel, Tiling(_B1, _C1, _M1, before, tiles), rows, v)
-        elif step.tiling == 2:
-            to_tiles(x, channel, Tiling(_B2, _C2, _M2, before, tiles), rows, v)
-        elif step.tiling == 3:
-            to_tiles(x, channel, Tiling(_B3, _C3, _M3, before, tiles), rows, v)
-        elif step.tiling == 4:
-            to_tiles(x, channel, Tiling(_A0, _Y0, _M0, before, tiles), rows, v)
-        elif step.tiling == 5:
-            to_tiles(x, channel, Tiling(_A1, _Y1, _M1, before, tiles), rows, v)
-        elif step.tiling == 6:
-            to_tiles(x, channel, Tiling(_A2, _Y2, _M2, before, tiles), rows, v)
-        else:
-            to_tiles(x, channel, Tiling(_A3, _Y3, _M3, before, tiles), rows, v)
-
-
-@compiled(error_model="numpy")
-def _join(step: Any, rows: Pair) -> None:
-    values, y = _maps(step.x, step.x_shape), _maps(step.y, step.y_shape)
-    bias, least = _numbers(step.bias, y.shape[3]), np.float32(step.least)
-    before, tiles = (step.before[0], step.before[1]), (step.tiles[0], step.tiles[1])
-    for g in range(len(values)):
-        v, channel = values[g], g * values.shape[3]
-        if step.tiling == 0:
-            from_tiles(v, Tiling(_A0, _Y0, _M0, before, tiles), rows, bias, least, y, channel)
-        elif step.tiling == 1:
-            from_tiles(v, Tiling(_A1, _Y1, _M1, before, tiles), rows, bias, least, y, channel)
-        elif step.tiling == 2:
-            from_tiles(v, Tiling(_A2, _Y2, _M2, before, tiles), rows, bias, least, y, channel)
-        else:
-            from_tiles(v, Tiling(_A3, _Y3, _M3, before, tiles), rows, bias, least, y, channel)
-
-
-@compiled(error_model="numpy")
-def _add(step: Any, images: Pair) -> None:
-    values, y = _maps(step.x, step.x_shape), _maps(step.y, step.y_shape)
-    before, tiles = (step.before[0], step.before[1]), (step.tiles[0], step.tiles[1])
-    for g in range(len(values)):
-        v, channel = values[g], g * values.shape[3]
-        if step.tiling == 0:
-            add_tiles(v, Tiling(_B0, _C0, _M0, before, tiles), images, y, channel)
-        elif step.tiling == 1:
-            add_tiles(v, Tiling(_B1, _C1, _M1, before, tiles), images, y, channel)
-        elif step.tiling == 2:
-            add_tiles(v, Tiling(_B2, _C2, _M2, before, tiles), images, y, channel)
-        else:
-            add_tiles(v, Tiling(_B3, _C3, _M3, before, tiles), images, y, channel)
 
 
 @compiled(error_model="numpy")
@@ -201,3 +183,18 @@ def _pointer(_: Any, address: Any) -> Any:  # noqa: ARG001 - numba gives the typ
         return builder.inttoptr(arguments[0], context.get_value_type(result))
 
     return result(types.int64), code
+
+
+@intrinsic
+def call(_: Any, place: Any, step: Any, start: Any, stop: Any) -> Any:
+    """Call the compiled function of a step, start and stop that is at an address; raise what it raises."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kinds, convention = signature.args[1:], context.call_conv
+        function = builder.inttoptr(arguments[0], convention.get_function_type(types.none, kinds).as_pointer())
+        status, _ = convention.call_function(builder, function, types.none, kinds, arguments[1:])
+        with cgutils.if_unlikely(builder, status.is_error):
+            convention.return_status_propagate(builder, status)
+        return context.get_dummy_value()
+
+    return types.none(place, step, start, stop), code

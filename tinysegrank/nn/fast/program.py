@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinysegrank.nn.fast.geometry import Geometry
-from tinysegrank.nn.fast.machine import ADD, CUT, FOLD, JOIN, NORM, POOL, PRODUCT, STEP, work
+from tinysegrank.nn.fast.machine import ADD, CUT, FOLD, JOIN, NORM, POOL, PRODUCT, STEP, code, work
 from tinysegrank.nn.fast.products import WIDTH
 from tinysegrank.nn.fast.threads import helped
 from tinysegrank.nn.windows import Pair
@@ -111,7 +111,11 @@ class Program:
             helped(partial(_work, program, counters, (self._arrays, x, y)), int(program["jobs"].max()))
 
     def _add(self, kind: int, units: int, numbers: int, x: np.ndarray, y: np.ndarray, **options: Any) -> None:
-        step = {"kind": kind, "units": units, "jobs": min(units, JOBS, max(1, numbers // JOB))}
+        step = {
+            "code": code(kind, options.pop("tiling", 0)),
+            "units": units,
+            "jobs": min(units, JOBS, max(1, numbers // JOB)),
+        }
         for name, array in (("x", x), ("y", y), *((name, options.get(name)) for name in ("b", "bias"))):
             if array is not None:
                 if not array.flags.c_contiguous:
