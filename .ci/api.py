@@ -1,0 +1,38 @@
+"""Write the API reference, HTML pages made by pdoc from the docstrings, and fail on its warnings.
+
+Usage: python .ci/api.py FOLDER
+"""
+
+import importlib
+import inspect
+import pkgutil
+import sys
+import typing
+import warnings
+from pathlib import Path
+
+import pdoc
+
+import tinysegrank
+
+
+def resolve_named_tuples():
+    """Resolve the annotations of named tuples, whose constructors pdoc reads in the module that exports them."""
+    for found in pkgutil.walk_packages(tinysegrank.__path__, "tinysegrank."):
+        if found.name != "tinysegrank.__main__":
+            for _, kind in inspect.getmembers(importlib.import_module(found.name), inspect.isclass):
+                if issubclass(kind, tuple) and kind.__module__ == found.name:
+                    kind.__new__.__annotations__ = typing.get_type_hints(kind)
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    pdoc.render.configure(docformat="google", footer_text=f"tinysegrank {tinysegrank.__version__}")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        resolve_named_tuples()
+        pdoc.pdoc("tinysegrank", "!tinysegrank.__main__", output_directory=folder)
+    for warning in caught:
+        print(f"{warning.filename}:{warning.lineno}: {warning.message}", file=sys.stderr)
+    print(f"{folder}: {len(list(folder.rglob('*.html')))} pages, {len(caught)} warnings")
+    sys.exit(bool(caught))
