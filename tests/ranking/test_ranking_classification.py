@@ -293,3 +293,11 @@ def test_features_that_do_not_fit():
             classification_features(*(wrong if i == place else one for i, one in enumerate(good)))
     with pytest.raises(ShapeError, match="finite"):
         classification_features(np.full(10, np.nan), *good[1:])
+
+
+def test_layers_that_hold_nothing_or_nan_are_refused(tmp_path, rng):
+    for name, value, fault in (("fc7", np.nan, "fc7.weight holds NaN or infinity"), ("fc6", 0, "fc6.weight is 0")):
+        layers = fully_connected_layers(rng)
+        layers[name][0][...] = value
+        with pytest.raises(WeightsError, match=f"net.caffemodel: {fault}"):
+            load_fully_connected(write_layers(tmp_path / "net.caffemodel", **layers))

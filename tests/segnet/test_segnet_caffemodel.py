@@ -289,3 +289,34 @@ def test_load_refuses_another_kind_of_file(tmp_path: Path) -> None:
     np.savez(tmp_path / "weights.npz", **model.parameters)
     with pytest.raises(WeightsError, match=r"weights.npz"):
         model.load_caffemodel(tmp_path / "weights.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("conv2.weight", np.nan, "conv2.weight holds NaN or infinity"),
+        ("conv4.bias", np.inf, "conv4.bias holds NaN or infinity"),
+        ("conv3.weight", 0.0, "conv3.weight is 0 everywhere"),
+    ],
+)
+def test_load_refuses_numbers_that_cannot_be_right(
+    tmp_path: Path, rng: np.random.Generator, name: str, value: float, fault: str
+) -> None:
+    model = thin_model()
+    arrays = drawn_like(model, rng)
+    if value == 0:
+        arrays[name][...] = 0
+    else:
+        arrays[name].flat[-1] = value
+    before = dict(model.parameters)
+    with pytest.raises(WeightsError, match=rf"spoilt.caffemodel: {fault}; fetch the file again"):
+        model.load_caffemodel(write_caffemodel(tmp_path / "spoilt.caffemodel", arrays))
+    assert all(model.parameters[name] is array for name, array in before.items())
+
+
+def test_biases_of_0_and_layers_passed_over_may_be_anything(tmp_path: Path, rng: np.random.Generator) -> None:
+    model = thin_model()
+    arrays = {name: array * ("bias" not in name) for name, array in drawn_like(model, rng).items()}
+    unused = {"fc6.weight": np.full((1, 1, 3, 2), np.nan), "fc6.bias": np.zeros(3)}
+    model.load_caffemodel(write_caffemodel(tmp_path / "net", arrays | unused))
+    assert_same(model.trunk.parameters, arrays)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from segnet_toys import CHANNELS, thin_model
 
+from tinysegrank import nn
 from tinysegrank.backend import Backend
 from tinysegrank.errors import BackendError, CheckpointError
 from tinysegrank.files import read_about, write_arrays
@@ -131,3 +133,95 @@ def test_wrong_parameters(path: Path) -> None:
     refused(path, r"conv9\.bias")
     write_arrays(path, arrays | {"conv7.bias": np.zeros(3, np.float32)}, about=about)
     refused(path, r"conv7\.bias of shape \(3,\)")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "fault"),
+    [
+        ("conv7.weight", lambda a: a * np.float32(np.nan), "conv7.weight holds NaN or infinity"),
+        ("conv1.bias", lambda a: a - np.float32(np.inf), "conv1.bias holds NaN or infinity"),
+        ("conv8.weight", np.zeros_like, "conv8.weight is 0 everywhere"),
+    ],
+)
+def test_numbers_that_cannot_be_right_are_neither_read_nor_written(
+    path: Path, name: str, change: Callable[[np.ndarray], np.ndarray], fault: str
+) -> None:
+    model = thin_model()
+    save_segnet(path, model)
+    about, arrays = read_about(path), dict(model.parameters)
+    write_arrays(path, arrays | {name: change(arrays[name])}, about=about)
+    refused(path, fault.replace(" holds", "' holds"))
+    path.unlink()
+    model.assign({name: change(arrays[name])})
+    with pytest.raises(CheckpointError, match=f"not written, as the network's {fault}"):
+        save_segnet(path, model)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("scale", ["nan", "inf", "0.0", "-1.0"])
+def test_a_scale_of_features_is_positive(path: Path, scale: str) -> None:
+    model = thin_model()
+    save_segnet(path, model)
+    write_arrays(path, model.parameters, about=read_about(path) | {"feature_scale": scale})
+    refused(path, f"feature_scale={scale} must be positive and finite")
+
+
+# Layers that are not the preset's ------------------------------------------------------------------------------------
+
+
+class Leaky(nn.ReLU):
+    pass
+
+
+def _swap(part: str, name: str, layer: nn.Layer) -> Callable[[SegNet], None]:
+    return lambda model: getattr(model, part).layers.update({name: layer})
+
+
+def _like(layer: nn.Conv2d, **options: int) -> nn.Conv2d:
+    return nn.Conv2d(**layer.parameters, **{"stride": layer.stride, "padding": layer.padding, **options})
+
+
+SWAPPED: dict[str, tuple[Callable[[SegNet], object], str]] = {
+    "another kind": (_swap("network", "relu6", Leaky()), "relu6 of model.network"),
+    "another option": (_swap("network", "pool1", nn.MaxPool2d(size=2)), "pool1 of model.network"),
+    "another probability": (_swap("network", "dropout7", nn.Dropout(p=0.9)), "dropout7 of model.network"),
+    "a convolution with another padding": (
+        lambda model: model.network.layers.update(conv6=_like(model.network.layers["conv6"], padding=3)),
+        "conv6 of model.network",
+    ),
+    "a convolution of another size": (
+        lambda model: model.network.layers.update(conv8=nn.Conv2d(np.ones((4, 6, 1, 1), "f4"), np.ones(4, "f4"))),
+        "conv8 of model.network",
+    ),
+    "an option changed in place": (
+        lambda model: model.network.layers["norm1"].options.update(alpha=0.1),
+        "norm1 of model.network",
+    ),
+    "one more": (_swap("network", "relu8", nn.ReLU()), "relu8 of model.network"),
+    "one less": (lambda model: model.network.layers.pop("relu7"), "dropout8 of model.network"),
+    "the last left out": (lambda model: model.network.layers.pop("conv8"), "conv8 of model.network"),
+    "in the head only": (
+        lambda model: model.head.layers.update(conv7=_like(model.head.layers["conv7"])),
+        "conv7 of model.head",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SWAPPED)
+def test_a_layer_that_would_be_lost_is_refused(path: Path, name: str) -> None:
+    change, named = SWAPPED[name]
+    model = thin_model()
+    change(model)
+    with pytest.raises(CheckpointError, match=rf"not written, as layer {named} .* put the preset's layer back"):
+        save_segnet(path, model)
+    assert not path.exists()
+
+
+def test_the_same_layer_put_back_is_kept(path: Path) -> None:
+    model = thin_model()
+    conv = _like(model.network.layers["conv6"])
+    for part in (model.network, model.head):
+        part.layers["conv6"] = conv
+    conv.parameters["weight"] = conv.parameters["weight"] + 1
+    save_segnet(path, model)
+    np.testing.assert_array_equal(load_segnet(path).parameters["conv6.weight"], conv.parameters["weight"])

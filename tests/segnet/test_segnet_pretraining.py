@@ -110,3 +110,10 @@ def test_classes_that_do_not_fit(wrong: list[int]) -> None:
 def test_divergence() -> None:
     with pytest.raises(TrainingError, match=r"the classification loss is (nan|inf) at step \d+"):
         pretrain_trunk(thin_model(), *colours(0), steps=20, rate=1e20, batch=4, seed=0)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_last_step_that_spoils_the_trunk() -> None:
+    """Its loss was finite, as it was computed before."""
+    with pytest.raises(TrainingError, match=r"conv\d.\w+ holds NaN or infinity after the last step"):
+        pretrain_trunk(thin_model(), *colours(0), steps=1, rate=1e42, batch=4, seed=0)

@@ -13,6 +13,7 @@ from segnet_toys import CLASSES, IMAGES, OPTIONS, Recording, assert_same_bits, t
 
 from tinysegrank.backend import Backend, to_numpy
 from tinysegrank.errors import CheckpointError
+from tinysegrank.files import read_about, read_arrays, write_arrays
 from tinysegrank.segnet import FeatureStore, SegNet, TrainingOptions, train
 from tinysegrank.segnet.corpus import COUNTS
 
@@ -154,6 +155,24 @@ def test_damaged_checkpoints(store: FeatureStore, tmp_path: Path) -> None:
             train(thin_model(), store, IMAGES, OPTIONS, seed=0, checkpoint=checkpoint)
     save_file({"a": np.zeros(1)}, checkpoint)
     with pytest.raises(CheckpointError, match="belongs to another training"):
+        train(thin_model(), store, IMAGES, OPTIONS, seed=0, checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda a: a * np.float32(np.nan), "conv6.weight holds NaN or infinity"),
+        (np.zeros_like, "conv6.weight is 0 everywhere"),
+        (None, "lacks conv6.weight"),
+    ],
+)
+def test_parameters_that_cannot_be_right(store: FeatureStore, tmp_path: Path, change: Any, fault: str) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    train(thin_model(), store, IMAGES, OPTIONS, seed=0, checkpoint=checkpoint)
+    about, arrays = read_about(checkpoint), read_arrays(checkpoint)
+    held = arrays.pop("parameter/conv6.weight")
+    write_arrays(checkpoint, arrays | ({"parameter/conv6.weight": change(held)} if change else {}), about=about)
+    with pytest.raises(CheckpointError, match=f"checkpoint: {fault}; delete it and run again"):
         train(thin_model(), store, IMAGES, OPTIONS, seed=0, checkpoint=checkpoint)
 
 

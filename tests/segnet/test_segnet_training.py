@@ -168,6 +168,16 @@ def test_divergence(store: FeatureStore, tmp_path: Path, counts: str) -> None:
     assert not checkpoint.exists()
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_last_step_that_spoils_the_parameters(store: FeatureStore, tmp_path: Path) -> None:
+    """Its loss was finite, as it was computed before."""
+    options = dataclasses.replace(OPTIONS, loss="ce", steps=1, rate=1e39)
+    for checkpoint in (None, tmp_path / "checkpoint"):
+        with pytest.raises(TrainingError, match=r"conv\d.\w+ holds NaN or infinity after step 1: the training"):
+            train(thin_model(), store, IMAGES, options, seed=0, checkpoint=checkpoint)
+        assert checkpoint is None or not checkpoint.exists()
+
+
 def test_no_images(store: FeatureStore) -> None:
     with pytest.raises(TrainingError, match="no training images"):
         train(thin_model(), store, np.array([], int), OPTIONS, seed=0)

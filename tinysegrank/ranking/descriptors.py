@@ -10,6 +10,7 @@ import numpy as np
 from tinysegrank.errors import ShapeError, WeightsError
 from tinysegrank.nn import max_pool2d
 from tinysegrank.segnet.caffemodel import read_caffemodel
+from tinysegrank.segnet.weights import fault_in
 
 _ROWS = 64  # images at a time
 
@@ -52,7 +53,8 @@ def load_fully_connected(path: Path | str) -> FullyConnected | None:
     """Read fc6 and fc7 of a .caffemodel; None where it was cut off after conv5.
 
     Raises:
-        WeightsError: the file is missing or damaged, or has one of the two only, or they do not fit each other.
+        WeightsError: the file is missing or damaged, or has one of the two only, or they do not fit each other
+            or hold NaN, infinity or nothing but 0.
     """
     layers = read_caffemodel(path)
     names = ("fc6.weight", "fc6.bias", "fc7.weight", "fc7.bias")
@@ -61,6 +63,8 @@ def load_fully_connected(path: Path | str) -> FullyConnected | None:
         return None
     if len(found) < len(names):
         raise WeightsError(f"{path}: of fc6 and fc7 it holds {', '.join(found)} only; give a whole file, or none of it")
+    if fault := fault_in({name: layers[name] for name in names}):
+        raise WeightsError(f"{path}: {fault}; fetch the file again, or give another")
     bias6, bias7 = layers["fc6.bias"], layers["fc7.bias"]
     weight6, weight7 = (layers[name].reshape(-1, layers[name].shape[-1]) for name in ("fc6.weight", "fc7.weight"))
     if len(weight6) != len(bias6) or weight7.shape != (len(bias7), len(bias6)):  # old files store (1, 1, F, D)

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import Path
 
 from tinysegrank.backend import Backend, get_backend, to_numpy
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.files import write_arrays
 from tinysegrank.fitted import damaged, read_checked
+from tinysegrank.nn.layer import Layer
 from tinysegrank.segnet.network import SegNet
+from tinysegrank.segnet.weights import fault_in
 
 FORMAT = "tinysegrank.segnet.1"
 
 
 def save_segnet(path: Path | str, model: SegNet) -> None:
-    """Write the network, atomically."""
+    """Write the network, atomically: its parameters, and of its layers what `SegNet` is told when it builds them.
+
+    Raises:
+        CheckpointError: a layer is not the one that the preset builds, so that the file would not bring it back, or
+            the parameters hold NaN, infinity or nothing but 0 in a layer.
+    """
+    _check_layers(path, model)
+    parameters = {name: to_numpy(array) for name, array in model.parameters.items()}
+    if fault := fault_in(parameters):
+        raise CheckpointError(f"{path}: not written, as the network's {fault}; train it again at a lower rate")
     about = {
         "format": FORMAT,
         "preset": model.preset_name,
@@ -23,14 +35,44 @@ def save_segnet(path: Path | str, model: SegNet) -> None:
         "dropout": repr(model.dropout),
         "frozen": " ".join(sorted(model.network.frozen)),
     }
-    write_arrays(path, {name: to_numpy(array) for name, array in model.parameters.items()}, about=about)
+    write_arrays(path, parameters, about=about)
+
+
+def _check_layers(path: Path | str, model: SegNet) -> None:
+    """Compare the layers with those of a network that `load_segnet` would build."""
+    built = SegNet(
+        model.num_classes,
+        model.preset_name,
+        backend=get_backend("numpy"),
+        feature_scale=model.feature_scale,
+        dropout=model.dropout,
+    )
+    for part in ("network", "trunk", "head"):
+        held, expected = getattr(model, part).layers, getattr(built, part).layers
+        for (name, layer), (wanted, original) in zip_longest(held.items(), expected.items(), fillvalue=("", None)):
+            shared = name not in model.network.layers or model.network.layers[name] is layer
+            if name != wanted or _described(layer) != _described(original) or not shared:
+                raise CheckpointError(
+                    f"{path}: not written, as layer {name or wanted} of model.{part} is not the one that the preset "
+                    f"{model.preset_name} builds, and the file keeps parameters only, so the layer would be lost; put "
+                    f"the preset's layer back, or save model.parameters in a file of your own"
+                )
+
+
+def _described(layer: Layer | None) -> tuple[object, ...]:
+    """The type, options and shapes of parameters of a layer."""
+    if layer is None:
+        return ()
+    options = {name: value for name, value in vars(layer).items() if name != "parameters"}
+    return type(layer), options, {name: tuple(array.shape) for name, array in layer.parameters.items()}
 
 
 def load_segnet(path: Path | str, *, backend: Backend | None = None) -> SegNet:
     """Read a network.
 
     Raises:
-        CheckpointError: the file is missing, damaged or of another kind.
+        CheckpointError: the file is missing, damaged or of another kind, or its numbers cannot be right, see
+            `weights.fault_in`.
         BackendError: the backend cannot be used.
     """
     if not Path(path).is_file():
@@ -51,4 +93,6 @@ def load_segnet(path: Path | str, *, backend: Backend | None = None) -> SegNet:
         raise damaged(path, error) from error
     if missing := model.parameters.keys() - arrays.keys():
         raise damaged(path, f"{', '.join(sorted(missing))} is missing")
+    if fault := fault_in(arrays):
+        raise damaged(path, fault)
     return model

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from tinysegrank.backend import Array, Backend, get_backend
-from tinysegrank.errors import ShapeError, WeightsError
+from tinysegrank.errors import ConfigError, ShapeError, WeightsError
 from tinysegrank.nn.layer import Conv2d, Dropout, Gradients, Layer, LocalResponseNorm, MaxPool2d, ReLU
 from tinysegrank.nn.sequential import Sequential
 from tinysegrank.segnet.caffemodel import read_caffemodel
 from tinysegrank.segnet.presets import ConvShape, Preset, preset_named
+from tinysegrank.segnet.weights import fault_in
 
 TRUNK = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
@@ -39,7 +40,7 @@ class SegNet:
         preset, preset_name, num_classes, backend, feature_scale, dropout: as given.
 
     Raises:
-        ConfigError: an unknown preset.
+        ConfigError: an unknown preset, or a feature_scale that is not positive and finite.
         BackendError: the backend cannot be used.
     """
 
@@ -60,7 +61,8 @@ class SegNet:
         rng = np.random.default_rng(0) if rng is None else rng
         trunk = build_trunk(self.preset, rng, self.backend)
         head = _build_head(self.preset, num_classes, self.dropout, rng, self.backend)
-        self._scale = FeatureScale(feature_scale)
+        self._scale = FeatureScale()
+        self.feature_scale = feature_scale
         self.trunk = Sequential(trunk, frozen=TRUNK)
         self.head = Sequential({"scale5": self._scale, **head}, frozen=head.keys() & set(frozen))
         self.network = Sequential({**trunk, "scale5": self._scale, **head}, frozen=frozen)
@@ -73,6 +75,8 @@ class SegNet:
 
     @feature_scale.setter
     def feature_scale(self, factor: float) -> None:
+        if not 0 < factor < np.inf:
+            raise ConfigError(f"feature_scale={factor} must be positive and finite")
         self._scale.factor = float(factor)
 
     @property
@@ -97,7 +101,8 @@ class SegNet:
         """Take conv1 to conv5 from a .caffemodel; other layers in the file are passed over.
 
         Raises:
-            WeightsError: the file is missing or damaged, lacks a layer, or has another architecture.
+            WeightsError: the file is missing or damaged, lacks a layer, has another architecture, or a layer holds
+                NaN, infinity or nothing but 0.
         """
         arrays = read_caffemodel(path)
         expected = self.trunk.parameters
@@ -111,6 +116,8 @@ class SegNet:
                     f"{path}: {name} is {arrays[name].shape}, but the preset {self.preset_name} needs "
                     f"{tuple(array.shape)}; give weights of that architecture, or another --preset"
                 )
+        if fault := fault_in({name: arrays[name] for name in expected}):
+            raise WeightsError(f"{path}: {fault}; fetch the file again, or give another")
         self.assign({name: arrays[name] for name in expected})
 
     def features(self, x: Array) -> Array:
@@ -157,9 +164,9 @@ class SegNet:
 class FeatureScale:
     """Multiply by a fixed number."""
 
-    def __init__(self, factor: float) -> None:
+    def __init__(self, factor: float = 1.0) -> None:
         self.parameters: dict[str, Array] = {}
-        self.factor = float(factor)
+        self.factor = factor
 
     def forward(self, x: Array, *, rng: np.random.Generator | None = None) -> tuple[Array, float]:  # noqa: ARG002
         """Return x times the factor."""

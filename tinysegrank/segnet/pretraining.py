@@ -19,6 +19,7 @@ from tinysegrank.nn.sequential import Sequential
 from tinysegrank.nn.sgd import SGD, step_schedule
 from tinysegrank.segnet.network import SegNet, convolution
 from tinysegrank.segnet.presets import ConvShape
+from tinysegrank.segnet.weights import fault_in
 
 POOLED = 6  # side of the 13 x 13 map after pooling
 
@@ -44,7 +45,7 @@ def pretrain_trunk(
         progress: called with the step and the loss after each step.
 
     Raises:
-        TrainingError: no images or steps, or the loss is no longer finite.
+        TrainingError: no images or steps, or the loss or a parameter is no longer finite.
         ShapeError: not one class for each image, or a class out of range.
     """
     if not len(images) or steps < 1:
@@ -73,4 +74,6 @@ def pretrain_trunk(
             hits.append(float(np.mean(to_numpy(z)[:, :, 0, 0].argmax(1) == classes[chosen])))
         if progress is not None:
             progress(step + 1, loss)
+    if fault := fault_in({name: to_numpy(array) for name, array in model.trunk.parameters.items()}):
+        raise TrainingError(f"{fault} after the last step; lower the pre-training rate")
     return float(np.mean(hits))

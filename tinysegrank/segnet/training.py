@@ -26,6 +26,7 @@ from tinysegrank.segnet.corpus import COUNTS, CountsKeeper
 from tinysegrank.segnet.features import FeatureStore
 from tinysegrank.segnet.full_batch import Batch, full_batch_gradients
 from tinysegrank.segnet.network import SegNet
+from tinysegrank.segnet.weights import fault_in
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def train(
         progress: called with the step and the mean loss at each line of the log.
 
     Raises:
-        TrainingError: there are no images, or the loss is no longer finite.
+        TrainingError: there are no images, or the loss or a parameter is no longer finite.
         CheckpointError: the checkpoint is damaged or belongs to another training.
     """
     rows = store.rows_of(np.sort(np.asarray(images)))
@@ -127,8 +128,10 @@ def train(
             if progress is not None:
                 progress(run.step, mean)
         due = run.step % log_every == 0 and run.step - run.saved >= checkpoint_every
-        if checkpoint is not None and (due or run.step == options.steps):
-            run.save(checkpoint, records)
+        if run.step == options.steps or (checkpoint is not None and due):
+            run.check()  # the last step's loss was computed before that step
+            if checkpoint is not None:
+                run.save(checkpoint, records)
     return records
 
 
@@ -197,11 +200,7 @@ class _Run:
         weights = self.store.gather("weights", rows)
         check_weights(str(self.store.folder), weights)
         target = np.ascontiguousarray(self.store.gather("targets", rows).transpose(0, 3, 1, 2))
-        return (
-            asarray(self.store.gather("features", rows), dtype="float32"),
-            asarray(target),
-            asarray(weights),
-        )
+        return asarray(self.store.gather("features", rows), dtype="float32"), asarray(target), asarray(weights)
 
     def _corpus_counts(self) -> CorpusCounts:
         """The counts of all training rows, without dropout."""
@@ -209,6 +208,15 @@ class _Run:
         for features, target, weight in self._batches():
             counts.update(self.model.head(features), target, weight)
         return counts
+
+    def check(self) -> None:
+        """Refuse parameters that a step has spoilt.
+
+        Raises:
+            TrainingError: one of them is not finite, or a layer's weights are all 0.
+        """
+        if fault := fault_in({name: to_numpy(array) for name, array in self.model.trainable.items()}):
+            raise TrainingError(f"{fault} after step {self.step}: the training diverged; lower its rate")
 
     def save(self, path: Path, records: list[Record]) -> None:
         """Write the step, parameters, velocities, counts and log."""
@@ -230,7 +238,12 @@ class _Run:
         def part(kind: str) -> dict[str, np.ndarray]:
             return {name.split("/", 1)[1]: array for name, array in arrays.items() if name.startswith(f"{kind}/")}
 
-        self.model.assign(part("parameter"))
+        parameters = part("parameter")
+        if lacking := self.model.trainable.keys() - parameters.keys():
+            raise CheckpointError(f"{path}: lacks {', '.join(sorted(lacking))}; delete it and run again")
+        if fault := fault_in(parameters):
+            raise CheckpointError(f"{path}: {fault}; delete it and run again")
+        self.model.assign(parameters)
         self.sgd.restore(part("velocity"), self.model.trainable)
         self.counts.restore(part("counts"))
         self.losses.extend(arrays.get("losses", ()))  # checkpoints of version 0.1 lack them
