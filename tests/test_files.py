@@ -59,6 +59,16 @@ def test_a_full_device_is_an_error_and_stays(tmp_path):
     assert link.is_symlink() and Path("/dev/full").is_char_device()
 
 
+def test_a_pipe_that_may_not_be_opened_is_named(tmp_path, monkeypatch):
+    def refuse(path, flags):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(OutputError, match=f"/pipe: cannot be written: {os.strerror(errno.EACCES)}; "):
+        write_text(tmp_path / "pipe", "anything")
+
+
 def test_a_socket_is_refused(tmp_path, monkeypatch):
     import socket
 

@@ -73,7 +73,9 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
     """
     target = destination(path)
     if target is None:
-        with writing(path, reads=True), os.fdopen(os.open(path, os.O_WRONLY), "wb") as stream:
+        with writing(path):
+            stream = os.fdopen(os.open(path, os.O_WRONLY), "wb")
+        with writing(path, reads=True), stream:
             yield stream
         return
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")  # a short name: that of the file may be the longest
@@ -94,9 +96,9 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write UTF-8 text to `path`, atomically."""
+    """Write UTF-8 text to `path`, atomically; what of a file's name in it is not UTF-8 becomes "?"."""
     with atomic_write(path) as stream:
-        stream.write(text.encode())
+        stream.write(text.encode(errors="replace"))
 
 
 def write_json(path: Path | str, value: Any) -> None:

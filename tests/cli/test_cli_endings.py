@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 
@@ -40,6 +41,14 @@ def test_a_table_is_printed_on_any_terminal(tmp_path, toy, labels, charset):
     assert result.exit_code == 0, result.output
     assert b"background" in result.stdout_bytes  # and an en dash for classes that are nowhere
     assert (tmp_path / "t.csv").read_text().startswith("class,labels\nbackground,")
+
+
+def test_a_name_of_any_bytes_is_written(tmp_path, toy, labels):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    shutil.copytree(labels, folder)
+    result = call("evaluate", folder, "--voc", toy, "--jobs", 1, "--csv", tmp_path / "t.csv")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "t.csv").read_text().startswith("class,caf?\nbackground,")
 
 
 @pytest.mark.parametrize("charset", ["ascii", "utf-8"])
