@@ -1,8 +1,8 @@
-"""Run the Python cells of the numbered pages as tests, one test a page, and keep the pictures that they draw.
+"""Run the Python cells of the numbered pages as tests, one test a page.
 
 The cells of a page run in order and share their names; a cell that starts with `>>>` also has its output checked,
-numbers to the precision printed. They run in this folder, so `figure.savefig("figures/04_flips.png")` draws the picture
-that the page shows.
+numbers to the precision printed. They run in a temporary folder, so that tests change no file here; with
+TINYSEGRANK_DRAW=1 they run in this one, where `figure.savefig("figures/04_flips.png")` draws the picture shown.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import doctest
 import io
+import os
 import re
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -48,15 +50,16 @@ class Cells(pytest.Item):
     def runtest(self) -> None:
         document = SYBIL.parse(self.path)
         matplotlib.use("Agg")
-        with matplotlib.rc_context(STYLE), contextlib.chdir(HERE), kept_if_alike(self.path.stem[:2]):
+        with matplotlib.rc_context(STYLE), drawing_folder(self.path.stem[:2]) as folder, contextlib.chdir(folder):
             try:
                 for example in document.examples():
                     example.evaluate()
             finally:
                 plt.close("all")
-        for link in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", document.text):
-            size = (HERE / link).stat().st_size  # or the picture is missing, an error that names it
-            assert size <= LARGEST_FIGURE, f"{link} has {size} bytes; draw less or make it smaller"
+            for link in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", document.text):
+                for picture in (folder / link, HERE / link):  # just drawn, and shown
+                    size = picture.stat().st_size  # or the picture is missing, an error that names it
+                    assert size <= LARGEST_FIGURE, f"{picture} has {size} bytes; draw less or make it smaller"
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: Any) -> Any:
         if isinstance(excinfo.value, SybilFailure):
@@ -66,6 +69,18 @@ class Cells(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, 0, self.path.name
+
+
+@contextlib.contextmanager
+def drawing_folder(number: str) -> Iterator[Path]:
+    """Return the folder for a page to run in, with a folder for its figures."""
+    if os.environ.get("TINYSEGRANK_DRAW") == "1":
+        with kept_if_alike(number):
+            yield HERE
+        return
+    with tempfile.TemporaryDirectory() as made:
+        (Path(made) / "figures").mkdir()
+        yield Path(made)
 
 
 @contextlib.contextmanager
