@@ -81,7 +81,10 @@ BACKENDS = {
 }
 
 
-@pytest.fixture(params=[pytest.param(n, marks=pytest.mark.gpu) if n == "cupy" else n for n in BACKENDS])
+MARKS = {"cupy": pytest.mark.gpu, "jax": pytest.mark.slow}  # JAX compiles each function for each shape
+
+
+@pytest.fixture(params=[pytest.param(name, marks=MARKS.get(name, ())) for name in BACKENDS])
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Every backend in turn; JAX in 64 bits, so that a float64 that creeps in is seen."""
     try:

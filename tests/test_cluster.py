@@ -33,6 +33,8 @@ from tinysegrank.parallel import parallel_map
 from tinysegrank.segnet import TrainingOptions
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, read_labels, write_labels
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 300  # seconds, for a busy machine; nothing waits so long on one that is not
 
 

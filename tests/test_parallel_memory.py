@@ -12,6 +12,8 @@ import pytest
 
 from tinysegrank.parallel import keep_freed_memory, parallel_map
 
+pytestmark = pytest.mark.slow
+
 
 def grow(megabytes: int) -> int:
     """Make and free an array, slowly enough for the memory to be looked at."""

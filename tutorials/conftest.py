@@ -41,7 +41,9 @@ class Page(pytest.File):
     """A tutorial."""
 
     def collect(self) -> Iterable[pytest.Item]:
-        yield Cells.from_parent(self, name="cells")
+        cells = Cells.from_parent(self, name="cells")
+        cells.add_marker("slow")
+        yield cells
 
 
 class Cells(pytest.Item):

@@ -15,6 +15,8 @@ from tinysegrank.experiment.features import store
 from tinysegrank.ranking import ImageClassifier, class_shares, image_descriptors
 from tinysegrank.voc import make_toy_voc
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory) -> Path:

@@ -22,6 +22,8 @@ from tinysegrank.segnet import load_segnet, mean_with_crops, predict_features, p
 from tinysegrank.segnet.crops import corner_windows
 from tinysegrank.voc import VOCSegmentation, read_labels
 
+pytestmark = pytest.mark.slow
+
 SHARE = 0.6
 
 

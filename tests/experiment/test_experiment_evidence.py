@@ -35,6 +35,8 @@ from tinysegrank.segnet import load_segnet, predict_store
 from tinysegrank.upsampling import naive
 from tinysegrank.voc import CLASS_NAMES, VOCSegmentation, read_labels
 
+pytestmark = pytest.mark.slow
+
 NAMES = [piece.name for piece in PIECES]
 
 

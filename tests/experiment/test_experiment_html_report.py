@@ -18,6 +18,8 @@ from tinysegrank.experiment import evaluate_folder
 from tinysegrank.experiment.evidence import PIECES
 from tinysegrank.voc import VOCSegmentation
 
+pytestmark = pytest.mark.slow
+
 ORDERING = r"(\S.*) \([\d.]+\) over (\S.*) \([\d.]+\): .*"
 
 

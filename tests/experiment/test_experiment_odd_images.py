@@ -20,6 +20,8 @@ from tinysegrank.proposals import CpmcOptions, SecondOrderOptions, SegmentOption
 from tinysegrank.segnet import TrainingOptions
 from tinysegrank.voc import VOID, VOCSegmentation, make_toy_voc, read_labels, write_labels
 
+pytestmark = pytest.mark.slow
+
 COUNT = 4
 
 

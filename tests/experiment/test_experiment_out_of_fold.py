@@ -24,6 +24,8 @@ from tinysegrank.proposals import CpmcOptions, SecondOrderOptions, SegmentOption
 from tinysegrank.segnet import TrainingOptions
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, write_labels
 
+pytestmark = pytest.mark.slow
+
 FOLDS = 3
 FITTED = ("trunk", "features/scale.json", "training", "classified", "segments", "proposing", "ranker")
 

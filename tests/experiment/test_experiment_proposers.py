@@ -31,6 +31,8 @@ from tinysegrank.proposals import (
 )
 from tinysegrank.voc import VOID, VOCSegmentation, find_objects, make_toy_voc, read_labels, write_labels
 
+pytestmark = pytest.mark.slow
+
 MODULE_1 = ("data", "regions", "segments", "proposing", "proposals")
 COUNT = 4
 

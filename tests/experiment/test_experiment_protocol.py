@@ -27,6 +27,8 @@ from tinysegrank.ranking import RANKERS, Ranker, corpus_gains, fit_ranker
 from tinysegrank.segnet import TrainingOptions
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, overlay, read_image, read_labels
 
+pytestmark = pytest.mark.slow
+
 STEPS = 6
 
 

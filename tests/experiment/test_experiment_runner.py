@@ -10,6 +10,8 @@ from tinysegrank.errors import ConfigError
 from tinysegrank.experiment import Settings, Silent
 from tinysegrank.experiment.runner import Stage, execute, open_run
 
+pytestmark = pytest.mark.slow
+
 
 class Work:
     """A chain of three stages that counts how often each ran."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from losses_operations import every_loss
 from losses_strategies import Batch, batches
@@ -12,6 +13,8 @@ from operations import TOLERANCE, assert_close, dtypes_inside
 
 from tinysegrank import losses
 from tinysegrank.backend import Backend
+
+pytestmark = pytest.mark.slow
 
 
 @every_loss

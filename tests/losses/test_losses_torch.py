@@ -92,6 +92,7 @@ def test_value_and_gradient_are_torchs(name: str, shape: Any, dtype: str, rng: n
     assert_agreement(name, [a.astype(dtype) for a in soft_batch(rng, shape)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in PEERS if name not in ("iou, Eq. 47", "uoi, Eq. 60")])
 @given(batch=batches(scales=(1.0, 3.0)))
 def test_any_batch_is_as_in_torch(name: str, batch: Batch) -> None:

@@ -14,6 +14,8 @@ from operations import TOLERANCE, arrays_in, assert_close, dtypes_inside
 
 from tinysegrank.backend import Array, Backend
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", LAYERS)
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])  # one backend for all examples

@@ -22,6 +22,8 @@ from tinysegrank.nn.conv import ConvContext
 from tinysegrank.nn.fast import TileContext, cook_toom
 from tinysegrank.nn.fast.machine import call
 
+pytestmark = pytest.mark.slow
+
 
 class Case(NamedTuple):
     x: np.ndarray

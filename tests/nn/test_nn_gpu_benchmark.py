@@ -14,6 +14,8 @@ from tinysegrank.backend import get_backend
 from tinysegrank.errors import BackendError
 from tinysegrank.segnet import SegNet
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch", reason="torch is not installed; run `pip install 'tinysegrank[torch]'`")
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"

@@ -91,6 +91,7 @@ def test_best_labellings_without_potts_terms_are_those_of_brute_force(seed):
     assert len(best_labellings(engine, 1000)) == 3**4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_best_labellings_with_potts_terms_are_distinct_and_near_those_of_brute_force(seed):
     engine, count = crf(seed, coupling=0.5), 12

@@ -26,6 +26,8 @@ from tinysegrank.proposals.o2p.second_order import DescriptorReduction, Projecti
 from tinysegrank.superpixels import region_graph, slic
 from tinysegrank.voc import soft_targets_many
 
+pytestmark = pytest.mark.slow
+
 COUNT = 30
 RNG = np.random.default_rng(0)
 

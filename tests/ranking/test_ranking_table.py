@@ -158,6 +158,7 @@ def test_accuracy_of_each_c_is_the_corpus_iou_of_held_out_picks(classes):
     assert chosen.grid[chosen.accuracy.argmax()] == chosen.C
 
 
+@pytest.mark.slow
 def test_choice_is_the_same_for_any_number_of_workers():
     _, _, groups, X, quality, confusions = corpus()
     one, two = (choose_C(X, quality, groups, confusions, folds=3, jobs=jobs) for jobs in (1, 2))

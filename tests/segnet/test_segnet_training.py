@@ -19,6 +19,7 @@ from tinysegrank.segnet.corpus import COUNTS
 # What a step is ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "counts"), [*((loss, "batch") for loss in TABLE), *(("uoi", counts) for counts in COUNTS[1:])]
 )
