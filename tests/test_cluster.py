@@ -292,7 +292,7 @@ def test_commands_take_a_cluster(address, toy, tmp_path):
 
 
 def test_a_split_that_changed_is_read_again(address, tmp_path):
-    from tinysegrank.experiment.data import split_in_worker
+    from tinysegrank.experiment.images import split_in_worker
 
     settings = replace(Settings(), data=replace(Settings().data, voc=str(tmp_path / "toy"), train="train"))
     make_toy_voc(tmp_path / "toy", train=3, val=1, seed=0, size=(20, 30))

@@ -6,15 +6,19 @@ import json
 import os
 import secrets
 import stat
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from tinysegrank.errors import CheckpointError, OutputError, explain_os_error
 
+_TEMPORARY = ".tmp"
 _ABOUT = "about"  # one string in a safetensors header: several would come in any order, and files differ by it
 
 
@@ -78,7 +82,7 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
         with writing(path, reads=True), stream:
             yield stream
         return
-    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")  # a short name: that of the file may be the longest
+    temporary = target.with_name(f".{secrets.token_hex(8)}{_TEMPORARY}")  # short: that of the file may be the longest
     with writing(path):
         target.parent.mkdir(parents=True, exist_ok=True)
         stream = temporary.open("xb")
@@ -95,6 +99,11 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
         raise
 
 
+def is_temporary(path: Path) -> bool:
+    """Return whether a file is one that `atomic_write` left behind when its process was killed."""
+    return path.name.startswith(".") and path.name.endswith(_TEMPORARY)
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write UTF-8 text to `path`, atomically; what of a file's name in it is not UTF-8 becomes "?"."""
     with atomic_write(path) as stream:
@@ -106,20 +115,84 @@ def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+_SPOILT = (ValueError, KeyError, TypeError, EOFError, OverflowError, SyntaxError, TokenError, BadZipFile, zlib.error)
+"""What NumPy, zip and JSON raise on a file that is not what it was; further ones of theirs are subclasses."""
+
+
+@contextmanager
+def reading(path: Path | str) -> Iterator[None]:
+    """Enclose the reading of a file that a run wrote: what goes wrong becomes an error that names the file.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or cannot be read at the moment.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: is missing; repeat the command that makes it") from error
+    except OSError as error:
+        if error.errno is None:  # how NumPy and PIL report damage
+            raise CheckpointError(_damage(path, error)) from error
+        raise CheckpointError(explain_os_error(path, error)) from error
+    except (*_SPOILT, SafetensorError) as error:
+        raise CheckpointError(_damage(path, error)) from error
+
+
+def _damage(path: Path | str, error: Exception) -> str:
+    said = " ".join(str(error).split())[:120] or type(error).__name__
+    return f"{path}: is damaged ({said}); delete it and run again"
+
+
 def read_json(path: Path | str) -> Any:
     """Read a JSON file.
 
     Raises:
-        CheckpointError: the file is missing or is not JSON.
+        CheckpointError: the file is missing, damaged, or cannot be read.
     """
-    try:
+    with reading(path):
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(
-            f"{path}: cannot be read ({error.strerror}); run the stage that writes it first"
-        ) from error
-    except ValueError as error:
-        raise CheckpointError(f"{path}: is damaged ({error}); delete it and run again") from error
+
+
+def write_array(path: Path | str, array: np.ndarray) -> None:
+    """Write one NumPy array as a .npy file, atomically."""
+    with atomic_write(path) as stream:
+        np.save(stream, array, allow_pickle=False)
+
+
+def read_array(path: Path | str, *, mapped: bool = False) -> np.ndarray:
+    """Read a .npy file.
+
+    Args:
+        path: the file.
+        mapped: map it into memory, read-only, instead of reading it whole.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or cannot be read.
+    """
+    with reading(path):
+        array: np.ndarray = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("it holds several arrays")
+        return array
+
+
+def write_compressed(path: Path | str, **arrays: np.ndarray) -> None:
+    """Write named arrays as one compressed .npz file, atomically."""
+    with atomic_write(path) as stream:
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # its stub mixes them with an option
+
+
+@contextmanager
+def read_compressed(path: Path | str) -> Iterator[Mapping[str, np.ndarray]]:
+    """Open a .npz file; an array is read when it is asked for, inside the block.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, lacks an array that is asked for, or cannot be read.
+    """
+    with reading(path), np.load(path, allow_pickle=False) as arrays:
+        yield arrays
 
 
 def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], *, about: Mapping[str, str] | None = None) -> None:
@@ -135,19 +208,12 @@ def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
     """Read the arrays of a safetensors file.
 
     Raises:
-        CheckpointError: the file is missing or damaged.
+        CheckpointError: the file is missing, damaged, or cannot be read.
     """
-    from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    try:
+    with reading(path):
         arrays: dict[str, np.ndarray] = load(Path(path).read_bytes())
-    except OSError as error:
-        raise CheckpointError(
-            f"{path}: cannot be read ({error.strerror}); run the stage that writes it first"
-        ) from error
-    except (SafetensorError, ValueError) as error:
-        raise CheckpointError(f"{path}: is not a whole safetensors file ({error}); delete it and run again") from error
     return arrays
 
 
@@ -155,12 +221,9 @@ def read_about(path: Path | str) -> dict[str, str]:
     """Read the strings stored in a safetensors file's header.
 
     Raises:
-        CheckpointError: the file is missing or damaged.
+        CheckpointError: the file is missing, damaged, or cannot be read.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
-        with safe_open(str(path), framework="numpy") as stream:
-            return dict(json.loads((stream.metadata() or {}).get(_ABOUT, "{}")))
-    except (OSError, SafetensorError, ValueError) as error:
-        raise CheckpointError(f"{path}: is not a whole safetensors file ({error}); delete it and run again") from error
+    with reading(path), safe_open(str(path), framework="numpy") as stream:
+        return dict(json.loads((stream.metadata() or {}).get(_ABOUT, "{}")))

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tinysegrank.experiment import Run, Shown, data
+from tinysegrank.experiment import Run, Shown
+from tinysegrank.experiment.images import names as image_names
 from tinysegrank.experiment.proposers import crf, paste
 from tinysegrank.experiment.proposers.protocol import FOLDER, held_out_trials
 from tinysegrank.experiment.runner import read_run
@@ -37,8 +38,8 @@ def trials_of(run: Run, name: str, folds: list[int]) -> tuple[list[str], np.ndar
         chosen = read_json(run.folder(FOLDER) / "paste" / "chosen.json")["options"]
         grid, under = paste.grid_of(asked, chosen["threshold"]), paste.propose_under
         names = [f"lambda {options.lam:g}" for options in grid]
-    images = len(data.names(run, "train"))
-    trials = [one for fold in folds for one in held_out_trials(run, name, grid, under, images=images, fold=fold)]
+    count = len(image_names(run, "train"))
+    trials = [one for fold in folds for one in held_out_trials(run, name, grid, under, images=count, fold=fold)]
     return names, np.stack(trials)
 
 

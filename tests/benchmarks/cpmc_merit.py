@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from tinysegrank.config import from_dict, read_toml
 from tinysegrank.experiment import Run, Settings, Silent
-from tinysegrank.experiment import data as run_data
+from tinysegrank.experiment.images import ImageOfRun, images_of
 from tinysegrank.experiment.runner import SETTINGS_FILE
-from tinysegrank.experiment.segments import FOLDER, read_segments
+from tinysegrank.experiment.stages.segments import read_segments
 from tinysegrank.files import write_text
 from tinysegrank.parallel import parallel_map
 from tinysegrank.proposals.o2p.segments import best_overlaps, merit
@@ -29,18 +28,11 @@ from tinysegrank.voc import VOID, find_objects
 COUNTS = (1, 5, 10, 20, 30, 50, 75, 100, 125, 150)
 
 
-class Task(NamedTuple):
-    settings: Settings
-    folder: Path
-    number: int
-
-
-def examine(task: Task) -> tuple[np.ndarray, np.ndarray]:
+def examine(image: ImageOfRun) -> tuple[np.ndarray, np.ndarray]:
     """Best overlaps (N, O) of the image's objects, and their pixels that are not void."""
-    split = run_data.split_in_worker(task.settings, "val")
-    labels = split.labels(task.number)
-    objects, known = find_objects(labels, split.instances(task.number)).masks, labels != VOID
-    segments = read_segments(task.folder, "val", split.names[task.number]).segments
+    labels = image.labels()
+    objects, known = find_objects(labels, image.split.instances(image.number)).masks, labels != VOID
+    segments = read_segments(image).segments
     return best_overlaps(segments, objects, counts=COUNTS, known=known), (objects & known).sum(axis=(1, 2))
 
 
@@ -51,14 +43,13 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     asked = parser.parse_args()
     run = Run(asked.run, from_dict(Settings, read_toml(asked.run / SETTINGS_FILE)), asked.jobs, Silent())
-    count = len(run_data.names(run, "val"))
-    tasks = [Task(run.settings, run.folder(FOLDER), number) for number in range(count)]
-    found = merit(parallel_map(examine, tasks, jobs=asked.jobs), counts=COUNTS)
+    images = images_of(run, "val")
+    found = merit(parallel_map(examine, images, jobs=asked.jobs), counts=COUNTS)
     columns = (Column("segments", ".0f"), Column("average best overlap", ".3f"), Column("covering", ".3f"))
     rows = tuple(
         (float(n), float(a), float(c)) for n, a, c in zip(found.counts, found.abo, found.covering, strict=True)
     )
-    table = Table(f"CPMC segments of {count} val images, {found.objects} objects", columns, rows)
+    table = Table(f"CPMC segments of {len(images)} val images, {found.objects} objects", columns, rows)
     write_text(asked.out / "cpmc_merit.md", table.to_markdown())
     write_text(asked.out / "cpmc_merit.csv", table.to_csv())
     lines = {"covering": (found.counts, found.covering), "average best overlap": (found.counts, found.abo)}

@@ -22,9 +22,10 @@ import numpy as np
 from tinysegrank.config import from_dict, read_toml
 from tinysegrank.errors import TrainingError
 from tinysegrank.experiment import Run, Settings, Silent
-from tinysegrank.experiment.data import open_split
-from tinysegrank.experiment.features import NETWORK, read_scale, store
+from tinysegrank.experiment.images import open_split
 from tinysegrank.experiment.runner import SETTINGS_FILE
+from tinysegrank.experiment.stages.features import read_scale, store
+from tinysegrank.experiment.stages.trunk import NETWORK
 from tinysegrank.files import read_json, write_json, write_text
 from tinysegrank.metrics import Confusion
 from tinysegrank.parallel import one_blas_thread, parallel_map

@@ -17,8 +17,9 @@ import numpy as np
 from sklearn.metrics import average_precision_score
 
 from tinysegrank.config import from_dict, read_toml
-from tinysegrank.experiment import Run, Settings, Silent, data, features
+from tinysegrank.experiment import Run, Settings, Silent, images
 from tinysegrank.experiment.runner import SETTINGS_FILE
+from tinysegrank.experiment.stages import features
 from tinysegrank.nn import max_pool2d
 from tinysegrank.parallel import one_blas_thread
 from tinysegrank.ranking import ImageClassifier, class_shares, image_descriptors, load_fully_connected
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("--C", type=float, nargs="+", default=[0.1, 1.0, 10.0])
     asked = parser.parse_args()
     run = Run(asked.run, from_dict(Settings, read_toml(asked.run / SETTINGS_FILE)), 1, Silent())
-    split, store = data.split_in_worker(run.settings, "train"), features.store(run, "train")
+    split, store = images.open_split(run.settings, "train"), features.store(run, "train")
     count = len(split.names)
     shares = np.concatenate([class_shares(split.labels(i)[None]) for i in range(count)])  # (N, K-1)
     held_out = np.random.default_rng(0).permutation(count) % 3 == 0

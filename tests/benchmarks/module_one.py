@@ -24,7 +24,7 @@ import numpy as np
 
 from tinysegrank.config import from_dict, read_toml
 from tinysegrank.experiment import Run, Settings, Silent
-from tinysegrank.experiment.data import open_split
+from tinysegrank.experiment.images import open_split
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.runner import SETTINGS_FILE
 from tinysegrank.parallel import one_blas_thread
@@ -33,7 +33,8 @@ from tinysegrank.proposals.o2p.second_order import Projection, description_lengt
 from tinysegrank.reporting import Column, Table
 
 CPMC, SECOND_ORDER, PIPELINE = (
-    f"tinysegrank.proposals.{name}" for name in ("o2p.cpmc.pipeline", "o2p.second_order", "crf.pipeline")
+    f"tinysegrank.{name}"
+    for name in ("proposals.o2p.cpmc.pipeline", "proposals.o2p.second_order", "experiment.proposers.crf")
 )
 STEPS = {
     "paste": {
@@ -65,7 +66,7 @@ STEPS = {
         "pasting, DivMBest": ["tinysegrank.experiment.proposers.paste:divmbest"],
     },
     "crf": {
-        "superpixels": [f"{PIPELINE}:slic", f"{PIPELINE}:region_graph"],
+        "superpixels": [f"{PIPELINE}:superpixels_of", f"{PIPELINE}:region_graph"],
         "features": [f"{PIPELINE}:superpixel_features"],
         "unaries": ["tinysegrank.proposals:SuperpixelClassifier.log_probabilities"],
         "expansion": ["tinysegrank.proposals.crf.crf:expansion"],

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from tinysegrank.config import from_dict, read_toml
 from tinysegrank.experiment import Run, Settings, Shown, run_experiment
-from tinysegrank.experiment.results import read_counts
 from tinysegrank.experiment.runner import SETTINGS_FILE
+from tinysegrank.experiment.stages.evaluation import read_counts
 from tinysegrank.files import read_json, write_json, write_text
 from tinysegrank.metrics import Confusion
 from tinysegrank.reporting import Column, Table

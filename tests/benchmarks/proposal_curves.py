@@ -19,10 +19,10 @@ import numpy as np
 
 from tinysegrank.config import from_dict, read_toml
 from tinysegrank.experiment import Run, Settings, Silent
-from tinysegrank.experiment import data as run_data
+from tinysegrank.experiment import images as run_data
+from tinysegrank.experiment.images import ImageOfRun, images_of
 from tinysegrank.experiment.proposers import crf, paste
 from tinysegrank.experiment.proposers.protocol import Model, model_of
-from tinysegrank.experiment.regions import ImageTask, image_tasks
 from tinysegrank.experiment.runner import SETTINGS_FILE
 from tinysegrank.files import write_text
 from tinysegrank.parallel import parallel_map
@@ -43,7 +43,7 @@ SCALES = {"paste": (0.01, 0.02, 0.04, 0.08), "crf": (0.4, 0.8, 1.6, 3.2)}
 
 
 class Task(NamedTuple):
-    image: ImageTask
+    image: ImageOfRun
     models: dict[str, Model]
     count: int
     scales: dict[str, tuple[float, ...]]
@@ -57,7 +57,7 @@ class Answer(NamedTuple):
 
 def examine(task: Task) -> Answer:
     """Propose for one image in every way, and tally the oracle of each."""
-    labels = run_data.split_in_worker(task.image.settings, task.image.which).labels(task.image.number)
+    labels = task.image.labels()
     tallies, seconds, first = {}, {}, {}
     for name, model in task.models.items():
         module, best = ENGINES[name]
@@ -110,7 +110,7 @@ def main() -> None:
 
     def tasks(which: str, indices: list[int], fold: int, count: int, scales: dict, perturbed_only: bool) -> list[Task]:
         models = {name: model_of(run, name, fold) for name in asked.engines}
-        return [Task(image, models, count, scales, perturbed_only) for image in image_tasks(run, which, indices)]
+        return [Task(image, models, count, scales, perturbed_only) for image in images_of(run, which, indices)]
 
     held_out = np.flatnonzero(run_data.folds(run) == 0)
     some = held_out[np.linspace(0, len(held_out) - 1, min(asked.choice_images, len(held_out))).astype(int)]

@@ -21,11 +21,11 @@ from typing import NamedTuple
 import numpy as np
 
 from tinysegrank.experiment import Run, Silent
-from tinysegrank.experiment import data as run_data
+from tinysegrank.experiment import images as run_data
 from tinysegrank.experiment.evidence.sources import per_cent, total
+from tinysegrank.experiment.images import ImageOfRun, images_of
 from tinysegrank.experiment.proposers.paste import Pasting, propose_under
 from tinysegrank.experiment.proposers.protocol import Model, model_of
-from tinysegrank.experiment.regions import ImageTask, image_tasks
 from tinysegrank.experiment.runner import read_run
 from tinysegrank.metrics import paired_difference
 from tinysegrank.parallel import parallel_map
@@ -36,7 +36,7 @@ from tinysegrank.reporting import Cell, Column, Table
 class Asked(NamedTuple):
     """An image under the models that may serve it."""
 
-    task: ImageTask
+    image: ImageOfRun
     model: Model
     grid: tuple[Pasting, ...]
 
@@ -54,8 +54,8 @@ class Tally(NamedTuple):
 
 def oracles(asked: Asked) -> Tally:
     """The tally of one image, without the first dimension."""
-    truth = run_data.split_in_worker(asked.task.settings, asked.task.which).labels(asked.task.number)
-    proposals = propose_under(asked.task, asked.model, asked.grid)
+    truth = asked.image.labels()
+    proposals = propose_under(asked.image, asked.model, asked.grid)
     found = [oracle_tally(truth, of, (1, one.count)) for of, one in zip(proposals, asked.grid, strict=True)]
     return Tally(np.stack([one.confusions for one in found]), np.stack([one.image_ious for one in found]))
 
@@ -63,9 +63,9 @@ def oracles(asked: Asked) -> Tally:
 def tally(run: Run, grid: tuple[Pasting, ...], every: int, jobs: int) -> Tally:
     asked = []
     for which, fold_of in (("train", run_data.folds(run)), ("val", None)):
-        for task in image_tasks(run, which, list(range(0, len(run_data.names(run, which)), every))):
-            fold = -1 if fold_of is None else int(fold_of[task.number])
-            asked.append(Asked(task, model_of(run, "paste", fold), grid))
+        for image in images_of(run, which)[::every]:
+            fold = -1 if fold_of is None else int(fold_of[image.number])
+            asked.append(Asked(image, model_of(run, "paste", fold), grid))
     return Tally(*(np.stack(parts) for parts in zip(*parallel_map(oracles, asked, jobs=jobs), strict=True)))
 
 

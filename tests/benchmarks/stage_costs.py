@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank.experiment import STAGES, Silent
-from tinysegrank.experiment.data import names
+from tinysegrank.experiment.images import names
 from tinysegrank.experiment.runner import read_run
 from tinysegrank.files import write_text
 from tinysegrank.reporting import Cell, Column, Curve, Plot, Table, plots
@@ -36,9 +36,9 @@ def main() -> None:
     curves = {}
     for stage in STAGES:
         stamps = [run.stamp(stage.name) for run in runs]
-        if not all(stamp.get("complete") for stamp in stamps):
+        if not all(stamp.complete for stamp in stamps):
             continue
-        seconds = np.array([stamp["seconds"] for stamp in stamps])
+        seconds = np.array([stamp.seconds for stamp in stamps])
         if stage.name in BY_STEP:
             rows.append((f"{stage.name}, s in all", *seconds.tolist(), None))
             continue

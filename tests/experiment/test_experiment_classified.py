@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tinysegrank.experiment import Run, Silent, named_settings, run_experiment
-from tinysegrank.experiment.classified import FOLDER, scores_of
-from tinysegrank.experiment.data import folds, open_split
-from tinysegrank.experiment.features import store
+from tinysegrank.experiment.images import folds, open_split
+from tinysegrank.experiment.stages.classifiers import STAGE, scores_of
+from tinysegrank.experiment.stages.features import store
 from tinysegrank.ranking import ImageClassifier, class_shares, image_descriptors
 from tinysegrank.voc import make_toy_voc
 
@@ -33,7 +33,7 @@ def classify(path: Path, voc: Path, *, jobs: int = 1) -> Run:
         data=replace(demo.data, voc=str(voc)),
         trunk=replace(demo.trunk, pretrain_images=24, pretrain_steps=3, chunk=4),
     )
-    return run_experiment(path, settings, jobs=jobs, progress=Silent(), until=FOLDER)
+    return run_experiment(path, settings, jobs=jobs, progress=Silent(), until=STAGE.name)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_an_image_is_scored_by_classifiers_that_did_not_see_it(classified):
 
 
 def test_val_is_scored_by_the_classifiers_of_all_training_images(classified):
-    classifier = ImageClassifier.load(classified.folder(FOLDER) / "all.safetensors")
+    classifier = ImageClassifier.load(classified.folder(STAGE.name) / "all.safetensors")
     descriptors = image_descriptors(store(classified, "val").gather("features"))[::2]
     found = scores_of(classified, "val")
     np.testing.assert_allclose(np.stack([one.scores for one in found]), classifier.scores(descriptors), atol=1e-6)
@@ -68,7 +68,7 @@ def test_two_processes_give_the_same_bits(tmp_path, classified, toy):
     other = classify(tmp_path / "run", toy, jobs=2)
 
     def files(run: Run) -> dict[str, bytes]:
-        paths = sorted(run.folder(FOLDER).iterdir())
+        paths = sorted(run.folder(STAGE.name).iterdir())
         return {path.name: path.read_bytes() for path in paths if path.name != "stamp.json"}
 
     assert files(other) == files(classified)

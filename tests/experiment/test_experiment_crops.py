@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinysegrank.config import to_dict
 from tinysegrank.errors import ConfigError
-from tinysegrank.experiment import STAGES, Run, Segmenter, Settings, Silent, run_experiment, stages_until
-from tinysegrank.experiment.data import folds
+from tinysegrank.experiment import Run, Segmenter, Settings, Silent, run_experiment, stages_until
 from tinysegrank.experiment.evidence.heads import make_head, train_head
 from tinysegrank.experiment.evidence.judge import Judge, make_judge
-from tinysegrank.experiment.features import NETWORK, crop_store, store
-from tinysegrank.experiment.networks import Training, read_coarse
+from tinysegrank.experiment.images import folds
 from tinysegrank.experiment.settings import CoarseSettings
+from tinysegrank.experiment.stages import crops
+from tinysegrank.experiment.stages.coarse import coarse_of as run_coarse_of
+from tinysegrank.experiment.stages.coarse import read_coarse
+from tinysegrank.experiment.stages.features import store
+from tinysegrank.experiment.stages.training import Training, network_path
 from tinysegrank.segnet import load_segnet, mean_with_crops, predict_features, predict_store
 from tinysegrank.segnet.crops import corner_windows
 from tinysegrank.voc import VOCSegmentation, read_labels
@@ -73,17 +75,17 @@ def coarse_of(network, image: np.ndarray, *, mirrored: bool) -> np.ndarray:
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_maps_are_those_of_the_networks_image_by_image(tmp_path, tiny_run, mirrored):
     run = continued(tiny_run, tmp_path / "run", with_crops(tiny_run.settings, mirrored=mirrored))
-    assert crop_store(run, "val").gather("features").shape[0] == 6 * 4 * (1 + mirrored)
+    assert crops.store(run, "val").gather("features").shape[0] == 6 * 4 * (1 + mirrored)
     voc, loss = tiny_run.settings.data.voc, run.settings.ranking.loss
     val, train, fold_of = VOCSegmentation(voc, "val"), VOCSegmentation(voc, "train"), folds(run)
-    own = load_segnet(run.folder("training") / Training(-1, loss).name / NETWORK)
+    own = load_segnet(network_path(run, Training(-1, loss)))
     found, plain = read_coarse(run, f"val-{loss}"), read_coarse(tiny_run, f"val-{loss}")
     for image in (0, 5):
         expected = coarse_of(own, val.image(image), mirrored=mirrored)
         np.testing.assert_allclose(found[image], expected, atol=2e-4)
         assert np.abs(expected - plain[image]).max() > 1e-3
     for image in (0, 9):  # by the network that did not see them
-        unseen = load_segnet(run.folder("training") / Training(int(fold_of[image]), loss).name / NETWORK)
+        unseen = load_segnet(network_path(run, Training(int(fold_of[image]), loss)))
         expected = coarse_of(unseen, train.image(image), mirrored=mirrored)
         np.testing.assert_allclose(read_coarse(run, "train")[image], expected, atol=2e-4)
 
@@ -94,7 +96,8 @@ def test_photographs_are_labelled_as_the_run_labels_val(cropped):
     coarse = read_coarse(cropped, f"val-{cropped.settings.ranking.loss}")
     for i, name in enumerate(split.names):
         image = split.image(i)
-        np.testing.assert_allclose(segmenter.coarse(image, features[2 * i : 2 * i + 2]), coarse[i], atol=1e-5)
+        found = run_coarse_of(segmenter.network, image, features[2 * i : 2 * i + 2], cropped.settings)
+        np.testing.assert_allclose(found, coarse[i], atol=1e-5)
         chosen = read_labels(cropped.folder("picked") / "svm" / f"{name}.png")
         np.testing.assert_array_equal(segmenter.label(image), chosen)
 
@@ -103,7 +106,8 @@ def test_photographs_without_crops(tiny_run, cropped):
     split = VOCSegmentation(tiny_run.settings.data.voc, "val")
     features = store(tiny_run, "val").gather("features", np.arange(2))
     coarse = read_coarse(tiny_run, f"val-{tiny_run.settings.ranking.loss}")[0]
-    found = Segmenter(tiny_run.path, progress=Silent()).coarse(split.image(0), features)
+    network = Segmenter(tiny_run.path, progress=Silent()).network
+    found = run_coarse_of(network, split.image(0), features, tiny_run.settings)
     np.testing.assert_allclose(found, coarse, atol=1e-5)
     assert np.abs(read_coarse(cropped, f"val-{tiny_run.settings.ranking.loss}")[0] - coarse).max() > 1e-3
 
@@ -111,16 +115,9 @@ def test_photographs_without_crops(tiny_run, cropped):
 # What is done, kept and done again -----------------------------------------------------------------------------------
 
 
-def test_without_crops_everything_stays_as_it_was_before_there_were_any(tiny_run):
-    """Keys are made of these texts: a run from before, whose settings have no crops, is still valid."""
-    settings = tiny_run.settings
-    stages = stages_until("report", settings)
-    assert "crops" not in [stage.name for stage in stages]
+def test_without_crops_none_are_made(tiny_run):
+    assert "crops" not in [stage.name for stage in stages_until("report", tiny_run.settings)]
     assert not tiny_run.folder("crops").exists()
-    coarse = next(stage for stage in STAGES if stage.name == "coarse")
-    assert to_dict(CoarseSettings()) == {"mirrored": False, "crops": 0.0}
-    assert (coarse.settings(settings), coarse.needed(settings)) == ({"mirrored": False}, ("training",))
-    assert repr(settings.coarse) == "CoarseSettings(mirrored=False)"
 
 
 def test_only_what_depends_on_crops_is_done_again(tmp_path, tiny_run):
@@ -173,8 +170,8 @@ def test_evidence_judges_with_crops_too(tmp_path, cropped, monkeypatch):
     )
     assert head.made_from() != plain.made_from()
     train_head(head)
-    network, val = load_segnet(head.folder / NETWORK), store(cropped, "val")
-    coarse = predict_store(network, val, mirrored=True, crops=crop_store(cropped, "val"))
+    network, val = load_segnet(head.folder / "segnet.safetensors"), store(cropped, "val")
+    coarse = predict_store(network, val, mirrored=True, crops=crops.store(cropped, "val"))
     np.testing.assert_allclose(judged[-1], coarse, atol=1e-6)
     assert np.abs(predict_store(network, val, mirrored=True) - coarse).max() > 1e-4
 

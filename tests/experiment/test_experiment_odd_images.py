@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from tinysegrank.cli import app
 from tinysegrank.errors import DatasetError
 from tinysegrank.experiment import Run, Silent, named_settings, read_counts, run_experiment
-from tinysegrank.experiment.candidates import store
-from tinysegrank.experiment.segments import read_segments
 from tinysegrank.experiment.settings import CrfSettings, PasteSettings, ProposalSettings, TrainingSettings
+from tinysegrank.experiment.stages.proposals import store
+from tinysegrank.experiment.stages.segments import read_segments
 from tinysegrank.proposals import CpmcOptions, SecondOrderOptions, SegmentOptions
 from tinysegrank.segnet import TrainingOptions
 from tinysegrank.voc import VOID, VOCSegmentation, make_toy_voc, read_labels, write_labels
@@ -161,4 +161,4 @@ def test_a_run_refuses_images_smaller_than_the_grid(tmp_path, voc, finished, siz
     settings = replace(settings, ranking=replace(settings.ranking, splits=2))
     with pytest.raises(DatasetError, match=f"{name}.*a side is below 13"):
         run_experiment(tmp_path / "run", settings, jobs=1, progress=Silent())
-    assert not (tmp_path / "run" / "regions").exists()
+    assert not (tmp_path / "run" / "superpixels").exists()

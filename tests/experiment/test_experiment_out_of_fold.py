@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinysegrank.experiment import Run, Silent, data, named_settings, run_experiment
-from tinysegrank.experiment.candidates import store
+from tinysegrank.experiment import Run, Silent, images, named_settings, run_experiment
+from tinysegrank.experiment.images import images_of
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.proposers.protocol import model_of
-from tinysegrank.experiment.regions import image_tasks
 from tinysegrank.experiment.settings import CrfSettings, PasteSettings, ProposalSettings, Settings, TrainingSettings
+from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.proposals import CpmcOptions, SecondOrderOptions, SegmentOptions, interleave
 from tinysegrank.segnet import TrainingOptions
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, write_labels
@@ -27,7 +27,7 @@ from tinysegrank.voc import VOCSegmentation, make_toy_voc, write_labels
 pytestmark = pytest.mark.slow
 
 FOLDS = 3
-FITTED = ("trunk", "features/scale.json", "training", "classified", "segments", "proposing", "ranker")
+FITTED = ("trunk", "features/scale.json", "training", "classifiers", "segments", "proposing", "ranker")
 
 
 def settings_for(voc: Path) -> Settings:
@@ -108,7 +108,7 @@ def test_validation_images_reach_no_fit(tmp_path, run, toy):
 
 
 def test_a_fold_reaches_no_model_that_its_rows_come_from(tmp_path, run, toy):
-    fold_of = data.folds(run)
+    fold_of = images.folds(run)
     fold = next(fold for fold in (1, 2) if fold != fold_of[0])  # constants are chosen on fold 0; image 0 fits segments
     changed = exchanged(toy, tmp_path / "toy", "train", np.flatnonzero(fold_of == fold))
     other = run_experiment(tmp_path / "run", settings_for(changed), jobs=1, progress=Silent(), until="described")
@@ -118,7 +118,7 @@ def test_a_fold_reaches_no_model_that_its_rows_come_from(tmp_path, run, toy):
     assert places == {
         f"training/without-fold-{fold}-start",
         f"training/without-fold-{fold}-uoi+ce",
-        f"classified/without-fold-{fold}.safetensors",
+        f"classifiers/without-fold-{fold}.safetensors",
         "proposing/crf",
         "proposing/paste",
     }
@@ -129,10 +129,10 @@ def test_a_fold_reaches_no_model_that_its_rows_come_from(tmp_path, run, toy):
 
 
 def test_the_rows_of_a_fold_are_by_the_models_without_it(run):
-    fold_of, proposers = data.folds(run), proposers_of(run.settings)
-    names = data.names(run, "train")
+    fold_of, proposers = images.folds(run), proposers_of(run.settings)
+    names = images.names(run, "train")
     for image in (0, 5):
-        (task,) = image_tasks(run, "train", [image])
+        (task,) = images_of(run, "train", [image])
         models = [model_of(run, proposer.name, int(fold_of[image])) for proposer in proposers]
         pairs = zip(proposers, models, strict=True)
         found = interleave(

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from tinysegrank.errors import ConfigError, DatasetError
-from tinysegrank.experiment import Run, Silent, data, named_settings, run_experiment
-from tinysegrank.experiment.candidates import load_proposer, store
+from tinysegrank.experiment import Run, Silent, images, named_settings, run_experiment
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.protocol import STAGES
 from tinysegrank.experiment.runner import execute, open_run
-from tinysegrank.experiment.segments import read_rows, read_segments
 from tinysegrank.experiment.settings import ENGINES, CrfSettings, PasteSettings, ProposalSettings, Settings
+from tinysegrank.experiment.stages.proposals import load_proposer, store
+from tinysegrank.experiment.stages.segments import read_rows, read_segments
 from tinysegrank.files import read_json
 from tinysegrank.metrics import corpus_iou, image_iou
 from tinysegrank.proposals import (
@@ -33,7 +33,7 @@ from tinysegrank.voc import VOID, VOCSegmentation, find_objects, make_toy_voc, r
 
 pytestmark = pytest.mark.slow
 
-MODULE_1 = ("data", "regions", "segments", "proposing", "proposals")
+MODULE_1 = ("data", "superpixels", "segments", "proposing", "proposals")
 COUNT = 4
 
 
@@ -120,7 +120,7 @@ def test_constants_are_chosen_by_the_criterion_asked(tmp_path, toy, by):
     run = propose(tmp_path / "run", replace(settings, proposals=replace(settings.proposals, paste=paste)))
     folder = run.folder("proposing") / "paste"
     scorer, split = SegmentScorer.load(folder / "without-fold-0.safetensors"), VOCSegmentation(toy, "train")
-    held_out = np.flatnonzero(data.folds(run) == 0)
+    held_out = np.flatnonzero(images.folds(run) == 0)
     truths = [split[int(i)].labels for i in held_out]
     described = [read_segments(run.folder("segments"), "train", split.names[i]) for i in held_out]
     for threshold, found in read_json(folder / "chosen.json")["tried"]["thresholds"].items():

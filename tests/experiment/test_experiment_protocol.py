@@ -19,8 +19,8 @@ from tinysegrank.experiment import (
     read_counts,
     run_experiment,
 )
-from tinysegrank.experiment.ranked import load_described
 from tinysegrank.experiment.settings import CrfSettings, ProposalSettings, Settings, TrainingSettings
+from tinysegrank.experiment.stages.described import load_described
 from tinysegrank.files import read_json
 from tinysegrank.proposals import ProposalStore
 from tinysegrank.ranking import RANKERS, Ranker, corpus_gains, fit_ranker
@@ -139,7 +139,7 @@ def test_a_second_call_changes_nothing(finished, toy):
 
 def test_only_the_stages_that_are_asked_for_are_done(tmp_path, finished, toy):
     run = run_experiment(tmp_path / "run", small_settings(toy), jobs=1, progress=Silent(), until="proposing")
-    assert {path.name for path in run.path.iterdir()} == {"run.toml", "data", "regions", "segments", "proposing"}
+    assert {path.name for path in run.path.iterdir()} == {"run.toml", ".lock", "data", "superpixels", "proposing"}
     kinds = (".safetensors", ".json")
     ours = {name: data for name, data in contents(run.path, *kinds).items() if "stamp" not in name}
     theirs = contents(finished.path, *kinds)

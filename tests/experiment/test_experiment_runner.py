@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
+import shutil
+import socket
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 
 from tinysegrank.errors import ConfigError
-from tinysegrank.experiment import Settings, Silent
+from tinysegrank.experiment import Run, Settings, Shown, Silent, artifacts, runner
+from tinysegrank.experiment.artifacts import FolderLock
 from tinysegrank.experiment.runner import Stage, execute, open_run
+from tinysegrank.files import write_text
 
 pytestmark = pytest.mark.slow
 
@@ -17,9 +24,9 @@ class Work:
     """A chain of three stages that counts how often each ran."""
 
     def __init__(self):
-        self.ran = []
+        self.ran, self.wrote = [], []
         self.outside = "as it was"
-        self.first_result = None
+        self.first_content = "one"
         self.interrupt = False
         self.stages = (
             Stage("first", self.first, outside=lambda settings: self.outside),
@@ -29,7 +36,7 @@ class Work:
 
     def first(self, run):
         self.ran.append("first")
-        return self.first_result
+        write_text(run.folder("first") / "result.txt", self.first_content)
 
     def second(self, run):
         self.ran.append("second")
@@ -39,8 +46,14 @@ class Work:
             raise KeyboardInterrupt
         self.found = done.exists()
 
+        write_text(run.folder("second") / "result.txt", f"two of {run.settings.seed}")
+
     def third(self, run):
         self.ran.append("third")
+        for name in ("a.txt", "b/c.txt"):
+            if not (run.folder("third") / name).is_file():
+                write_text(run.folder("third") / name, name)
+                self.wrote.append(name)
 
 
 @pytest.fixture
@@ -48,10 +61,11 @@ def work():
     return Work()
 
 
-def go(path, work, settings=None, *, update=False):
-    work.ran = []
-    run = open_run(path, settings or Settings(), jobs=1, progress=Silent(), update=update)
-    execute(run, work.stages)
+def go(path, work, settings=None, *, update=False, keep_stale=False):
+    work.ran, work.wrote = [], []
+    with FolderLock(path) as lock:
+        run = open_run(path, settings or Settings(), lock, jobs=1, progress=Silent(), update=update)
+        execute(run, work.stages, lock, keep_stale=keep_stale)
     return work.ran
 
 
@@ -62,8 +76,8 @@ def test_a_second_call_does_nothing(tmp_path, work):
 
 def test_a_second_call_writes_nothing(tmp_path, work, monkeypatch):
     go(tmp_path / "run", work)
-    for name in ("write_text", "write_json"):
-        monkeypatch.setattr(f"tinysegrank.experiment.runner.{name}", None)  # as on a disk that cannot be written to
+    for name in ("runner.write_text", "artifacts.write_json", "artifacts.FileLock.acquire"):
+        monkeypatch.setattr(f"tinysegrank.experiment.{name}", None)  # as on a disk that cannot be written to
     assert go(tmp_path / "run", work) == []
 
 
@@ -78,15 +92,85 @@ def test_a_changed_setting_redoes_what_depends_on_it(tmp_path, work):
 
 def test_a_changed_input_redoes_what_depends_on_it(tmp_path, work):
     go(tmp_path / "run", work)
-    work.outside = "another file"
-    assert go(tmp_path / "run", work) == ["first", "second", "third"]
+    work.outside, work.first_content = "another file", "another content"
+    assert go(tmp_path / "run", work) == ["first", "second"]  # the second came out the same, so the third is kept
 
 
 def test_a_stage_that_comes_out_the_same_keeps_later_ones(tmp_path, work):
-    work.first_result = "fingerprint"
     go(tmp_path / "run", work)
     work.outside = "the same content with another date"
     assert go(tmp_path / "run", work) == ["first"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "deleted", "exchanged", "folder"])
+@pytest.mark.parametrize("name", ["a.txt", "b/c.txt"])
+def test_a_damaged_file_is_replaced_and_nothing_else(tmp_path, work, damage, name):
+    go(tmp_path / "run", work)
+    file = tmp_path / "run" / "third" / name
+    whole = file.read_bytes()
+    file.unlink()
+    if damage == "folder":
+        file.mkdir()
+    elif damage != "deleted":
+        file.write_bytes(
+            {"cut": whole[:-1], "flipped": bytes([whole[0] ^ 1]) + whole[1:], "exchanged": b"x.txt"}[damage]
+        )
+    assert go(tmp_path / "run", work) == ["third"]
+    assert work.wrote == [name]
+    assert file.read_bytes() == whole
+    assert go(tmp_path / "run", work) == []
+
+
+def test_a_copied_run_is_as_good_as_the_original(tmp_path, work):
+    go(tmp_path / "run", work)
+    shutil.copytree(tmp_path / "run", tmp_path / "copy", copy_function=shutil.copyfile)  # with new times
+    assert go(tmp_path / "copy", work) == []
+
+
+def test_results_of_other_code_are_made_anew_or_kept_on_request(tmp_path, work, monkeypatch):
+    go(tmp_path / "run", work)
+    monkeypatch.setattr(artifacts, "code_digest", lambda module: "other")
+    monkeypatch.setattr(runner, "code_digest", lambda module: "other")
+    assert go(tmp_path / "run", work, keep_stale=True) == []
+    assert go(tmp_path / "run", work) == ["first", "second", "third"]
+    assert go(tmp_path / "run", work) == []
+
+
+def test_a_stage_that_is_not_used_is_not_run(tmp_path, work):
+    work.stages = (work.stages[0], replace(work.stages[1], used=lambda settings: settings.seed > 0), work.stages[2])
+    assert go(tmp_path / "run", work) == ["first", "third"]
+    assert not (tmp_path / "run" / "second").exists()
+    assert go(tmp_path / "run", work, replace(Settings(), seed=1), update=True) == ["second", "third"]
+
+
+def test_a_second_process_is_refused_by_name(tmp_path, work):
+    holder = (
+        "import sys, time; from pathlib import Path; from tinysegrank.experiment.artifacts import FolderLock\n"
+        "with FolderLock(Path(sys.argv[1])) as lock: lock.hold(); print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", holder, tmp_path / "run"], stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(ConfigError, match=f"process {other.pid} on {socket.gethostname()} is at work on this run"):
+            go(tmp_path / "run", work)
+        other.kill()
+    assert go(tmp_path / "run", work) == ["first", "second", "third"]
+
+
+def test_a_file_left_by_a_killed_process_goes(tmp_path, work):
+    work.interrupt = True
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "run", work)
+    (tmp_path / "run" / "second" / ".half.123.tmp").write_text("half")
+    work.interrupt = False
+    go(tmp_path / "run", work)
+    assert not list((tmp_path / "run").rglob("*.tmp"))
+
+
+def test_a_run_sent_to_a_worker_leaves_its_progress_behind(tmp_path):
+    run = Run(tmp_path, Settings(), 1, Shown(None))
+    there = pickle.loads(pickle.dumps(run))
+    assert (there.path, there.settings) == (run.path, run.settings)
+    assert isinstance(there.progress, Silent)
 
 
 def test_an_interrupted_stage_finds_its_files(tmp_path, work):

@@ -30,6 +30,9 @@ Classes = Annotated[
     str, typer.Option("--classes", help="Classes whose mean is reported, by name or number with commas between.")
 ]
 Update = Annotated[bool, typer.Option("--update", help="Take new settings for a run and redo what depends on them.")]
+KeepStale = Annotated[
+    bool, typer.Option("--keep-stale", help="Keep results made by other code than there is now; the report says so.")
+]
 
 
 class _Commands(typer.core.TyperGroup):
@@ -105,6 +108,7 @@ def demo(
     jobs: Jobs = CORES,
     dask: Dask = None,
     update: Update = False,
+    keep_stale: KeepStale = False,
 ) -> None:
     """Run the whole experiment on toy scenes that it draws itself; a few minutes on two cores."""
     from tinysegrank.backend import get_backend
@@ -122,7 +126,7 @@ def demo(
     with workers(dask):
         with progress.stage("toy scenes"):
             make_toy_voc(voc, train=images, val=max(images // 3, 20), seed=seed, jobs=jobs)
-        done = run_experiment(out, settings, jobs=jobs, progress=progress, update=update)
+        done = run_experiment(out, settings, jobs=jobs, progress=progress, update=update, keep_stale=keep_stale)
     show_results(done)
 
 
@@ -149,6 +153,7 @@ def run(
     jobs: Jobs = CORES,
     dask: Dask = None,
     update: Update = False,
+    keep_stale: KeepStale = False,
 ) -> None:
     """Run the paper's experiment on PASCAL VOC; interrupted, the same command goes on where it stopped."""
     from tinysegrank.cli.show import console, show_results
@@ -171,7 +176,9 @@ def run(
         given["report"] = {"classes": list(parse_classes(classes))}
     settings = from_dict(Settings, merge(given, changes), base=base)
     with workers(dask):
-        done = run_experiment(out, settings, jobs=jobs, progress=Shown(console), update=update, until=until)
+        done = run_experiment(
+            out, settings, jobs=jobs, progress=Shown(console), update=update, until=until, keep_stale=keep_stale
+        )
     if until == "report":
         show_results(done)
 

@@ -9,12 +9,16 @@ from pathlib import Path
 
 from tinysegrank import __version__
 from tinysegrank.errors import CheckpointError, ShapeError
-from tinysegrank.experiment import data, results
 from tinysegrank.experiment.evidence import ALL, Written, read_evidence, table_2
 from tinysegrank.experiment.evidence.pieces import AGREES, APART, DIFFERS, UNCLEAR
-from tinysegrank.experiment.runner import SETTINGS_FILE, Run
+from tinysegrank.experiment.images import names
+from tinysegrank.experiment.protocol import STAGES
+from tinysegrank.experiment.runner import SETTINGS_FILE, Run, made_by_other_code
 from tinysegrank.experiment.settings import LOSSES
-from tinysegrank.files import read_json, write_text
+from tinysegrank.experiment.stages import report
+from tinysegrank.experiment.stages.evaluation import read_counts
+from tinysegrank.experiment.stages.picked import read_oracle_curve
+from tinysegrank.files import write_text
 from tinysegrank.metrics import Confusion
 from tinysegrank.outputs import check_file
 from tinysegrank.reporting import Column, Document, Picture, Section, Statement, Table
@@ -38,19 +42,14 @@ def write_html_report(run: Run, file: Path) -> None:
         OutputError: the file cannot be written, or is there and is not a report; before any work.
     """
     check_file(file, option="--out", begins=_OPENING)
-    missing = [stage for stage in NEEDS if not run.stamp(stage).get("complete")]
-    if missing:
-        raise CheckpointError(
-            f"{run.path}: a report needs the stage{'s' if len(missing) > 1 else ''} {', '.join(missing)}, not finished "
-            "in this run; finish it with the command that began it"
-        )
+    run.require(NEEDS, "a report")
     write_text(file, document(run).to_html())
 
 
 def document(run: Run) -> Document:
     """Everything that the report shows."""
-    counts = results.read_counts(run)
-    tables, evidence = results.tables(run, counts), read_evidence(run)
+    counts = read_counts(run)
+    tables, evidence = report.tables(run, counts), read_evidence(run)
     sections = (
         in_short(run, counts, tables["table_2"], evidence),
         Section("Table 1: the classes", tables=(tables["per_class"],)),
@@ -72,7 +71,7 @@ def facts(run: Run) -> tuple[tuple[str, str], ...]:
     settings = run.settings
     classes = settings.report.classes
     counted = ", ".join(CLASS_NAMES[index] for index in classes) if classes else "all that are in the truth"
-    train, val = (f"{len(data.names(run, w)):,} of {getattr(settings.data, w)}" for w in ("train", "val"))
+    train, val = (f"{len(names(run, w)):,} of {getattr(settings.data, w)}" for w in ("train", "val"))
     return (
         ("data", f"{Path(settings.data.voc).name}: images to train on {train}, to test on {val}"),
         ("classes in the means", counted),
@@ -80,6 +79,7 @@ def facts(run: Run) -> tuple[tuple[str, str], ...]:
         ("proposals", f"up to {settings.proposals.count} an image, by {settings.proposals.engine}"),
         ("ranked by", f"SegNet trained with {settings.ranking.loss}; {settings.folds} folds, seed {settings.seed}"),
         ("written by", f"tinysegrank {__version__}"),
+        *([("made by other code", ", ".join(other))] if (other := made_by_other_code(run, STAGES)) else []),
     )  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def in_short(run: Run, counts: dict[str, Confusion], table: Table, evidence: Evi
         if fresh and written.name == table_2.PIECE.name
         for claim in written.claims
     }
-    ordered = results.ordered_means(run, counts)
+    ordered = report.ordered_means(run, counts)
     if verdicts:
         said = [verdicts[table_2.said(better, worse)] for (better, _), (worse, _) in ordered]
         found = ", ".join(f"{verdict} {said.count(verdict)}" for verdict in dict.fromkeys(said))
@@ -123,7 +123,7 @@ def curves(run: Run) -> Section:
     folder = run.folder("report")
     captions = {"oracle.png": "The oracle among the first 1, 2, ... proposals of each image", **_CURVES}
     pictures = tuple(picture(folder / name, caption) for name, caption in captions.items())
-    held = read_json(run.folder("picked") / "oracle_curve.json")
+    held = read_oracle_curve(run)
     rows = zip(held["mean_image_iou"], held["corpus_mean_iou"], strict=True)
     table = Table(
         "The oracle among the first proposals, per cent",
@@ -186,10 +186,10 @@ def settings_text(run: Run) -> str:
 def seconds_table(run: Run) -> Table:
     """How long the stages took."""
     stages = sorted(path.parent.name for path in run.path.glob("*/stamp.json"))
-    seconds = {stage: run.stamp(stage).get("seconds") for stage in stages}
+    seconds = {stage: run.stamp(stage).seconds for stage in stages}
     order = sorted(stages, key=lambda stage: (run.folder(stage) / "stamp.json").stat().st_mtime_ns)
     rows = [(stage, seconds[stage]) for stage in order]
-    total = sum(value for value in seconds.values() if value is not None)
+    total = sum(seconds.values())
     note = "Wall-clock time, that before an interruption left out."
     return Table("Seconds of the stages", (Column("stage"), Column("seconds")), (*rows, ("all", total)), note)
 

@@ -6,86 +6,69 @@ images -> trunk features -> SegNet trainings -> coarse maps -> full-size labels 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from tinysegrank.backend import get_backend
 from tinysegrank.config import from_dict
 from tinysegrank.errors import ConfigError, OutputError
-from tinysegrank.experiment import (
-    candidates,
-    classified,
-    data,
-    features,
-    networks,
-    ranked,
-    regions,
-    results,
-    segments,
-    upsampled,
-)
+from tinysegrank.experiment.artifacts import FolderLock
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.runner import Run, Stage, execute, open_run
 from tinysegrank.experiment.settings import Settings
+from tinysegrank.experiment.stages import (
+    classifiers,
+    coarse,
+    crops,
+    data,
+    described,
+    evaluation,
+    features,
+    picked,
+    proposals,
+    proposing,
+    ranker,
+    report,
+    segments,
+    superpixels,
+    training,
+    trunk,
+    upsampled,
+)
 
-STAGES = (
-    Stage("data", data.check_data, settings=lambda s: s.data, outside=data.listing),
-    Stage("trunk", features.make_trunk, ("data",), lambda s: [s.trunk, s.seed]),
-    Stage("features", features.compute_features, ("data", "trunk"), lambda s: s.training.feature_scale),
-    Stage(features.CROPS, features.compute_crops, ("data", "trunk"), lambda s: [s.coarse.crops, s.coarse.mirrored]),
-    Stage(
-        "training",
-        networks.train_networks,
-        ("features",),
-        lambda s: [s.training, s.folds, s.seed, s.ranking.loss],
-        sorts=True,
-    ),
-    Stage(
-        "coarse",
-        networks.predict_coarse,
-        ("training",),
-        lambda s: {"mirrored": s.coarse.mirrored},
-        also=lambda s: (features.CROPS,) if s.coarse.crops else (),
-    ),
-    Stage(
-        classified.FOLDER,
-        classified.classify,
-        ("features",),
-        lambda s: [s.folds, s.seed, s.classifier.C],
-    ),
-    Stage(regions.FOLDER, regions.compute_superpixels, ("data",), lambda s: s.superpixels),
-    Stage(upsampled.FOLDER, upsampled.upsample, (regions.FOLDER, "coarse")),
-    Stage(segments.FOLDER, segments.make_segments, ("data",), segments.depends_on),
-    Stage(
-        "proposing",
-        candidates.fit_proposers,
-        (regions.FOLDER, segments.FOLDER),
-        lambda s: [replace(s.proposals, segnet=False), s.folds, s.seed],  # SegNet's own labelling comes after it
-    ),
-    Stage(
-        "proposals",
-        candidates.propose_all,
-        ("proposing",),
-        lambda s: s.proposals,
-        candidates.listing,
-        also=lambda s: ("coarse",) if s.proposals.segnet else (),
-    ),
-    Stage(
-        "described",
-        ranked.describe_proposals,
-        ("coarse", classified.FOLDER, "proposals"),
-        lambda s: [s.ranking.eps, s.ranking.background_weight, s.ranking.loss],
-    ),
-    Stage("ranker", ranked.train_ranker, ("described",), lambda s: [s.ranking, s.seed, s.report.classes]),
-    Stage("picked", ranked.pick_proposals, ("described", "ranker", "proposals"), lambda s: s.report.classes),
-    Stage("evaluation", results.evaluate, (upsampled.FOLDER, "picked")),
-    Stage("report", results.report, ("evaluation", "coarse", "training"), lambda s: s.report),
+STAGES = tuple(
+    module.STAGE
+    for module in (
+        data,
+        trunk,
+        features,
+        crops,
+        training,
+        coarse,
+        classifiers,
+        superpixels,
+        upsampled,
+        segments,
+        proposing,
+        proposals,
+        described,
+        ranker,
+        picked,
+        evaluation,
+        report,
+    )
 )
 
 
 def run_experiment(
-    path: Path, settings: Settings, *, jobs: int, progress: Progress, update: bool = False, until: str = "report"
+    path: Path,
+    settings: Settings,
+    *,
+    jobs: int,
+    progress: Progress,
+    update: bool = False,
+    until: str = "report",
+    keep_stale: bool = False,
 ) -> Run:
     """Do what is missing or changed of an experiment in a run folder.
 
@@ -96,6 +79,7 @@ def run_experiment(
         progress: where to report.
         update: take new settings for a folder made with others, and make anew what depends on them.
         until: name of the last stage; only it and what it needs are done.
+        keep_stale: keep results that were made by other code.
 
     Raises:
         DatasetError, WeightsError, ConfigError, BackendError: before any long work, naming the file, setting or stage.
@@ -105,11 +89,12 @@ def run_experiment(
     stages = stages_until(until, settings)
     settings = _with_absolute_paths(settings)
     _keep_inputs_out(path, settings)
-    data.check_settings(settings)
+    data.check_settings(settings, truth=described.STAGE in stages)
     for proposer in proposers_of(settings):
         proposer.check(settings)
-    run = open_run(path, settings, jobs=jobs, progress=progress, update=update)
-    execute(run, stages)
+    with FolderLock(path) as lock:
+        run = open_run(path, settings, lock, jobs=jobs, progress=progress, update=update)
+        execute(run, stages, lock, keep_stale=keep_stale)
     return run
 
 
@@ -147,4 +132,4 @@ def stages_until(name: str, settings: Settings) -> list[Stage]:
     while open_names:
         needed.add(now := open_names.pop())
         open_names += by_name[now].needed(settings)
-    return [stage for stage in STAGES if stage.name in needed]
+    return [stage for stage in STAGES if stage.name in needed and stage.used(settings)]

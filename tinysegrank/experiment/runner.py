@@ -1,36 +1,34 @@
-"""Stages of a run: each reads earlier stages' folders, writes its own, and leaves a stamp of what it was made from.
+"""Stages of a run: each reads the folders of earlier stages and writes its own.
 
-A second call does only what is missing or changed: a stage whose stamp is complete and made from the same settings and
-inputs is kept; one that was interrupted goes on with the files it left; one made from anything else is made anew.
+A second call does only what is missing or changed; `artifacts` decides what that is.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tinysegrank.backend import accelerated, get_backend
 from tinysegrank.cluster import check_shared
 from tinysegrank.config import from_dict, read_toml, to_dict, to_toml
 from tinysegrank.errors import CheckpointError, ConfigError
-from tinysegrank.experiment.progress import Progress
+from tinysegrank.experiment import artifacts
+from tinysegrank.experiment.artifacts import Condition, FolderLock, Key, Stamp
+from tinysegrank.experiment.code_digest import code_digest
+from tinysegrank.experiment.progress import Progress, Silent
 from tinysegrank.experiment.settings import Settings
-from tinysegrank.files import read_json, write_json, write_text
+from tinysegrank.files import write_text
 from tinysegrank.outputs import check_folder
 
 SETTINGS_FILE = "run.toml"
-_STAMP = "stamp.json"
-_VERSION = 1  # raise when a stage's files change their meaning
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder with the settings it is for.
+    """A run folder with the settings it is for. A worker process gets it without its progress.
 
     Attributes:
         path: the run folder; each stage has a folder of its name in it.
@@ -50,20 +48,43 @@ class Run:
         return self.settings.seed
 
     def folder(self, stage: str) -> Path:
-        """Where a stage keeps its files."""
+        """Return the folder where a stage keeps its files."""
         return self.path / stage
 
-    def key(self, stage: str) -> str:
-        """The key that a stage's present files were made under; "" where there are none."""
-        return str(self.stamp(stage).get("key", ""))
+    def path_of(self, file: str) -> Path:
+        """Return the path of a file given as STAGE/NAME."""
+        stage, name = file.split("/", 1)
+        return self.folder(stage) / name
 
-    def stamp(self, stage: str) -> dict[str, Any]:
-        """A stage's stamp, empty where there is none or it is damaged."""
-        try:
-            stamp = read_json(self.folder(stage) / _STAMP)
-        except CheckpointError:
-            return {}
-        return stamp if isinstance(stamp, dict) else {}
+    def stamp(self, stage: str) -> Stamp:
+        """Return the record of a stage; of nothing where there is none or it is damaged."""
+        return artifacts.read_stamp(self.folder(stage))
+
+    def require(self, stages: Sequence[str], what: str) -> None:
+        """See that stages are finished and their files as they were written.
+
+        Args:
+            stages: names.
+            what: what needs them, as the subject of a sentence.
+
+        Raises:
+            CheckpointError: one isn't; the stage or the file is named.
+        """
+        if missing := [stage for stage in stages if not self.stamp(stage).complete]:
+            plural = "s" if len(missing) > 1 else ""
+            raise CheckpointError(
+                f"{self.path}: {what} needs the stage{plural} {', '.join(missing)}, not finished in this run; finish "
+                f"it with the command that began it"
+            )
+        for stage in stages:
+            for name in artifacts.damaged_files(self.folder(stage), self.stamp(stage)):
+                raise CheckpointError(
+                    f"{self.folder(stage) / name}: is missing or changed since it was written; repeat the command "
+                    f"that made the run, which replaces it"
+                )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "progress": Silent()}
 
 
 @dataclass(frozen=True)
@@ -72,25 +93,31 @@ class Stage:
 
     Attributes:
         name: also of its folder.
-        work: does it; may return a string that stands for its result, so that later stages are kept when a repeated
-            stage came out the same.
+        work: does it: writes the files that are missing in its folder.
         needs: names of the stages it reads.
-        also: names of those that it reads too under some settings.
         settings: the part of the settings it depends on.
         outside: what else it depends on, such as a listing of input files.
-        sorts: its work throws away what no longer fits and keeps the rest, so the folder is not emptied for it.
+        also: names of those that it reads too under some settings.
+        used: whether it has anything to do under some settings.
+        backend: it computes on the array backend, so results of another one don't count.
+        parts, whole_folders: see `artifacts.make`.
+        module: the module whose code it runs; that of `work` by default.
     """
 
     name: str
-    work: Callable[[Run], str | None]
+    work: Callable[[Run], Any]
     needs: Sequence[str] = ()
     settings: Callable[[Settings], Any] = field(default=lambda settings: None)  # noqa: ARG005
     outside: Callable[[Settings], Any] = field(default=lambda settings: None)  # noqa: ARG005
     also: Callable[[Settings], Sequence[str]] = field(default=lambda settings: ())  # noqa: ARG005
-    sorts: bool = False
+    used: Callable[[Settings], bool] = field(default=lambda settings: True)  # noqa: ARG005
+    backend: bool = False
+    parts: bool = False
+    whole_folders: bool = False
+    module: str = ""
 
     def needed(self, settings: Settings) -> tuple[str, ...]:
-        """Names of the stages that it reads under these settings."""
+        """Names of the stages that it reads under these settings, used or not."""
         return (*self.needs, *self.also(settings))
 
 
@@ -129,17 +156,17 @@ def check_run_folder(path: Path) -> None:
     """
     if (path / SETTINGS_FILE).is_file():
         return
-    if path.is_dir() and any(path.iterdir()):
+    if path.is_dir() and any(not child.name.startswith(".") for child in path.iterdir()):
         raise ConfigError(f"{path}: is not empty and holds no {SETTINGS_FILE}; choose another --out")
     check_folder(path, named=path)
 
 
-def open_run(path: Path, settings: Settings, *, jobs: int, progress: Progress, update: bool) -> Run:
-    """Make a run folder, or go on with one made with the same settings.
+def open_run(path: Path, settings: Settings, lock: FolderLock, *, jobs: int, progress: Progress, update: bool) -> Run:
+    """Create a run folder, or open one made with the same settings.
 
     Raises:
-        ConfigError: the folder was made with other settings, or those it holds are damaged, and `update` is false; or
-            it is no run folder.
+        ConfigError: the folder was made with other settings, or those it holds are damaged, and `update` is false; it
+            holds something else; or another process is at work on it.
         OutputError: the folder cannot be made.
     """
     check_run_folder(path)
@@ -158,49 +185,76 @@ def open_run(path: Path, settings: Settings, *, jobs: int, progress: Progress, u
                 f"Choose another --out, or pass --update to make anew what depends on it"
             )
     if not file.is_file() or changes:  # nothing is written where nothing changes: a finished run may be read-only
+        lock.hold()
         write_text(file, to_toml(settings))
     check_shared(path)
     return Run(path.absolute(), settings, jobs, progress)
 
 
-def execute(run: Run, stages: Sequence[Stage]) -> None:
-    """Bring every stage up to date, in order."""
-    results: dict[str, str] = {}
+def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: bool = False) -> None:
+    """Bring every stage that is used up to date, in order.
+
+    Args:
+        run: the run.
+        stages: in order; what they need comes before them.
+        lock: of the run folder; taken before anything is written.
+        keep_stale: keep what only other code would make otherwise.
+
+    Raises:
+        ConfigError: another process is at work on the run.
+    """
+    stages = [stage for stage in stages if stage.used(run.settings)]
+    if other := made_by_other_code(run, stages):
+        what = "kept all the same" if keep_stale else "made anew (--keep-stale keeps them)"
+        run.progress.say(f"made by other code, {what}: {', '.join(other)}")
+    contents: dict[str, str] = {}
     for stage in stages:
-        key = _digest(
-            {
-                "version": _VERSION,
-                "name": stage.name,
-                "settings": stage.settings(run.settings),
-                "outside": stage.outside(run.settings),
-                "needs": {name: results[name] for name in stage.needed(run.settings)},
-            }
+        key, folder = stage_key(run, stage, contents), run.folder(stage.name)
+        found = artifacts.inspect(folder, key)
+        stale = (
+            found is Condition.OTHER_CODE and keep_stale and not artifacts.damaged_files(folder, run.stamp(stage.name))
         )
-        stamp = run.stamp(stage.name)
-        if stamp.get("key") == key and stamp.get("complete"):
+        if found is Condition.FRESH or stale:
             run.progress.kept(stage.name)
         else:
-            stamp = _perform(run, stage, key, stamp)
-        results[stage.name] = stamp["result"]
+            lock.hold()
+            if found is Condition.DAMAGED:
+                run.progress.say(_damage(folder))
+            with run.progress.stage(stage.name):
+                artifacts.make(
+                    folder, key, partial(stage.work, run), parts=stage.parts, whole_folders=stage.whole_folders
+                )
+        contents[stage.name] = run.stamp(stage.name).content
 
 
-def _perform(run: Run, stage: Stage, key: str, stamp: Mapping[str, Any]) -> dict[str, Any]:
-    folder = run.folder(stage.name)
-    if stamp.get("key") != key and folder.exists() and not stage.sorts:
-        shutil.rmtree(folder)
-    earlier = float(stamp.get("seconds", 0.0)) if stamp.get("key") == key else 0.0
-    write_json(folder / _STAMP, {"key": key, "complete": False, "seconds": earlier})
-    started = time.perf_counter()
-    with run.progress.stage(stage.name):
-        result = stage.work(run)
-    seconds = round(earlier + time.perf_counter() - started, 3)
-    done = {"key": key, "complete": True, "seconds": seconds, "result": result or key}
-    write_json(folder / _STAMP, done)
-    return done
+def stage_key(run: Run, stage: Stage, contents: Mapping[str, str]) -> Key:
+    """Return the key of a stage, given the contents of the stages before it that are used."""
+    inputs = {
+        "stage": stage.name,
+        "outside": stage.outside(run.settings),
+        "needs": {name: contents[name] for name in stage.needed(run.settings) if name in contents},
+        "accelerated": accelerated(),
+    }
+    if stage.backend:
+        backend = get_backend()
+        inputs["backend"] = [backend.name, str(backend.device)]
+    return artifacts.key(stage.settings(run.settings), inputs, _module(stage))
 
 
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=to_dict).encode()).hexdigest()
+def made_by_other_code(run: Run, stages: Sequence[Stage]) -> list[str]:
+    """Name the finished stages whose files were written by other code than there is now."""
+    stamps = [(stage, run.stamp(stage.name)) for stage in stages if stage.used(run.settings)]
+    return [stage.name for stage, stamp in stamps if stamp.complete and stamp.key.code != code_digest(_module(stage))]
+
+
+def _module(stage: Stage) -> str:
+    return stage.module or stage.work.__module__
+
+
+def _damage(folder: Path) -> str:
+    names = artifacts.damaged_files(folder, artifacts.read_stamp(folder))
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{folder.name}/{names[0]}{more}: missing or changed since they were written; replaced"
 
 
 def _differences(held: Mapping[str, Any], asked: Mapping[str, Any], place: str = "") -> list[str]:

@@ -77,7 +77,7 @@ class CoarseSettings(Options):
     """
 
     mirrored: bool = False
-    crops: float = field(default=0.0, repr=False)  # digests of trainings that are there have this text without it
+    crops: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

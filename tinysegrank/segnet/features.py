@@ -1,27 +1,33 @@
 """conv5's features on disk: computed once per image and mirror image, read by every training; of crops, on request.
 
-The trunk is frozen, so its output never changes; kept as float16 in plain .npy files of a few images each, a batch is
-gathered without reading the rest, and processes share the pages.
+The trunk is frozen, so its output never changes. It is kept as float16 in plain .npy files of a few images each; a
+batch is read row by row, with one file open at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
-from tokenize import TokenError
+from typing import NamedTuple
 
 import numpy as np
 
 from tinysegrank.backend import to_numpy
 from tinysegrank.errors import CheckpointError, ShapeError
-from tinysegrank.files import atomic_write
+from tinysegrank.files import atomic_write, reading
 from tinysegrank.segnet.crops import CORNERS, corner_windows
 from tinysegrank.segnet.network import SegNet
 from tinysegrank.voc.targets import soft_targets
 
 KINDS = ("features", "targets", "weights")
-_DAMAGED = (OSError, ValueError, EOFError, OverflowError, TokenError)  # what np.load raises on a spoilt file
+
+
+class _Layout(NamedTuple):
+    """What the header of a .npy file says."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    start: int  # of the numbers, in bytes
 
 
 class FeatureStore:
@@ -32,15 +38,18 @@ class FeatureStore:
         images: how many images there are in all.
         mirrors: whether each image is followed by its mirror image.
         chunk: images in each file but the last.
+        targets: whether soft targets and weights are stored beside the features.
 
     Attributes:
-        kinds: what is stored of each row; the first is written last.
+        kinds: what is stored of each row.
     """
 
-    kinds: tuple[str, ...] = KINDS
-
-    def __init__(self, folder: Path | str, *, images: int, mirrors: bool, chunk: int = 16) -> None:
-        self.folder, self.images, self.mirrors, self.chunk = Path(folder), images, mirrors, chunk
+    def __init__(
+        self, folder: Path | str, *, images: int, mirrors: bool, chunk: int = 16, targets: bool = True
+    ) -> None:
+        self.folder, self.images, self.mirrors, self.chunk, self.targets = Path(folder), images, mirrors, chunk, targets
+        self.kinds = KINDS if targets else KINDS[:1]
+        self._layouts: dict[tuple[int, str], _Layout] = {}
 
     @property
     def chunks(self) -> int:
@@ -65,13 +74,13 @@ class FeatureStore:
         """The images of a chunk."""
         return range(chunk * self.chunk, min((chunk + 1) * self.chunk, self.images))
 
-    def has(self, chunk: int) -> bool:
-        """Whether a chunk is written; its features are written last."""
-        return self._path(chunk, "features").is_file()
+    def files(self, chunk: int) -> list[Path]:
+        """Return the files of a chunk, one for each kind."""
+        return [self._path(chunk, kind) for kind in self.kinds]
 
     def write(self, chunk: int, arrays: dict[str, np.ndarray]) -> None:
-        """Write one chunk's targets, weights and features, each atomically, features last."""
-        for kind in reversed(self.kinds):
+        """Write one chunk's features, targets and weights, each atomically."""
+        for kind in self.kinds:
             with atomic_write(self._path(chunk, kind)) as stream:
                 np.save(stream, arrays[kind], allow_pickle=False)
 
@@ -82,31 +91,48 @@ class FeatureStore:
             CheckpointError: a chunk is missing or damaged, or of another number of images.
             ShapeError: there is no such row.
         """
-        maps = self._maps[kind]
         rows = np.arange(self.rows) if rows is None else np.asarray(rows)
         if len(rows) and not 0 <= rows.min() <= rows.max() < self.rows:
             raise ShapeError(f"rows: {rows.min()} to {rows.max()} are not all in 0..{self.rows - 1}")
-        per_chunk = self.chunk * self.views
-        out = np.empty((len(rows), *maps[0].shape[1:]), maps[0].dtype)
-        for place, row in enumerate(rows):
-            out[place] = maps[row // per_chunk][row % per_chunk]
+        first = self._layout(0, kind)
+        out = np.empty((len(rows), *first.shape[1:]), first.dtype)
+        chunk_of, row_of = np.divmod(rows, self.chunk * self.views)
+        for chunk in np.unique(chunk_of):
+            self._read(int(chunk), kind, row_of, out, np.flatnonzero(chunk_of == chunk))
         return out
 
-    @cached_property
-    def _maps(self) -> dict[str, list[np.ndarray]]:
-        return {kind: [self._open(chunk, kind) for chunk in range(self.chunks)] for kind in self.kinds}
+    def _read(self, chunk: int, kind: str, row_of: np.ndarray, out: np.ndarray, places: np.ndarray) -> None:
+        """Read rows of one chunk into their places of `out`."""
+        layout, path = self._layout(chunk, kind), self._path(chunk, kind)
+        if (layout.shape[1:], layout.dtype) != (out.shape[1:], out.dtype):
+            raise CheckpointError(f"{path}: has other rows than the first chunk; delete it and run again")
+        size = out[0].nbytes
+        with reading(path), path.open("rb", buffering=0) as stream:
+            for place in places:
+                stream.seek(layout.start + int(row_of[place]) * size)
+                if stream.readinto(memoryview(out[place]).cast("B")) != size:
+                    raise EOFError("it ends too early")
 
-    def _open(self, chunk: int, kind: str) -> np.ndarray:
+    def _layout(self, chunk: int, kind: str) -> _Layout:
+        if (chunk, kind) not in self._layouts:
+            self._layouts[chunk, kind] = self._read_layout(chunk, kind)
+        return self._layouts[chunk, kind]
+
+    def _read_layout(self, chunk: int, kind: str) -> _Layout:
         path, rows = self._path(chunk, kind), len(self.members(chunk)) * self.views
-        try:
-            array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-        except _DAMAGED as error:
-            raise CheckpointError(f"{path}: is missing or damaged ({error}); delete it and run again") from error
-        if array.shape[:1] != (rows,):
+        with reading(path), path.open("rb") as stream:
+            version = np.lib.format.read_magic(stream)
+            if version != (1, 0):
+                raise ValueError(f"it is a .npy file of version {version}")
+            shape, in_columns, dtype = np.lib.format.read_array_header_1_0(stream)
+            if in_columns or dtype.hasobject:
+                raise ValueError("its numbers are not stored row by row")
+            start = stream.tell()
+        if shape[:1] != (rows,):
             raise CheckpointError(
-                f"{path}: has shape {array.shape}, expected {rows} rows; it is of other images: delete it and run again"
+                f"{path}: has shape {shape}, expected {rows} rows; it is of other images: delete it and run again"
             )
-        return array
+        return _Layout(shape, dtype, start)
 
     def _path(self, chunk: int, kind: str) -> Path:
         return self.folder / f"chunk_{chunk:05d}.{kind}.npy"
@@ -120,10 +146,8 @@ class CropStore(FeatureStore):
         share: the side of a crop, see `corner_windows`.
     """
 
-    kinds = ("features",)
-
     def __init__(self, folder: Path | str, *, images: int, share: float, mirrors: bool, chunk: int = 16) -> None:
-        super().__init__(folder, images=images, mirrors=mirrors, chunk=chunk)
+        super().__init__(folder, images=images, mirrors=mirrors, chunk=chunk, targets=False)
         self.share = share
 
     @property
@@ -133,25 +157,23 @@ class CropStore(FeatureStore):
 
 
 def chunk_arrays(
-    model: SegNet, images: Sequence[np.ndarray], labels: Sequence[np.ndarray], *, mirrors: bool
+    model: SegNet, images: Sequence[np.ndarray], labels: Sequence[np.ndarray] | None, *, mirrors: bool
 ) -> dict[str, np.ndarray]:
     """Compute one chunk of a store.
 
     images  | n arrays (H, W, 3)      | uint8   | RGB
-    labels  | n arrays (H, W)         | uint8   | 0..K-1 and 255
+    labels  | n arrays (H, W)         | uint8   | 0..K-1 and 255; None for a store without targets
     returns | features (r, C, 13, 13) | float16 | conv5 after ReLU; r = 2 n with mirrors (image, mirror, image, ...)
             | targets (r, 13, 13, K), weights (r, 13, 13) | float32 | of the image as labelled, mirrored likewise
     """
-    prepared, targets, weights = [], [], []
-    for image, label in zip(images, labels, strict=True):
-        x = model.preset.preprocessing.apply(image)
-        for mirrored in (False, True) if mirrors else (False,):
-            prepared.append(x[:, :, ::-1] if mirrored else x)
-            target, weight = soft_targets(label[:, ::-1] if mirrored else label, num_classes=model.num_classes)
-            targets.append(target)
-            weights.append(weight)
-    features = to_numpy(model.features(model.backend.asarray(np.stack(prepared))))
-    return {"features": features.astype(np.float16), "targets": np.stack(targets), "weights": np.stack(weights)}
+    views = (slice(None), slice(None, None, -1)) if mirrors else (slice(None),)  # of the columns
+    whole = [model.preset.preprocessing.apply(image) for image in images]
+    prepared = [x[:, :, view] for x in whole for view in views]
+    arrays = {"features": to_numpy(model.features(model.backend.asarray(np.stack(prepared)))).astype(np.float16)}
+    if labels is not None:
+        pairs = [soft_targets(label[:, view], num_classes=model.num_classes) for label in labels for view in views]
+        arrays["targets"], arrays["weights"] = (np.stack(part) for part in zip(*pairs, strict=True))
+    return arrays
 
 
 def crop_arrays(model: SegNet, images: Sequence[np.ndarray], share: float, *, mirrors: bool) -> dict[str, np.ndarray]:

@@ -7,12 +7,16 @@ enough for 20 classes), here a convolution as large as the map.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 from tinysegrank.backend import to_numpy
-from tinysegrank.errors import ShapeError, TrainingError
+from tinysegrank.errors import CheckpointError, ShapeError, TrainingError
+from tinysegrank.files import read_about, read_arrays, write_arrays
 from tinysegrank.losses import soft_cross_entropy
 from tinysegrank.nn.layer import MaxPool2d
 from tinysegrank.nn.sequential import Sequential
@@ -33,19 +37,25 @@ def pretrain_trunk(
     rate: float = 0.01,
     batch: int = 16,
     seed: int,
+    checkpoint: Path | None = None,
+    checkpoint_every: int = 50,
     progress: Callable[[int, float], None] | None = None,
 ) -> float:
     """Train the model's trunk in place to classify images; half of each batch is mirrored.
+
+    A training that was interrupted and resumes from its checkpoint equals an uninterrupted one, to the bit.
 
     images  | (N, H, W, 3) | uint8 | RGB
     classes | (N,)         | int   | 0..K-1
     returns | float: the accuracy over the last tenth of the steps, on each batch before it was learnt from
 
     Args:
-        progress: called with the step and the loss after each step.
+        checkpoint: file to resume from, written every `checkpoint_every` steps.
+        progress: called with the step and the loss after each step, and once with the step that it resumes from.
 
     Raises:
         TrainingError: no images or steps, or the loss or a parameter is no longer finite.
+        CheckpointError: the checkpoint is damaged or belongs to another training.
         ShapeError: not one class for each image, or a class out of range.
     """
     if not len(images) or steps < 1:
@@ -57,8 +67,11 @@ def pretrain_trunk(
     scores = convolution(channels, ConvShape(model.num_classes, POOLED), rng, backend)
     network = Sequential({**model.trunk.layers, "pool5": MaxPool2d(), "scores": scores})
     sgd = SGD(rate=rate, momentum=0.9, decay=5e-4, max_norm=5.0)
-    hits: list[float] = []
-    for step in range(steps):
+    saved = _Checkpoint(checkpoint, repr((seed, steps, rate, batch, hashlib.sha256(images.tobytes()).hexdigest())))
+    begin, hits = saved.restore(network, sgd, rng)
+    if begin and progress is not None:
+        progress(begin, float("nan"))
+    for step in range(begin, steps):
         chosen = rng.choice(len(images), size=min(batch, len(images)), replace=False)
         x = np.stack([model.preset.preprocessing.apply(images[i]) for i in chosen])  # (N, 3, S, S)
         x[: len(x) // 2] = x[: len(x) // 2, :, :, ::-1]
@@ -72,8 +85,43 @@ def pretrain_trunk(
             raise TrainingError(f"the classification loss is {loss} at step {step}; lower the pre-training rate")
         if step >= steps - max(steps // 10, 1):
             hits.append(float(np.mean(to_numpy(z)[:, :, 0, 0].argmax(1) == classes[chosen])))
+        if (step + 1) % checkpoint_every == 0:
+            saved.save(network, sgd, rng, step + 1, hits)
         if progress is not None:
             progress(step + 1, loss)
     if fault := fault_in({name: to_numpy(array) for name, array in model.trunk.parameters.items()}):
         raise TrainingError(f"{fault} after the last step; lower the pre-training rate")
     return float(np.mean(hits))
+
+
+class _Checkpoint:
+    """The state between two steps, in a file."""
+
+    def __init__(self, path: Path | None, identity: str) -> None:
+        self.path, self.identity = path, identity
+
+    def save(self, network: Sequential, sgd: SGD, rng: np.random.Generator, step: int, hits: list[float]) -> None:
+        """Write the step, parameters, velocities, the generator's state and the accuracies so far."""
+        if self.path is None:
+            return
+        arrays = {f"parameter/{name}": to_numpy(array) for name, array in network.trainable.items()}
+        arrays |= {f"velocity/{name}": array for name, array in sgd.state().items()}
+        arrays["hits"] = np.array(hits, np.float64)
+        state = json.dumps(rng.bit_generator.state)
+        write_arrays(self.path, arrays, about={"step": str(step), "training": self.identity, "rng": state})
+
+    def restore(self, network: Sequential, sgd: SGD, rng: np.random.Generator) -> tuple[int, list[float]]:
+        """Go back to where `save` was called; return the step and the accuracies until then."""
+        if self.path is None or not self.path.is_file():
+            return 0, []
+        about, arrays = read_about(self.path), read_arrays(self.path)
+        if about.get("training") != self.identity:
+            raise CheckpointError(f"{self.path}: belongs to another training; delete it, or choose another folder")
+        parts: dict[str, dict[str, np.ndarray]] = {"parameter": {}, "velocity": {}}
+        for name, array in arrays.items():
+            if "/" in name:
+                parts[name.split("/", 1)[0]][name.split("/", 1)[1]] = array
+        network.assign(parts["parameter"])
+        sgd.restore(parts["velocity"], network.trainable)
+        rng.bit_generator.state = json.loads(about["rng"])
+        return int(about["step"]), arrays["hits"].tolist()

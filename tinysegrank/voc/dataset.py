@@ -16,6 +16,7 @@ from tinysegrank.voc.images import read_image
 from tinysegrank.voc.labels import read_labels, read_mask
 from tinysegrank.voc.split import first_few, names_in, read_split, split_file
 
+MASKS = "SegmentationClass"
 SMALLEST_SIDE = 13  # one pixel a tile of the coarse grid
 _SHOWN = 5
 
@@ -53,9 +54,7 @@ class VOCSegmentation:
         ConfigError: the limit is below 1.
     """
 
-    def __init__(
-        self, root: Path | str, split: str, *, limit: int | None = None, masks: str | None = "SegmentationClass"
-    ) -> None:
+    def __init__(self, root: Path | str, split: str, *, limit: int | None = None, masks: str | None = MASKS) -> None:
         if limit is not None and limit < 1:
             raise ConfigError(f"limit: {limit} images; give 1 or more, or None for all")
         self.root = Path(root)
@@ -98,6 +97,10 @@ class VOCSegmentation:
             raise DatasetError(f"{self.root}: split {self.split!r} was opened without label maps (masks=None)")
         return self.root / self.masks / f"{self.names[index]}.png"
 
+    def instances_path(self, index: int) -> Path:
+        """Return where the numbers of an image's objects are, if the data set has them."""
+        return self.root / "SegmentationObject" / f"{self.names[index]}.png"
+
     def image(self, index: int) -> np.ndarray:
         """Read an image: (H, W, 3) uint8 RGB; DatasetError where it is damaged."""
         return read_image(self.image_path(index))
@@ -112,7 +115,7 @@ class VOCSegmentation:
         Raises:
             DatasetError: the file is damaged.
         """
-        path = self.root / "SegmentationObject" / f"{self.names[index]}.png"
+        path = self.instances_path(index)
         return read_labels(path, num_classes=VOID) if path.is_file() else None
 
     def check(self, *, jobs: int = 1) -> Checked:

@@ -16,7 +16,6 @@ from tinysegrank.config import to_dict
 from tinysegrank.experiment.evidence.judge import FOLDER
 from tinysegrank.experiment.evidence.pieces import DIFFERS, UNCLEAR, Asked, Claim, Finding, Piece
 from tinysegrank.experiment.evidence.sources import (
-    Described,
     compare,
     described,
     mean_headings,
@@ -24,8 +23,9 @@ from tinysegrank.experiment.evidence.sources import (
     per_cent,
     total,
 )
-from tinysegrank.experiment.ranked import fit_on_blocks
 from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.stages.described import Described
+from tinysegrank.experiment.stages.ranker import fit_on_blocks
 from tinysegrank.files import read_json, write_json
 from tinysegrank.ranking import PAPER_BLOCKS, UNGATED, FeatureTable, pick
 from tinysegrank.reporting import Cell, Column, Table
@@ -107,7 +107,7 @@ def find(asked: Asked) -> Finding:
     train, val = described(run, "train"), described(run, "val")
     subsets = fit_subsets(run, train, val)
     by_blocks = {subset.blocks: subset for subset in subsets}
-    eq17 = pick(-val.scores[run.settings.ranking.loss], val.table.groups)
+    eq17 = pick(-val.distances[run.settings.ranking.loss], val.table.groups)
     headings = mean_headings(run, total(val.confusions[eq17]))
     held_out = eq17_of_training_images(run, train)
     rows: list[tuple[Cell, ...]] = [
@@ -190,7 +190,7 @@ def fit_subset(run: Run, train: Described, val: Described, blocks: tuple[str, ..
 def _state(run: Run) -> str:
     """A name for what the rankers depend on."""
     settings = [run.settings.ranking, run.settings.report.classes, run.settings.seed]
-    made_from = json.dumps([run.key("described"), settings], default=to_dict)
+    made_from = json.dumps([run.stamp("described").content, settings], default=to_dict)
     return hashlib.sha256(made_from.encode()).hexdigest()[:16]
 
 

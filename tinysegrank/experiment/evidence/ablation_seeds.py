@@ -59,7 +59,7 @@ def pick_confusions(run: Run) -> dict[str, Confusion]:
     groups = val.table.groups
     rows = {
         FIRST: np.flatnonzero(val.table.proposals == 0),
-        EQ_17: pick(-val.scores[run.settings.ranking.loss], groups),
+        EQ_17: pick(-val.distances[run.settings.ranking.loss], groups),
     }
     if "segnet" in val.table.blocks:
         rows[NO_TERM] = pick(-eq17_by_features(val.table, 0.0), groups)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.experiment import networks
 from tinysegrank.experiment.evidence.judge import Judge, make_judge
 from tinysegrank.experiment.evidence.pieces import APART, Asked, Claim, Finding, Piece
 from tinysegrank.experiment.evidence.sources import compare, described, per_cent, total
 from tinysegrank.experiment.evidence.verdicts import verdict_of_gains
 from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.stages.coarse import read_coarse
 from tinysegrank.ranking import kl_divergences, pick
 from tinysegrank.reporting import Cell, Column, Curve, Plot, Table
 from tinysegrank.voc import BACKGROUND
@@ -70,7 +70,7 @@ def terms(run: Run, judge: Judge, epsilons: tuple[float, ...]) -> tuple[dict[flo
     divergences | each (rows,) float64 | both directions summed, by eps
     background  | (rows,) float64      | cells of background in the proposal
     """
-    coarse = networks.read_coarse(run, f"val-{run.settings.ranking.loss}")
+    coarse = read_coarse(run, f"val-{run.settings.ranking.loss}")
     soft, groups = judge.soft_proposals(), judge.proposals()["groups"]
     divergences = {eps: np.empty(len(groups)) for eps in epsilons}
     for image, own in enumerate(coarse):

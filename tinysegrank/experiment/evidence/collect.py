@@ -12,6 +12,7 @@ from typing import Any
 from tinysegrank.backend import get_backend
 from tinysegrank.config import to_dict
 from tinysegrank.errors import CheckpointError, ConfigError
+from tinysegrank.experiment.artifacts import FolderLock
 from tinysegrank.experiment.evidence.judge import FOLDER
 from tinysegrank.experiment.evidence.pieces import Asked, Piece
 from tinysegrank.experiment.evidence.registry import ALL, PIECES, pieces_named
@@ -64,12 +65,14 @@ def collect_evidence(
         raise CheckpointError(f"{path}: {name} needs {lacking[name]}; {_way_out(run)}")
     for name, what in lacking.items():
         progress.say(f"{name} left out: it needs {what}")
-    return [make_piece(run, piece, seeds, redo=redo) for piece in pieces if piece.name not in lacking]
+    with FolderLock(path) as lock:
+        lock.hold()
+        return [make_piece(run, piece, seeds, redo=redo) for piece in pieces if piece.name not in lacking]
 
 
 def lacks(run: Run, piece: Piece) -> str:
     """What a piece needs and the run does not have, in words; "" where nothing is missing."""
-    missing = [stage for stage in piece.needs if not run.stamp(stage).get("complete")]
+    missing = [stage for stage in piece.needs if not run.stamp(stage).complete]
     if missing:
         return f"the stage{'s' if len(missing) > 1 else ''} {', '.join(missing)}, not finished in this run"
     return piece.lacks(run)
@@ -121,7 +124,7 @@ def _key(run: Run, piece: Piece, seeds: tuple[int, ...]) -> str:
 def _made_from(run: Run, piece: Piece) -> str:
     """A digest of the results and settings that a piece depends on."""
     settings = [run.settings.report.classes, run.settings.ranking, run.settings.seed, piece.settings(run.settings)]
-    stages = {stage: run.key(stage) for stage in piece.needs}
+    stages = {stage: run.stamp(stage).content for stage in piece.needs}
     made = json.dumps([_VERSION, piece.name, stages, settings], sort_keys=True, default=to_dict)
     return hashlib.sha256(made.encode()).hexdigest()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from tinysegrank.experiment.artifacts import FolderLock
 from tinysegrank.experiment.evidence.redescribed import DerivedRun, describe_again
 from tinysegrank.experiment.protocol import STAGES
 from tinysegrank.experiment.runner import Run, Stage, execute
@@ -39,15 +40,16 @@ def run_seed(base: Run, path: Path, seed: int) -> DerivedRun:
     stages = stages_after_training()
     made = frozenset(stage.name for stage in stages)
     run = DerivedRun(path, replace(base.settings, seed=seed), base.jobs, base.progress, base, made)
-    execute(run, [_standing_on(base, stage, made) for stage in stages])
+    with FolderLock(path) as lock:
+        execute(run, [_standing_on(base, stage, made) for stage in stages], lock)
     return run
 
 
 def _standing_on(base: Run, stage: Stage, made: frozenset[str]) -> Stage:
     """A stage that takes what is not made anew as it lies in the base, and is made again when that changes."""
-    read = {name: base.key(name) for name in stage.needed(base.settings) if name not in made}
+    read = {name: base.stamp(name).content for name in stage.needed(base.settings) if name not in made}
     own = tuple(name for name in stage.needed(base.settings) if name in made)
     work = stage.work
     if stage.name == DESCRIBED:
-        work, read[DESCRIBED] = describe_again, base.key(DESCRIBED)
+        work, read[DESCRIBED] = describe_again, base.stamp(DESCRIBED).content
     return replace(stage, work=work, needs=own, also=lambda settings: (), outside=lambda settings: read)  # noqa: ARG005

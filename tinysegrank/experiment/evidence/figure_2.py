@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.experiment import data
 from tinysegrank.experiment.evidence.pieces import AGREES, DIFFERS, Asked, Claim, Finding, Piece
 from tinysegrank.experiment.evidence.sources import class_names
+from tinysegrank.experiment.images import open_split
 from tinysegrank.losses.simulation import FlipCurve, simulate_flips
 from tinysegrank.reporting import Column, Curve, Plot, Table
 from tinysegrank.voc import NUM_CLASSES, VOID, VOCSegmentation
@@ -22,7 +22,7 @@ _POINTS = 200  # of a curve that are drawn
 
 def find(asked: Asked) -> Finding:
     """Flip the pixels of the richest true label map of val, in several random orders."""
-    split = data.open_split(asked.run.settings, "val")
+    split = open_split(asked.run.settings, "val")
     chosen = richest(split)
     labels = split.labels(chosen)
     present = np.unique(labels[labels != VOID])

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.experiment import data, networks
 from tinysegrank.experiment.evidence.judge import make_judge
 from tinysegrank.experiment.evidence.pieces import AGREES, APART, DIFFERS, Asked, Claim, Finding, Piece
-from tinysegrank.experiment.evidence.sources import class_names, folder_confusions
+from tinysegrank.experiment.evidence.sources import class_names
+from tinysegrank.experiment.images import names, open_split
 from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.stages.coarse import read_coarse
+from tinysegrank.experiment.stages.evaluation import read_confusions
 from tinysegrank.metrics import mean_of_present
 from tinysegrank.reporting import Cell, Column, Table
 from tinysegrank.upsampling import naive
@@ -22,7 +24,7 @@ from tinysegrank.voc import BACKGROUND, CLASS_NAMES
 def find(asked: Asked) -> Finding:
     """Show the maps of the richest image, and measure over val whether they can be read as the paper reads them."""
     run = asked.run
-    coarse = np.asarray(networks.read_coarse(run, f"val-{run.settings.ranking.loss}"))  # (N, 13, 13, K)
+    coarse = np.asarray(read_coarse(run, f"val-{run.settings.ranking.loss}"))  # (N, 13, 13, K)
     cells = make_judge(run, proposals=False).cell_counts()
     chosen = richest(run, cells)
     inside, outside = in_and_out(coarse, cells)
@@ -38,7 +40,7 @@ def find(asked: Asked) -> Finding:
         )
         for k in range(len(CLASS_NAMES))
     ]
-    name = data.names(run, "val")[chosen]
+    name = names(run, "val")[chosen]
     columns = (
         Column("class"),
         *(Column(f"this image: {what}", ".3f") for what in ("mean", "largest", "share in the truth")),
@@ -53,7 +55,7 @@ def find(asked: Asked) -> Finding:
 def richest(run: Run, cells: np.ndarray) -> int:
     """The image with the most classes in truth; of equals the one that naive upsampling labels best."""
     count = (cells.sum(axis=(1, 2)) > 0).sum(axis=1)  # (N,)
-    iou = np.nan_to_num(mean_of_present(folder_confusions(run, f"upsampled/naive-{run.settings.ranking.loss}")))
+    iou = np.nan_to_num(mean_of_present(read_confusions(run, f"upsampled/naive-{run.settings.ranking.loss}")))
     return int(np.lexsort((iou, count))[-1])
 
 
@@ -95,10 +97,10 @@ def described_image(coarse: np.ndarray, own: np.ndarray) -> Claim:
 
 def draw(path: Path, *, run: Run, chosen: int, coarse: np.ndarray) -> None:
     """The image, its truth and the argmax, and 21 maps: three rows of eight."""
-    split = data.open_split(run.settings, "val")
+    split = open_split(run.settings, "val")
     image = split.image(chosen)
     labels = {"truth": split.labels(chosen), "coarse argmax": naive(coarse, image.shape[:2])}
     reporting.heat_maps(path, image, coarse, labels=labels, title=split.names[chosen])
 
 
-PIECE = Piece("figure-4", "Figure 4: the semantic feature maps of an image", find, ("data", "coarse", "upsampled"))
+PIECE = Piece("figure-4", "Figure 4: the semantic feature maps of an image", find, ("data", "coarse", "evaluation"))

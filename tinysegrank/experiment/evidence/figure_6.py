@@ -30,9 +30,9 @@ from tinysegrank.experiment.evidence.verdicts import (
     seeds_note,
     verdict_of_seeds,
 )
-from tinysegrank.experiment.features import NETWORK
-from tinysegrank.experiment.networks import START, Training
 from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.stages.training import START, Training
+from tinysegrank.experiment.stages.trunk import NETWORK
 from tinysegrank.reporting import Cell, Column, Plot, Table
 
 NAMES = {"ce": "CE", "uoi": "UOI", "uoi+ce": "0.7 UOI + 0.3 CE"}

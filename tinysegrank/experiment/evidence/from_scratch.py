@@ -29,8 +29,8 @@ from tinysegrank.experiment.evidence.verdicts import (
     seeds_note,
     verdict_of_seeds,
 )
-from tinysegrank.experiment.networks import START
 from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.stages.training import START
 from tinysegrank.reporting import Cell, Column, Curve, Plot, Table
 from tinysegrank.segnet import TrainingOptions
 from tinysegrank.voc import BACKGROUND

@@ -14,10 +14,12 @@ import numpy as np
 from tinysegrank.errors import TrainingError
 from tinysegrank.experiment.evidence.judge import Judge
 from tinysegrank.experiment.evidence.pieces import Asked
-from tinysegrank.experiment.features import CROPS, NETWORK, crop_store, read_scale, store
-from tinysegrank.experiment.networks import START, count_steps
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import LOSSES, Settings
+from tinysegrank.experiment.stages import crops as crops_stage
+from tinysegrank.experiment.stages.features import read_scale, store
+from tinysegrank.experiment.stages.training import START, count_steps
+from tinysegrank.experiment.stages.trunk import NETWORK
 from tinysegrank.files import read_arrays, read_json, write_arrays, write_json, write_text
 from tinysegrank.parallel import parallel_map
 from tinysegrank.reporting import Curve
@@ -102,8 +104,8 @@ def make_head(
     picks: bool,
 ) -> Head:
     """Describe a training on the features of a run."""
-    stores, crops = (store(run, "train"), store(run, "val")), crop_store(run, "val")
-    key, scale = run.key("features") + (run.key(CROPS) if crops else ""), read_scale(run)
+    stores, crops = (store(run, "train"), store(run, "val")), crops_stage.store(run, "val")
+    key, scale = run.stamp("features").content + (run.stamp("crops").content if crops else ""), read_scale(run)
     return Head(folder, begin, seeds, options, run.settings, stores, crops, scale, key, judge, picks)
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinysegrank.experiment.evidence.sources import described, folder_confusions, picked_rows
 from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.stages.evaluation import read_confusions
 from tinysegrank.metrics import mean_of_present
 from tinysegrank.voc import BACKGROUND
 
@@ -45,10 +45,9 @@ def places(run: Run) -> dict[str, str]:
 
 def measure(run: Run) -> Images:
     """Measure every image of val."""
-    iou, objects, held = {}, {}, described(run, "val")
+    iou, objects = {}, {}
     for name, place in places(run).items():
-        stage, system = place.split("/")
-        rows = held.confusions[picked_rows(run, system)] if stage == "picked" else folder_confusions(run, place)
+        rows = read_confusions(run, place)
         iou[name] = np.nan_to_num(mean_of_present(rows))
         objects[name] = 1 - rows[..., BACKGROUND].sum(axis=1) / np.maximum(rows.sum(axis=(1, 2)), 1)
         objects["truth"] = 1 - rows[:, BACKGROUND].sum(axis=1) / np.maximum(rows.sum(axis=(1, 2)), 1)

@@ -6,32 +6,25 @@ true classes in each cell, and each proposal on the coarse grid.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.experiment import candidates, data
+from tinysegrank.experiment.artifacts import load_once
 from tinysegrank.experiment.evidence.sources import described, total
+from tinysegrank.experiment.images import ImageOfRun, images_of
 from tinysegrank.experiment.runner import Run
-from tinysegrank.experiment.settings import Settings
-from tinysegrank.files import atomic_write, read_arrays, write_arrays
+from tinysegrank.experiment.stages.proposals import store
+from tinysegrank.files import atomic_write, read_array, read_arrays, write_array, write_arrays
 from tinysegrank.metrics import Confusion
 from tinysegrank.parallel import parallel_map
-from tinysegrank.proposals import ProposalStore
 from tinysegrank.ranking import pick, proposal_distance
 from tinysegrank.voc import NUM_CLASSES, soft_targets_many
 from tinysegrank.voc.targets import tile_counts
 
 FOLDER = "evidence"
 _AT_ONCE = 16
-
-
-class _Task(NamedTuple):
-    settings: Settings
-    store: Path
-    images: range
 
 
 class Judge(NamedTuple):
@@ -74,68 +67,49 @@ class Judge(NamedTuple):
 
     def cell_counts(self) -> np.ndarray:
         """Pixels of each true class in each cell, (N, 13, 13, K) int64."""
-        return _load(self.cells)
+        return read_array(self.cells, mapped=True)
 
     def soft_proposals(self) -> np.ndarray:
         """The proposals on the coarse grid, (rows, 13, 13, K) float32, read as they are used."""
-        return _load(self.soft)
+        return read_array(self.soft, mapped=True)
 
     def proposals(self) -> dict[str, np.ndarray]:
         """Groups and confusions of the proposals."""
-        return _arrays(self.rows)
+        return load_once(read_arrays, self.rows)
 
 
 def make_judge(run: Run, *, proposals: bool) -> Judge:
     """Compute what a judge needs, unless it is there."""
-    folder, truth = run.folder(FOLDER) / "judge", run.key("data")[:16]
-    rows = f"{truth}-{run.key('described')[:16]}"  # another state of the run gets files of its own
+    folder, truth = run.folder(FOLDER) / "judge", run.stamp("data").content[:16]
+    rows = f"{truth}-{run.stamp('described').content[:16]}"  # another state of the run gets files of its own
     judge = Judge(folder / f"cells-{truth}.npy", folder / f"soft-{rows}.npy", folder / f"rows-{rows}.safetensors")
-    names = data.names(run, "val")
-    chunks = [range(i, min(i + _AT_ONCE, len(names))) for i in range(0, len(names), _AT_ONCE)]
+    members = images_of(run, "val")
+    chunks = [members[i : i + _AT_ONCE] for i in range(0, len(members), _AT_ONCE)]
     if not judge.cells.is_file():
-        tasks = [_Task(run.settings, folder, images) for images in chunks]
-        _save(judge.cells, np.concatenate(list(parallel_map(_cells, tasks, jobs=run.jobs))))
+        write_array(judge.cells, np.concatenate(list(parallel_map(_cells, chunks, jobs=run.jobs))))
     if proposals and not judge.soft.is_file():
         held = described(run, "val")
         groups, confusions = held.table.groups, held.confusions
         write_arrays(judge.rows, {"groups": groups, "confusions": confusions})
-        tasks = [_Task(run.settings, candidates.store(run, "val").root, images) for images in chunks]
         with (
-            run.progress.count("images whose proposals are read", len(names)) as advance,
+            run.progress.count("images whose proposals are read", len(members)) as advance,
             atomic_write(judge.soft) as stream,
         ):
             shape = (len(groups), 13, 13, NUM_CLASSES)
             header = {"descr": "<f4", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(stream, header)
-            for task, part in zip(tasks, parallel_map(_soft, tasks, jobs=run.jobs, on_cluster=False), strict=True):
+            for chunk, part in zip(chunks, parallel_map(_soft, chunks, jobs=run.jobs, on_cluster=False), strict=True):
                 stream.write(part.astype("<f4").tobytes())
-                advance(len(task.images))
+                advance(len(chunk))
     return judge
 
 
-def _cells(task: _Task) -> np.ndarray:
-    """Pixels of each class in the cells of some images, (n, 13, 13, K)."""
-    split = data.split_in_worker(task.settings, "val")
-    return np.concatenate([tile_counts(split.labels(i)[None], (13, 13), NUM_CLASSES) for i in task.images])
+def _cells(images: list[ImageOfRun]) -> np.ndarray:
+    """Count the pixels of each class in the cells of some images, (n, 13, 13, K)."""
+    return np.concatenate([tile_counts(image.labels()[None], (13, 13), NUM_CLASSES) for image in images])
 
 
-def _soft(task: _Task) -> np.ndarray:
-    """Proposals of some images on the coarse grid, (m, 13, 13, K)."""
-    split, store = data.split_in_worker(task.settings, "val"), ProposalStore(task.store)
-    return np.concatenate([soft_targets_many(store.read(split.names[i])[0])[0] for i in task.images])
-
-
-@lru_cache(maxsize=4)
-def _load(path: Path) -> np.ndarray:
-    loaded: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    return loaded
-
-
-@lru_cache(maxsize=2)
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    return read_arrays(path)
-
-
-def _save(path: Path, array: np.ndarray) -> None:
-    with atomic_write(path) as stream:
-        np.save(stream, array, allow_pickle=False)
+def _soft(images: list[ImageOfRun]) -> np.ndarray:
+    """Bring the proposals of some images to the coarse grid, (m, 13, 13, K)."""
+    proposals = store(images[0].run, "val")
+    return np.concatenate([soft_targets_many(proposals.read(image.name)[0])[0] for image in images])

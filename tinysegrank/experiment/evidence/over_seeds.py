@@ -41,7 +41,7 @@ def runs_of_seeds(asked: Asked) -> Iterator[Run]:
 
 def lacks(run: Run) -> str:
     """Which stages are read anew by other seeds and are not there, as in a run of an earlier version."""
-    missing = [stage for stage in read_from_base(run.settings) if not run.stamp(stage).get("complete")]
+    missing = [stage for stage in read_from_base(run.settings) if not run.stamp(stage).complete]
     return f"the stages {', '.join(missing)}, not finished in this run" if missing else ""
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.experiment import data, networks
 from tinysegrank.experiment.evidence.captions import helped_and_hurt, over_labelled, smaller_chosen
 from tinysegrank.experiment.evidence.images import Images, figure_3, figure_4_ranker, figure_5, measure, places
 from tinysegrank.experiment.evidence.pieces import Asked, Claim, Finding, Piece
+from tinysegrank.experiment.images import names, open_split
 from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.stages.coarse import read_coarse
 from tinysegrank.reporting import Cell, Column, PanelRow, Table
 from tinysegrank.voc import read_labels
 
@@ -30,11 +31,11 @@ def find(
 ) -> Finding:
     """Choose images, measure them, and draw them."""
     images = measure(asked.run)
-    shown, names = choose(images), data.names(asked.run, "val")
+    shown, images_of_val = choose(images), names(asked.run, "val")
     kinds = [*places(asked.run)]
     rows: list[tuple[Cell, ...]] = [
         (
-            names[i],
+            images_of_val[i],
             *(float(100 * images.iou[kind][i]) for kind in kinds),
             *(float(100 * images.objects[kind][i]) for kind in ("truth", "naive", "1-best", *chosen)),
         )
@@ -56,7 +57,7 @@ def draw(path: Path, *, run: Run, images: Images, shown: np.ndarray, chosen: tup
     if not len(shown):
         nothing(path)
         return
-    split, coarse = data.open_split(run.settings, "val"), networks.read_coarse(run, f"val-{run.settings.ranking.loss}")
+    split, coarse = open_split(run.settings, "val"), read_coarse(run, f"val-{run.settings.ranking.loss}")
     rows = []
     for i in shown:
         labels = {"truth": split.labels(i), "coarse argmax": coarse[i].argmax(axis=2)}

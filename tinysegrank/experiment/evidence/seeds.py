@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 
-from tinysegrank.experiment import results
 from tinysegrank.experiment.evidence.over_seeds import (
     NOTES,
     TRAININGS,
@@ -19,9 +18,11 @@ from tinysegrank.experiment.evidence.over_seeds import (
 from tinysegrank.experiment.evidence.pieces import Asked, Finding, Piece
 from tinysegrank.experiment.evidence.sources import mean_headings, means
 from tinysegrank.experiment.evidence.table_2 import said
+from tinysegrank.experiment.stages import report
+from tinysegrank.experiment.stages.evaluation import read_counts
 from tinysegrank.reporting import TABLE_2
 
-SEEDED = tuple(name for name in results.TABLE_2 if name not in ("1-best", "oracle"))  # these do not depend on a seed
+SEEDED = tuple(name for name in report.TABLE_2 if name not in ("1-best", "oracle"))  # these do not depend on a seed
 PAIRS = (
     ("superpixel upsampling", "naive upsampling"),
     ("SegNet-UOI", "SegNet-CE"),
@@ -34,8 +35,8 @@ PAIRS = (
 def find(asked: Asked) -> Finding:
     """Make what depends on the seed anew for each of them, and compare."""
     run = asked.run
-    counts = [results.read_counts(of_seed) for of_seed in runs_of_seeds(asked)]
-    places = {name: results.TABLE_2[name].format(loss=run.settings.ranking.loss) for name in SEEDED}
+    counts = [read_counts(of_seed) for of_seed in runs_of_seeds(asked)]
+    places = {name: report.TABLE_2[name].format(loss=run.settings.ranking.loss) for name in SEEDED}
     headings = mean_headings(run, counts[0][places[SEEDED[0]]])
     values = {name: np.array([means(run, of_seed[place]) for of_seed in counts]) for name, place in places.items()}
     paper = {name: TABLE_2[name] for name in SEEDED}

@@ -3,73 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.experiment import data, ranked
+from tinysegrank.experiment.artifacts import load_once
 from tinysegrank.experiment.evidence.pieces import Claim
 from tinysegrank.experiment.evidence.verdicts import verdict, verdict_of_sameness
 from tinysegrank.experiment.runner import Run
-from tinysegrank.experiment.settings import Settings
-from tinysegrank.files import read_json
-from tinysegrank.metrics import Confusion, image_confusions, paired_difference
-from tinysegrank.parallel import parallel_map
-from tinysegrank.ranking import FeatureTable
-from tinysegrank.voc import read_labels
-
-_AT_ONCE = 32
-
-
-class Described(NamedTuple):
-    """The proposals of a split.
-
-    confusions | (rows, K, K) | integer | pixels of each proposal alone
-    scores     | each (rows,) | float64 | of Eq. 17 by loss, on val
-    """
-
-    table: FeatureTable
-    confusions: np.ndarray
-    scores: dict[str, np.ndarray]
+from tinysegrank.experiment.stages import picked
+from tinysegrank.experiment.stages.described import Described, load_described
+from tinysegrank.metrics import Confusion, paired_difference
 
 
 def described(run: Run, which: str) -> Described:
-    """Read the feature table, confusions and scores of a split, once in each process."""
-    return _described(run.path.resolve(), run.key("described"), run, which)
+    """Read the described proposals of a split, once in each process."""
+    return load_once(_load, run.folder("described"), run, which)
 
 
-@lru_cache(maxsize=2)
-def _described(path: Path, key: str, run: Run, which: str) -> Described:  # noqa: ARG001  # they tell runs apart
-    return Described(*ranked.load_described(run, which))
+def _load(folder: Path, run: Run, which: str) -> Described:  # noqa: ARG001
+    return load_described(run, which)
 
 
 def picked_rows(run: Run, system: str) -> np.ndarray:
-    """The row of the val table that a system of this run picked, (images,) int64."""
-    table, record = described(run, "val").table, read_json(run.folder("picked") / "picks.json")
-    row_of = {pair: row for row, pair in enumerate(zip(table.groups.tolist(), table.proposals.tolist(), strict=True))}
-    return np.array([row_of[group, proposal] for group, proposal in enumerate(record["picks"][system])])
-
-
-class _Task(NamedTuple):
-    settings: Settings
-    folder: Path
-    images: range
-
-
-def folder_confusions(run: Run, place: str) -> np.ndarray:
-    """Confusions of the label maps RUN/PLACE/NAME.png with the truth of each image of val, (N, K, K) int64."""
-    count = len(data.names(run, "val"))
-    chunks = [range(i, min(i + _AT_ONCE, count)) for i in range(0, count, _AT_ONCE)]
-    tasks = [_Task(run.settings, run.path / place, images) for images in chunks]
-    return np.concatenate(list(parallel_map(_confusions, tasks, jobs=run.jobs)))
-
-
-def _confusions(task: _Task) -> np.ndarray:
-    split = data.split_in_worker(task.settings, "val")
-    maps = (read_labels(task.folder / f"{split.names[i]}.png") for i in task.images)
-    return np.concatenate([image_confusions(split.labels(i), m[None]) for i, m in zip(task.images, maps, strict=True)])
+    """Return the row of the val table that a system of this run picked, (images,) int64."""
+    return picked.picked_rows(run, described(run, "val").table, system)
 
 
 def total(confusions: np.ndarray) -> Confusion:

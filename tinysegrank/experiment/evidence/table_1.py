@@ -10,8 +10,8 @@ from tinysegrank import reporting
 from tinysegrank.experiment.evidence.pieces import APART, Asked, Claim, Finding, Piece
 from tinysegrank.experiment.evidence.sources import class_names, compare, described, picked_rows
 from tinysegrank.experiment.evidence.verdicts import verdict_of_counts
-from tinysegrank.experiment.results import read_counts
 from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.stages.evaluation import read_counts
 from tinysegrank.metrics import Confusion
 from tinysegrank.reporting import TABLE_1, TABLE_1_AVERAGE, Table
 from tinysegrank.voc import CLASS_NAMES

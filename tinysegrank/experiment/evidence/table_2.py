@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.experiment import results
 from tinysegrank.experiment.evidence.pieces import Asked, Claim, Finding, Piece
-from tinysegrank.experiment.evidence.sources import compare, described, folder_confusions, per_cent, picked_rows, total
+from tinysegrank.experiment.evidence.sources import compare, described, per_cent, total
 from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.stages import report
+from tinysegrank.experiment.stages.evaluation import read_confusions, read_counts
 from tinysegrank.ranking import oracle_picks
 from tinysegrank.reporting import TABLE_2, Table
 
-SAID = {  # (better, worse) of results.ORDERINGS that Table 2 does not have as two figures
+SAID = {  # (better, worse) of report.ORDERINGS that Table 2 does not have as two figures
     ("SegNet+SVM", "1-best"): "re-ranking improves on the 1-best proposal (Table 1: 52.5 over 46.5, on test).",
     ("oracle", "SegNet+SVM"): "re-ranking leaves much to gain: it adds 6 points to the 1-best (Table 1), the best "
     "proposals would add 15 (section 3.3).",
@@ -24,12 +25,12 @@ _FEW = 10  # proposals, of section 3.3
 
 def find(asked: Asked) -> Finding:
     """Set the means of all systems beside the paper's, and each ordering beside ours."""
-    run, counts = asked.run, results.read_counts(asked.run)
-    table = results.tables(run, counts)["table_2"]
+    run, counts = asked.run, read_counts(asked.run)
+    table = report.tables(run, counts)["table_2"]
     matrices = system_confusions(run)
     claims = tuple(
         compare(run, said(better, worse), (better, matrices[better]), (worse, matrices[worse]))
-        for better, worse in results.ORDERINGS
+        for better, worse in report.ORDERINGS
     )
     return Finding((*claims, fifteen_points(run, matrices)), table, lambda path: draw(path, run, table, matrices))
 
@@ -44,13 +45,8 @@ def said(better: str, worse: str) -> str:
 
 def system_confusions(run: Run) -> dict[str, np.ndarray]:
     """The confusion of each image of val, (N, K, K), by the system's name in Table 2."""
-    out, held = {}, described(run, "val")
-    for name, place in results.TABLE_2.items():
-        folder = place.format(loss=run.settings.ranking.loss)
-        stage, system = folder.split("/")
-        picked = stage == "picked"
-        out[name] = held.confusions[picked_rows(run, system)] if picked else folder_confusions(run, folder)
-    return out
+    loss = run.settings.ranking.loss
+    return {name: read_confusions(run, place.format(loss=loss)) for name, place in report.TABLE_2.items()}
 
 
 def fifteen_points(run: Run, matrices: dict[str, np.ndarray]) -> Claim:

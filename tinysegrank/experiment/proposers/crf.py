@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
-from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank import superpixels
 from tinysegrank.config import from_dict, to_dict
-from tinysegrank.experiment import data
-from tinysegrank.experiment.proposers.protocol import CHOSEN, FOLDER, Model, choose_on_held_out, model_of
-from tinysegrank.experiment.regions import ImageTask, image_tasks, read_superpixels
+from tinysegrank.experiment.artifacts import load_once
+from tinysegrank.experiment.images import ImageOfRun, folds, images_of, model_path
+from tinysegrank.experiment.proposers.protocol import (
+    FOLDER,
+    Model,
+    choose_on_held_out,
+    is_chosen,
+    read_chosen,
+    say_what_is_not_learnt,
+    write_chosen,
+)
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import ProposalSettings, Settings
-from tinysegrank.files import atomic_write, read_json, write_json
-from tinysegrank.parallel import parallel_map
+from tinysegrank.experiment.stages.superpixels import read_superpixels, superpixels_of
+from tinysegrank.experiment.tasks import do_missing, map_tasks
+from tinysegrank.files import atomic_write
 from tinysegrank.proposals import (
     CrfEngine,
     Proposal,
@@ -27,9 +33,9 @@ from tinysegrank.proposals import (
     divmbest,
     engine_under,
     label_fractions,
-    propose_image,
     superpixel_features,
 )
+from tinysegrank.superpixels import RegionGraph, region_graph
 from tinysegrank.voc import CLASS_NAMES
 
 
@@ -43,30 +49,29 @@ class CrfProposer:
 
     def fit(self, run: Run) -> None:
         """Fit a classifier on all training images and one without each fold; choose strength and lambda on fold 0."""
-        folds = [-1, *range(run.settings.folds)]
-        _fit_classifiers(run, folds)
-        for fold in folds:
-            _say_what_is_not_learnt(run, fold)
-        if not (run.folder(FOLDER) / self.name / CHOSEN).is_file():
+        paths = [model_path(run.folder(FOLDER) / self.name, fold) for fold in (-1, *range(run.settings.folds))]
+        if not all(path.is_file() for path in paths):
+            _fit_classifiers(run, paths)
+        for path in paths:
+            learnt = SuperpixelClassifier.load(path).classes_
+            say_what_is_not_learnt(run, path, "examples", learnt, range(len(CLASS_NAMES)))
+        if not is_chosen(run, self.name):
             _choose(run)
 
-    def propose(self, task: ImageTask, model: Model) -> list[Proposal]:
+    def propose(self, image: ImageOfRun, model: Model) -> list[Proposal]:
         """See `Proposer.propose`."""
-        return propose_under(task, model, (_chosen(model.folder),))[0]
+        return propose_under(image, model, (_chosen(model.folder),))[0]
 
     def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
         """See `Proposer.load`."""
         folder = run.folder(FOLDER) / self.name
-        return partial(
-            propose_image,
-            classifier=SuperpixelClassifier.load(data.model_path(folder, -1)),
-            options=_chosen(folder),
-            **asdict(run.settings.superpixels),
-        )
+        classifier, options = SuperpixelClassifier.load(model_path(folder, -1)), _chosen(folder)
 
+        def propose(image: np.ndarray) -> list[Proposal]:
+            described = _describe(image, superpixels_of(image, run.settings))
+            return divmbest(_engine(described, classifier, options), options.lam, options.count)
 
-def _chosen(folder: Path) -> ProposalOptions:
-    return from_dict(ProposalOptions, read_json(folder / CHOSEN)["options"])
+        return propose
 
 
 class _Examples(NamedTuple):
@@ -86,36 +91,30 @@ class _Fit(NamedTuple):
     path: Path
 
 
-def _fit_classifiers(run: Run, folds: list[int]) -> None:
-    folder, fold_of = run.folder(FOLDER) / CrfProposer.name, data.folds(run)
-    if all(data.model_path(folder, fold).is_file() for fold in folds):
-        return
-    examples = _gather_examples(run, folder)
-    tasks = [_Fit(run.settings.seed, fold, fold_of != fold, examples, data.model_path(folder, fold)) for fold in folds]
-    with run.progress.count("superpixel classifiers", len(tasks)) as advance:
-        for _ in parallel_map(_fit, tasks, jobs=1, on_cluster=False):  # each on all threads: one at a time
-            advance(1)
+def _fit_classifiers(run: Run, paths: list[Path]) -> None:
+    examples, fold_of = _gather_examples(run, paths[0].parent), folds(run)
+    tasks = [
+        _Fit(run.settings.seed, fold, fold_of != fold, examples, path) for fold, path in enumerate(paths, start=-1)
+    ]
+    do_missing(run, "superpixel classifiers", _fit, tasks, lambda task: [task.path], local=True)  # each on all threads
     examples.features.unlink()
 
 
 def _gather_examples(run: Run, folder: Path) -> _Examples:
-    count = len(data.names(run, "train"))
+    images, path = images_of(run, "train"), folder / "examples.float32"
     truths: list[list[np.ndarray]] = []  # fractions and weights of each image
-    path = folder / "examples.float32"
-    with run.progress.count("superpixel features", count) as advance, atomic_write(path) as stream:
-        for features, *truth in parallel_map(_example, image_tasks(run, "train", list(range(count))), jobs=run.jobs):
+    with atomic_write(path) as stream:
+        for features, *truth in map_tasks(run, "superpixel features", _example, images):
             stream.write(features.tobytes())
             truths.append(truth)
-            advance(1)
     fractions, weights = (np.concatenate(part) for part in zip(*truths, strict=True))
-    images = np.repeat(np.arange(count), [len(of_image) for _, of_image in truths])
-    return _Examples(path, fractions, weights, images)
+    of_image = np.repeat(np.arange(len(images)), [len(weights) for _, weights in truths])
+    return _Examples(path, fractions, weights, of_image)
 
 
-def _example(task: ImageTask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    described = _describe(task)
-    labels = data.split_in_worker(task.settings, task.which)[task.number].labels
-    return described.features, *label_fractions(labels, described.superpixels)
+def _example(image: ImageOfRun) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    described = _describe(image.image(), read_superpixels(image))
+    return described.features, *label_fractions(image.labels(), described.superpixels)
 
 
 def _fit(task: _Fit) -> None:
@@ -126,15 +125,8 @@ def _fit(task: _Fit) -> None:
     SuperpixelClassifier().fit(features, fractions, weights, rng=rng, rows=rows).save(task.path)
 
 
-def _say_what_is_not_learnt(run: Run, fold: int) -> None:
-    path = data.model_path(run.folder(FOLDER) / CrfProposer.name, fold)
-    learnt = SuperpixelClassifier.load(path).classes_
-    if few := [name for index, name in enumerate(CLASS_NAMES) if index not in learnt]:
-        run.progress.say(f"{path.stem}: too few examples of {', '.join(few)}; they get a constant score")
-
-
 def grid_of(asked: ProposalSettings) -> list[ProposalOptions]:
-    """The constants to choose from."""
+    """Return the constants to choose from."""
     return [
         ProposalOptions(strength=strength, lam=lam, count=asked.count, balance=asked.crf.balance)
         for strength in asked.crf.strengths
@@ -154,50 +146,47 @@ def _choose(run: Run) -> None:
         {"strength": options.strength, "lam": options.lam, "oracle": float(oracle), "one_best": float(one_best)}
         for options, oracle, one_best in zip(grid, choice.oracle, choice.one_best, strict=True)
     ]
-    folder = model_of(run, CrfProposer.name, -1).folder
-    write_json(folder / CHOSEN, {"options": to_dict(choice.best), "tried": tried})
+    write_chosen(run, CrfProposer.name, to_dict(choice.best), tried)
+
+
+def _chosen(folder: Path) -> ProposalOptions:
+    return from_dict(ProposalOptions, read_chosen(folder))
 
 
 class _Described(NamedTuple):
     """An image with what is computed of it before any classifier."""
 
     superpixels: np.ndarray
-    graph: superpixels.RegionGraph
+    graph: RegionGraph
     features: np.ndarray
 
 
-def _describe(task: ImageTask) -> _Described:
-    sample = data.split_in_worker(task.settings, task.which)[task.number]
-    regions = read_superpixels(task.regions, sample.name)
-    graph = superpixels.region_graph(regions, sample.image)
-    return _Described(regions, graph, superpixel_features(sample.image, regions, graph))
+def _describe(image: np.ndarray, superpixels: np.ndarray) -> _Described:
+    from skimage.color import rgb2lab
+
+    lab = rgb2lab(image.astype(np.float32) / 255)
+    graph = region_graph(superpixels, image, lab=lab)
+    return _Described(superpixels, graph, superpixel_features(image, superpixels, graph, lab=lab))
 
 
-def engine_of(task: ImageTask, model: Model) -> tuple[CrfEngine, ProposalOptions]:
-    """The CRF of an image of the run, and the constants that were chosen."""
+def _engine(described: _Described, classifier: SuperpixelClassifier, options: ProposalOptions) -> CrfEngine:
+    log_probabilities = classifier.log_probabilities(described.features, balance=options.balance)
+    return engine_under(log_probabilities, described.superpixels, described.graph, options)
+
+
+def engine_of(image: ImageOfRun, model: Model) -> tuple[CrfEngine, ProposalOptions]:
+    """Return the CRF of an image of the run, and the constants that were chosen."""
     options = _chosen(model.folder)
-    return _engines(task, model, (options,))[0], options
+    return _engines(image, model, (options,))[0], options
 
 
-def propose_under(task: ImageTask, model: Model, grid: tuple[ProposalOptions, ...]) -> list[list[Proposal]]:
-    """The proposals for an image of the run under each setting."""
-    engines = zip(_engines(task, model, grid), grid, strict=True)
+def propose_under(image: ImageOfRun, model: Model, grid: tuple[ProposalOptions, ...]) -> list[list[Proposal]]:
+    """Propose for an image of the run under each setting."""
+    engines = zip(_engines(image, model, grid), grid, strict=True)
     return [divmbest(engine, options.lam, options.count) for engine, options in engines]
 
 
-def _engines(task: ImageTask, model: Model, grid: tuple[ProposalOptions, ...]) -> list[CrfEngine]:
-    described, classifier = _describe(task), _classifier_in_worker(model.path, model.key)
-    return [
-        engine_under(
-            classifier.log_probabilities(described.features, balance=options.balance),
-            described.superpixels,
-            described.graph,
-            options,
-        )
-        for options in grid
-    ]
-
-
-@lru_cache(maxsize=4)
-def _classifier_in_worker(path: Path, key: str) -> SuperpixelClassifier:  # noqa: ARG001  # tells files of one name apart
-    return SuperpixelClassifier.load(path)
+def _engines(image: ImageOfRun, model: Model, grid: tuple[ProposalOptions, ...]) -> list[CrfEngine]:
+    described = _describe(image.image(), read_superpixels(image))
+    classifier = load_once(SuperpixelClassifier.load, model.path)
+    return [_engine(described, classifier, options) for options in grid]

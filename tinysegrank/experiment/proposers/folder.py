@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank.errors import ConfigError, DatasetError
-from tinysegrank.experiment import data
+from tinysegrank.experiment.images import SPLITS, ImageOfRun, open_split
 from tinysegrank.experiment.proposers.protocol import Model
-from tinysegrank.experiment.regions import ImageTask
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.proposals import Proposal, ProposalStore
@@ -36,8 +35,8 @@ class FolderProposer:
         if not settings.proposals.folder:
             raise ConfigError('proposals.folder: give the folder of the proposals, or another engine than "folder"')
         store = ProposalStore(settings.proposals.folder)
-        for which in ("train", "val"):
-            split = data.open_split(settings, which)
+        for which in SPLITS:
+            split = open_split(settings, which)
             for index, name in enumerate(split.names):
                 first = store.paths(name)[0]
                 with opened(first) as proposal, opened(split.image_path(index)) as image:
@@ -52,19 +51,19 @@ class FolderProposer:
     def fit(self, run: Run) -> None:
         """Nothing is fitted."""
 
-    def propose(self, task: ImageTask, model: Model) -> list[Proposal]:  # noqa: ARG002
+    def propose(self, image: ImageOfRun, model: Model) -> list[Proposal]:  # noqa: ARG002
         """Read the first M proposals of an image.
 
         Raises:
             DatasetError: one is damaged, or they differ in size.
         """
-        name = data.split_in_worker(task.settings, task.which).names[task.number]
-        store = ProposalStore(Path(task.settings.proposals.folder))
-        labels, scores = store.read(name)
-        found = zip(labels, scores, store.read_segments(name), strict=True)
+        asked = image.run.settings.proposals
+        store = ProposalStore(Path(asked.folder))
+        labels, scores = store.read(image.name)
+        found = zip(labels, scores, store.read_segments(image.name), strict=True)
         nodes = np.zeros(0, np.int64)
         proposals = [Proposal(one, float(score), nodes, segments) for one, score, segments in found]
-        return proposals[: task.settings.proposals.count]
+        return proposals[: asked.count]
 
     def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
         """Not possible: nothing here can propose for a new photograph.

@@ -1,42 +1,39 @@
-"""What a run asks of a way of proposing."""
+"""What a run asks of a way of proposing, and what the ways have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from tinysegrank.experiment import data
-from tinysegrank.experiment.regions import ImageTask, image_tasks
+from tinysegrank.experiment.images import ImageOfRun, folds, images_of, model_path
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
-from tinysegrank.parallel import parallel_map
+from tinysegrank.experiment.tasks import map_tasks
+from tinysegrank.files import read_json, write_json
 from tinysegrank.proposals import Choice, Proposal, choose, trial
+from tinysegrank.voc import CLASS_NAMES
 
 FOLDER = "proposing"
-CHOSEN = "chosen.json"
+_CHOSEN = "chosen.json"
 
 
 class Model(NamedTuple):
-    """A folder of fitted models that one fold did not reach (-1: fitted on all training images), for worker processes.
-
-    The key tells states of the folder apart: a worker reads a model once for each key.
-    """
+    """A folder of fitted models, and the fold that one of them did not see (-1: it saw all training images)."""
 
     folder: Path
     fold: int
-    key: str
 
     @property
     def path(self) -> Path:
         """The file of the model."""
-        return data.model_path(self.folder, self.fold)
+        return model_path(self.folder, self.fold)
 
 
 class Proposer(Protocol):
-    """A way of proposing. Its files lie in a folder of its name."""
+    """A way of proposing; its files are in a folder of its name."""
 
     name: str
 
@@ -48,25 +45,47 @@ class Proposer(Protocol):
         """
 
     def fit(self, run: Run) -> None:
-        """Fit models on all training images and without each fold, and choose constants; what is there is kept."""
+        """Fit models on all training images and without each fold, and choose constants; keep what is there."""
 
-    def propose(self, task: ImageTask, model: Model) -> list[Proposal]:
+    def propose(self, image: ImageOfRun, model: Model) -> list[Proposal]:
         """Propose for an image of the run, best first, by the models that did not see the fold and what was chosen."""
 
     def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
-        """A function from an image (H, W, 3) to its proposals, made as the run made those of val."""
+        """Return a function from any image (H, W, 3) to its proposals, made as the run made those of val."""
 
 
 def model_of(run: Run, name: str, fold: int) -> Model:
-    """The models of a proposer without one fold."""
-    return Model(run.folder(FOLDER) / name, fold, run.key(FOLDER))
+    """Return the models of a proposer without one fold."""
+    return Model(run.folder(FOLDER) / name, fold)
 
 
-ProposeUnder = Callable[[ImageTask, Model, tuple[Any, ...]], list[list[Proposal]]]
+def say_what_is_not_learnt(run: Run, path: Path, what: str, learnt: np.ndarray, known: Iterable[int]) -> None:
+    """Say which classes a model had too few examples of."""
+    if few := [CLASS_NAMES[k] for k in known if k not in learnt]:
+        run.progress.say(f"{path.stem}: too few {what} of {', '.join(few)}; they get a constant score")
+
+
+def write_chosen(run: Run, name: str, options: dict[str, Any], tried: Any) -> None:
+    """Write the constants that a proposer chose, and what came of each that was tried."""
+    write_json(run.folder(FOLDER) / name / _CHOSEN, {"options": options, "tried": tried})
+
+
+def is_chosen(run: Run, name: str) -> bool:
+    """Return whether a proposer has chosen its constants."""
+    return (run.folder(FOLDER) / name / _CHOSEN).is_file()
+
+
+def read_chosen(folder: Path) -> dict[str, Any]:
+    """Read the constants that a proposer chose from its folder."""
+    options: dict[str, Any] = read_json(folder / _CHOSEN)["options"]
+    return options
+
+
+ProposeUnder = Callable[[ImageOfRun, Model, tuple[Any, ...]], list[list[Proposal]]]
 
 
 class _Try(NamedTuple):
-    task: ImageTask
+    image: ImageOfRun
     model: Model
     grid: tuple[Any, ...]
     propose: ProposeUnder
@@ -93,19 +112,13 @@ def held_out_trials(
         images: how many images of the fold to try on, spread over it; all where there are fewer.
         fold: its number.
     """
-    held_out = np.flatnonzero(data.folds(run) == fold)
-    count = min(images, len(held_out))
-    indices = [int(i) for i in held_out[np.linspace(0, len(held_out) - 1, count).astype(int)]]
-    model = model_of(run, name, fold)
-    tasks = [_Try(task, model, tuple(grid), propose) for task in image_tasks(run, "train", indices)]
-    trials = []
-    with run.progress.count(f"images under {len(grid)} settings of {name}", len(tasks)) as advance:
-        for of_image in parallel_map(_try, tasks, jobs=run.jobs):
-            trials.append(of_image)
-            advance(1)
-    return trials
+    held_out = np.flatnonzero(folds(run) == fold)
+    spread = np.linspace(0, len(held_out) - 1, min(images, len(held_out))).astype(int)
+    members, model = images_of(run, "train", held_out[spread]), model_of(run, name, fold)
+    tasks = [_Try(image, model, tuple(grid), propose) for image in members]
+    return list(map_tasks(run, f"images under {len(grid)} settings of {name}", _try, tasks))
 
 
 def _try(asked: _Try) -> np.ndarray:
-    labels = data.split_in_worker(asked.task.settings, asked.task.which)[asked.task.number].labels
-    return np.stack([trial(labels, found) for found in asked.propose(asked.task, asked.model, asked.grid)])
+    labels = asked.image.labels()
+    return np.stack([trial(labels, found) for found in asked.propose(asked.image, asked.model, asked.grid)])

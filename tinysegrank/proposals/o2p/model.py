@@ -76,9 +76,10 @@ class SegmentModel:
         self.projection.save(folder / _PROJECTION)  # last: the model is whole once this is there
 
     @staticmethod
-    def is_in(folder: Path) -> bool:
-        """Whether a whole model lies in a folder."""
-        return (folder / _PROJECTION).is_file()
+    def is_in(folder: Path, options: SegmentOptions) -> bool:
+        """Return whether a folder has every file of a model with these options."""
+        files = (_RANKER, _REDUCTION, _PROJECTION) if options.sift else (_RANKER, _PROJECTION)
+        return all((folder / file).is_file() for file in files)
 
     @classmethod
     def load(cls, folder: Path, options: SegmentOptions) -> SegmentModel:

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.experiment import data, networks, upsampled
-from tinysegrank.experiment.evaluation import evaluate_folder
-from tinysegrank.experiment.runner import Run
-from tinysegrank.experiment.settings import LOSSES
-from tinysegrank.files import read_arrays, read_json, write_arrays, write_json, write_text
+from tinysegrank.experiment.images import images_of
+from tinysegrank.experiment.runner import Run, Stage
+from tinysegrank.experiment.stages import picked, upsampled
+from tinysegrank.experiment.stages.coarse import NETWORKS, read_coarse
+from tinysegrank.experiment.stages.evaluation import read_counts
+from tinysegrank.experiment.stages.training import START, Training, read_log
+from tinysegrank.files import write_json, write_text
 from tinysegrank.metrics import Confusion
 from tinysegrank.voc import read_labels
 
@@ -34,50 +36,29 @@ ORDERINGS = (  # the paper's claims: (better, worse)
     ("SegNet+SVM", "1-best"),
     ("oracle", "SegNet+SVM"),
 )
-_COUNTS = "confusions.safetensors"
-_NAIVE_NAMES = {networks.START: "CE, the start", "ce": "CE, then CE", "uoi": "CE, then UOI", "iou": "CE, then IOU"}
+_NAIVE_NAMES = {START: "CE, the start", "ce": "CE, then CE", "uoi": "CE, then UOI", "iou": "CE, then IOU"}
 _NAIVE_NAMES["uoi+ce"] = "CE, then 0.7 UOI + 0.3 CE"
 
 
-def evaluate(run: Run) -> None:
-    """Count the confusions of every system on val."""
-    split, counts = data.open_split(run.settings, "val"), {}
-    folders = [path for stage in (upsampled.FOLDER, "picked") for path in run.folder(stage).iterdir() if path.is_dir()]
-    with run.progress.count("systems", len(folders)) as advance:
-        for folder in sorted(folders):
-            counts[f"{folder.parent.name}/{folder.name}"] = evaluate_folder(folder, split, jobs=run.jobs).matrix
-            advance(1)
-    write_arrays(run.folder("evaluation") / _COUNTS, counts)
-
-
-def read_counts(run: Run) -> dict[str, Confusion]:
-    """The confusions that `evaluate` wrote, by "upsampled/..." and "picked/..."."""
-    confusions = {}
-    for name, matrix in read_arrays(run.folder("evaluation") / _COUNTS).items():
-        confusions[name] = Confusion()
-        confusions[name].matrix += matrix
-    return confusions
-
-
-def report(run: Run) -> None:
+def make(run: Run) -> None:
     """Write table_2, per_class, naive (each .md and .csv), orderings.md, and the figures."""
-    folder, counts = run.folder("report"), read_counts(run)
+    folder, counts = run.folder(STAGE.name), read_counts(run)
     for name, table in tables(run, counts).items():
         write_text(folder / f"{name}.md", table.to_markdown())
         write_text(folder / f"{name}.csv", table.to_csv())
     write_text(folder / "orderings.md", "\n".join(orderings(run, counts)) + "\n")
-    seconds = {stage: run.stamp(stage).get("seconds") for stage in _timed_stages(run)}
-    write_json(folder / "seconds.json", seconds)
+    stamps = sorted(path.parent.name for path in run.path.glob("*/stamp.json") if path.parent.name != STAGE.name)
+    write_json(folder / "seconds.json", {name: run.stamp(name).seconds for name in stamps})
     _draw(run, folder)
 
 
 def tables(run: Run, counts: dict[str, Confusion]) -> dict[str, reporting.Table]:
-    """Table 2; the classes of its systems and of the paper's Table 1; naive upsampling of every loss."""
+    """Return Table 2; the classes of its systems and of the paper's Table 1; naive upsampling of every loss."""
     common, loss = run.settings.report.classes, run.settings.ranking.loss
     systems = {name: counts[place.format(loss=loss)] for name, place in TABLE_2.items()}
-    naive = {_NAIVE_NAMES[name]: counts[f"upsampled/naive-{name}"] for name in (networks.START, *LOSSES)}
-    superpixel = {_NAIVE_NAMES[name]: counts[f"upsampled/superpixel-{name}"] for name in (networks.START, *LOSSES)}
-    chosen = {name: counts[f"picked/segnet-{name}"] for name in (networks.START, *LOSSES)}
+    naive = {_NAIVE_NAMES[name]: counts[f"upsampled/naive-{name}"] for name in NETWORKS}
+    superpixel = {_NAIVE_NAMES[name]: counts[f"upsampled/superpixel-{name}"] for name in NETWORKS}
+    chosen = {name: counts[f"picked/segnet-{name}"] for name in NETWORKS}
     return {
         "table_2": reporting.methods_table(systems, title="Table 2: mean IoU on val", common=common),
         "per_class": reporting.per_class_table(systems, title="IoU of each class", common=common, paper=("SegNets",)),
@@ -108,21 +89,13 @@ def orderings(run: Run, counts: dict[str, Confusion]) -> list[str]:
     ]
 
 
-def _timed_stages(run: Run) -> list[str]:
-    return sorted(path.parent.name for path in run.path.glob("*/stamp.json") if path.parent.name != "report")
-
-
 def _draw(run: Run, folder: Path) -> None:
-    logs = {}
-    for loss in (networks.START, *LOSSES):
-        path = run.folder("training") / networks.Training(-1, loss).name / "log.csv"
-        steps, values = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2).T
-        logs[loss] = (steps, values)
-    cross_entropy = {_NAIVE_NAMES[loss]: logs[loss] for loss in (networks.START, "ce")}
+    logs = {loss: read_log(run, Training(-1, loss)) for loss in NETWORKS}
+    cross_entropy = {_NAIVE_NAMES[loss]: logs[loss] for loss in (START, "ce")}
     reporting.loss_curves(folder / "loss_ce.png", cross_entropy, title="Cross-entropy")
     for loss in ("uoi", "iou", "uoi+ce"):
         reporting.loss_curves(folder / f"loss_{loss.replace('+', '_')}.png", {_NAIVE_NAMES[loss]: logs[loss]})
-    curve = read_json(run.folder("picked") / "oracle_curve.json")
+    curve = picked.read_oracle_curve(run)
     numbers = np.arange(1, len(curve["corpus_mean_iou"]) + 1)
     reporting.curves(
         folder / "oracle.png",
@@ -139,20 +112,28 @@ def _draw(run: Run, folder: Path) -> None:
 
 
 def panel_rows(run: Run) -> list[reporting.PanelRow]:
-    """Evenly spread images of val with every labelling, as Figures 3 and 5 of the paper."""
-    split, loss = data.open_split(run.settings, "val"), run.settings.ranking.loss
-    coarse = networks.read_coarse(run, f"val-{loss}")
-    count = min(run.settings.report.panels, len(split))
+    """Return evenly spread images of val with every labelling, as in Figures 3 and 5 of the paper."""
+    images, loss = images_of(run, "val"), run.settings.ranking.loss
+    coarse = read_coarse(run, f"val-{loss}")
+    count = min(run.settings.report.panels, len(images))
     rows = []
-    for i in np.linspace(0, len(split) - 1, count).astype(int):
-        name = split.names[i]
-        labels = {"truth": split.labels(i), "coarse argmax": coarse[i].argmax(axis=2)}
+    for i in np.linspace(0, len(images) - 1, count).astype(int):
+        image = images[i]
+        labels = {"truth": image.labels(), "coarse argmax": coarse[i].argmax(axis=2)}
         for heading, place in (
-            ("superpixel", f"upsampled/superpixel-{loss}"),
-            ("1-best", "picked/1-best"),
-            ("chosen", "picked/svm"),
-            ("oracle", "picked/oracle"),
+            ("superpixel", run.folder(upsampled.STAGE.name) / f"superpixel-{loss}"),
+            ("1-best", run.folder(picked.STAGE.name) / "1-best"),
+            ("chosen", run.folder(picked.STAGE.name) / "svm"),
+            ("oracle", run.folder(picked.STAGE.name) / "oracle"),
         ):
-            labels[heading] = read_labels(run.path / place / f"{name}.png")
-        rows.append(reporting.PanelRow(name, split.image(i), labels))
+            labels[heading] = read_labels(place / f"{image.name}.png")
+        rows.append(reporting.PanelRow(image.name, image.image(), labels))
     return rows
+
+
+STAGE = Stage(
+    "report",
+    make,
+    ("data", "coarse", "training", "upsampled", "picked", "evaluation"),
+    lambda s: [s.report, s.ranking.loss],
+)

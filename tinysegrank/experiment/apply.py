@@ -1,0 +1,127 @@
+"""A finished run applied to one's own photographs: propose, rank, and write the chosen labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from tinysegrank.errors import DatasetError
+from tinysegrank.experiment.progress import Progress
+from tinysegrank.experiment.runner import read_run
+from tinysegrank.experiment.stages import (
+    classifiers,
+    coarse,
+    proposals,
+    proposing,
+    ranker,
+    segments,
+    training,
+)
+from tinysegrank.files import atomic_write
+from tinysegrank.outputs import check_results
+from tinysegrank.ranking import FeatureTable, ImageProposals, describe
+from tinysegrank.segnet import SegNet, load_segnet
+from tinysegrank.voc import overlay, read_image, write_labels
+from tinysegrank.voc.dataset import SMALLEST_SIDE
+
+NEEDS = tuple(stage.STAGE for stage in (training, classifiers, segments, proposing, ranker))
+"""The stages whose results label a photograph, if they are used."""
+
+
+class Segmenter:
+    """Everything of a finished run that labels a new image.
+
+    Args:
+        run_path: the run folder.
+
+    Raises:
+        CheckpointError: the folder is no finished run.
+    """
+
+    def __init__(self, run_path: Path, *, progress: Progress) -> None:
+        self.run = run = read_run(run_path, jobs=1, progress=progress)
+        run.require([stage.name for stage in NEEDS if stage.used(run.settings)], "labelling a photograph")
+        trained = training.Training(-1, run.settings.ranking.loss)
+        self.network: SegNet = load_segnet(training.network_path(run, trained))
+        self.ranker = ranker.load_ranker(run)
+        self.classifier = classifiers.read_classifier(run, -1)
+        self.layers = classifiers.fully_connected(run.settings)
+        self.proposer = proposals.load_proposer(run)
+
+    def label(self, image: np.ndarray) -> np.ndarray:
+        """Choose the proposal that the ranker likes best.
+
+        image   | (H, W, 3) | uint8 | RGB
+        returns | (H, W)    | uint8 | 0..20
+        """
+        settings, views = self.run.settings, coarse.views_of(self.network, image)
+        found = coarse.coarse_of(self.network, image, views, settings)
+        proposed = self.proposer(image, found)
+        scores = classifiers.scores_of_image(self.classifier, views, self.layers)
+        proposals = ImageProposals(
+            image,
+            found,
+            np.stack([proposal.labels for proposal in proposed]),  # (M, H, W)
+            classifier_scores=scores.scores,
+            size_thresholds=scores.thresholds,
+            scores=np.array([proposal.score for proposal in proposed]),
+            segments=[proposal.segments for proposal in proposed],
+            eps=settings.ranking.eps,
+        )
+        blocks = describe(proposals, self.ranker.blocks)
+        best = int(np.argmax(self.ranker.scores(FeatureTable.of_image("photograph", blocks))))
+        return np.asarray(proposals.labels[best])
+
+
+class Labelled(NamedTuple):
+    """The two files that are made of a photograph."""
+
+    labels: Path
+    overlay: Path
+
+    @classmethod
+    def of(cls, photograph: Path, folder: Path) -> Labelled:
+        """Return where they are put."""
+        return cls(folder / f"{photograph.stem}.labels.png", folder / f"{photograph.stem}.overlay.png")
+
+
+def label_photographs(
+    paths: list[Path], run_path: Path, out: Path, *, progress: Progress, replace: bool = False
+) -> list[Labelled]:
+    """Write NAME.labels.png, a palette label map, and NAME.overlay.png for each photograph; return their paths.
+
+    Args:
+        paths: the photographs.
+        run_path: a finished run.
+        out: the folder for what is written; made if missing.
+        progress: where to report.
+        replace: replace what an earlier call wrote.
+
+    Raises:
+        DatasetError: a photograph is missing, unreadable or too small.
+        OutputError: a file cannot be written, is there already, or would take the place of a photograph or of another
+            one's.
+        CheckpointError: the run is not finished. All of these are raised before the first photograph is labelled.
+    """
+    for path in paths:
+        if min(read_image(path).shape[:2]) < SMALLEST_SIDE:
+            raise DatasetError(f"{path}: a side is below {SMALLEST_SIDE} pixels, one for each cell of the coarse grid")
+    results = [Labelled.of(path, out) for path in paths]
+    check_results(
+        [(path, file) for path, files in zip(paths, results, strict=True) for file in files],
+        option="--out",
+        replace=replace,
+    )
+    segmenter = Segmenter(run_path, progress=progress)
+    with progress.count("photographs", len(paths)) as advance:
+        for path, files in zip(paths, results, strict=True):
+            image = read_image(path, upright=True)
+            labels = segmenter.label(image)
+            write_labels(files.labels, labels)
+            with atomic_write(files.overlay) as stream:
+                Image.fromarray(overlay(image, labels)).save(stream, "PNG")
+            advance(1)
+    return results

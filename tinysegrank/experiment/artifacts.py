@@ -1,0 +1,263 @@
+"""The one place that knows which files of a run are stale.
+
+An artifact is a folder of files that were made together. Its `stamp.json` holds the key it was made under, and the
+size, time and SHA-256 of each of its files. `make` keeps an artifact whose key and files are as they were, resumes one
+that was interrupted, replaces files that were lost or changed, and empties one that was made from anything else.
+
+An artifact may have others inside it, each with a stamp of its own; their files count as the outer one's too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from filelock import FileLock, Timeout
+
+from tinysegrank.config import to_dict
+from tinysegrank.errors import CheckpointError, ConfigError
+from tinysegrank.experiment.code_digest import code_digest
+from tinysegrank.files import is_temporary, read_json, write_json
+
+STAMP = "stamp.json"
+_LOCK, _OWNER = ".lock", ".lock-owner.json"
+_FORMAT = 2  # raise when the same key no longer stands for the same files
+
+Loaded = TypeVar("Loaded")
+
+
+class Key(NamedTuple):
+    """What an artifact is made from: a digest of settings and inputs, and one of the code."""
+
+    made_from: str
+    code: str
+
+
+NO_KEY = Key("", "")
+
+
+class File(NamedTuple):
+    """A file as it was written."""
+
+    size: int
+    time: int  # of its last change, in nanoseconds
+    sha256: str
+
+
+class Condition(Enum):
+    """What `inspect` finds."""
+
+    ABSENT = "not made yet"
+    FRESH = "as it would be made now"
+    INTERRUPTED = "begun, not finished"
+    DAMAGED = "finished, but files are missing or changed"
+    OTHER_CODE = "finished, by other code"
+    STALE = "made from something else"
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """The record of an artifact.
+
+    Attributes:
+        key: what it was made from.
+        complete: whether the work was finished.
+        seconds: time it took, those of interrupted calls included.
+        files: its files by path relative to the folder.
+    """
+
+    key: Key = NO_KEY
+    complete: bool = False
+    seconds: float = 0.0
+    files: Mapping[str, File] = field(default_factory=dict)
+
+    @property
+    def content(self) -> str:
+        """A digest of the files' contents: what depends on the artifact depends on this."""
+        return digest({name: file.sha256 for name, file in self.files.items()}) if self.complete else ""
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 of a value as canonical JSON; dataclasses count as the dictionaries of their fields."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=to_dict).encode()).hexdigest()
+
+
+def key(settings: Any, inputs: Any, module: str) -> Key:
+    """Return the key of what a module makes.
+
+    Args:
+        settings: all settings that the result depends on, as JSON values or dataclasses.
+        inputs: what else it depends on: contents of other artifacts, a listing of files.
+        module: full name of the module of the package whose code makes it.
+    """
+    return Key(digest([_FORMAT, settings, inputs]), code_digest(module))
+
+
+def read_stamp(folder: Path) -> Stamp:
+    """Read the record of an artifact; where there is none, or a damaged one, return that of nothing."""
+    try:
+        found = read_json(folder / STAMP)
+        files = {name: File(*map(_typed, File.__annotations__, file)) for name, file in found["files"].items()}
+        return Stamp(Key(*found["key"]), bool(found["complete"]), float(found["seconds"]), files)
+    except (CheckpointError, KeyError, TypeError, ValueError, AttributeError):
+        return Stamp()
+
+
+def _typed(name: str, value: Any) -> Any:
+    return str(value) if name == "sha256" else int(value)
+
+
+def inspect(folder: Path, key: Key) -> Condition:
+    """Return the condition of an artifact that is to be made under a key."""
+    stamp = read_stamp(folder)
+    if stamp == Stamp():
+        return Condition.STALE if folder.is_dir() and any(folder.iterdir()) else Condition.ABSENT
+    if stamp.key.made_from != key.made_from:
+        return Condition.STALE
+    if not stamp.complete:
+        return Condition.INTERRUPTED if stamp.key == key else Condition.STALE
+    if stamp.key.code != key.code:
+        return Condition.OTHER_CODE
+    return Condition.DAMAGED if damaged_files(folder, stamp) else Condition.FRESH
+
+
+def damaged_files(folder: Path, stamp: Stamp, *, thorough: bool = False) -> list[str]:
+    """Name the files of an artifact that are missing or not as they were written.
+
+    Args:
+        folder: of the artifact.
+        stamp: its record.
+        thorough: read every file; otherwise only those whose size or time is another.
+    """
+    return [name for name, file in stamp.files.items() if not _as_written(folder / name, file, thorough)]
+
+
+def _as_written(path: Path, file: File, thorough: bool) -> bool:
+    try:
+        now = path.stat()
+        if now.st_size != file.size:
+            return False
+        return (now.st_mtime_ns == file.time and not thorough) or _sha256(path) == file.sha256
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return False
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def make(folder: Path, key: Key, work: Callable[[], Any], *, parts: bool = False, whole_folders: bool = False) -> Stamp:
+    """Bring an artifact up to date and return its record.
+
+    Args:
+        folder: of the artifact; created if missing.
+        key: what it is to be made from.
+        work: writes the files that are missing in the folder; keeps those that it finds there.
+        parts: everything in it belongs to artifacts inside it, which are looked at one by one: a new key doesn't empty
+            the folder.
+        whole_folders: the files of a folder inside it were written together, and are replaced together.
+    """
+    condition, stamp = inspect(folder, key), read_stamp(folder)
+    if condition is Condition.FRESH:
+        return stamp
+    if condition is Condition.DAMAGED:
+        for name in damaged_files(folder, stamp):
+            _remove((folder / name).parent if whole_folders else folder / name)
+    elif condition is not Condition.INTERRUPTED and folder.exists() and not parts:
+        shutil.rmtree(folder)
+    earlier = stamp.seconds if condition in (Condition.DAMAGED, Condition.INTERRUPTED) else 0.0
+    _write_stamp(folder, Stamp(key, complete=False, seconds=earlier))
+    started = time.perf_counter()
+    work()
+    seconds = round(earlier + time.perf_counter() - started, 3)
+    done = Stamp(key, complete=True, seconds=seconds, files=_files_in(folder))
+    _write_stamp(folder, done)
+    return done
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _files_in(folder: Path) -> dict[str, File]:
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        if path.name != STAMP and path.is_file():
+            if is_temporary(path):  # of a process that was killed
+                path.unlink(missing_ok=True)
+                continue
+            now = path.stat()
+            files[path.relative_to(folder).as_posix()] = File(now.st_size, now.st_mtime_ns, _sha256(path))
+    return files
+
+
+def _write_stamp(folder: Path, stamp: Stamp) -> None:
+    files = {name: list(file) for name, file in stamp.files.items()}
+    record = {"key": list(stamp.key), "complete": stamp.complete, "seconds": stamp.seconds, "files": files}
+    write_json(folder / STAMP, record)
+
+
+def load_once(load: Callable[..., Loaded], path: Path, *arguments: Any) -> Loaded:
+    """Return `load(path, *arguments)`, called once in each process for each state of the file or folder."""
+    now = path.stat() if path.exists() else None
+    loaded: Loaded = _load(load, path, arguments, now and (now.st_size, now.st_mtime_ns, now.st_ino))
+    return loaded
+
+
+@lru_cache(maxsize=32)
+def _load(load: Callable[..., Any], path: Path, arguments: tuple[Any, ...], state: Any) -> Any:  # noqa: ARG001
+    return load(path, *arguments)
+
+
+class FolderLock:
+    """Keeps a second process from writing to a run folder, from the first call of `hold` to the end of the block."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = FileLock(folder / _LOCK, timeout=0, thread_local=False)
+
+    def hold(self) -> None:
+        """Take the lock, unless this object has it.
+
+        Raises:
+            ConfigError: another process has it; its number and host are named.
+        """
+        if self._lock.is_locked:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise ConfigError(
+                f"{self._folder}: {self._owner()} is at work on this run; wait for it, or end it"
+            ) from error
+        write_json(self._folder / _OWNER, {"process": os.getpid(), "host": socket.gethostname()})
+
+    def _owner(self) -> str:
+        try:
+            owner = read_json(self._folder / _OWNER)
+            return f"process {owner['process']} on {owner['host']}"
+        except (CheckpointError, KeyError, TypeError):  # it took the lock a moment ago
+            return "another process"
+
+    def __enter__(self) -> FolderLock:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._lock.is_locked:
+            (self._folder / _OWNER).unlink(missing_ok=True)
+            self._lock.release()

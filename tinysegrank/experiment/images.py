@@ -1,0 +1,92 @@
+"""The images of a run: its splits, its folds, and single images as worker processes see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tinysegrank.experiment.artifacts import load_once
+from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.settings import DataSettings, Settings
+from tinysegrank.files import read_json
+from tinysegrank.voc import VOCSegmentation, assign_folds
+from tinysegrank.voc.dataset import MASKS
+from tinysegrank.voc.split import split_file
+
+SPLITS = ("train", "val")
+LISTED = "data/data.json"
+"""The file of the run that names its images."""
+
+
+def open_split(settings: Settings, which: str) -> VOCSegmentation:
+    """Open the run's "train" or "val" split; val may be one without any masks, such as VOC's test.
+
+    Raises:
+        DatasetError: the root or the split is missing or not whole.
+    """
+    data = settings.data
+    split = VOCSegmentation(data.voc, getattr(data, which), limit=data.limit or None, masks=None)
+    if which == "val" and not any((split.root / MASKS / f"{name}.png").is_file() for name in split.names):
+        return split
+    return VOCSegmentation(data.voc, getattr(data, which), limit=data.limit or None)
+
+
+def names(run: Run, which: str) -> tuple[str, ...]:
+    """Return the image names of a split, in order."""
+    return tuple(read_json(run.path_of(LISTED))[which]["names"])
+
+
+def folds(run: Run) -> np.ndarray:
+    """Return the fold of each training image, (n,) int."""
+    return assign_folds(names(run, "train"), run.settings.folds, seed=run.fold_seed)
+
+
+def model_path(folder: Path, fold: int) -> Path:
+    """Return the file of a model that one fold of the training images did not reach (-1: fitted on all of them)."""
+    return folder / ("all.safetensors" if fold < 0 else f"without-fold-{fold}.safetensors")
+
+
+@dataclass(frozen=True)
+class ImageOfRun:
+    """One image of a split of a run; what is asked of it is read from disk.
+
+    Attributes:
+        run: the run.
+        which: "train" or "val".
+        number: the image's place in the split.
+    """
+
+    run: Run
+    which: str
+    number: int
+
+    @property
+    def split(self) -> VOCSegmentation:
+        """The split, opened once in each process for each state of its file."""
+        data = self.run.settings.data
+        return load_once(_open, split_file(data.voc, getattr(data, self.which)), data, self.which)
+
+    @property
+    def name(self) -> str:
+        """The image's name."""
+        return self.split.names[self.number]
+
+    def image(self) -> np.ndarray:
+        """Read the photograph, (H, W, 3) uint8."""
+        return self.split.image(self.number)
+
+    def labels(self) -> np.ndarray:
+        """Read the label map, (H, W) uint8."""
+        return self.split.labels(self.number)
+
+
+def _open(file: Path, data: DataSettings, which: str) -> VOCSegmentation:  # noqa: ARG001
+    return open_split(replace(Settings(), data=data), which)
+
+
+def images_of(run: Run, which: str, numbers: Iterable[int] | None = None) -> list[ImageOfRun]:
+    """Return images of a split by number; all of them by default."""
+    return [ImageOfRun(run, which, int(i)) for i in (range(len(names(run, which))) if numbers is None else numbers)]

@@ -1,0 +1,120 @@
+"""Image classifiers: fitted with each fold left out for the training images, and on all of them for val."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tinysegrank.experiment import images
+from tinysegrank.experiment.artifacts import load_once
+from tinysegrank.experiment.images import SPLITS, ImageOfRun, images_of, model_path
+from tinysegrank.experiment.runner import Run, Stage
+from tinysegrank.experiment.settings import Settings
+from tinysegrank.experiment.stages.features import store
+from tinysegrank.experiment.tasks import do_missing
+from tinysegrank.files import read_array, write_array
+from tinysegrank.parallel import parallel_map
+from tinysegrank.ranking import (
+    FullyConnected,
+    ImageClassifier,
+    class_shares,
+    image_descriptors,
+    load_fully_connected,
+)
+from tinysegrank.segnet import FeatureStore
+
+_AT_ONCE = 64  # images
+
+
+class ImageScores(NamedTuple):
+    """What the classifiers say of one image, and the sizes that they were asked about.
+
+    scores     | (5 (K-1),) | float32 | `ImageClassifier.scores`
+    thresholds | (K-1, 4)   | float64 | `ImageClassifier.thresholds_`
+    """
+
+    scores: np.ndarray
+    thresholds: np.ndarray
+
+
+class _Fit(NamedTuple):
+    folder: Path
+    fold: int
+    shares: np.ndarray
+    chosen: np.ndarray  # images to fit on
+    C: float
+
+
+def make(run: Run) -> None:
+    """Write the descriptors of every image, and the classifiers."""
+    folder, fold_of = run.folder(STAGE.name), images.folds(run)
+    for which in SPLITS:
+        if not _descriptors(folder, which).is_file():
+            write_array(_descriptors(folder, which), _describe(store(run, which), fully_connected(run.settings)))
+    members = images_of(run, "train")
+    parts = [members[i : i + _AT_ONCE] for i in range(0, len(members), _AT_ONCE)]
+    shares = np.concatenate(list(parallel_map(_shares_of, parts, jobs=run.jobs)))  # (N, K-1)
+    tasks = [
+        _Fit(folder, fold, shares, np.flatnonzero(fold_of != fold), run.settings.classifier.C)
+        for fold in range(-1, run.settings.folds)
+    ]
+    do_missing(run, "classifiers", _fit, tasks, lambda task: [model_path(task.folder, task.fold)])
+
+
+def fully_connected(settings: Settings) -> FullyConnected | None:
+    """Return fc6 and fc7 of the run's weight file, where it has them."""
+    return load_fully_connected(settings.trunk.weights) if settings.trunk.weights else None
+
+
+def scores_of(run: Run, which: str) -> list[ImageScores]:
+    """Compute the scores of every image of a split; a training image's by a classifier that did not see it."""
+    folder = run.folder(STAGE.name)
+    descriptors = read_array(_descriptors(folder, which))[::2]  # not of the mirror images
+    fold_of = images.folds(run) if which == "train" else np.full(len(descriptors), -1)
+    found: list[ImageScores | None] = [None] * len(descriptors)
+    for fold in np.unique(fold_of):
+        classifier, members = read_classifier(run, int(fold)), np.flatnonzero(fold_of == fold)
+        for image, scores in zip(members, classifier.scores(descriptors[members]), strict=True):
+            found[image] = ImageScores(scores, classifier.thresholds_)
+    return [scores for scores in found if scores is not None]
+
+
+def scores_of_image(classifier: ImageClassifier, views: np.ndarray, layers: FullyConnected | None) -> ImageScores:
+    """Compute the scores of any image.
+
+    views | (2, C, 13, 13) | float16 | features of the image and its mirror image
+    """
+    scores = classifier.scores(image_descriptors(views[:1], layers))[0]
+    return ImageScores(scores, classifier.thresholds_)
+
+
+def read_classifier(run: Run, fold: int) -> ImageClassifier:
+    """Read the classifier that one fold did not reach; -1: fitted on all training images."""
+    return load_once(ImageClassifier.load, model_path(run.folder(STAGE.name), fold))
+
+
+def _describe(features: FeatureStore, layers: FullyConnected | None) -> np.ndarray:
+    """Compute descriptors (rows, D) of every image and its mirror image in turn."""
+    starts = range(0, features.rows, _AT_ONCE)
+    rows = (np.arange(start, min(start + _AT_ONCE, features.rows)) for start in starts)
+    return np.concatenate([image_descriptors(features.gather("features", some), layers) for some in rows])
+
+
+def _shares_of(members: list[ImageOfRun]) -> np.ndarray:
+    return np.concatenate([class_shares(member.labels()[None]) for member in members])
+
+
+def _fit(task: _Fit) -> None:
+    descriptors = read_array(_descriptors(task.folder, "train"))  # (2 N, D)
+    rows = np.stack([2 * task.chosen, 2 * task.chosen + 1], axis=1).reshape(-1)  # a mirror image shows the same
+    shares = np.repeat(task.shares[task.chosen], 2, axis=0)
+    ImageClassifier(C=task.C).fit(descriptors[rows], shares).save(model_path(task.folder, task.fold))
+
+
+def _descriptors(folder: Path, which: str) -> Path:
+    return folder / f"{which}.descriptors.npy"
+
+
+STAGE = Stage("classifiers", make, ("data", "features"), lambda s: [s.folds, s.seed, s.classifier.C])

@@ -1,0 +1,97 @@
+"""The coarse maps: of val by every network, of each training image by the network that did not see it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinysegrank.backend import to_numpy
+from tinysegrank.experiment import images
+from tinysegrank.experiment.runner import Run, Stage
+from tinysegrank.experiment.settings import LOSSES, Settings
+from tinysegrank.experiment.stages import crops, features
+from tinysegrank.experiment.stages.training import START, Training, network_path
+from tinysegrank.files import read_array, write_array
+from tinysegrank.parallel import one_blas_thread
+from tinysegrank.segnet import (
+    CORNERS,
+    SegNet,
+    crop_arrays,
+    load_segnet,
+    mean_of_views,
+    mean_with_crops,
+    predict_features,
+    predict_store,
+)
+
+NETWORKS = (START, *LOSSES)
+"""The trainings on all training images, whose maps of val are made."""
+
+
+def make(run: Run) -> None:
+    """Write train.npy (out of fold) and val-LOSS.npy."""
+    folder = run.folder(STAGE.name)
+    for loss in NETWORKS:
+        write_array(folder / f"val-{loss}.npy", _predict(run, Training(-1, loss), "val", None))
+    fold_of, out = images.folds(run), []
+    for fold in range(run.settings.folds):
+        held_out = np.flatnonzero(fold_of == fold)
+        out.append((held_out, _predict(run, Training(fold, run.settings.ranking.loss), "train", held_out)))
+    coarse = np.empty((len(fold_of), *out[0][1].shape[1:]), np.float32)
+    for held_out, part in out:
+        coarse[held_out] = part
+    write_array(folder / "train.npy", coarse)
+
+
+def read_coarse(run: Run, which: str) -> np.ndarray:
+    """Read coarse maps (N, 13, 13, K): "train" (out of fold), or "val-" and a loss."""
+    return read_array(run.folder(STAGE.name) / f"{which}.npy", mapped=True)
+
+
+def ranked_by(settings: Settings, which: str) -> str:
+    """Return the name of the coarse maps that proposals of a split are described by."""
+    return "train" if which == "train" else f"val-{settings.ranking.loss}"
+
+
+def _predict(run: Run, training: Training, which: str, numbers: np.ndarray | None) -> np.ndarray:
+    model, mirrored = load_segnet(network_path(run, training)), run.settings.coarse.mirrored
+    whole, corners = features.store(run, which), crops.store(run, which)
+    return one_blas_thread(lambda: predict_store(model, whole, numbers, mirrored=mirrored, crops=corners))
+
+
+def views_of(model: SegNet, image: np.ndarray) -> np.ndarray:
+    """Compute conv5's features of an image and its mirror image, as they are stored.
+
+    image   | (H, W, 3)      | uint8   | RGB
+    returns | (2, C, 13, 13) | float16 |
+    """
+    x = model.preset.preprocessing.apply(image)
+    return to_numpy(model.features(model.backend.asarray(np.stack([x, x[:, :, ::-1]])))).astype(np.float16)
+
+
+def coarse_of(model: SegNet, image: np.ndarray, views: np.ndarray, settings: Settings) -> np.ndarray:
+    """Compute the coarse map of any image as those of the run were.
+
+    image   | (H, W, 3)      | uint8   | RGB
+    views   | (2, C, 13, 13) | float16 | `views_of` the image
+    returns | (13, 13, K)    | float32 | class distributions
+    """
+    options = settings.coarse
+
+    def mean(maps: np.ndarray) -> np.ndarray:  # of the mirror image too, where it counts: (1, 13, 13, K)
+        return mean_of_views(maps[:1], maps[1:]) if options.mirrored else maps[:1]
+
+    coarse = mean(predict_features(model, views))
+    if options.crops:
+        found = crop_arrays(model, [image], options.crops, mirrors=options.mirrored)["features"]
+        corners = np.split(predict_features(model, found), CORNERS)  # four (1 or 2, 13, 13, K)
+        coarse = mean_with_crops(coarse, np.stack([mean(maps) for maps in corners]), options.crops)
+    return np.asarray(coarse[0])
+
+
+STAGE = Stage(
+    "coarse",
+    make,
+    ("data", "features", "crops", "training"),
+    lambda s: [s.coarse.mirrored, s.folds, s.seed, s.ranking.loss],
+    backend=True,
+)

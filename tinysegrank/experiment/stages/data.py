@@ -1,0 +1,97 @@
+"""The data of a run, decoded once before any long work."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from tinysegrank.errors import ConfigError, WeightsError
+from tinysegrank.experiment.images import LISTED, SPLITS, open_split
+from tinysegrank.experiment.runner import Run, Stage
+from tinysegrank.experiment.settings import Settings
+from tinysegrank.files import write_json
+from tinysegrank.segnet import SegNet
+
+
+def check_settings(settings: Settings, *, truth: bool) -> None:
+    """Refuse what cannot work, before a run folder is made.
+
+    Args:
+        settings: of the run.
+        truth: the masks of val are needed.
+
+    Raises:
+        DatasetError, WeightsError, ConfigError: naming the file or setting.
+    """
+    train, val = open_split(settings, "train"), open_split(settings, "val")
+    if both := sorted(set(train.names) & set(val.names)):
+        raise ConfigError(
+            f"{len(both)} images are both in {settings.data.train} and {settings.data.val}, such as {both[0]}; "
+            f"a validation image must not be trained on"
+        )
+    if truth and val.masks is None:
+        raise ConfigError(
+            f"{settings.data.val}: the split has no masks, so nothing can be scored on it; pass --until proposals, or "
+            f"set data.val to a split with masks"
+        )
+    trunk = settings.trunk
+    if trunk.weights:
+        SegNet(preset=trunk.preset).load_caffemodel(trunk.weights)
+    elif not trunk.pretrain_steps:
+        raise WeightsError(
+            f'the preset "{trunk.preset}" needs --weights FILE, a .caffemodel; or set trunk.pretrain_steps to train it'
+        )
+    for name, parts in (("folds", settings.folds), ("ranking.splits", settings.ranking.splits)):
+        if parts > len(train):
+            raise ConfigError(f"{name}={parts}: there are {len(train)} training images; give at most as many")
+
+
+def listing(settings: Settings) -> dict[str, Any]:
+    """List the names of both splits in order, with the size and time of every file that a run reads of an image.
+
+    Cheap to make, and different when a file was exchanged, or moved to the other split.
+    """
+    listed: dict[str, Any] = {}
+    for which in SPLITS:
+        split = open_split(settings, which)
+        files = [split.image_path, split.instances_path, *([split.labels_path] if split.masks else [])]
+        listed[which] = [[name, *(_state(path(i)) for path in files)] for i, name in enumerate(split.names)]
+    if settings.trunk.weights:
+        listed["weights"] = _state(Path(settings.trunk.weights))
+    return listed
+
+
+def _state(path: Path) -> list[int] | None:
+    """Return size and time of a file, None where there is none."""
+    try:
+        now = path.stat()
+    except FileNotFoundError:
+        return None
+    return [now.st_size, now.st_mtime_ns]
+
+
+def make(run: Run) -> None:
+    """Decode every file of both splits, and write their names and fingerprints of their contents."""
+    record: dict[str, Any] = {}
+    for which in SPLITS:
+        split = open_split(run.settings, which)
+        checked = split.check(jobs=run.jobs)
+        found = checked.census if split.masks else "no masks, so only stages up to `proposals` can be done"
+        run.progress.say(f"{which}: {len(split)} images of {split.root.name}/{split.split}; {found}")
+        instances = [path for i in range(len(split)) if (path := split.instances_path(i)).is_file()]
+        record[which] = {
+            "names": list(split.names),
+            "fingerprint": checked.fingerprint,
+            "instances": {path.stem: _sha256(path) for path in instances},
+        }
+    if run.settings.trunk.weights:
+        record["weights"] = _sha256(Path(run.settings.trunk.weights))
+    write_json(run.path_of(LISTED), record)
+
+
+def _sha256(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
+
+
+STAGE = Stage("data", make, settings=lambda s: s.data, outside=listing)

@@ -1,0 +1,102 @@
+"""Module 2 of the run, first step: features, confusion matrices and Eq. 17 distances of every proposal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tinysegrank.experiment.images import SPLITS, ImageOfRun, images_of
+from tinysegrank.experiment.runner import Run, Stage
+from tinysegrank.experiment.stages.classifiers import ImageScores, scores_of
+from tinysegrank.experiment.stages.coarse import NETWORKS, ranked_by, read_coarse
+from tinysegrank.experiment.stages.proposals import store
+from tinysegrank.experiment.tasks import do_missing
+from tinysegrank.files import read_arrays, write_arrays
+from tinysegrank.metrics import image_confusions, mean_of_present
+from tinysegrank.ranking import BLOCKS, FeatureTable, ImageProposals, describe, proposal_distance
+
+
+class _Task(NamedTuple):
+    image: ImageOfRun
+    classifiers: ImageScores
+
+
+def make(run: Run) -> None:
+    """Write each image's feature table, and its proposals' confusion matrices and Eq. 17 distances."""
+    for which in SPLITS:
+        tasks = list(map(_Task, images_of(run, which), scores_of(run, which)))
+        do_missing(run, f"{which} images", _describe, tasks, lambda task: paths(task.image))
+
+
+def _describe(task: _Task) -> None:
+    image, run = task.image, task.image.run
+    stored = store(run, image.which)
+    labels, map_scores = stored.read(image.name)  # (M, H, W)
+    confusions = image_confusions(image.labels(), labels)  # (M, K, K)
+    quality = np.nan_to_num(mean_of_present(confusions))  # an image all void: every proposal is as good
+    proposals = ImageProposals(
+        image.image(),
+        read_coarse(run, ranked_by(run.settings, image.which))[image.number],
+        labels,
+        classifier_scores=task.classifiers.scores,
+        size_thresholds=task.classifiers.thresholds,
+        scores=map_scores,
+        segments=stored.read_segments(image.name),
+        eps=run.settings.ranking.eps,
+    )
+    table, others = paths(image)
+    write_arrays(others, {"confusions": confusions.astype(np.int32), **distances_of(image, proposals.cells)})
+    FeatureTable.of_image(image.name, describe(proposals, list(BLOCKS)), quality).save(table)
+
+
+def distances_of(image: ImageOfRun, cells: np.ndarray) -> dict[str, np.ndarray]:
+    """Compute the Eq. 17 distances of an image's proposals from the map of each network; of val only.
+
+    cells   | (M, 13, 13, K)    | float32 | the proposals on the coarse grid
+    returns | "score/LOSS": (M,) | floating | smaller is better
+    """
+    ranking = image.run.settings.ranking
+    options = {"eps": ranking.eps, "background_weight": ranking.background_weight}
+    return {
+        f"score/{loss}": proposal_distance(read_coarse(image.run, f"val-{loss}")[image.number], cells, **options)
+        for loss in (NETWORKS if image.which == "val" else ())
+    }
+
+
+class Described(NamedTuple):
+    """The described proposals of a split.
+
+    confusions | (rows, K, K) | int32    | pixels of each proposal; row: true class
+    distances  | each (rows,) | floating | of Eq. 17 by loss, for val
+    """
+
+    table: FeatureTable
+    confusions: np.ndarray
+    distances: dict[str, np.ndarray]
+
+
+def load_described(run: Run, which: str) -> Described:
+    """Read what was written of a split."""
+    tables, others = zip(*map(paths, images_of(run, which)), strict=True)
+    table = FeatureTable.concatenate(map(FeatureTable.load, tables))
+    arrays = list(map(read_arrays, others))
+    confusions = np.concatenate([array["confusions"] for array in arrays])
+    losses = NETWORKS if which == "val" else ()
+    distances = {loss: np.concatenate([array[f"score/{loss}"] for array in arrays]) for loss in losses}
+    return Described(table, confusions, distances)
+
+
+def paths(image: ImageOfRun) -> tuple[Path, Path]:
+    """Return the files of an image: its feature table, and the confusions and distances."""
+    folder = image.run.folder(STAGE.name) / image.which
+    return folder / f"{image.name}.features.safetensors", folder / f"{image.name}.scores.safetensors"
+
+
+STAGE = Stage(
+    "described",
+    make,
+    ("data", "coarse", "classifiers", "proposals"),
+    lambda s: [s.ranking.eps, s.ranking.background_weight, s.ranking.loss],
+)

@@ -1,0 +1,58 @@
+"""The confusion matrices of every system on val, image by image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinysegrank.experiment.images import ImageOfRun, images_of
+from tinysegrank.experiment.runner import Run, Stage
+from tinysegrank.experiment.stages import picked, upsampled
+from tinysegrank.experiment.stages.described import load_described
+from tinysegrank.experiment.tasks import map_tasks
+from tinysegrank.files import read_compressed, write_compressed
+from tinysegrank.metrics import Confusion, image_confusions
+from tinysegrank.voc import read_labels
+
+SYSTEMS = tuple(f"{stage.STAGE.name}/{system}" for stage in (upsampled, picked) for system in stage.SYSTEMS)
+"""Every way of labelling, by its folder in the run."""
+_FILE = "confusions.npz"
+
+
+def make(run: Run) -> None:
+    """Write the confusions (images, K, K) of every system.
+
+    Upsampled label maps are read beside the truth, which is decoded once for all of them. What is picked was compared
+    with the truth when it was described.
+    """
+    names = [f"{upsampled.STAGE.name}/{system}" for system in upsampled.SYSTEMS]
+    images = images_of(run, "val")
+    of_images = np.stack(list(map_tasks(run, "images", _confusions_of_upsampled, images)))  # (N, systems, K, K)
+    counts = {name: of_images[:, i] for i, name in enumerate(names)}
+    table, confusions, _ = load_described(run, "val")
+    for system in picked.SYSTEMS:
+        counts[f"{picked.STAGE.name}/{system}"] = confusions[picked.picked_rows(run, table, system)]
+    write_compressed(run.folder(STAGE.name) / _FILE, **counts)
+
+
+def _confusions_of_upsampled(image: ImageOfRun) -> np.ndarray:
+    folder = image.run.folder(upsampled.STAGE.name)
+    maps = np.stack([read_labels(folder / system / f"{image.name}.png") for system in upsampled.SYSTEMS])
+    return image_confusions(image.labels(), maps).astype(np.int32)  # (systems, K, K)
+
+
+def read_confusions(run: Run, system: str) -> np.ndarray:
+    """Read the confusions of one of SYSTEMS, (images, K, K) int64: pixels, row: true class."""
+    with read_compressed(run.folder(STAGE.name) / _FILE) as arrays:
+        return arrays[system].astype(np.int64)
+
+
+def read_counts(run: Run) -> dict[str, Confusion]:
+    """Read the confusion of each of SYSTEMS over all of val."""
+    confusions = {}
+    for name in SYSTEMS:
+        confusions[name] = Confusion()
+        confusions[name].matrix += read_confusions(run, name).sum(axis=0)
+    return confusions
+
+
+STAGE = Stage("evaluation", make, ("data", "described", "upsampled", "picked"))

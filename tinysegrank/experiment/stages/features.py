@@ -1,0 +1,88 @@
+"""conv5's features of every image and its mirror image, computed once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tinysegrank.experiment.artifacts import load_once
+from tinysegrank.experiment.images import SPLITS, images_of, names
+from tinysegrank.experiment.runner import Run, Stage
+from tinysegrank.experiment.stages.trunk import network_path
+from tinysegrank.experiment.tasks import do_missing
+from tinysegrank.files import read_json, write_json
+from tinysegrank.segnet import CropStore, FeatureStore, chunk_arrays, crop_arrays, load_segnet
+
+_SCALE = "scale.json"
+
+
+def store(run: Run, which: str) -> FeatureStore:
+    """Return the features of a split, mirror images included; with soft targets for the training images."""
+    folder, chunk = run.folder(STAGE.name) / which, run.settings.trunk.chunk
+    return FeatureStore(folder, images=len(names(run, which)), mirrors=True, chunk=chunk, targets=which == "train")
+
+
+class Chunk(NamedTuple):
+    """One chunk of a store, for a worker process."""
+
+    run: Run
+    which: str
+    store: FeatureStore
+    number: int
+
+
+def make(run: Run) -> None:
+    """Evaluate conv1 to conv5 on every image and mirror image, chunk by chunk; measure the features' scale."""
+    for which in SPLITS:
+        fill(run, which, store(run, which))
+    write_json(run.folder(STAGE.name) / _SCALE, {"feature_scale": _scale(run)})
+
+
+def fill(run: Run, which: str, target: FeatureStore) -> None:
+    """Compute the chunks of a store that are missing."""
+    do_missing(
+        run,
+        f"{which} images",
+        _compute,
+        [Chunk(run, which, target, number) for number in range(target.chunks)],
+        lambda task: task.store.files(task.number),
+        units=lambda task: len(task.store.members(task.number)),
+    )
+
+
+def _compute(task: Chunk) -> None:
+    target, network = task.store, load_once(load_segnet, network_path(task.run))
+    members = images_of(task.run, task.which, target.members(task.number))
+    images = [member.image() for member in members]
+    if isinstance(target, CropStore):
+        arrays = crop_arrays(network, images, target.share, mirrors=target.mirrors)
+    else:
+        labels = [member.labels() for member in members] if target.targets else None
+        arrays = chunk_arrays(network, images, labels, mirrors=target.mirrors)
+    target.write(task.number, arrays)
+
+
+def _scale(run: Run) -> float:
+    """Return one over the root mean square of the training images' features, or the number that was set."""
+    if run.settings.training.feature_scale:
+        return run.settings.training.feature_scale
+    features, total = store(run, "train"), 0.0
+    for start in range(0, features.rows, 256):
+        part = features.gather("features", np.arange(start, min(start + 256, features.rows)))
+        total += float(np.mean(np.square(part, dtype=np.float32), dtype=np.float64)) * len(part)
+    return float(1 / np.sqrt(total / features.rows))
+
+
+def read_scale(run: Run) -> float:
+    """Return the scale that trainings multiply features by."""
+    return float(read_json(run.folder(STAGE.name) / _SCALE)["feature_scale"])
+
+
+STAGE = Stage(
+    "features",
+    make,
+    ("data", "trunk"),
+    lambda s: [s.trunk.chunk, s.training.feature_scale],
+    backend=True,
+)

@@ -1,0 +1,94 @@
+"""Module 1 of the run: the proposals of every image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tinysegrank import upsampling
+from tinysegrank.experiment.images import SPLITS, ImageOfRun, folds, images_of
+from tinysegrank.experiment.proposers import Proposer, proposers_of
+from tinysegrank.experiment.proposers.protocol import Model, model_of
+from tinysegrank.experiment.runner import Run, Stage
+from tinysegrank.experiment.settings import Settings
+from tinysegrank.experiment.stages.coarse import ranked_by, read_coarse
+from tinysegrank.experiment.stages.superpixels import read_superpixels, superpixels_of
+from tinysegrank.experiment.tasks import map_tasks
+from tinysegrank.proposals import Proposal, ProposalStore, interleave
+
+
+def store(run: Run, which: str) -> ProposalStore:
+    """Return the proposals of a split."""
+    return ProposalStore(run.folder(STAGE.name) / which)
+
+
+def listing(settings: Settings) -> dict[str, list[int]]:
+    """List size and time of each file of proposals that were made elsewhere; none where they are made here."""
+    if settings.proposals.engine != "folder":
+        return {}
+    files = sorted(path for path in Path(settings.proposals.folder).rglob("*") if path.suffix in (".png", ".json"))
+    return {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
+
+
+class _Propose(NamedTuple):
+    image: ImageOfRun
+    models: tuple[tuple[Proposer, Model], ...]
+
+
+def make(run: Run) -> None:
+    """Write the proposals of every image; a training image's come from the models that did not see it."""
+    proposers, fold_of = proposers_of(run.settings), folds(run)
+    for which in SPLITS:
+        target, images = store(run, which), images_of(run, which)
+        missing = [image for image in images if image.name not in target]
+        tasks = []
+        for image in missing:
+            fold = int(fold_of[image.number]) if which == "train" else -1
+            tasks.append(_Propose(image, tuple((one, model_of(run, one.name, fold)) for one in proposers)))
+        for _ in map_tasks(run, f"{which} images", _propose, tasks, done=len(images) - len(missing)):
+            pass
+
+
+def _propose(task: _Propose) -> None:
+    image, asked = task.image, task.image.run.settings.proposals
+    found = interleave(*(proposer.propose(image, model) for proposer, model in task.models), count=asked.count)
+    if asked.segnet:
+        coarse = read_coarse(image.run, ranked_by(image.run.settings, image.which))[image.number]
+        found.append(labelling_of(coarse, read_superpixels(image)))
+    store(image.run, image.which).write(image.name, found)
+
+
+def labelling_of(coarse: np.ndarray, superpixels: np.ndarray) -> Proposal:
+    """Return SegNet's own labelling by superpixels as a proposal, without a score of its own.
+
+    coarse      | (h, w, K) | floating |
+    superpixels | (H, W)    | integer  |
+    """
+    return Proposal(upsampling.superpixel(coarse, superpixels), float("nan"), np.zeros(0, np.int64))
+
+
+def load_proposer(run: Run) -> Callable[[np.ndarray, np.ndarray], list[Proposal]]:
+    """Return a function from any image (H, W, 3) and its coarse map to its proposals, made as those of val were."""
+    functions, options = [proposer.load(run) for proposer in proposers_of(run.settings)], run.settings.proposals
+
+    def propose(image: np.ndarray, coarse: np.ndarray) -> list[Proposal]:
+        found = interleave(*(function(image) for function in functions), count=options.count)
+        if options.segnet:
+            found.append(labelling_of(coarse, superpixels_of(image, run.settings)))
+        return found
+
+    return propose
+
+
+STAGE = Stage(
+    "proposals",
+    make,
+    ("data", "superpixels", "segments", "proposing"),
+    lambda s: s.proposals,
+    listing,
+    also=lambda s: ("coarse",) if s.proposals.segnet else (),
+    whole_folders=True,
+)

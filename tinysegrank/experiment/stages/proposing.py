@@ -1,0 +1,23 @@
+"""The proposers' models, and the constants that they choose on training images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tinysegrank.experiment.proposers import proposers_of
+from tinysegrank.experiment.runner import Run, Stage
+
+
+def make(run: Run) -> None:
+    """Fit each proposer on all training images and without each fold, and choose its constants on fold 0."""
+    for proposer in proposers_of(run.settings):
+        proposer.fit(run)
+
+
+STAGE = Stage(
+    "proposing",
+    make,
+    ("data", "superpixels", "segments"),
+    lambda s: [replace(s.proposals, segnet=False), s.folds, s.seed],  # SegNet's own labelling comes after it
+    used=lambda s: s.proposals.engine != "folder",
+)

@@ -1,0 +1,55 @@
+"""Module 2 of the run, second step: the ranker, fitted on the training images' out-of-fold features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from tinysegrank.experiment.runner import Run, Stage
+from tinysegrank.experiment.stages.described import load_described
+from tinysegrank.files import write_json
+from tinysegrank.ranking import RANKERS, FeatureTable, FittedRanker, Ranker, corpus_gains, fit_ranker
+
+_FILE = "ranker.safetensors"
+
+
+def make(run: Run) -> None:
+    """Fit the ranker, its C chosen by cross-validation."""
+    table, confusions, _ = load_described(run, "train")
+    fitted = fit_on_blocks(run, table, confusions, run.settings.ranking.blocks)
+    chosen, folder = fitted.chosen, run.folder(STAGE.name)
+    run.progress.say(f"C = {chosen.C:g}: {max(chosen.accuracy):.1%} mean IoU of held-out picks on training images")
+    tried = dict(zip(map(str, chosen.grid.tolist()), chosen.accuracy.tolist(), strict=True))
+    write_json(folder / "chosen.json", {"C": chosen.C, "tried": tried, "pairs": fitted.pairs})
+    fitted.ranker.save(folder / _FILE)
+
+
+def load_ranker(run: Run) -> Ranker:
+    """Read the ranker."""
+    return Ranker.load(run.folder(STAGE.name) / _FILE)
+
+
+def fit_on_blocks(run: Run, table: FeatureTable, confusions: np.ndarray, blocks: Sequence[str]) -> FittedRanker:
+    """Fit the run's kind of ranker on some blocks of a table, its C chosen by cross-validation over the images."""
+    ranking, classes = run.settings.ranking, run.settings.report.classes or None
+    estimator, grid = RANKERS[ranking.ranker]
+    if ranking.quality == "corpus":
+        first = np.flatnonzero(table.proposals == 0)
+        table = replace(table, quality=corpus_gains(confusions, table.groups, first, classes=classes))
+    return fit_ranker(
+        table,
+        confusions,
+        blocks=blocks,
+        balance=ranking.balance,
+        estimator=estimator,
+        grid=ranking.C or grid,
+        splits=ranking.splits,
+        seed=run.settings.seed,
+        classes=classes,
+        jobs=run.jobs,
+    )
+
+
+STAGE = Stage("ranker", make, ("data", "described"), lambda s: [s.ranking, s.seed, s.report.classes])

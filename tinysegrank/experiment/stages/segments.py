@@ -1,0 +1,148 @@
+"""Segments of every image, described: what the pasting proposer learns from and pastes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tinysegrank.experiment.artifacts import load_once
+from tinysegrank.experiment.images import SPLITS, ImageOfRun, images_of, names
+from tinysegrank.experiment.runner import Run, Stage
+from tinysegrank.experiment.settings import Settings
+from tinysegrank.experiment.tasks import do_missing, map_tasks
+from tinysegrank.files import read_compressed, write_compressed
+from tinysegrank.proposals import SegmentModel, Segments, training_rows
+from tinysegrank.proposals.o2p.cpmc import Examples, SegmentRanker, cpmc, ranker_examples
+from tinysegrank.proposals.o2p.second_order import DescriptorReduction, Projection, describe_segments
+from tinysegrank.voc import VOID, find_objects
+
+_ROWS_PER_IMAGE = 40  # descriptions that the projection is fitted on
+
+
+class DescribedSegments(NamedTuple):
+    """The segments of one image and their projected descriptions.
+
+    features | (R, P) | float32 |
+    """
+
+    segments: Segments
+    features: np.ndarray
+
+
+def make(run: Run) -> None:
+    """Fit the segment model on some training images, then write every image's segments and their descriptions.
+
+    The ranker and the projections see training images only, but of all folds: they know nothing of classes. The
+    regressors, which do, are fitted out of fold.
+    """
+    if not SegmentModel.is_in(run.folder(STAGE.name), run.settings.proposals.paste.segments):
+        _fit_model(run)
+    for which in SPLITS:
+        do_missing(run, f"{which} images", _write, images_of(run, which), lambda image: [_path(image)])
+
+
+def load_model(run: Run) -> SegmentModel:
+    """Read what was fitted, once in each process."""
+    return load_once(SegmentModel.load, run.folder(STAGE.name), run.settings.proposals.paste.segments)
+
+
+def _fit_model(run: Run) -> None:
+    asked, count, folder = run.settings.proposals.paste, len(names(run, "train")), run.folder(STAGE.name)
+    chosen = np.unique(np.linspace(0, count - 1, min(asked.fit_images, count)).astype(int))
+    images, options = images_of(run, "train", chosen), asked.segments
+    ranker_path, reduction_path = folder / "ranker.safetensors", folder / "reduction.safetensors"
+    if not ranker_path.is_file():
+        examples = list(map_tasks(run, "images for the segment ranker", _ranker_examples_of, images))
+        features, overlaps = (np.concatenate(parts) for parts in zip(*examples, strict=True))
+        SegmentRanker().fit(features, overlaps, rng=np.random.default_rng([run.settings.seed, 5])).save(ranker_path)
+    if options.sift and not reduction_path.is_file():
+        some = (image.image() for image in images[:: max(1, len(images) // 60)])
+        DescriptorReduction.fit(some, options=options.pooling, sift=options.sift, lbp=options.lbp).save(reduction_path)
+    rows = list(map_tasks(run, "images for the projection", _some_descriptions, images))
+    rng = np.random.default_rng([run.settings.seed, 6])
+    projection = Projection.fit(np.concatenate(rows), rng=rng, size=options.length)
+    reduction = DescriptorReduction.load(reduction_path) if options.sift else None
+    SegmentModel(options, SegmentRanker.load(ranker_path), reduction, projection).save(folder)
+
+
+def _ranker_examples_of(image: ImageOfRun) -> Examples:
+    options, instances = image.run.settings.proposals.paste.segments, image.split.instances(image.number)
+    rng = np.random.default_rng(options.seed)
+    return ranker_examples(image.image(), image.labels(), instances, options=options.cpmc, rng=rng)
+
+
+def _some_descriptions(image: ImageOfRun) -> np.ndarray:
+    options, folder = image.run.settings.proposals.paste.segments, image.run.folder(STAGE.name)
+    ranker = SegmentRanker.load(folder / "ranker.safetensors")
+    reduction = DescriptorReduction.load(folder / "reduction.safetensors") if options.sift else None
+    photograph = image.image()
+    segments = cpmc(photograph, ranker, options=options.cpmc, rng=np.random.default_rng(options.seed))
+    rng = np.random.default_rng([image.run.settings.seed, 7, image.number])
+    kept = np.sort(rng.permutation(len(segments))[:_ROWS_PER_IMAGE])
+    return describe_segments(photograph, segments.take(kept), options=options.pooling, reduction=reduction)
+
+
+def describe(model: SegmentModel, photograph: np.ndarray) -> DescribedSegments:
+    """Find and describe the segments of any image (H, W, 3)."""
+    segments = model.segments(photograph)
+    return DescribedSegments(segments, model.describe(photograph, segments))
+
+
+def _write(image: ImageOfRun) -> None:
+    """Write one image's segments; for a training image also the further rows to learn from, and all targets."""
+    model, photograph = load_model(image.run), image.image()
+    arrays: dict[str, np.ndarray] = {}
+    if image.which == "train":
+        segments, labels = model.segments(photograph), image.labels()
+        rows = training_rows(segments, find_objects(labels, image.split.instances(image.number)), labels != VOID)
+        all_rows = Segments(segments.superpixels, rows.members, np.zeros(len(rows.members)))
+        mirrored = all_rows.take(np.arange(len(rows.members))[rows.objects]).mirrored()
+        features = np.concatenate([model.describe(photograph, all_rows), model.describe(photograph[:, ::-1], mirrored)])
+        arrays["targets"] = np.concatenate([rows.targets, rows.targets[rows.objects]])
+    else:
+        segments, features = describe(model, photograph)
+    write_compressed(
+        _path(image),
+        **arrays,
+        superpixels=segments.superpixels.astype(np.uint16),
+        members=np.packbits(segments.members, axis=1),
+        scores=segments.scores,
+        features=features,
+    )
+
+
+def read_segments(image: ImageOfRun) -> DescribedSegments:
+    """Read the segments of one image of the run, and their descriptions."""
+    with read_compressed(_path(image)) as arrays:
+        superpixels, packed, scores = arrays["superpixels"].astype(np.int32), arrays["members"], arrays["scores"]
+        features = arrays["features"][: len(scores)]
+    members = np.unpackbits(packed, axis=1, count=int(superpixels.max()) + 1).astype(np.bool_)
+    return DescribedSegments(Segments(superpixels, members, scores), features)
+
+
+def read_rows(image: ImageOfRun) -> tuple[np.ndarray, np.ndarray]:
+    """Read the rows (N, P) of one training image and their targets (N, K-1).
+
+    In order: segments, objects, the best segment of each object again, objects of the mirror image.
+    """
+    with read_compressed(_path(image)) as arrays:
+        return arrays["features"], arrays["targets"]
+
+
+def _path(image: ImageOfRun) -> Path:
+    return image.run.folder(STAGE.name) / image.which / f"{image.name}.npz"
+
+
+def _used(settings: Settings) -> bool:
+    return settings.proposals.engine in ("paste", "both")
+
+
+STAGE = Stage(
+    "segments",
+    make,
+    ("data",),
+    lambda s: [s.seed, s.proposals.paste.fit_images, s.proposals.paste.segments],
+    used=_used,
+)

@@ -1,0 +1,176 @@
+"""The trainings of SegNet's head, side by side where they don't wait for each other."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tinysegrank.experiment import artifacts, images
+from tinysegrank.experiment.progress import Advance
+from tinysegrank.experiment.runner import Run, Stage
+from tinysegrank.experiment.settings import LOSSES, Settings
+from tinysegrank.experiment.stages import features, trunk
+from tinysegrank.files import write_text
+from tinysegrank.parallel import parallel_map
+from tinysegrank.segnet import FeatureStore, SegNet, TrainingOptions, load_segnet, save_segnet, train
+
+START = "start"
+
+
+class Training(NamedTuple):
+    """One training of the head: `fold` is the fold left out (-1: none), `loss` START or one of LOSSES."""
+
+    fold: int
+    loss: str
+
+    @property
+    def name(self) -> str:
+        """The training's name, which is that of its folder."""
+        return f"{'all' if self.fold < 0 else f'without-fold-{self.fold}'}-{self.loss}"
+
+
+def trainings(settings: Settings) -> list[list[Training]]:
+    """Return the trainings in chains: a cross-entropy start and what continues from it; chains are independent.
+
+    Every loss is trained on all training images, for the results on val; with a fold left out, only the ranker's.
+    """
+    everything = [Training(-1, loss) for loss in (START, *LOSSES)]
+    folds = range(settings.folds)
+    return [everything, *([Training(fold, START), Training(fold, settings.ranking.loss)] for fold in folds)]
+
+
+def network_path(run: Run, training: Training) -> Path:
+    """Return the file of a trained network."""
+    return run.folder(STAGE.name) / training.name / trunk.NETWORK
+
+
+class _Task(NamedTuple):
+    run: Run
+    training: Training
+    store: FeatureStore
+    images: np.ndarray
+    options: TrainingOptions
+    feature_scale: float
+    features_content: str
+    begin: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where its network, log and checkpoint go."""
+        return network_path(self.run, self.training).parent
+
+    def seeds(self) -> list[int]:
+        """Return a seed of its own for every training."""
+        return [self.run.settings.seed, self.training.fold + 1, (START, *LOSSES).index(self.training.loss)]
+
+    def key(self) -> artifacts.Key:
+        """Return what its result depends on."""
+        begin = sha256(self.begin.read_bytes()).hexdigest()
+        inputs = [begin, self.features_content, self.images.tolist(), self.feature_scale]
+        return artifacts.key([self.options, self.seeds()], inputs, __name__)
+
+
+def make(run: Run) -> None:
+    """Train every network that is not there yet, the chains side by side."""
+    scale, content = features.read_scale(run), run.stamp("features").content
+    fold_of, schedule, store = images.folds(run), run.settings.training, features.store(run, "train")
+    _remove_others(run)
+    chains = []
+    for chain in trainings(run.settings):
+        tasks = []
+        for training in chain:
+            used = np.flatnonzero(fold_of != training.fold)
+            options = schedule.start if training.loss == START else schedule.continued(training.loss)
+            before = Training(training.fold, START)
+            begin = trunk.network_path(run) if training.loss == START else network_path(run, before)
+            tasks.append(_Task(run, training, store, used, options, scale, content, begin))
+        chains.append(tasks)
+    with count_steps(run, [(task.folder, task.options.steps) for tasks in chains for task in tasks]):
+        for names in parallel_map(_train_chain, chains, jobs=run.jobs):
+            run.progress.say(f"trained {', '.join(names)}")
+
+
+def _remove_others(run: Run) -> None:
+    wanted = {training.name for chain in trainings(run.settings) for training in chain}
+    for path in run.folder(STAGE.name).iterdir():
+        if path.is_dir() and path.name not in wanted:
+            shutil.rmtree(path)
+
+
+def _train_chain(tasks: list[_Task]) -> list[str]:
+    for task in tasks:
+        artifacts.make(task.folder, task.key(), lambda task=task: _train(task))  # type: ignore[misc]
+    return [task.training.name for task in tasks]
+
+
+def _train(task: _Task) -> None:
+    folder, model = task.folder, load_segnet(task.begin)
+    if task.training.loss == START:  # the trunk's file has no trained head: draw one
+        preset, rng = task.run.settings.trunk.preset, np.random.default_rng(task.seeds())
+        model.network.assign(SegNet(preset=preset, rng=rng, backend=model.backend).trainable)
+        model.feature_scale = task.feature_scale
+    records = train(
+        model,
+        task.store,
+        task.images,
+        task.options,
+        seed=int(np.random.SeedSequence(task.seeds()).generate_state(1)[0]),
+        checkpoint=folder / "checkpoint.safetensors",
+        progress=lambda step, loss: write_text(folder / "step.txt", str(step)),  # noqa: ARG005
+    )
+    lines = ["step,loss", *(f"{record.step},{record.loss!r}" for record in records)]
+    write_text(folder / "log.csv", "\n".join(lines) + "\n")
+    save_segnet(folder / trunk.NETWORK, model)
+
+
+def read_log(run: Run, training: Training) -> tuple[np.ndarray, np.ndarray]:
+    """Read the steps at which a training wrote a line, and the mean loss since the line before."""
+    log = network_path(run, training).with_name("log.csv")
+    steps, losses = np.loadtxt(log, delimiter=",", skiprows=1, ndmin=2).T
+    return steps, losses
+
+
+@contextmanager
+def count_steps(run: Run, folders: list[tuple[Path, int]]) -> Iterator[None]:
+    """Show the steps that worker processes note in their folders."""
+    done = threading.Event()
+
+    def watch(advance: Advance) -> None:
+        shown = 0
+        while not done.wait(1.0):
+            steps = sum(_steps_taken(folder) for folder, _ in folders)
+            advance(steps - shown)
+            shown = steps
+
+    with run.progress.count("training steps", sum(steps for _, steps in folders)) as advance:
+        watcher = threading.Thread(target=watch, args=(advance,), daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
+
+
+def _steps_taken(folder: Path) -> int:
+    try:
+        return int((folder / "step.txt").read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+STAGE = Stage(
+    "training",
+    make,
+    ("data", "trunk", "features"),
+    lambda s: [s.training, s.folds, s.seed, s.ranking.loss],
+    backend=True,
+    parts=True,
+)

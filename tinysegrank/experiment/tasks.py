@@ -1,0 +1,68 @@
+"""Work of a stage that is done task by task in worker processes, under a progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tinysegrank.experiment.runner import Run
+from tinysegrank.parallel import parallel_map
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def _one(task: Any) -> int:  # noqa: ARG001
+    return 1
+
+
+def map_tasks(
+    run: Run,
+    what: str,
+    function: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    *,
+    units: Callable[[Task], int] = _one,
+    done: int = 0,
+    local: bool = False,
+) -> Iterator[Result]:
+    """Yield a function's result for each task, in order.
+
+    Args:
+        run: says how many processes, and where to report.
+        what: the units counted, in words.
+        function: called in worker processes; must be importable.
+        tasks: its arguments.
+        units: how many units a task stands for.
+        done: units that were done before.
+        local: call it in this process, one task after the other: for work that takes much memory or all threads.
+    """
+    with run.progress.count(what, done + sum(map(units, tasks))) as advance:
+        advance(done)
+        results = parallel_map(function, tasks, jobs=1 if local else run.jobs, on_cluster=not local)
+        for task, result in zip(tasks, results, strict=True):
+            yield result
+            advance(units(task))
+
+
+def do_missing(
+    run: Run,
+    what: str,
+    function: Callable[[Task], Any],
+    tasks: Sequence[Task],
+    files: Callable[[Task], Iterable[Path]],
+    *,
+    units: Callable[[Task], int] = _one,
+    local: bool = False,
+) -> None:
+    """Call a function for each task whose files are not all there.
+
+    Args:
+        run, what, function, tasks, units, local: as for `map_tasks`.
+        files: the files that the function writes for a task.
+    """
+    missing = [task for task in tasks if not all(file.is_file() for file in files(task))]
+    done = sum(map(units, tasks)) - sum(map(units, missing))
+    for _ in map_tasks(run, what, function, missing, units=units, done=done, local=local):
+        pass
