@@ -31,7 +31,7 @@ def one_of_each_kind(run: Path) -> list[Path]:
     kinds: dict[str, Path] = {}
     for stage in STAGES:
         for file in sorted(run.joinpath(stage.name).rglob("*")):
-            if file.is_file() and file.name != STAMP:
+            if file.is_file() and file.name not in {STAMP, *KEPT_BY_TIME}:
                 kinds[re.sub(r"\d+", "0", str(file.relative_to(run)))] = file
     return list(kinds.values())
 

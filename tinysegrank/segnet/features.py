@@ -106,11 +106,11 @@ class FeatureStore:
         layout, path = self._layout(chunk, kind), self._path(chunk, kind)
         if (layout.shape[1:], layout.dtype) != (out.shape[1:], out.dtype):
             raise CheckpointError(f"{path}: has other rows than the first chunk; delete it and run again")
-        size = out[0].nbytes
+        size = out[:1].nbytes
         with reading(path), path.open("rb", buffering=0) as stream:
             for place in places:
                 stream.seek(layout.start + int(row_of[place]) * size)
-                if stream.readinto(memoryview(out[place]).cast("B")) != size:
+                if stream.readinto(memoryview(out[place : place + 1]).cast("B")) != size:
                     raise EOFError("it ends too early")
 
     def _layout(self, chunk: int, kind: str) -> _Layout:
