@@ -110,7 +110,7 @@ class FeatureStore:
         with reading(path), path.open("rb", buffering=0) as stream:
             for place in places:
                 stream.seek(layout.start + int(row_of[place]) * size)
-                if stream.readinto(memoryview(out[place : place + 1]).cast("B")) != size:
+                if stream.readinto(out[place : place + 1].data.cast("B")) != size:
                     raise EOFError("it ends too early")
 
     def _layout(self, chunk: int, kind: str) -> _Layout:
