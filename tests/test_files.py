@@ -127,6 +127,23 @@ def test_what_the_system_refuses_names_the_path_that_was_given(tmp_path, monkeyp
     assert path.read_text() == "as it was" and list(tmp_path.iterdir()) == [path]
 
 
+def test_an_array_that_the_disk_has_no_room_for_is_named(tmp_path):
+    resource = pytest.importorskip("resource", reason="files have no limit here")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with (
+            pytest.raises(
+                OutputError, match=r"x\.npy: cannot be written: .* requested and .* written; free some space"
+            ),
+            atomic_write(tmp_path / "x.npy") as stream,
+        ):
+            np.save(stream, np.zeros(10_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_error_about_another_file_is_not_called_one_of_writing(tmp_path):
     with pytest.raises(FileNotFoundError, match="source"), atomic_write(tmp_path / "file") as stream:
         stream.write((tmp_path / "source").read_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -39,7 +40,9 @@ def writing(path: Path | str, *, reads: bool = False) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, BrokenPipeError) or (reads and error.filename is not None):
             raise
-        raise OutputError(explain_os_error(path, error, action="written")) from error
+        full = error.errno is None and " requested and " in str(error)  # NumPy wrote less than it wanted to
+        told = OSError(errno.ENOSPC, str(error)) if full else error
+        raise OutputError(explain_os_error(path, told, action="written")) from error
 
 
 def destination(path: Path | str) -> Path | None:
