@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.ranking import oracle_curve, oracle_picks, pick, rank_in_group, ranking_pairs
+from tinysegrank.ranking import oracle_picks, oracle_quality, pick, rank_in_group, ranking_pairs
 
 # few values, so that there are ties; groups in any order, with gaps
 rows = st.lists(st.tuples(st.integers(-2, 3), st.sampled_from([0.0, 0.1, 0.1005, 0.5, 0.9])), min_size=1, max_size=25)
@@ -33,7 +33,7 @@ def test_picks_by_loops(rows):
 @given(rows)
 def test_curve_by_loops(rows):
     quality, groups = arrays(rows)
-    curve = oracle_curve(quality, groups)
+    curve = oracle_quality(quality, groups)
     members = [quality[groups == group] for group in sorted(set(groups))]
     assert len(curve) == max(map(len, members))
     for m, value in enumerate(curve, start=1):
@@ -66,7 +66,7 @@ def test_rank_in_group_of_rows_that_do_not_lie_together():
 
 def test_no_rows():
     empty, groups = np.array([]), np.array([], int)
-    assert pick(empty, groups).size == oracle_curve(empty, groups).size == 0
+    assert pick(empty, groups).size == oracle_quality(empty, groups).size == 0
     for kind in ("oracle", "all"):
         assert ranking_pairs(empty, groups, pairs=kind).better.size == 0
 
@@ -81,7 +81,7 @@ def test_no_rows():
     ],
 )
 def test_bad_input(quality, groups, message):
-    for call in (pick, oracle_picks, oracle_curve, ranking_pairs):
+    for call in (pick, oracle_picks, oracle_quality, ranking_pairs):
         with pytest.raises(ShapeError, match=message):
             call(np.array(quality), np.array(groups))
 

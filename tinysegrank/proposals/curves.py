@@ -134,7 +134,7 @@ def oracle_curve(
         num_classes: number of classes K.
 
     In worker processes make an `oracle_tally` of each image, add them up, and take the `curve` of the sum.
-    `ranking.oracle_curve` is the mean accuracy of images alone, from a table of accuracies.
+    `ranking.oracle_quality` is the mean of the image accuracies, from a table of them.
 
     Raises:
         ConfigError: there is no image, an image has no proposal, a count is below 1, or a class is out of range.

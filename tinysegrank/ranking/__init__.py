@@ -10,7 +10,7 @@ from tinysegrank.ranking.features import BLOCKS, PAPER_BLOCKS, Block, ImagePropo
 from tinysegrank.ranking.features.classification import UNGATED, class_shares
 from tinysegrank.ranking.gain import corpus_gains
 from tinysegrank.ranking.image_classifier import ImageClassifier
-from tinysegrank.ranking.oracle import oracle_curve, oracle_picks, pick, rank_in_group
+from tinysegrank.ranking.oracle import oracle_picks, oracle_quality, pick, rank_in_group
 from tinysegrank.ranking.pairs import Pairs, ranking_pairs
 from tinysegrank.ranking.ranker import RANKERS, FittedRanker, Ranker, RankerKind, balancing_weights, fit_ranker
 from tinysegrank.ranking.standardize import Standardizer
@@ -47,8 +47,8 @@ __all__ = [
     "image_descriptors",
     "kl_divergences",
     "load_fully_connected",
-    "oracle_curve",
     "oracle_picks",
+    "oracle_quality",
     "pick",
     "proposal_distance",
     "rank_in_group",

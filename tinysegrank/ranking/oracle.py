@@ -46,7 +46,7 @@ def oracle_picks(quality: np.ndarray, groups: np.ndarray, *, first: int | None =
     return np.asarray(rows[pick(quality[rows], groups[rows])])
 
 
-def oracle_curve(quality: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def oracle_quality(quality: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Return the mean accuracy of the best of the first 1, 2, ... M rows of each group; it never falls.
 
     quality | (rows,) | floating | accuracy of the proposal alone

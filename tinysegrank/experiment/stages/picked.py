@@ -13,7 +13,7 @@ from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.experiment.stages.ranker import load_ranker
 from tinysegrank.files import read_json, write_json
 from tinysegrank.metrics import Confusion
-from tinysegrank.ranking import FeatureTable, oracle_curve, oracle_picks, pick
+from tinysegrank.ranking import FeatureTable, oracle_picks, oracle_quality, pick
 
 SYSTEMS = (*(f"segnet-{loss}" for loss in NETWORKS), "svm", "1-best", "oracle")
 """The ways of choosing, which are also the names of their folders."""
@@ -53,7 +53,7 @@ def read_oracle_curve(run: Run) -> dict[str, list[float]]:
 
 def _oracle_curve(run: Run, val: Described) -> dict[str, list[float]]:
     corpus, classes, table = [], run.settings.report.classes or None, val.table
-    image = oracle_curve(table.quality, table.groups)
+    image = oracle_quality(table.quality, table.groups)
     for first in range(1, len(image) + 1):
         confusion = Confusion()
         confusion.matrix += val.confusions[oracle_picks(table.quality, table.groups, first=first)].sum(axis=0)
