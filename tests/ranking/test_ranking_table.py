@@ -70,7 +70,7 @@ def test_unknown_blocks(blocks):
 
 
 def test_tables_that_do_not_fit():
-    with pytest.raises(ShapeError, match="twice"):
+    with pytest.raises(ShapeError, match="duplicated"):
         FeatureTable.concatenate([table("a"), table("a")])
     with pytest.raises(ShapeError, match="differ"):
         FeatureTable.concatenate([table("a"), FeatureTable.of_image("b", {"segnet": (["x"], np.ones((1, 1)))})])
@@ -78,7 +78,7 @@ def test_tables_that_do_not_fit():
         FeatureTable.concatenate([])
     with pytest.raises(ShapeError, match="block 'b'"):
         FeatureTable.of_image("a", {"b": (["x"], np.ones((3, 2)))})
-    with pytest.raises(ShapeError, match="'x' is there twice"):
+    with pytest.raises(ShapeError, match="'x' is duplicated"):
         FeatureTable.of_image("a", {"b": (["x"], np.ones((1, 1))), "c": (["x"], np.ones((1, 1)))})
     with pytest.raises(ShapeError, match="quality"):
         FeatureTable.of_image("a", {"b": (["x"], np.ones((3, 1)))}, np.ones(2))

@@ -23,7 +23,7 @@ def best_pastings(engine: PasteEngine, count: int) -> list[Proposal]:
     Pairs of class and segment are ranked by gain, and a set of pairs is written as its ranks in rising order. Raising
     one rank by one, past no other, never gains anything, and leads from the first n ranks to every set of n: so a heap
     that starts with the first 0, 1, ... ranks and takes in what each set taken out leads to gives all sets in falling
-    order. Sets with two classes on one segment are no pastings: they lead on, and are left out.
+    order. Sets with two classes on one segment aren't pastings: they lead on, but are left out.
 
     Raises:
         ConfigError: `count` is below 1.
@@ -92,7 +92,7 @@ def best_labellings(engine: CrfEngine, count: int) -> list[Proposal]:
 
 
 def _flip_energies(engine: CrfEngine, nodes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """What the energy changes by when one superpixel takes another label: (S, K), 0 at its own."""
+    """Return the change of energy when one superpixel takes another label: (S, K), 0 at its own."""
     agreeing = np.zeros_like(engine.unary)  # (S, K): weight of the neighbours that have the label
     for a, b in ((0, 1), (1, 0)):
         np.add.at(agreeing, (engine.edges[:, a], nodes[engine.edges[:, b]]), engine.weights)

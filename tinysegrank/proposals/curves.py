@@ -1,4 +1,4 @@
-"""How good the best of the first m proposals is, for several m: what two ways of proposing are compared by."""
+"""Accuracy of the best of the first m proposals, for several m; it compares ways of proposing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class OracleCurve(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class OracleTally:
-    """What the oracle picks on some images; tallies of other images, from any process, are added to it by `+`.
+    """The oracle's picks on some images, added up; `+` adds the tallies of other images, from any process.
 
     confusions | (C, K, K) | int64   | pixels of the picks; row: true class
     image_ious | (C,)      | float64 | sum over images of the image IoU of the pick
@@ -75,7 +75,7 @@ class OracleTally:
             classes: the listed classes; all if not given.
 
         Raises:
-            ConfigError: a class is out of range or there twice.
+            ConfigError: a class is out of range or duplicated.
         """
         mean, listed = (
             np.array([mean_iou_of(matrix, chosen) for matrix in self.confusions]) for chosen in (None, classes)

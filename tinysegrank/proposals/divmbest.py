@@ -47,7 +47,7 @@ class Proposal:
 
 
 class Engine(Protocol[State]):
-    """What `divmbest` needs of a model of one image; states are values, never changed in place."""
+    """Interface of a model of one image for `divmbest`; states are values, never changed in place."""
 
     def initial(self) -> State:
         """Return the model without any penalty."""
@@ -58,7 +58,7 @@ class Engine(Protocol[State]):
         ...
 
     def diversify(self, state: State, found: Proposal, lam: float) -> State:
-        """Return `state` with agreement with `found` made dearer by `lam`; keeping earlier penalties or not."""
+        """Return `state` with a penalty `lam` on agreement with `found`; earlier penalties may be kept or dropped."""
         ...
 
 

@@ -75,7 +75,7 @@ def load_fully_connected(path: Path | str) -> FullyConnected | None:
 
 
 def image_descriptors(features: np.ndarray, fully_connected: FullyConnected | None = None) -> np.ndarray:
-    """Describe images by fc7 where its weights are at hand, else by the mean of conv5, to length 1.
+    """Describe images by fc7 if its weights are given, otherwise by the mean of conv5; normalised to length 1.
 
     features | (N, C, 13, 13)   | floating | conv5 after ReLU, as from `SegNet.features`
     returns  | (N, F) or (N, C) | float32  | length 1, or 0 where all features are 0
@@ -85,11 +85,10 @@ def image_descriptors(features: np.ndarray, fully_connected: FullyConnected | No
     (tests/benchmarks/image_descriptors.py).
 
     Args:
-        features: as above.
         fully_connected: of the file that the trunk is from.
 
     Raises:
-        ShapeError: the features are no such array, or not those that fc6 stands on.
+        ShapeError: the features are not such an array, or not those that fc6 takes.
 
     Source: the paper takes "DeCAF features" without naming the layer; these are our choice.
     """

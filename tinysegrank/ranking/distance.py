@@ -64,7 +64,7 @@ def kl_divergences(coarse: np.ndarray, proposal: np.ndarray, *, eps: float = 1e-
 
 
 def check_distributions(coarse: np.ndarray, proposal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return both as float64, once they are known to be distributions over the same classes on the same grid.
+    """Check that both are distributions over the same classes on the same grid, and return them as float64.
 
     coarse   | (h, w, K)                 | floating |
     proposal | (h, w, K) or (M, h, w, K) | floating |

@@ -1,4 +1,4 @@
-"""What every ranker shares: the check of its features, scores of rows, and the quality of what it picks."""
+"""Base classes of all rankers: the check of features, scores of rows, and the quality of the rows picked."""
 
 from __future__ import annotations
 

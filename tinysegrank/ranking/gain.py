@@ -1,4 +1,4 @@
-"""What picking a proposal brings to the corpus IoU, as a quality to learn from in place of its own accuracy.
+"""Marginal gain in corpus IoU from picking a proposal, used as training target instead of its own IoU.
 
 The measure that counts adds up the pixels of all images before it divides, so an image matters by its size and by how
 rare its classes are, and a class that a proposal sees where there is none counts by its pixels; image IoU, the paper's

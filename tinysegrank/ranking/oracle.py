@@ -11,7 +11,7 @@ def pick(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Pick the row with the largest score of each group; of equal scores the first row wins.
 
     scores  | (rows,)   | floating | larger is better, such as -`proposal_distance`
-    groups  | (rows,)   | integer  | number of the row's image; its rows need not lie together
+    groups  | (rows,)   | integer  | number of the row's image; its rows need not be adjacent
     returns | (groups,) | int64    | a row of each group, in the order of the groups' numbers
 
     Raises:

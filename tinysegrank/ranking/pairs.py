@@ -33,7 +33,7 @@ def ranking_pairs(
     """List the pairs of rows of one group whose qualities differ by at least `min_difference`.
 
     quality | (rows,) | floating | accuracy of the proposal alone
-    groups  | (rows,) | integer  | number of the row's image; its rows need not lie together
+    groups  | (rows,) | integer  | number of the row's image; its rows need not be adjacent
 
     Args:
         pairs: "oracle" sets the best row of each group (the first of equals) against each other row; "all" sets each

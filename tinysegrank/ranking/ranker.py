@@ -23,7 +23,7 @@ _PAIRS_GRID = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)  # above, a thousand columns only f
 
 
 class RankerKind(NamedTuple):
-    """What to fit, and the values of its C to choose from. The estimator has fit(X, quality, groups), C and coef_."""
+    """An estimator with fit(X, quality, groups), C and coef_, and the values of C to choose from."""
 
     estimator: LinearRanker
     grid: Sequence[float]
@@ -108,7 +108,6 @@ def fit_ranker(
 
     Args:
         table: features and quality of the training images' proposals.
-        confusions: as above.
         blocks: of the table; all by default.
         balance: give every block the same sum of variances, whatever its number of columns; see `balancing_weights`.
         estimator: what to fit, its C aside; RankSVM() by default. It must be linear, with coef_ after `fit`.

@@ -20,10 +20,7 @@ def minimise_on_simplex(G: np.ndarray, b: np.ndarray, total: float, start: np.nd
     or, where that lies outside of the simplex, the way to it goes to the border, and what becomes 0 leaves.
 
     Args:
-        G: as above.
-        b: as above.
         total: the sum, above 0.
-        start: as above.
         tol: it ends once no feasible point can be lower by more than this.
 
     Source: Wolfe, "Finding the nearest point in a polytope", Mathematical Programming 11, 1976, with a linear term.

@@ -39,7 +39,7 @@ class Standardizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         X | (rows, d) | floating | at least one row
 
         Raises:
-            ShapeError: X is no finite matrix, or has no row; the weights are not one a column and above 0.
+            ShapeError: X is not a finite matrix, or has no row; the weights are not one a column and above 0.
         """
         X = check_features(X)
         if len(X) == 0:
@@ -62,7 +62,7 @@ class Standardizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         returns | (rows, d) | float32 or float64, as X | a new array
 
         Raises:
-            ShapeError: X is no finite matrix of the columns that were fitted on.
+            ShapeError: X is not a finite matrix of the columns that were fitted on.
             NotFittedError: scikit-learn's own, before `fit`.
         """
         from sklearn.utils.validation import check_is_fitted

@@ -58,7 +58,7 @@ class StructuralSVM(LinearRanker):
 
         X       | (rows, d) | float32 or float64 | features; kept in its dtype, other dtypes become float64
         quality | (rows,)   | floating           | accuracy of the proposal alone (metrics.image_iou); larger is better
-        groups  | (rows,)   | integer            | number of the row's image; its rows need not lie together
+        groups  | (rows,)   | integer            | number of the row's image; its rows need not be adjacent
 
         Of equally good rows the first is set against the others, and rows as good as it are left out. An image whose
         rows are all as good adds nothing but counts in n. Where all images are so, the coefficients are 0 and a line is

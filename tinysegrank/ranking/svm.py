@@ -66,7 +66,7 @@ class RankSVM(LinearRanker):
 
         X       | (rows, d) | float32 or float64 | features; kept in its dtype, other dtypes become float64
         quality | (rows,)   | floating           | accuracy of the proposal alone (metrics.image_iou); larger is better
-        groups  | (rows,)   | integer            | number of the row's image; its rows need not lie together
+        groups  | (rows,)   | integer            | number of the row's image; its rows need not be adjacent
 
         Groups whose rows are all of one quality add nothing. Where no pair is left, the coefficients are 0 and a
         line is logged.

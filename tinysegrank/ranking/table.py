@@ -1,4 +1,4 @@
-"""The features of all proposals of a set of images: named columns in named blocks, one row a proposal."""
+"""The features of all proposals of a set of images: named columns in named blocks, one row per proposal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FeatureTable(
     columns   | each (columns,)      | str     | name of each column by name of the block
 
     Raises:
-        ShapeError: the arrays do not fit each other or the names, or a name is there twice.
+        ShapeError: the arrays do not fit each other or the names, or a name is duplicated.
     """
 
     images: tuple[str, ...]
@@ -48,9 +48,9 @@ class FeatureTable(
                 "give one number a row in each"
             )
         if len(set(self.images)) != len(self.images):
-            raise ShapeError("images: a name is there twice; each image has one group of rows")
+            raise ShapeError("images: a name is duplicated; each image has one group of rows")
         if rows[0] and (self.groups.min() < 0 or self.groups.max() >= len(self.images)):
-            raise ShapeError(f"groups: numbers must lie in 0 .. {len(self.images) - 1}, one for each image")
+            raise ShapeError(f"groups: numbers must be in 0 .. {len(self.images) - 1}, one for each image")
         if tuple(self.blocks) != tuple(self.columns) or not self.blocks:
             raise ShapeError(f"blocks, columns: {list(self.blocks)} and {list(self.columns)}; name the columns of each")
         for name, block in self.blocks.items():
@@ -61,7 +61,7 @@ class FeatureTable(
         names = self.names()
         if len(set(names)) != len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise ShapeError(f"columns: {twice!r} is there twice; each column needs a name of its own")
+            raise ShapeError(f"columns: {twice!r} is duplicated; each column needs a name of its own")
 
     @classmethod
     def of_image(
@@ -74,7 +74,6 @@ class FeatureTable(
         Args:
             image: its name.
             blocks: by name, the names of the columns and their values, (M, columns).
-            quality: as above.
         """
         count = len(next(iter(blocks.values()))[1]) if blocks else 0
         return cls(
@@ -120,7 +119,7 @@ class FeatureTable(
         returns | (rows, columns) | float32 | in the order of `names(blocks)`
 
         Raises:
-            ConfigError: a block is unknown or there twice, or none is asked for.
+            ConfigError: a block is unknown or duplicated, or none is asked for.
         """
         return np.concatenate([self.blocks[name] for name in self._known(blocks)], axis=1)
 

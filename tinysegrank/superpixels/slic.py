@@ -41,7 +41,6 @@ def slic(
     returns | (H, W)              | int32 | 0..S-1, every number occurs; S is near `segments`, fewer on small images
 
     Args:
-        image: the picture.
         segments: how many superpixels to aim at.
         compactness: weight of position against colour; larger gives squarer superpixels.
         smoothing: standard deviation in pixels of a Gaussian run over the image first. Noise and fine texture tear

@@ -1,4 +1,4 @@
-"""What a coarse labelling must be, checked once for both upsamplers."""
+"""Checks of a coarse labelling, shared by both upsamplers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_superpixels(superpixels: np.ndarray) -> int:
     largest = int(wide.view(wide.dtype.str.replace("i", "u")).max())  # a negative number is a huge unsigned one
     if largest >= superpixels.size:
         raise ShapeError(
-            f"superpixels: numbers must lie in 0 .. {superpixels.size - 1}, got {superpixels.min()} .. "
+            f"superpixels: numbers must be in 0 .. {superpixels.size - 1}, got {superpixels.min()} .. "
             f"{superpixels.max()}; renumber them with np.unique(superpixels, return_inverse=True)"
         )
     return largest + 1

@@ -91,7 +91,7 @@ def readable_expand(
     edges: NDArray[np.integer],
     weights: NDArray[np.float64],
 ) -> NDArray[np.intp]:
-    """Do as `expand`, by SciPy's maximum flow."""
+    """Readable version of `expand`, by SciPy's maximum flow."""
     price = unary[:, alpha] - unary[np.arange(len(nodes)), nodes]
     candidate = gainers(nodes, alpha, price, edges, weights)
     chosen = np.flatnonzero(candidate)
@@ -130,8 +130,8 @@ def gainers(
     price   | (N,)   | float64 | unary cost of `alpha` minus that of the present label
     returns | (N,)   | bool    | False where moving costs something whatever the neighbours that may move do
 
-    Excluding a node makes its neighbours' moves dearer, so this repeats until nothing changes: about half of all
-    expansions end here without a cut, and the other cuts are small.
+    Excluding a node makes its neighbours' moves more expensive, so this repeats until nothing changes: about half of
+    all expansions end here without a cut, and the other cuts are small.
     """
     own, other = np.concatenate([edges, edges[:, ::-1]]).T  # (2 E,) each
     w = np.concatenate([weights, weights])

@@ -20,7 +20,7 @@ def expand(
     edges: NDArray[np.integer],
     weights: NDArray[np.float64],
 ) -> NDArray[np.intp]:
-    """Do as `expansion.readable_expand`, to the bit.
+    """Numba version of `expansion.readable_expand`; the results are equal to the bit.
 
     nodes | (N,) | intp | labels; the other arguments are those of `expansion`
     """

@@ -1,4 +1,4 @@
-"""Minimum cuts by numba: Dinic's algorithm that goes on from step to step.
+"""Minimum cuts by numba: Dinic's algorithm, which keeps its flow from step to step.
 
 A node's gain joins its arcs from the source and to the sink in one number: above 0 it may take in so much from the
 source, below 0 give so much to the sink. Where gains only grow, the flow of a step is a flow of the next, and only what
@@ -17,7 +17,7 @@ from tinysegrank.compiled import compiled
 def nested_cuts(edges: np.ndarray, forward: np.ndarray, backward: np.ndarray, gain: np.ndarray) -> np.ndarray:
     """Find the smallest source side among the minimum cuts, for every hypothesis and every step.
 
-    edges    | (E, 2)    | integer | pairs of nodes i, j of 0..S-1; a pair may be there twice
+    edges    | (E, 2)    | integer | pairs of nodes i, j of 0..S-1; pairs may be duplicated
     forward  | (E,)      | integer | at least 0: capacity of the arc from i to j
     backward | (E,)      | integer | at least 0: capacity of the arc from j to i
     gain     | (B, L, S) | int64   | arc from the source where above 0, to the sink where below; never falling along L

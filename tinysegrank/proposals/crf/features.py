@@ -1,4 +1,4 @@
-"""What a superpixel looks like: colour, texture, position, and the same of its surroundings. No ConvNet."""
+"""Features of a superpixel: its colour, texture and position, and colour and texture around it. No ConvNet."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def superpixel_features(
 
     image       | (H, W) or (H, W, 3) | uint8    | 0..255
     superpixels | (H, W)              | integer  | 0..S-1, every number occurs
-    lab         | (H, W, 3)           | floating | CIE Lab of `image`, if it is at hand already
+    lab         | (H, W, 3)           | floating | CIE Lab of `image`, if already computed
     returns     | (S, D)              | float32  | columns as FEATURE_NAMES
 
     Neighbours are averaged with the length of their boundary as weight, surroundings by SPREAD such steps that keep

@@ -18,7 +18,7 @@ from tinysegrank.superpixels import RegionGraph, region_graph, slic
 
 @dataclass(frozen=True)
 class ProposalOptions(Options):
-    """How to propose.
+    """Options for proposing.
 
     strength: of the Potts terms, nats per pixel of boundary without contrast.
     lam: of diversity, nats per pixel.
@@ -64,7 +64,6 @@ def propose_image(
     image | (H, W) or (H, W, 3) | uint8 | 0..255; any size
 
     Args:
-        image: the picture.
         classifier: fitted on superpixels made with the same `segments`, `compactness` and `method`.
         options: how to propose.
         segments: see `superpixels.slic`.

@@ -26,7 +26,7 @@ _RANKER, _REDUCTION, _PROJECTION = "ranker.safetensors", "reduction.safetensors"
 
 @dataclass(frozen=True)
 class SegmentOptions(Options):
-    """How to make segments and describe them.
+    """Options for making segments and describing them.
 
     cpmc: of the segments.
     pooling: of the descriptions.

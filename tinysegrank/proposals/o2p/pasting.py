@@ -1,7 +1,7 @@
 """Greedy pasting of scored segments, as an engine of `divmbest`: what O2P infers a labelling by.
 
 Each segment is a node that takes background or one class. A pasting is worth what its segments score above the
-background, less a price that rises with their number, so the best one is the few best segments: greedy is exact here.
+background, minus a price that rises with their number, so the best one is the few best segments: greedy is exact here.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class PasteEngine:
     best ends on top. All pixels of no pasted segment are background.
 
     Diversity is the Hamming distance over segments: after a pasting, `lam` is taken from the score of each pasted pair
-    of class and segment, on top of earlier penalties, and from the background of every segment left out, in place of
+    of class and segment, on top of earlier penalties, and from the background of every segment left out, instead of
     earlier penalties, as in the release: added up, they would lower nearly all background further with every pasting.
 
     Three things differ from the release of DivMBest. Background is penalised in each image by itself (there the last

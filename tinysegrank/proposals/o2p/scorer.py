@@ -1,4 +1,4 @@
-"""Predict how well a segment overlaps with an object of each class: one support vector regression a class.
+"""Predict how well a segment overlaps with an object of each class: one support vector regression per class.
 
 Targets are centred for each class and no bias is learnt, so a score is the predicted overlap above the mean of all
 training segments. Source: Carreira, Caseiro, Batista and Sminchisescu, "Semantic segmentation with second-order
@@ -26,7 +26,7 @@ FEWEST = 5  # a class with fewer good rows is not learnt
 
 
 class TrainingRows(NamedTuple):
-    """What to learn from in one image.
+    """Training rows of one image.
 
     members | (N, S)   | bool    | superpixels of each row, at least one each; R segments first
     targets | (N, K-1) | float32 | 0..1, largest overlap with an object of each of the classes 1..K-1

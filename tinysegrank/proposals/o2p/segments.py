@@ -139,7 +139,7 @@ def best_overlaps(
 
     objects | (O, H, W) | bool    | masks, as from `voc.find_objects`
     known   | (H, W)    | bool    | pixels that are not void; all by default
-    returns | (N, O)    | float64 | 0..1; 0 where there is no segment; a count larger than all is all
+    returns | (N, O)    | float64 | 0..1; 0 where there is no segment; a count above R means all
 
     Raises:
         ConfigError: a count is below 1.

@@ -27,11 +27,8 @@ class ImageProposals:
     scores            | (M,)                | floating | `Proposal.score`; NaN where unknown
 
     Args:
-        image: see above.
         coarse: for training images by a network that did not see them.
-        labels: see above.
         classifier_scores: for training images by classifiers that did not see them; needed by some blocks.
-        size_thresholds: see above.
         scores: unknown by default.
         segments: of each proposal, as from `ProposalStore.read_segments`; unknown by default.
         eps: smoothing of the divergences from SegNet's map.

@@ -1,4 +1,4 @@
-"""How well the boundaries of a labelling lie on the edges of the image: chamfer histograms, both ways."""
+"""Agreement of the boundaries of a labelling with the edges of the image: chamfer histograms, both ways."""
 
 from __future__ import annotations
 

@@ -60,9 +60,6 @@ def classification_features(
     returns    | (M, 5 (K-1))  | float32  | 100 columns for the 20 classes of VOC
 
     Args:
-        scores: as above.
-        thresholds: as above.
-        shares: as above.
         gated: False for the paper's words, as an ablation.
 
     Raises:

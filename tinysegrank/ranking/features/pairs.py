@@ -1,4 +1,4 @@
-"""Features of each pair of classes: where one lies from the other, how large they are, whether both are there."""
+"""Features of each pair of classes: their relative position, their size, and whether both are present."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def class_moments(labels: np.ndarray, *, num_classes: int = NUM_CLASSES) -> tupl
 
     Raises:
         ShapeError: the array is not three-dimensional, has no pixel, or is not of integers.
-        DatasetError: a label is no class.
+        DatasetError: a label is not a class.
     """
     if np.ndim(labels) != 3 or 0 in np.shape(labels)[1:]:
         raise ShapeError(f"labels: shape {np.shape(labels)} is not (M, H, W); stack the image's proposals")
@@ -51,7 +51,7 @@ def pair_features(counts: np.ndarray, centroids: np.ndarray, *, height: int, wid
     """Describe each proposal by its pairs of classes; a pair counts where the proposal has both, else it is 0.
 
     Columns, in the order of `pair_feature_names`, P = K (K-1) / 2 pairs a < b each: difference of the centroids,
-    a less b, along x in widths and along y in heights; pixels of both in shares of the image, divided by their sum
+    a minus b, along x in widths and along y in heights; pixels of both in shares of the image, divided by their sum
     over all pairs; 1, divided by the number of pairs. Background is class 0, as good as any other.
 
     counts    | (M, K)    | integer  | as from `class_moments`

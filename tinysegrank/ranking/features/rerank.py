@@ -56,15 +56,13 @@ def rerank_features(
     returns | (M, 1107)  | float32  | K (K-1) / 2 * 4 + 240 + K + 6 columns
 
     Args:
-        labels: as above.
-        edges: as above.
         scores: as above; unknown by default.
         segments: of each proposal, as `summary_features` takes them; unknown by default.
         num_classes: K, background among them.
 
     Raises:
         ShapeError: the arrays do not fit each other, or hold what they should not.
-        DatasetError: a label is no class.
+        DatasetError: a label is not a class.
 
     Paper: section 4, "DivMBest+ReRank". Source: Yadollahpour, Batra and Shakhnarovich, "Discriminative re-ranking of
     diverse segmentations", CVPR 2013, through Segm_extract_measurements_on_sol.m of the DivMBest release.

@@ -1,4 +1,4 @@
-"""Features of a proposal as a whole: how its engine scored it, and what it is pasted of."""
+"""Features of a proposal as a whole: the score of its engine, and the segments that it is pasted of."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def summary_features(
     """Describe each proposal of an image by its score, its rank, and the segments that it is pasted of.
 
     Columns, in the order of `summary_feature_names`: the engine's score (0 where unknown; of two engines' proposals,
-    of which one's have segments, each engine's less its best, in units of their standard deviation, since sums of
+    of which one's have segments, each engine's minus its best, in units of their standard deviation, since sums of
     scores and energies in nats do not compare); the number of proposals before it, and log(1 + that); pasted segments;
     classes but background; mean over all pixels of the score of the segment that is seen there, 0 in the background;
     for each class the best score of its pasted segments, 0 without any; and 1 if the segments are known, where all
@@ -34,7 +34,6 @@ def summary_features(
     returns | (M, K+6)  | float32  | 27 columns for the 21 classes of VOC
 
     Args:
-        counts: as above.
         scores: as above; unknown by default.
         segments: `Proposal.segments` of each, or as from `ProposalStore.read_segments`; unknown by default.
 

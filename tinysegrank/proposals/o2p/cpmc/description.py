@@ -1,4 +1,4 @@
-"""What a segment looks like, in 25 numbers: its shape, its place, its border, its difference from what is around it.
+"""Description of a segment by 25 numbers: its shape, place and border, and its contrast with its surroundings.
 
 Kept from CPMC: the region properties and the measures of cut and contrast. Changed: the inner and outer likeness of
 textons and brightness is here one of colours; bags of words and pyramids of oriented gradients are left out. Everything
@@ -60,10 +60,7 @@ def segment_features(
     returns     | (R, 25)             | float64 | finite; columns as SEGMENT_FEATURES
 
     Args:
-        image: the picture.
-        superpixels: see above.
         boundaries: between the superpixels.
-        members: see above.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or the arrays do not fit each other.
@@ -147,7 +144,7 @@ def _shape(
 
 
 def _reach(inside: NDArray[np.float64], superpixels: NDArray[np.integer]) -> NDArray[np.float64]:
-    """How far each segment reaches in 16 directions, clockwise from the right, pixels being squares: (R, 16)."""
+    """Measure how far each segment extends in 16 directions, clockwise from the right; pixels are squares: (R, 16)."""
     count = inside.shape[1]
     of_superpixel = np.empty((count, DIRECTIONS))
     rows, columns = np.indices(superpixels.shape, np.float32)

@@ -33,12 +33,11 @@ def grid_seeds(superpixels: NDArray[np.integer], *, grid: int = 5, size: int = 4
 
     superpixels | (H, W) | integer | 0..S-1
 
-    A superpixel belongs to the seed if more than half of it lies in the square, or the centre of the square in it. A
-    pixel of the frame counts by its distance from the centre over the largest such distance, so that an object at the
-    border can reach the nearby part of the frame.
+    A superpixel belongs to the seed if more than half of it is inside the square, or if it contains the centre of the
+    square. A pixel of the frame is weighted by its distance from the centre, relative to the largest such distance, so
+    that an object at the border can reach the nearby part of the frame.
 
     Args:
-        superpixels: see above.
         grid: points down and across; the hypotheses go through it row by row.
         size: side of the square in pixels.
 
@@ -65,7 +64,7 @@ def grid_seeds(superpixels: NDArray[np.integer], *, grid: int = 5, size: int = 4
 
 
 def frame_hypotheses(superpixels: NDArray[np.integer]) -> Hypotheses:
-    """No seed at all, against each part of the frame that FRAMES names; every pixel of that part counts 1.
+    """Return a hypothesis without a seed for each part of the frame in FRAMES; every pixel of that part counts 1.
 
     superpixels | (H, W) | integer | 0..S-1
 
@@ -119,7 +118,7 @@ def lambdas(upper: float, *, count: int = 20, lower: float = 1e-3) -> NDArray[np
 def uniform_gains(
     hypotheses: Hypotheses, areas: NDArray[np.integer], schedule: NDArray[np.floating]
 ) -> NDArray[np.int64]:
-    """Gain of lambda for each pixel, less the cost of the frame.
+    """Compute gains without colour: lambda for each pixel, minus the cost of the frame.
 
     areas    | (S,)      | integer  | pixels of each superpixel
     schedule | (L,)      | floating | lambda of each step, never falling
@@ -137,7 +136,7 @@ def colour_gains(
     schedule: NDArray[np.floating],
     colours: NDArray[np.floating],
 ) -> NDArray[np.int64]:
-    """Gain of lambda and of likeness to the seed, less the likeness to the frame and the cost of the frame.
+    """Compute gains with colour: lambda and the likeness to the seed, minus the likeness to the frame and its cost.
 
     areas    | (S,)      | integer  | pixels of each superpixel
     schedule | (L,)      | floating | lambda of each step, never falling
@@ -189,7 +188,7 @@ def palette(
     returns | (P, 3) | float64  | centres, at most `count`: as many as there are different colours where these are fewer
 
     Kept from CPMC: k-means with K = 5 on RGB. Changed: on mean colours of superpixels, not on pixels, and with a fixed
-    start in place of a random one.
+    start instead of a random one.
 
     Raises:
         ShapeError: the arrays do not fit each other, no weight is above 0, or `count` is below 1.

@@ -19,16 +19,14 @@ from tinysegrank.superpixels import as_rgb
 def edge_map(
     image: NDArray[np.uint8], *, smoothing: float = 1.5, lab: NDArray[np.floating] | None = None
 ) -> NDArray[np.float32]:
-    """Strength of the edge at each pixel, relative to the strongest in the image.
+    """Measure the strength of the edge at each pixel, relative to the strongest in the image.
 
     image   | (H, W) or (H, W, 3) | uint8    | 0..255
-    lab     | (H, W, 3)           | floating | CIE Lab of `image`, if it is at hand already
+    lab     | (H, W, 3)           | floating | CIE Lab of `image`, if already computed
     returns | (H, W)              | float32  | 0..1; all 0 where the image has one colour
 
     Args:
-        image: the picture.
         smoothing: standard deviation in pixels of the Gaussian run over each channel first.
-        lab: see above.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or `smoothing` is negative.
@@ -64,17 +62,14 @@ def oversegment(
     """Cut an image into about `count` connected superpixels along its edges.
 
     image   | (H, W) or (H, W, 3) | uint8    | 0..255
-    edges   | (H, W)              | floating | its `edge_map`, if it is at hand already
+    edges   | (H, W)              | floating | its `edge_map`, if already computed
     returns | (H, W)              | int32    | 0..S-1, every number occurs; S is near `count`, fewer on small images
 
     Args:
-        image: the picture.
         count: how many superpixels to aim at.
         compactness: price of a pixel of distance from the marker, in units of the edge map; larger gives rounder ones.
-        edges: see above.
 
-    Takes the place of the pixels of CPMC, which the original also gives up after the cuts: it stores segments as unions
-    of superpixels of an ultrametric contour map.
+    CPMC cuts pixels, and only then stores segments as unions of superpixels of an ultrametric contour map.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, `edges` are of another size, or an option is out of range.
@@ -100,7 +95,7 @@ def _markers(shape: tuple[int, ...], count: int) -> NDArray[np.int32]:
     height, width = shape
     step = np.sqrt(height * width / count)
     down, across = (min(max(round(length / step), 1), length) for length in shape)
-    if down == 1:  # a strip narrower than the step, along which the markers lie closer
+    if down == 1:  # a strip narrower than the step: markers are closer along it
         across = min(count, width)
     elif across == 1:
         down = min(count, height)
@@ -118,7 +113,7 @@ class Boundaries(NamedTuple):
     """The boundaries between superpixels.
 
     edges    | (E, 2) | int32   | a < b, sorted by a, then b, each pair once
-    length   | (E,)   | int64   | pairs of 4-neighbouring pixels that lie across, at least 1
+    length   | (E,)   | int64   | pairs of 4-neighbouring pixels across the boundary, at least 1
     weight   | (E,)   | int64   | cost of parting a and b, the sum over these pairs
     strength | (E,)   | float64 | mean edge over these pairs
     """
@@ -140,8 +135,6 @@ def find_boundaries(
     A pair of pixels costs UNIT * exp(-max(e) / contrast) + floor, e being the edge at the two.
 
     Args:
-        superpixels: see above.
-        edges: see above.
         contrast: edge at which the cost has fallen to 1/e.
         floor: cost of parting two pixels across the strongest edge, so that boundaries stay short.
 

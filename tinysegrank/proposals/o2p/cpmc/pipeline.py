@@ -29,7 +29,7 @@ from tinysegrank.voc import VOID, find_objects
 
 @dataclass(frozen=True)
 class CpmcOptions(Options):
-    """How to make segments.
+    """Options for making segments.
 
     superpixels: how many to cut the image into.
     smoothing: of the image under the edge map, pixels.
@@ -83,7 +83,6 @@ def candidates(image: NDArray[np.uint8], *, options: CpmcOptions | None = None, 
     image | (H, W) or (H, W, 3) | uint8 | 0..255; any size
 
     Args:
-        image: the picture.
         options: how; the defaults if not given.
         rng: draws the `options.sample` segments that are kept where there are more.
 
@@ -133,7 +132,6 @@ def cpmc(
     image | (H, W) or (H, W, 3) | uint8 | 0..255; any size
 
     Args:
-        image: the picture.
         ranker: predicts the best overlap of each segment with an object; without one the cut ratio decides.
         options: how; the defaults if not given.
         rng: see `candidates`.

@@ -55,7 +55,6 @@ def describe_segments(
     returns | (R, D)              | float32 | finite; eSIFT-F, eSIFT-G, eLBP; a block is 0 where no grid point falls
 
     Args:
-        image: the picture.
         segments: of this image.
         options: how to describe; the defaults if not given.
         reduction: fewer numbers for SIFT and binary patterns before pooling; D is `description_length(reduction)`.

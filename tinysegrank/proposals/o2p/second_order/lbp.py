@@ -59,7 +59,7 @@ def code_shares(
 
 
 def uniform_codes(grey: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Number each pixel's pattern, 0..57, or 58 if it is not uniform: (H, W). Beyond the image the border goes on."""
+    """Number each pixel's pattern, 0..57, or 58 if it is not uniform: (H, W). The image is padded with its border."""
     H, W = grey.shape
     padded = np.pad(grey, 1, mode="edge")
     code = np.zeros((H, W), np.uint8)

@@ -20,7 +20,7 @@ PLACES = ("x", "y", "size", "one")
 
 @dataclass(frozen=True)
 class SecondOrderOptions(Options):
-    """How to describe segments.
+    """Options for describing segments.
 
     sift_cells: sides of SIFT's cells, pixels; one descriptor each at every grid point.
     lbp_cells: reaches of the windows in which binary patterns are counted, pixels.

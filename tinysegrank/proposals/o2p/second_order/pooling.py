@@ -2,7 +2,7 @@
 
 A descriptor is its texture and colours, d numbers, and six more that place it in the segment's bounding box. Those six
 are linear in p = (x, y, size, 1) with a matrix A that depends on the box alone. So the outer products of (d, p) are
-summed over each superpixel once; a segment's sum B is that of its superpixels, the sum outside it is the image's less
+summed over each superpixel once; a segment's sum B is that of its superpixels, the sum outside it is the image's minus
 B, and with T = [[1, 0], [0, A]] the sum of the placed descriptors' outer products is T B T^T. No pixel is looked at for
 each segment.
 
