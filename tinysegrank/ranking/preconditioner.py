@@ -6,9 +6,7 @@ import numpy as np
 
 from tinysegrank.ranking.pairs import Pairs
 
-_PAIRS_PER_COLUMN = (
-    4  # with 2 there are twice as many iterations; 10 take twice as long to add up
-)
+_PAIRS_PER_COLUMN = 4  # with 2 there are twice as many iterations; 10 take twice as long to add up
 _FEWEST = 1000  # pairs; below, all are taken
 _BLOCK = 256  # differences made at a time, so that they stay small beside X
 _ROUNDING = 16  # steps of X's precision by which the diagonal is raised, so that rounding cannot make it indefinite
