@@ -141,7 +141,7 @@ def _check_along(
     found, expected = _product(gradient, direction), slope(direction)
     scale = float(np.linalg.norm(gradient[chosen]) * np.linalg.norm(direction)) + abs(expected.value)
     allowed, which = tolerance * scale, "a random direction"
-    if not chosen.all():  # small entries: as small may be what rounding and the step's length make of a difference
+    if not chosen.all():  # allow for the errors of the difference itself: rounding, and the step's length
         which = "a random direction of its small entries"
         allowed += expected.rounding
         if not abs(found - expected.value) <= allowed < np.inf:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from segnet_toys import CHANNELS, CLASSES, thin_model, toy_store
 
-from tinysegrank.errors import CheckpointError, DatasetError, ShapeError
-from tinysegrank.segnet import FeatureStore, chunk_arrays
+from tinysegrank.errors import CheckpointError, DatasetError, ShapeError, WeightsError
+from tinysegrank.segnet import FeatureStore, chunk_arrays, crop_arrays
 from tinysegrank.segnet.features import KINDS
 
 
@@ -218,3 +218,15 @@ def test_images_that_cannot_be_stored(rng: np.random.Generator) -> None:
         chunk_arrays(model, images[:1], [np.full_like(labels[0], CLASSES)], mirrors=True)
     with pytest.raises(ValueError, match="shorter"):
         chunk_arrays(model, images, labels[:2], mirrors=True)
+
+
+@pytest.mark.parametrize(("factor", "reach"), [(1e6, r"reach \d\.\d+e\+"), (np.nan, "reach nan")])
+def test_features_that_float16_cannot_hold_are_refused(factor: float, reach: str) -> None:
+    """Stored as infinity, they would be found much later, as a training that diverges."""
+    model = thin_model()
+    model.assign({"conv5.weight": model.parameters["conv5.weight"] * np.float32(factor)})
+    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    with pytest.raises(WeightsError, match=rf"conv5's features {reach}.* float16"):
+        chunk_arrays(model, [image], [np.zeros((40, 40), np.uint8)], mirrors=True)
+    with pytest.raises(WeightsError, match=rf"conv5's features {reach}"):
+        crop_arrays(model, [image], 0.8, mirrors=False)

@@ -63,10 +63,10 @@ class SoftmaxContext(NamedTuple):
 
 
 def half_in_float32(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Decorate a function that sums: it computes float16 (or bfloat16) arrays in float32, and rounds its results once.
+    """Make a function compute float16 (or bfloat16) arrays in float32, and round its results once.
 
-    Sums of float16 overflow at 65,504 and stall long before, and a divisor of 1e-12 is 0. Results beyond float16's
-    range become its largest number, so what is finite stays finite. Contexts stay float32.
+    It decorates functions that sum: sums of float16 overflow at 65,504 and stall long before, and a divisor of 1e-12 is
+    0. Results beyond float16's range become its largest number, so what is finite stays finite. Contexts stay float32.
     """
 
     @wraps(function)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.backend import to_numpy
-from tinysegrank.errors import CheckpointError, ShapeError
+from tinysegrank.backend import Array, to_numpy
+from tinysegrank.errors import CheckpointError, ShapeError, WeightsError
 from tinysegrank.files import atomic_write, reading
 from tinysegrank.segnet.crops import CORNERS, corner_windows
 from tinysegrank.segnet.network import SegNet
@@ -156,6 +156,24 @@ class CropStore(FeatureStore):
         return CORNERS * super().views
 
 
+def stored(features: Array) -> np.ndarray:
+    """Return conv5's features as a store keeps them.
+
+    features | (N, C, 13, 13) | float32 | of any backend
+    returns  | (N, C, 13, 13) | float16 | on the host
+
+    Raises:
+        WeightsError: a feature is not finite, or beyond the range of float16.
+    """
+    host = to_numpy(features)
+    if not np.all(np.abs(host) <= np.finfo(np.float16).max):
+        raise WeightsError(
+            f"conv5's features reach {np.max(np.abs(host)):.3g}, and float16, in which they are kept, 65504; the "
+            f"trunk's weights are damaged, or for images of another scale: give others"
+        )
+    return host.astype(np.float16)
+
+
 def chunk_arrays(
     model: SegNet, images: Sequence[np.ndarray], labels: Sequence[np.ndarray] | None, *, mirrors: bool
 ) -> dict[str, np.ndarray]:
@@ -169,7 +187,7 @@ def chunk_arrays(
     views = (slice(None), slice(None, None, -1)) if mirrors else (slice(None),)  # of the columns
     whole = [model.preset.preprocessing.apply(image) for image in images]
     prepared = [x[:, :, view] for x in whole for view in views]
-    arrays = {"features": to_numpy(model.features(model.backend.asarray(np.stack(prepared)))).astype(np.float16)}
+    arrays = {"features": stored(model.features(model.backend.asarray(np.stack(prepared))))}
     if labels is not None:
         pairs = [soft_targets(label[:, view], num_classes=model.num_classes) for label in labels for view in views]
         arrays["targets"], arrays["weights"] = (np.stack(part) for part in zip(*pairs, strict=True))
@@ -183,6 +201,7 @@ def crop_arrays(model: SegNet, images: Sequence[np.ndarray], share: float, *, mi
     returns | features (r, C, 13, 13) | float16 | conv5 after ReLU; r = 4 n, or 8 n with mirrors
 
     Raises:
+        WeightsError: see `stored`.
         ShapeError: an array is no RGB image.
         ConfigError: the share is not above 0 and at most 1.
     """
@@ -192,7 +211,7 @@ def crop_arrays(model: SegNet, images: Sequence[np.ndarray], share: float, *, mi
         for image in images:
             x = model.preset.preprocessing.apply(image, window=window)
             prepared += [x, x[:, :, ::-1]] if mirrors else [x]
-        features = to_numpy(model.features(model.backend.asarray(np.stack(prepared)))).astype(np.float16)
+        features = stored(model.features(model.backend.asarray(np.stack(prepared))))
         corners.append(features.reshape(len(images), -1, *features.shape[1:]))  # (n, 1 or 2, C, 13, 13)
     stacked = np.stack(corners, axis=1)  # (n, 4, 1 or 2, C, 13, 13)
     return {"features": stacked.reshape(-1, *stacked.shape[3:])}  # (r, C, 13, 13)
