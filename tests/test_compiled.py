@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinysegrank import code_digest
 from tinysegrank import compiled as module
 from tinysegrank.cli.doctor import findings
 from tinysegrank.compiled import KEPT, cache_folder, compiled, intrinsic
@@ -41,6 +42,8 @@ def cache(tmp_path, monkeypatch):
 def forget():
     """As if the process had just started."""
     module.source_digest.cache_clear()
+    code_digest.code_digest.cache_clear()
+    code_digest._read.cache_clear()
     module.cache_folder.cache_clear()
 
 
@@ -107,26 +110,23 @@ def test_options_reach_numba():
     assert compiled(nogil=False)(triple).targetoptions["nogil"] is False
 
 
-def package(folder, **sources):
-    """A package of these modules, in the place of tinysegrank's sources."""
-    folder.mkdir()
-    for name, source in sources.items():
-        (folder / f"{name}.py").write_text(source)
-    return str(folder / "compiled.py")
-
-
-def test_the_folder_depends_on_every_source(tmp_path, monkeypatch):
+def test_the_folder_depends_on_every_module_that_compiles_and_what_it_imports(tmp_path, monkeypatch):
+    compiling = "from tinysegrank.{tool} import SIZE\nfrom tinysegrank.compiled import compiled\n"
+    usual = {"compiled": "", "tool": "SIZE = 3", "more": "SIZE = 3", "fast": compiling.format(tool="tool"), "cli": ""}
     variants = [
-        {"a": "SIZE = 3", "b": "from a import SIZE"},
-        {"a": "SIZE = 4", "b": "from a import SIZE"},  # a constant of another file
-        {"a": "SIZE = 3", "c": "from a import SIZE"},
-        {"a": "SIZE = 3from a import SIZE", "b": ""},
-        {"a": "SIZE = 3", "b": "from a import SIZE", "c": ""},
-        {"a": "SIZE = 3", "b": "from a import SIZE"},
+        usual,
+        usual | {"tool": "SIZE = 4"},  # a constant of another file
+        usual | {"fast": compiling.format(tool="more")},
+        usual | {"fast_too": compiling.format(tool="tool")},
+        usual | {"cli": "from tinysegrank.fast import SIZE"},  # compiles nothing
     ]
     found = []
     for number, sources in enumerate(variants):
-        monkeypatch.setattr(module, "__file__", package(tmp_path / str(number), **sources))
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name, source in sources.items():
+            (folder / f"{name}.py").write_text(source)
+        monkeypatch.setattr(code_digest, "_ROOT", folder)
         forget()
         found.append(cache_folder())
     assert found[0] == found[-1]

@@ -1,8 +1,9 @@
 """Compile functions with numba, and cache their machine code on disk.
 
-A folder of the cache belongs to one state of the package: its name is a digest of all sources, of numba, Python, the
-processor and numba's settings. Machine code of other sources is never found, whichever file has changed. numba's own
-cache looks at the file of one function only, and not at the functions and constants that are compiled into it.
+A folder of the cache belongs to one state of the code: its name is a digest of all modules with compiled functions and
+what they import, of numba, Python, the processor and numba's settings. Machine code of other sources is never found,
+whichever file has changed. numba's own cache looks at the file of one function only, and not at the functions and
+constants that are compiled into it.
 
 Cached files are pickles, so a folder is used only if nobody else can write to it. A file that is missing, cut short or
 cannot be read means that its function is compiled again.
@@ -25,7 +26,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, TypedDict, TypeVar, Unpack, cast
 
-from tinysegrank import __version__
+from tinysegrank.code_digest import code_digest, importers_of
 from tinysegrank.files import atomic_write
 
 VARIABLE = "NUMBA_CACHE_DIR"
@@ -146,13 +147,8 @@ def _split(data: bytes) -> tuple[bytes, bytes]:
 
 @lru_cache(maxsize=1)
 def source_digest() -> str:
-    """Return a digest of the package's sources, in hexadecimal."""
-    code = sha256(__version__.encode())
-    root = Path(__file__).parent
-    for path in sorted(root.rglob("*.py")):  # edited files of one version are other code
-        code.update(f"\n{path.relative_to(root).as_posix()}\n".encode())
-        code.update(path.read_bytes())
-    return code.hexdigest()
+    """Return a digest of the sources of compiled code: of all modules that compile, and of what they import."""
+    return code_digest(*importers_of(__name__, compiled.__name__))
 
 
 @lru_cache(maxsize=1)

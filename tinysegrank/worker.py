@@ -9,7 +9,7 @@ import platform
 from functools import lru_cache
 from typing import Any
 
-from tinysegrank.compiled import source_digest
+from tinysegrank.code_digest import all_modules, code_digest
 from tinysegrank.errors import ConfigError
 
 _LIBRARIES = ("numpy", "scipy", "scikit-image", "scikit-learn", "numba")  # those that compute
@@ -42,7 +42,7 @@ def surroundings() -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def _versions() -> tuple[str, ...]:
     libraries = (f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES)
-    return (f"Python {platform.python_version()}", f"tinysegrank of code {source_digest()[:8]}", *libraries)
+    return (f"Python {platform.python_version()}", f"tinysegrank of code {code_digest(*all_modules())[:8]}", *libraries)
 
 
 def check_worker(expected: tuple[str, ...], dask_worker: Any) -> None:  # a name that Dask fills in

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from tinysegrank.errors import ConfigError
-from tinysegrank.experiment import Run, Settings, Shown, Silent, artifacts, runner
+from tinysegrank.experiment import Run, Settings, Shown, Silent, artifacts
 from tinysegrank.experiment.artifacts import FolderLock
 from tinysegrank.experiment.runner import Stage, execute, open_run
 from tinysegrank.files import write_text
@@ -129,8 +129,7 @@ def test_a_copied_run_is_as_good_as_the_original(tmp_path, work):
 
 def test_results_of_other_code_are_made_anew_or_kept_on_request(tmp_path, work, monkeypatch):
     go(tmp_path / "run", work)
-    monkeypatch.setattr(artifacts, "code_digest", lambda module: "other")
-    monkeypatch.setattr(runner, "code_digest", lambda module: "other")
+    monkeypatch.setattr(artifacts, "code_of", lambda module: "other")
     assert go(tmp_path / "run", work, keep_stale=True) == []
     assert go(tmp_path / "run", work) == ["first", "second", "third"]
     assert go(tmp_path / "run", work) == []

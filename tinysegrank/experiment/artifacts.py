@@ -24,14 +24,28 @@ from typing import Any, NamedTuple, TypeVar
 
 from filelock import FileLock, Timeout
 
+from tinysegrank.code_digest import code_digest
 from tinysegrank.config import to_dict
 from tinysegrank.errors import CheckpointError, ConfigError
-from tinysegrank.experiment.code_digest import code_digest
 from tinysegrank.files import is_temporary, read_json, write_json
 
 STAMP = "stamp.json"
 _LOCK, _OWNER = ".lock", ".lock-owner.json"
 _FORMAT = 2  # raise when the same key no longer stands for the same files
+
+_MACHINERY = frozenset(
+    f"tinysegrank.{name}"
+    for name in (
+        "cluster",
+        "code_digest",
+        "worker",
+        "experiment.artifacts",
+        "experiment.progress",
+        "experiment.runner",
+        "experiment.settings",  # settings are part of a key by their values
+    )
+)
+"""Modules that decide when a stage runs and where, not what comes out of it."""
 
 Loaded = TypeVar("Loaded")
 
@@ -100,7 +114,12 @@ def key(settings: Any, inputs: Any, module: str) -> Key:
         inputs: what else it depends on: contents of other artifacts, a listing of files.
         module: full name of the module of the package whose code makes it.
     """
-    return Key(digest([_FORMAT, settings, inputs]), code_digest(module))
+    return Key(digest([_FORMAT, settings, inputs]), code_of(module))
+
+
+def code_of(module: str) -> str:
+    """Return a digest of the code of a module and of what it imports, except for what decides when and where to run."""
+    return code_digest(module, left_out=_MACHINERY)
 
 
 def read_stamp(folder: Path) -> Stamp:

@@ -17,7 +17,6 @@ from tinysegrank.config import from_dict, read_toml, to_dict, to_toml
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.experiment import artifacts
 from tinysegrank.experiment.artifacts import Condition, FolderLock, Key, Stamp
-from tinysegrank.experiment.code_digest import code_digest
 from tinysegrank.experiment.progress import Progress, Silent
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import write_text
@@ -244,7 +243,9 @@ def stage_key(run: Run, stage: Stage, contents: Mapping[str, str]) -> Key:
 def made_by_other_code(run: Run, stages: Sequence[Stage]) -> list[str]:
     """Name the finished stages whose files were written by other code than there is now."""
     stamps = [(stage, run.stamp(stage.name)) for stage in stages if stage.used(run.settings)]
-    return [stage.name for stage, stamp in stamps if stamp.complete and stamp.key.code != code_digest(_module(stage))]
+    return [
+        stage.name for stage, stamp in stamps if stamp.complete and stamp.key.code != artifacts.code_of(_module(stage))
+    ]
 
 
 def _module(stage: Stage) -> str:

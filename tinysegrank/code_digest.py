@@ -1,4 +1,4 @@
-"""A digest of the code that a stage runs, so that results of yesterday's code are not taken for today's."""
+"""Digests of the package's own code, so that what yesterday's code made is not taken for today's."""
 
 from __future__ import annotations
 
@@ -13,38 +13,40 @@ import tinysegrank
 
 PACKAGE = "tinysegrank"
 _ROOT = Path(tinysegrank.__file__).parent
-_LEFT_OUT = frozenset(
-    f"{PACKAGE}.{name}"
-    for name in (
-        "experiment.artifacts",
-        "experiment.code_digest",
-        "experiment.progress",
-        "experiment.runner",
-        "experiment.settings",  # settings are part of a key by their values
-        "cluster",
-    )
-)
-"""Modules that decide when a stage runs and where, not what comes out of it."""
 
 
 @lru_cache(maxsize=64)
-def code_digest(module: str) -> str:
-    """Return a SHA-256 of a module of the package and of all that it imports from the package, directly or not.
+def code_digest(*modules: str, left_out: frozenset[str] = frozenset()) -> str:
+    """Return a SHA-256 of modules of the package and of all that they import from the package, directly or not.
 
     Comments and docstrings don't count. A name imported from a subpackage counts as the file that defines it, not as
     the whole subpackage.
 
     Args:
-        module: full name, such as "tinysegrank.experiment.stages.trunk".
+        modules: full names, such as "tinysegrank.experiment.stages.trunk".
+        left_out: full names of modules that don't count, nor what only they import.
     """
-    found, waiting = set(), [module]
+    found, waiting = set(), list(modules)
     while waiting:
         name = waiting.pop()
-        if name not in found and name not in _LEFT_OUT:
+        if name not in found and name not in left_out:
             found.add(name)
             waiting += _read(name).imports
     lines = "".join(f"{name} {_read(name).digest}\n" for name in sorted(found))
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def all_modules() -> list[str]:
+    """Return the full names of the package's modules."""
+    paths = [path.relative_to(_ROOT).with_suffix("") for path in sorted(_ROOT.rglob("*.py"))]
+    return [".".join((PACKAGE, *path.parts)).removesuffix(".__init__") for path in paths]
+
+
+def importers_of(module: str, name: str) -> list[str]:
+    """Return the full names of the package's modules that import a name from another themselves."""
+    mention = module.encode()  # a module without it need not be parsed
+    candidates = (other for other in all_modules() if mention in _file(other).read_bytes())
+    return [other for other in candidates if (module, name) in _read(other).origins.values()]
 
 
 class _Source(NamedTuple):
