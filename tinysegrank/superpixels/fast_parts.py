@@ -7,17 +7,20 @@ import numpy as np
 from tinysegrank.compiled import compiled
 
 
-@compiled()
 def join_small_parts(labels: np.ndarray, lab: np.ndarray, smallest: int) -> np.ndarray:
     """Do as `parts.join_small_parts`."""
     parts, count = _connected_parts(labels)
     total = _totals(parts, lab, count)  # (P, 4)
-    small = total[:, 3] < smallest
-    first, beside = _borders(parts, small)
-    joined = np.arange(count)  # the part that a part has joined, or itself
-    for part in np.argsort(total[:, 3], kind="mergesort"):
-        if not small[part]:
-            break
+    small = np.flatnonzero(total[:, 3] < smallest)
+    return _renumbered(parts, _join(parts, total, small[np.argsort(total[small, 3], kind="stable")], smallest))
+
+
+@compiled()
+def _join(parts: np.ndarray, total: np.ndarray, order: np.ndarray, smallest: int) -> np.ndarray:
+    """Join parts smaller than `smallest`, in this order, to the nearest beside them; totals are added up."""
+    first, beside = _borders(parts, total[:, 3] < smallest)
+    joined = np.arange(len(total))  # the part that a part has joined, or itself
+    for part in order:
         mine = _whole(joined, part)
         if total[mine, 3] >= smallest:
             continue
@@ -33,8 +36,7 @@ def join_small_parts(labels: np.ndarray, lab: np.ndarray, smallest: int) -> np.n
         if nearest >= 0:
             joined[mine] = nearest
             total[nearest] += total[mine]
-    found: np.ndarray = _renumbered(parts, joined)
-    return found
+    return joined
 
 
 @compiled()
@@ -122,7 +124,8 @@ def _borders(parts: np.ndarray, small: np.ndarray) -> tuple[np.ndarray, np.ndarr
                                 else:
                                     first[one] += 1
         if not fill:
-            first[:] = np.cumsum(first)  # where each list ends; writing goes backwards to where it begins
+            for part in range(len(small)):
+                first[part + 1] += first[part]  # where each list ends; writing goes backwards to where it begins
             beside = np.empty(first[-1], np.int32)
     return first, beside
 

@@ -61,7 +61,9 @@ def _add_up(coarse: np.ndarray, superpixels: np.ndarray, rows: np.ndarray, colum
     total = np.zeros((S, K))
     pixels = np.zeros((w, S), np.int64)  # of each superpixel in each cell of the present row of cells
     met = np.empty((w * S, 2), np.int64)  # where `pixels` is not 0
-    cell = np.repeat(np.arange(w), np.diff(columns))  # (W,)
+    cell = np.empty(W, np.int64)
+    for c in range(w):
+        cell[columns[c] : columns[c + 1]] = c
     ended = np.zeros((W // 8 + 1) * 8, np.uint8)  # 1 where a run of one superpixel within one cell has ended
     ends = np.empty(len(ended), np.int64)
     for r in range(h):

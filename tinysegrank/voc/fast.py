@@ -20,7 +20,9 @@ def tile_counts(labels: np.ndarray, row_edges: np.ndarray, column_edges: np.ndar
     M, _, W = labels.shape
     rows, columns = row_edges.size - 1, column_edges.size - 1
     counts = np.zeros((M, rows, columns, num_classes), np.int64)
-    tile = np.repeat(np.arange(columns), np.diff(column_edges))  # (W,)
+    tile = np.empty(W, np.int64)
+    for c in range(columns):
+        tile[column_edges[c] : column_edges[c + 1]] = c
     ended = np.zeros((W // 8 + 1) * 8, np.uint8)  # 1 where a run of one label within one tile has ended
     ends = np.empty(len(ended), np.int64)
     for m in range(M):

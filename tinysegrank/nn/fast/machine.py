@@ -97,7 +97,7 @@ def _tuples(matrix: np.ndarray) -> Matrix:
 
 
 def _cuts(matrix: Matrix, transpose: Matrix, m: int) -> Callable[[Any, int, int], None]:
-    @compiled(error_model="numpy")
+    @compiled(error_model="numpy", fastmath={"contract"})  # tiles' code is copied in
     def cut(step: Any, start: int, stop: int) -> None:
         x, values = _maps(step.x, step.x_shape), _maps(step.y, step.y_shape)
         tiling = Tiling(matrix, transpose, m, (step.before[0], step.before[1]), (step.tiles[0], step.tiles[1]))
@@ -108,7 +108,7 @@ def _cuts(matrix: Matrix, transpose: Matrix, m: int) -> Callable[[Any, int, int]
 
 
 def _joins(matrix: Matrix, transpose: Matrix, m: int) -> Callable[[Any, int, int], None]:
-    @compiled(error_model="numpy")
+    @compiled(error_model="numpy", fastmath={"contract"})  # tiles' code is copied in
     def join(step: Any, start: int, stop: int) -> None:
         values, y = _maps(step.x, step.x_shape), _maps(step.y, step.y_shape)
         bias, least = _numbers(step.bias, y.shape[3]), np.float32(step.least)
@@ -120,7 +120,7 @@ def _joins(matrix: Matrix, transpose: Matrix, m: int) -> Callable[[Any, int, int
 
 
 def _adds(matrix: Matrix, transpose: Matrix, m: int) -> Callable[[Any, int, int], None]:
-    @compiled(error_model="numpy")
+    @compiled(error_model="numpy", fastmath={"contract"})  # tiles' code is copied in
     def add(step: Any, start: int, stop: int) -> None:
         values, y = _maps(step.x, step.x_shape), _maps(step.y, step.y_shape)
         tiling = Tiling(matrix, transpose, m, (step.before[0], step.before[1]), (step.tiles[0], step.tiles[1]))

@@ -37,7 +37,7 @@ class Tiling(NamedTuple):
     tiles: Pair
 
 
-@compiled(error_model="numpy", fastmath={"contract"})
+@compiled(error_model="numpy", fastmath={"contract"}, inline="always")
 def to_tiles(x: np.ndarray, channel: int, tiling: Tiling, rows: Pair, values: np.ndarray) -> None:
     """V = A X A^T for each tile X of some rows of tiles, of C channels from `channel` on.
 
@@ -64,7 +64,7 @@ def to_tiles(x: np.ndarray, channel: int, tiling: Tiling, rows: Pair, values: np
                     _sum(matrix[P - 1], taps[p], values[p * P + P - 1, place, start : start + size])
 
 
-@compiled(error_model="numpy", fastmath={"contract"})
+@compiled(error_model="numpy", fastmath={"contract"}, inline="always")
 def from_tiles(
     values: np.ndarray, tiling: Tiling, rows: Pair, bias: np.ndarray, least: np.float32, y: np.ndarray, channel: int
 ) -> None:
@@ -93,7 +93,7 @@ def from_tiles(
                         target[c] = least if total < least else total  # a NaN stays
 
 
-@compiled(error_model="numpy", fastmath={"contract"})
+@compiled(error_model="numpy", fastmath={"contract"}, inline="always")
 def add_tiles(values: np.ndarray, tiling: Tiling, images: Pair, y: np.ndarray, channel: int) -> None:
     """The adjoint of `to_tiles`: A^T V A of each tile is added up where the tile lies.
 
@@ -132,7 +132,7 @@ def _cut(x: np.ndarray, top: int, left: int, channel: int, tile: np.ndarray) -> 
                 tile[e, d] = 0
 
 
-@compiled(error_model="numpy", fastmath={"contract"})
+@compiled(error_model="numpy", fastmath={"contract"}, inline="always")
 def _transform_back(
     transpose: Matrix,
     values: np.ndarray,

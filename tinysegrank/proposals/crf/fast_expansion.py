@@ -88,8 +88,10 @@ def _binary(
     bond  | (I,)   | float64 | cost of `alpha` at the second of them alone
     """
     N, E = len(nodes), len(edges)
-    number = np.cumsum(candidate) - 1
-    C = number[-1] + 1
+    number, C = np.empty(N, np.int64), 0
+    for i in range(N):
+        number[i] = C
+        C += candidate[i]
     change = np.zeros((4, C))  # added up as the readable version does
     reach = np.zeros((2, C))
     ends = np.empty((E, 2), np.int64)

@@ -65,7 +65,8 @@ def _rows(
     for e in range(len(edges)):
         first[edges[e, 0] + 1] += 1
         first[edges[e, 1] + 1] += 1
-    first = np.cumsum(first)
+    for i in range(nodes):
+        first[i + 1] += first[i]
     free = first.copy()  # next place of each row
     head = np.empty(2 * len(edges), np.int64)
     reverse = np.empty(2 * len(edges), np.int64)
