@@ -25,7 +25,7 @@ from tinysegrank import losses
 from tinysegrank.cli import app
 from tinysegrank.cluster import cluster
 from tinysegrank.errors import ConfigError, DatasetError
-from tinysegrank.experiment import Silent, evaluate_folder, named_settings, run_experiment
+from tinysegrank.experiment import Run, Silent, evaluate_folder, named_settings, run_experiment
 from tinysegrank.experiment.evidence import collect_evidence
 from tinysegrank.experiment.settings import CrfSettings, ProposalSettings, Settings, TrainingSettings
 from tinysegrank.files import atomic_write, read_json
@@ -251,7 +251,7 @@ def test_a_run_with_a_worker_killed_equals_a_run_here(processes, toy, tmp_path, 
     killed = []
 
     def kill_a_worker_that_trains() -> None:
-        while not any((tmp_path / "spread" / "training").glob("*/made_from.txt")):
+        while not any((tmp_path / "spread" / "training").glob("*/step.txt")):
             time.sleep(0.005)
         killed.append(processes.workers()[0])
         killed[0].kill()
@@ -293,15 +293,16 @@ def test_commands_take_a_cluster(address, toy, tmp_path):
 
 
 def test_a_split_that_changed_is_read_again(address, tmp_path):
-    from tinysegrank.experiment.images import split_in_worker
+    from tinysegrank.experiment.images import ImageOfRun
 
     settings = replace(Settings(), data=replace(Settings().data, voc=str(tmp_path / "toy"), train="train"))
     make_toy_voc(tmp_path / "toy", train=3, val=1, seed=0, size=(20, 30))
-    names = split_in_worker(settings, "train").names
+    image = ImageOfRun(Run(tmp_path / "run", settings, 1, Silent()), "train", 0)
+    names = image.split.names
     file = tmp_path / "toy" / "ImageSets" / "Segmentation" / "train.txt"
     file.write_text("\n".join(names[1:]))
     os.utime(file, ns=(1, 1))
-    assert split_in_worker(settings, "train").names == names[1:]
+    assert image.split.names == names[1:]
 
 
 # What is refused -----------------------------------------------------------------------------------------------------
