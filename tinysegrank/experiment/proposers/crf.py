@@ -153,7 +153,7 @@ def _chosen(folder: Path) -> ProposalOptions:
     return from_dict(ProposalOptions, read_chosen(folder))
 
 
-class _Described(NamedTuple):
+class _Superpixels(NamedTuple):
     """An image with what is computed of it before any classifier."""
 
     superpixels: np.ndarray
@@ -161,15 +161,15 @@ class _Described(NamedTuple):
     features: np.ndarray
 
 
-def _describe(image: np.ndarray, superpixels: np.ndarray) -> _Described:
+def _describe(image: np.ndarray, superpixels: np.ndarray) -> _Superpixels:
     from skimage.color import rgb2lab
 
     lab = rgb2lab(image.astype(np.float32) / 255)
     graph = region_graph(superpixels, image, lab=lab)
-    return _Described(superpixels, graph, superpixel_features(image, superpixels, graph, lab=lab))
+    return _Superpixels(superpixels, graph, superpixel_features(image, superpixels, graph, lab=lab))
 
 
-def _engine(described: _Described, classifier: SuperpixelClassifier, options: ProposalOptions) -> CrfEngine:
+def _engine(described: _Superpixels, classifier: SuperpixelClassifier, options: ProposalOptions) -> CrfEngine:
     log_probabilities = classifier.log_probabilities(described.features, balance=options.balance)
     return engine_under(log_probabilities, described.superpixels, described.graph, options)
 
