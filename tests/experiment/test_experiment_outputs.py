@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from tinysegrank.cli import app
 from tinysegrank.errors import OutputError
-from tinysegrank.experiment import Silent, photographs, run_experiment
+from tinysegrank.experiment import Silent, apply, run_experiment
 from tinysegrank.voc import make_toy_voc, read_labels
 
 
@@ -39,7 +39,7 @@ def no_run(monkeypatch):
     def load(*arguments, **options):
         raise AssertionError("the run is loaded")
 
-    monkeypatch.setattr(photographs, "Segmenter", load)
+    monkeypatch.setattr(apply, "Segmenter", load)
 
 
 def test_a_finished_run_is_only_read(tmp_path, tiny_run, photo):
