@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from tinysegrank.cli import app
 from tinysegrank.errors import OutputError
 from tinysegrank.experiment import Silent, apply, run_experiment
+from tinysegrank.experiment.artifacts import FolderLock
 from tinysegrank.voc import make_toy_voc, read_labels
 
 
@@ -55,6 +56,23 @@ def test_a_finished_run_is_only_read(tmp_path, tiny_run, photo):
         result = call(*arguments)
         assert result.exit_code == 0, result.output
     assert state(tiny_run.path, voc) == before
+
+
+def test_evidence_that_is_made_is_only_read(tmp_path, tiny_run):
+    path = tmp_path / "run"
+    shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("evidence"))
+    made = call("evidence", path, "figure-2", "--jobs", 1)
+    before = state(path)
+    again = call("evidence", path, "figure-2", "--jobs", 1)
+    assert (made.exit_code, again.exit_code) == (0, 0), again.output
+    assert "figure-2 kept" in again.output
+    assert state(path) == before
+
+
+def test_a_folder_that_cannot_be_locked_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with FolderLock(tmp_path / "file" / "run") as lock, pytest.raises(OutputError, match="run: cannot be written: "):
+        lock.hold()
 
 
 def test_results_go_beside_the_photograph_and_are_replaced_by_force_alone(photo, tiny_run):

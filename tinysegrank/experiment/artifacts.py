@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from tinysegrank.code_digest import code_digest
 from tinysegrank.config import to_dict
 from tinysegrank.errors import CheckpointError, ConfigError
-from tinysegrank.files import is_temporary, read_json, write_json
+from tinysegrank.files import is_temporary, read_json, write_json, writing
 
 STAMP = "stamp.json"
 _LOCK, _OWNER = ".lock", ".lock-owner.json"
@@ -254,16 +254,18 @@ class FolderLock:
 
         Raises:
             ConfigError: another process has it; its number and host are named.
+            OutputError: the folder cannot be written.
         """
         if self._lock.is_locked:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire()
-        except Timeout as error:
-            raise ConfigError(
-                f"{self._folder}: {self._owner()} is at work on this run; wait for it, or end it"
-            ) from error
+        with writing(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire()
+            except Timeout as error:
+                raise ConfigError(
+                    f"{self._folder}: {self._owner()} is at work on this run; wait for it, or end it"
+                ) from error
         write_json(self._folder / _OWNER, {"process": os.getpid(), "host": socket.gethostname()})
 
     def _owner(self) -> str:

@@ -66,8 +66,7 @@ def collect_evidence(
     for name, what in lacking.items():
         progress.say(f"{name} left out: it needs {what}")
     with FolderLock(path) as lock:
-        lock.hold()
-        return [make_piece(run, piece, seeds, redo=redo) for piece in pieces if piece.name not in lacking]
+        return [make_piece(run, piece, seeds, lock, redo=redo) for piece in pieces if piece.name not in lacking]
 
 
 def lacks(run: Run, piece: Piece) -> str:
@@ -78,13 +77,14 @@ def lacks(run: Run, piece: Piece) -> str:
     return piece.lacks(run)
 
 
-def make_piece(run: Run, piece: Piece, seeds: tuple[int, ...], *, redo: bool = False) -> Written:
+def make_piece(run: Run, piece: Piece, seeds: tuple[int, ...], lock: FolderLock, *, redo: bool = False) -> Written:
     """Make one piece, or keep it."""
     folder, key = run.folder(FOLDER) / piece.name, _key(run, piece, seeds)
     state = _state(folder)
     if state.get("key") == key and state.get("complete") and (folder / RECORD).is_file() and not redo:
         run.progress.kept(piece.name)
         return read_written(folder)
+    lock.hold()  # only now: evidence that is made can be shown from a disk that is read-only
     if state.get("key") != key and folder.exists() and not piece.seeded:
         shutil.rmtree(folder)  # trainings tell for themselves whether they still fit
     write_json(folder / _STATE, {"key": key, "complete": False})
