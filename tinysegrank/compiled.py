@@ -30,7 +30,7 @@ from tinysegrank.code_digest import code_digest, importers_of
 from tinysegrank.files import atomic_write
 
 VARIABLE = "NUMBA_CACHE_DIR"
-KEPT = 3  # folders of other states of the package, those used last
+KEPT = 7  # folders of other states of the package, those used last; some 10 MB each
 MONTH = 30 * 24 * 3600  # seconds
 LOGGER = logging.getLogger(__name__)
 _INERT = (VARIABLE, "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER")  # settings that do not change machine code
@@ -168,7 +168,8 @@ def cache_folder() -> Path | None:
             os.utime(folder)  # used last
             _hold(folder)
         except OSError as error:
-            reasons.append(f"{base}: compiled code cannot be cached there ({error.strerror or error})")
+            reason = f"{error.filename}: {error.strerror}" if error.strerror else str(error)
+            reasons.append(f"{base}: compiled code cannot be cached there ({reason})")
             continue
         if is_new:
             _remove_old(base, folder)

@@ -75,7 +75,7 @@ def _norm(
         _times_power(x[row], scale[row], beta, y[row])
 
 
-@compiled(error_model="numpy")
+@compiled(error_model="numpy", inline="always")
 def norm_in_place(x: np.ndarray, size: int, alpha: float, beta: float, k: float, rows: Pair) -> None:
     """Rows of x (M, C)."""
     C = x.shape[1]

@@ -26,7 +26,7 @@ ROWS = 14 if _FEATURES.get("avx512f") else 6  # of a block: two vectors a row le
 WIDTH = 2 * LANES  # columns of a block
 
 
-@compiled(error_model="numpy")
+@compiled(error_model="numpy", inline="always")
 def multiply_panel(
     a: np.ndarray, steps: tuple[int, int], b: np.ndarray, step: int, out: np.ndarray, sizes: tuple[int, int, int],
     panel: int, more: bool,
