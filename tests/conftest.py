@@ -8,9 +8,9 @@ import importlib
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import array_api_strict
 import numpy as np
@@ -19,6 +19,9 @@ from hypothesis import HealthCheck, Phase, settings
 
 from tinysegrank.backend import Array, Backend, get_backend
 from tinysegrank.errors import BackendError
+
+if TYPE_CHECKING:
+    from tinysegrank.experiment import Run, Settings
 
 pytest.register_assert_rewrite("operations", "html_pages")
 
@@ -143,6 +146,52 @@ def voc_root() -> Path:
 def alexnet_weights() -> Path:
     """A file with the weights of AlexNet. Mark tests that use it `voc`."""
     return _place("TINYSEGRANK_WEIGHTS", "a file with the weights of AlexNet")
+
+
+# A run that is finished -----------------------------------------------------------------------------------------------
+
+
+def tiny_settings(voc: Path) -> Settings:
+    """The smallest experiment that does everything."""
+    from tinysegrank.experiment import named_settings
+    from tinysegrank.experiment.settings import CrfSettings, ProposalSettings, TrainingSettings
+    from tinysegrank.segnet import TrainingOptions
+
+    def steps(loss: str) -> TrainingOptions:
+        return TrainingOptions(loss, steps=4, rate=0.02, batch=8)
+
+    demo = named_settings("demo")
+    return replace(
+        demo,
+        data=replace(demo.data, voc=str(voc)),
+        trunk=replace(demo.trunk, pretrain_images=24, pretrain_steps=3, chunk=4),
+        training=TrainingSettings(0.0, steps("ce"), steps("ce"), steps("uoi"), steps("iou"), steps("uoi+ce")),
+        superpixels=replace(demo.superpixels, segments=60),
+        proposals=ProposalSettings(count=4, crf=CrfSettings(strengths=(4.0,), lambdas=(0.3,), choice_images=4)),
+        ranking=replace(demo.ranking, C=(0.01, 1.0), splits=2),
+        report=replace(demo.report, panels=2),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A tiny finished run. Read it; copy it before changing anything."""
+    from tinysegrank.experiment import Silent, run_experiment
+    from tinysegrank.voc import make_toy_voc
+
+    folder = tmp_path_factory.mktemp("tiny")
+    make_toy_voc(folder / "voc", train=10, val=6, seed=5)
+    return run_experiment(folder / "run", tiny_settings(folder / "voc"), jobs=1, progress=Silent())
+
+
+@pytest.fixture(scope="session")
+def evidence(tiny_run: Run) -> Path:
+    """The folder with all pieces of evidence of the tiny run, of the seeds 0 and 3."""
+    from tinysegrank.evidence import collect_evidence
+    from tinysegrank.experiment import Silent
+
+    collect_evidence(tiny_run.path, ("all",), seeds=(0, 3), jobs=1, progress=Silent())
+    return tiny_run.path / "evidence"
 
 
 # The summary ---------------------------------------------------------------------------------------------------------

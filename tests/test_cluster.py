@@ -25,8 +25,8 @@ from tinysegrank import losses
 from tinysegrank.cli import app
 from tinysegrank.cluster import cluster
 from tinysegrank.errors import ConfigError, DatasetError
+from tinysegrank.evidence import collect_evidence
 from tinysegrank.experiment import Run, Silent, evaluate_folder, named_settings, run_experiment
-from tinysegrank.experiment.evidence import collect_evidence
 from tinysegrank.experiment.settings import CrfSettings, ProposalSettings, Settings, TrainingSettings
 from tinysegrank.files import atomic_write, read_json
 from tinysegrank.parallel import parallel_map

@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinysegrank.evidence.sources import per_cent, total
 from tinysegrank.experiment import Run, Silent
 from tinysegrank.experiment import images as run_data
-from tinysegrank.experiment.evidence.sources import per_cent, total
 from tinysegrank.experiment.images import ImageOfRun, images_of
 from tinysegrank.experiment.proposers.paste import Pasting, propose_under
 from tinysegrank.experiment.proposers.protocol import Model, model_of

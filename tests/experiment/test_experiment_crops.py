@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tinysegrank.errors import ConfigError
+from tinysegrank.evidence.heads import make_head, train_head
+from tinysegrank.evidence.judge import Judge, make_judge
 from tinysegrank.experiment import Run, Segmenter, Settings, Silent, run_experiment, stages_until
-from tinysegrank.experiment.evidence.heads import make_head, train_head
-from tinysegrank.experiment.evidence.judge import Judge, make_judge
 from tinysegrank.experiment.images import folds
 from tinysegrank.experiment.settings import CoarseSettings
 from tinysegrank.experiment.stages import crops

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tinysegrank.errors import CheckpointError, TinySegRankError
+from tinysegrank.evidence.html_report import write_html_report
 from tinysegrank.experiment import STAGES, Segmenter, Silent, run_experiment
 from tinysegrank.experiment.artifacts import STAMP, damaged_files, read_stamp
-from tinysegrank.experiment.html_report import write_html_report
 from tinysegrank.experiment.runner import read_run
 from tinysegrank.experiment.stages import classifiers, coarse, described, features, picked, ranker, superpixels
 

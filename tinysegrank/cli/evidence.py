@@ -24,8 +24,8 @@ def evidence(
 ) -> None:
     """Reproduce the paper's evidence on a run: RUN/evidence/NAME/ gets claim.md, table.md, table.csv, figure.png."""
     from tinysegrank.cli.show import console
+    from tinysegrank.evidence import collect_evidence, evidence_state
     from tinysegrank.experiment import Shown
-    from tinysegrank.experiment.evidence import collect_evidence, evidence_state
     from tinysegrank.experiment.runner import read_run
 
     progress = Shown(console)
@@ -50,8 +50,8 @@ def report(
     out: Annotated[Path | None, typer.Option("--out", help="The file; RUN/report.html by default.")] = None,
 ) -> None:
     """Write one HTML file that shows a finished run and its evidence, and needs neither network nor other files."""
+    from tinysegrank.evidence.html_report import write_html_report
     from tinysegrank.experiment import Silent
-    from tinysegrank.experiment.html_report import write_html_report
     from tinysegrank.experiment.runner import read_run
 
     file = out or run / "report.html"

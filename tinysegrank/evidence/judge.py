@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinysegrank.evidence.sources import described, total
 from tinysegrank.experiment.artifacts import load_once
-from tinysegrank.experiment.evidence.sources import described, total
 from tinysegrank.experiment.images import ImageOfRun, images_of
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages.proposals import store

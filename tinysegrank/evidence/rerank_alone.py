@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinysegrank.experiment.evidence.ablation import fit_subset
-from tinysegrank.experiment.evidence.pieces import Asked, Finding, Piece
-from tinysegrank.experiment.evidence.sources import compare, described, picked_rows, total
-from tinysegrank.experiment.evidence.table_1 import class_table, classes_improved, draw, notes
+from tinysegrank.evidence.ablation import fit_subset
+from tinysegrank.evidence.pieces import Asked, Finding, Piece
+from tinysegrank.evidence.sources import compare, described, picked_rows, total
+from tinysegrank.evidence.table_1 import class_table, classes_improved, draw, notes
 from tinysegrank.experiment.runner import Run
 from tinysegrank.ranking import FeatureTable
 

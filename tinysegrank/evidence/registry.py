@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinysegrank.errors import ConfigError
-from tinysegrank.experiment.evidence import (
+from tinysegrank.evidence import (
     ablation,
     ablation_seeds,
     background_term,
@@ -17,7 +17,7 @@ from tinysegrank.experiment.evidence import (
     table_1,
     table_2,
 )
-from tinysegrank.experiment.evidence.pieces import Piece
+from tinysegrank.evidence.pieces import Piece
 
 ALL = "all"
 PIECES = (

@@ -14,8 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tinysegrank.cli import app
+from tinysegrank.evidence import PIECES
 from tinysegrank.experiment import evaluate_folder
-from tinysegrank.experiment.evidence import PIECES
 from tinysegrank.voc import VOCSegmentation
 
 pytestmark = pytest.mark.slow

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.experiment.evidence.judge import make_judge
-from tinysegrank.experiment.evidence.pieces import AGREES, APART, DIFFERS, Asked, Claim, Finding, Piece
-from tinysegrank.experiment.evidence.sources import class_names
+from tinysegrank.evidence.judge import make_judge
+from tinysegrank.evidence.pieces import AGREES, APART, DIFFERS, Asked, Claim, Finding, Piece
+from tinysegrank.evidence.sources import class_names
 from tinysegrank.experiment.images import names, open_split
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages.coarse import read_coarse

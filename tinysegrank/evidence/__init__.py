@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tinysegrank.experiment.evidence.collect import SEEDS, collect_evidence, evidence_state, read_evidence
-from tinysegrank.experiment.evidence.pieces import Claim, Piece
-from tinysegrank.experiment.evidence.registry import ALL, PIECES
-from tinysegrank.experiment.evidence.written import Written
+from tinysegrank.evidence.collect import SEEDS, collect_evidence, evidence_state, read_evidence
+from tinysegrank.evidence.pieces import Claim, Piece
+from tinysegrank.evidence.registry import ALL, PIECES
+from tinysegrank.evidence.written import Written
 
 __all__ = [
     "ALL",

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tinysegrank.evidence.pieces import Claim
+from tinysegrank.evidence.verdicts import verdict, verdict_of_sameness
 from tinysegrank.experiment.artifacts import load_once
-from tinysegrank.experiment.evidence.pieces import Claim
-from tinysegrank.experiment.evidence.verdicts import verdict, verdict_of_sameness
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages import picked
 from tinysegrank.experiment.stages.described import Described, load_described

@@ -13,9 +13,9 @@ import numpy as np
 
 from tinysegrank import reporting
 from tinysegrank.config import to_dict
-from tinysegrank.experiment.evidence.judge import FOLDER
-from tinysegrank.experiment.evidence.pieces import DIFFERS, UNCLEAR, Asked, Claim, Finding, Piece
-from tinysegrank.experiment.evidence.sources import (
+from tinysegrank.evidence.judge import FOLDER
+from tinysegrank.evidence.pieces import DIFFERS, UNCLEAR, Asked, Claim, Finding, Piece
+from tinysegrank.evidence.sources import (
     compare,
     described,
     mean_headings,

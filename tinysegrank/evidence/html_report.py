@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tinysegrank import __version__
 from tinysegrank.errors import CheckpointError, ShapeError
-from tinysegrank.experiment.evidence import ALL, Written, read_evidence, table_2
-from tinysegrank.experiment.evidence.pieces import AGREES, APART, DIFFERS, UNCLEAR
+from tinysegrank.evidence import ALL, Written, read_evidence, table_2
+from tinysegrank.evidence.pieces import AGREES, APART, DIFFERS, UNCLEAR
 from tinysegrank.experiment.images import names
 from tinysegrank.experiment.protocol import STAGES
 from tinysegrank.experiment.runner import SETTINGS_FILE, Run, made_by_other_code

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.experiment.evidence.captions import helped_and_hurt, over_labelled, smaller_chosen
-from tinysegrank.experiment.evidence.images import Images, figure_3, figure_4_ranker, figure_5, measure, places
-from tinysegrank.experiment.evidence.pieces import Asked, Claim, Finding, Piece
+from tinysegrank.evidence.captions import helped_and_hurt, over_labelled, smaller_chosen
+from tinysegrank.evidence.images import Images, figure_3, figure_4_ranker, figure_5, measure, places
+from tinysegrank.evidence.pieces import Asked, Claim, Finding, Piece
 from tinysegrank.experiment.images import names, open_split
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages.coarse import read_coarse

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from tinysegrank.experiment.evidence.over_seeds import (
+from tinysegrank.evidence.over_seeds import (
     NOTES,
     TRAININGS,
     draw_over_seeds,
@@ -15,9 +15,9 @@ from tinysegrank.experiment.evidence.over_seeds import (
     seeds_claim,
     seeds_table,
 )
-from tinysegrank.experiment.evidence.pieces import Asked, Finding, Piece
-from tinysegrank.experiment.evidence.sources import mean_headings, means
-from tinysegrank.experiment.evidence.table_2 import said
+from tinysegrank.evidence.pieces import Asked, Finding, Piece
+from tinysegrank.evidence.sources import mean_headings, means
+from tinysegrank.evidence.table_2 import said
 from tinysegrank.experiment.stages import report
 from tinysegrank.experiment.stages.evaluation import read_counts
 from tinysegrank.reporting import TABLE_2

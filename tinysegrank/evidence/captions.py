@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tinysegrank.experiment.evidence.images import Images
-from tinysegrank.experiment.evidence.pieces import AGREES, APART, UNCLEAR, Claim
-from tinysegrank.experiment.evidence.verdicts import verdict_of_counts, verdict_of_gains
+from tinysegrank.evidence.images import Images
+from tinysegrank.evidence.pieces import AGREES, APART, UNCLEAR, Claim
+from tinysegrank.evidence.verdicts import verdict_of_counts, verdict_of_gains
 
 
 def over_labelled(images: Images) -> tuple[Claim, ...]:

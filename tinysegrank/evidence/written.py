@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinysegrank.errors import CheckpointError
-from tinysegrank.experiment.evidence.pieces import Claim, Finding
+from tinysegrank.evidence.pieces import Claim, Finding
 from tinysegrank.files import read_json, write_json, write_text
 from tinysegrank.reporting import Cell, Column, Table
 

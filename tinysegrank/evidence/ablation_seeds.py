@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from tinysegrank.experiment.evidence import background_term, rerank_alone
-from tinysegrank.experiment.evidence.ablation import (
+from tinysegrank.evidence import background_term, rerank_alone
+from tinysegrank.evidence.ablation import (
     BY_EQ_17,
     EQ_17,
     PAPER,
@@ -16,7 +16,7 @@ from tinysegrank.experiment.evidence.ablation import (
     eq17_by_features,
     fit_subsets,
 )
-from tinysegrank.experiment.evidence.over_seeds import (
+from tinysegrank.evidence.over_seeds import (
     NOTES,
     draw_over_seeds,
     lacks,
@@ -24,8 +24,8 @@ from tinysegrank.experiment.evidence.over_seeds import (
     seeds_claim,
     seeds_table,
 )
-from tinysegrank.experiment.evidence.pieces import Asked, Finding, Piece
-from tinysegrank.experiment.evidence.sources import described, mean_headings, means, total
+from tinysegrank.evidence.pieces import Asked, Finding, Piece
+from tinysegrank.evidence.sources import described, mean_headings, means, total
 from tinysegrank.experiment.runner import Run
 from tinysegrank.metrics import Confusion
 from tinysegrank.ranking import pick

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinysegrank.experiment.evidence.ablation import block_names, block_subsets
-from tinysegrank.experiment.evidence.verdicts import (
+from tinysegrank.evidence.ablation import block_names, block_subsets
+from tinysegrank.evidence.verdicts import (
     by_seed,
     gain_in_words,
     mean_in_words,

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.experiment.evidence.judge import Judge, make_judge
-from tinysegrank.experiment.evidence.pieces import APART, Asked, Claim, Finding, Piece
-from tinysegrank.experiment.evidence.sources import compare, described, per_cent, total
-from tinysegrank.experiment.evidence.verdicts import verdict_of_gains
+from tinysegrank.evidence.judge import Judge, make_judge
+from tinysegrank.evidence.pieces import APART, Asked, Claim, Finding, Piece
+from tinysegrank.evidence.sources import compare, described, per_cent, total
+from tinysegrank.evidence.verdicts import verdict_of_gains
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages.coarse import read_coarse
 from tinysegrank.ranking import kl_divergences, pick

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.experiment.evidence.pieces import AGREES, DIFFERS, Asked, Claim, Finding, Piece
-from tinysegrank.experiment.evidence.sources import class_names
+from tinysegrank.evidence.pieces import AGREES, DIFFERS, Asked, Claim, Finding, Piece
+from tinysegrank.evidence.sources import class_names
 from tinysegrank.experiment.images import open_split
 from tinysegrank.losses.simulation import FlipCurve, simulate_flips
 from tinysegrank.reporting import Column, Curve, Plot, Table

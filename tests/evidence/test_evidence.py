@@ -11,18 +11,18 @@ import pytest
 from PIL import Image
 
 from tinysegrank.errors import CheckpointError, ConfigError
+from tinysegrank.evidence import PIECES, collect_evidence, evidence_state, figure_6, from_scratch
+from tinysegrank.evidence import heads as heads_module
+from tinysegrank.evidence.ablation import eq17_by_features
+from tinysegrank.evidence.derived import run_seed
+from tinysegrank.evidence.figure_2 import richest
+from tinysegrank.evidence.figure_4 import in_and_out
+from tinysegrank.evidence.heads import read_judged
+from tinysegrank.evidence.images import Images, figure_3, figure_4_ranker, figure_5, measure
+from tinysegrank.evidence.judge import make_judge
+from tinysegrank.evidence.pieces import Asked
+from tinysegrank.evidence.sources import described, total
 from tinysegrank.experiment import Silent, evaluate_folder
-from tinysegrank.experiment.evidence import PIECES, collect_evidence, evidence_state, figure_6, from_scratch
-from tinysegrank.experiment.evidence import heads as heads_module
-from tinysegrank.experiment.evidence.ablation import eq17_by_features
-from tinysegrank.experiment.evidence.derived import run_seed
-from tinysegrank.experiment.evidence.figure_2 import richest
-from tinysegrank.experiment.evidence.figure_4 import in_and_out
-from tinysegrank.experiment.evidence.heads import read_judged
-from tinysegrank.experiment.evidence.images import Images, figure_3, figure_4_ranker, figure_5, measure
-from tinysegrank.experiment.evidence.judge import make_judge
-from tinysegrank.experiment.evidence.pieces import Asked
-from tinysegrank.experiment.evidence.sources import described, total
 from tinysegrank.experiment.runner import read_run
 from tinysegrank.experiment.settings import EvidenceSettings
 from tinysegrank.experiment.stages.coarse import read_coarse

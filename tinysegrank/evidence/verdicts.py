@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinysegrank.experiment.evidence.pieces import AGREES, DIFFERS, UNCLEAR
+from tinysegrank.evidence.pieces import AGREES, DIFFERS, UNCLEAR
 
 _ENOUGH = 2.0  # points; below, one training is no evidence
 SEEDS_RULE = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from tinysegrank.evidence.redescribed import DerivedRun, describe_again
 from tinysegrank.experiment.artifacts import FolderLock
-from tinysegrank.experiment.evidence.redescribed import DerivedRun, describe_again
 from tinysegrank.experiment.protocol import STAGES
 from tinysegrank.experiment.runner import Run, Stage, execute
 from tinysegrank.experiment.settings import Settings
@@ -32,7 +32,8 @@ def read_from_base(settings: Settings) -> list[str]:
     """The stages that the stages made anew read, and that lie in the base."""
     stages = stages_after_training()
     made = {stage.name for stage in stages}
-    return sorted({name for stage in stages for name in stage.needed(settings)} - made)
+    used = {stage.name for stage in STAGES if stage.used(settings)}
+    return sorted({name for stage in stages for name in stage.needed(settings)} & used - made)
 
 
 def run_seed(base: Run, path: Path, seed: int) -> DerivedRun:

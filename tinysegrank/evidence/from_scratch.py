@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.experiment.evidence.heads import (
+from tinysegrank.evidence.heads import (
     Judged,
     continued_seeds,
     curve,
@@ -19,10 +19,10 @@ from tinysegrank.experiment.evidence.heads import (
     padded,
     train_seeds,
 )
-from tinysegrank.experiment.evidence.judge import make_judge
-from tinysegrank.experiment.evidence.pieces import AGREES, DIFFERS, Asked, Claim, Finding, Piece
-from tinysegrank.experiment.evidence.sources import per_cents
-from tinysegrank.experiment.evidence.verdicts import (
+from tinysegrank.evidence.judge import make_judge
+from tinysegrank.evidence.pieces import AGREES, DIFFERS, Asked, Claim, Finding, Piece
+from tinysegrank.evidence.sources import per_cents
+from tinysegrank.evidence.verdicts import (
     SEEDS_RULE,
     gain_in_words,
     mean_in_words,

@@ -12,11 +12,11 @@ from typing import Any
 from tinysegrank.backend import get_backend
 from tinysegrank.config import to_dict
 from tinysegrank.errors import CheckpointError, ConfigError
+from tinysegrank.evidence.judge import FOLDER
+from tinysegrank.evidence.pieces import Asked, Piece
+from tinysegrank.evidence.registry import ALL, PIECES, pieces_named
+from tinysegrank.evidence.written import RECORD, Written, read_written, write_finding
 from tinysegrank.experiment.artifacts import FolderLock
-from tinysegrank.experiment.evidence.judge import FOLDER
-from tinysegrank.experiment.evidence.pieces import Asked, Piece
-from tinysegrank.experiment.evidence.registry import ALL, PIECES, pieces_named
-from tinysegrank.experiment.evidence.written import RECORD, Written, read_written, write_finding
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.runner import Run, read_run
 from tinysegrank.files import read_json, write_json

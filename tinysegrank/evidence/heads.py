@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tinysegrank.errors import TrainingError
-from tinysegrank.experiment.evidence.judge import Judge
-from tinysegrank.experiment.evidence.pieces import Asked
+from tinysegrank.evidence.judge import Judge
+from tinysegrank.evidence.pieces import Asked
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import LOSSES, Settings
 from tinysegrank.experiment.stages import crops as crops_stage

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.experiment.evidence.derived import read_from_base, run_seed
-from tinysegrank.experiment.evidence.judge import FOLDER
-from tinysegrank.experiment.evidence.pieces import Asked, Claim
-from tinysegrank.experiment.evidence.verdicts import (
+from tinysegrank.evidence.derived import read_from_base, run_seed
+from tinysegrank.evidence.judge import FOLDER
+from tinysegrank.evidence.pieces import Asked, Claim
+from tinysegrank.evidence.verdicts import (
     SEEDS_RULE,
     gain_in_words,
     verdict_of_same_seeds,

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.experiment.evidence.pieces import APART, Asked, Claim, Finding, Piece
-from tinysegrank.experiment.evidence.sources import class_names, compare, described, picked_rows
-from tinysegrank.experiment.evidence.verdicts import verdict_of_counts
+from tinysegrank.evidence.pieces import APART, Asked, Claim, Finding, Piece
+from tinysegrank.evidence.sources import class_names, compare, described, picked_rows
+from tinysegrank.evidence.verdicts import verdict_of_counts
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages.evaluation import read_counts
 from tinysegrank.metrics import Confusion

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.experiment.evidence.pieces import Asked, Claim, Finding, Piece
-from tinysegrank.experiment.evidence.sources import compare, described, per_cent, total
+from tinysegrank.evidence.pieces import Asked, Claim, Finding, Piece
+from tinysegrank.evidence.sources import compare, described, per_cent, total
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages import report
 from tinysegrank.experiment.stages.evaluation import read_confusions, read_counts
