@@ -26,6 +26,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, TypedDict, TypeVar, Unpack, cast
 
+from tinysegrank import __version__
 from tinysegrank.code_digest import code_digest, importers_of
 from tinysegrank.files import atomic_write
 
@@ -155,8 +156,8 @@ def source_digest() -> str:
 def cache_folder() -> Path | None:
     """Return the folder of machine code for this state of the package, or None if there can be none.
 
-    It is in the folder of NUMBA_CACHE_DIR or else in the user's cache folder. If that one cannot be used, a warning is
-    logged, and a private folder among the temporary files takes its place.
+    It is in the folder that NUMBA_CACHE_DIR names, or else in the user's cache folder. If that one cannot be used, a
+    warning is logged, and a private folder in the system's temporary folder is used instead.
     """
     reasons = []
     for base in (_chosen_base(), _shared_base(tempfile.gettempdir())):
@@ -192,7 +193,13 @@ def _state() -> str:
     from numba.core.registry import cpu_target
 
     settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("NUMBA_") and k not in _INERT)
-    versions = [source_digest(), numba.__version__, platform.python_implementation(), platform.python_version()]
+    versions = [
+        __version__,
+        source_digest(),
+        numba.__version__,
+        platform.python_implementation(),
+        platform.python_version(),
+    ]
     processor = [str(part) for part in cpu_target.target_context.codegen().magic_tuple()]
     return sha256("\n".join([*versions, *processor, *settings]).encode()).hexdigest()[:16]
 
