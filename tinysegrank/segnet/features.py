@@ -183,7 +183,12 @@ def chunk_arrays(
     labels  | n arrays (H, W)         | uint8   | 0..K-1 and 255; None for a store without targets
     returns | features (r, C, 13, 13) | float16 | conv5 after ReLU; r = 2 n with mirrors (image, mirror, image, ...)
             | targets (r, 13, 13, K), weights (r, 13, 13) | float32 | of the image as labelled, mirrored likewise
+
+    Raises:
+        ShapeError: there isn't one label map per image.
     """
+    if labels is not None and len(labels) != len(images):
+        raise ShapeError(f"{len(labels)} label maps for {len(images)} images; give one per image")
     views = (slice(None), slice(None, None, -1)) if mirrors else (slice(None),)  # of the columns
     whole = [model.preset.preprocessing.apply(image) for image in images]
     prepared = [x[:, :, view] for x in whole for view in views]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinysegrank.backend import to_numpy
 from tinysegrank.experiment import images
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import LOSSES, Settings
@@ -22,6 +21,7 @@ from tinysegrank.segnet import (
     predict_features,
     predict_store,
 )
+from tinysegrank.segnet.features import stored
 
 NETWORKS = (START, *LOSSES)
 """The trainings on all training images, whose maps of val are made."""
@@ -65,7 +65,7 @@ def views_of(model: SegNet, image: np.ndarray) -> np.ndarray:
     returns | (2, C, 13, 13) | float16 |
     """
     x = model.preset.preprocessing.apply(image)
-    return to_numpy(model.features(model.backend.asarray(np.stack([x, x[:, :, ::-1]])))).astype(np.float16)
+    return stored(model.features(model.backend.asarray(np.stack([x, x[:, :, ::-1]]))))
 
 
 def coarse_of(model: SegNet, image: np.ndarray, views: np.ndarray, settings: Settings) -> np.ndarray:
