@@ -274,7 +274,7 @@ def test_bad_input():
         (ShapeError, "labels", labels[0], edges, {}),
         (ShapeError, "labels", labels[:, :0], edges[:0], {}),
         (ShapeError, "dtype", labels * 1.0, edges, {}),
-        (DatasetError, "no class", labels + 21, edges, {}),
+        (DatasetError, "not a class", labels + 21, edges, {}),
         (DatasetError, "void", labels + 255, edges, {}),
         (ShapeError, "edges", labels, edges[:3], {}),
         (ShapeError, r"0\.\.1", labels, edges + 1.5, {}),
