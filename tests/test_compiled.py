@@ -318,6 +318,7 @@ def answer(process):
     return int(found), folder, errors
 
 
+@pytest.mark.slow
 def test_two_processes_may_fill_an_empty_cache_at_once():
     both = [start(), start()]
     places = {answer(process)[1] for process in both}
@@ -336,6 +337,7 @@ def reachable_python(options):
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user")
 def test_a_user_without_a_home_who_cannot_write_to_the_package():
     with tempfile.TemporaryDirectory(dir="/tmp") as temporary:  # pytest's own are closed to others

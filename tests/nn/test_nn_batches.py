@@ -62,6 +62,7 @@ cases = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(cases)
 @example(Case(9, 1, (8, 8, 8), 1, ("relu",), (5, 5), 2))
 @example(Case(12, 2, (8, 9, 10), 2, ("relu", "pool", "norm"), (9, 7), 4))

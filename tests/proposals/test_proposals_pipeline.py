@@ -142,6 +142,7 @@ def test_void_image_changes_nothing():
     assert not trial(np.full((6, 6), 255, np.uint8), proposals[0][0]).any()
 
 
+@pytest.mark.slow
 def test_lambda_that_reaches_the_truth_is_chosen():
     # Two superpixels; the second proposal is right only if the penalty outweighs the margin of 1.
     superpixels, truth = np.array([[0, 1]]), np.array([[0, 1]], np.uint8)
