@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from tinysegrank.cli import app
 from tinysegrank.errors import DatasetError
 from tinysegrank.experiment import Run, Silent, named_settings, read_counts, run_experiment
+from tinysegrank.experiment.images import images_of
 from tinysegrank.experiment.settings import CrfSettings, PasteSettings, ProposalSettings, TrainingSettings
 from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.experiment.stages.segments import read_segments
@@ -102,7 +103,8 @@ def test_every_image_of_the_run_has_proposals(finished, voc):
             assert labels.shape == (COUNT, *split.image(index).shape[:2])
             assert labels.max() <= 20
             assert np.isfinite(scores).all()
-    smallest = read_segments(finished.folder("segments"), "val", "val_smallest_0")
+    (smallest,) = (image for image in images_of(finished, "val") if image.name == "val_smallest_0")
+    smallest = read_segments(smallest)
     assert len(smallest.segments) == 0
     assert not store(finished, "val").read("val_smallest_0")[0][::2].any()  # pasting: background and nothing else
 

@@ -12,18 +12,15 @@ import pytest
 from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.experiment import Run, Silent, images, named_settings, run_experiment
 from tinysegrank.experiment.proposers import proposers_of
-from tinysegrank.experiment.protocol import STAGES
-from tinysegrank.experiment.runner import execute, open_run
 from tinysegrank.experiment.settings import ENGINES, CrfSettings, PasteSettings, ProposalSettings, Settings
 from tinysegrank.experiment.stages.proposals import load_proposer, store
-from tinysegrank.experiment.stages.segments import read_rows, read_segments
+from tinysegrank.experiment.stages.segments import load_model, read_rows, read_segments
 from tinysegrank.files import read_json
 from tinysegrank.metrics import corpus_iou, image_iou
 from tinysegrank.proposals import (
     CpmcOptions,
     PasteEngine,
     SecondOrderOptions,
-    SegmentModel,
     SegmentOptions,
     Segments,
     SegmentScorer,
@@ -33,7 +30,6 @@ from tinysegrank.voc import VOID, VOCSegmentation, find_objects, make_toy_voc, r
 
 pytestmark = pytest.mark.slow
 
-MODULE_1 = ("data", "superpixels", "segments", "proposing", "proposals")
 COUNT = 4
 
 
@@ -61,13 +57,11 @@ def settings_for(voc: Path, engine: str, **changes: object) -> Settings:
 
 
 def propose(path: Path, settings: Settings, *, jobs: int = 1) -> Run:
-    run = open_run(path, settings, jobs=jobs, progress=Silent(), update=False)
-    execute(run, [replace_needs(stage) for stage in STAGES if stage.name in MODULE_1])
-    return run
+    return run_experiment(path, settings, jobs=jobs, progress=Silent(), until="proposals")
 
 
-def replace_needs(stage):
-    return replace(stage, needs=tuple(name for name in stage.needs if name in MODULE_1))
+def member(run: Run, which: str, index: int) -> images.ImageOfRun:
+    return images.images_of(run, which, [index])[0]
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +83,7 @@ def test_every_image_has_its_proposals(pasted, toy):
             labels, scores = store(pasted, which).read(name)
             assert labels.shape == (COUNT, *split.image(index).shape[:2])
             assert scores[0] == scores.max()
-            described = read_segments(pasted.folder("segments"), which, name)
+            described = read_segments(member(pasted, which, index))
             assert described.features.shape == (len(described.segments), 24)
     chosen = read_json(pasted.folder("proposing") / "paste" / "chosen.json")
     assert chosen["options"]["threshold"] in (0.0, 0.1)
@@ -97,9 +91,9 @@ def test_every_image_has_its_proposals(pasted, toy):
 
 
 def test_the_rows_to_learn_from_are_the_segments_and_more(pasted, toy):
-    name = VOCSegmentation(toy, "train").names[0]
-    features, targets = read_rows(pasted.folder("segments"), name)
-    described = read_segments(pasted.folder("segments"), "train", name)
+    image = member(pasted, "train", 0)
+    features, targets = read_rows(image)
+    described = read_segments(image)
     assert len(features) == len(targets) > len(described.features)
     np.testing.assert_array_equal(features[: len(described.features)], described.features)
     assert targets.max() > 0.5
@@ -108,7 +102,7 @@ def test_the_rows_to_learn_from_are_the_segments_and_more(pasted, toy):
     true = rows.members[rows.objects]
     assert len(features) == len(rows.members) + len(true)
     np.testing.assert_array_equal(targets[-len(true) :], rows.targets[rows.objects])
-    model = SegmentModel.load(pasted.folder("segments"), pasted.settings.proposals.paste.segments)
+    model = load_model(pasted)
     flipped = Segments(np.fliplr(segments.superpixels), true, np.zeros(len(true)))
     np.testing.assert_array_equal(features[-len(true) :], model.describe(np.fliplr(sample.image), flipped))
 
@@ -122,7 +116,7 @@ def test_constants_are_chosen_by_the_criterion_asked(tmp_path, toy, by):
     scorer, split = SegmentScorer.load(folder / "without-fold-0.safetensors"), VOCSegmentation(toy, "train")
     held_out = np.flatnonzero(images.folds(run) == 0)
     truths = [split[int(i)].labels for i in held_out]
-    described = [read_segments(run.folder("segments"), "train", split.names[i]) for i in held_out]
+    described = [read_segments(image) for image in images.images_of(run, "train", held_out)]
     for threshold, found in read_json(folder / "chosen.json")["tried"]["thresholds"].items():
         engines = [PasteEngine(scorer.scores(d.features), d.segments, threshold=float(threshold)) for d in described]
         firsts = [engine.solve(engine.initial()).labels for engine in engines]
