@@ -22,10 +22,11 @@ from tinysegrank.evidence.images import Images, figure_3, figure_4_ranker, figur
 from tinysegrank.evidence.judge import make_judge
 from tinysegrank.evidence.pieces import Asked
 from tinysegrank.evidence.sources import described, total
-from tinysegrank.experiment import Silent, evaluate_folder
+from tinysegrank.experiment import Silent, artifacts, evaluate_folder
 from tinysegrank.experiment.runner import read_run
 from tinysegrank.experiment.settings import EvidenceSettings
 from tinysegrank.experiment.stages.coarse import read_coarse
+from tinysegrank.experiment.stages.described import read_columns, write_columns
 from tinysegrank.experiment.stages.features import store
 from tinysegrank.files import read_arrays, read_json, write_json
 from tinysegrank.metrics import image_iou
@@ -471,16 +472,11 @@ def test_a_run_that_is_not_far_enough(tmp_path, tiny_run):
 
 
 def test_proposals_without_the_rerank_block(tmp_path, tiny_run):
-    from tinysegrank.ranking import FeatureTable
-
     path = tmp_path / "run"
     shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("evidence"))
-    for file in (path / "described").rglob("*.features.safetensors"):
-        table = FeatureTable.load(file)
-        quality = table.quality
-        FeatureTable.of_image(
-            table.images[0], {"segnet": (table.columns["segnet"], table.blocks["segnet"])}, quality
-        ).save(file)
+    run, columns = replace(tiny_run, path=path), {"segnet": read_columns(tiny_run)["segnet"]}
+    (path / "described" / "columns.json").unlink()
+    artifacts.make(path / "described", run.stamp("described").key, lambda: write_columns(run, columns))
     with pytest.raises(CheckpointError, match='rerank-alone needs a block "rerank"'):
         collect_evidence(path, ("rerank-alone",), jobs=1, progress=Silent())
     (made,) = collect_evidence(path, ("ablation",), jobs=1, progress=Silent())

@@ -96,6 +96,7 @@ def readers(run):
         "coarse/train.npy": lambda: coarse.read_coarse(run, "train"),
         "classifiers/val.descriptors.npy": lambda: classifiers.scores_of(run, "val"),
         "superpixels/val": lambda: superpixels.read_superpixels(superpixels.images_of(run, "val")[0]),
+        "described/columns.json": lambda: described.load_described(run, "val"),
         "described/val": lambda: described.load_described(run, "val"),
         "ranker/ranker.safetensors": lambda: ranker.load_ranker(run),
         "picked/oracle_curve.json": lambda: picked.read_oracle_curve(run),

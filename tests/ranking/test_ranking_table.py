@@ -46,6 +46,27 @@ def test_saved_and_loaded(tmp_path):
     np.testing.assert_array_equal(read.select(), written.select())
 
 
+def test_names_of_columns_are_stored_once_for_many_images(tmp_path):
+    tables = [table("a"), table("b", 200), table("c", quality=False)]
+    for one in tables:
+        one.save_without_columns(tmp_path / one.images[0])
+        assert b"kl a" not in (tmp_path / one.images[0]).read_bytes()
+    columns = dict(tables[0].columns)
+    read = [FeatureTable.load_without_columns(tmp_path / name, columns) for name in "abc"]
+    assert [one.columns for one in read] == [columns] * 3
+    for one, other in zip(read, tables, strict=True):
+        assert one.images == other.images
+        np.testing.assert_array_equal(one.select(), other.select())
+        np.testing.assert_array_equal(one.quality, other.quality)
+    only = FeatureTable.load_without_columns(tmp_path / "a", {"rerank": columns["rerank"]})
+    np.testing.assert_array_equal(only.select(), tables[0].select(["rerank"]))
+    for others in ({"segnet": ("kl a",)}, {"colour": ("red",)}):
+        with pytest.raises(CheckpointError, match="a: is damaged"):
+            FeatureTable.load_without_columns(tmp_path / "a", others)
+    with pytest.raises(CheckpointError, match="without columns"):
+        FeatureTable.load(tmp_path / "a")
+
+
 def test_damaged_files(tmp_path):
     path = tmp_path / "features.safetensors"
     with pytest.raises(CheckpointError, match="features"):

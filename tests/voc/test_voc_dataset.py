@@ -41,6 +41,14 @@ def test_samples_in_the_order_of_the_split_file(root):
     assert data[-1].name == "2008_000003"
 
 
+def test_labels_are_read_without_the_photograph_and_the_photograph_without_its_labels(root):
+    data = VOCSegmentation(root, "train")
+    data.image_path(0).unlink()
+    data.labels_path(1).unlink()
+    assert (data.labels(0) == 0).all()
+    assert data.image(1).shape == (21, 30, 3)
+
+
 def test_limit_takes_the_first(root):
     assert VOCSegmentation(root, "train", limit=2).names == ("2007_000002", "2007_000001")
     assert len(VOCSegmentation(root, "train", limit=10)) == 3

@@ -4,7 +4,7 @@ from PIL import Image
 
 from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.voc import CLASS_NAMES, VOCSegmentation, make_toy_voc, toy_classification
-from tinysegrank.voc.toy import draw_object, draw_scene
+from tinysegrank.voc.toy import draw_object, draw_scene, textures
 from tinysegrank.voc.toy.canvas import Canvas
 from tinysegrank.voc.toy.pen import Paint, Pen
 from tinysegrank.voc.toy.scene import THEMES
@@ -199,6 +199,25 @@ def test_bad_numbers_are_named_before_anything_is_written(tmp_path, options, nam
     with pytest.raises(ConfigError, match=named):
         make_toy_voc(tmp_path / "a", **({"train": 1, "val": 1, "seed": 0} | options))
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    "texture",
+    [
+        textures.bricks,
+        textures.clouds,
+        textures.gradient,
+        textures.grain,
+        textures.planks,
+        textures.stripes,
+        textures.tiles,
+    ],
+)
+def test_textures_have_the_shape_asked_for(rng, texture):
+    for height, width in [(1, 13), (9, 14), *((7, width) for width in range(15, 90))]:
+        field = texture(rng, (height, width))
+        assert field.dtype == np.float32
+        assert field.shape == (height, width)
 
 
 @pytest.mark.parametrize("size", [(13, 13), (40, 41), (300, 500)])

@@ -9,7 +9,7 @@ from tinysegrank.evidence.pieces import Asked, Finding, Piece
 from tinysegrank.evidence.sources import compare, described, picked_rows, total
 from tinysegrank.evidence.table_1 import class_table, classes_improved, draw, notes
 from tinysegrank.experiment.runner import Run
-from tinysegrank.ranking import FeatureTable
+from tinysegrank.experiment.stages.described import read_columns
 
 BLOCK = "rerank"
 NAME = "DivMBest+ReRank"
@@ -46,8 +46,7 @@ def find(asked: Asked) -> Finding:
 
 def lacks(run: Run) -> str:
     """Whether the run's proposals have the block."""
-    first = next(iter(sorted((run.folder("described") / "val").glob("*.features.safetensors"))), None)
-    blocks = list(FeatureTable.load(first).blocks) if first else []
+    blocks = list(read_columns(run)) if run.stamp("described").complete else []
     return "" if BLOCK in blocks else f'a block "{BLOCK}" of features; its proposals are described by {blocks}'
 
 

@@ -26,6 +26,7 @@ from tinysegrank.ranking import FeatureTable, ImageProposals, describe
 from tinysegrank.segnet import SegNet, load_segnet
 from tinysegrank.voc import overlay, read_image, write_labels
 from tinysegrank.voc.dataset import SMALLEST_SIDE
+from tinysegrank.voc.images import opened
 
 NEEDS = tuple(stage.STAGE for stage in (training, classifiers, segments, proposing, ranker))
 """The stages whose results label a photograph, if they are used."""
@@ -101,14 +102,19 @@ def label_photographs(
         replace: replace what an earlier call wrote.
 
     Raises:
-        DatasetError: a photograph is missing, unreadable or too small.
+        DatasetError: a photograph is missing or too small, or its header damaged; or its pixels, which is found when
+            its turn comes.
         OutputError: a file cannot be written, is there already, or would take the place of a photograph or of another
             one's.
-        CheckpointError: the run is not finished. All of these are raised before the first photograph is labelled.
+        CheckpointError: the run is not finished. All but damaged pixels are found before the first photograph is
+            labelled.
     """
     for path in paths:
-        if min(read_image(path).shape[:2]) < SMALLEST_SIDE:
-            raise DatasetError(f"{path}: a side is below {SMALLEST_SIDE} pixels, one for each cell of the coarse grid")
+        with opened(path) as image:  # its header: pixels are decoded once, below
+            if min(image.size) < SMALLEST_SIDE:
+                raise DatasetError(
+                    f"{path}: a side is below {SMALLEST_SIDE} pixels, one for each cell of the coarse grid"
+                )
     results = [Labelled.of(path, out) for path in paths]
     check_results(
         [(path, file) for path, files in zip(paths, results, strict=True) for file in files],
@@ -118,10 +124,10 @@ def label_photographs(
     segmenter = Segmenter(run_path, progress=progress)
     with progress.count("photographs", len(paths)) as advance:
         for path, files in zip(paths, results, strict=True):
-            image = read_image(path, upright=True)
-            labels = segmenter.label(image)
+            photograph = read_image(path, upright=True)
+            labels = segmenter.label(photograph)
             write_labels(files.labels, labels)
             with atomic_write(files.overlay) as stream:
-                Image.fromarray(overlay(image, labels)).save(stream, "PNG")
+                Image.fromarray(overlay(photograph, labels)).save(stream, "PNG")
             advance(1)
     return results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tinysegrank.config import Options, option
 from tinysegrank.errors import ConfigError
@@ -14,10 +15,14 @@ from tinysegrank.superpixels import METHODS
 from tinysegrank.superpixels.integer import STRONGEST
 from tinysegrank.voc import NUM_CLASSES
 
+if TYPE_CHECKING:
+    from tinysegrank.experiment.proposers.protocol import Proposer
+
 LOSSES = ("ce", "uoi", "iou", "uoi+ce")
 """The losses that continue from the cross-entropy start, "ce" being the control."""
 NAMES = ("quick", "paper", "best", "demo")
-ENGINES = ("crf", "paste", "both", "folder")
+ENGINES: dict[str, tuple[Proposer, ...]] = {}
+"""The ways of proposing by name, filled by `proposers`."""
 QUALITIES = ("image", "corpus")
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from tinysegrank.errors import ConfigError, ShapeError
-from tinysegrank.fitted import About, Arrays, Fitted
+from tinysegrank.files import write_arrays
+from tinysegrank.fitted import About, Arrays, Fitted, damaged, read_checked
+
+_WITHOUT_COLUMNS = "tinysegrank feature table without columns 1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +150,28 @@ class FeatureTable(
     @classmethod
     def _restore(cls, arrays: Arrays, about: About) -> Self:
         columns = {name: tuple(names) for name, names in json.loads(about["columns"]).items()}
+        return cls._of_arrays(arrays, about, columns)
+
+    @classmethod
+    def _of_arrays(cls, arrays: Arrays, about: About, columns: Mapping[str, tuple[str, ...]]) -> Self:
         blocks = {name: arrays[f"block/{name}"] for name in columns}
         rows = (arrays["groups"], arrays["proposals"], arrays["quality"])
         return cls(tuple(json.loads(about["images"])), *rows, blocks, columns)
+
+    def save_without_columns(self, path: Path | str) -> None:
+        """Write all but the names of the columns, which tables of many images have in common."""
+        arrays, about = self._state()
+        write_arrays(path, arrays, about={"format": _WITHOUT_COLUMNS, "images": about["images"]})
+
+    @classmethod
+    def load_without_columns(cls, path: Path | str, columns: Mapping[str, tuple[str, ...]]) -> Self:
+        """Read the blocks named in `columns` from what `save_without_columns` wrote.
+
+        Raises:
+            CheckpointError: the file is missing, damaged, or holds something else, or other columns.
+        """
+        about, arrays = read_checked(path, _WITHOUT_COLUMNS, shapes=cls._shapes, not_finite=cls._not_finite)
+        try:
+            return cls._of_arrays(arrays, about, columns)
+        except (KeyError, ValueError, ShapeError) as error:
+            raise damaged(path, error) from error

@@ -6,18 +6,19 @@ from tinysegrank.experiment.proposers.crf import CrfProposer
 from tinysegrank.experiment.proposers.folder import FolderProposer
 from tinysegrank.experiment.proposers.paste import PasteProposer
 from tinysegrank.experiment.proposers.protocol import Proposer
-from tinysegrank.experiment.settings import Settings
+from tinysegrank.experiment.settings import ENGINES, Settings
 
-__all__ = ["Proposer", "proposers_of"]
+__all__ = ["ENGINES", "Proposer", "proposers_of"]
 
-_KNOWN: dict[str, tuple[Proposer, ...]] = {
+ENGINES |= {
     "crf": (CrfProposer(),),
     "paste": (PasteProposer(),),
     "both": (PasteProposer(), CrfProposer()),
     "folder": (FolderProposer(),),
 }
+"""The values of `proposals.engine`. Add one of your own as `ENGINES["mine"] = (Mine(),)`."""
 
 
 def proposers_of(settings: Settings) -> tuple[Proposer, ...]:
     """The proposers that the settings name; of several, the one whose first proposal is to stay first comes first."""
-    return _KNOWN[settings.proposals.engine]
+    return ENGINES[settings.proposals.engine]

@@ -43,6 +43,7 @@ class CrfProposer:
     """DivMBest over a Potts CRF with unary costs by superpixel classifiers."""
 
     name = "crf"
+    reads_segments = False
 
     def check(self, settings: Settings) -> None:
         """See `Proposer.check`."""

@@ -24,6 +24,7 @@ class FolderProposer:
     """
 
     name = "folder"
+    reads_segments = False
 
     def check(self, settings: Settings) -> None:
         """Refuse a folder that lacks an image's proposals, whose first is of another size, or whose scores are damaged.

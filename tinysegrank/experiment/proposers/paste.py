@@ -53,6 +53,7 @@ class PasteProposer:
     """DivMBest over pastings of CPMC segments, scored by support vector regression on second-order pooling."""
 
     name = "paste"
+    reads_segments = True
 
     def check(self, settings: Settings) -> None:
         """See `Proposer.check`."""

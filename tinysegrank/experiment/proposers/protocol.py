@@ -33,9 +33,15 @@ class Model(NamedTuple):
 
 
 class Proposer(Protocol):
-    """A way of proposing; its files are in a folder of its name."""
+    """A way of proposing.
+
+    Attributes:
+        name: of the folder with its files.
+        reads_segments: it reads the stage `segments`, which is made for those that do.
+    """
 
     name: str
+    reads_segments: bool
 
     def check(self, settings: Settings) -> None:
         """Refuse what cannot work, before a run folder is made.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,9 +14,12 @@ from tinysegrank.experiment.stages.classifiers import ImageScores, scores_of
 from tinysegrank.experiment.stages.coarse import NETWORKS, ranked_by, read_coarse
 from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.experiment.tasks import do_missing
-from tinysegrank.files import read_arrays, write_arrays
+from tinysegrank.files import read_arrays, read_json, write_arrays, write_json
 from tinysegrank.metrics import image_confusions, mean_of_present
 from tinysegrank.ranking import BLOCKS, FeatureTable, ImageProposals, describe, proposal_distance
+from tinysegrank.voc import CLASS_NAMES
+
+_COLUMNS = "columns.json"
 
 
 class _Task(NamedTuple):
@@ -24,7 +28,8 @@ class _Task(NamedTuple):
 
 
 def make(run: Run) -> None:
-    """Write each image's feature table, and its proposals' confusion matrices and Eq. 17 distances."""
+    """Write each image's features, and its proposals' confusion matrices and Eq. 17 distances; columns' names once."""
+    write_columns(run, {name: block.columns(CLASS_NAMES) for name, block in BLOCKS.items()})
     for which in SPLITS:
         tasks = list(map(_Task, images_of(run, which), scores_of(run, which)))
         do_missing(run, f"{which} images", _describe, tasks, lambda task: paths(task.image))
@@ -46,9 +51,15 @@ def _describe(task: _Task) -> None:
         segments=stored.read_segments(image.name),
         eps=run.settings.ranking.eps,
     )
-    table, others = paths(image)
-    write_arrays(others, {"confusions": confusions.astype(np.int32), **distances_of(image, proposals.cells)})
-    FeatureTable.of_image(image.name, describe(proposals, list(BLOCKS)), quality).save(table)
+    table = FeatureTable.of_image(image.name, describe(proposals, list(BLOCKS)), quality)
+    write(image, table, {"confusions": confusions.astype(np.int32), **distances_of(image, proposals.cells)})
+
+
+def write(image: ImageOfRun, table: FeatureTable, others: Mapping[str, np.ndarray]) -> None:
+    """Write what is computed of an image: its feature table, and the confusions and distances."""
+    features, scores = paths(image)
+    write_arrays(scores, others)
+    table.save_without_columns(features)
 
 
 def distances_of(image: ImageOfRun, cells: np.ndarray) -> dict[str, np.ndarray]:
@@ -79,17 +90,27 @@ class Described(NamedTuple):
 
 def load_described(run: Run, which: str) -> Described:
     """Read what was written of a split."""
-    tables, others = zip(*map(paths, images_of(run, which)), strict=True)
-    table = FeatureTable.concatenate(map(FeatureTable.load, tables))
-    arrays = list(map(read_arrays, others))
+    columns, files = read_columns(run), [paths(image) for image in images_of(run, which)]
+    table = FeatureTable.concatenate(FeatureTable.load_without_columns(features, columns) for features, _ in files)
+    arrays = [read_arrays(scores) for _, scores in files]
     confusions = np.concatenate([array["confusions"] for array in arrays])
     losses = NETWORKS if which == "val" else ()
     distances = {loss: np.concatenate([array[f"score/{loss}"] for array in arrays]) for loss in losses}
     return Described(table, confusions, distances)
 
 
+def write_columns(run: Run, columns: Mapping[str, Sequence[str]]) -> None:
+    """Write the names of the columns of each block of features."""
+    write_json(run.folder(STAGE.name) / _COLUMNS, [[name, list(names)] for name, names in columns.items()])
+
+
+def read_columns(run: Run) -> dict[str, tuple[str, ...]]:
+    """Read the names of the columns of each block of features, in order."""
+    return {name: tuple(names) for name, names in read_json(run.folder(STAGE.name) / _COLUMNS)}
+
+
 def paths(image: ImageOfRun) -> tuple[Path, Path]:
-    """Return the files of an image: its feature table, and the confusions and distances."""
+    """Return the files of an image: its features, and the confusions and distances."""
     folder = image.run.folder(STAGE.name) / image.which
     return folder / f"{image.name}.features.safetensors", folder / f"{image.name}.scores.safetensors"
 
@@ -98,5 +119,5 @@ STAGE = Stage(
     "described",
     make,
     ("data", "coarse", "classifiers", "proposals"),
-    lambda s: [s.ranking.eps, s.ranking.background_weight, s.ranking.loss],
+    lambda s: [s.ranking.eps, s.ranking.background_weight, s.ranking.loss, list(BLOCKS)],
 )

@@ -10,7 +10,7 @@ import numpy as np
 from tinysegrank.experiment.artifacts import load_once
 from tinysegrank.experiment.images import SPLITS, ImageOfRun, images_of, names
 from tinysegrank.experiment.runner import Run, Stage
-from tinysegrank.experiment.settings import Settings
+from tinysegrank.experiment.settings import ENGINES, Settings
 from tinysegrank.experiment.tasks import do_missing, map_tasks
 from tinysegrank.files import read_compressed, write_compressed
 from tinysegrank.proposals import SegmentModel, Segments, training_rows
@@ -136,7 +136,7 @@ def _path(image: ImageOfRun) -> Path:
 
 
 def _used(settings: Settings) -> bool:
-    return settings.proposals.engine in ("paste", "both")
+    return any(proposer.reads_segments for proposer in ENGINES[settings.proposals.engine])
 
 
 STAGE = Stage(

@@ -73,7 +73,7 @@ def planks(rng: np.random.Generator, shape: Shape) -> np.ndarray:
     """Return boards with their grain, dark at the joints: shape, float32, about -1..1."""
     height = int(rng.integers(9, 18))
     y = np.arange(shape[0])[:, None]
-    grain = noise(rng, (shape[0], max(shape[1] // 8, 2)), 3, 2)
+    grain = noise(rng, (shape[0], max(shape[1] // 8, -(-shape[1] // 9), 2)), 3, 2)  # 9 pixels a cell are enough
     field: np.ndarray = np.repeat(grain, 9, axis=1)[:, : shape[1]] * np.float32(0.6)
     field = field + rng.uniform(-0.4, 0.4, y.max() // height + 1).astype(np.float32)[y // height]
     field[y[:, 0] % height == 0] = -1
