@@ -194,7 +194,7 @@ def read_compressed(path: Path | str) -> Iterator[Mapping[str, np.ndarray]]:
     Raises:
         CheckpointError: the file is missing, damaged, lacks an array that is asked for, or cannot be read.
     """
-    with reading(path), np.load(path, allow_pickle=False) as arrays:
+    with reading(path), Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         yield arrays
 
 

@@ -47,8 +47,8 @@ def flip(file: Path) -> None:
 
 
 def exchange(file: Path) -> None:
-    others = [other for other in file.parent.iterdir() if other.suffix == file.suffix and other != file]
-    file.write_bytes(others[0].read_bytes() if others else b"of another run")
+    others = (other.read_bytes() for other in sorted(file.parent.iterdir()) if other.suffix == file.suffix)
+    file.write_bytes(next((other for other in others if other != file.read_bytes()), b"of another run"))
 
 
 @pytest.mark.parametrize("damage", [cut, flip, exchange, Path.unlink], ids=["cut", "flipped", "exchanged", "deleted"])
@@ -66,8 +66,7 @@ def test_damage_of_any_kind_is_replaced(tmp_path, tiny_run, damage):
         for stage in STAGES
         for name in damaged_files(path / stage.name, read_stamp(path / stage.name))
     }
-    assert noticed == {file for file in files if not file.exists() or file.read_bytes() != before[key(file, path)]}
-    assert len(noticed) >= len(files) - 3  # of two files alike, exchanging changes nothing
+    assert noticed == set(files)
     for use in (
         lambda: Segmenter(path, progress=Silent()),
         lambda: write_html_report(opened(path), tmp_path / "a.html"),
@@ -77,10 +76,6 @@ def test_damage_of_any_kind_is_replaced(tmp_path, tiny_run, damage):
     run_experiment(path, tiny_run.settings, jobs=1, progress=Silent())
     assert contents(path) == before
     Segmenter(path, progress=Silent())
-
-
-def key(file: Path, run: Path) -> str:
-    return str(file.relative_to(run))
 
 
 def opened(path: Path):
