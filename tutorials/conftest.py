@@ -1,9 +1,9 @@
 """Run the Python cells of the numbered pages as tests, one test a page.
 
 The cells of a page run in order and share their names. A cell that starts with `>>>` also has its output checked,
-numbers to one in the last digit, since processors round differently. The cells run in a temporary folder, so that tests change no
-file here; with TINYSEGRANK_DRAW=1 they run in this one, where `figure.savefig("figures/04_flips.png")` draws the picture
-shown.
+numbers to one in the last digit, since processors round differently. The cells run in a temporary folder, so that
+tests change no file here. With TINYSEGRANK_DRAW=1 they run in this one, where
+`figure.savefig("figures/04_flips.png")` draws the picture shown.
 """
 
 from __future__ import annotations
