@@ -194,5 +194,5 @@ def test_predict_needs_photographs_and_then_a_finished_run(tmp_path, toy):
 def test_seeds_are_whole_numbers():
     assert parse_seeds("0, 12,7") == (0, 12, 7)
     for text in ("", "0,", "-1", "1.5", "٣", "9" * 5000):  # Python converts no more than 4,300 digits
-        with pytest.raises(ConfigError, match="give whole numbers with commas between"):
+        with pytest.raises(ConfigError, match="give comma-separated whole numbers"):
             parse_seeds(text)

@@ -63,21 +63,22 @@ def test_a_path_of_any_bytes_is_printed(tmp_path, charset):
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
-        (KeyboardInterrupt(), 130, "interrupted; what is done is kept: repeat the command to resume"),
+        (KeyboardInterrupt(), 130, "interrupted; finished work is kept: repeat the command to resume"),
         (
             OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
             1,
-            f"error: {os.strerror(errno.ENOSPC)}; mend this and repeat the command: what is done is kept",
+            f"error: {os.strerror(errno.ENOSPC)}; fix this and repeat the command: finished work is kept",
         ),
         (
             PermissionError(errno.EACCES, os.strerror(errno.EACCES), b"a/b"),
             1,
-            f"error: a/b: {os.strerror(errno.EACCES)}; mend this and repeat the command: what is done is kept",
+            f"error: a/b: {os.strerror(errno.EACCES)}; fix this and repeat the command: finished work is kept",
         ),
         (
             MemoryError("Unable to allocate 9 GiB"),
             1,
-            "error: there is not enough memory (Unable to allocate 9 GiB); take fewer --jobs: what is done is kept",
+            "error: out of memory (Unable to allocate 9 GiB); repeat the command with fewer --jobs: "
+            "finished work is kept",
         ),
         (WorkerError("a worker process was ended"), 1, "error: a worker process was ended"),
         (BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)), 1, ""),  # nobody reads any more
@@ -102,7 +103,7 @@ def test_an_interrupted_predict_is_repeated_by_force(monkeypatch):
     monkeypatch.setattr("tinysegrank.experiment.label_photographs", stop)
     result = call("predict", "photo.jpg", "--run", "run")
     assert result.exit_code == 130
-    assert result.stderr == "interrupted; what is done is kept: repeat the command with --force\n"
+    assert result.stderr == "interrupted; finished work is kept: repeat the command with --force\n"
 
 
 @pytest.mark.parametrize("argument", ["--version", "--help", "doctor"])

@@ -1,4 +1,4 @@
-"""The subcommands. Heavy imports are made where they are used, so that --help answers at once."""
+"""The subcommands. Slow imports are made inside the functions that need them, so that --help answers at once."""
 
 from __future__ import annotations
 
@@ -16,41 +16,46 @@ from tinysegrank.errors import TinySegRankError
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-Out = Annotated[Path, typer.Option("--out", help="Run folder; made if it does not exist, gone on with if it does.")]
-Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Worker processes; the results are the same for any number.")]
+Out = Annotated[Path, typer.Option("--out", help="Run folder; created if missing, resumed if it exists.")]
+Jobs = Annotated[
+    int, typer.Option("--jobs", min=1, help="Number of worker processes; the results do not depend on it.")
+]
 Dask = Annotated[
     str | None,
     typer.Option(
         "--dask",
         metavar="ADDRESS",
-        help="Work on the Dask cluster of this scheduler, such as tcp://host:8786, in place of --jobs processes.",
+        help="Run on the Dask cluster of this scheduler, such as tcp://host:8786, instead of in --jobs processes.",
     ),
 ]
 Classes = Annotated[
-    str, typer.Option("--classes", help="Classes whose mean is reported, by name or number with commas between.")
+    str, typer.Option("--classes", help="Also report the mean over these classes: comma-separated names or numbers.")
 ]
-Update = Annotated[bool, typer.Option("--update", help="Take new settings for a run and redo what depends on them.")]
+Update = Annotated[
+    bool, typer.Option("--update", help="Change the run's settings to those given, and redo what depends on them.")
+]
 KeepStale = Annotated[
-    bool, typer.Option("--keep-stale", help="Keep results made by other code than there is now; the report says so.")
+    bool,
+    typer.Option("--keep-stale", help="Keep results that other versions of the code computed; the report says so."),
 ]
 
 
 class _Commands(typer.core.TyperGroup):
-    """Shows what stops a command as one line, and prints on any terminal."""
+    """A command group that prints errors as one line, and replaces characters that the terminal cannot show."""
 
     def main(self, *args: Any, **options: Any) -> Any:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-                stream.reconfigure(errors="replace")  # what the terminal cannot show never stops a command
+                stream.reconfigure(errors="replace")
         try:
             return super().main(*args, **options)
         except TinySegRankError as error:
             message = f"{error}"
         except MemoryError as error:
-            message = f"there is not enough memory ({error}); take fewer --jobs: what is done is kept"
-        except OSError as error:  # not a pipe that nobody reads any more: there typer ends quietly
+            message = f"out of memory ({error}); repeat the command with fewer --jobs: finished work is kept"
+        except OSError as error:  # never of a closed pipe: there typer exits quietly
             place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-            message = f"{place}{error.strerror or error}; mend this and repeat the command: what is done is kept"
+            message = f"{place}{error.strerror or error}; fix this and repeat the command: finished work is kept"
         typer.secho(f"error: {message}", fg="red", err=True)
         sys.exit(1)
 
@@ -58,11 +63,11 @@ class _Commands(typer.core.TyperGroup):
         try:
             result = super().invoke(ctx)
             if sys.stdout is not None:
-                sys.stdout.flush()  # here, where an error is still shown
+                sys.stdout.flush()  # now, while an error can still be shown
             return result
         except KeyboardInterrupt:
             again = "with --force" if ctx.invoked_subcommand == "predict" else "to resume"
-            typer.secho(f"interrupted; what is done is kept: repeat the command {again}", err=True)
+            typer.secho(f"interrupted; finished work is kept: repeat the command {again}", err=True)
             raise typer.Exit(130) from None
 
 
@@ -77,7 +82,7 @@ app = typer.Typer(
 
 
 def workers(dask: str | None) -> AbstractContextManager[Any]:
-    """The cluster that --dask names, if it does."""
+    """Return a context in which tasks run on the Dask cluster at this address; with None it changes nothing."""
     if dask is None:
         return nullcontext()
     from tinysegrank.cluster import cluster
@@ -103,14 +108,14 @@ def main(
 @app.command()
 def demo(
     out: Out = Path("runs/demo"),
-    images: Annotated[int, typer.Option("--images", min=20, help="Toy images to train on.")] = 240,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")] = 0,
+    images: Annotated[int, typer.Option("--images", min=20, help="Number of toy images to train on.")] = 240,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed for the whole run.")] = 0,
     jobs: Jobs = CORES,
     dask: Dask = None,
     update: Update = False,
     keep_stale: KeepStale = False,
 ) -> None:
-    """Run the whole experiment on toy scenes that it draws itself; a few minutes on two cores."""
+    """Run the whole experiment on generated toy images; takes a few minutes on two cores."""
     from tinysegrank.backend import get_backend
     from tinysegrank.cli.show import console, show_results
     from tinysegrank.config import from_dict
@@ -118,9 +123,9 @@ def demo(
     from tinysegrank.experiment.runner import check_run_folder
     from tinysegrank.voc import make_toy_voc
 
-    get_backend()  # before the scenes are drawn
+    get_backend()  # fails before the scenes are drawn
     check_run_folder(out)
-    here, progress = Path(os.path.abspath(out)), Shown(console)  # noqa: PTH100  # of "." and ".." too
+    here, progress = Path(os.path.abspath(out)), Shown(console)  # noqa: PTH100  # resolves "." and ".." too
     voc = here.with_name(f"{here.name}-toyvoc") / f"seed-{seed}-{images}"
     settings = from_dict(Settings, {"seed": seed, "data": {"voc": str(voc)}}, base=named_settings("demo"))
     with workers(dask):
@@ -132,30 +137,41 @@ def demo(
 
 @app.command()
 def run(
-    voc: Annotated[Path, typer.Option("--voc", help="The folder that holds JPEGImages/ (VOCdevkit/VOC2012).")],
+    voc: Annotated[Path, typer.Option("--voc", help="Folder that contains JPEGImages/ (VOCdevkit/VOC2012).")],
     out: Out,
-    weights: Annotated[Path | None, typer.Option("--weights", help="AlexNet or CaffeNet .caffemodel.")] = None,
-    preset: Annotated[str | None, typer.Option("--preset", help="alexnet, caffenet or tiny.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Weights of an AlexNet or CaffeNet (.caffemodel).")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", help="Network architecture: alexnet, caffenet or tiny.")
+    ] = None,
     experiment: Annotated[
         str,
         typer.Option(
             "--experiment", help="Settings to start from: quick (2 folds, CRF), paper (10 folds, O2P) or best."
         ),
     ] = "quick",
-    folds: Annotated[int | None, typer.Option("--folds", help="Folds of the training images; at least 2.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="TOML file of settings laid over these.")] = None,
-    settings_given: Annotated[
-        list[str] | None, typer.Option("--set", help="One setting, such as training.start.steps=2000; repeatable.")
+    folds: Annotated[
+        int | None, typer.Option("--folds", help="Number of cross-validation folds of the training images; at least 2.")
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", help="Only the first so many images of each split.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="TOML file of settings, which override the other options.")
+    ] = None,
+    settings_given: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override one setting, such as training.start.steps=2000; repeatable."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", help="Use at most this many images of each split, the first ones.")
+    ] = None,
     classes: Classes = "",
-    until: Annotated[str, typer.Option("--until", help="Do only this stage and what it needs.")] = "report",
+    until: Annotated[str, typer.Option("--until", help="Run only this stage and those it depends on.")] = "report",
     jobs: Jobs = CORES,
     dask: Dask = None,
     update: Update = False,
     keep_stale: KeepStale = False,
 ) -> None:
-    """Run the paper's experiment on PASCAL VOC; interrupted, the same command goes on where it stopped."""
+    """Run the paper's experiment on PASCAL VOC; the same command resumes an interrupted run."""
     from tinysegrank.cli.show import console, show_results
     from tinysegrank.config import from_dict, merge, parse_assignments, read_toml
     from tinysegrank.experiment import Settings, Shown, named_settings, run_experiment
@@ -185,12 +201,12 @@ def run(
 
 @app.command()
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Photographs.")],
+    images: Annotated[list[Path], typer.Argument(help="Photographs to label.")],
     run: Annotated[Path, typer.Option("--run", help="Folder of a finished run.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the label maps and overlays.")] = Path("predicted"),
-    force: Annotated[bool, typer.Option("--force", help="Replace those that are there.")] = False,
+    out: Annotated[Path, typer.Option("--out", help="Output folder.")] = Path("predicted"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing output files.")] = False,
 ) -> None:
-    """Label photographs with a finished run: NAME.labels.png, a palette PNG, and NAME.overlay.png of each."""
+    """Label photographs with a finished run: write NAME.labels.png, a palette PNG, and NAME.overlay.png for each."""
     from tinysegrank.cli.show import console
     from tinysegrank.experiment import Shown, label_photographs
 
@@ -200,16 +216,18 @@ def predict(
 
 @app.command()
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="Folder with NAME.png, 0..20, for each image of the split.")],
-    voc: Annotated[Path, typer.Option("--voc", help="The folder that holds JPEGImages/ (VOCdevkit/VOC2012).")],
-    split: Annotated[str, typer.Option("--split", help="Name of the split.")] = "val",
+    folder: Annotated[Path, typer.Argument(help="Folder of label PNGs: NAME.png, values 0 to 20, for each image.")],
+    voc: Annotated[Path, typer.Option("--voc", help="Folder that contains JPEGImages/ (VOCdevkit/VOC2012).")],
+    split: Annotated[str, typer.Option("--split", help="Split whose images to score.")] = "val",
     classes: Classes = "",
-    strict: Annotated[bool, typer.Option("--strict", help="Also the devkit's own mean over all 21 classes.")] = False,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write the table there too.")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Also print the devkit's mean over all 21 classes, absent ones included.")
+    ] = False,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Also write the table to this CSV file.")] = None,
     jobs: Jobs = CORES,
     dask: Dask = None,
 ) -> None:
-    """Score a folder of label PNGs by VOC's corpus IoU."""
+    """Score a folder of label PNGs by corpus IoU, VOC's measure."""
     from tinysegrank import reporting
     from tinysegrank.cli.show import console
     from tinysegrank.experiment import evaluate_folder
@@ -228,19 +246,19 @@ def evaluate(
     console.print(table.to_rich())
     if strict:
         mean = confusion.mean_iou(absent="strict").value
-        console.print(f"devkit mean over all classes, NaN if one is nowhere: {100 * mean:.2f}")
+        console.print(f"devkit mean over all classes (NaN if the truth and the labels lack one): {100 * mean:.2f}")
 
 
 @app.command()
 def toyvoc(
-    folder: Annotated[Path, typer.Argument(help="Folder to make; it will hold JPEGImages/ and the rest.")],
-    train: Annotated[int, typer.Option("--train", min=1, help="Training scenes.")] = 240,
-    val: Annotated[int, typer.Option("--val", min=1, help="Validation scenes.")] = 80,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the scenes.")] = 0,
+    folder: Annotated[Path, typer.Argument(help="Folder to create, which will contain JPEGImages/ and the rest.")],
+    train: Annotated[int, typer.Option("--train", min=1, help="Number of training images.")] = 240,
+    val: Annotated[int, typer.Option("--val", min=1, help="Number of validation images.")] = 80,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed for the images.")] = 0,
     jobs: Jobs = CORES,
     dask: Dask = None,
 ) -> None:
-    """Draw a toy VOC: scenes with all 20 classes, in the devkit's layout."""
+    """Draw a toy data set with VOC's 20 classes, in the devkit's layout."""
     from tinysegrank.voc import make_toy_voc
 
     with workers(dask):
@@ -250,7 +268,7 @@ def toyvoc(
 
 @app.command()
 def doctor() -> None:
-    """Show versions, backend, device, BLAS, threads, and the data and weights found."""
+    """Show versions, array backends, devices, BLAS, threads, and the data and weights found."""
     from rich.text import Text
 
     from tinysegrank.cli.doctor import findings

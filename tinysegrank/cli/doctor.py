@@ -1,4 +1,4 @@
-"""What `tinysegrank doctor` finds out about the machine it runs on."""
+"""Diagnostics of this machine and installation, for `tinysegrank doctor`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LIBRARIES = (
 
 
 def findings() -> Iterator[tuple[str, str]]:
-    """Yield (name, value) lines; nothing here raises."""
+    """Yield (name, value) pairs to print; never raises."""
     yield "tinysegrank", __version__
     yield "Python", f"{platform.python_version()} on {platform.platform()}"
     yield "libraries", ", ".join(f"{name} {_version(name)}" for name in LIBRARIES)
@@ -44,7 +44,7 @@ def findings() -> Iterator[tuple[str, str]]:
             yield f"  {name}", str(error)
     yield "BLAS", _blas()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield "cores", f"{cores} for this process"
+    yield "cores", f"{cores} available to this process"
     for variable in (
         VARIABLE,
         "TINYSEGRANK_ACCELERATE",
@@ -75,14 +75,14 @@ def _blas() -> str:
         f"{pool['num_threads']} threads"
         for pool in pools
     )
-    return "; ".join(described) or "none that threadpoolctl knows"
+    return "; ".join(described) or "not known to threadpoolctl"
 
 
 def _compiled() -> str:
     from tinysegrank.compiled import cache_folder
 
     folder = cache_folder()
-    return f"cached in {folder}" if folder else "not cached, as no folder can be written to; set NUMBA_CACHE_DIR to one"
+    return f"cached in {folder}" if folder else "not cached, for lack of a writable folder; set NUMBA_CACHE_DIR to one"
 
 
 def _data() -> str:
@@ -90,7 +90,7 @@ def _data() -> str:
     if not root:
         return "TINYSEGRANK_VOC is not set; the tests on real images are skipped"
     splits = sorted(path.stem for path in Path(root, "ImageSets", "Segmentation").glob("*.txt"))
-    return f"{root}: splits {', '.join(splits)}" if splits else f"{root}: holds no ImageSets/Segmentation/*.txt"
+    return f"{root}: splits {', '.join(splits)}" if splits else f"{root}: contains no ImageSets/Segmentation/*.txt"
 
 
 def _weights() -> str:

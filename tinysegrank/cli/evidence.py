@@ -1,4 +1,4 @@
-"""The subcommands that look into a run: the paper's evidence, and the report."""
+"""The subcommands that read a finished run: the paper's evidence, and the HTML report."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ Folder = Annotated[Path, typer.Argument(help="Run folder.")]
 @app.command()
 def evidence(
     run: Folder,
-    names: Annotated[list[str] | None, typer.Argument(help="Pieces, or all; without any, they are listed.")] = None,
-    seeds: Annotated[str, typer.Option("--seeds", help="Of the pieces that train, with commas between.")] = "0,1,2",
-    redo: Annotated[bool, typer.Option("--redo", help="Make tables and figures anew; trainings are kept.")] = False,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Pieces of evidence to make, or all; without names, list them.")
+    ] = None,
+    seeds: Annotated[
+        str, typer.Option("--seeds", help="Comma-separated seeds for the pieces that train networks.")
+    ] = "0,1,2",
+    redo: Annotated[
+        bool, typer.Option("--redo", help="Make existing tables and figures again; trained networks are kept.")
+    ] = False,
     jobs: Jobs = CORES,
     dask: Dask = None,
 ) -> None:
-    """Reproduce the paper's evidence on a run: RUN/evidence/NAME/ gets claim.md, table.md, table.csv, figure.png."""
+    """Test the paper's claims on a run: write claim.md, table.md, table.csv and figure.png to RUN/evidence/NAME/."""
     from tinysegrank.cli.show import console
     from tinysegrank.evidence import collect_evidence, evidence_state
     from tinysegrank.experiment import Shown
@@ -47,9 +53,9 @@ def evidence(
 @app.command()
 def report(
     run: Folder,
-    out: Annotated[Path | None, typer.Option("--out", help="The file; RUN/report.html by default.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Output file; RUN/report.html by default.")] = None,
 ) -> None:
-    """Write one HTML file that shows a finished run and its evidence, and needs neither network nor other files."""
+    """Write a finished run and its evidence as one self-contained HTML file."""
     from tinysegrank.evidence.html_report import write_html_report
     from tinysegrank.experiment import Silent
     from tinysegrank.experiment.runner import read_run
@@ -60,12 +66,12 @@ def report(
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """Numbers with commas between.
+    """Read comma-separated seeds.
 
     Raises:
-        ConfigError: one isn't a whole number from 0 on, or has 19 digits or more.
+        ConfigError: one is not a non-negative integer, or has 19 digits or more.
     """
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
-        raise ConfigError(f'seeds="{text}": give whole numbers with commas between, such as 0,1,2')
+        raise ConfigError(f'seeds="{text}": give comma-separated whole numbers, such as 0,1,2')
     return tuple(map(int, parts))

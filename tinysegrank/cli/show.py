@@ -1,4 +1,4 @@
-"""What the commands print."""
+"""Output of the commands on the terminal."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ console = Console()
 
 
 def show_results(run: Run) -> None:
-    """Print Table 2, which of the paper's orderings hold, and where the rest is."""
+    """Print Table 2, whether each of the paper's orderings holds, and the folder of the other results."""
     counts = read_counts(run)
     console.print()
     console.print(tables(run, counts)["table_2"].to_rich())
     console.print("The paper's orderings, in this run:")
     for line in orderings(run, counts):
         console.print(line, markup=False, highlight=False)
-    console.print(f"\nTables, curves and pictures: {run.folder('report')}", markup=False, highlight=False)
+    console.print(f"\nTables, curves and images: {run.folder('report')}", markup=False, highlight=False)
