@@ -83,8 +83,8 @@ def test_the_template_is_part_of_the_package():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Picture(b"GIF89a", "x"), "no PNG"),
-        (lambda: Document("t", (), (Section("A b"), Section("A  b!"))), "'a-b' is there twice"),
+        (lambda: Picture(b"GIF89a", "x"), "is not a PNG"),
+        (lambda: Document("t", (), (Section("A b"), Section("A  b!"))), "'a-b' is duplicated"),
     ],
     ids=["gif", "titles"],
 )

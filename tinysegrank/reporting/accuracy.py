@@ -1,4 +1,4 @@
-"""Tables of corpus IoU: of each class, and of each method, beside the paper's figures."""
+"""Tables of corpus IoU per class and per method, beside the paper's figures."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def per_class_table(
     paper: Sequence[str] = (),
     class_names: Sequence[str] = CLASS_NAMES,
 ) -> Table:
-    """Set methods beside each other, a row a class, and the mean below.
+    """Tabulate the corpus IoU of methods: one row per class, one column per method, and the mean in the last row.
 
     Args:
-        confusions: the counts of each method over the same images, by its name.
-        title: the table's.
-        common: classes to give a mean of their own, as where the others are rare in the data.
-        paper: rows of the paper's Table 1 to show as further columns; their means are of the same classes as ours.
+        confusions: confusion matrix of each method by its name, all over the same images.
+        title: title of the table.
+        common: classes with a second mean of their own, for data in which the others are rare.
+        paper: methods of the paper's Table 1 to add as columns; their means are over the same classes as ours.
         class_names: name of each class.
 
     Raises:
-        ShapeError: there is no method, the numbers of classes differ from the names, the truths
-            differ, or a row of Table 1 is unknown.
+        ShapeError: there is no method, a number of classes differs from that of the names, the truths differ, or a
+            method is not in Table 1.
     """
     _check(confusions, class_names)
     unknown = [name for name in paper if name not in TABLE_1]
@@ -60,13 +60,13 @@ def methods_table(
     paper: Mapping[str, float] = TABLE_2,
     class_names: Sequence[str] = CLASS_NAMES,
 ) -> Table:
-    """List the mean IoU of each method, beside the paper's figure of the method of that name.
+    """Tabulate the mean IoU of each method, beside the paper's figure for the method of that name.
 
     Args:
-        confusions: the counts of each method over the same images, by its name.
-        title: the table's.
-        common: classes to give a mean of their own.
-        paper: published mean by the method's name; methods that it does not name get a dash.
+        confusions: confusion matrix of each method by its name, all over the same images.
+        title: title of the table.
+        common: classes with a second mean of their own, in a column of its own.
+        paper: published mean by method name; methods without one get a dash.
         class_names: name of each class.
 
     Raises:
@@ -86,7 +86,7 @@ def methods_table(
 
 
 def _present(confusions: Mapping[str, Confusion], classes: Sequence[int]) -> list[int]:
-    """Leave out the classes that are absent from the truth, which is the same for all methods."""
+    """Return those of the classes that occur in the truth, which is the same for all methods."""
     truth = next(iter(confusions.values())).matrix.sum(axis=1)
     return [index for index in classes if truth[index]]
 
@@ -102,7 +102,7 @@ def _check(confusions: Mapping[str, Confusion], class_names: Sequence[str]) -> N
     for name, confusion in confusions.items():
         if confusion.num_classes != len(class_names):
             raise ShapeError(
-                f"{name}: {confusion.num_classes} classes, {len(class_names)} class_names; give one a class"
+                f"{name}: {confusion.num_classes} classes, {len(class_names)} class_names; give one name per class"
             )
         if (confusion.matrix.sum(axis=1) != first.matrix.sum(axis=1)).any():
             raise ShapeError(f"{name}: its truth differs from the first method's; measure all on the same images")

@@ -1,4 +1,4 @@
-"""Bars of several methods beside each other, a group a row: accuracies of classes, or of methods ours and published."""
+"""Horizontal bar charts, such as the accuracy of each class by several methods, or ours beside the published one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinysegrank.errors import ShapeError
 from tinysegrank.files import atomic_write
 from tinysegrank.reporting.curves import line_styles
 
-_ROW, _NARROW_ROW, _MANY = 0.19, 0.14, 40  # height of a bar in inches; the narrow one from so many bars on
+_ROW, _NARROW_ROW, _MANY = 0.19, 0.14, 40  # height of a bar in inches, below 40 bars and from 40 on
 
 
 def bars(
@@ -24,28 +24,29 @@ def bars(
     ranges: Mapping[str, Sequence[tuple[float, float] | None]] | None = None,
     dpi: int = 130,
 ) -> None:
-    """Draw a PNG of horizontal bars with their values: for each group one bar a series.
+    """Draw a PNG of horizontal bars with their values: in each group one bar per series.
 
     The same input gives the same file, to the byte, with one version of Matplotlib.
 
     Args:
         path: the PNG file, written atomically.
         groups: names down the left side, from the top.
-        series: a value for each group, by name of the series; None or NaN where there is none.
+        series: one value per group, by name of the series; None or NaN draws no bar.
         label: name and unit of the values.
-        title: above the figure.
-        ranges: smallest and largest value of some series, drawn as a line over their bars; None where there is none.
-        dpi: dots an inch of the figure, which is 7 inches wide.
+        title: title of the figure.
+        ranges: smallest and largest value per group for some of the series, drawn as a line over the bar; None draws
+            no line.
+        dpi: dots per inch; the figure is 7 inches wide.
 
     Raises:
-        ShapeError: there is no group or series, or a series has another number of values than there are groups.
+        ShapeError: there is no group or series, or the number of values of a series is not that of the groups.
     """
     ranges = ranges or {}
     if not groups or not series:
         raise ShapeError(f"groups, series: {len(groups)} groups, {len(series)} series; give at least one of each")
     for name, values in [*series.items(), *ranges.items()]:
         if len(values) != len(groups):
-            raise ShapeError(f"{name}: {len(values)} values for {len(groups)} groups; give one a group")
+            raise ShapeError(f"{name}: {len(values)} values for {len(groups)} groups; give one per group")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

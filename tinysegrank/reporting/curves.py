@@ -1,4 +1,4 @@
-"""Curves of several runs: losses against training steps, accuracy against the number of proposals."""
+"""Line charts of several runs, such as loss against training step or accuracy against number of proposals."""
 
 from __future__ import annotations
 
@@ -26,22 +26,21 @@ def curves(
     logarithmic: bool = False,
     dpi: int = 130,
 ) -> None:
-    """Draw a PNG of one line a run.
+    """Draw a PNG with one line per run.
 
-    x, y | (n,), (n,) | numbers | of each run, by its name; y finite
+    runs | name to x, y: (n,), (n,) | numbers | finite
 
     Args:
         path: the PNG file, written atomically.
-        runs: as above.
         x_label: name and unit of x.
         y_label: name and unit of y.
-        title: above the figure.
-        smoothing: number of points of the running mean drawn over the pale raw curve; 1 draws the curve alone.
-        logarithmic: a logarithmic y axis; y is then above 0.
-        dpi: dots an inch of the 6.4 x 4 inch figure.
+        title: title of the figure.
+        smoothing: points in the running mean that is drawn over a pale raw curve; 1 draws the raw curve alone.
+        logarithmic: use a logarithmic y axis; y must then be above 0.
+        dpi: dots per inch of the 6.4 x 4 inch figure.
 
     Raises:
-        ShapeError: there is no run, arrays do not fit, are empty or not finite, or an option is out of range.
+        ShapeError: there is no run, x and y differ in length, are empty or not finite, or an option is out of range.
     """
     if not runs or smoothing < 1:
         raise ShapeError(f"runs, smoothing: {len(runs)} runs, smoothing {smoothing}; give at least 1 of each")
@@ -77,19 +76,19 @@ def loss_curves(
     y_label: str = "loss of the minibatch",
     logarithmic: bool = False,
 ) -> None:
-    """Draw the training losses of several runs against the step, smoothed over a fiftieth of the longest run.
+    """Draw training loss against step for several runs, smoothed over a fiftieth of the longest run.
 
-    steps, losses | (n,), (n,) | numbers | of each run, by its name
+    runs | name to steps, losses: (n,), (n,) | numbers | finite
 
     Raises:
-        ShapeError: as `curves`.
+        ShapeError: see `curves`.
     """
     smoothing = max([1, *(len(np.atleast_1d(losses)) // 50 for _, losses in runs.values())])
     curves(path, runs, x_label="step", y_label=y_label, title=title, smoothing=smoothing, logarithmic=logarithmic)
 
 
 def line_styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Give each different name a colour and a dash, in order."""
+    """Return a colour and a dash pattern for each distinct name, assigned in order."""
     return {
         name: (_COLOURS[number % len(_COLOURS)], _DASHES[number // len(_COLOURS) % len(_DASHES)])
         for number, name in enumerate(dict.fromkeys(names))
@@ -97,7 +96,7 @@ def line_styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 
 def running_mean(values: np.ndarray, width: int) -> np.ndarray:
-    """Average each value with its neighbours, `width` values in all, fewer at the ends.
+    """Return the centred running mean over `width` values, over fewer at the ends.
 
     values  | (n,) | floating |
     returns | (n,) | float64  |
@@ -105,7 +104,7 @@ def running_mean(values: np.ndarray, width: int) -> np.ndarray:
     total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
     index = np.arange(len(values))
     start, end = np.maximum(index - (width - 1) // 2, 0), np.minimum(index + width // 2 + 1, len(values))
-    return np.asarray((total[end] - total[start]) / (end - start))
+    return (total[end] - total[start]) / (end - start)
 
 
 def _check(name: str, x: np.ndarray, y: np.ndarray, *, logarithmic: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -113,9 +112,7 @@ def _check(name: str, x: np.ndarray, y: np.ndarray, *, logarithmic: bool) -> tup
     if x.ndim != 1 or x.shape != y.shape or not len(x):
         raise ShapeError(f"{name}: x of {x.shape} and y of {y.shape}; give the same number of points, at least one")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ShapeError(
-            f"{name}: NaN or infinity among its points; a training that diverged has no curve from there on"
-        )
+        raise ShapeError(f"{name}: NaN or infinity among its points; end the curve of a diverged training before them")
     if logarithmic and y.min() <= 0:
         raise ShapeError(f"{name}: {y.min()} on a logarithmic axis; draw it with logarithmic=False")
     return x, y

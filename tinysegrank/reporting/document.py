@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: no network, no scripts, pictures inside it."""
+"""A report as one self-contained HTML file: no network access, no scripts, images embedded."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG with the words under it, which also stand for it where it cannot be seen.
+    """A PNG with its caption, which is also its alternative text.
 
     Raises:
-        ShapeError: the bytes are no PNG.
+        ShapeError: the bytes are not a PNG.
     """
 
     png: bytes
@@ -27,17 +27,17 @@ class Picture:
 
     def __post_init__(self) -> None:
         if not self.png.startswith(_PNG):
-            raise ShapeError(f"picture {self.caption!r}: is no PNG; make it again")
+            raise ShapeError(f"picture {self.caption!r}: is not a PNG; make it again")
 
     @property
     def address(self) -> str:
-        """The picture itself, as an address."""
+        """The image as a data: URL."""
         return f"data:image/png;base64,{base64.b64encode(self.png).decode('ascii')}"
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What is claimed, what was found, and how the two stand to each other."""
+    """A claim, what was found, and whether the two agree."""
 
     claimed: str
     found: str
@@ -46,17 +46,17 @@ class Statement:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report, its contents shown in this order.
+    """A section of a report. Its contents are shown in the order of the attributes.
 
     Attributes:
-        title: heading; sections with `below` set stand under the one before that has it not.
+        title: heading.
         paragraphs: plain text.
-        statements: claims beside findings.
-        items: lines of a list.
-        tables: shown as tables, and as text that can be copied.
-        pictures: PNGs.
-        listing: text shown as it is, such as a settings file.
-        below: a smaller heading.
+        statements: table of claims and findings.
+        items: entries of a bulleted list.
+        tables: shown as tables, and as Markdown to copy.
+        pictures: PNGs with captions.
+        listing: text shown verbatim, such as a settings file.
+        below: make this a subsection of the last section before it that is not one.
     """
 
     title: str
@@ -70,16 +70,16 @@ class Section:
 
     @property
     def anchor(self) -> str:
-        """The title as the name of a place in the file."""
+        """The section's anchor in the HTML file, made from its title."""
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") or "section"
 
 
 @dataclass(frozen=True)
 class Document:
-    """A report: a title, facts as name and value, and sections.
+    """A report: a title, facts as (name, value) pairs, and sections.
 
     Raises:
-        ShapeError: two sections have the same title, so that links to them would be one.
+        ShapeError: two titles give the same anchor, so that links to the sections would be ambiguous.
     """
 
     title: str
@@ -90,10 +90,10 @@ class Document:
         anchors = [section.anchor for section in self.sections]
         if len(set(anchors)) < len(anchors):
             twice = next(anchor for anchor in anchors if anchors.count(anchor) > 1)
-            raise ShapeError(f"sections: {twice!r} is there twice; give each a title of its own")
+            raise ShapeError(f"sections: anchor {twice!r} is duplicated; give each section a title of its own")
 
     def to_html(self) -> str:
-        """Return the file's text; everything in it that came from outside is escaped."""
+        """Return the report as HTML, with all titles, texts and table cells escaped."""
         from jinja2 import Environment, StrictUndefined
 
         text = resources.files("tinysegrank.reporting").joinpath(TEMPLATE).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""One coarse map a class, as heat: SegNet's semantic feature maps beside their image, as the paper shows them."""
+"""Heat maps of SegNet's coarse class probabilities beside their image, as in the paper's Figure 4."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tinysegrank.errors import ShapeError
 from tinysegrank.files import atomic_write
 from tinysegrank.voc import CLASS_NAMES, overlay
 
-_WIDTH = 1.45  # of a picture, inches
-_TALLEST = 1.4  # height of a picture over its width
+_WIDTH = 1.45  # of one image in the figure, inches
+_TALLEST = 1.4  # largest ratio of an image's height to its width
 _PER_ROW = 8
 
 
@@ -26,23 +26,22 @@ def heat_maps(
     title: str = "",
     dpi: int = 110,
 ) -> None:
-    """Draw a PNG of an image, its labellings, and a heat map of each class, dark for 0 and bright for 1.
+    """Draw a PNG of an image, its label maps, and one heat map per class, dark for 0 and bright for 1.
 
     image  | (H, W, 3)   | uint8    | R, G, B
     maps   | (h, w, K)   | floating | 0..1, the probability of each class in each cell
-    labels | each (H, W) | integer  | drawn over the image, by heading
+    labels | each (H, W) | integer  | label maps to draw over the image, by heading
 
     The same input gives the same file, to the byte, with one version of Matplotlib.
 
     Args:
         path: the PNG file, written atomically.
-        labels: as above.
-        names: of the K classes.
-        title: above the pictures.
-        dpi: dots an inch.
+        names: names of the K classes.
+        title: title of the figure.
+        dpi: dots per inch.
 
     Raises:
-        ShapeError: the maps are no finite values in 0..1, or their number is not that of the names.
+        ShapeError: the maps are not finite values in 0..1, or their number is not that of the names.
 
     Paper: the semantic feature maps of section 3.1, its Figure 4.
     """
@@ -60,7 +59,7 @@ def heat_maps(
     pictures = [("image", image), *((heading, overlay(image, drawn)) for heading, drawn in (labels or {}).items())]
     rows = -(-(len(pictures) + len(names)) // _PER_ROW)
     ratio = image.shape[0] / image.shape[1]
-    # all lengths in inches, from the upper left; a picture is its heading and the map under it
+    # all lengths in inches, from the upper left; each cell is a heading with an image below it
     tall = _WIDTH * min(ratio, _TALLEST)
     width, height = _WIDTH * _PER_ROW + 0.7, 0.35 + rows * (tall + 0.28)
     figure = Figure(figsize=(width, height), dpi=dpi)

@@ -1,4 +1,4 @@
-"""Qualitative results: a row an image, its labellings side by side in the VOC colours."""
+"""Qualitative results: one row per image, its label maps side by side in the VOC colours."""
 
 from __future__ import annotations
 
@@ -13,22 +13,20 @@ from tinysegrank.errors import ShapeError
 from tinysegrank.files import atomic_write
 from tinysegrank.voc import BACKGROUND, CLASS_NAMES, VOID, overlay, palette, tile_index
 
-_WIDTH = 2.1  # of a picture, inches
-_TALLEST = 1.25  # height of a row over its width
+_WIDTH = 2.1  # of one image in the figure, inches
+_TALLEST = 1.25  # largest ratio of an image's height to its width
 
 
 @dataclass(frozen=True)
 class PanelRow:
-    """One image and its labellings.
+    """One image and its label maps.
 
     image  | (H, W, 3)                 | uint8   | R, G, B
-    labels | each (H, W) or (h, w)     | integer | by heading; a smaller map is a coarse one, drawn as its tiles
+    labels | each (H, W) or (h, w)     | integer | by heading; a smaller map is coarse, each cell drawn as a tile
 
     Attributes:
-        name: written beside the image.
-        image: as above.
-        labels: as above.
-        captions: text under a labelling, by its heading, such as its IoU.
+        name: caption of the image.
+        captions: text under a label map, by its heading, such as its IoU.
     """
 
     name: str
@@ -45,19 +43,20 @@ def qualitative_panels(
     opacity: float = 0.75,
     dpi: int = 110,
 ) -> None:
-    """Draw a PNG of rows of pictures: the image, then each labelling laid over it, and a legend of the classes seen.
+    """Draw a PNG with one row per image: the image, then each label map laid over it; and a legend of the classes.
 
     The same input gives the same file, to the byte, with one version of Matplotlib.
 
     Args:
         path: the PNG file, written atomically.
-        rows: as `PanelRow`; all with the same headings in the same order.
+        rows: the images and label maps; all rows have the same headings in the same order.
         class_names: name of each class.
-        opacity: of the labels' colours.
-        dpi: dots an inch; a picture is some two inches wide.
+        opacity: opacity of the labels' colours, 0..1.
+        dpi: dots per inch; an image is some two inches wide.
 
     Raises:
-        ShapeError: there is no row, headings differ, a labelling is larger than its image or names no class.
+        ShapeError: there is no row, headings differ, a label map is larger than its image, or a label is neither a
+            class nor void.
     """
     headings = _check(rows, class_names)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -67,7 +66,7 @@ def qualitative_panels(
     classes = _classes_seen(rows)
     per_line = max(1, int(_WIDTH * (len(headings) + 1) / 1.4))
     lines = -(-len(classes) // per_line)
-    # all lengths in inches, from the lower left; a row is its pictures and a line of captions under them
+    # all lengths in inches, from the lower left; each row is images with a line of captions below them
     heights = [_WIDTH * min(row.image.shape[0] / row.image.shape[1], _TALLEST) + 0.25 for row in rows]
     width, height = _WIDTH * (len(headings) + 1), 0.3 + sum(heights) + 0.25 + 0.22 * lines
     figure = Figure(figsize=(width, height), dpi=dpi)
@@ -101,7 +100,7 @@ def qualitative_panels(
 
 
 def stretch(labels: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Draw a coarse label map at the size of its image, each cell as its tile.
+    """Enlarge a coarse label map to the size of its image: each cell fills its tile.
 
     labels  | (h, w)    | integer | h <= H, w <= W
     image   | (H, W, 3) | uint8   | gives the size
@@ -111,7 +110,7 @@ def stretch(labels: np.ndarray, image: np.ndarray) -> np.ndarray:
         DatasetError: the map is larger than the image.
     """
     row, column = (tile_index(*sides) for sides in zip(image.shape[:2], labels.shape, strict=True))
-    return np.asarray(labels[row[:, None], column].astype(np.uint8))
+    return labels[row[:, None], column].astype(np.uint8)
 
 
 def _classes_seen(rows: Sequence[PanelRow]) -> list[int]:
@@ -135,5 +134,5 @@ def _check(rows: Sequence[PanelRow], class_names: Sequence[str]) -> list[str]:
                 )
             strange = [v for v in np.unique(labels).tolist() if not 0 <= v < len(class_names) and v != VOID]
             if strange:
-                raise ShapeError(f"{row.name}, {heading}: labels {strange[:5]} are no class and not void ({VOID})")
+                raise ShapeError(f"{row.name}, {heading}: labels {strange[:5]} are neither a class nor void ({VOID})")
     return headings

@@ -1,6 +1,6 @@
-"""The paper's published figures, to stand beside ours. All in per cent.
+"""The paper's published figures, in per cent, to show beside ours.
 
-They are of 21 classes and some 12,000 training images; figures on a part of the data are not comparable with them.
+They are over 21 classes, with some 12,000 training images; figures on part of the data are not comparable with them.
 """
 
 from __future__ import annotations
@@ -48,5 +48,5 @@ TABLE_2 = {
 
 
 def paper_mean(method: str, classes: Sequence[int] = range(len(CLASS_NAMES))) -> float:
-    """Return the mean over some classes of a method's row in Table 1, in per cent; NaN over none."""
+    """Return a method's mean over some classes of Table 1, in per cent; NaN over no classes."""
     return sum(TABLE_1[method][index] for index in classes) / len(classes) if classes else float("nan")

@@ -1,4 +1,4 @@
-"""Several curves in one or more plots side by side, with bands where a curve is a mean of several trainings."""
+"""Line plots side by side, with bands around curves that average several trainings."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tinysegrank.errors import ShapeError
 from tinysegrank.files import atomic_write
 from tinysegrank.reporting.curves import line_styles
 
-MOST_INSIDE = 6  # curves; the legend of more stands beside the plot
+MOST_INSIDE = 6  # curves in a plot whose legend is inside it; with more it is beside the plot
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Points of a line; `low` and `high` are the edges of a band around it, where there is one.
+    """The points of a line, and the edges of a band around it if there is one.
 
     x, y      | (n,)         | numbers | finite
     low, high | (n,) or None | numbers | finite, both or neither
 
     Raises:
-        ShapeError: the arrays do not fit, are empty or not finite, or one edge is given alone.
+        ShapeError: the arrays differ in length, are empty or not finite, or only one edge of the band is given.
     """
 
     x: np.ndarray
@@ -44,13 +44,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class Plot:
-    """Curves by name over common axes.
+    """A plot: curves over common axes.
 
     Attributes:
-        curves: by name.
+        curves: the curves, by the names in the legend.
         x_label, y_label: names and units of the axes.
-        title: above the plot.
-        logarithmic: axes drawn logarithmically, "x", "y" or "xy"; values there are above 0.
+        title: title of the plot.
+        logarithmic: axes that are logarithmic: "", "x", "y" or "xy"; their values must be above 0.
     """
 
     curves: Mapping[str, Curve]
@@ -68,13 +68,13 @@ def plots(path: Path | str, side_by_side: Sequence[Plot], *, dpi: int = 130) -> 
     Args:
         path: the PNG file, written atomically.
         side_by_side: the plots; a name has the same colour in each.
-        dpi: dots an inch; a plot is 5.6 x 4 inches.
+        dpi: dots per inch; a plot is 5.6 x 4 inches.
 
     Raises:
         ShapeError: there is no plot, a plot has no curve, or a value is not above 0 on a logarithmic axis.
     """
     if not side_by_side or not all(plot.curves for plot in side_by_side):
-        raise ShapeError("plots: there is none, or one without a curve; give at least one of each")
+        raise ShapeError("plots: none, or one without a curve; give at least one plot, and a curve in each")
     for plot in side_by_side:
         _check_logarithmic(plot)
     from matplotlib.backends.backend_agg import FigureCanvasAgg

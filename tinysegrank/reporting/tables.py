@@ -1,4 +1,4 @@
-"""A table of text and numbers, once for Markdown, CSV and the terminal."""
+"""A table of text and numbers that is written as Markdown, as CSV and for the terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NOTHING = "–"
 
 @dataclass(frozen=True)
 class Column:
-    """A heading, and the format specification of the numbers under it, such as ".1f" or "d"."""
+    """A column's heading and the format specification of its numbers, such as ".1f" or "d"."""
 
     name: str
     format: str = ".1f"
@@ -28,16 +28,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under headings. None and NaN are shown as a dash; columns without text are set to the right.
+    """Rows of cells under headings. None and NaN are shown as a dash; columns without text are right-aligned.
 
     Attributes:
-        title: a line above the table.
+        title: the line above the table.
         columns: the headings.
-        rows: a cell a column in each.
-        note: a line under the table, may be empty.
+        rows: each with one cell per column.
+        note: the line under the table; may be empty.
 
     Raises:
-        ShapeError: a row has another number of cells than there are columns.
+        ShapeError: a row's number of cells is not that of the columns.
     """
 
     title: str
@@ -51,7 +51,7 @@ class Table:
                 raise ShapeError(f"row {number} of {self.title!r}: {len(row)} cells for {len(self.columns)} columns")
 
     def to_markdown(self) -> str:
-        """Return the table as GitHub Markdown, with the columns aligned in the source too."""
+        """Return the table as GitHub Markdown, its columns padded to equal width."""
         text = [[column.name for column in self.columns], *self.formatted()]
         text = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in text]
         widths = [max(3, *map(len, column)) for column in zip(*text, strict=True)]
@@ -66,7 +66,7 @@ class Table:
         return f"**{self.title}**\n\n{body}" + (f"\n{self.note}\n" if self.note else "")
 
     def to_csv(self) -> str:
-        """Return headings and rows as CSV with every digit of the numbers; what is missing is an empty field."""
+        """Return headings and rows as CSV, with numbers in full precision; None and NaN are empty fields."""
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([column.name for column in self.columns])
@@ -74,9 +74,9 @@ class Table:
         return stream.getvalue()
 
     def to_rich(self) -> rich.table.Table:
-        """Return the table for a terminal, to be printed with rich."""
+        """Return the table as a rich table, to print on a terminal."""
         from rich.table import Table as RichTable
-        from rich.text import Text  # text cells are no markup
+        from rich.text import Text  # cells are not markup
 
         table = RichTable(title=Text(self.title), caption=Text(self.note) if self.note else None)
         for column, right in zip(self.columns, self.numeric(), strict=True):
@@ -86,13 +86,13 @@ class Table:
         return table
 
     def numeric(self) -> list[bool]:
-        """Say of each column, whether it holds no text; with no rows, none does."""
+        """Return one bool per column: True if it has no text cells, False for all if there are no rows."""
         return [
             bool(self.rows) and not any(isinstance(row[i], str) for row in self.rows) for i in range(len(self.columns))
         ]
 
     def formatted(self) -> list[list[str]]:
-        """Return the cells as they are shown, row by row."""
+        """Return the cells as formatted text, row by row."""
         return [
             [_show(cell, column.format) for cell, column in zip(row, self.columns, strict=True)] for row in self.rows
         ]
@@ -103,7 +103,7 @@ def _missing(cell: Cell) -> bool:
 
 
 def _plain(cell: Cell) -> Cell:
-    """A NumPy number prints as a Python one."""
+    """Convert a NumPy float to a Python one, which is written as the number alone."""
     return float(cell) if isinstance(cell, float) else cell
 
 
