@@ -79,7 +79,7 @@ def half_in_float32(function: Callable[Arguments, Result]) -> Callable[Arguments
         result = wide(*map(widened, args), **{name: widened(value) for name, value in options.items()})
         parts = result if type(result) is tuple else (result,)  # a context is a NamedTuple
         rounded: Any = tuple(_rounded(part, arrays[0].dtype) for part in parts)
-        return rounded if type(result) is tuple else rounded[0]  # type: ignore[no-any-return]
+        return rounded if type(result) is tuple else rounded[0]
 
     return wrapped
 
