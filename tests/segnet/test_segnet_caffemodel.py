@@ -309,7 +309,7 @@ def test_load_refuses_numbers_that_cannot_be_right(
     else:
         arrays[name].flat[-1] = value
     before = dict(model.parameters)
-    with pytest.raises(WeightsError, match=rf"spoilt.caffemodel: {fault}; fetch the file again"):
+    with pytest.raises(WeightsError, match=rf"spoilt.caffemodel: {fault}; download the file again"):
         model.load_caffemodel(write_caffemodel(tmp_path / "spoilt.caffemodel", arrays))
     assert all(model.parameters[name] is array for name, array in before.items())
 

@@ -209,7 +209,7 @@ def test_maps_by_the_steps(tmp_path: Path, images: list[np.ndarray], mirrored: b
 def test_crops_without_mirror_images_are_not_mirrored(tmp_path: Path, images: list[np.ndarray]) -> None:
     model = thin_model()
     crops = crop_store(tmp_path / "crops", model, images, mirrors=False)
-    with pytest.raises(ShapeError, match="crops: holds no mirror images"):
+    with pytest.raises(ShapeError, match="crops: has no mirror images"):
         predict_store(model, toy_store(tmp_path / "whole", images=3), mirrored=True, crops=crops)
 
 

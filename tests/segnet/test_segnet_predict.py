@@ -79,7 +79,7 @@ def test_stored_features_with_and_without_their_mirror_images(tmp_path: Path) ->
     assert len(predict_store(model, store)) == 5
     single = toy_store(tmp_path / "single", images=5, mirrors=False)
     np.testing.assert_array_equal(predict_store(model, single), predict_features(model, single.gather("features")))
-    with pytest.raises(ShapeError, match="holds no mirror images"):
+    with pytest.raises(ShapeError, match="has no mirror images"):
         predict_store(model, single, mirrored=True)
 
 

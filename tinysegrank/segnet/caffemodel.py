@@ -1,4 +1,4 @@
-"""Weights out of a .caffemodel: a reader of protobuf's wire format, just as far as Caffe's blobs need it.
+"""Read weights from a .caffemodel, with just enough of protobuf's wire format for Caffe's blobs.
 
 Source: Caffe's caffe.proto. NetParameter has `layers` = 2 (V1LayerParameter: name = 4, blobs = 6) in old files and
 `layer` = 100 (LayerParameter: name = 1, blobs = 7) in new ones. BlobProto: data = 5 (packed or repeated float), shape
@@ -20,7 +20,7 @@ _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 
 
 def read_caffemodel(path: Path | str) -> dict[str, np.ndarray]:
-    """Read every layer's blobs: the first as "layer.weight", the second as "layer.bias".
+    """Read the blobs of every layer: the first as "layer.weight", the second as "layer.bias".
 
     returns | name to array | float32 | weights (F, C/groups, KH, KW) for a convolution; a bias is flattened to (F,)
 
@@ -38,8 +38,8 @@ def read_caffemodel(path: Path | str) -> dict[str, np.ndarray]:
                 name, blobs = _layer(value, *_LAYER_FIELDS[field])
                 for kind, blob in zip(("weight", "bias"), blobs, strict=False):
                     arrays[f"{name}.{kind}"] = blob.reshape(-1) if kind == "bias" else blob
-    except ValueError as error:  # or a UnicodeDecodeError, which is one
-        raise WeightsError(f"{path}: is no whole .caffemodel ({error}); fetch the file again") from error
+    except ValueError as error:  # UnicodeDecodeError included
+        raise WeightsError(f"{path}: is not a complete .caffemodel ({error}); download the file again") from error
     if not arrays:
         raise WeightsError(f"{path}: holds no layer with weights; give a trained .caffemodel, not a solver state")
     return arrays
@@ -98,7 +98,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         elif wire_type in (_EIGHT_BYTES, _FOUR_BYTES):
             length = 8 if wire_type == _EIGHT_BYTES else 4
         else:
-            raise ValueError(f"byte {place} is no field of a protobuf message")
+            raise ValueError(f"byte {place} does not belong to a protobuf field")
         if place + length > len(message):
             raise ValueError("it ends in the middle of a field")
         yield field, message[place : place + length]
@@ -106,7 +106,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def _varint(message: memoryview, place: int) -> tuple[int, int]:
-    """Read seven bits a byte, lowest first, while the top bit is set; return the number and the next place."""
+    """Read a varint: seven bits per byte, lowest first, up to a byte without its top bit; return it and its end."""
     number = shift = 0
     while True:
         if place >= len(message) or shift > 63:

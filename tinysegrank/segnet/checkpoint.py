@@ -1,4 +1,4 @@
-"""A SegNet in one safetensors file: its parameters, and in the header what is needed to build it again."""
+"""Save and load a SegNet as one safetensors file: its parameters, and in the header the arguments that rebuild it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ FORMAT = "tinysegrank.segnet.1"
 
 
 def save_segnet(path: Path | str, model: SegNet) -> None:
-    """Write the network, atomically: its parameters, and of its layers what `SegNet` is told when it builds them.
+    """Write a network to a file, atomically: its parameters, and the arguments with which `SegNet` rebuilds it.
 
     Raises:
-        CheckpointError: a layer is not the one that the preset builds, so that the file would not bring it back, or
-            the parameters hold NaN, infinity or nothing but 0 in a layer.
+        CheckpointError: a layer is not the one that the preset builds, so that loading would not restore it, or a
+            parameter is NaN or infinite, or a layer's weights are all 0.
     """
     _check_layers(path, model)
     parameters = {name: to_numpy(array) for name, array in model.parameters.items()}
@@ -39,7 +39,7 @@ def save_segnet(path: Path | str, model: SegNet) -> None:
 
 
 def _check_layers(path: Path | str, model: SegNet) -> None:
-    """Compare the layers with those of a network that `load_segnet` would build."""
+    """Raise unless the layers are those that `load_segnet` would build."""
     built = SegNet(
         model.num_classes,
         model.preset_name,
@@ -60,7 +60,7 @@ def _check_layers(path: Path | str, model: SegNet) -> None:
 
 
 def _described(layer: Layer | None) -> tuple[object, ...]:
-    """The type, options and shapes of parameters of a layer."""
+    """Return a layer's type, options and parameter shapes."""
     if layer is None:
         return ()
     options = {name: value for name, value in vars(layer).items() if name != "parameters"}
@@ -68,17 +68,17 @@ def _described(layer: Layer | None) -> tuple[object, ...]:
 
 
 def load_segnet(path: Path | str, *, backend: Backend | None = None) -> SegNet:
-    """Read a network.
+    """Read a network from a file that `save_segnet` wrote.
 
     Raises:
-        CheckpointError: the file is missing, damaged or of another kind, or its numbers cannot be right, see
-            `weights.fault_in`.
+        CheckpointError: the file is missing, damaged or of another kind, or its parameters are unusable (see
+            `weights.fault_in`).
         BackendError: the backend cannot be used.
     """
     if not Path(path).is_file():
         raise CheckpointError(f"{path}: there is no such file; give the segnet file of a finished run")
     about, arrays = read_checked(path, FORMAT)
-    backend = get_backend() if backend is None else backend  # what it raises says nothing of the file
+    backend = get_backend() if backend is None else backend  # outside the try: its errors are not the file's
     try:
         model = SegNet(
             int(about["num_classes"]),

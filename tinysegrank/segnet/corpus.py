@@ -1,10 +1,10 @@
-"""Which counts a training step's loss is taken against: the batch's own, a running average, or the whole corpus.
+"""The counts in a training step's loss, which is a ratio of sums: over the batch, a running average, or the corpus.
 
-"batch" is the paper's: the corpus is the minibatch. "running" adds this batch's counts to an exponential average of
-earlier ones. "corpus" counts all training rows without dropout at the start of each epoch; within the epoch these are
-stale, as the network moves on. The gradient's rows are scaled by the counts' weight over the batch's, so that one
-learning rate serves all. "full" keeps nothing from step to step: each step counts all rows anew, see
-`segnet.full_batch`.
+"batch" is the paper's choice: sums over the minibatch. "running" is an exponential average over this and earlier
+batches. "corpus" sums over all training rows, without dropout, at the start of each epoch; within the epoch these sums
+get stale, as the network moves on. With these two, the gradient is multiplied by the weight of the counts divided by
+that of the batch, so that one learning rate suits every mode. "full" keeps nothing between steps: each step sums over
+all rows anew (see `segnet.full_batch`).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class CountsKeeper:
     """Keeps the counts between steps.
 
     Args:
-        mode: one of COUNTS; "full" holds nothing and has no use for `present`.
-        num_classes: K.
-        whole: computes the counts of all training rows; called in "corpus" mode only.
-        decay: of the running average.
+        mode: one of COUNTS; "full" keeps nothing, and `present` is not called.
+        num_classes: number of classes K.
+        whole: returns the counts of all training rows; called in "corpus" mode only.
+        decay: share of the old counts in the running average.
 
     Raises:
-        ConfigError: an unknown mode.
+        ConfigError: the mode is unknown.
     """
 
     def __init__(self, mode: str, num_classes: int, whole: Callable[[], CorpusCounts], *, decay: float = 0.9) -> None:
@@ -41,12 +41,12 @@ class CountsKeeper:
         self.held: CorpusCounts | None = None
 
     def start_epoch(self) -> None:
-        """Refresh the corpus counts."""
+        """Count all training rows anew, in "corpus" mode."""
         if self.mode == "corpus":
             self.held = self.whole()
 
     def present(self, z: Array, target: Array, weight: Array) -> tuple[CorpusCounts | None, float]:
-        """The counts for this batch's loss, and the factor of its gradient."""
+        """Return the counts for this batch's loss (None: those of the batch), and a factor for its gradient."""
         if self.mode == "batch":
             return None, 1.0
         batch = CorpusCounts(self.num_classes).update(z, target, weight)
@@ -57,13 +57,13 @@ class CountsKeeper:
         return self.held, self.held.weight / batch.weight
 
     def state(self) -> dict[str, np.ndarray]:
-        """What a checkpoint keeps."""
+        """Return the counts as arrays, for a checkpoint."""
         return {} if self.held is None else {field: np.asarray(getattr(self.held, field)) for field in _FIELDS}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Take the counts of a checkpoint."""
+        """Take over the arrays that `state` returned."""
         if state:
             self.held = CorpusCounts(self.num_classes)
-            for field in _FIELDS:  # a file may hand a number back as an array of one
+            for field in _FIELDS:  # a file may return a number as an array of one element
                 number = isinstance(getattr(self.held, field), float)
                 setattr(self.held, field, state[field].item() if number else state[field].copy())

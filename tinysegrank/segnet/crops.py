@@ -1,6 +1,6 @@
-"""The coarse map of an image averaged with those of its four corners, which SegNet sees enlarged.
+"""Average the coarse map of an image with those of its four corner crops, which SegNet sees enlarged.
 
-A corner's map lies on a finer grid over a part of the image; it is laid back onto the image's own cells by area. Not in
+A crop's map is a finer grid over part of the image; it is resampled to the image's own cells, weighted by area. Not in
 the paper.
 """
 
@@ -15,10 +15,10 @@ CORNERS = 4
 
 
 def corner_windows(share: float) -> tuple[Window, Window, Window, Window]:
-    """The corner crops of any image: top left, top right, bottom left, bottom right.
+    """Return the corner crops of any image: top left, top right, bottom left, bottom right.
 
     Args:
-        share: the side of a crop as a share of the image's; from 0.5 on they cover the image, at 1 each is all of it.
+        share: side of a crop as a share of the image's; from 0.5 on the crops cover the image, at 1 each is all of it.
 
     Raises:
         ConfigError: the share is not above 0 and at most 1.
@@ -32,14 +32,14 @@ def corner_windows(share: float) -> tuple[Window, Window, Window, Window]:
 
 
 def mean_with_crops(coarse: np.ndarray, crops: np.ndarray, share: float) -> np.ndarray:
-    """Average coarse maps of images with those of their corners, weighted by the area that each covers.
+    """Average the coarse maps of images with those of their corner crops, weighted by the area covered.
 
     coarse  | (N, GH, GW, K)    | floating | class distributions of the whole images
-    crops   | (4, N, GH, GW, K) | floating | of their corners, in the order of `corner_windows`
+    crops   | (4, N, GH, GW, K) | floating | class distributions of the crops, in the order of `corner_windows`
     returns | (N, GH, GW, K)    | as coarse | class distributions
 
-    A cell of the image is the mean over its own map and every piece of a corner's cell that lies in it, a piece having
-    its area for its weight, and the image's own map the whole cell's.
+    The result in a cell is a weighted mean: the image's own map there has weight 1, and every crop's cell that
+    overlaps it has the share of the image's cell that it covers.
 
     Raises:
         ShapeError: the shapes do not fit.
@@ -57,16 +57,18 @@ def mean_with_crops(coarse: np.ndarray, crops: np.ndarray, share: float) -> np.n
 
 
 def cell_overlaps(start: float, stop: float, count: int) -> np.ndarray:
-    """How the cells of a window's side lie in those of the image's side, both cut into `count` equal cells.
+    """Return how much of each cell along an image's side is covered by each cell of a window, 1-D.
 
-    returns | (count, count) | float64 | [r, i] is the part of the image's cell r that the window's cell i covers, 0..1
+    The side and the window are both divided into `count` equal cells.
+
+    returns | (count, count) | float64 | [r, i]: share of the image's cell r that the window's cell i covers, 0..1
 
     Args:
-        start: where the window begins, as a share of the side.
-        stop: where it ends.
-        count: cells of each side.
+        start: start of the window, as a share of the side.
+        stop: end of the window, as a share of the side.
+        count: number of cells.
     """
     cells = np.arange(count + 1) / count
     inner = start + (stop - start) * cells
     shared = np.minimum(cells[1:, None], inner[1:]) - np.maximum(cells[:-1, None], inner[:-1])  # (count, count)
-    return np.asarray(count * np.maximum(shared, 0))
+    return count * np.maximum(shared, 0)

@@ -1,6 +1,6 @@
-"""conv5's features on disk: computed once per image and mirror image, read by every training; of crops, on request.
+"""Conv5's features on disk: computed once per image, mirror image and (on request) crop, read by every training.
 
-The trunk is frozen, so its output never changes. It is kept as float16 in plain .npy files of a few images each; a
+The trunk is frozen, so its output never changes. It is stored as float16 in plain .npy files of a few images each; a
 batch is read row by row, with one file open at a time.
 """
 
@@ -23,25 +23,27 @@ KINDS = ("features", "targets", "weights")
 
 
 class _Layout(NamedTuple):
-    """What the header of a .npy file says."""
+    """Contents of the header of a .npy file, and its length."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
-    start: int  # of the numbers, in bytes
+    start: int  # offset of the array's data, in bytes
 
 
 class FeatureStore:
-    """A folder of chunks; row r = 2 * image + mirrored, or row = image where there are no mirror images.
+    """A folder with the features, soft targets and weights of images, in chunks of a few images.
+
+    The rows of image i are 2 i and, for its mirror image, 2 i + 1; without mirror images its row is i.
 
     Args:
-        folder: holds chunk_00000.features.npy, .targets.npy and .weights.npy, ...
-        images: how many images there are in all.
-        mirrors: whether each image is followed by its mirror image.
-        chunk: images in each file but the last.
-        targets: whether soft targets and weights are stored beside the features.
+        folder: contains chunk_00000.features.npy, .targets.npy and .weights.npy, ...
+        images: number of images in all.
+        mirrors: True if mirror images are stored too.
+        chunk: number of images per file; the last may have fewer.
+        targets: True if soft targets and weights are stored with the features.
 
     Attributes:
-        kinds: what is stored of each row.
+        kinds: kinds of files in each chunk: "features", or also "targets" and "weights".
     """
 
     def __init__(
@@ -53,42 +55,47 @@ class FeatureStore:
 
     @property
     def chunks(self) -> int:
-        """How many chunks there are when all are written."""
+        """Number of chunks in the complete store."""
         return -(-self.images // self.chunk)
 
     @property
     def rows(self) -> int:
-        """Number of rows, mirror images counted."""
+        """Number of rows, mirror images included."""
         return self.images * self.views
 
     @property
     def views(self) -> int:
-        """Rows of an image."""
+        """Number of rows per image."""
         return 2 if self.mirrors else 1
 
     def rows_of(self, images: np.ndarray) -> np.ndarray:
-        """The rows of some images, mirror images included, in order."""
+        """Return the rows of some images, in order, mirror images included."""
         return (self.views * np.asarray(images)[:, None] + np.arange(self.views)).reshape(-1)
 
     def members(self, chunk: int) -> range:
-        """The images of a chunk."""
+        """Return the indices of a chunk's images."""
         return range(chunk * self.chunk, min((chunk + 1) * self.chunk, self.images))
 
     def files(self, chunk: int) -> list[Path]:
-        """Return the files of a chunk, one for each kind."""
+        """Return the paths of a chunk's files, one per kind."""
         return [self._path(chunk, kind) for kind in self.kinds]
 
     def write(self, chunk: int, arrays: dict[str, np.ndarray]) -> None:
-        """Write one chunk's features, targets and weights, each atomically."""
+        """Write one chunk: one file per kind, each atomically."""
         for kind in self.kinds:
             with atomic_write(self._path(chunk, kind)) as stream:
                 np.save(stream, arrays[kind], allow_pickle=False)
 
     def gather(self, kind: str, rows: np.ndarray | None = None) -> np.ndarray:
-        """Read "features" (R, C, 13, 13) float16, "targets" (R, 13, 13, K) or "weights" (R, 13, 13) float32.
+        """Read one kind of array for some rows, by default all.
+
+        rows    | (R,)           | integer | indices of rows
+        returns | (R, C, 13, 13) | float16 | for kind="features"
+                | (R, 13, 13, K) | float32 | for kind="targets"
+                | (R, 13, 13)    | float32 | for kind="weights"
 
         Raises:
-            CheckpointError: a chunk is missing or damaged, or of another number of images.
+            CheckpointError: a chunk is missing or damaged, or has another number of images.
             ShapeError: there is no such row.
         """
         rows = np.arange(self.rows) if rows is None else np.asarray(rows)
@@ -102,10 +109,12 @@ class FeatureStore:
         return out
 
     def _read(self, chunk: int, kind: str, row_of: np.ndarray, out: np.ndarray, places: np.ndarray) -> None:
-        """Read rows of one chunk into their places of `out`."""
+        """Read the rows `row_of[places]` of one chunk into `out[places]`."""
         layout, path = self._layout(chunk, kind), self._path(chunk, kind)
         if (layout.shape[1:], layout.dtype) != (out.shape[1:], out.dtype):
-            raise CheckpointError(f"{path}: has other rows than the first chunk; delete it and run again")
+            raise CheckpointError(
+                f"{path}: rows differ in shape or dtype from the first chunk's; delete it and run again"
+            )
         size = out[:1].nbytes
         with reading(path), path.open("rb", buffering=0) as stream:
             for place in places:
@@ -130,7 +139,7 @@ class FeatureStore:
             start = stream.tell()
         if shape[:1] != (rows,):
             raise CheckpointError(
-                f"{path}: has shape {shape}, expected {rows} rows; it is of other images: delete it and run again"
+                f"{path}: has shape {shape}, expected {rows} rows; it belongs to other images: delete it and run again"
             )
         return _Layout(shape, dtype, start)
 
@@ -139,11 +148,11 @@ class FeatureStore:
 
 
 class CropStore(FeatureStore):
-    """The features of the images' corner crops: rows are by image, then corner, then mirrored; there is nothing else.
+    """A store of the features of images' corner crops, without targets; rows are ordered by image, corner, mirrored.
 
     Args:
-        folder, images, mirrors, chunk: as for `FeatureStore`, crops not counted.
-        share: the side of a crop, see `corner_windows`.
+        folder, images, mirrors, chunk: see `FeatureStore`; the numbers are of whole images, not of crops.
+        share: side of a crop as a share of the image's.
     """
 
     def __init__(self, folder: Path | str, *, images: int, share: float, mirrors: bool, chunk: int = 16) -> None:
@@ -152,12 +161,12 @@ class CropStore(FeatureStore):
 
     @property
     def views(self) -> int:
-        """Rows of an image."""
+        """Number of rows per image."""
         return CORNERS * super().views
 
 
 def stored(features: Array) -> np.ndarray:
-    """Return conv5's features as a store keeps them.
+    """Convert conv5's features to the form in which a store keeps them.
 
     features | (N, C, 13, 13) | float32 | of any backend
     returns  | (N, C, 13, 13) | float16 | on the host
@@ -168,8 +177,8 @@ def stored(features: Array) -> np.ndarray:
     host = to_numpy(features)
     if not np.all(np.abs(host) <= np.finfo(np.float16).max):
         raise WeightsError(
-            f"conv5's features reach {np.max(np.abs(host)):.3g}, and float16, in which they are kept, 65504; the "
-            f"trunk's weights are damaged, or for images of another scale: give others"
+            f"conv5's features reach {np.max(np.abs(host)):.3g}, beyond float16's 65504; the trunk's weights are "
+            f"damaged, or expect images of another scale: give other weights"
         )
     return host.astype(np.float16)
 
@@ -177,7 +186,7 @@ def stored(features: Array) -> np.ndarray:
 def chunk_arrays(
     model: SegNet, images: Sequence[np.ndarray], labels: Sequence[np.ndarray] | None, *, mirrors: bool
 ) -> dict[str, np.ndarray]:
-    """Compute one chunk of a store.
+    """Compute the arrays of one chunk of a `FeatureStore`.
 
     images  | n arrays (H, W, 3)      | uint8   | RGB
     labels  | n arrays (H, W)         | uint8   | 0..K-1 and 255; None for a store without targets
@@ -200,18 +209,18 @@ def chunk_arrays(
 
 
 def crop_arrays(model: SegNet, images: Sequence[np.ndarray], share: float, *, mirrors: bool) -> dict[str, np.ndarray]:
-    """Compute one chunk of a `CropStore`.
+    """Compute the arrays of one chunk of a `CropStore`.
 
     images  | n arrays (H, W, 3)      | uint8   | RGB
     returns | features (r, C, 13, 13) | float16 | conv5 after ReLU; r = 4 n, or 8 n with mirrors
 
     Raises:
         WeightsError: see `stored`.
-        ShapeError: an array is no RGB image.
+        ShapeError: an array is not an RGB image.
         ConfigError: the share is not above 0 and at most 1.
     """
     corners = []
-    for window in corner_windows(share):  # a corner at a time: no more memory than `chunk_arrays`
+    for window in corner_windows(share):  # one corner at a time, for no more memory than `chunk_arrays`
         prepared = []
         for image in images:
             x = model.preset.preprocessing.apply(image, window=window)

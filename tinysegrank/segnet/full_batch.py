@@ -1,8 +1,8 @@
 """The exact gradient of a corpus loss, with no more than one batch in memory.
 
 IOU and UOI are ratios of sums over every cell of the corpus, so the gradients of minibatches do not add up to theirs.
-Those of two passes do: the first adds up the counts, the second backpropagates each batch against them. Both passes
-drop the same units, so the sum is the gradient of one batch that holds all rows.
+Two passes compute it: the first adds up the sums, the second backpropagates each batch through the ratios of these
+sums. Both passes drop the same units, so the result is the gradient of one batch with all rows.
 
 Paper: section 3.2 calls IOU a corpus-level metric, which minibatches only approximate.
 """
@@ -35,11 +35,11 @@ def full_batch_gradients(
     returns    | (), and name to an array of the parameter's shape                  | as the features |
 
     Args:
-        model: left as it is; its last forward pass is spent.
-        loss: of `tinysegrank.losses`.
-        batches: called twice; must give the same batches in the same order.
-        generator: draws the dropout of a batch, by its number; called once in each pass, with equal results. None in
-            its place is evaluation.
+        model: the network; its parameters are not changed.
+        loss: a loss of `tinysegrank.losses`.
+        batches: called twice; must return the same batches in the same order.
+        generator: returns the random generator for a batch's dropout, given the batch's number; called twice per
+            batch, and must return an equal one. If it returns None, there is no dropout.
 
     Raises:
         TrainingError: there are no batches.

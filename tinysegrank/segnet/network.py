@@ -1,8 +1,8 @@
 """SegNet: eight convolutions from an image to a 13 x 13 grid of class scores.
 
 Paper: section 3.1. conv1 to conv5 are an ImageNet classifier's and stay fixed; conv6 to conv8 are new, with dropout
-before each. The paper gives no kernel size for them: 3 x 3 with padding 1 sees the whole image (a field of 259 at 227).
-This is not the later encoder-decoder of the same name.
+before each. The paper gives no kernel size for them; with 3 x 3 and padding 1 the receptive field, 259 pixels, covers
+the whole 227 x 227 input. This is not the later encoder-decoder of the same name.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ TRUNK = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
 
 class SegNet:
-    """The network, on the backend chosen by TINYSEGRANK_BACKEND.
+    """The network, on one array backend.
 
     Args:
-        num_classes: K, background included.
+        num_classes: number of classes K, background included.
         preset: "caffenet", "alexnet" or "tiny".
-        rng: draws the initial weights: Kaiming normal, conv8 Gaussian with standard deviation 0.01; default seed 0.
-        backend: where parameters live; default `get_backend()`.
-        feature_scale: multiplies conv5's features, so that their root mean square can be 1; `training` measures it.
-        dropout: before each of the new layers; default the preset's.
-        frozen: layers that are not trained.
+        rng: generator of the initial weights: Kaiming normal, conv8 Gaussian with standard deviation 0.01; by default
+            one with seed 0.
+        backend: array backend of the parameters; by default the one that TINYSEGRANK_BACKEND names.
+        feature_scale: factor on conv5's features; experiments choose it so that their root mean square is 1.
+        dropout: probability before each of the new layers; by default the preset's.
+        frozen: names of the layers that are not trained.
 
     Attributes:
-        network: all layers; `trunk` those up to conv5, `head` the rest. They share their layers.
-        preset, preset_name, num_classes, backend, feature_scale, dropout: as given.
+        network: all layers; `trunk` has those up to conv5, `head` the rest. They share the layers.
+        preset, preset_name, num_classes, backend, feature_scale, dropout: the arguments.
 
     Raises:
-        ConfigError: an unknown preset, or a feature_scale that is not positive and finite.
+        ConfigError: the preset is unknown, or feature_scale is not positive and finite.
         BackendError: the backend cannot be used.
     """
 
@@ -70,7 +71,7 @@ class SegNet:
 
     @property
     def feature_scale(self) -> float:
-        """What conv5's features are multiplied by before conv6."""
+        """Factor on conv5's features before conv6."""
         return self._scale.factor
 
     @feature_scale.setter
@@ -98,11 +99,11 @@ class SegNet:
         self.network.assign({name: self.backend.asarray(array) for name, array in parameters.items()})
 
     def load_caffemodel(self, path: Path | str) -> None:
-        """Take conv1 to conv5 from a .caffemodel; other layers in the file are passed over.
+        """Load conv1 to conv5 from a .caffemodel; other layers in the file are ignored.
 
         Raises:
-            WeightsError: the file is missing or damaged, lacks a layer, has another architecture, or a layer holds
-                NaN, infinity or nothing but 0.
+            WeightsError: the file is missing or damaged, lacks a layer or has another architecture, or a parameter is
+                NaN or infinite, or a layer's weights are all 0.
         """
         arrays = read_caffemodel(path)
         expected = self.trunk.parameters
@@ -117,7 +118,7 @@ class SegNet:
                     f"{tuple(array.shape)}; give weights of that architecture, or another --preset"
                 )
         if fault := fault_in({name: arrays[name] for name in expected}):
-            raise WeightsError(f"{path}: {fault}; fetch the file again, or give another")
+            raise WeightsError(f"{path}: {fault}; download the file again, or give another")
         self.assign({name: arrays[name] for name in expected})
 
     def features(self, x: Array) -> Array:
@@ -129,7 +130,7 @@ class SegNet:
         return self.trunk(x)
 
     def forward(self, x: Array, *, rng: np.random.Generator | None = None) -> Array:
-        """Compute class scores from prepared images; keeps what `backward` needs.
+        """Compute class scores from prepared images; store what `backward` needs.
 
         x       | (N, 3, S, S)   | float32 | prepared images
         returns | (N, K, 13, 13) | float32 | scores before the softmax (13 at the preset's input size)
@@ -137,11 +138,11 @@ class SegNet:
         return self._forward(self.network, x, rng)
 
     def forward_features(self, features: Array, *, rng: np.random.Generator | None = None) -> Array:
-        """Compute class scores from conv5's features, (N, C, 13, 13); `backward` then stops at conv6."""
+        """Compute class scores from conv5's features (N, C, 13, 13); `backward` then stops at conv6."""
         return self._forward(self.head, features, rng)
 
     def backward(self, gradient: Array) -> Gradients:
-        """Backpropagate through the last forward pass: gradients of the trainable parameters, by name.
+        """Backpropagate through the last forward pass; return the gradients of the trainable parameters by name.
 
         gradient | (N, K, 13, 13) | float32 | of the loss with respect to the scores
 
@@ -162,7 +163,7 @@ class SegNet:
 
 
 class FeatureScale:
-    """Multiply by a fixed number."""
+    """Layer that multiplies by a fixed number."""
 
     def __init__(self, factor: float = 1.0) -> None:
         self.parameters: dict[str, Array] = {}
@@ -178,7 +179,7 @@ class FeatureScale:
 
 
 def build_trunk(preset: Preset, rng: np.random.Generator, backend: Backend) -> dict[str, Layer]:
-    """conv1 to conv5 with their ReLUs, and pooling and normalisation after the first two."""
+    """Build conv1 to conv5 with ReLUs, and with pooling and normalisation after the first two."""
     layers: dict[str, Layer] = {}
     channels = 3
     for number, shape in enumerate(preset.convolutions, start=1):
@@ -194,7 +195,10 @@ def build_trunk(preset: Preset, rng: np.random.Generator, backend: Backend) -> d
 def convolution(
     channels: int, shape: ConvShape, rng: np.random.Generator, backend: Backend, *, deviation: float | None = None
 ) -> Conv2d:
-    """A convolution with Gaussian weights, Kaiming's deviation sqrt(2 / fan-in) unless given, and zero bias."""
+    """Build a convolution with Gaussian weights and zero bias.
+
+    The weights' standard deviation is sqrt(2 / fan-in) (Kaiming) by default.
+    """
     size = (shape.filters, channels // shape.groups, shape.size, shape.size)
     deviation = float(np.sqrt(2 / np.prod(size[1:]))) if deviation is None else deviation
     weight = backend.asarray(rng.standard_normal(size, dtype=np.float32) * np.float32(deviation))

@@ -27,12 +27,11 @@ def predict(model: SegNet, images: Sequence[np.ndarray], *, batch: int = 16, mir
 
     Args:
         model: the network.
-        images: as above.
-        batch: images at a time.
-        mirrored: average with the map of the mirror image, turned back; not in the paper.
+        batch: number of images per forward pass.
+        mirrored: average with the map of the mirror image, flipped back; not in the paper.
 
     Raises:
-        ShapeError: an array is no RGB image.
+        ShapeError: an array is not an RGB image.
     """
     if mirrored:
         flipped = predict(model, [image[:, ::-1] for image in images], batch=batch)
@@ -45,7 +44,7 @@ def predict(model: SegNet, images: Sequence[np.ndarray], *, batch: int = 16, mir
 
 
 def predict_features(model: SegNet, features: np.ndarray, *, batch: int = 64) -> np.ndarray:
-    """Compute the coarse segmentations from conv5's features.
+    """Compute coarse segmentations from conv5's features.
 
     features | (N, C, 13, 13)  | floating | of `SegNet.features`
     returns  | (N, 13, 13, K)  | float32  | class distributions
@@ -66,26 +65,24 @@ def predict_store(
     mirrored: bool = False,
     crops: CropStore | None = None,
 ) -> np.ndarray:
-    """Compute the coarse segmentations of images whose features are on disk.
+    """Compute the coarse segmentations of images from their features on disk.
 
-    images  | (N,)           | integer | numbers of the images; all by default
+    images  | (N,)           | integer | indices of the images; all by default
     returns | (N, 13, 13, K) | float32 | class distributions
 
     Args:
         model: the network.
         store: the features.
-        images: as above.
-        mirrored: average with the map of the mirror image, turned back.
-        crops: average with the maps of the corner crops in this store, see `mean_with_crops`; each of them, too, with
-            that of its mirror image if `mirrored`.
+        mirrored: average each map with that of the mirror image, flipped back.
+        crops: features of corner crops, whose maps are averaged in too (see `mean_with_crops`).
 
     Raises:
-        ShapeError: mirror images are asked for and not stored, or there is no such image.
+        ShapeError: mirrored=True but a store has no mirror images, or an index is out of range.
         CheckpointError: a chunk of a store is missing or damaged.
     """
     for held in (store, crops):
         if mirrored and held is not None and not held.mirrors:
-            raise ShapeError(f"{held.folder}: holds no mirror images; leave out mirrored=True or make it with them")
+            raise ShapeError(f"{held.folder}: has no mirror images; drop mirrored=True, or make the store with them")
     images = np.arange(store.images) if images is None else np.asarray(images)
     coarse = _predict_rows(model, store, store.rows_of(images).reshape(-1, store.views), mirrored)
     if crops is None:
@@ -96,7 +93,7 @@ def predict_store(
 
 
 def _predict_rows(model: SegNet, store: FeatureStore, rows: np.ndarray, mirrored: bool) -> np.ndarray:
-    """The maps of rows (N, 1 or 2), the second that of the mirror image."""
+    """Compute the maps of rows (N, 1 or 2) of a store; the second column is the mirror images."""
     plain = predict_features(model, store.gather("features", rows[:, 0]))
     if not mirrored:
         return plain
@@ -104,12 +101,12 @@ def _predict_rows(model: SegNet, store: FeatureStore, rows: np.ndarray, mirrored
 
 
 def mean_of_views(plain: np.ndarray, flipped: np.ndarray) -> np.ndarray:
-    """Average maps (N, 13, 13, K) with those of the mirror images, turned back."""
+    """Average maps (N, 13, 13, K) with those of the mirror images, flipped back."""
     return np.ascontiguousarray((plain + flipped[:, :, ::-1]) / 2)  # (N, 13, 13, K)
 
 
 def _distributions(z: Array) -> np.ndarray:
-    """Softmax over the classes, classes last, on the host."""
+    """Return the softmax over the classes as a host array, classes last."""
     xp = array_namespace(z)
     q, _ = softmax(z, axis=1)  # (N, K, 13, 13)
     return np.ascontiguousarray(to_numpy(xp.permute_dims(q, (0, 2, 3, 1))))  # (N, 13, 13, K)

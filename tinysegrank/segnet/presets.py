@@ -1,7 +1,7 @@
-"""The trunks that SegNet can stand on: five convolutions that turn an image into a 13 x 13 grid of features.
+"""Presets of SegNet's trunk, five convolutions that turn an image into a 13 x 13 grid of features.
 
-Paper: section 3.1 and its footnote 1. CaffeNet pools before it normalises, AlexNet after; "tiny" is built alike at a
-size that trains from nothing in a minute.
+Paper: section 3.1 and its footnote 1. CaffeNet pools before it normalises, AlexNet after; "tiny" has the same
+structure, and is small enough to train from scratch in a minute.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tinysegrank.voc.preprocess import CAFFE, Preprocessing
 
 @dataclass(frozen=True)
 class ConvShape:
-    """One convolution: how many filters of which size, and how they move."""
+    """Hyperparameters of one convolution; sizes are in pixels."""
 
     filters: int
     size: int
@@ -25,14 +25,14 @@ class ConvShape:
 
 @dataclass(frozen=True)
 class Preset:
-    """A trunk with the preparation of its images.
+    """A trunk, the preprocessing of its images, and the head that goes with it.
 
     Attributes:
         convolutions: conv1 to conv5; conv1 and conv2 are followed by pooling and normalisation.
-        pool_first: CaffeNet's order, ReLU, pool, normalise; otherwise AlexNet's, ReLU, normalise, pool.
-        preprocessing: from a photograph to the input.
-        head: filters of conv6 and conv7, the first two layers that SegNet adds.
-        dropout: before each of the layers that SegNet adds; a small network needs less.
+        pool_first: True for CaffeNet's order (ReLU, pool, normalise), False for AlexNet's (ReLU, normalise, pool).
+        preprocessing: turns a photograph into the network's input.
+        head: number of filters of conv6 and conv7, the first two layers that SegNet adds.
+        dropout: probability before each layer that SegNet adds; a small network needs less.
     """
 
     convolutions: tuple[ConvShape, ConvShape, ConvShape, ConvShape, ConvShape]
@@ -71,10 +71,10 @@ PRESETS = {
 
 
 def preset_named(name: str) -> Preset:
-    """Look a preset up.
+    """Return the preset of a name.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: the name is unknown.
     """
     if name not in PRESETS:
         raise ConfigError(f'preset="{name}": choose one of {", ".join(PRESETS)}')

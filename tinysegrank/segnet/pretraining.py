@@ -1,8 +1,8 @@
-"""Pre-training of a trunk as an image classifier, where no ImageNet weights fit it.
+"""Pre-train a trunk as an image classifier, for trunks that no ImageNet weights fit.
 
-Paper: section 3.1 takes conv1 to conv5 from a network trained on ImageNet. The tiny trunk gets its start likewise
-from images of single objects: as in AlexNet, conv5 is pooled to 6 x 6 and followed by a fully connected layer (one is
-enough for 20 classes), here a convolution as large as the map.
+Paper: section 3.1 takes conv1 to conv5 from a network trained on ImageNet. The tiny trunk is instead trained on images
+of single objects: as in AlexNet, conv5 is pooled to 6 x 6 and followed by a fully connected layer (one is enough for 20
+classes), which here is a 6 x 6 convolution.
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ def pretrain_trunk(
 ) -> float:
     """Train the model's trunk in place to classify images; half of each batch is mirrored.
 
-    A training that was interrupted and resumes from its checkpoint equals an uninterrupted one, to the bit.
+    A training that resumes from its checkpoint gives the same result as an uninterrupted one, to the bit.
 
     images  | (N, H, W, 3) | uint8 | RGB
     classes | (N,)         | int   | 0..K-1
-    returns | float: the accuracy over the last tenth of the steps, on each batch before it was learnt from
+    returns | ()           | float | mean accuracy of the last tenth of the steps, on each batch before training on it
 
     Args:
         checkpoint: file to resume from, written every `checkpoint_every` steps.
-        progress: called with the step and the loss after each step, and once with the step that it resumes from.
+        progress: called with the step and the loss after each step; when resuming, first with that step and NaN.
 
     Raises:
-        TrainingError: no images or steps, or the loss or a parameter is no longer finite.
+        TrainingError: there are no images or steps, the loss or a parameter is not finite, or weights are all 0.
         CheckpointError: the checkpoint is damaged or belongs to another training.
-        ShapeError: not one class for each image, or a class out of range.
+        ShapeError: there is not one class per image, or a class is out of range.
     """
     if not len(images) or steps < 1:
-        raise TrainingError(f"{len(images)} images and {steps} steps to pre-train the trunk; ask for at least one each")
+        raise TrainingError(f"{len(images)} images and {steps} steps to pre-train the trunk; give at least one of each")
     if classes.shape != (len(images),) or not 0 <= classes.min() <= classes.max() < model.num_classes:
         raise ShapeError(f"classes: give one of 0..{model.num_classes - 1} for each of the {len(images)} images")
     rng, backend = np.random.default_rng([seed, 2]), model.backend
@@ -95,13 +95,13 @@ def pretrain_trunk(
 
 
 class _Checkpoint:
-    """The state between two steps, in a file."""
+    """A file with the state of a training between two steps; without a path, nothing is written or read."""
 
     def __init__(self, path: Path | None, identity: str) -> None:
         self.path, self.identity = path, identity
 
     def save(self, network: Sequential, sgd: SGD, rng: np.random.Generator, step: int, hits: list[float]) -> None:
-        """Write the step, parameters, velocities, the generator's state and the accuracies so far."""
+        """Write the step, parameters, velocities, the random generator's state and the accuracies so far."""
         if self.path is None:
             return
         arrays = {f"parameter/{name}": to_numpy(array) for name, array in network.trainable.items()}
@@ -111,7 +111,7 @@ class _Checkpoint:
         write_arrays(self.path, arrays, about={"step": str(step), "training": self.identity, "rng": state})
 
     def restore(self, network: Sequential, sgd: SGD, rng: np.random.Generator) -> tuple[int, list[float]]:
-        """Go back to where `save` was called; return the step and the accuracies until then."""
+        """Restore the state that `save` wrote; return the step and the accuracies so far, (0, []) without a file."""
         if self.path is None or not self.path.is_file():
             return 0, []
         about, arrays = read_about(self.path), read_arrays(self.path)

@@ -1,6 +1,6 @@
-"""Training of SegNet's added layers on cached features: minibatch SGD, interruptible and resumed to the bit.
+"""Train SegNet's added layers on cached features, by minibatch SGD; an interrupted training resumes to the bit.
 
-Paper: sections 3.1 and 5. Its batch size, rates and clipping are not given; the defaults train here.
+Paper: sections 3.1 and 5. It gives no batch size, learning rate or clipping; the defaults are ours.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from tinysegrank.segnet.weights import fault_in
 
 @dataclass(frozen=True)
 class TrainingOptions(Options):
-    """How to train.
+    """Options of a training.
 
     Attributes:
-        loss: a name of `losses.TABLE`, such as "ce", "uoi", "iou", "uoi+ce", "soft_dice" or "lovasz_softmax".
-        steps: number of minibatches; with counts="full" of passes over all rows.
+        loss: a name in `losses.TABLE`, such as "ce", "uoi", "iou", "uoi+ce", "soft_dice" or "lovasz_softmax".
+        steps: number of minibatches; with counts="full", number of passes over all rows.
         rate: learning rate, divided by 10 after the share `drop_at` of the steps.
-        batch: rows of a minibatch, mirror images being rows of their own.
-        momentum, decay, max_norm: of `nn.SGD`; max_norm 0 does not clip.
-        min_mass: cells of target mass below which a class is left out of the losses that are means over classes.
-        counts: sums that UOI, IOU and Dice are ratios of, see `segnet.corpus`: "batch" (over the minibatch, as in the
-            paper), "running" (an average), "corpus" (over all rows, once an epoch), or "full": every step takes all
-            rows, `batch` at a time, in two passes (`segnet.full_batch`), and is exactly the step of one batch that
-            holds them all. Such a step takes some 1.7 times as long as an epoch of the others, so take far fewer, at a
-            higher rate. A loss that isn't a function of sums, as Lovasz-Softmax, takes "batch" only.
+        batch: rows per minibatch; a mirror image has a row of its own.
+        momentum, decay, max_norm: arguments of `nn.SGD`; max_norm 0 turns clipping off.
+        min_mass: target mass, in cells, below which a class is left out of losses that average over classes.
+        counts: the sums in the ratios UOI, IOU and Dice, see `segnet.corpus`: "batch" (over the minibatch, as in the
+            paper), "running" (an average), "corpus" (over all rows, once per epoch), or "full": every step uses all
+            rows, `batch` at a time, in two passes (`segnet.full_batch`), and equals a step with one batch of all rows.
+            Such a step takes some 1.7 times as long as an epoch of the others, so use far fewer steps and a higher
+            rate. A loss that isn't a function of sums, such as Lovasz-Softmax, supports "batch" only.
 
     Raises:
-        ConfigError: a value is out of range, or the loss takes no counts of a corpus.
+        ConfigError: a value is out of range, or the loss does not support these counts.
     """
 
     loss: str = option("ce", choices=TABLE)
@@ -63,7 +63,7 @@ class TrainingOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.counts != "batch":  # try it: a loss may refuse counts
+        if self.counts != "batch":  # call the loss once, as it may not support counts
             z = np.zeros((1, 2, 1, 1))
             try:
                 named(self.loss)(z, z + 0.5, counts=CorpusCounts(2).update(z, z + 0.5))
@@ -71,7 +71,7 @@ class TrainingOptions(Options):
                 raise ConfigError(f'counts="{self.counts}": {error}') from error
 
     def optimiser(self) -> SGD:
-        """The optimiser, without velocities."""
+        """Return a new optimiser with these options."""
         return SGD(rate=self.rate, momentum=self.momentum, decay=self.decay, max_norm=self.max_norm or None)
 
 
@@ -94,20 +94,21 @@ def train(
     log_every: int = 20,
     progress: Callable[[int, float], None] | None = None,
 ) -> list[Record]:
-    """Train the head in place on some images of a store and their mirror images.
+    """Train the head in place on some images of a store and their mirror images; return the log.
 
-    images | (n,) | int | which images of the store; the rest is never read
+    images | (n,) | int | indices of images in the store; no others are read
 
-    Everything drawn depends on the seed and the step alone, so a training that was interrupted and goes on from its
-    checkpoint equals an uninterrupted one, to the bit.
+    Random numbers depend on the seed and the step alone, so a training that resumes from its checkpoint gives the same
+    result as an uninterrupted one, to the bit.
 
     Args:
-        checkpoint: file to resume from, and to write at the end and at the first line of the log that comes
-            `checkpoint_every` steps or more after the last writing.
+        checkpoint: file to resume from. It is written at the end, and along with the log once `checkpoint_every` steps
+            have passed since it was last written.
+        log_every: number of steps per line of the log.
         progress: called with the step and the mean loss at each line of the log.
 
     Raises:
-        TrainingError: there are no images, or the loss or a parameter is no longer finite.
+        TrainingError: there are no images, the loss or a parameter is not finite, or a layer's weights are all 0.
         CheckpointError: the checkpoint is damaged or belongs to another training.
     """
     rows = store.rows_of(np.sort(np.asarray(images)))
@@ -122,7 +123,7 @@ def train(
             if not np.isfinite(mean):
                 raise TrainingError(
                     f"the {options.loss} loss is {mean} at step {run.step}: the training diverged; "
-                    f'lower its rate, raise min_mass, or take counts="running"'
+                    f'lower its rate, raise min_mass, or use counts="running"'
                 )
             records.append(Record(run.step, mean))
             if progress is not None:
@@ -157,7 +158,7 @@ class _Run:
         self.step = self.saved = 0
 
     def advance(self) -> None:
-        """Take one step and keep its loss."""
+        """Take one step of SGD and record its loss."""
         value, gradients = self._full_batch() if self.options.counts == "full" else self._minibatch()
         drop = round(self.options.drop_at * self.options.steps)
         rate = step_schedule(self.options.rate, self.step, drops=(drop,))
@@ -166,11 +167,11 @@ class _Run:
         self.step += 1
 
     def last_losses(self) -> np.ndarray:
-        """Return the losses of the last `log_every` steps, or of all steps where these are fewer."""
+        """Return the losses of the last `log_every` steps, or of all steps if there are fewer."""
         return np.array([to_numpy(loss) for loss in self.losses])
 
     def _minibatch(self) -> tuple[Array, Gradients]:
-        """Loss and gradients of the next rows in this epoch's order."""
+        """Return loss and gradients of the next minibatch in this epoch's order."""
         epoch, place = divmod(self.step, self.epoch_length)
         if place == 0:
             self.counts.start_epoch()
@@ -182,7 +183,7 @@ class _Run:
         return value, self.model.backward(grad_z if share == 1.0 else grad_z * share)
 
     def _full_batch(self) -> tuple[Array, Gradients]:
-        """Loss and gradients of all rows together."""
+        """Return loss and gradients of all rows together."""
 
         def generator(number: int) -> np.random.Generator:
             return np.random.default_rng([self.seed, self.step, 1, number])
@@ -190,12 +191,12 @@ class _Run:
         return full_batch_gradients(self.model, self.loss, self._batches, generator=generator)
 
     def _batches(self) -> Iterator[Batch]:
-        """All rows, in order."""
+        """Yield all rows in order, one batch at a time."""
         for start in range(0, len(self.rows), self.batch):
             yield self._read(self.rows[start : start + self.batch])
 
     def _read(self, rows: np.ndarray) -> Batch:
-        """Rows of the store on the device: features (N, C, 13, 13), target (N, K, 13, 13), weight (N, 13, 13)."""
+        """Read rows to the device: features (N, C, 13, 13), target (N, K, 13, 13), weight (N, 13, 13)."""
         asarray = self.model.backend.asarray
         weights = self.store.gather("weights", rows)
         check_weights(str(self.store.folder), weights)
@@ -203,23 +204,23 @@ class _Run:
         return asarray(self.store.gather("features", rows), dtype="float32"), asarray(target), asarray(weights)
 
     def _corpus_counts(self) -> CorpusCounts:
-        """The counts of all training rows, without dropout."""
+        """Return the counts of all training rows, without dropout."""
         counts = CorpusCounts(self.model.num_classes)
         for features, target, weight in self._batches():
             counts.update(self.model.head(features), target, weight)
         return counts
 
     def check(self) -> None:
-        """Refuse parameters that a step has spoilt.
+        """Check that the last step left usable parameters.
 
         Raises:
-            TrainingError: one of them is not finite, or a layer's weights are all 0.
+            TrainingError: a parameter is not finite, or a layer's weights are all 0.
         """
         if fault := fault_in({name: to_numpy(array) for name, array in self.model.trainable.items()}):
             raise TrainingError(f"{fault} after step {self.step}: the training diverged; lower its rate")
 
     def save(self, path: Path, records: list[Record]) -> None:
-        """Write the step, parameters, velocities, counts and log."""
+        """Write the step, parameters, velocities, counts, recent losses and log."""
         arrays = {f"parameter/{n}": to_numpy(array) for n, array in self.model.trainable.items()}
         arrays |= {f"velocity/{n}": array for n, array in self.sgd.state().items()}
         arrays |= {f"counts/{n}": array for n, array in self.counts.state().items()}
@@ -229,7 +230,7 @@ class _Run:
         write_arrays(path, arrays, about={"step": str(self.step), "training": self._identity()})
 
     def restore(self, path: Path) -> list[Record]:
-        """Go back to where `save` was called; returns the log until then."""
+        """Restore the state that `save` wrote; return the log so far."""
         about, arrays = read_about(path), read_arrays(path)
         if about.get("training") != self._identity():
             raise CheckpointError(f"{path}: belongs to another training; delete it, or choose another folder")
@@ -250,7 +251,7 @@ class _Run:
         return [Record(int(step), float(loss)) for step, loss in arrays["records"]]
 
     def _identity(self) -> str:
-        """Tells this training from every other: options, seed, rows and network."""
+        """Return a text that tells this training from others: options, seed, rows and network."""
         model, rows = self.model, hashlib.sha256(np.asarray(self.rows, "<i8").tobytes()).hexdigest()
         shapes = {name: tuple(array.shape) for name, array in model.trainable.items()}
         return repr((self.options, self.seed, rows, model.preset_name, model.feature_scale, model.dropout, shapes))

@@ -1,4 +1,4 @@
-"""Parameters that cannot be right, found when a file is read and not later, as a training that diverges."""
+"""Find unusable parameters when a file is read, instead of later, when a training diverges."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def fault_in(parameters: Mapping[str, np.ndarray]) -> str | None:
-    """Say what makes parameters unusable: NaN or infinity anywhere, or a layer whose weights are all 0.
+    """Return a message if a parameter is NaN or infinite, or a layer's weights are all 0; otherwise None.
 
     parameters | name to array | floating | "layer.weight" and "layer.bias"; a bias may be 0
     """
