@@ -120,7 +120,7 @@ def test_predict_refuses_before_the_run_is_loaded(monkeypatch, photo, no_run, ot
     assert after.keys() == before.keys()
 
 
-@pytest.mark.parametrize("name", ["run.toml", "report/oracle.png", "data/data.json", "picked", "report.html/x.html"])
+@pytest.mark.parametrize("name", ["run.toml", "report/oracle.png", "data/val.json", "picked", "report.html/x.html"])
 def test_a_report_never_replaces_a_file_of_the_run(tmp_path, monkeypatch, tiny_run, name):
     path = tmp_path / "run"
     shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("evidence", "features", "described"))

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tinysegrank.config import from_dict, merge, parse_assignments, read_toml, to_toml
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment import Settings, Silent, run_experiment
+from tinysegrank.experiment.artifacts import FolderLock
 from tinysegrank.experiment.runner import open_run, read_run
 
 OF_EITHER_SIGN = {"proposals.paste.thresholds"}  # a score counts from the mean
@@ -176,10 +177,15 @@ def test_a_damaged_settings_file_is_written_anew_on_request(tmp_path, text):
         with pytest.raises(ConfigError, match=f"^{re.escape(str(file))}: is damaged or of another version .*--update"):
             read_run(tmp_path, jobs=1, progress=Silent())
     with pytest.raises(ConfigError, match="--update"):
-        open_run(tmp_path, settings, jobs=1, progress=Silent(), update=False)
+        opened(tmp_path, settings, update=False)
     assert file.read_text() == text
-    open_run(tmp_path, settings, jobs=1, progress=Silent(), update=True)
+    opened(tmp_path, settings, update=True)
     assert read_run(tmp_path, jobs=1, progress=Silent()).settings == settings
+
+
+def opened(path, settings, *, update):
+    with FolderLock(path) as lock:
+        return open_run(path, settings, lock, jobs=1, progress=Silent(), update=update)
 
 
 def test_a_settings_file_that_cannot_be_read_is_not_called_damaged(tmp_path, monkeypatch):
@@ -191,7 +197,7 @@ def test_a_settings_file_that_cannot_be_read_is_not_called_damaged(tmp_path, mon
     monkeypatch.setattr(Path, "read_bytes", refuse)
     for update in (False, True):
         with pytest.raises(ConfigError, match=r"run\.toml: cannot be read: Permission denied") as caught:
-            open_run(tmp_path, replace(Settings(), seed=1), jobs=1, progress=Silent(), update=update)
+            opened(tmp_path, replace(Settings(), seed=1), update=update)
         assert "damaged" not in str(caught.value)
 
 

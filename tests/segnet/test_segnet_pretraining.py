@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 from segnet_toys import CLASSES, thin_model
 
 from tinysegrank.backend import get_backend, to_numpy
-from tinysegrank.errors import ShapeError, TrainingError
-from tinysegrank.segnet import pretrain_trunk
+from tinysegrank.errors import CheckpointError, ShapeError, TrainingError
+from tinysegrank.segnet import SegNet, pretrain_trunk
 
 COLOURS = np.array([[220, 40, 40], [40, 220, 40], [40, 40, 220], [200, 200, 40]])
 
@@ -87,6 +88,46 @@ def test_another_backend() -> None:
 def test_fewer_images_than_a_batch() -> None:
     images, classes = colours(0, count=3)
     assert 0 <= pretrain_trunk(thin_model(), images, classes, steps=1, batch=32, seed=0) <= 1
+
+
+# Interruptions -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("interrupted_at", [5, 6, 19])
+def test_resumed_from_a_checkpoint_it_ends_with_the_same_bits(tmp_path: Path, interrupted_at: int) -> None:
+    """The accuracy is of steps 19 and 20, so that one of them is before the last interruption."""
+    seen: list[tuple[int, float]] = []
+
+    def interrupt(step: int, loss: float) -> None:
+        seen.append((step, loss))
+        if step == interrupted_at and len(seen) == step:
+            raise KeyboardInterrupt
+
+    def pretrain(**options: Any) -> tuple[float, SegNet]:
+        model = thin_model()
+        return pretrain_trunk(model, *colours(0), steps=20, batch=4, seed=1, **options), model
+
+    expected_seen: list[tuple[int, float]] = []
+    expected, whole = pretrain(progress=lambda step, loss: expected_seen.append((step, loss)))
+    saving = {"checkpoint": tmp_path / "checkpoint.safetensors", "checkpoint_every": 1 if interrupted_at == 19 else 3}
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(progress=interrupt, **saving)
+    accuracy, resumed = pretrain(progress=interrupt, **saving)
+    begin = interrupted_at - interrupted_at % saving["checkpoint_every"]
+    assert seen[interrupted_at][0] == begin and np.isnan(seen[interrupted_at][1])
+    assert seen[:interrupted_at] + seen[interrupted_at + 1 + (interrupted_at - begin) :] == expected_seen
+    assert accuracy == expected
+    for name, array in whole.trunk.parameters.items():
+        np.testing.assert_array_equal(resumed.parameters[name], array, err_msg=name, strict=True)
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    images, classes = colours(0)
+    options = {"steps": 2, "batch": 4, "checkpoint": tmp_path / "checkpoint.safetensors", "checkpoint_every": 1}
+    pretrain_trunk(thin_model(), images, classes, seed=1, **options)
+    for others in ((images[::-1], classes, 1), (images, classes[::-1], 1), (images, classes, 2)):
+        with pytest.raises(CheckpointError, match="belongs to another training"):
+            pretrain_trunk(thin_model(), *others[:2], seed=others[2], **options)
 
 
 # What is refused -----------------------------------------------------------------------------------------------------

@@ -190,7 +190,7 @@ def fit_subset(run: Run, train: Described, val: Described, blocks: tuple[str, ..
 def _state(run: Run) -> str:
     """A name for what the rankers depend on."""
     settings = [run.settings.ranking, run.settings.report.classes, run.settings.seed]
-    made_from = json.dumps([run.stamp("described").content, settings], default=to_dict)
+    made_from = json.dumps([run.content("described"), settings], default=to_dict)
     return hashlib.sha256(made_from.encode()).hexdigest()[:16]
 
 

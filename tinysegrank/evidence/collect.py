@@ -124,7 +124,7 @@ def _key(run: Run, piece: Piece, seeds: tuple[int, ...]) -> str:
 def _made_from(run: Run, piece: Piece) -> str:
     """A digest of the results and settings that a piece depends on."""
     settings = [run.settings.report.classes, run.settings.ranking, run.settings.seed, piece.settings(run.settings)]
-    stages = {stage: run.stamp(stage).content for stage in piece.needs}
+    stages = {stage: run.content(stage) for stage in piece.needs}
     made = json.dumps([_VERSION, piece.name, stages, settings], sort_keys=True, default=to_dict)
     return hashlib.sha256(made.encode()).hexdigest()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tinysegrank.evidence.redescribed import DerivedRun, describe_again
 from tinysegrank.experiment.artifacts import FolderLock
 from tinysegrank.experiment.protocol import STAGES
-from tinysegrank.experiment.runner import Run, Stage, execute
+from tinysegrank.experiment.runner import Run, Stage, execute, stage_of
 from tinysegrank.experiment.settings import Settings
 
 FIRST, LAST = "training", "evaluation"
@@ -21,7 +21,7 @@ def stages_after_training() -> list[Stage]:
     made: list[Stage] = []
     for stage in STAGES:
         names = {earlier.name for earlier in made}
-        if stage.name == FIRST or (names & set(stage.needs) and stage.name not in FIXED):
+        if stage.name == FIRST or (names & set(map(stage_of, stage.needs)) and stage.name not in FIXED):
             made.append(stage)
         if stage.name == LAST:
             break
@@ -33,7 +33,7 @@ def read_from_base(settings: Settings) -> list[str]:
     stages = stages_after_training()
     made = {stage.name for stage in stages}
     used = {stage.name for stage in STAGES if stage.used(settings)}
-    return sorted({name for stage in stages for name in stage.needed(settings)} & used - made)
+    return sorted({name for stage in stages for name in stage.stages_needed(settings)} & used - made)
 
 
 def run_seed(base: Run, path: Path, seed: int) -> DerivedRun:
@@ -48,9 +48,9 @@ def run_seed(base: Run, path: Path, seed: int) -> DerivedRun:
 
 def _standing_on(base: Run, stage: Stage, made: frozenset[str]) -> Stage:
     """A stage that takes what is not made anew as it lies in the base, and is made again when that changes."""
-    read = {name: base.stamp(name).content for name in stage.needed(base.settings) if name not in made}
-    own = tuple(name for name in stage.needed(base.settings) if name in made)
+    read = {need: base.content(need) for need in stage.needed(base.settings) if stage_of(need) not in made}
+    own = tuple(need for need in stage.needed(base.settings) if stage_of(need) in made)
     work = stage.work
     if stage.name == DESCRIBED:
-        work, read[DESCRIBED] = describe_again, base.stamp(DESCRIBED).content
+        work, read[DESCRIBED] = describe_again, base.content(DESCRIBED)
     return replace(stage, work=work, needs=own, also=lambda settings: (), outside=lambda settings: read)  # noqa: ARG005

@@ -105,7 +105,7 @@ def make_head(
 ) -> Head:
     """Describe a training on the features of a run."""
     stores, crops = (store(run, "train"), store(run, "val")), crops_stage.store(run, "val")
-    key, scale = run.stamp("features").content + (run.stamp("crops").content if crops else ""), read_scale(run)
+    key, scale = run.content("features") + (run.content("crops") if crops else ""), read_scale(run)
     return Head(folder, begin, seeds, options, run.settings, stores, crops, scale, key, judge, picks)
 
 

@@ -80,8 +80,8 @@ class Judge(NamedTuple):
 
 def make_judge(run: Run, *, proposals: bool) -> Judge:
     """Compute what a judge needs, unless it is there."""
-    folder, truth = run.folder(FOLDER) / "judge", run.stamp("data").content[:16]
-    rows = f"{truth}-{run.stamp('described').content[:16]}"  # another state of the run gets files of its own
+    folder, truth = run.folder(FOLDER) / "judge", run.content("data/val.json")[:16]
+    rows = f"{truth}-{run.content('described')[:16]}"  # another state of the run gets files of its own
     judge = Judge(folder / f"cells-{truth}.npy", folder / f"soft-{rows}.npy", folder / f"rows-{rows}.safetensors")
     members = images_of(run, "val")
     chunks = [members[i : i + _AT_ONCE] for i in range(0, len(members), _AT_ONCE)]

@@ -95,10 +95,17 @@ class Stamp:
     seconds: float = 0.0
     files: Mapping[str, File] = field(default_factory=dict)
 
-    @property
-    def content(self) -> str:
-        """A digest of the files' contents: what depends on the artifact depends on this."""
-        return digest({name: file.sha256 for name, file in self.files.items()}) if self.complete else ""
+    def content(self, place: str = "") -> str:
+        """Return a digest of the files' contents: what depends on the artifact depends on this.
+
+        Args:
+            place: only this file, or the files in this folder of the artifact.
+        """
+        chosen = {
+            name: file.sha256 for name, file in self.files.items() if name.startswith(f"{place}/") or name == place
+        }
+        every = {name: file.sha256 for name, file in self.files.items()}
+        return digest(chosen if place else every) if self.complete else ""
 
 
 def digest(value: Any) -> str:

@@ -17,8 +17,10 @@ from tinysegrank.voc.dataset import MASKS
 from tinysegrank.voc.split import split_file
 
 SPLITS = ("train", "val")
-LISTED = "data/data.json"
-"""The file of the run that names its images."""
+IMAGES = ("data/train.json", "data/val.json")
+"""The files of the run that name its images and hold fingerprints of them and their masks, a file for each split."""
+OBJECTS, WEIGHTS = "data/objects.json", "data/weights.json"
+"""Fingerprints of the training images' object masks, and of the weight file."""
 
 
 def open_split(settings: Settings, which: str) -> VOCSegmentation:
@@ -36,7 +38,7 @@ def open_split(settings: Settings, which: str) -> VOCSegmentation:
 
 def names(run: Run, which: str) -> tuple[str, ...]:
     """Return the image names of a split, in order."""
-    return tuple(read_json(run.path_of(LISTED))[which]["names"])
+    return tuple(read_json(run.path_of(IMAGES[SPLITS.index(which)]))["names"])
 
 
 def folds(run: Run) -> np.ndarray:

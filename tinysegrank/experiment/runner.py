@@ -5,7 +5,7 @@ A second call does only what is missing or changed; `artifacts` decides what tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -59,6 +59,11 @@ class Run:
         """Return the record of a stage; of nothing where there is none or it is damaged."""
         return artifacts.read_stamp(self.folder(stage))
 
+    def content(self, need: str) -> str:
+        """Return a digest of the contents of a stage's files, or of those of STAGE/PLACE."""
+        stage, _, place = need.partition("/")
+        return self.stamp(stage).content(place)
+
     def require(self, stages: Sequence[str], what: str) -> None:
         """See that stages are finished and their files as they were written.
 
@@ -93,10 +98,10 @@ class Stage:
     Attributes:
         name: also of its folder.
         work: does it: writes the files that are missing in its folder.
-        needs: names of the stages it reads.
+        needs: names of the stages it reads; STAGE/PLACE where it reads only a file or folder of one.
         settings: the part of the settings it depends on.
         outside: what else it depends on, such as a listing of input files.
-        also: names of those that it reads too under some settings.
+        also: needs under some settings only.
         used: whether it has anything to do under some settings.
         backend: it computes on the array backend, so results of another one don't count.
         parts, whole_folders: see `artifacts.make`.
@@ -116,8 +121,17 @@ class Stage:
     module: str = ""
 
     def needed(self, settings: Settings) -> tuple[str, ...]:
-        """Names of the stages that it reads under these settings, used or not."""
+        """Return what it reads under these settings, of stages used or not."""
         return (*self.needs, *self.also(settings))
+
+    def stages_needed(self, settings: Settings) -> set[str]:
+        """Return the names of the stages that it reads under these settings, used or not."""
+        return {stage_of(need) for need in self.needed(settings)}
+
+
+def stage_of(need: str) -> str:
+    """Return the name of the stage of STAGE or STAGE/PLACE."""
+    return need.partition("/")[0]
 
 
 def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
@@ -206,9 +220,9 @@ def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: 
     if other := made_by_other_code(run, stages):
         what = "kept all the same" if keep_stale else "made anew (--keep-stale keeps them)"
         run.progress.say(f"made by other code, {what}: {', '.join(other)}")
-    contents: dict[str, str] = {}
+    before: set[str] = set()
     for stage in stages:
-        key, folder = stage_key(run, stage, contents), run.folder(stage.name)
+        key, folder = stage_key(run, stage, before), run.folder(stage.name)
         found = artifacts.inspect(folder, key)
         stale = (
             found is Condition.OTHER_CODE and keep_stale and not artifacts.damaged_files(folder, run.stamp(stage.name))
@@ -223,15 +237,15 @@ def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: 
                 artifacts.make(
                     folder, key, partial(stage.work, run), parts=stage.parts, whole_folders=stage.whole_folders
                 )
-        contents[stage.name] = run.stamp(stage.name).content
+        before.add(stage.name)
 
 
-def stage_key(run: Run, stage: Stage, contents: Mapping[str, str]) -> Key:
-    """Return the key of a stage, given the contents of the stages before it that are used."""
+def stage_key(run: Run, stage: Stage, before: Collection[str]) -> Key:
+    """Return the key of a stage, given the names of the stages before it that are used."""
     inputs = {
         "stage": stage.name,
         "outside": stage.outside(run.settings),
-        "needs": {name: contents[name] for name in stage.needed(run.settings) if name in contents},
+        "needs": {need: run.content(need) for need in stage.needed(run.settings) if stage_of(need) in before},
         "accelerated": accelerated(),
     }
     if stage.backend:

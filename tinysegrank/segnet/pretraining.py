@@ -67,7 +67,8 @@ def pretrain_trunk(
     scores = convolution(channels, ConvShape(model.num_classes, POOLED), rng, backend)
     network = Sequential({**model.trunk.layers, "pool5": MaxPool2d(), "scores": scores})
     sgd = SGD(rate=rate, momentum=0.9, decay=5e-4, max_norm=5.0)
-    saved = _Checkpoint(checkpoint, repr((seed, steps, rate, batch, hashlib.sha256(images.tobytes()).hexdigest())))
+    learnt_from = hashlib.sha256(images.tobytes() + classes.astype(np.int64).tobytes()).hexdigest()
+    saved = _Checkpoint(checkpoint, repr((seed, steps, rate, batch, learnt_from)))
     begin, hits = saved.restore(network, sgd, rng)
     if begin and progress is not None:
         progress(begin, float("nan"))

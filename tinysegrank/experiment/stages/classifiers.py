@@ -117,4 +117,4 @@ def _descriptors(folder: Path, which: str) -> Path:
     return folder / f"{which}.descriptors.npy"
 
 
-STAGE = Stage("classifiers", make, ("data", "features"), lambda s: [s.folds, s.seed, s.classifier.C])
+STAGE = Stage("classifiers", make, (*images.IMAGES, "features"), lambda s: [s.folds, s.seed, s.classifier.C])

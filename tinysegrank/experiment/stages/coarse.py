@@ -91,7 +91,7 @@ def coarse_of(model: SegNet, image: np.ndarray, views: np.ndarray, settings: Set
 STAGE = Stage(
     "coarse",
     make,
-    ("data", "features", "crops", "training"),
+    (*images.IMAGES, "features", "crops", "training"),
     lambda s: [s.coarse.mirrored, s.folds, s.seed, s.ranking.loss],
     backend=True,
 )

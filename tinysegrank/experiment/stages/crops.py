@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinysegrank.experiment.images import SPLITS, names
+from tinysegrank.experiment.images import IMAGES, SPLITS, names
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.stages.features import fill
 from tinysegrank.segnet import CropStore
@@ -27,7 +27,7 @@ def make(run: Run) -> None:
 STAGE = Stage(
     "crops",
     make,
-    ("data", "trunk"),
+    (*IMAGES, "trunk"),
     lambda s: [s.trunk.chunk, s.coarse.crops, s.coarse.mirrored],
     used=lambda s: s.coarse.crops > 0,
     backend=True,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tinysegrank.errors import ConfigError, WeightsError
-from tinysegrank.experiment.images import LISTED, SPLITS, open_split
+from tinysegrank.experiment.images import IMAGES, OBJECTS, SPLITS, WEIGHTS, open_split
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import write_json
@@ -72,22 +72,21 @@ def _state(path: Path) -> list[int] | None:
 
 
 def make(run: Run) -> None:
-    """Decode every file of both splits, and write their names and fingerprints of their contents."""
-    record: dict[str, Any] = {}
-    for which in SPLITS:
+    """Decode every file of both splits, and write their names and fingerprints of their contents.
+
+    What only some stages read has a file of its own, on which only these depend.
+    """
+    for which, listed in zip(SPLITS, IMAGES, strict=True):
         split = open_split(run.settings, which)
         checked = split.check(jobs=run.jobs)
         found = checked.census if split.masks else "no masks, so only stages up to `proposals` can be done"
         run.progress.say(f"{which}: {len(split)} images of {split.root.name}/{split.split}; {found}")
-        instances = [path for i in range(len(split)) if (path := split.instances_path(i)).is_file()]
-        record[which] = {
-            "names": list(split.names),
-            "fingerprint": checked.fingerprint,
-            "instances": {path.stem: _sha256(path) for path in instances},
-        }
+        write_json(run.path_of(listed), {"names": list(split.names), "fingerprint": checked.fingerprint})
+        if which == "train":
+            objects = [path for i in range(len(split)) if (path := split.instances_path(i)).is_file()]
+            write_json(run.path_of(OBJECTS), {path.stem: _sha256(path) for path in objects})
     if run.settings.trunk.weights:
-        record["weights"] = _sha256(Path(run.settings.trunk.weights))
-    write_json(run.path_of(LISTED), record)
+        write_json(run.path_of(WEIGHTS), {"weights": _sha256(Path(run.settings.trunk.weights))})
 
 
 def _sha256(path: Path) -> str:

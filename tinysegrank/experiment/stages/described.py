@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.experiment.images import SPLITS, ImageOfRun, images_of
+from tinysegrank.experiment.images import IMAGES, SPLITS, ImageOfRun, images_of
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.stages.classifiers import ImageScores, scores_of
 from tinysegrank.experiment.stages.coarse import NETWORKS, ranked_by, read_coarse
@@ -118,6 +118,6 @@ def paths(image: ImageOfRun) -> tuple[Path, Path]:
 STAGE = Stage(
     "described",
     make,
-    ("data", "coarse", "classifiers", "proposals"),
+    (*IMAGES, "coarse", "classifiers", "proposals"),
     lambda s: [s.ranking.eps, s.ranking.background_weight, s.ranking.loss, list(BLOCKS)],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinysegrank.experiment.images import ImageOfRun, images_of
+from tinysegrank.experiment.images import IMAGES, ImageOfRun, images_of
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.stages import picked, upsampled
 from tinysegrank.experiment.stages.described import load_described
@@ -55,4 +55,4 @@ def read_counts(run: Run) -> dict[str, Confusion]:
     return confusions
 
 
-STAGE = Stage("evaluation", make, ("data", "described", "upsampled", "picked"))
+STAGE = Stage("evaluation", make, (IMAGES[1], "described", "upsampled", "picked"))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinysegrank.experiment.artifacts import load_once
-from tinysegrank.experiment.images import SPLITS, images_of, names
+from tinysegrank.experiment.images import IMAGES, SPLITS, images_of, names
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.stages.trunk import network_path
 from tinysegrank.experiment.tasks import do_missing
@@ -82,7 +82,7 @@ def read_scale(run: Run) -> float:
 STAGE = Stage(
     "features",
     make,
-    ("data", "trunk"),
+    (*IMAGES, "trunk"),
     lambda s: [s.trunk.chunk, s.training.feature_scale],
     backend=True,
 )

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 
+from tinysegrank.experiment.images import IMAGES
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.stages.coarse import NETWORKS
 from tinysegrank.experiment.stages.described import Described, load_described
@@ -61,4 +62,4 @@ def _oracle_curve(run: Run, val: Described) -> dict[str, list[float]]:
     return {"mean_image_iou": image.tolist(), "corpus_mean_iou": corpus}
 
 
-STAGE = Stage("picked", make, ("data", "described", "ranker", "proposals"), lambda s: s.report.classes)
+STAGE = Stage("picked", make, (IMAGES[1], "described", "ranker", "proposals/val"), lambda s: s.report.classes)

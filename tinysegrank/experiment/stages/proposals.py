@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinysegrank import upsampling
-from tinysegrank.experiment.images import SPLITS, ImageOfRun, folds, images_of
+from tinysegrank.experiment.images import IMAGES, SPLITS, ImageOfRun, folds, images_of
 from tinysegrank.experiment.proposers import Proposer, proposers_of
 from tinysegrank.experiment.proposers.protocol import Model, model_of
 from tinysegrank.experiment.runner import Run, Stage
@@ -86,7 +86,7 @@ def load_proposer(run: Run) -> Callable[[np.ndarray, np.ndarray], list[Proposal]
 STAGE = Stage(
     "proposals",
     make,
-    ("data", "superpixels", "segments", "proposing"),
+    (*IMAGES, "superpixels", "segments", "proposing"),
     lambda s: s.proposals,
     listing,
     also=lambda s: ("coarse",) if s.proposals.segnet else (),

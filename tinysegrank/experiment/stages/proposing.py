@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tinysegrank.experiment.images import IMAGES
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.runner import Run, Stage
 
@@ -17,7 +18,7 @@ def make(run: Run) -> None:
 STAGE = Stage(
     "proposing",
     make,
-    ("data", "superpixels", "segments"),
+    (IMAGES[0], "superpixels/train", "segments/train"),
     lambda s: [replace(s.proposals, segnet=False), s.folds, s.seed],  # SegNet's own labelling comes after it
     used=lambda s: s.proposals.engine != "folder",
 )

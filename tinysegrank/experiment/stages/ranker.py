@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tinysegrank.experiment.images import IMAGES
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.stages.described import load_described
 from tinysegrank.files import write_json
@@ -52,4 +53,9 @@ def fit_on_blocks(run: Run, table: FeatureTable, confusions: np.ndarray, blocks:
     )
 
 
-STAGE = Stage("ranker", make, ("data", "described"), lambda s: [s.ranking, s.seed, s.report.classes])
+STAGE = Stage(
+    "ranker",
+    make,
+    (IMAGES[0], "described/train", "described/columns.json"),
+    lambda s: [s.ranking, s.seed, s.report.classes],
+)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.experiment.images import images_of
+from tinysegrank.experiment.images import IMAGES, images_of
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.stages import picked, upsampled
 from tinysegrank.experiment.stages.coarse import NETWORKS, read_coarse
@@ -134,6 +134,6 @@ def panel_rows(run: Run) -> list[reporting.PanelRow]:
 STAGE = Stage(
     "report",
     make,
-    ("data", "coarse", "training", "upsampled", "picked", "evaluation"),
+    (IMAGES[1], "coarse", "training", "upsampled", "picked", "evaluation"),
     lambda s: [s.report, s.ranking.loss],
 )

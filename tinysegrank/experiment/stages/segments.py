@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinysegrank.experiment.artifacts import load_once
-from tinysegrank.experiment.images import SPLITS, ImageOfRun, images_of, names
+from tinysegrank.experiment.images import IMAGES, OBJECTS, SPLITS, ImageOfRun, images_of, names
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import ENGINES, Settings
 from tinysegrank.experiment.tasks import do_missing, map_tasks
@@ -142,7 +142,7 @@ def _used(settings: Settings) -> bool:
 STAGE = Stage(
     "segments",
     make,
-    ("data",),
+    (*IMAGES, OBJECTS),
     lambda s: [s.seed, s.proposals.paste.fit_images, s.proposals.paste.segments],
     used=_used,
 )

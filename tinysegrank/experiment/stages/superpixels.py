@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import superpixels
-from tinysegrank.experiment.images import SPLITS, ImageOfRun, images_of
+from tinysegrank.experiment.images import IMAGES, SPLITS, ImageOfRun, images_of
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.tasks import do_missing
@@ -41,4 +41,4 @@ def _path(image: ImageOfRun) -> Path:
     return image.run.folder(STAGE.name) / image.which / f"{image.name}.npz"
 
 
-STAGE = Stage("superpixels", make, ("data",), lambda s: s.superpixels)
+STAGE = Stage("superpixels", make, IMAGES, lambda s: s.superpixels)

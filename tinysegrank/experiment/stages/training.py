@@ -79,7 +79,7 @@ class _Task(NamedTuple):
 
 def make(run: Run) -> None:
     """Train every network that is not there yet, the chains side by side."""
-    scale, content = features.read_scale(run), run.stamp("features").content
+    scale, content = features.read_scale(run), run.content("features/train")
     fold_of, schedule, store = images.folds(run), run.settings.training, features.store(run, "train")
     _remove_others(run)
     chains = []
@@ -169,7 +169,7 @@ def _steps_taken(folder: Path) -> int:
 STAGE = Stage(
     "training",
     make,
-    ("data", "trunk", "features"),
+    (images.IMAGES[0], "trunk", "features/train", "features/scale.json"),
     lambda s: [s.training, s.folds, s.seed, s.ranking.loss],
     backend=True,
     parts=True,

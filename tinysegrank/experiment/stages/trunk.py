@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from tinysegrank.experiment.images import WEIGHTS
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.files import write_json
 from tinysegrank.parallel import one_blas_thread
@@ -63,4 +65,4 @@ def _pretrain(run: Run, model: SegNet, checkpoint: Path) -> float:
         )
 
 
-STAGE = Stage("trunk", make, ("data",), lambda s: [s.trunk, s.seed], backend=True)
+STAGE = Stage("trunk", make, (WEIGHTS,), lambda s: [replace(s.trunk, chunk=1), s.seed], backend=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tinysegrank import upsampling
-from tinysegrank.experiment.images import ImageOfRun, images_of
+from tinysegrank.experiment.images import IMAGES, ImageOfRun, images_of
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.stages.coarse import NETWORKS, read_coarse
 from tinysegrank.experiment.stages.superpixels import read_superpixels
@@ -36,4 +36,4 @@ def _upsample(image: ImageOfRun) -> None:
         write_labels(path, labels)
 
 
-STAGE = Stage("upsampled", make, ("data", "superpixels", "coarse"))
+STAGE = Stage("upsampled", make, (IMAGES[1], "superpixels/val", "coarse"))
