@@ -1,4 +1,4 @@
-"""How far a difference between two methods would move on other images of the same kind."""
+"""Confidence interval of the difference between two methods, by the paired bootstrap over images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AT_ONCE = 256  # resamples; keeps the resampled matrices at some megabytes
 
 
 class Difference(NamedTuple):
-    """A difference of mean corpus IoU, and the interval that resampled sets of images give."""
+    """A difference of mean corpus IoU, and its confidence interval."""
 
     value: float
     low: float
@@ -22,7 +22,7 @@ class Difference(NamedTuple):
 
     @property
     def clear(self) -> bool:
-        """Whether the interval leaves out 0, so that the sign is not a matter of the images drawn."""
+        """True if the interval excludes 0, so that the sign does not hang on which images were drawn."""
         return self.low > 0 or self.high < 0
 
 
@@ -35,19 +35,20 @@ def paired_difference(
     resamples: int = 1000,
     share: float = 0.95,
 ) -> Difference:
-    """Measure the mean corpus IoU of the first method less that of the second, by the paired bootstrap over images.
+    """Compute the mean corpus IoU of the first method minus that of the second, with a confidence interval.
 
-    first, second | (N, K, K) | integer | confusion of each image, of the same images in the same order
-    returns       | Difference | float  | -1..1
+    first, second | (N, K, K)  | integer | confusion matrix of each image; the same images in the same order
+    returns       | Difference | float   | -1..1
 
-    Each resample draws N images with replacement and adds up the confusions of both methods on them, so what an image
-    does to both cancels. Classes absent from the truth of a resample are left out of its means.
+    Each resample draws N images with replacement and adds up the confusion matrices of both methods over them, so that
+    the difficulty of an image, the same for both, cancels. Classes absent from the truth of a resample are left out of
+    its means.
 
     Args:
         rng: draws the resamples.
-        classes: whose IoU is averaged; all by default.
-        resamples: how many.
-        share: of the resampled differences that the interval holds, the same tail left out on each side.
+        classes: classes to average over; all by default.
+        resamples: number of resamples.
+        share: confidence level, the share of the resampled differences inside the interval; its two tails are equal.
 
     Raises:
         ShapeError: the arrays do not fit, their truths differ, none of the classes is in the truth, or an option is
@@ -76,10 +77,10 @@ def paired_difference(
 
 
 def _mean_difference(weights: np.ndarray, flat: list[np.ndarray], classes: list[int]) -> np.ndarray:
-    """The difference of means for each row of image weights | (B, N) to (B,) | NaN where no class is left."""
+    """Return the difference of means for each row of image weights: (B, N) -> (B,), NaN where no class is left."""
     side = round(flat[0].shape[1] ** 0.5)
     matrices = [(weights @ of_method).reshape(-1, side, side) for of_method in flat]  # (B, K, K)
     present = matrices[0].sum(axis=2)[:, classes] > 0  # (B, classes)
     gaps = iou_of_confusion(matrices[0])[:, classes] - iou_of_confusion(matrices[1])[:, classes]
     total, count = np.where(present, gaps, 0.0).sum(axis=1), present.sum(axis=1)
-    return np.asarray(np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0))
+    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)

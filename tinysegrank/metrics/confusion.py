@@ -1,4 +1,4 @@
-"""The confusion matrix of hard labels, added up over any number of images, and the IoUs that it gives."""
+"""The confusion matrix of hard labels, summed over any number of images, and the IoUs computed from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tinysegrank.voc.labels import check_labels
 
 
 class MeanIoU(NamedTuple):
-    """A mean IoU, a fraction in 0..1 (NaN of no class), and the number of classes it is the mean of."""
+    """A mean IoU in 0..1 (NaN over no classes), and the number of classes that it averages."""
 
     value: float
     classes: int
@@ -75,10 +75,10 @@ class Confusion:
         Args:
             absent: "skip" leaves out classes absent from the truth; "strict" is the devkit's plain mean, which is NaN
                 if a class is neither in the truth nor in the labels.
-            classes: the classes to look at; all by default.
+            classes: the classes to average over; all by default.
 
         Raises:
-            ConfigError: an option is unknown, or a class is out of range or there twice.
+            ConfigError: an option is unknown, or a class is out of range or duplicated.
         """
         if absent not in ("skip", "strict"):
             raise ConfigError(f"absent: {absent!r} is neither 'skip' nor 'strict'")
@@ -128,13 +128,13 @@ def _checked(truth: np.ndarray, proposals: np.ndarray, num_classes: int) -> tupl
 
 
 def count_pairs(truth: np.ndarray, proposals: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count the pairs of true class and label; values are known to be in range.
+    """Count the pairs of true class and label; all values must be in range.
 
     truth     | (P,)      | uint8 | 0..K-1, or 255 where void
     proposals | (M, P)    | uint8 | 0..K-1
     returns   | (M, K, K) | int64 | pixels
 
-    The numba twin `fast.count_pairs` gives the same numbers, and does the work unless TINYSEGRANK_ACCELERATE=0.
+    The Numba version `fast.count_pairs` runs instead, unless TINYSEGRANK_ACCELERATE=0; its results are the same.
     """
     valid = truth != VOID
     first = num_classes * truth[valid].astype(np.int64)  # (valid,), the row's first bin

@@ -20,7 +20,7 @@ def corpus_iou(
     labels  | each (H, W) | integer | 0..K-1, an image's labels for each truth
     returns | (K,)        | float64 | 0..1; NaN for a class neither in the truths nor in the labels
 
-    This is no mean of `image_iou`: large objects weigh more, and a rare class is judged over all images at once.
+    This is not the mean of `image_iou`: large objects weigh more, and a rare class is judged over all images at once.
 
     Raises:
         ShapeError: the two have different lengths, or an image's arrays differ in shape.

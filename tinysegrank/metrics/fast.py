@@ -1,4 +1,4 @@
-"""The numba twin of `confusion.count_pairs`, on one thread; that function is its specification, they agree exactly."""
+"""Numba version of `confusion.count_pairs`, on one thread; the results are exactly the same."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ CHUNK = 4096  # pixels at a time, so that they stay in the first cache for all p
 def count_pairs(
     truth: np.ndarray, proposals: np.ndarray, num_classes: int, strange: np.ndarray | None = None
 ) -> np.ndarray:
-    """Count the pairs of true class and label; values are in range, or `strange` is given, and is set to say so.
+    """Count the pairs of true class and label. All values must be in range, unless `strange` is given.
 
     truth     | (P,)      | uint8 | 0..K-1, or 255 where void
     proposals | (M, P)    | uint8 | 0..K-1
-    strange   | (1,)      | bool  | becomes True where a value is out of range; its pair is not counted
+    strange   | (1,)      | bool  | set to True if a value is out of range; its pair is not counted
     returns   | (M, K, K) | int64 | pixels
     """
     M, P = proposals.shape

@@ -1,4 +1,4 @@
-"""IoU of a single image: what picks the oracle proposal of an image."""
+"""IoU of a single image, by which an image's oracle proposal is picked."""
 
 from __future__ import annotations
 

@@ -41,12 +41,11 @@ def mask_overlaps(segments: np.ndarray, objects: np.ndarray, *, valid: np.ndarra
     for column, words in enumerate(b):
         intersection[:, column] = _count(a & words)
     union = _count(a)[:, None] + _count(b)[None, :] - intersection
-    overlaps: np.ndarray = intersection / np.maximum(union, 1)
-    return overlaps
+    return intersection / np.maximum(union, 1)
 
 
 def _pack(masks: np.ndarray) -> np.ndarray:
-    """(R, H, W) bool -> (R, words) uint64, a pixel a bit, the last word filled with zeros."""
+    """Pack masks (R, H, W) bool into (R, words) uint64, one bit per pixel, the last word padded with zeros."""
     R, H, W = masks.shape
     packed = np.packbits(masks.reshape(R, H * W), axis=1)  # (R, bytes)
     padded = np.zeros((R, -(-packed.shape[1] // 8) * 8), np.uint8)
@@ -55,5 +54,4 @@ def _pack(masks: np.ndarray) -> np.ndarray:
 
 
 def _count(words: np.ndarray) -> np.ndarray:
-    pixels: np.ndarray = np.bitwise_count(words).sum(axis=-1, dtype=np.int64)
-    return pixels
+    return np.bitwise_count(words).sum(axis=-1, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The two steps of SLIC's k-means: each pixel to the nearest centre around, each centre to the mean of its pixels."""
+"""The two steps of SLIC's k-means: assign each pixel to the nearest centre, move each centre to its pixels' mean."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ def assign(
     first: int,
     stride: int,
 ) -> None:
-    """Give the pixels of every `stride`-th row to the nearest centre whose window they lie in, in place.
+    """Assign the pixels of every `stride`-th row to the nearest centre whose window contains them, in place.
 
     A centre's window reaches R pixels to each side. Of equally near centres the first wins; a pixel in no window
     keeps its label.
 
     lab      | (3, H, W)          | int16 | L, a, b
     centres  | (S, 5)             | int32 | L, a, b, row, column
-    spatial  | (2 R + 1, 2 R + 1) | int32 | what an offset in rows and columns adds to the squared distance in colour
+    spatial  | (2 R + 1, 2 R + 1) | int32 | squared spatial distance by offset in rows and columns, added to colour's
     labels   | (H, W)             | int32 | 0..S-1; the rows first, first + stride, ... are written
-    distance | (H, W)             | int32 | room for squared distances; overwritten
+    distance | (H, W)             | int32 | buffer of squared distances; overwritten
     """
     reach = len(spatial) // 2
     distance[first::stride] = FAR
     for number, (L, a, b, row, column) in enumerate(centres.tolist()):
         top, left = max(row - reach, 0), max(column - reach, 0)
-        top += (first - top) % stride  # the first row that is asked for
+        top += (first - top) % stride  # the first row to write
         window = np.s_[top : row + reach + 1 : stride, left : column + reach + 1]
         nearest, winner = distance[window], labels[window]  # views, (h, w)
         near = spatial[top - row + reach :: stride, left - column + reach :][: nearest.shape[0], : nearest.shape[1]]
@@ -46,7 +46,7 @@ def assign(
 def move_centres(
     lab: NDArray[np.int16], labels: NDArray[np.int32], centres: NDArray[np.int32], first: int, stride: int
 ) -> None:
-    """Move each centre to the mean of its pixels in every `stride`-th row, rounded, in place; without any it stays.
+    """Move each centre to the rounded mean of its pixels in every `stride`-th row, in place; without any it stays.
 
     lab     | (3, H, W) | int16 | L, a, b
     labels  | (H, W)    | int32 | 0..S-1
@@ -56,7 +56,7 @@ def move_centres(
     rows, columns = np.indices(chosen.shape)
     values = [*lab[:, first::stride], first + stride * rows, columns]
     size = np.bincount(chosen.ravel(), minlength=len(centres))
-    # sums of whole numbers in float64 are exact
+    # float64 sums of integers are exact
     sums = [np.bincount(chosen.ravel(), weights=value.ravel(), minlength=len(centres)) for value in values]
     total = np.stack(sums, axis=1).astype(np.int64)  # (S, 5)
     kept = size > 0

@@ -1,6 +1,6 @@
-"""The numba twins of `lab` and `clusters`, on one thread; those functions are their specification, they agree exactly.
+"""Numba versions of the functions in `lab` and `clusters`, on one thread; the results are exactly the same.
 
-Inner loops go along one row with the same few operations for each pixel, so that the compiler does sixteen at a time.
+Inner loops run along one row with the same few operations for each pixel, so that the compiler vectorises them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LAB_SHIFT = ROOT_BITS - UNIT.bit_length() + 1
 
 @compiled()
 def lab_units(rgb: np.ndarray, light: np.ndarray, root: np.ndarray) -> np.ndarray:
-    """Do as `lab.lab_units`."""
+    """Numba version of `lab.lab_units`."""
     H, W, _ = rgb.shape
     lab = np.empty((3, H, W), np.int16)
     half_light, half = 1 << (MIX_BITS - 1), 1 << (LAB_SHIFT - 1)
@@ -34,12 +34,12 @@ def lab_units(rgb: np.ndarray, light: np.ndarray, root: np.ndarray) -> np.ndarra
 
 @compiled()
 def smooth(planes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Do as `lab.smooth`, both directions a row at a time."""
+    """Numba version of `lab.smooth`, which filters in both directions one row at a time."""
     C, H, W = planes.shape
     radius = len(weights) // 2
     smoothed = np.empty((C, H, W), np.int16)
     total = np.empty(W, np.int32)
-    line = np.empty(W + 2 * radius, np.int32)  # a row of means down the columns, its ends repeated
+    line = np.empty(W + 2 * radius, np.int32)  # a row that is smoothed down the columns, its ends repeated
     for c in range(C):
         for y in range(H):
             total[:] = 1 << (WEIGHT_BITS - 1)
@@ -72,7 +72,7 @@ def assign(
     first: int,
     stride: int,
 ) -> None:
-    """Do as `clusters.assign`."""
+    """Numba version of `clusters.assign`."""
     _, H, W = lab.shape
     reach = len(spatial) // 2
     for y in range(first, H, stride):
@@ -89,13 +89,13 @@ def assign(
                 dL, da, db = np.int32(plane_L[x]) - L, np.int32(plane_a[x]) - a, np.int32(plane_b[x]) - b
                 found = np.int32(dL * dL + da * da + db * db + near[x])
                 closer = found < nearest[x]
-                nearest[x] = found if closer else nearest[x]  # written in any case: no branch, so sixteen at a time
+                nearest[x] = found if closer else nearest[x]  # always written, as a branch would not be vectorised
                 winner[x] = number if closer else winner[x]
 
 
 @compiled()
 def move_centres(lab: np.ndarray, labels: np.ndarray, centres: np.ndarray, first: int, stride: int) -> None:
-    """Do as `clusters.move_centres`, a run of equal labels at a time."""
+    """Numba version of `clusters.move_centres`, which adds up one run of equal labels at a time."""
     _, H, W = lab.shape
     total = np.zeros((len(centres), 6), np.int64)  # L, a, b, row, column, pixels
     for y in range(first, H, stride):

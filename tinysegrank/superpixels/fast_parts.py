@@ -1,4 +1,4 @@
-"""The numba twin of `parts.join_small_parts`, on one thread; that function is its specification, they agree exactly."""
+"""Numba version of `parts.join_small_parts`, on one thread; the results are exactly the same."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tinysegrank.compiled import compiled
 
 
 def join_small_parts(labels: np.ndarray, lab: np.ndarray, smallest: int) -> np.ndarray:
-    """Do as `parts.join_small_parts`."""
+    """Numba version of `parts.join_small_parts`."""
     parts, count = _connected_parts(labels)
     total = _totals(parts, lab, count)  # (P, 4)
     small = np.flatnonzero(total[:, 3] < smallest)
@@ -17,7 +17,10 @@ def join_small_parts(labels: np.ndarray, lab: np.ndarray, smallest: int) -> np.n
 
 @compiled()
 def _join(parts: np.ndarray, total: np.ndarray, order: np.ndarray, smallest: int) -> np.ndarray:
-    """Join parts smaller than `smallest`, in this order, to the nearest beside them; totals are added up."""
+    """Join each part smaller than `smallest`, in this order, to the neighbour nearest in colour.
+
+    Return the part that each part has joined, or itself; `total` is updated in place.
+    """
     first, beside = _borders(parts, total[:, 3] < smallest)
     joined = np.arange(len(total))  # the part that a part has joined, or itself
     for part in order:
@@ -41,6 +44,7 @@ def _join(parts: np.ndarray, total: np.ndarray, order: np.ndarray, smallest: int
 
 @compiled()
 def _whole(joined: np.ndarray, part: int) -> int:
+    """Follow `joined` from a part to the one that it now belongs to."""
     while joined[part] != part:
         part = joined[part]
     return part
@@ -48,10 +52,13 @@ def _whole(joined: np.ndarray, part: int) -> int:
 
 @compiled()
 def _connected_parts(labels: np.ndarray) -> tuple[np.ndarray, int]:
-    """Number connected parts in one pass: a pixel takes the part to its left or above; two that meet are one."""
+    """Number connected parts in one pass; return the map (H, W) and their number.
+
+    Each pixel takes the part of an equal pixel to its left or above; if these are two parts, they are merged.
+    """
     H, W = labels.shape
     parts = np.empty((H, W), np.int32)
-    joined = np.empty(H * W, np.int32)  # a part of a lower number that is the same, or itself
+    joined = np.empty(H * W, np.int32)  # a lower-numbered part that a part was merged with, or itself
     count = 0
     for y in range(H):
         for x in range(W):
@@ -82,7 +89,7 @@ def _connected_parts(labels: np.ndarray) -> tuple[np.ndarray, int]:
 
 @compiled()
 def _totals(parts: np.ndarray, lab: np.ndarray, count: int) -> np.ndarray:
-    """Sums of L, a and b over each part, and its pixels: (P, 4)."""
+    """Return the sums of L, a and b over each part, and its number of pixels: (P, 4)."""
     H, W = parts.shape
     total = np.zeros((count, 4), np.int64)
     for y in range(H):
@@ -106,7 +113,10 @@ def _totals(parts: np.ndarray, lab: np.ndarray, count: int) -> np.ndarray:
 
 @compiled()
 def _borders(parts: np.ndarray, small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """List what lies beside each small part, once for each pair of pixels: its entries are first[p] to first[p + 1]."""
+    """List the neighbours of each small part, once per pair of adjacent pixels; return (first, beside).
+
+    Those of part p are beside[first[p]:first[p + 1]].
+    """
     H, W = parts.shape
     first = np.zeros(len(small) + 1, np.int64)
     beside = np.empty(0, np.int32)
@@ -125,14 +135,14 @@ def _borders(parts: np.ndarray, small: np.ndarray) -> tuple[np.ndarray, np.ndarr
                                     first[one] += 1
         if not fill:
             for part in range(len(small)):
-                first[part + 1] += first[part]  # where each list ends; writing goes backwards to where it begins
+                first[part + 1] += first[part]  # the end of each list, which is then filled backwards
             beside = np.empty(first[-1], np.int32)
     return first, beside
 
 
 @compiled()
 def _renumbered(parts: np.ndarray, joined: np.ndarray) -> np.ndarray:
-    """Number what parts have become part of in the order of first pixels, which is that of the lowest part."""
+    """Return the map of joined parts, numbered in the order of their first pixels (that of their lowest parts)."""
     number = np.full(len(joined), -1, np.int32)
     count = 0
     for part in range(len(joined)):

@@ -1,4 +1,4 @@
-"""The graph of neighbouring superpixels: who touches whom, along how many pixels, across how strong an edge."""
+"""The graph of neighbouring superpixels, with the length and the colour contrast of each common border."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class RegionGraph:
     """Neighbouring superpixels of one image.
 
     edges     | (E, 2) | int32   | a < b, sorted by a, then b, each pair once
-    boundary  | (E,)   | int64   | pairs of 4-neighbouring pixels that lie across a and b, at least 1
+    boundary  | (E,)   | int64   | pairs of 4-neighbouring pixels, one in a and one in b; at least 1
     contrast  | (E,)   | float64 | mean squared Lab distance over these pairs
     areas     | (S,)   | int64   | pixels
     centroids | (S, 2) | float64 | mean row and column, pixels; 0 for a number that does not occur
@@ -36,7 +36,7 @@ def region_graph(
 
     superpixels | (H, W)              | integer  | 0..S-1
     image       | (H, W) or (H, W, 3) | uint8    | 0..255
-    lab         | (H, W, 3)           | floating | CIE Lab of `image`, if it is at hand already
+    lab         | (H, W, 3)           | floating | CIE Lab of `image`, if computed already
 
     Returns:
         The RegionGraph; without edges if there is one superpixel only.

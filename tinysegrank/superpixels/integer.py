@@ -1,9 +1,9 @@
-"""SLIC by hand, in whole numbers: k-means on colour and position in which each centre looks at its surroundings only.
+"""SLIC in integer arithmetic: k-means on colour and position in which each centre searches only its surroundings.
 
-Changed from the paper: the distance is squared and rounded; the image is smoothed first; centres start on the grid
-itself, not at the lowest gradient beside it; there are always ten rounds, the last on all rows and each before it on
-every third, other ones each time, as means of a third of the pixels are means; small parts join the neighbour most
-alike in colour, not the one met last.
+Changes from the SLIC paper: the distance is squared and rounded; the image is smoothed first; centres start on the grid
+itself, not at the lowest gradient nearby; there are always ten rounds; all but the last use every third row only, which
+is enough to estimate means, and each uses other rows than the one before; small parts join the neighbour most alike in
+colour, not the last one met.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from tinysegrank.errors import ShapeError
 from tinysegrank.superpixels.lab import UNIT, gaussian_weights, light_table, root_table
 
 ROUNDS, STRIDE = 10, 3
-STRONGEST, WIDEST = 500.0, 100.0  # what 32 bits have room for
+STRONGEST, WIDEST = 500.0, 100.0  # largest compactness and smoothing at which sums fit in 32 bits
 
 
 def integer_slic(rgb: NDArray[np.uint8], *, segments: int, compactness: float, smoothing: float) -> NDArray[np.int32]:
-    """Do as `slic.slic`, which see, with options that are known to be in its range.
+    """Compute SLIC superpixels; see `slic.slic`, which checks the options.
 
     rgb     | (H, W, 3) | uint8 | 0..255
     returns | (H, W)    | int32 | 0..S-1 in the order of their first pixels, each connected along rows and columns
 
-    The numba twins in `fast` and `fast_parts` do the work unless TINYSEGRANK_ACCELERATE=0; the results are equal.
+    The Numba versions in `fast` and `fast_parts` run unless TINYSEGRANK_ACCELERATE=0; the results are the same.
 
     Raises:
         ShapeError: compactness is above 500, or smoothing above 100.
@@ -34,8 +34,8 @@ def integer_slic(rgb: NDArray[np.uint8], *, segments: int, compactness: float, s
     """
     if compactness > STRONGEST or smoothing > WIDEST:
         raise ShapeError(
-            f"compactness={compactness}, smoothing={smoothing}: this method needs at most {STRONGEST:g} and "
-            f'{WIDEST:g}; choose less, or method="scikit-image"'
+            f"compactness={compactness}, smoothing={smoothing}: this method allows at most {STRONGEST:g} and "
+            f'{WIDEST:g}; lower them, or choose method="scikit-image"'
         )
     if accelerated():  # compiled on first use
         from tinysegrank.superpixels.fast import assign, lab_units, move_centres, smooth
@@ -66,16 +66,17 @@ def integer_slic(rgb: NDArray[np.uint8], *, segments: int, compactness: float, s
 
 
 def grid(shape: tuple[int, ...], segments: int) -> tuple[int, int]:
-    """Rows and columns of a grid of about `segments` cells, as square as can be, none without a pixel."""
+    """Return the rows and columns of a grid of about `segments` cells, as square as possible and none empty."""
     H, W = shape
     rows = int(np.clip(round(np.sqrt(segments * H / W)), 1, min(H, segments)))
     return rows, int(np.clip(round(segments / rows), 1, W))
 
 
 def spatial_table(step: float, compactness: float) -> NDArray[np.int32]:
-    """What an offset in rows and columns adds to the squared distance in Lab: (2 R + 1, 2 R + 1).
+    """Return the squared spatial distance of each offset in rows and columns: (2 R + 1, 2 R + 1).
 
-    An offset of one step of the grid counts as much as `compactness` units of Lab. R is a step, rounded up.
+    It is added to the squared distance in Lab: one step of the grid counts as `compactness` units of Lab. R is a step,
+    rounded up.
     """
     offset = np.arange(-int(np.ceil(step)), int(np.ceil(step)) + 1)
     squared = np.square(offset)[:, None] + np.square(offset)  # (2 R + 1, 2 R + 1)

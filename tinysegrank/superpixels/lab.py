@@ -1,7 +1,7 @@
-"""CIE Lab in whole numbers, by tables, and a Gaussian on it: what SLIC measures colours in.
+"""CIE Lab in integer arithmetic, by lookup tables, and Gaussian smoothing; SLIC measures colours in it.
 
-Whole numbers are why the numba twins in `fast` agree to the bit with the readable versions here: they can be added in
-any order, and a processor does sixteen at a time.
+Integers give the same sum in any order, so the Numba versions in `fast` vectorise well and still agree to the bit with
+the functions here.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-UNIT = 32  # whole numbers to one unit of Lab, in which L lies in 0..100 and a and b in -108..99
-LIGHT_BITS, MIX_BITS = 14, 10  # 2**14 levels of light in the table of roots; light is added up 2**10 times finer
-ROOT_BITS = 14  # bits after the point in the table of roots
-WEIGHT_BITS = 16  # weights of the Gaussian add up to 2**16
+UNIT = 32  # integer steps per unit of Lab, where L is in 0..100, a and b in -108..99
+LIGHT_BITS, MIX_BITS = 14, 10  # light is summed with 24 bits, and looked up in the root table with 14
+ROOT_BITS = 14  # fractional bits in the root table
+WEIGHT_BITS = 16  # weights of the Gaussian sum to 2**16
 
 
 @functools.cache
 def light_table() -> NDArray[np.int32]:
-    """What a channel of 8 bits adds to X, Y and Z of a pixel, each relative to white.
+    """Return what each value of an 8-bit channel adds to a pixel's X, Y and Z, each relative to white.
 
-    returns | (3, 3, 256) | int32 | X, Y or Z, then R, G or B, then its value; white adds up to 2**(14 + 10)
+    returns | (3, 3, 256) | int32 | by X, Y or Z; R, G or B; and value. White sums to 2**(14 + 10)
 
     Source: IEC 61966-2-1 (sRGB).
     """
@@ -29,24 +29,27 @@ def light_table() -> NDArray[np.int32]:
     linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)  # (256,)
     matrix = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])  # to X, Y, Z
     matrix /= matrix.sum(axis=1, keepdims=True)  # relative to white, so that grey has a = b = 0
-    return np.asarray(np.rint(matrix[:, :, None] * linear * 2 ** (LIGHT_BITS + MIX_BITS)), np.int32)
+    return np.rint(matrix[:, :, None] * linear * 2 ** (LIGHT_BITS + MIX_BITS)).astype(np.int32)
 
 
 @functools.cache
 def root_table() -> NDArray[np.int16]:
-    """Cube roots of levels of light, with CIE's straight line near black: (2**14 + 1,), white is 2**14."""
+    """Return the cube roots of 2**14 + 1 levels of light from black to white, with CIE's straight line near black.
+
+    returns | (2**14 + 1,) | int16 | white is 2**14
+    """
     light = np.arange(2**LIGHT_BITS + 1) / 2**LIGHT_BITS
     root = np.where(light > (6 / 29) ** 3, np.cbrt(light), light * (29 / 6) ** 2 / 3 + 4 / 29)
-    return np.asarray(np.rint(root * 2**ROOT_BITS), np.int16)
+    return np.rint(root * 2**ROOT_BITS).astype(np.int16)
 
 
 def lab_units(rgb: NDArray[np.uint8], light: NDArray[np.int32], root: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Convert sRGB to Lab; channels come first, as all that follows goes along rows of one channel.
+    """Convert sRGB to Lab, with channels first, as later steps work along rows of one channel.
 
     rgb     | (H, W, 3)   | uint8 | 0..255
     light   | (3, 3, 256) | int32 | `light_table()`
     root    | (16385,)    | int16 | `root_table()`
-    returns | (3, H, W)   | int16 | L, a, b in 1/32; within 0.3 of the formula, 0.1 but for the darkest colours
+    returns | (3, H, W)   | int16 | 32 L, 32 a, 32 b; within 0.3 units of Lab, within 0.1 but for the darkest colours
 
     Source: CIE 15, L*a*b* of 1976 under D65.
     """
@@ -62,19 +65,19 @@ def lab_units(rgb: NDArray[np.uint8], light: NDArray[np.int32], root: NDArray[np
 
 
 def gaussian_weights(deviation: float) -> NDArray[np.int32]:
-    """Weights of a Gaussian out to three standard deviations: (2 R + 1,), adding up to 2**16."""
+    """Return the weights of a Gaussian out to three standard deviations: (2 R + 1,), with sum 2**16."""
     radius = int(np.ceil(3 * deviation))
     bell = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation) ** 2)
-    weights = np.asarray(np.rint(bell / bell.sum() * 2**WEIGHT_BITS), np.int32)
-    weights[radius] += 2**WEIGHT_BITS - weights.sum()  # what rounding left
+    weights = np.rint(bell / bell.sum() * 2**WEIGHT_BITS).astype(np.int32)
+    weights[radius] += 2**WEIGHT_BITS - weights.sum()  # the remainder of rounding
     return weights
 
 
 def smooth(planes: NDArray[np.int16], weights: NDArray[np.int32]) -> NDArray[np.int16]:
-    """Take weighted means down the columns, then along the rows; beyond the image its border goes on.
+    """Take weighted means down the columns, then along the rows; the image's border is repeated outwards.
 
-    planes  | (C, H, W)  | int16 | below 2**15 / 2 in size
-    weights | (2 R + 1,) | int32 | adding up to 2**16
+    planes  | (C, H, W)  | int16 | absolute value below 2**14
+    weights | (2 R + 1,) | int32 | sum 2**16
     returns | (C, H, W)  | int16 | as planes
     """
     radius = len(weights) // 2

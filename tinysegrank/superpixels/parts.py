@@ -1,4 +1,4 @@
-"""Making superpixels connected: each connected part of a cluster is one, and small parts join a neighbour."""
+"""Make superpixels connected: each connected part of a cluster becomes one, and small parts join a neighbour."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from scipy.sparse.csgraph import connected_components
 
 
 def join_small_parts(labels: NDArray[np.int32], lab: NDArray[np.int16], smallest: int) -> NDArray[np.int32]:
-    """Take clusters apart into connected parts, and let parts of fewer than `smallest` pixels join a neighbour.
+    """Split clusters into connected parts, and join parts of fewer than `smallest` pixels to a neighbour.
 
-    Small parts have their turn by size. Where what one belongs to by then is still too small, it joins the neighbour
-    with the nearest mean colour, of equally near ones that with the lower number.
+    Small parts are visited in order of size. If the part, with those that have joined it, is still too small, it joins
+    the neighbour with the nearest mean colour; of equally near ones the one with the lower number.
 
     labels  | (H, W)    | int32 | any numbers
     lab     | (3, H, W) | int16 | L, a, b

@@ -1,4 +1,4 @@
-"""From a coarse labelling to one of every pixel: by tile, or by superpixel."""
+"""Upsample a coarse labelling to every pixel: by tile, or by superpixel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of a coarse labelling, shared by both upsamplers."""
+"""Checks of arguments, shared by both upsamplers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tinysegrank.errors import ShapeError
 
 
 def check_coarse(coarse: np.ndarray) -> None:
-    """Refuse anything but a finite floating (h, w, K) array of at least one cell and one class.
+    """Check that an array is (h, w, K), floating and finite, with at least one cell and one class.
 
     Raises:
         ShapeError: another rank or dtype, an empty axis, more classes than uint8 labels can name, NaN or infinity.
@@ -24,7 +24,7 @@ def check_coarse(coarse: np.ndarray) -> None:
 
 
 def check_superpixels(superpixels: np.ndarray) -> int:
-    """Refuse anything but a non-empty (H, W) map of numbers 0 .. H*W-1, and return the largest number plus one.
+    """Check that an array is a non-empty (H, W) map of numbers 0 .. H*W-1; return the largest number plus one.
 
     Raises:
         ShapeError: another rank or dtype, an empty map, a number below 0 or not below H*W.

@@ -1,7 +1,7 @@
-"""The numba twin of `superpixel.superpixel`, on one thread; that function is its specification.
+"""Numba version of `superpixel.superpixel`, on one thread.
 
-Pixels are counted a run of one superpixel at a time (see `voc.runs`). The joint table of superpixels and cells, mostly
-zeros, never exists: there are counts for one row of cells, and a list of those that are not 0.
+Pixels are counted one run of a superpixel at a time (see `voc.runs`). The joint table of superpixels and cells is
+mostly zeros, so it is never built: there are counts for one row of cells, and a list of those that are not 0.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from tinysegrank.voc.runs import list_ones
 
 
 def superpixel(coarse: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
-    """Do as `tinysegrank.upsampling.superpixel`; labels differ only where two probabilities agree to 1e-12.
+    """Numba version of `tinysegrank.upsampling.superpixel`.
+
+    Labels differ only where two probabilities agree to 1e-12.
 
     coarse      | (h, w, K) | floating | class probabilities of each cell, finite
     superpixels | (H, W)    | integer  | number of each pixel's superpixel, 0 .. H*W-1
     returns     | (H, W)    | uint8    | class of each pixel
 
     Raises:
-        ShapeError: an argument is not as above.
+        ShapeError: an argument has another shape or dtype, or values out of range.
         DatasetError: the image is smaller than the grid.
 
     Paper: section 4, "Superpixel".
@@ -32,12 +34,12 @@ def superpixel(coarse: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
     (H, W), (h, w, _) = superpixels.shape, coarse.shape
     native = np.ascontiguousarray(superpixels, superpixels.dtype.newbyteorder("="))
     unsigned = native.view(f"u{native.itemsize}")  # spares numba the test for negative indices
-    labels: np.ndarray = _label(coarse.astype(np.float64), unsigned, tile_edges(H, h), tile_edges(W, w), S)
-    return labels
+    return _label(coarse.astype(np.float64), unsigned, tile_edges(H, h), tile_edges(W, w), S)
 
 
 @compiled()
 def _label(coarse: np.ndarray, superpixels: np.ndarray, rows: np.ndarray, columns: np.ndarray, S: int) -> np.ndarray:
+    """Label every pixel (H, W) with the class of largest sum in its superpixel."""
     total = _add_up(coarse, superpixels, rows, columns, S)
     label = np.zeros(S, np.uint8)
     for s in range(S):
@@ -55,11 +57,11 @@ def _label(coarse: np.ndarray, superpixels: np.ndarray, rows: np.ndarray, column
 
 @compiled()
 def _add_up(coarse: np.ndarray, superpixels: np.ndarray, rows: np.ndarray, columns: np.ndarray, S: int) -> np.ndarray:
-    """Add up for each superpixel the distributions of the cells that its pixels lie in: (S, K)."""
+    """Sum over the pixels of each superpixel the distribution of the cell around the pixel: (S, K)."""
     h, w, K = coarse.shape
     W = superpixels.shape[1]
     total = np.zeros((S, K))
-    pixels = np.zeros((w, S), np.int64)  # of each superpixel in each cell of the present row of cells
+    pixels = np.zeros((w, S), np.int64)  # number of pixels of each superpixel in each cell of the current row of cells
     met = np.empty((w * S, 2), np.int64)  # where `pixels` is not 0
     cell = np.empty(W, np.int64)
     for c in range(w):

@@ -1,4 +1,4 @@
-"""Naive upsampling: every pixel takes the most probable class of the coarse cell it lies in."""
+"""Naive upsampling: every pixel takes the most probable class of the coarse cell around it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tinysegrank.voc import tile_edges
 
 
 def naive(coarse: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Copy the argmax of each coarse cell into all pixels of its tile.
+    """Label all pixels of each coarse cell's tile with the cell's most probable class.
 
     Cell (r, c) is the uniform tile [r*H/h, (r+1)*H/h) x [c*W/w, (c+1)*W/w) with rounded edges, as for the soft
     targets, so the tiles partition the image. Of equally probable classes the first wins.
@@ -22,7 +22,7 @@ def naive(coarse: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         ShapeError: coarse is not a finite floating (h, w, K) array.
         DatasetError: the image is smaller than the grid.
 
-    Paper: Eq. 16, which prints an argmax where a probability stands; the argmax is meant.
+    Paper: Eq. 16, which equates a probability with an argmax; the argmax is meant.
     """
     coarse = np.asarray(coarse)
     check_coarse(coarse)
@@ -30,4 +30,4 @@ def naive(coarse: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         np.diff(tile_edges(length, count)) for length, count in zip(shape, coarse.shape[:2], strict=True)
     )
     labels = coarse.argmax(axis=2).astype(np.uint8)  # Eq. 16
-    return np.asarray(labels.repeat(widths, axis=1).repeat(heights, axis=0))  # (h, w) -> (h, W) -> (H, W)
+    return labels.repeat(widths, axis=1).repeat(heights, axis=0)  # (h, w) -> (h, W) -> (H, W)

@@ -10,20 +10,20 @@ from tinysegrank.voc import tile_index
 
 
 def superpixel(coarse: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
-    """Label each superpixel by its distribution over classes, and paint the labels.
+    """Label all pixels of each superpixel with its most probable class.
 
     A superpixel's distribution is the mean of the coarse cells' distributions, each weighted by the fraction of the
-    superpixel's pixels that lie in the cell. Of equally probable classes the first wins.
+    superpixel's pixels in the cell. Of equally probable classes the first wins.
 
-    On float32 input the numba twin `fast.superpixel` does the work unless TINYSEGRANK_ACCELERATE=0. It adds the same
-    float64 products in another order, so a label can differ only where two classes' probabilities agree to 1e-12.
+    On float32 input the Numba version `fast.superpixel` runs unless TINYSEGRANK_ACCELERATE=0. It adds the same float64
+    products in another order, so a label can differ only where two classes' probabilities agree to 1e-12.
 
     coarse      | (h, w, K) | floating | class probabilities of each cell, finite
     superpixels | (H, W)    | integer  | number of each pixel's superpixel, 0 .. H*W-1; gaps in the numbers are fine
     returns     | (H, W)    | uint8    | class of each pixel
 
     Raises:
-        ShapeError: an argument is not as above.
+        ShapeError: an argument has another shape or dtype, or values out of range.
         DatasetError: the image is smaller than the grid.
 
     Paper: section 4, "Superpixel".
@@ -34,11 +34,11 @@ def superpixel(coarse: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
 
         return fast.superpixel(coarse, superpixels)
     label = superpixel_distributions(coarse, superpixels).argmax(axis=1).astype(np.uint8)  # (S,)
-    return np.asarray(label[superpixels])  # (H, W)
+    return label[superpixels]  # (H, W)
 
 
 def superpixel_distributions(coarse: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
-    """Average the coarse cells' distributions over each superpixel.
+    """Average the coarse cells' class distributions over each superpixel.
 
     coarse      | (h, w, K) | floating | class probabilities of each cell, finite
     superpixels | (H, W)    | integer  | number of each pixel's superpixel, 0 .. H*W-1
@@ -46,7 +46,7 @@ def superpixel_distributions(coarse: np.ndarray, superpixels: np.ndarray) -> np.
                                          number does not occur
 
     Raises:
-        ShapeError: an argument is not as above.
+        ShapeError: an argument has another shape or dtype, or values out of range.
         DatasetError: the image is smaller than the grid.
 
     Paper: section 4, "Superpixel".
@@ -60,4 +60,4 @@ def superpixel_distributions(coarse: np.ndarray, superpixels: np.ndarray) -> np.
     joint = superpixels.astype(np.int64) * P + cell  # (H, W)
     pixels = np.bincount(joint.ravel(), minlength=S * P).reshape(S, P)  # pixels of superpixel s in cell p
     size = pixels.sum(axis=1, keepdims=True)  # (S, 1)
-    return np.asarray(pixels @ coarse.reshape(P, K).astype(np.float64) / np.maximum(size, 1))  # (S, K)
+    return pixels @ coarse.reshape(P, K).astype(np.float64) / np.maximum(size, 1)  # (S, K)
