@@ -68,7 +68,7 @@ def test_parse_classes(text, indices):
         ("²", "'²'"),
         ("", "''"),
         ("cat,", "''"),
-        ("cat,8", r"cat \(8\) is there twice"),
+        ("cat,8", r"cat \(8\) is duplicated"),
     ],
 )
 def test_parse_classes_names_the_bad_entry(text, named):

@@ -35,5 +35,5 @@ def test_impossible_counts(count):
 
 
 def test_doubled_names():
-    with pytest.raises(DatasetError, match="there twice"):
+    with pytest.raises(DatasetError, match="is duplicated"):
         assign_folds(["a", "b", "a"], 2, seed=0)

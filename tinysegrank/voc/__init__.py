@@ -1,4 +1,4 @@
-"""PASCAL VOC in and out: classes and palette, images and label maps, preprocessing, soft targets, folds, a toy VOC."""
+"""PASCAL VOC: classes and palette, images and label maps, preprocessing, soft targets, folds, and a toy VOC."""
 
 from tinysegrank.voc.classes import BACKGROUND, CLASS_NAMES, NUM_CLASSES, VOID, palette, parse_classes
 from tinysegrank.voc.dataset import Sample, VOCSegmentation

@@ -1,4 +1,7 @@
-"""What the masks of a split hold, taken together: each may look right, and all of them be another tool's."""
+"""Label counts over all masks of a split, to find masks that follow another convention than VOC's.
+
+Each mask may look right alone; together they can show that another tool numbered the labels.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ from tinysegrank.voc.labels import RENUMBER, Mask, background_elsewhere
 
 
 class Census:
-    """Counts of the labels of any number of masks.
+    """Counts of the labels in any number of masks.
 
     Attributes:
-        images: for each label, the number of masks that hold it.
-        pixels: for each label, the number of its pixels.
+        images: number of masks with each label.
+        pixels: number of pixels of each label.
     """
 
     def __init__(self) -> None:
@@ -48,7 +51,7 @@ class Census:
         return self
 
     def refuse_other_palette(self) -> None:
-        """Refuse masks that together contradict VOC's palette.
+        """Check that the masks together do not contradict VOC's palette.
 
         Raises:
             DatasetError: label 0 is coloured in one mask, and another label black in another.
@@ -60,10 +63,10 @@ class Census:
             )
 
     def refuse_no_object(self, what: str) -> None:
-        """Refuse masks none of which holds an object.
+        """Check that at least one mask has an object.
 
         Args:
-            what: the masks, as "split 'train'".
+            what: name of the masks in the error, such as "split 'train'".
 
         Raises:
             DatasetError: every pixel is background or void.
@@ -77,7 +80,7 @@ class Census:
             raise DatasetError(f"no mask of {what} has an object; {hint}")
 
     def __str__(self) -> str:
-        """Return which classes there are, in how many masks each, and the share of void."""
+        """Return a line with the classes found, the number of masks with each, and the share of void pixels."""
         found = [(k, count) for k, count in self.images.most_common() if k not in (BACKGROUND, VOID)]
         listed = ", ".join(f"{CLASS_NAMES[k]} {count}" for k, count in found)
         void = 100 * self.pixels[VOID] / max(self.pixels.total(), 1)

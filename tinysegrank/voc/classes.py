@@ -63,16 +63,16 @@ def palette() -> np.ndarray:
 
 
 def parse_classes(text: str) -> tuple[int, ...]:
-    """Read a comma-separated list of class names or numbers, as "background,cat,8", into class indices, in its order.
+    """Parse comma-separated class names or numbers, such as "background,cat,8"; return class indices, in this order.
 
     Raises:
-        ConfigError: an entry is no class, or is there twice, or there is none.
+        ConfigError: an entry is not a class or is duplicated, or there is none.
     """
     indices: list[int] = []
     for entry in (part.strip() for part in text.split(",")):
         index = _class_index(entry)
         if index in indices:
-            raise ConfigError(f"classes: {CLASS_NAMES[index]} ({index}) is there twice in {text!r}; name it once")
+            raise ConfigError(f"classes: {CLASS_NAMES[index]} ({index}) is duplicated in {text!r}; name it once")
         indices.append(index)
     return tuple(indices)
 

@@ -17,7 +17,7 @@ from tinysegrank.voc.labels import read_labels, read_mask
 from tinysegrank.voc.split import first_few, names_in, read_split, split_file
 
 MASKS = "SegmentationClass"
-SMALLEST_SIDE = 13  # one pixel a tile of the coarse grid
+SMALLEST_SIDE = 13  # one pixel per tile of the coarse grid
 _SHOWN = 5
 
 
@@ -36,21 +36,20 @@ class Sample(NamedTuple):
 class VOCSegmentation:
     """The images and label maps that a split file names.
 
-    Files: ROOT/ImageSets/Segmentation/SPLIT.txt (a name a line), ROOT/JPEGImages/NAME.jpg, ROOT/MASKS/NAME.png.
+    Files: ROOT/ImageSets/Segmentation/SPLIT.txt (one name per line), ROOT/JPEGImages/NAME.jpg, ROOT/MASKS/NAME.png.
 
     Args:
-        root: the folder that holds JPEGImages/, in the devkit VOCdevkit/VOC2012.
+        root: folder that contains JPEGImages/, in the devkit VOCdevkit/VOC2012.
         split: name of the split file without its ending: "train", "val", ...
-        limit: take only the first so many names.
+        limit: use only the first `limit` names; None for all.
         masks: folder of the label maps; None for a split without them, such as the devkit's "test".
 
     Attributes:
-        root: as given.
-        split: as given.
-        names: image names in the split file's order.
+        root, split, masks: the arguments.
+        names: image names in the order of the split file.
 
     Raises:
-        DatasetError: a folder, the split file or an image's file is missing, or the split is empty or names one twice.
+        DatasetError: a folder, the split file or an image's file is missing, or the split is empty or has a duplicate.
         ConfigError: the limit is below 1.
     """
 
@@ -84,33 +83,33 @@ class VOCSegmentation:
         """Read one image and its labels; raises DatasetError where they are damaged or differ in size."""
         image, labels = self.image(index), self.labels(index)
         if image.shape[:2] != labels.shape:
-            raise DatasetError(f"{self.labels_path(index)}: {_sizes(image, labels)}; the mask is another image's")
+            raise DatasetError(f"{self.labels_path(index)}: {_sizes(image, labels)}; the mask belongs to another image")
         return Sample(self.names[index], image, labels)
 
     def image_path(self, index: int) -> Path:
-        """Return where an image's photograph is."""
+        """Return the path of an image's photograph."""
         return self.root / "JPEGImages" / f"{self.names[index]}.jpg"
 
     def labels_path(self, index: int) -> Path:
-        """Return where an image's label map is; DatasetError for a split without them."""
+        """Return the path of an image's label map; raises DatasetError for a split without them."""
         if self.masks is None:
             raise DatasetError(f"{self.root}: split {self.split!r} was opened without label maps (masks=None)")
         return self.root / self.masks / f"{self.names[index]}.png"
 
     def instances_path(self, index: int) -> Path:
-        """Return where the numbers of an image's objects are, if the data set has them."""
+        """Return the path of an image's instance map, which need not exist."""
         return self.root / "SegmentationObject" / f"{self.names[index]}.png"
 
     def image(self, index: int) -> np.ndarray:
-        """Read an image: (H, W, 3) uint8 RGB; DatasetError where it is damaged."""
+        """Read an image: (H, W, 3) uint8 RGB; raises DatasetError if it is damaged."""
         return read_image(self.image_path(index))
 
     def labels(self, index: int) -> np.ndarray:
-        """Read a label map: (H, W) uint8, 0..20 or 255 where void; DatasetError where it is damaged."""
+        """Read a label map: (H, W) uint8, 0..20 or 255 where void; raises DatasetError if it is damaged."""
         return read_labels(self.labels_path(index))
 
     def instances(self, index: int) -> np.ndarray | None:
-        """Read an image's numbers of objects: (H, W) uint8, 0 none, 255 void; None where SegmentationObject/ lacks it.
+        """Read an instance map: (H, W) uint8, number of the object or 0, 255 void; None if the file does not exist.
 
         Raises:
             DatasetError: the file is damaged.
@@ -119,7 +118,7 @@ class VOCSegmentation:
         return read_labels(path, num_classes=VOID) if path.is_file() else None
 
     def check(self, *, jobs: int = 1) -> Checked:
-        """Decode every file, so that no damaged one ends long work half way, and return what the split holds.
+        """Decode every file, so that no damaged one stops long work half way; return a fingerprint and label counts.
 
         Args:
             jobs: number of processes.
@@ -157,11 +156,11 @@ class VOCSegmentation:
 
 
 class Checked(NamedTuple):
-    """What `VOCSegmentation.check` found.
+    """Result of `VOCSegmentation.check`.
 
     Attributes:
-        fingerprint: a SHA-256 over the names and the bytes of all images and masks, in the split's order.
-        census: which labels the masks hold; `str` of it is a line to show.
+        fingerprint: SHA-256 over the names and the bytes of all images and masks, in the split's order.
+        census: counts of the labels in the masks; `str` of it is a line to show.
     """
 
     fingerprint: str
@@ -175,10 +174,10 @@ class _Examined(NamedTuple):
 
 
 def _examine(paths: tuple[Path, Path | None, Path]) -> _Examined:
-    """Read what there is of an image.
+    """Read all files of one image: return what is wrong with them, their digest and label counts.
 
     Raises:
-        DatasetError: the system refuses to open a file, which says nothing about this one.
+        DatasetError: the operating system cannot read a file at the moment, which is not the file's fault.
     """
     image_path, labels_path, instances_path = paths
     census = Census()

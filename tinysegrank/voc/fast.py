@@ -1,4 +1,4 @@
-"""The numba twin of `targets.tile_counts`, on one thread; that function is its specification, they agree exactly."""
+"""Numba version of `targets.tile_counts`, on one thread; the results are exactly the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folds for out-of-fold features: which image is left out of which training."""
+"""Assignment of images to folds, for features by networks that were not trained on the image."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ def assign_folds(names: Sequence[str], count: int, *, seed: int) -> np.ndarray:
 
     returns | (len(names),) | int64 | 0..count-1, the fold of each name
 
-    The fold of a name depends on the set of names and on the seed, neither on their order nor on the NumPy version:
+    The fold of a name depends on the set of names and on the seed, not on their order or the NumPy version:
     names are sorted by their SHA-256 with the seed, then dealt out in turn. An image and its mirror image share one
     name, hence one fold.
 
     Raises:
         ConfigError: fewer than two folds, or more folds than names.
-        DatasetError: a name is there twice.
+        DatasetError: a name is duplicated.
     """
     if not 2 <= count <= len(names):
         raise ConfigError(f"folds: {count} folds of {len(names)} images; choose from 2 to the number of images")
     if len(set(names)) != len(names):
-        raise DatasetError("names: an image is there twice, and would be tested on itself; list each image once")
+        raise DatasetError("names: an image is duplicated, and would be tested on itself; list each image once")
     order = sorted(range(len(names)), key=lambda index: sha256(f"{seed}/{names[index]}".encode()).digest())
     folds = np.empty(len(names), np.int64)
     folds[order] = np.arange(len(names)) % count

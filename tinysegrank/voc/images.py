@@ -1,4 +1,4 @@
-"""Photographs in: any common image file becomes (H, W, 3) uint8 RGB."""
+"""Read photographs: any common image file becomes (H, W, 3) uint8 RGB."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from PIL import Image, ImageOps
 
 from tinysegrank.errors import DatasetError, explain_os_error
 
-# nothing that runs a program, as PostScript does, and nothing told by less than its first bytes
+# no format that runs a program, as PostScript does, and none that its first bytes do not identify
 _PLUGINS = ("Jpeg", "Png", "Bmp", "Gif", "Tiff", "WebP", "Ppm", "Avif")
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
-_HEADER = 64  # bytes that tell the kind of a file
+_HEADER = 64  # bytes that identify the format
 _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 @contextmanager
 def opened(path: Path | str) -> Iterator[Image.Image]:
-    """Open an image file by its header; pixels are decoded in the block. Every image of the package is opened here.
+    """Open an image file as a context, within which its pixels can be decoded; the package opens all images here.
 
-    The kind is told from the content: JPEG, PNG, BMP, GIF, TIFF, WebP, PPM, and AVIF where the installed Pillow has
-    it. Others that Pillow reads are refused: for some it starts other programs.
+    The format is recognised by the content: JPEG, PNG, BMP, GIF, TIFF, WebP, PPM, and AVIF if the installed Pillow has
+    it. Other formats of Pillow are refused, as it starts other programs for some.
 
     Raises:
-        DatasetError: the file is missing, is not a whole image of these kinds, or has more than
-            PIL.Image.MAX_IMAGE_PIXELS pixels; also for whatever is wrong with its pixels in the block.
+        DatasetError: the file is missing, is not a complete image of these formats, or has more than
+            PIL.Image.MAX_IMAGE_PIXELS pixels; also if decoding its pixels within the context fails.
     """
     path = Path(path)
     try:
@@ -54,7 +54,7 @@ def opened(path: Path | str) -> Iterator[Image.Image]:
 
 
 def _open_header(stream: IO[bytes], path: Path) -> Image.Image:
-    """Open as the first kind that takes the file's first bytes; Image.open would warn of large ones and go on."""
+    """Open as the first format that accepts the file's first bytes; Image.open would only warn of large images."""
     header = stream.read(_HEADER)
     if not header:
         raise DatasetError(f"{path}: cannot be read as an image, it is empty; copy or download it again")
@@ -64,7 +64,7 @@ def _open_header(stream: IO[bytes], path: Path) -> Image.Image:
     for kind in _kinds():
         factory, accepts = Image.OPEN[kind]
         answer = accepts is None or accepts(header[:16])
-        if isinstance(answer, str):  # this Pillow was built without the kind
+        if isinstance(answer, str):  # this Pillow was built without the format
             raise DatasetError(f"{path}: {answer}; convert it to JPEG or PNG")
         if answer:
             stream.seek(0)
@@ -77,7 +77,7 @@ def _open_header(stream: IO[bytes], path: Path) -> Image.Image:
 
 @cache
 def _kinds() -> tuple[str, ...]:
-    """Import Pillow's plugin of each kind, and return the kinds that it has."""
+    """Import Pillow's plugin of each format, and return the formats that it has."""
     for name in _PLUGINS:
         with suppress(ImportError):  # AVIF came with Pillow 11.3
             import_module(f"PIL.{name}ImagePlugin")
@@ -89,16 +89,16 @@ def read_image(path: Path | str, *, upright: bool = False) -> np.ndarray:
 
     returns | (H, W, 3) | uint8 | R, G, B in 0..255
 
-    Grey, palette, CMYK and 16-bit files are converted; transparent pixels show white beneath.
+    Grey, palette, CMYK and 16-bit files are converted; transparent pixels are blended with white.
 
     Args:
-        path: a JPEG, PNG, BMP, GIF, TIFF, WebP, PPM or AVIF file, whatever its name.
-        upright: turn the picture as its EXIF orientation says. For photographs of one's own; images that have masks
-            are read as stored, because their masks are.
+        path: a JPEG, PNG, BMP, GIF, TIFF, WebP, PPM or AVIF file, with any ending.
+        upright: rotate the image by its EXIF orientation. Leave it False for images with masks, which fit the image as
+            stored.
 
     Raises:
-        DatasetError: the file is missing, is not a whole image of these kinds, has more than
-            PIL.Image.MAX_IMAGE_PIXELS pixels, or pixels of a kind with no known range.
+        DatasetError: the file is missing, is not a complete image of these formats, has more than
+            PIL.Image.MAX_IMAGE_PIXELS pixels, or has floating-point pixels.
     """
     with opened(path) as image:
         image.load()

@@ -1,4 +1,4 @@
-"""Label maps in and out: palette PNG files of raw class indices, as PASCAL VOC stores them, and pictures of them."""
+"""Read and write label maps, as palette PNGs of raw class indices like PASCAL VOC's, and show them in colour."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tinysegrank.voc.images import opened
 
 
 class Mask(NamedTuple):
-    """A label map as its file holds it.
+    """A label map with its palette, as stored in its file.
 
     labels  | (H, W) | uint8 | 0..num_classes-1, or 255 where void
     used    | (U,)   | int64 | the labels that occur, ascending
-    pixels  | (U,)   | int64 | how often each does
+    pixels  | (U,)   | int64 | number of pixels of each
     colours | (N, 3) | uint8 | R, G, B of labels 0..N-1; no rows for a file without a palette
     """
 
@@ -35,7 +35,7 @@ def read_labels(path: Path | str, *, num_classes: int = NUM_CLASSES) -> np.ndarr
     returns | (H, W) | uint8 | 0..num_classes-1, or 255 where void
 
     Raises:
-        DatasetError: the file is missing, is not a whole PNG, holds colours instead of labels, holds a label that is
+        DatasetError: the file is missing, is not a complete PNG, has colours instead of labels or a label that is
             neither a class nor void, or has a palette that contradicts VOC's: a label has the VOC colour of another
             one, or label 0 is coloured and another label black.
     """
@@ -76,7 +76,7 @@ def _bit_depth(path: Path | str) -> int:
 
 
 def _refuse_other_palette(path: Path | str, mask: Mask, num_classes: int) -> None:
-    """A mask saved again by a drawing program keeps its colours, but may number them anew."""
+    """Check that no label has another label's colour: a drawing program may renumber labels when it saves a mask."""
     for label in mask.used[mask.used < len(mask.colours)]:
         same = np.flatnonzero((palette() == mask.colours[label]).all(axis=1))  # VOC's colours differ
         if same.size and (same[0] < num_classes or same[0] == VOID) and same[0] not in (BACKGROUND, label):
@@ -89,13 +89,14 @@ def _refuse_other_palette(path: Path | str, mask: Mask, num_classes: int) -> Non
         raise DatasetError(f"{path}: label 0 is coloured and label {black[0]} black; {RENUMBER}")
 
 
-RENUMBER = "VOC's background is label 0, painted black: these are another list's numbers; renumber them as VOC does"
+RENUMBER = "VOC's background is label 0, painted black: these masks use another numbering; renumber them as VOC does"
 
 
 def background_elsewhere(mask: Mask) -> tuple[bool, list[int]]:
-    """Return whether label 0 is in use, and the other labels in use that are black, in a palette that colours label 0.
+    """Look for signs that label 0 is not the background: return if it is in use and coloured, and what is black.
 
-    Black alone says nothing: it is often just an unset entry. (False, []) where label 0 is black, or has no colour.
+    The second value is the list of other labels in use whose colour is black. Black alone means nothing, as it is often
+    an unset entry; so the result is (False, []) if label 0 is black or has no colour.
     """
     if not mask.colours[:1].any():
         return False, []
@@ -106,16 +107,15 @@ def background_elsewhere(mask: Mask) -> tuple[bool, list[int]]:
 def check_labels(
     labels: np.ndarray, *, num_classes: int = NUM_CLASSES, void: int | None = VOID, name: object = "labels"
 ) -> np.ndarray:
-    """Return an array of labels as uint8, once its values are known to be classes or void.
+    """Check that all labels are classes or void, and return them as uint8.
 
     labels  | any shape | integer | 0..num_classes-1, or `void`
     returns | as labels | uint8   |
 
     Args:
-        labels: as above.
         num_classes: number of classes K.
-        void: the value that is void; None where every pixel needs a class.
-        name: the argument or file that errors name.
+        void: the value that is void; None if every pixel needs a class.
+        name: name of the argument or file in error messages.
 
     Raises:
         ShapeError: the labels are not integers.
@@ -124,7 +124,7 @@ def check_labels(
     labels = np.asarray(labels)
     if not np.issubdtype(labels.dtype, np.integer):
         raise ShapeError(f"{name}: dtype {labels.dtype} is not integer; pass class indices")
-    if labels.dtype == np.uint8 and void in (None, VOID):  # the usual case takes a look or two, as 255 + 1 is 0
+    if labels.dtype == np.uint8 and void in (None, VOID):  # the usual case is fast: 255 + 1 wraps to 0
         largest = int(labels.max(initial=0)) if void is None else int((labels + np.uint8(1)).max(initial=0)) - 1
         if largest < num_classes:
             return labels
@@ -165,17 +165,16 @@ def write_labels(path: Path | str, labels: np.ndarray) -> None:
 
 
 def label_colours(labels: np.ndarray) -> np.ndarray:
-    """Paint each label in its VOC colour.
+    """Return the VOC colour of each label.
 
     labels  | (..., H, W)    | uint8 | 0..255
     returns | (..., H, W, 3) | uint8 | R, G, B
     """
-    colours: np.ndarray = palette()[labels]  # (..., H, W, 3)
-    return colours
+    return palette()[labels]  # (..., H, W, 3)
 
 
 def overlay(image: np.ndarray, labels: np.ndarray, opacity: float = 0.6) -> np.ndarray:
-    """Lay the colours of all labels but background over an image.
+    """Blend the colours of all labels but background into an image.
 
     image   | (H, W, 3) | uint8 | R, G, B
     labels  | (H, W)    | uint8 | 0..20, or 255 where void
@@ -188,6 +187,5 @@ def overlay(image: np.ndarray, labels: np.ndarray, opacity: float = 0.6) -> np.n
         raise ShapeError(f"labels: shape {labels.shape} does not fit an image of shape {image.shape}")
     if not 0 <= opacity <= 1:
         raise ShapeError(f"opacity: {opacity} is outside 0..1")
-    mixed: np.ndarray = (1 - opacity) * image + opacity * label_colours(labels)  # (H, W, 3)
-    painted = np.rint(mixed).astype(np.uint8)
+    painted = np.rint((1 - opacity) * image + opacity * label_colours(labels)).astype(np.uint8)  # (H, W, 3)
     return np.where(labels[..., None] == BACKGROUND, image, painted)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tinysegrank.errors import ShapeError
 from tinysegrank.voc.classes import VOID
 
-LEAST = 100  # pixels of a connected component that counts as an object
+LEAST = 100  # size in pixels from which a connected component counts as an object
 
 
 class Objects(NamedTuple):
@@ -27,10 +27,10 @@ class Objects(NamedTuple):
 def find_objects(
     labels: NDArray[np.integer], instances: NDArray[np.integer] | None = None, *, least: int = LEAST
 ) -> Objects:
-    """Take a label map apart into objects.
+    """Return the objects in a label map.
 
     labels    | (H, W) | integer | 0 background, 1..K-1, or 255 where void
-    instances | (H, W) | integer | number of the instance (VOC's SegmentationObject), 0 none, 255 void; if there is one
+    instances | (H, W) | integer | instance map (VOC's SegmentationObject) if there is one: number, 0 none, 255 void
 
     Without instances an object is an 8-connected component of one class of at least `least` pixels; touching objects
     of a class are then one, and an occluded object may be two. An instance has the class that most of its pixels have.

@@ -1,4 +1,4 @@
-"""From a photograph to the network's input: warp, channel order, scale, mean, standard deviation."""
+"""Turn a photograph into the network's input: warp, channel order, scale, mean, standard deviation."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ WHOLE: Window = (0.0, 0.0, 1.0, 1.0)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How the images of one network are prepared; the defaults are those of Caffe's ImageNet networks.
+    """Preprocessing of a network's input images; the defaults are those of Caffe's ImageNet networks.
 
     Attributes:
         size: side of the square input; 227 gives a 13 x 13 grid.
         mean: subtracted after scaling, in the network's channel order.
         std: divides the difference, in the network's channel order.
         scale: multiplies the pixels 0..255.
-        channel_order: the order in which the network takes the channels.
+        channel_order: the order in which the network expects the channels.
 
     Raises:
         ConfigError: a value is out of range.
@@ -49,21 +49,20 @@ class Preprocessing:
             raise ConfigError(f"scale: {self.scale} is not above 0")
 
     def apply(self, image: np.ndarray, *, window: Window = WHOLE) -> np.ndarray:
-        """Prepare one image: (pixel * scale - mean) / std on the warped image.
+        """Preprocess one image: warp it, then compute (pixel * scale - mean) / std.
 
         image   | (H, W, 3)       | uint8   | R, G, B
         returns | (3, size, size) | float32 |
 
-        The whole image is warped to size x size, whatever its sides (no crop, so that every pixel is labelled), with
-        PIL's bilinear filter, which averages over the source pixels where it shrinks. The mirror image of an input
-        is `input[:, :, ::-1]`: mirrored after the warp, not before.
+        The whole image is warped to size x size, whatever its aspect ratio (not cropped, so that every pixel is
+        labelled), with PIL's bilinear filter, which averages over source pixels when it shrinks. The input of the
+        mirror image is `input[:, :, ::-1]`, mirrored after the warp, not before.
 
         Args:
-            image: as above.
-            window: the part to warp, to a fraction of a pixel; the filter reads over its edges where there is more.
+            window: the part to warp; its edges may be between pixels. The filter also reads image pixels beyond them.
 
         Raises:
-            ShapeError: the array is no RGB image.
+            ShapeError: the array is not an RGB image.
             ConfigError: the window is empty or not inside the image.
 
         Source: Caffe's ImageNet networks; the paper gives no rule for images of other sizes, the warp is our choice.

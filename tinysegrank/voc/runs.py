@@ -1,8 +1,8 @@
-"""Where runs of equal values end, for numba twins that count pixels a run at a time.
+"""Find the ends of runs of equal values, for Numba code that counts pixels one run at a time.
 
-A branch for each pixel is slow: a processor guesses it, and is wrong wherever two objects meet. So a twin compares a
-row with itself one pixel further on, which is done for many pixels at once and gives a byte for each, 1 where a run has
-ended; and the few ones are picked out here, eight bytes at a time.
+A branch per pixel is slow, as the processor mispredicts it wherever two objects meet. So the caller compares a row with
+itself shifted by one pixel, which is vectorised and gives one byte per pixel, 1 where a run has ended. The few ones are
+then listed here, eight bytes at a time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ALL_PLACES = np.uint64(0x0001020304050607)
 
 @compiled()
 def list_ones(marks: np.ndarray, places: np.ndarray) -> int:
-    """Write the places of the ones, in order, and return how many there are.
+    """Write the indices of the ones in `marks` to the start of `places`, in order; return their number.
 
     marks  | (8 n,) | uint8 | 0 or 1
     places | (8 n,) | int64 | overwritten

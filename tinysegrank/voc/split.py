@@ -1,4 +1,4 @@
-"""Names of images: those that a split file lists, one a line, and those of the files in a folder."""
+"""Read the image names in a split file, one per line, and the names of the files in a folder."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _AUGMENTED = (
 
 
 def split_file(root: Path | str, split: str) -> Path:
-    """Return where the names of a split's images are."""
+    """Return the path of the file that lists a split's images."""
     return Path(root) / "ImageSets" / "Segmentation" / f"{split}.txt"
 
 
 def read_split(path: Path) -> tuple[str, ...]:
-    """Read the names of a split's images, in order.
+    """Read the image names in a split file, in order.
 
     Raises:
-        DatasetError: there is no such file, it is not UTF-8 text of one bare name a line, or it is empty or names an
-            image twice.
+        DatasetError: there is no such file, it is not UTF-8 text with one bare name per line, it is empty, or a name is
+            duplicated.
     """
     try:
         content = path.read_bytes()
@@ -41,7 +41,7 @@ def read_split(path: Path) -> tuple[str, ...]:
     if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or b"\0" in content:
         raise DatasetError(f"{path}: is UTF-16 text; {_SAVE_AS}")
     try:
-        text = content.decode("utf-8-sig")  # a byte order mark, as some editors write, is no part of a name
+        text = content.decode("utf-8-sig")  # drops the byte order mark that some editors write
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: is not UTF-8 text ({error}); {_SAVE_AS}") from error
     names = [line.strip() for line in text.splitlines() if line.strip()]
@@ -78,5 +78,5 @@ def names_in(folder: Path) -> set[str]:
 
 
 def first_few(items: list[str]) -> str:
-    """Return the first items of a list, to show."""
+    """Return the first items of a list as text, with "..." if there are more."""
     return ", ".join(items[:_SHOWN]) + (", ..." if len(items) > _SHOWN else "")

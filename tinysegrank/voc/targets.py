@@ -1,4 +1,4 @@
-"""Soft coarse targets: the distribution of classes in each tile of an image's grid, with void left out by weight."""
+"""Soft coarse targets: the class distribution in each tile of an image's grid, weighted by the share not void."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinysegrank.voc.labels import check_labels
 
 
 def tile_edges(length: int, count: int) -> np.ndarray:
-    """Return where `count` tiles of a side of `length` pixels begin and end: tile r is [edges[r], edges[r + 1]).
+    """Return the edges of `count` tiles along a side of `length` pixels: tile r is [edges[r], edges[r + 1]).
 
     returns | (count + 1,) | int64 | pixels, from 0 to `length`
 
@@ -40,7 +40,7 @@ def tile_index(length: int, count: int) -> np.ndarray:
 def soft_targets(
     labels: np.ndarray, *, grid: tuple[int, int] = (13, 13), num_classes: int = NUM_CLASSES, void: int | None = VOID
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Count the classes of each tile of one label map.
+    """Compute the class distribution in each tile of one label map.
 
     labels | (H, W)       | integer | 0..num_classes-1, or `void`
     target | (GH, GW, K)  | float32 | share of each class among the tile's non-void pixels; all 0 where there are none
@@ -61,11 +61,11 @@ def soft_targets(
 def soft_targets_many(
     labels: np.ndarray, *, grid: tuple[int, int] = (13, 13), num_classes: int = NUM_CLASSES, void: int | None = VOID
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Count the classes of each tile of several label maps of one size, such as the proposals of an image.
+    """Compute the class distribution in each tile of several label maps of one size, such as an image's proposals.
 
     labels | (M, H, W)       | integer | 0..num_classes-1, or `void`; proposals have void=None
-    target | (M, GH, GW, K)  | float32 | as `soft_targets`
-    weight | (M, GH, GW)     | float32 | as `soft_targets`
+    target | (M, GH, GW, K)  | float32 | see `soft_targets`
+    weight | (M, GH, GW)     | float32 | see `soft_targets`
 
     Raises:
         ShapeError: the array is not three-dimensional, or not of integers.
@@ -93,7 +93,7 @@ def tile_counts(labels: np.ndarray, grid: tuple[int, int], num_classes: int) -> 
     labels  | (M, H, W)         | uint8 | values from `num_classes` on are not counted
     returns | (M, GH, GW, K)    | int64 | pixels
 
-    The numba twin `fast.tile_counts` gives the same numbers, and does the work unless TINYSEGRANK_ACCELERATE=0.
+    The Numba version `fast.tile_counts` runs instead, unless TINYSEGRANK_ACCELERATE=0; its results are the same.
 
     Raises:
         DatasetError: the images are smaller than the grid.

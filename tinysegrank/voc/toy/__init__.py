@@ -1,4 +1,4 @@
-"""A toy PASCAL VOC: drawn scenes of all 20 classes, for demonstrations, tutorials and tests without any download."""
+"""A toy PASCAL VOC: drawn scenes with all 20 classes, for demonstrations, tutorials and tests without a download."""
 
 from tinysegrank.voc.toy.make import ToyVOC, make_toy_voc, toy_classification
 from tinysegrank.voc.toy.scene import draw_object, draw_scene

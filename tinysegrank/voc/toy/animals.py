@@ -1,4 +1,4 @@
-"""Toy animals and people, one drawing function a class: bird, cat, cow, dog, horse, person, sheep."""
+"""Toy animals and people, one drawing function per class: bird, cat, cow, dog, horse, person, sheep."""
 
 from __future__ import annotations
 

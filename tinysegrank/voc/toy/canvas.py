@@ -19,10 +19,10 @@ _COVER = [0] + [255] * 255  # any paint covers
 
 
 class Canvas:
-    """A picture in the making, with the class and the number of the object at each pixel.
+    """An image being painted, with the class and the number of the object at each pixel.
 
     Args:
-        background: (3, H, W) float32, R, G, B in 0..255; painted over.
+        background: (3, H, W) float32, R, G, B in 0..255; modified by painting.
 
     Attributes:
         classes: (H, W) uint8, class of each pixel.
@@ -37,10 +37,10 @@ class Canvas:
         self.objects = np.zeros((height, width), np.uint8)
 
     def add_object(self, rng: np.random.Generator, label: int, centre: tuple[float, float], length: float) -> None:
-        """Paint an object of a class over what is there.
+        """Paint an object of a class over the image.
 
         Args:
-            rng: source of its pose, colours and texture.
+            rng: random generator of its pose, colours and texture.
             label: class, 1..20.
             centre: x and y in pixels.
             length: size of its longer side in pixels.
@@ -52,7 +52,7 @@ class Canvas:
         self._paint(rng, pen, object_colours(rng, name), strength, label)
 
     def add_clutter(self, rng: np.random.Generator, centre: tuple[float, float], length: float) -> None:
-        """Paint a meaningless shape in the colours that objects have; it is background."""
+        """Paint a meaningless shape in colours of objects; its class is background."""
         pen = self._pen(centre, _pose(rng, np.pi, length))
         corners = int(rng.integers(3, 8))
         angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
@@ -74,7 +74,7 @@ class Canvas:
     def _paint(self, rng: np.random.Generator, pen: Pen, colours: np.ndarray, strength: float, label: int) -> None:
         bounds = pen.canvas.getbbox()
         if bounds is None:
-            return  # all of it is outside the picture
+            return  # all of it is outside the image
         left, top, right, bottom = (side // _OVERSAMPLING for side in bounds)
         right, bottom = min(right + 1, self.classes.shape[1]), min(bottom + 1, self.classes.shape[0])
         times = _OVERSAMPLING
@@ -96,7 +96,7 @@ class Canvas:
             self.objects[place][inside] = self._count
 
     def image(self, rng: np.random.Generator) -> np.ndarray:
-        """Take the picture, with a light of its own and a little sensor noise: (H, W, 3) uint8, R, G, B."""
+        """Return the image under random light and with a little sensor noise: (H, W, 3) uint8, R, G, B."""
         gain = (rng.uniform(0.8, 1.1) * rng.uniform(0.94, 1.06, (3, 1, 1))).astype(np.float32)
         grain = rng.standard_normal(self.classes.shape, dtype=np.float32) * np.float32(rng.uniform(1, 5))
         seen = self._colours * gain + grain  # (3, H, W)
@@ -116,10 +116,9 @@ class Canvas:
 
 
 def _pose(rng: np.random.Generator, turn: float, length: float) -> np.ndarray:
-    """Mirror, shear, stretch, turn and scale: (2, 2), from an object's units to pixels."""
+    """Draw a random pose, a (2, 2) map from an object's units to pixels: mirror, shear, stretch, turn and scale."""
     angle = rng.uniform(-turn, turn)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     stretch = np.exp(rng.uniform(-0.13, 0.13))
     shape = np.array([[stretch * rng.choice([-1, 1]), rng.uniform(-0.12, 0.12)], [0, 1 / stretch]])
-    pose: np.ndarray = length / 2 * rotation @ shape
-    return pose
+    return length / 2 * rotation @ shape

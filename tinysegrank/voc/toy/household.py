@@ -1,4 +1,4 @@
-"""Toy household things, one drawing function a class: bottle, chair, diningtable, pottedplant, sofa, tvmonitor."""
+"""Toy household objects, one drawing function per class: bottle, chair, diningtable, pottedplant, sofa, tvmonitor."""
 
 from __future__ import annotations
 

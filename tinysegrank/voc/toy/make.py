@@ -47,13 +47,13 @@ def make_toy_voc(
 ) -> ToyVOC:
     """Draw a toy VOC: JPEGImages/, SegmentationClass/ and the split files train, val and trainval.
 
-    Each image follows from (seed, split, its number) alone, so a smaller toy VOC is the beginning of a larger one. A
-    call on a folder made before draws only the images that are not there, and rewrites the split files.
+    Each image depends on (seed, split, its number) alone, so a smaller toy VOC is the beginning of a larger one. In an
+    existing toy VOC only missing images are drawn, and the split files are rewritten.
 
     Args:
-        root: the folder that will hold JPEGImages/; made if missing.
-        train: number of images to train on.
-        val: number of images to test on.
+        root: the folder that will contain JPEGImages/; created if missing.
+        train: number of training images.
+        val: number of validation images.
         seed: 0 or above; another seed gives other images.
         size: shortest and longest side of an image in pixels.
         jobs: number of processes; the files are the same for any number.
@@ -77,13 +77,13 @@ def make_toy_voc(
     scenes["trainval"] = scenes["train"] + scenes["val"]
     for split, those in scenes.items():
         file, text = root / "ImageSets" / "Segmentation" / f"{split}.txt", "".join(f"{each.name}\n" for each in those)
-        if not file.is_file() or file.read_text() != text:  # a finished one may be on a disk that is read-only
+        if not file.is_file() or file.read_text() != text:  # a finished toy VOC may be on a read-only disk
             write_text(file, text)
     return ToyVOC(VOCSegmentation(root, "train"), VOCSegmentation(root, "val"))
 
 
 def _claim(root: Path, made_by: dict[str, object]) -> None:
-    """See that the folder is new, empty, or a toy VOC made alike; mark it as one."""
+    """Check that the folder is new, empty, or a toy VOC with the same options, and mark it as one."""
     if root.exists() and not root.is_dir():
         raise DatasetError(f"{root}: is a file; give a folder")
     marker = root / _MARKER
@@ -94,11 +94,11 @@ def _claim(root: Path, made_by: dict[str, object]) -> None:
             raise DatasetError(f"{error}") from error
         if found != made_by:
             raise DatasetError(
-                f"{root}: holds a toy VOC drawn otherwise ({found}, wanted {made_by});"
+                f"{root}: contains a toy VOC with other options ({found}, wanted {made_by});"
                 " choose another folder or delete this one"
             )
     elif root.is_dir() and any(root.iterdir()):
-        raise DatasetError(f"{root}: holds files that are no toy VOC; choose a new or an empty folder")
+        raise DatasetError(f"{root}: contains files that are not a toy VOC; choose a new or an empty folder")
     else:
         check_folder(root, named=root)
         write_json(marker, made_by)
@@ -120,11 +120,11 @@ def toy_classification(count: int, *, seed: int, size: int, jobs: int = 1) -> tu
     """Draw images of one main object each, for pre-training a network to classify.
 
     images  | (count, size, size, 3) | uint8 | R, G, B
-    classes | (count,)               | int64 | 1..20; every class as often as any other, to within one
+    classes | (count,)               | int64 | 1..20; the numbers of images of two classes differ by at most one
 
     Args:
         count: number of images.
-        seed: 0 or above; the objects are drawn apart from those of `make_toy_voc`.
+        seed: 0 or above; with the same seed the objects still differ from those of `make_toy_voc`.
         size: side of an image in pixels.
         jobs: number of processes; the images are the same for any number.
 

@@ -16,7 +16,7 @@ _CORNER = [(np.cos(angle), np.sin(angle)) for angle in np.linspace(0, np.pi / 2,
 
 
 class Paint(IntEnum):
-    """The colours of one object; 0 is where the object is not."""
+    """Numbers of the colours of one object; 0 is a pixel outside the object."""
 
     BODY = 1
     SHADE = 2
@@ -50,8 +50,7 @@ class Pen:
         self._unit = float(np.sqrt(abs(np.linalg.det(linear))))
 
     def _place(self, points: Points | np.ndarray) -> list[float]:
-        placed: list[float] = (np.asarray(points) @ self._linear.T + self._centre).ravel().tolist()
-        return placed
+        return (np.asarray(points) @ self._linear.T + self._centre).ravel().tolist()
 
     def polygon(self, points: Points | np.ndarray, paint: Paint) -> None:
         """Fill a polygon."""

@@ -23,9 +23,9 @@ from tinysegrank.voc.toy.textures import (
 
 
 class Theme(NamedTuple):
-    """A kind of place: what is found there together, and what is behind and below it.
+    """A kind of place: the classes found there, and the textures and colours of its wall (or sky) and floor.
 
-    Colours are ranges of hue, saturation and value.
+    A colour is a range of hue, saturation and value: lowest and highest of each.
     """
 
     classes: tuple[str, ...]
@@ -78,11 +78,11 @@ def draw_scene(rng: np.random.Generator, *, size: tuple[int, int] = (160, 240)) 
     image  | (H, W, 3) | uint8 | R, G, B
     labels | (H, W)    | uint8 | 0..20, or 255 along the contours
 
-    The first object's class is one of the 20 with equal chances, the others belong to the same place; nearer ones hide
-    farther ones.
+    The first object's class is one of the 20 with equal chances, the others belong to the same place; nearer objects
+    hide farther ones.
 
     Args:
-        rng: source of everything in the scene.
+        rng: random generator of everything in the scene.
         size: shortest and longest side that an image may have.
     """
     height, width = _sides(rng, size)
@@ -105,7 +105,7 @@ def draw_scene(rng: np.random.Generator, *, size: tuple[int, int] = (160, 240)) 
 
 
 def draw_object(rng: np.random.Generator, label: int, *, size: int) -> np.ndarray:
-    """Draw one large object before a background of any kind: (size, size, 3) uint8, R, G, B."""
+    """Draw one large object, with clutter, on a random background of its class: (size, size, 3) uint8, R, G, B."""
     places = [theme for theme in THEMES.values() if CLASS_NAMES[label] in theme.classes]
     theme = places[int(rng.integers(len(places)))]
     canvas = Canvas(_background(rng, (size, size), theme, int(size * rng.uniform(0.3, 0.7))))
@@ -142,6 +142,6 @@ def _place(
     x = rng.uniform(0.15, 0.85) * width
     if name in _FLYING:
         y = rng.uniform(0.2, 0.7) * height
-    else:  # feet between the horizon and a little below the picture
+    else:  # feet between the horizon and a little below the image
         y = rng.uniform(horizon + 0.1 * height, 1.05 * height) - 0.4 * length
     return CLASS_NAMES.index(name), (x, max(y, 0.3 * height)), length

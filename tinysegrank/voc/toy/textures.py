@@ -11,19 +11,19 @@ Shape = tuple[int, int]
 
 
 def noise(rng: np.random.Generator, shape: Shape, cell: float, octaves: int = 3) -> np.ndarray:
-    """Add up smooth random fields, each with cells half the size of the one before and half its height.
+    """Add up smooth random fields, each with half the cell size and half the amplitude of the one before.
 
     returns | shape | float32 | about -1..1
 
     Args:
-        rng: source of the random numbers.
+        rng: random generator.
         shape: height and width.
         cell: size in pixels of the largest cells.
         octaves: number of fields.
     """
     height, width = shape
     total = np.zeros(shape, np.float32)
-    strength = 0.8 / (1 - 0.5**octaves)  # the heights add up to 1.6, the sum rarely passes 1
+    strength = 0.8 / (1 - 0.5**octaves)  # the amplitudes add up to 1.6; the sum of fields rarely exceeds 1
     for octave in range(octaves):
         size = max(cell / 2**octave, 1.0)
         grid = rng.random((int(height / size) + 2, int(width / size) + 2), dtype=np.float32)
@@ -63,7 +63,7 @@ def bricks(rng: np.random.Generator, shape: Shape) -> np.ndarray:
 
 
 def tiles(rng: np.random.Generator, shape: Shape) -> np.ndarray:
-    """Return a draughtboard: shape, float32, -1 or 1."""
+    """Return a chequerboard: shape, float32, -0.8 or 0.8."""
     side = int(rng.integers(9, 24))
     y, x = np.ogrid[: shape[0], : shape[1]]
     return np.where((y // side + x // side) % 2, np.float32(-0.8), np.float32(0.8))
@@ -98,11 +98,10 @@ Texture = Callable[[np.random.Generator, Shape], np.ndarray]
 
 
 def surface(rng: np.random.Generator, shape: Shape, texture: Texture, colour: np.ndarray) -> np.ndarray:
-    """Colour a texture from a darker to a lighter and slightly different shade of a colour.
+    """Colour a random texture with two slightly different shades of a colour, darker at -1 and lighter at 1.
 
     colour  | (3,)       | float32 | R, G, B in 0..255
     returns | (3, H, W)  | float32 | R, G, B, about 0..255
     """
     change = (colour * rng.uniform(0.12, 0.4) + rng.uniform(-18, 18, 3)).astype(np.float32)
-    coloured: np.ndarray = colour[:, None, None] + change[:, None, None] * texture(rng, shape)
-    return coloured
+    return colour[:, None, None] + change[:, None, None] * texture(rng, shape)

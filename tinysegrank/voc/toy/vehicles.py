@@ -1,4 +1,4 @@
-"""Toy vehicles, one drawing function a class: aeroplane, bicycle, boat, bus, car, motorbike, train."""
+"""Toy vehicles, one drawing function per class: aeroplane, bicycle, boat, bus, car, motorbike, train."""
 
 from __future__ import annotations
 
