@@ -10,6 +10,7 @@ and round once; the others pass it through.
 
 from __future__ import annotations
 
+from tinysegrank.nn.adam import AdamW
 from tinysegrank.nn.arguments import ConvContext, NormContext, PoolContext, SoftmaxContext
 from tinysegrank.nn.conv import conv2d, conv2d_backward
 from tinysegrank.nn.dropout import dropout, dropout_backward
@@ -19,12 +20,13 @@ from tinysegrank.nn.lrn import local_response_norm, local_response_norm_backward
 from tinysegrank.nn.pool import max_pool2d, max_pool2d_backward
 from tinysegrank.nn.relu import relu, relu_backward
 from tinysegrank.nn.sequential import Prepared, Sequential
-from tinysegrank.nn.sgd import SGD, clip_by_norm, step_schedule
+from tinysegrank.nn.sgd import SGD, clip_by_norm, cosine_schedule, step_schedule
 from tinysegrank.nn.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 from tinysegrank.nn.windows import extract_windows, scatter_windows
 
 __all__ = [
     "SGD",
+    "AdamW",
     "Conv2d",
     "ConvContext",
     "Dropout",
@@ -41,6 +43,7 @@ __all__ = [
     "clip_by_norm",
     "conv2d",
     "conv2d_backward",
+    "cosine_schedule",
     "dropout",
     "dropout_backward",
     "evaluate",

@@ -5,7 +5,7 @@ The readable functions and their twins both import this file, so that they need 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -126,6 +126,20 @@ def check_floating(operation: str, *, real: bool = False, **arrays: Array) -> No
     for name, array in arrays.items():
         if not array_namespace(array).isdtype(array.dtype, kinds):
             raise ShapeError(f"{operation}: {name} is {array.dtype}; pass floating numbers")
+
+
+def check_gradients(optimiser: str, parameters: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
+    """Refuse gradients that an optimiser cannot take a step by.
+
+    Raises:
+        ShapeError: a gradient is not floating, or has no parameter of its name and shape; the message names it.
+    """
+    for name, gradient in gradients.items():
+        check_floating(optimiser, **{f"the gradient {name}": gradient})
+        if name not in parameters or tuple(gradient.shape) != tuple(parameters[name].shape):
+            raise ShapeError(
+                f"{optimiser}: the gradient {name} of shape {tuple(gradient.shape)} has no parameter like it"
+            )
 
 
 def check_conv2d(

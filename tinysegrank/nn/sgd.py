@@ -9,8 +9,8 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from tinysegrank.backend import Array, to_numpy
-from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
-from tinysegrank.nn.arguments import check_floating, widened
+from tinysegrank.errors import CheckpointError, ConfigError
+from tinysegrank.nn.arguments import check_gradients, widened
 
 
 class SGD:
@@ -54,10 +54,7 @@ class SGD:
             ShapeError: a gradient is not floating, or has no parameter of its name and shape.
         """
         rate = self.rate if rate is None else rate
-        for name, gradient in gradients.items():
-            check_floating("SGD", **{f"the gradient {name}": gradient})
-            if name not in parameters or tuple(gradient.shape) != tuple(parameters[name].shape):
-                raise ShapeError(f"SGD: the gradient {name} of shape {tuple(gradient.shape)} has no parameter like it")
+        check_gradients("SGD", parameters, gradients)
         if self.max_norm is not None:
             gradients, _ = clip_by_norm(gradients, self.max_norm)
         updated = {}
@@ -106,3 +103,11 @@ def clip_by_norm(gradients: Mapping[str, Array], max_norm: float) -> tuple[dict[
 def step_schedule(rate: float, step: int, *, drops: Sequence[int], factor: float = 0.1) -> float:
     """The learning rate at a step: `rate` times `factor` for each of `drops` already reached (Caffe's multistep)."""
     return rate * factor ** sum(step >= drop for drop in drops)
+
+
+def cosine_schedule(rate: float, step: int, steps: int) -> float:
+    """The learning rate at step 0, 1, ... of `steps`: half a cosine from `rate` down to 0.
+
+    Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017, without restarts.
+    """
+    return rate * (1 + math.cos(math.pi * step / steps)) / 2

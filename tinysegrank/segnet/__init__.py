@@ -7,6 +7,7 @@ from tinysegrank.segnet.checkpoint import load_segnet, save_segnet
 from tinysegrank.segnet.crops import CORNERS, mean_with_crops
 from tinysegrank.segnet.features import CropStore, FeatureStore, chunk_arrays, crop_arrays
 from tinysegrank.segnet.full_batch import full_batch_gradients
+from tinysegrank.segnet.maps import MAP_LAYERS, TrunkMaps
 from tinysegrank.segnet.network import SegNet
 from tinysegrank.segnet.predict import mean_of_views, predict, predict_features, predict_store
 from tinysegrank.segnet.presets import PRESETS, Preset
@@ -15,6 +16,7 @@ from tinysegrank.segnet.training import Record, TrainingOptions, train
 
 __all__ = [
     "CORNERS",
+    "MAP_LAYERS",
     "PRESETS",
     "CropStore",
     "FeatureStore",
@@ -22,6 +24,7 @@ __all__ = [
     "Record",
     "SegNet",
     "TrainingOptions",
+    "TrunkMaps",
     "chunk_arrays",
     "crop_arrays",
     "full_batch_gradients",

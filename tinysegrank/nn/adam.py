@@ -1,0 +1,70 @@
+"""Adam with decoupled weight decay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from array_api_compat import array_namespace
+
+from tinysegrank.backend import Array
+from tinysegrank.errors import ConfigError
+from tinysegrank.nn.arguments import check_gradients
+
+
+class AdamW:
+    """Steps of equal size for each entry, by running averages of the gradient g and of its square.
+
+    At step t = 1, 2, ... for each parameter w:
+
+        m = b1 m + (1 - b1) g                          mean
+        v = b2 v + (1 - b2) g^2                        square
+        w = w - rate decay w                           the decay, apart from the gradient
+              - rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+
+    Args:
+        rate: learning rate; `step` may be given another one.
+        betas: b1 and b2, each in [0, 1).
+        eps: added to the root, above 0.
+        decay: weight decay, at least 0.
+
+    Raises:
+        ConfigError: an option is out of range.
+
+    Source: Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1; Loshchilov and Hutter,
+    "Decoupled weight decay regularization", ICLR 2019, algorithm 2.
+    """
+
+    def __init__(
+        self, *, rate: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, decay: float = 0.0
+    ) -> None:
+        if not (rate >= 0 and all(0 <= beta < 1 for beta in betas) and eps > 0 and decay >= 0):
+            raise ConfigError(
+                f"AdamW: rate={rate} and decay={decay} must be at least 0, betas={betas} in [0, 1), eps={eps} above 0"
+            )
+        self.rate, self.betas, self.eps, self.decay = rate, betas, eps, decay
+        self.steps: dict[str, int] = {}
+        self.mean: dict[str, Array] = {}
+        self.square: dict[str, Array] = {}
+
+    def step(
+        self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], *, rate: float | None = None
+    ) -> dict[str, Array]:
+        """Return the parameters after one step; those without a gradient stay out of the result.
+
+        Raises:
+            ShapeError: a gradient is not floating, or has no parameter of its name and shape.
+        """
+        check_gradients("AdamW", parameters, gradients)
+        rate = self.rate if rate is None else rate
+        first, second = self.betas
+        updated = {}
+        for name, gradient in gradients.items():
+            xp, w = array_namespace(gradient), parameters[name]
+            t = self.steps[name] = self.steps.get(name, 0) + 1
+            mean, square = (1 - first) * gradient, (1 - second) * gradient**2
+            if t > 1:
+                mean, square = first * self.mean[name] + mean, second * self.square[name] + square
+            self.mean[name], self.square[name] = mean, square
+            root = xp.sqrt(square * (1 / (1 - second**t))) + self.eps
+            updated[name] = (1 - rate * self.decay) * w - (rate / (1 - first**t)) * mean / root
+        return updated

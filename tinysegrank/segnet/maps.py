@@ -1,0 +1,66 @@
+"""The trunk's maps of an image at a finer grid than SegNet's: what module 1 sees of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from tinysegrank.backend import to_numpy
+from tinysegrank.errors import ConfigError
+from tinysegrank.nn.sequential import Prepared, Sequential
+from tinysegrank.segnet.network import TRUNK, SegNet
+
+MAP_LAYERS = ("conv3", "conv4", "conv5")
+
+
+class TrunkMaps:
+    """The maps of some of a trunk's layers on an image that is warped to a larger input than SegNet's.
+
+    The weights are convolutions, so they fit any size. Prepared once for many images; a trunk that is trained further
+    needs a new one.
+
+    Args:
+        model: the network whose conv1 to conv5 are run.
+        size: side of the square input. 451 gives 27 x 27 cells with "alexnet" and "caffenet", 225 with "tiny"; SegNet's
+            own input gives 13 x 13.
+        layers: names of convolutions, whose maps after ReLU are handed on.
+
+    Raises:
+        ConfigError: there is no such layer, one is named twice, or the size is smaller than SegNet's.
+
+    Source: Hariharan et al., "Hypercolumns for object segmentation and fine-grained localization", CVPR 2015.
+    """
+
+    def __init__(self, model: SegNet, *, size: int = 451, layers: Sequence[str] = MAP_LAYERS) -> None:
+        if not layers or len(set(layers)) < len(layers) or not set(layers) <= set(TRUNK):
+            raise ConfigError(f"layers={list(layers)}: give some of {', '.join(TRUNK)}, each once")
+        preprocessing = model.preset.preprocessing
+        if size < preprocessing.size:
+            raise ConfigError(f"size={size}: give at least {preprocessing.size}, SegNet's own input")
+        self.layers = tuple(layers)
+        self._preprocessing, self._backend = replace(preprocessing, size=size), model.backend
+        self._parts: dict[str, Prepared] = {}
+        part = {}
+        for name, layer in model.trunk.layers.items():
+            part[name] = layer
+            if (convolution := name.replace("relu", "conv")) in layers and convolution != name:
+                self._parts[convolution] = Prepared(Sequential(part))
+                part = {}
+
+    def __call__(self, image: np.ndarray) -> list[np.ndarray]:
+        """Compute the maps of one image.
+
+        image   | (H, W, 3)              | uint8   | RGB, warped whole
+        returns | one (C, h, w) per layer | float32 | after ReLU, at least 0; in the order of `layers`
+
+        Raises:
+            ShapeError: the array is no RGB image.
+        """
+        x = self._backend.asarray(self._preprocessing.apply(image)[None])
+        maps = {}
+        for layer, part in self._parts.items():
+            x = part(x)
+            maps[layer] = to_numpy(x)[0]  # (C, h, w)
+        return [maps[layer] for layer in self.layers]

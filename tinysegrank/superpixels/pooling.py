@@ -1,0 +1,99 @@
+"""Maps of a coarse grid averaged over superpixels: one row of numbers for each superpixel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import ConfigError, ShapeError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+
+def pool_maps(
+    maps: Sequence[NDArray[np.floating]], superpixels: NDArray[np.integer], *, step: int = 3
+) -> NDArray[np.float32]:
+    """Average maps over each superpixel, as if they were enlarged to the image by bilinear interpolation.
+
+    maps        | each (C, h, w)  | floating | of the whole image; sizes may differ
+    superpixels | (H, W)          | integer  | 0..S-1
+    returns     | (S, sum of C)   | float32  | the maps' channels one after the other
+
+    Args:
+        maps: as above.
+        superpixels: as above.
+        step: see `bilinear_weights`.
+
+    Raises:
+        ShapeError: there are no maps, one has other than three axes or no cell, or superpixels are not numbered from 0.
+        ConfigError: `step` is below 1.
+
+    Source: Hariharan et al., "Hypercolumns for object segmentation and fine-grained localization", CVPR 2015; a mean
+    over regions of the maps as in Dai, He and Sun, "Convolutional feature masking for joint object and stuff
+    segmentation", CVPR 2015.
+    """
+    if not maps or any(part.ndim != 3 or 0 in part.shape[1:] for part in maps):
+        raise ShapeError(f"maps: each must be (C, h, w) with a cell at least, got {[part.shape for part in maps]}")
+    weights = {shape: bilinear_weights(superpixels, shape, step=step) for shape in {part.shape[1:] for part in maps}}
+    columns = [weights[part.shape[1:]] @ part.reshape(len(part), -1).T.astype(np.float32) for part in maps]
+    return np.concatenate(columns, axis=1)  # (S, sum of C)
+
+
+def bilinear_weights(
+    superpixels: NDArray[np.integer], shape: tuple[int, int], *, step: int = 3
+) -> csr_array[np.float32]:
+    """Return what each cell of a grid counts in the mean over each superpixel of the interpolated grid.
+
+    superpixels | (H, W)     | integer        | 0..S-1
+    returns     | (S, h * w) | sparse float32 | rows sum to 1, or to 0 for a number that does not occur
+
+    The cells are equal tiles of the image, with their values at their centres; beyond the outermost centres a pixel
+    has the value of the nearest. A superpixel's mean is taken over its pixels in every `step`-th row and column, or
+    over all its pixels where none is among those.
+
+    Args:
+        superpixels: as above.
+        shape: (h, w), cells of the grid.
+        step: distance of the pixels that count; 1 takes all.
+
+    Raises:
+        ShapeError: the superpixels are not a map (H, W) numbered from 0.
+        ConfigError: `step` is below 1.
+    """
+    from scipy.sparse import csr_array
+
+    if superpixels.ndim != 2 or not superpixels.size or superpixels.min() < 0:
+        raise ShapeError(f"superpixels {superpixels.shape} must be a map (H, W) of numbers from 0")
+    if step < 1:
+        raise ConfigError(f"step={step}: give 1 to take all pixels, or more to take fewer")
+    areas = np.bincount(superpixels.ravel())  # (S,)
+    counted = np.zeros(superpixels.shape, np.bool_)
+    counted[step // 2 :: step, step // 2 :: step] = True
+    pixels = np.bincount(superpixels[counted], minlength=len(areas))  # (S,)
+    counted |= (pixels == 0)[superpixels]
+    pixels = np.where(pixels, pixels, areas)
+    places = np.nonzero(counted)  # (P,), (P,)
+    of = superpixels[places]  # (P,)
+    (upper, down), (left, right) = (
+        _neighbours(place, side, cells) for place, side, cells in zip(places, superpixels.shape, shape, strict=True)
+    )
+    rows, columns, values = [], [], []
+    for row, vertical in ((upper, 1 - down), (np.minimum(upper + 1, shape[0] - 1), down)):
+        for column, horizontal in ((left, 1 - right), (np.minimum(left + 1, shape[1] - 1), right)):
+            rows.append(of)
+            columns.append(row * shape[1] + column)
+            values.append(vertical * horizontal / pixels[of])
+    entries = np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))
+    weights: csr_array[np.float32] = csr_array(entries, shape=(len(areas), shape[0] * shape[1])).astype(np.float32)
+    return weights  # equal places were added up
+
+
+def _neighbours(place: NDArray[np.intp], side: int, cells: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return the cell whose centre is before each pixel, and how far on the way to the next one the pixel is, 0..1."""
+    position = np.clip((place + 0.5) * cells / side - 0.5, 0, cells - 1)
+    cell = np.floor(position).astype(np.intp)
+    return cell, position - cell
