@@ -67,7 +67,8 @@ STEPS = {
     },
     "crf": {
         "superpixels": [f"{PIPELINE}:superpixels_of", f"{PIPELINE}:region_graph"],
-        "features": [f"{PIPELINE}:superpixel_features"],
+        "maps of the trunk": [f"{PIPELINE}:map_features", "tinysegrank.segnet:TrunkMaps.__call__"],
+        "features": [f"{PIPELINE}:classifier_inputs"],
         "unaries": ["tinysegrank.proposals:SuperpixelClassifier.log_probabilities"],
         "expansion": ["tinysegrank.proposals.crf.crf:expansion"],
         "penalties, painting": [f"{PIPELINE}:divmbest"],

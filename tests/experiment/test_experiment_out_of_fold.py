@@ -20,7 +20,14 @@ from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.proposers.protocol import model_of
 from tinysegrank.experiment.settings import CrfSettings, PasteSettings, ProposalSettings, Settings, TrainingSettings
 from tinysegrank.experiment.stages.proposals import store
-from tinysegrank.proposals import CpmcOptions, SecondOrderOptions, SegmentOptions, interleave
+from tinysegrank.proposals import (
+    FEATURE_NAMES,
+    CpmcOptions,
+    SecondOrderOptions,
+    SegmentOptions,
+    SuperpixelClassifier,
+    interleave,
+)
 from tinysegrank.segnet import TrainingOptions
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, write_labels
 
@@ -45,7 +52,7 @@ def settings_for(voc: Path) -> Settings:
     proposals = ProposalSettings(
         engine="both",
         count=4,
-        crf=CrfSettings(strengths=(4.0,), lambdas=(0.3,), choice_images=2),
+        crf=CrfSettings(features="both", strengths=(4.0,), lambdas=(0.3,), choice_images=2),
         paste=PasteSettings(segments, fit_images=1, thresholds=(0.1,), lambdas=(0.1,), choice_images=2),
     )
     return replace(
@@ -105,6 +112,8 @@ def test_validation_images_reach_no_fit(tmp_path, run, toy):
     stages = {name.split("/")[0] for name in mine}
     assert stages == {place.split("/")[0] for place in FITTED}
     assert {"proposing/crf/all.safetensors", "proposing/paste/all.safetensors"} <= mine.keys()
+    fitted_on = SuperpixelClassifier.load(run.path / "proposing/crf/all.safetensors").centre_
+    assert len(fitted_on) == len(FEATURE_NAMES) + 2 * 3 * 64 + 2  # the trunk's maps are among what it learnt from
 
 
 def test_a_fold_reaches_no_model_that_its_rows_come_from(tmp_path, run, toy):

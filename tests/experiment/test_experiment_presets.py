@@ -28,13 +28,16 @@ def test_the_papers_protocol():
     paper = named_settings("paper")
     assert (paper.folds, paper.proposals.engine, paper.proposals.count) == (10, "paste", 30)
     assert paper.evidence.start_steps == 4000
+    assert paper.proposals.crf.features == "hand"
     assert (paper.ranking.eps, paper.ranking.background_weight, paper.ranking.quality) == (1e-3, 0.02, "image")
 
 
 def test_the_best_is_the_papers_but_for_options():
     paper, best = named_settings("paper"), named_settings("best")
     assert best.proposals.engine == "both"
-    assert replace(best, experiment="paper", proposals=replace(best.proposals, engine="paste")) == paper
+    assert best.proposals.crf == named_settings("quick").proposals.crf
+    proposals = replace(best.proposals, engine="paste", crf=paper.proposals.crf)
+    assert replace(best, experiment="paper", proposals=proposals) == paper
 
 
 def test_an_unknown_name():

@@ -19,6 +19,7 @@ from tinysegrank.experiment.stages import (
     ranker,
     segments,
     training,
+    trunk,
 )
 from tinysegrank.files import atomic_write
 from tinysegrank.outputs import check_results
@@ -28,7 +29,7 @@ from tinysegrank.voc import overlay, read_image, write_labels
 from tinysegrank.voc.dataset import SMALLEST_SIDE
 from tinysegrank.voc.images import opened
 
-NEEDS = tuple(stage.STAGE for stage in (training, classifiers, segments, proposing, ranker))
+NEEDS = tuple(stage.STAGE for stage in (trunk, training, classifiers, segments, proposing, ranker))
 """The stages whose results label a photograph, if they are used."""
 
 

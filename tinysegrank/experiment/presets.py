@@ -9,6 +9,7 @@ from tinysegrank.experiment.settings import (
     CrfSettings,
     DataSettings,
     EvidenceSettings,
+    MapSettings,
     ProposalSettings,
     ReportSettings,
     Settings,
@@ -18,11 +19,14 @@ from tinysegrank.experiment.settings import (
 )
 from tinysegrank.segnet import TrainingOptions
 
+HAND_MADE = CrfSettings(features="hand", strengths=(20.0, 40.0, 80.0), lambdas=(0.1, 0.2, 0.4, 0.8))
+"""The CRF as published: nothing of it has seen the network."""
+
 PAPER = Settings(
     experiment="paper",
     folds=10,
     superpixels=SuperpixelSettings(method="scikit-image"),  # distances in real numbers, as published
-    proposals=ProposalSettings(engine="paste", count=30),
+    proposals=ProposalSettings(engine="paste", count=30, crf=HAND_MADE),
     evidence=EvidenceSettings(start_steps=4000),
 )
 """The paper's protocol: ten folds, 30 proposals by CPMC and O2P."""
@@ -30,7 +34,7 @@ PAPER = Settings(
 BEST = replace(
     PAPER,
     experiment="best",
-    proposals=replace(PAPER.proposals, engine="both"),
+    proposals=replace(PAPER.proposals, engine="both", crf=CrfSettings()),
 )
 """The paper's protocol with what raised the score on held-out training images; see `tests/benchmarks/options.py`."""
 
@@ -46,6 +50,7 @@ DEMO = Settings(
         uoi_ce=TrainingOptions("uoi+ce", steps=150, rate=0.005, batch=32),
     ),
     superpixels=SuperpixelSettings(segments=150),
+    maps=MapSettings(size=225),
     proposals=ProposalSettings(crf=CrfSettings(strengths=(5.0, 20.0), lambdas=(0.2, 0.5), choice_images=30)),
     report=ReportSettings(),
 )

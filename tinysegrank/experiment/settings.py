@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from tinysegrank.config import Options, option
 from tinysegrank.errors import ConfigError
-from tinysegrank.proposals import CRITERIA, SegmentOptions
+from tinysegrank.proposals import CRITERIA, FEATURES, SegmentOptions
 from tinysegrank.proposals.o2p.pasting import LAMBDAS, THRESHOLDS
 from tinysegrank.ranking import BLOCKS, PAPER_BLOCKS, RANKERS
-from tinysegrank.segnet import PRESETS, TrainingOptions
+from tinysegrank.segnet import MAP_LAYERS, PRESETS, TRUNK, TrainingOptions
 from tinysegrank.superpixels import METHODS
 from tinysegrank.superpixels.integer import STRONGEST
 from tinysegrank.voc import NUM_CLASSES
@@ -108,12 +108,25 @@ class SuperpixelSettings(Options):
 
 
 @dataclass(frozen=True)
-class CrfSettings(Options):
-    """The CRF on superpixels: see `ProposalOptions`; the strengths and lambdas are tried on `choice_images` images."""
+class MapSettings(Options):
+    """The trunk's maps that superpixels are described by: side of the warped image, and layers; see `TrunkMaps`."""
 
+    size: int = option(451, at_least=1)
+    layers: tuple[str, ...] = option(MAP_LAYERS, choices=TRUNK)
+
+
+@dataclass(frozen=True)
+class CrfSettings(Options):
+    """The CRF on superpixels: see `ProposalOptions`; the strengths and lambdas are tried on `choice_images` images.
+
+    `features` are those that its classifier learns from, see `proposals.classifier_inputs`: "hand", made by hand, as
+    published; "trunk", means of the trunk's maps; or "both".
+    """
+
+    features: str = option("trunk", choices=FEATURES)
     balance: float = option(0.3, at_least=0, at_most=1)
-    strengths: tuple[float, ...] = option((20.0, 40.0, 80.0), at_least=0)
-    lambdas: tuple[float, ...] = option((0.1, 0.2, 0.4, 0.8), at_least=0)
+    strengths: tuple[float, ...] = option((10.0, 20.0, 40.0), at_least=0)
+    lambdas: tuple[float, ...] = option((0.2, 0.4), at_least=0)
     choice_images: int = option(60, at_least=1)
 
 
@@ -209,6 +222,7 @@ class Settings(Options):
     training: TrainingSettings = field(default_factory=TrainingSettings)
     coarse: CoarseSettings = field(default_factory=CoarseSettings)
     superpixels: SuperpixelSettings = field(default_factory=SuperpixelSettings)
+    maps: MapSettings = field(default_factory=MapSettings)
     proposals: ProposalSettings = field(default_factory=ProposalSettings)
     classifier: ClassifierSettings = field(default_factory=ClassifierSettings)
     ranking: RankingSettings = field(default_factory=RankingSettings)

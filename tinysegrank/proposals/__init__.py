@@ -77,6 +77,14 @@ from tinysegrank.proposals.choice import CRITERIA, Choice, choose, choose_lambda
 from tinysegrank.proposals.crf.crf import CrfEngine, potts_weights
 from tinysegrank.proposals.crf.expansion import expansion, potts_energy
 from tinysegrank.proposals.crf.features import FEATURE_NAMES, superpixel_features
+from tinysegrank.proposals.crf.inputs import (
+    FEATURES,
+    Inputs,
+    InputTable,
+    MapFeatures,
+    classifier_inputs,
+    map_features,
+)
 from tinysegrank.proposals.crf.pipeline import ProposalOptions, engine_under, propose_image
 from tinysegrank.proposals.crf.unary import SuperpixelClassifier, label_fractions
 from tinysegrank.proposals.curves import OracleCurve, OracleTally, oracle_curve, oracle_tally
@@ -92,11 +100,15 @@ from tinysegrank.proposals.store import ProposalStore
 
 __all__ = [
     "CRITERIA",
+    "FEATURES",
     "FEATURE_NAMES",
     "Choice",
     "CpmcOptions",
     "CrfEngine",
     "Engine",
+    "InputTable",
+    "Inputs",
+    "MapFeatures",
     "OracleCurve",
     "OracleTally",
     "PasteEngine",
@@ -116,12 +128,14 @@ __all__ = [
     "choose",
     "choose_lambda",
     "choose_threshold",
+    "classifier_inputs",
     "count_distinct",
     "divmbest",
     "engine_under",
     "expansion",
     "interleave",
     "label_fractions",
+    "map_features",
     "oracle_curve",
     "oracle_tally",
     "perturb_and_map",

@@ -8,7 +8,7 @@ from tinysegrank.segnet.crops import CORNERS, mean_with_crops
 from tinysegrank.segnet.features import CropStore, FeatureStore, chunk_arrays, crop_arrays
 from tinysegrank.segnet.full_batch import full_batch_gradients
 from tinysegrank.segnet.maps import MAP_LAYERS, TrunkMaps
-from tinysegrank.segnet.network import SegNet
+from tinysegrank.segnet.network import TRUNK, SegNet
 from tinysegrank.segnet.predict import mean_of_views, predict, predict_features, predict_store
 from tinysegrank.segnet.presets import PRESETS, Preset
 from tinysegrank.segnet.pretraining import pretrain_trunk
@@ -18,6 +18,7 @@ __all__ = [
     "CORNERS",
     "MAP_LAYERS",
     "PRESETS",
+    "TRUNK",
     "CropStore",
     "FeatureStore",
     "Preset",

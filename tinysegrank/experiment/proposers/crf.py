@@ -22,18 +22,23 @@ from tinysegrank.experiment.proposers.protocol import (
 )
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import ProposalSettings, Settings
+from tinysegrank.experiment.stages import maps
 from tinysegrank.experiment.stages.superpixels import read_superpixels, superpixels_of
 from tinysegrank.experiment.tasks import do_missing, map_tasks
-from tinysegrank.files import atomic_write
+from tinysegrank.files import atomic_write, read_arrays, write_arrays
 from tinysegrank.proposals import (
     CrfEngine,
+    Inputs,
+    InputTable,
+    MapFeatures,
     Proposal,
     ProposalOptions,
     SuperpixelClassifier,
+    classifier_inputs,
     divmbest,
     engine_under,
     label_fractions,
-    superpixel_features,
+    map_features,
 )
 from tinysegrank.superpixels import RegionGraph, region_graph
 from tinysegrank.voc import CLASS_NAMES
@@ -47,6 +52,7 @@ class CrfProposer:
 
     def check(self, settings: Settings) -> None:
         """See `Proposer.check`."""
+        maps.check(settings)
 
     def fit(self, run: Run) -> None:
         """Fit a classifier on all training images and one without each fold; choose strength and lambda on fold 0."""
@@ -67,63 +73,69 @@ class CrfProposer:
         """See `Proposer.load`."""
         folder = run.folder(FOLDER) / self.name
         classifier, options = SuperpixelClassifier.load(model_path(folder, -1)), _chosen(folder)
+        make_maps = maps.load_maps(run) if maps.used(run.settings) else None
 
         def propose(image: np.ndarray) -> list[Proposal]:
-            described = _describe(image, superpixels_of(image, run.settings))
+            superpixels = superpixels_of(image, run.settings)
+            of_maps = None if make_maps is None else map_features(make_maps(image), superpixels)
+            described = _describe(image, superpixels, run.settings, of_maps)
             return divmbest(_engine(described, classifier, options), options.lam, options.count)
 
         return propose
-
-
-class _Examples(NamedTuple):
-    """The superpixels of all training images together; their features may be more than fits into memory."""
-
-    features: Path  # file of (S, D) float32 and nothing else
-    fractions: np.ndarray  # (S, K) float32
-    weights: np.ndarray  # (S,) int64
-    images: np.ndarray  # (S,) int64, number of each superpixel's image
 
 
 class _Fit(NamedTuple):
     seed: int
     fold: int
     used: np.ndarray  # (images,) bool
-    examples: _Examples
+    folder: Path  # of the examples
     path: Path
 
 
 def _fit_classifiers(run: Run, paths: list[Path]) -> None:
-    examples, fold_of = _gather_examples(run, paths[0].parent), folds(run)
-    tasks = [
-        _Fit(run.settings.seed, fold, fold_of != fold, examples, path) for fold, path in enumerate(paths, start=-1)
-    ]
-    do_missing(run, "superpixel classifiers", _fit, tasks, lambda task: [task.path], local=True)  # each on all threads
-    examples.features.unlink()
+    folder, fold_of = paths[0].parent, folds(run)
+    _gather_examples(run, folder)
+    tasks = [_Fit(run.settings.seed, fold, fold_of != fold, folder, path) for fold, path in enumerate(paths, start=-1)]
+    do_missing(run, "superpixel classifiers", _fit, tasks, lambda task: [task.path])
+    for file in _example_files(folder):
+        file.unlink()
 
 
-def _gather_examples(run: Run, folder: Path) -> _Examples:
-    images, path = images_of(run, "train"), folder / "examples.float32"
-    truths: list[list[np.ndarray]] = []  # fractions and weights of each image
+def _example_files(folder: Path) -> tuple[Path, Path]:
+    """The superpixels of all training images: a file of their own columns, as float16 and nothing else, and the rest.
+
+    The first may be more than fits into memory.
+    """
+    return folder / "examples.float16", folder / "examples.safetensors"
+
+
+def _gather_examples(run: Run, folder: Path) -> None:
+    images, (path, rest) = images_of(run, "train"), _example_files(folder)
+    parts: list[tuple[np.ndarray, ...]] = []
     with atomic_write(path) as stream:
-        for features, *truth in map_tasks(run, "superpixel features", _example, images):
-            stream.write(features.tobytes())
-            truths.append(truth)
-    fractions, weights = (np.concatenate(part) for part in zip(*truths, strict=True))
-    of_image = np.repeat(np.arange(len(images)), [len(weights) for _, weights in truths])
-    return _Examples(path, fractions, weights, of_image)
+        for inputs, fractions, weights in map_tasks(run, "superpixel features", _example, images):
+            stream.write(inputs.own.astype(np.float16).tobytes())
+            parts.append((fractions, weights, inputs.shared))
+    fractions, weights, shared = zip(*parts, strict=True)
+    of_image = np.repeat(np.arange(len(images)), list(map(len, weights)))
+    arrays = {"fractions": np.concatenate(fractions), "weights": np.concatenate(weights)}
+    write_arrays(rest, {**arrays, "shared": np.stack(shared), "images": of_image})
 
 
-def _example(image: ImageOfRun) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    described = _describe(image.image(), read_superpixels(image))
-    return described.features, *label_fractions(image.labels(), described.superpixels)
+def _example(image: ImageOfRun) -> tuple[Inputs, np.ndarray, np.ndarray]:
+    described = _described(image)
+    return described.inputs, *label_fractions(image.labels(), described.superpixels)
 
 
 def _fit(task: _Fit) -> None:
-    path, fractions, weights, images = task.examples
-    features = np.memmap(path, np.float32, "r").reshape(len(weights), -1)
+    path, rest = _example_files(task.folder)
+    arrays = read_arrays(rest)
+    images = arrays["images"]
+    own = np.memmap(path, np.float16, "r").reshape(len(images), -1)
+    table = InputTable(own, arrays["shared"], images)
     rng = np.random.default_rng([task.seed, task.fold + 1, 4])
     rows = np.flatnonzero(task.used[images])
-    SuperpixelClassifier().fit(features, fractions, weights, rng=rng, rows=rows).save(task.path)
+    SuperpixelClassifier().fit(table, arrays["fractions"], arrays["weights"], rng=rng, rows=rows).save(task.path)
 
 
 def grid_of(asked: ProposalSettings) -> list[ProposalOptions]:
@@ -159,19 +171,28 @@ class _Superpixels(NamedTuple):
 
     superpixels: np.ndarray
     graph: RegionGraph
-    features: np.ndarray
+    inputs: Inputs
 
 
-def _describe(image: np.ndarray, superpixels: np.ndarray) -> _Superpixels:
+def _describe(
+    image: np.ndarray, superpixels: np.ndarray, settings: Settings, of_maps: MapFeatures | None
+) -> _Superpixels:
     from skimage.color import rgb2lab
 
     lab = rgb2lab(image.astype(np.float32) / 255)
-    graph = region_graph(superpixels, image, lab=lab)
-    return _Superpixels(superpixels, graph, superpixel_features(image, superpixels, graph, lab=lab))
+    graph, features = region_graph(superpixels, image, lab=lab), settings.proposals.crf.features
+    inputs = classifier_inputs(image, superpixels, graph, features=features, maps=of_maps, lab=lab)
+    return _Superpixels(superpixels, graph, inputs)
+
+
+def _described(image: ImageOfRun) -> _Superpixels:
+    settings = image.run.settings
+    of_maps = maps.read_maps(image) if maps.used(settings) else None
+    return _describe(image.image(), read_superpixels(image), settings, of_maps)
 
 
 def _engine(described: _Superpixels, classifier: SuperpixelClassifier, options: ProposalOptions) -> CrfEngine:
-    log_probabilities = classifier.log_probabilities(described.features, balance=options.balance)
+    log_probabilities = classifier.log_probabilities(described.inputs.columns, balance=options.balance)
     return engine_under(log_probabilities, described.superpixels, described.graph, options)
 
 
@@ -188,6 +209,6 @@ def propose_under(image: ImageOfRun, model: Model, grid: tuple[ProposalOptions, 
 
 
 def _engines(image: ImageOfRun, model: Model, grid: tuple[ProposalOptions, ...]) -> list[CrfEngine]:
-    described = _describe(image.image(), read_superpixels(image))
+    described = _described(image)
     classifier = load_once(SuperpixelClassifier.load, model.path)
     return [_engine(described, classifier, options) for options in grid]

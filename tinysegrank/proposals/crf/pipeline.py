@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from tinysegrank.config import Options, option
 from tinysegrank.proposals.crf.crf import CrfEngine, potts_weights
-from tinysegrank.proposals.crf.features import superpixel_features
+from tinysegrank.proposals.crf.inputs import classifier_inputs, map_features
 from tinysegrank.proposals.crf.unary import SuperpixelClassifier
 from tinysegrank.proposals.divmbest import Proposal, divmbest
+from tinysegrank.segnet import TrunkMaps
 from tinysegrank.superpixels import RegionGraph, region_graph, slic
 
 
@@ -58,27 +59,33 @@ def propose_image(
     segments: int = 300,
     compactness: float = 20.0,
     method: Literal["integer", "scikit-image"] = "integer",
+    features: Literal["hand", "trunk", "both"] = "hand",
+    maps: TrunkMaps | None = None,
 ) -> list[Proposal]:
     """Find diverse labellings of an image.
 
     image | (H, W) or (H, W, 3) | uint8 | 0..255; any size
 
     Args:
-        classifier: fitted on superpixels made with the same `segments`, `compactness` and `method`.
+        classifier: fitted on superpixels made with the same `segments`, `compactness` and `method`, on the same
+            `features`.
         options: how to propose.
         segments: see `superpixels.slic`.
         compactness: see `superpixels.slic`.
         method: see `superpixels.slic`.
+        features: see `classifier_inputs`.
+        maps: makes the trunk's maps; not needed for "hand".
 
     Returns:
         `options.count` proposals, the best first; their scores are minus the CRF's energy in nats.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or has no pixel.
-        ConfigError: there is no such method.
+        ConfigError: there is no such method or no such features, or `maps` is missing.
     """
     superpixels = slic(image, segments=segments, compactness=compactness, method=method)
     graph = region_graph(superpixels, image)
-    features = superpixel_features(image, superpixels, graph)
-    log_probabilities = classifier.log_probabilities(features, balance=options.balance)
+    of_maps = None if maps is None else map_features(maps(image), superpixels)
+    inputs = classifier_inputs(image, superpixels, graph, features=features, maps=of_maps)
+    log_probabilities = classifier.log_probabilities(inputs.columns, balance=options.balance)
     return divmbest(engine_under(log_probabilities, superpixels, graph, options), options.lam, options.count)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from typing import Self
 
 import numpy as np
@@ -11,7 +10,9 @@ from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.fitted import About, Arrays, Fitted
-from tinysegrank.proposals.crf.network import Perceptron
+from tinysegrank.losses import soft_cross_entropy
+from tinysegrank.nn import AdamW, Conv2d, Dropout, ReLU, Sequential, cosine_schedule, log_softmax
+from tinysegrank.proposals.crf.inputs import InputTable
 from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES, VOID
 
 LOGGER = logging.getLogger(__name__)
@@ -43,13 +44,14 @@ def label_fractions(
     return (pixels / np.maximum(weights, 1)[:, None]).astype(np.float32), weights
 
 
-def _centre_and_scale(
-    features: NDArray[np.float32], rows: NDArray[np.intp]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+Table = NDArray[np.floating] | InputTable
+
+
+def _centre_and_scale(features: Table, rows: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and standard deviation of the columns (1 for one that is constant), by blocks of rows."""
     total, square = np.zeros((2, features.shape[1]))
     for start in range(0, len(rows), BLOCK):
-        block = features[rows[start : start + BLOCK]]
+        block = features[rows[start : start + BLOCK]].astype(np.float32, copy=False)
         if not np.isfinite(block).all():
             raise ShapeError("features must be finite")
         total += block.sum(axis=0, dtype=np.float64)
@@ -61,39 +63,64 @@ def _centre_and_scale(
 
 class SuperpixelClassifier(
     Fitted,
-    tag="tinysegrank superpixel classifier 1",
-    shapes={"prior": ("K",), "classes": ("C",), "centre": ("D",), "scale": ("D",)},
+    tag="tinysegrank superpixel classifier 2",
+    shapes={
+        "prior": ("K",),
+        "classes": ("C",),
+        "centre": ("D",),
+        "scale": ("D",),
+        "hidden.weight": ("H", "D", 1, 1),
+        "hidden.bias": ("H",),
+        "output.weight": ("C", "H", 1, 1),
+        "output.bias": ("C",),
+    },
 ):
-    """A few multilayer perceptrons, each trained by scikit-learn on a part of the superpixels, and their mean.
+    """Two 1 x 1 convolutions with dropout before each and a ReLU between them; a superpixel is an image of one cell.
+
+    Trained on soft targets, the shares of the classes in each superpixel, by AdamW along a cosine.
 
     Args:
-        hidden: units of the one hidden layer.
-        penalty: of half the squared weights, against the mean cross-entropy; large, as the images are few.
-        epochs: passes over the part.
-        members: perceptrons to average.
-        sample: superpixels that each member draws, without replacement; all where there are fewer.
+        hidden: filters of the first convolution.
+        dropout: shares of the inputs and of the hidden units that are left out at each step.
+        rate: learning rate at the start.
+        decay: decoupled weight decay, large as the images are few.
+        epochs: passes over the superpixels.
+        sample: superpixels to learn from, drawn without replacement; all where there are fewer.
 
     Attributes:
         prior_: (K,) float64, share of each class in the pixels fitted on.
         classes_: (C,) int64, the classes learnt; the others keep the constant probability FLOOR.
         centre_, scale_: (D,) float32, mean and standard deviation of the features.
-        members_: the perceptrons.
+        network_: the layers.
+
+    Raises:
+        ConfigError: an option is out of range.
     """
 
     def __init__(
-        self, *, hidden: int = 128, penalty: float = 0.01, epochs: int = 10, members: int = 2, sample: int = 200_000
+        self,
+        *,
+        hidden: int = 384,
+        dropout: tuple[float, float] = (0.2, 0.5),
+        rate: float = 1e-3,
+        decay: float = 1e-2,
+        epochs: int = 8,
+        sample: int = 500_000,
     ) -> None:
-        if min(hidden, epochs, members, sample) < 1 or penalty < 0:
-            raise ConfigError("hidden, epochs, members and sample must be at least 1 and penalty at least 0")
+        if min(hidden, epochs, sample) < 1 or min(rate, decay) < 0 or not all(0 <= p < 1 for p in dropout):
+            raise ConfigError(
+                "hidden, epochs and sample must be at least 1, rate and decay at least 0, dropout in [0, 1)"
+            )
         self.hidden = hidden
-        self.penalty = penalty
+        self.dropout = dropout
+        self.rate = rate
+        self.decay = decay
         self.epochs = epochs
-        self.members = members
         self.sample = sample
 
     def fit(
         self,
-        features: NDArray[np.float32],
+        features: Table,
         fractions: NDArray[np.floating],
         weights: NDArray[np.number],
         *,
@@ -102,18 +129,18 @@ class SuperpixelClassifier(
     ) -> Self:
         """Learn from the superpixels of all training images together.
 
-        features  | (S, D) | float32  | finite
+        features  | (S, D) | floating | finite; an array, which may be a memory map, or an `InputTable`
         fractions | (S, K) | floating | distribution of the classes, as from `label_fractions`
         weights   | (S,)   | number   | pixels that are not void; superpixels with 0 are left out
         rows      | (R,)   | integer  | the superpixels to learn from, in order; all by default
 
-        Minimises the cross-entropy with `fractions`, each superpixel counting by `weights`. `features` may be a memory
-        map: only the drawn superpixels are held in memory at once.
+        Minimises the cross-entropy with `fractions`, each superpixel counting by `weights`; no more than BLOCK rows of
+        `features` are held in memory at once.
 
         Raises:
             ShapeError: the arrays do not fit each other, or hold no pixel with a label.
         """
-        if fractions.ndim != 2 or features.ndim != 2 or not len(features) == len(fractions) == len(weights):
+        if len(features.shape) != 2 or fractions.ndim != 2 or not len(features) == len(fractions) == len(weights):
             raise ShapeError(
                 f"features (S, D), fractions (S, K) and weights (S,) are needed, got {features.shape}, "
                 f"{fractions.shape}, {weights.shape}"
@@ -129,10 +156,8 @@ class SuperpixelClassifier(
         self.classes_ = np.flatnonzero(main >= FEWEST)
         self._report(main)
         self.centre_, self.scale_ = _centre_and_scale(features, rows)
-        self.members_: tuple[Perceptron, ...] = ()
-        while len(self.classes_) > 1 and len(self.members_) < self.members:
-            drawn = np.sort(rng.choice(used, min(self.sample, len(used)), replace=False))
-            self.members_ += (self._fit_member(features, fractions, weights, drawn, seed=int(rng.integers(2**31))),)
+        drawn = np.sort(rng.choice(used, min(self.sample, len(used)), replace=False))
+        self._fit_network(features, fractions, weights, drawn, rng)
         return self
 
     def _report(self, main: NDArray[np.integer]) -> None:
@@ -142,44 +167,52 @@ class SuperpixelClassifier(
             name = CLASS_NAMES[k] if len(main) == NUM_CLASSES else str(k)
             LOGGER.info("class %s is the main one of %d superpixels: given probability %g", name, main[k], FLOOR)
 
-    def _fit_member(
+    def _fit_network(
         self,
-        features: NDArray[np.float32],
+        features: Table,
         fractions: NDArray[np.floating],
         weights: NDArray[np.number],
         rows: NDArray[np.intp],
-        *,
-        seed: int,
-    ) -> Perceptron:
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.neural_network import MLPClassifier
+        rng: np.random.Generator,
+    ) -> None:
+        network = self.network_ = self._layers(rng)
+        optimiser = AdamW(rate=self.rate, decay=self.decay)
+        batch = min(max(32, len(rows) // 100), 512, len(rows))  # a small training set still gets 100 steps an epoch
+        per_epoch = len(rows) // batch
+        for epoch in range(self.epochs):
+            order = rng.permutation(rows)
+            for place in range(per_epoch):
+                chosen = order[place * batch : (place + 1) * batch]
+                mass = (fractions[chosen][:, self.classes_] * weights[chosen, None]).astype(np.float32)  # (N, C)
+                weight = mass.sum(axis=1)  # (N,), without the pixels of classes that are not learnt
+                target = mass / np.maximum(weight, 1e-6)[:, None]
+                z, context = network.forward(self._standardised(features[chosen]), rng=rng)  # (N, C, 1, 1)
+                _, grad_z = soft_cross_entropy(z, target[:, :, None, None], weight[:, None, None])
+                _, gradients = network.backward(grad_z, context)
+                rate = cosine_schedule(self.rate, epoch * per_epoch + place, self.epochs * per_epoch)
+                network.assign(optimiser.step(network.parameters, gradients, rate=rate))
 
-        # A superpixel of two classes becomes two examples, weighted by their pixels: the same cross-entropy.
-        mass = fractions[np.ix_(rows, self.classes_)] * weights[rows, None]  # (rows, C)
-        row, target = np.nonzero(mass)
-        share = mass[row, target]
-        x = features[rows[row]]  # (examples, D), standardised in place: the largest array by far
-        x -= self.centre_
-        x /= self.scale_
-        batch = min(max(32, len(row) // 100), 1024, len(row))  # a small training set still gets 100 steps an epoch
-        model = MLPClassifier(
-            (self.hidden,),
-            alpha=self.penalty * batch,  # scikit-learn divides it by the batch
-            batch_size=batch,
-            max_iter=self.epochs,
-            n_iter_no_change=self.epochs + 1,
-            random_state=seed,
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is the stopping rule
-            model.fit(x, target, sample_weight=share / share.mean())
-        return Perceptron.from_sklearn(model)
+    def _layers(self, rng: np.random.Generator) -> Sequential:
+        """The network before its training: Kaiming's deviation for the hidden layer, small scores at the end."""
+        inputs, classes = len(self.centre_), len(self.classes_)
+        parameters = {
+            "hidden.weight": rng.standard_normal((self.hidden, inputs, 1, 1)) * np.sqrt(2 / inputs),
+            "hidden.bias": np.zeros(self.hidden),
+            "output.weight": rng.standard_normal((classes, self.hidden, 1, 1)) * 0.01,
+            "output.bias": np.zeros(classes),
+        }
+        return _network({name: array.astype(np.float32) for name, array in parameters.items()}, self.dropout)
 
-    def log_probabilities(self, features: NDArray[np.float32], *, balance: float = 0.0) -> NDArray[np.float64]:
+    def _standardised(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Rows (N, D) with mean 0 and deviation 1, as images of one cell (N, D, 1, 1)."""
+        x: NDArray[np.float32] = (features.astype(np.float32, copy=False) - self.centre_) / self.scale_
+        return x[:, :, None, None]
+
+    def log_probabilities(self, features: NDArray[np.floating], *, balance: float = 0.0) -> NDArray[np.float64]:
         """Log-probability of each class at each superpixel.
 
-        features | (S, D) | float32 |
-        returns  | (S, K) | float64 | nats; rows sum to 1 after exp; at least log(FLOOR) where `balance` is 0
+        features | (S, D) | floating |
+        returns  | (S, K) | float64  | nats; rows sum to 1 after exp; at least log(FLOOR) where `balance` is 0
 
         Args:
             features: the columns fitted on.
@@ -194,12 +227,9 @@ class SuperpixelClassifier(
             raise ShapeError(f"features must be (S, {len(self.centre_)}), got {features.shape}")
         if not 0 <= balance <= 1:
             raise ConfigError(f"balance must be in 0..1, got {balance}")
-        x = (features.astype(np.float32) - self.centre_) / self.scale_
-        mean = np.ones((len(x), len(self.classes_)))  # of the one class, if there is only one
-        if self.members_:
-            mean = np.mean([member.probabilities(x).astype(np.float64) for member in self.members_], axis=0)
-        score = np.full((len(x), len(self.prior_)), FLOOR)
-        score[:, self.classes_] += (1 - FLOOR * len(self.prior_)) * mean
+        z = self.network_(self._standardised(features))[:, :, 0, 0].astype(np.float64)  # (S, C)
+        score = np.full((len(z), len(self.prior_)), FLOOR)
+        score[:, self.classes_] += (1 - FLOOR * len(self.prior_)) * np.exp(log_softmax(z, axis=1)[0])
         log: NDArray[np.float64] = np.log(score)
         log[:, self.classes_] -= balance * np.log(self.prior_[self.classes_])
         if balance:
@@ -208,20 +238,25 @@ class SuperpixelClassifier(
 
     def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         arrays = {"prior": self.prior_, "classes": self.classes_, "centre": self.centre_, "scale": self.scale_}
-        for m, member in enumerate(self.members_):
-            arrays |= member.arrays(f"member{m}.")
-        return arrays, {"members": str(len(self.members_))}
+        return {**arrays, **self.network_.parameters}, {}
 
     @classmethod
-    def _restore(cls, arrays: Arrays, about: About) -> Self:
-        count = int(about["members"])
-        new = cls(members=max(1, count))
+    def _restore(cls, arrays: Arrays, about: About) -> Self:  # noqa: ARG003
+        new = cls(hidden=len(arrays["hidden.bias"]))
         new.prior_, new.classes_ = arrays["prior"], arrays["classes"]
         new.centre_, new.scale_ = arrays["centre"], arrays["scale"]
-        new.members_ = tuple(Perceptron.from_arrays(arrays, f"member{m}.") for m in range(count))
-        for member in new.members_:
-            if member.weights[0].shape[0] != len(new.centre_) or member.weights[-1].shape[1] != len(new.classes_):
-                raise ValueError(
-                    f"a perceptron does not fit {len(new.centre_)} columns and {len(new.classes_)} classes"
-                )
+        parameters = {name: array for name, array in arrays.items() if "." in name}
+        new.network_ = _network(parameters, new.dropout)
         return new
+
+
+def _network(parameters: Arrays, dropout: tuple[float, float]) -> Sequential:
+    return Sequential(
+        {
+            "input_dropout": Dropout(p=dropout[0]),
+            "hidden": Conv2d(parameters["hidden.weight"], parameters["hidden.bias"]),
+            "relu": ReLU(),
+            "hidden_dropout": Dropout(p=dropout[1]),
+            "output": Conv2d(parameters["output.weight"], parameters["output.bias"]),
+        }
+    )

@@ -1,0 +1,69 @@
+"""Superpixel features from the trunk: its maps at a finer grid than SegNet's, averaged over each superpixel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tinysegrank.errors import ConfigError
+from tinysegrank.experiment.artifacts import load_once
+from tinysegrank.experiment.images import SPLITS, ImageOfRun, images_of
+from tinysegrank.experiment.runner import Run, Stage
+from tinysegrank.experiment.settings import MapSettings, Settings
+from tinysegrank.experiment.stages.superpixels import read_superpixels
+from tinysegrank.experiment.stages.trunk import network_path
+from tinysegrank.experiment.tasks import do_missing
+from tinysegrank.files import read_arrays, write_arrays
+from tinysegrank.proposals import MapFeatures, map_features
+from tinysegrank.segnet import TrunkMaps, load_segnet
+from tinysegrank.segnet.presets import preset_named
+
+
+def make(run: Run) -> None:
+    """Write SPLIT/NAME.safetensors for every image; the maps themselves are not kept."""
+    for which in SPLITS:
+        do_missing(run, f"{which} images", _write, images_of(run, which), lambda image: [_path(image)])
+
+
+def used(settings: Settings) -> bool:
+    """Return whether proposals are made from the trunk's maps."""
+    return settings.proposals.engine in ("crf", "both") and settings.proposals.crf.features != "hand"
+
+
+def check(settings: Settings) -> None:
+    """Refuse maps that cannot be made.
+
+    Raises:
+        ConfigError: they would be coarser than SegNet's.
+    """
+    least = preset_named(settings.trunk.preset).preprocessing.size
+    if used(settings) and settings.maps.size < least:
+        raise ConfigError(f"maps.size={settings.maps.size}: give at least {least}, SegNet's own input")
+
+
+def load_maps(run: Run) -> TrunkMaps:
+    """Return the function from any image to its maps, made once in each process."""
+    return load_once(_load, network_path(run), run.settings.maps)
+
+
+def _load(path: Path, asked: MapSettings) -> TrunkMaps:
+    return TrunkMaps(load_segnet(path), size=asked.size, layers=asked.layers)
+
+
+def _write(image: ImageOfRun) -> None:
+    found = map_features(load_maps(image.run)(image.image()), read_superpixels(image))
+    write_arrays(_path(image), found._asdict())
+
+
+def read_maps(image: ImageOfRun) -> MapFeatures:
+    """Read what was written of one image of the run."""
+    arrays: dict[str, np.ndarray] = read_arrays(_path(image))
+    return MapFeatures(arrays["superpixels"], arrays["image"])
+
+
+def _path(image: ImageOfRun) -> Path:
+    return image.run.folder(STAGE.name) / image.which / f"{image.name}.safetensors"
+
+
+STAGE = Stage("maps", make, ("data", "trunk", "superpixels"), lambda s: s.maps, used=used, backend=True)

@@ -1,0 +1,132 @@
+"""What the superpixel classifier sees of an image: hand-made features, the trunk's maps, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.proposals.crf.features import superpixel_features
+from tinysegrank.superpixels import RegionGraph, pool_maps
+
+FEATURES = ("hand", "trunk", "both")
+
+
+class MapFeatures(NamedTuple):
+    """The trunk's maps over the superpixels of an image; all that is kept of them.
+
+    superpixels | (S, C) | float16 | mean over each superpixel; the layers' channels one after the other
+    image       | (C,)   | float16 | mean over the image
+    """
+
+    superpixels: NDArray[np.float16]
+    image: NDArray[np.float16]
+
+
+def map_features(maps: Sequence[NDArray[np.floating]], superpixels: NDArray[np.integer]) -> MapFeatures:
+    """Average an image's maps over its superpixels and over the whole of it.
+
+    maps        | each (C, h, w) | floating | of `segnet.TrunkMaps`
+    superpixels | (H, W)         | integer  | 0..S-1
+
+    Raises:
+        ShapeError: see `superpixels.pool_maps`.
+    """
+    pooled = pool_maps(maps, superpixels)
+    mean = np.concatenate([part.mean(axis=(1, 2)) for part in maps])
+    return MapFeatures(pooled.astype(np.float16), mean.astype(np.float16))
+
+
+class Inputs(NamedTuple):
+    """The classifier's input columns for one image; those that all its superpixels share are held once.
+
+    own    | (S, D) | float32 | columns of each superpixel
+    shared | (E,)   | float32 | columns of the image
+    """
+
+    own: NDArray[np.float32]
+    shared: NDArray[np.float32]
+
+    @property
+    def columns(self) -> NDArray[np.float32]:
+        """All columns, (S, D + E)."""
+        return np.concatenate([self.own, np.broadcast_to(self.shared, (len(self.own), len(self.shared)))], axis=1)
+
+
+def classifier_inputs(
+    image: NDArray[np.uint8],
+    superpixels: NDArray[np.integer],
+    graph: RegionGraph,
+    *,
+    features: str = "hand",
+    maps: MapFeatures | None = None,
+    lab: NDArray[np.floating] | None = None,
+) -> Inputs:
+    """Describe the superpixels of an image for `SuperpixelClassifier`.
+
+    image       | (H, W) or (H, W, 3) | uint8    | 0..255
+    superpixels | (H, W)              | integer  | 0..S-1, every number occurs
+    lab         | (H, W, 3)           | floating | CIE Lab of `image`, if it is at hand already
+
+    Args:
+        image: as above.
+        superpixels: as above.
+        graph: their graph.
+        features: "hand" for `superpixel_features`; "trunk" for the means of the maps over the superpixel and over the
+            image, and the row and column of the superpixel's centroid; "both" for all of them.
+        maps: what `map_features` gave for these superpixels; not needed for "hand".
+        lab: as above.
+
+    Raises:
+        ShapeError: the arrays do not fit each other.
+        ConfigError: there are no such features, or `maps` is missing.
+
+    Source: Hariharan et al., "Hypercolumns for object segmentation and fine-grained localization", CVPR 2015.
+    """
+    if features not in FEATURES:
+        raise ConfigError(f'features="{features}": choose one of {", ".join(FEATURES)}')
+    parts, shared = [], np.zeros(0, np.float32)
+    if features != "hand":
+        if maps is None:
+            raise ConfigError(f'features="{features}": give maps, made by map_features')
+        if len(maps.superpixels) != len(graph.areas):
+            raise ShapeError(f"maps: {len(maps.superpixels)} rows for {len(graph.areas)} superpixels")
+        centroids = (graph.centroids + 0.5) / np.array(superpixels.shape)  # (S, 2), 0..1
+        parts += [maps.superpixels.astype(np.float32), centroids.astype(np.float32)]
+        shared = maps.image.astype(np.float32)
+    if features != "trunk":
+        parts.append(superpixel_features(image, superpixels, graph, lab=lab))
+    return Inputs(np.concatenate(parts, axis=1), shared)
+
+
+class InputTable:
+    """The inputs of many images one after the other, of which rows are put together when they are asked for.
+
+    own    | (S, D) | floating | columns of each superpixel; may be a memory map
+    shared | (N, E) | floating | columns of each image
+    images | (S,)   | integer  | number of each superpixel's image
+
+    Raises:
+        ShapeError: the arrays do not fit each other.
+    """
+
+    def __init__(self, own: NDArray[np.floating], shared: NDArray[np.floating], images: NDArray[np.integer]) -> None:
+        if own.ndim != 2 or shared.ndim != 2 or images.shape != own.shape[:1]:
+            raise ShapeError(
+                f"own (S, D), shared (N, E) and images (S,) are needed, got {own.shape}, {shared.shape}, {images.shape}"
+            )
+        self.own, self.shared, self.images = own, shared, images
+        self.shape = (len(own), own.shape[1] + shared.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.own)
+
+    def __getitem__(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return rows (R, D + E)."""
+        found = np.empty((len(rows), self.shape[1]), np.float32)
+        found[:, : self.own.shape[1]] = self.own[rows]
+        found[:, self.own.shape[1] :] = self.shared[self.images[rows]]
+        return found
