@@ -52,7 +52,7 @@ def settings_for(voc: Path) -> Settings:
     proposals = ProposalSettings(
         engine="both",
         count=4,
-        crf=CrfSettings(features="both", strengths=(4.0,), lambdas=(0.3,), choice_images=2),
+        crf=CrfSettings("both", strengths=(4.0,), lambdas=(0.3,), choice_images=2),
         paste=PasteSettings(segments, fit_images=1, thresholds=(0.1,), lambdas=(0.1,), choice_images=2),
     )
     return replace(

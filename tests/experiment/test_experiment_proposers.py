@@ -45,7 +45,7 @@ def settings_for(voc: Path, engine: str, **changes: object) -> Settings:
     proposals = ProposalSettings(
         engine=engine,
         count=COUNT,
-        crf=CrfSettings(strengths=(4.0,), lambdas=(0.3,), choice_images=4),
+        crf=CrfSettings("hand", strengths=(4.0,), lambdas=(0.3,), choice_images=4),
         paste=PasteSettings(segments, fit_images=6, thresholds=(0.0, 0.1), lambdas=(0.04, 0.1), choice_images=5),
     )
     return replace(

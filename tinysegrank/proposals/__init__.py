@@ -11,6 +11,9 @@ left out   | penalty on the nodes at label borders only | crf.crf.CrfEngine.dive
 kept       | noise on the original unaries, as perturb-and-MAP and nothing else | baselines.perturb_and_map
 added      | M best without diversity; approximate on a CRF | baselines.best_labellings baselines.best_pastings
 added      | proposals of both engines in turn; the oracle's curve | interleave.interleave curves.oracle_curve
+added      | unaries from the trunk's maps over superpixels, and the image's means | crf.inputs.classifier_inputs
+simplified | hypercolumns: three layers of one input, means over superpixels, not pixels | crf.inputs.map_features
+added      | two 1 x 1 convolutions, trained on shares of classes by AdamW | crf.unary.SuperpixelClassifier
 added      | lambda by the oracle on held-out training images; how theirs was is unknown | choice.choose_lambda
 
 DivMBest by pasting
