@@ -8,7 +8,7 @@ import numpy as np
 
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment.artifacts import load_once
-from tinysegrank.experiment.images import SPLITS, ImageOfRun, images_of
+from tinysegrank.experiment.images import IMAGES, SPLITS, ImageOfRun, images_of
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import MapSettings, Settings
 from tinysegrank.experiment.stages.superpixels import read_superpixels
@@ -66,4 +66,4 @@ def _path(image: ImageOfRun) -> Path:
     return image.run.folder(STAGE.name) / image.which / f"{image.name}.safetensors"
 
 
-STAGE = Stage("maps", make, ("data", "trunk", "superpixels"), lambda s: s.maps, used=used, backend=True)
+STAGE = Stage("maps", make, (*IMAGES, "trunk", "superpixels"), lambda s: s.maps, used=used, backend=True)
