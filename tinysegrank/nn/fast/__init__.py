@@ -1,7 +1,7 @@
-"""Twins of the layers for float32 NumPy arrays on a CPU; the functions of `tinysegrank.nn` are their specification.
+"""Numba versions ("twins") of the layers, for float32 NumPy arrays on a CPU; `tinysegrank.nn` has the reference code.
 
-A twin keeps the shapes of its model, (N, C, H, W), but lays maps out in memory with channels last, where neighbouring
-numbers can be treated alike. TINYSEGRANK_ACCELERATE=0 turns the twins off.
+A twin takes and returns the same shapes as the function it replaces, (N, C, H, W), but stores maps with channels last
+in memory, so that the innermost loops run over contiguous numbers. TINYSEGRANK_ACCELERATE=0 turns the twins off.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy as np
 from tinysegrank.backend import Array, accelerated
 from tinysegrank.nn.windows import Pair
 
-KERNELS = (3, 5)  # heights, and widths, of filters that `convolution` takes, when the stride is folded into channels
-CHANNELS = 8  # fewer channels of a group, or fewer filters, leave matrix products too thin
+KERNELS = (3, 5)  # kernel sizes that `convolution` supports, counted after the stride is folded into channels
+CHANNELS = 8  # with fewer input channels per group, or fewer filters, the matrix products are too thin
 
 
 class TileContext(NamedTuple):
-    """What the backward pass of `convolution` needs."""
+    """Values that `convolution` saves for its backward pass."""
 
     maps: np.ndarray  # (N, h, w, c), x with channels last and the stride folded into channels
     weight: np.ndarray  # (F, C/G, K, K)
@@ -32,13 +32,13 @@ class TileContext(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A layer as `evaluation` sees it.
+    """Description of a layer for `evaluation`.
 
     Attributes:
         kind: "convolution", "relu", "pooling", "normalisation", "dropout" or "other".
-        forward: of the layer, for where no twin stands in.
-        parameters: by name; of a convolution.
-        options: of the function of that kind.
+        forward: the layer's own forward method, called where there is no faster way.
+        parameters: arrays by name, for a convolution; otherwise empty.
+        options: keyword arguments of a convolution, pooling or normalisation; otherwise empty.
     """
 
     kind: str
@@ -48,12 +48,12 @@ class Step(NamedTuple):
 
 
 class Kept:
-    """What `evaluation` keeps from one call to the next, on the same layers with the same parameters.
+    """Cache of `evaluation`, shared by calls with the same layers and the same parameters.
 
     Attributes:
-        filters: transformed ones, by a layer's place and the number of points.
-        programs: the shape of the input and what is done with it, by the first layer's place.
-        lock: held by the call that uses the programs.
+        filters: (index of a layer, number of Winograd points) to its transformed filters.
+        programs: index of a program's first layer to (input shape, program).
+        lock: held by a call that uses the cache.
     """
 
     def __init__(self) -> None:
@@ -63,14 +63,14 @@ class Kept:
 
 
 def takes_twin(*arrays: Any) -> bool:
-    """Whether twins stand in on these arrays: all NumPy's, float32 and not empty, and twins are on."""
+    """Return whether to use twins: they are turned on, and all arrays are non-empty float32 NumPy arrays."""
     return accelerated() and all(
         isinstance(array, np.ndarray) and array.dtype == np.float32 and array.size for array in arrays
     )
 
 
 def takes_tiles(weight: np.ndarray, stride: Pair) -> bool:
-    """Whether `convolution` is the faster way for a convolution with these filters (F, C/groups, KH, KW)."""
+    """Return whether `convolution` (Winograd) supports filters (F, C/groups, KH, KW) and pays off."""
     if weight.ndim != 4:
         return False
     F, C, KH, KW = weight.shape

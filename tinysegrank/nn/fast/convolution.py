@@ -1,9 +1,9 @@
-"""The twin of `nn.conv` for small kernels: Winograd's convolution, one matrix product at each point.
+"""Numba version of `nn.conv` for small kernels: Winograd convolution, with one matrix product per interpolation point.
 
 Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016); see `cook_toom` for the mathematics.
-The backward pass is the adjoint of the forward pass, step by step. A few images at a time go through all steps, so that
-what is made of them is still in the cache when it is used, and nothing of it is kept: to make it again is faster than
-to fetch it from memory.
+The backward pass is the adjoint of the forward pass, step by step. Images are processed in small chunks, so that their
+transformed tiles are still in the cache when they are used. The tiles aren't saved for the backward pass: transforming
+the maps again is faster than reading the tiles from memory.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from tinysegrank.nn.fast.program import Program
 from tinysegrank.nn.fast.threads import run_stages
 from tinysegrank.nn.windows import Pair
 
-UNBOUNDED = np.float32(-np.inf)
+UNBOUNDED = np.float32(-np.inf)  # lower bound of the outputs where no ReLU is fused
 
 
 def conv2d(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray, *, stride: int, padding: Pair, groups: int, out: Pair
 ) -> tuple[np.ndarray, TileContext]:
-    """Do as `nn.conv2d`, to 1e-4 of the largest output of exact arithmetic.
+    """Numba version of `nn.conv2d`; errors are at most 1e-4 of the largest exact output.
 
-    x       | (N, C, H, W)        | float32 | finite: what is not spoils its whole tile
+    x       | (N, C, H, W)        | float32 | finite: a NaN or infinity spreads over its whole tile
     weight  | (F, C/groups, K, K) | float32 | K / stride, rounded up, is 3 or 5
     bias    | (F,)                | float32 |
     returns | (N, F, OH, OW)      | float32 | channels last in memory
@@ -59,18 +59,18 @@ def conv2d(
 def conv2d_backward(
     gradient: np.ndarray, context: TileContext, *, needs: tuple[bool, bool, bool]
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """Do as `nn.conv2d_backward`, to 1e-4 of the largest entry of each gradient in exact arithmetic.
+    """Numba version of `nn.conv2d_backward`; errors are at most 1e-4 of the largest entry of each exact gradient.
 
     gradient | (N, F, OH, OW) | float32 | of the loss with respect to the output
     returns  | (N, C, H, W), (F, C/groups, K, K), (F,) | float32 | None where not needed
 
     Raises:
-        ShapeError: the gradient is not of the output's shape.
+        ShapeError: the gradient's shape is not the output's.
     """
     maps, weight, x_shape, out, stride, padding, groups = context
     (N, _, _, c), F, how = maps.shape, len(weight), geometry_of(context)
     if gradient.shape != (N, F, *out):
-        raise ShapeError(f"conv2d_backward: a gradient of shape {gradient.shape} for an output of {(N, F, *out)}")
+        raise ShapeError(f"conv2d_backward: gradient has shape {gradient.shape}; give the output's, {(N, F, *out)}")
     gy = channels_last(gradient.astype(np.float32, copy=False))  # (N, OH, OW, F)
     filters, stage = filter_values(fold_filters(weight, stride), how.taps, groups, filters_first=True)
     if needs[0]:
@@ -102,7 +102,7 @@ def conv2d_backward(
 
 
 def geometry_of(context: TileContext) -> Geometry:
-    """The tiles of a convolution; its padding is already in the maps where a stride was folded."""
+    """Return the tiling of a convolution; where a stride was folded, the maps already include the padding."""
     maps, weight, _, out, stride, padding, _ = context
     channels, r = maps.shape[3] + len(weight), folded_size(weight.shape[2], stride)
     return geometry(len(maps), channels, out, r, padding if stride == 1 else (0, 0))

@@ -1,13 +1,14 @@
-"""The matrices of Winograd's short convolutions, built exactly from their interpolation points.
+"""Transform matrices of Winograd convolutions F(m, r), computed exactly from their interpolation points.
 
-m outputs of a correlation with r taps are the coefficients of a product of polynomials, which m + r - 1 values fix:
-one at each point, the last at infinity. So y = A^T (G g * B^T d), with m + r - 1 products where the definition takes
-m r: B^T turns m + r - 1 neighbouring inputs into values, G the taps, and A^T the products into outputs. A map is
-treated so in both directions, and each point in the plane is then one matrix product over the channels.
+F(m, r) computes m outputs of a correlation with r taps as y = A^T (G g * B^T d): B^T transforms the m + r - 1 inputs d,
+G the taps g, and A^T turns their entrywise product into the outputs. This takes m + r - 1 multiplications, where the
+definition takes m r. The m + r - 1 entries are values of polynomials at as many points, of which the last is infinity;
+A^T, G and B^T evaluate and interpolate the polynomials. In two dimensions the matrices are applied to rows and columns,
+and the products at each of the (m + r - 1)^2 points, summed over channels, are one matrix product.
 
 Source: Cook (1966) and Toom (1963); Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016). The
-points were chosen among small fractions for the smallest error in float32 of forward and backward together: values
-of a polynomial lose digits where the powers of a point are large or small, or where two points lie close.
+points were chosen among small fractions to minimise the float32 error of the forward and backward pass together: values
+of a polynomial lose digits where the powers of a point are large or small, or where two points are close.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-TILES = {3: (2, 5), 5: (2, 4)}  # for each number of taps, the numbers of outputs to choose from
+TILES = {3: (2, 5), 5: (2, 4)}  # number of taps r to the candidates for the number of outputs m
 KINDS = tuple((m, r) for r, sizes in TILES.items() for m in sizes)
-POINTS = {  # of m + r - 1: the finite points, the other is infinity
+POINTS = {  # m + r - 1 to the finite points; one more is infinity
     4: "0 1 -1",
     6: "0 2/3 -2/3 4/3 -4/3",
     7: "0 1 -1 1/2 2 -3/2",
@@ -29,7 +30,7 @@ POINTS = {  # of m + r - 1: the finite points, the other is infinity
 
 
 class Matrices(NamedTuple):
-    """F(m, r) in one dimension, in float64."""
+    """Matrices of the one-dimensional F(m, r), in float64."""
 
     outputs: np.ndarray  # (m, m + r - 1), A^T
     taps: np.ndarray  # (m + r - 1, r), G
@@ -38,7 +39,7 @@ class Matrices(NamedTuple):
 
 @lru_cache
 def matrices(m: int, r: int) -> Matrices:
-    """A^T, G and B^T of F(m, r): m outputs of r taps."""
+    """Return A^T, G and B^T of F(m, r), for m outputs and r taps."""
     points = [Fraction(text) for text in POINTS[m + r - 1].split()]
     outputs = [[point**i for point in points] + [Fraction(i == m - 1)] for i in range(m)]
     taps, inputs = [], []
@@ -60,7 +61,7 @@ def _product(factors: list[Fraction]) -> Fraction:
 
 
 def _polynomial(roots: list[Fraction]) -> list[Fraction]:
-    """Coefficients of the product of (x - root), the constant first."""
+    """Return the coefficients of the product of (x - root), constant term first."""
     coefficients = [Fraction(1)]
     for root in roots:
         shifted, scaled = [Fraction(0), *coefficients], [*(root * c for c in coefficients), Fraction(0)]

@@ -1,4 +1,4 @@
-"""Counters that threads share outside Python."""
+"""Atomic counters and a barrier for threads in compiled code, which runs without the GIL."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tinysegrank.compiled import compiled, intrinsic
 
 
 @intrinsic
-def add_one(_: Any, array: Any) -> Any:  # numba gives the types, and takes the code
-    """Count one more at an array's first place; the number so far."""
+def add_one(_: Any, array: Any) -> Any:  # numba calls this with types, and uses the code generator it returns
+    """Atomically increment array[0]; return the previous value."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         place = context.make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -23,7 +23,7 @@ def add_one(_: Any, array: Any) -> Any:  # numba gives the types, and takes the 
 
 @intrinsic
 def look(_: Any, array: Any) -> Any:
-    """The number at an array's first place."""
+    """Atomically read array[0]."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         place = context.make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -34,13 +34,13 @@ def look(_: Any, array: Any) -> Any:
 
 @compiled()
 def arrive(arrivals: np.ndarray) -> None:
-    """Count this thread."""
+    """Count this thread as arrived at a barrier."""
     add_one(arrivals)
 
 
 @compiled()
 def arrived(arrivals: np.ndarray, number: int, patience: int) -> bool:
-    """Look until so many have arrived, or so many times."""
+    """Spin until `number` threads have arrived at a barrier, or `patience` times; return whether they have arrived."""
     while patience > 0 and look(arrivals) < number:
         patience -= 1
     return patience > 0

@@ -1,12 +1,13 @@
-"""Layers one after the other with nothing kept, the twin of `nn.evaluate`.
+"""Numba version of `nn.evaluate`: run layers in order without keeping activations.
 
-A convolution with the ReLU, poolings and normalisations after it is one piece of work. Pieces in a row are done for a
-few images at a time, each few by one thread from the first piece to the last: threads need not wait for each other,
-and what one piece makes is still in the cache for the next. Of few images, all threads work on the same ones.
+A convolution is fused with the ReLU, poolings and normalisations that follow it into one piece of work. The batch is
+split into parts of a few images, and a thread takes a part through all consecutive pieces: threads need not wait for
+each other, and the output of a piece is still in the cache when the next piece reads it. If the batch is too small to
+give each thread a part, all threads share the jobs of each step.
 
-A lesson: to divide each step of a few images among the threads was expected to be as fast, as they then share the
-filters in the cache. Of 565 ms for 64 images on two threads, 180 were waiting; in parts of 4 images it is 350, where
-the filters of conv3 to conv5 are fetched for 36 tiles at a time, and of 8 images 310.
+A lesson: sharing the jobs of each step was expected to be as fast for large batches too, since the threads then share
+the filters in the cache. But of 565 ms for 64 images on two threads, 180 ms were spent waiting. Parts of 4 images take
+350 ms, as the filters of conv3 to conv5 are loaded from memory for every 36 tiles, and parts of 8 images 310 ms.
 """
 
 from __future__ import annotations
@@ -28,18 +29,19 @@ from tinysegrank.nn.fast.program import Program
 from tinysegrank.nn.fast.threads import Stage, run_stages
 from tinysegrank.nn.windows import Pair, pair
 
-PART = 8  # images that one thread takes at a time; of fewer than twice as many, all threads work on the same
+PART = 8  # images per part; a batch of fewer than two parts is not split
 
 
 class Piece(NamedTuple):
-    """A convolution and what follows it.
+    """A convolution and the layers fused with it.
 
     Attributes:
-        place: of the convolution among the layers.
-        stride, padding, out: of the convolution.
-        shape: of its input, (C, H, W).
-        followers: poolings and normalisations.
-        pools: size and stride of each pooling, and the size of what it makes.
+        place: index of the convolution among the layers.
+        relu: whether a ReLU follows the convolution.
+        followers: the poolings and normalisations after that, in order.
+        shape: (C, H, W) of the convolution's input.
+        stride, padding, out: of the convolution; `out` is its output size.
+        pools: (window size, stride, output size) of each pooling.
     """
 
     place: int
@@ -54,12 +56,12 @@ class Piece(NamedTuple):
 
     @property
     def made(self) -> tuple[int, int, int]:
-        """The shape of what the piece makes of an image, (H, W, F)."""
+        """Shape of the piece's output for one image, (H, W, F)."""
         H, W = self.pools[-1][2] if self.pools else self.out
         return H, W, len(self.convolution.parameters["weight"])
 
     def geometry(self, images: int) -> Geometry:
-        """The tiles for so many images."""
+        """Return the tiling of the convolution for a number of images."""
         weight = self.convolution.parameters["weight"]
         channels = self.shape[0] * self.stride**2 + len(weight)
         padding = self.padding if self.stride == 1 else (0, 0)
@@ -67,10 +69,13 @@ class Piece(NamedTuple):
 
 
 def evaluate(layers: Sequence[Step], x: Array, *, rng: np.random.Generator | None, kept: Kept) -> Array:
-    """Do as `nn.evaluate`, to 1e-4 of the largest output of exact arithmetic.
+    """Numba version of `nn.evaluate`; errors are at most 1e-4 of the largest exact output.
 
     Args:
-        kept: what is added to it serves the next call.
+        layers: descriptions of the layers, in order.
+        x: (N, ...), input of the first layer.
+        rng: for dropout; None skips it.
+        kept: cache, which this call reads and extends.
     """
     place = 0
     while place < len(layers):
@@ -84,7 +89,7 @@ def evaluate(layers: Sequence[Step], x: Array, *, rng: np.random.Generator | Non
 
 
 def _pieces(layers: Sequence[Step], place: int, x: Array, rng: np.random.Generator | None) -> tuple[list[Piece], int]:
-    """The pieces from a place on, as far as one follows the other, and the place after them."""
+    """Return the consecutive pieces from layer `place` on, perhaps none, and the index of the layer after them."""
     pieces: list[Piece] = []
     if not takes_twin(x):
         return pieces, place
@@ -94,7 +99,7 @@ def _pieces(layers: Sequence[Step], place: int, x: Array, rng: np.random.Generat
         if pieces and rng is None and layer.kind == "dropout":
             place += 1
         elif layer.kind == "convolution" and takes_twin(*layer.parameters.values()) and _takes_tiles(layer):
-            if pieces and layer.options["stride"] not in (1, (1, 1)):  # a program folds no more than its input
+            if pieces and layer.options["stride"] not in (1, (1, 1)):  # a program can fold its input only
                 break
             piece, place = _piece(layers, place, shape)
             pieces.append(piece)
@@ -105,7 +110,7 @@ def _pieces(layers: Sequence[Step], place: int, x: Array, rng: np.random.Generat
 
 
 def _piece(layers: Sequence[Step], place: int, shape: tuple[int, ...]) -> tuple[Piece, int]:
-    """The piece that begins with the convolution at a place, and the place after it; shape is x's."""
+    """Return the piece that starts with the convolution at index `place`, and the index after it; shape is x's."""
     convolution = layers[place]
     weight, bias = convolution.parameters["weight"], convolution.parameters["bias"]
     like_x = np.empty((0, *shape[1:]), np.float32)
@@ -133,7 +138,7 @@ def _takes_tiles(convolution: Step) -> bool:
 
 
 def _run_pieces(pieces: Sequence[Piece], x: np.ndarray, kept: Kept) -> np.ndarray:
-    """One piece after the other; (N, F, OH, OW) with channels last in memory."""
+    """Run consecutive pieces on x; return (N, F, OH, OW), with channels last in memory."""
     N, count, place = len(x), max(1, len(x) // PART), pieces[0].place
     parts = [slice(N * part // count, N * (part + 1) // count) for part in range(count)]
     _make_filters(pieces, {part.stop - part.start for part in parts}, kept)
@@ -156,7 +161,7 @@ def _run_pieces(pieces: Sequence[Piece], x: np.ndarray, kept: Kept) -> np.ndarra
 
 
 def _make_filters(pieces: Sequence[Piece], images: Iterable[int], kept: Kept) -> None:
-    """Transform the filters for so many images at a time that are not there yet."""
+    """Add to the cache the transformed filters that it lacks, for parts with these numbers of images."""
     made: dict[tuple[int, int], np.ndarray] = {}
     stages = []
     for piece, n in product(pieces, images):
@@ -171,7 +176,11 @@ def _make_filters(pieces: Sequence[Piece], images: Iterable[int], kept: Kept) ->
 
 
 def _program(pieces: Sequence[Piece], x: np.ndarray, kept: Kept, y: np.ndarray) -> Program:
-    """The work on images x, (n, C, H, W) if the first piece folds and else (n, H, W, C), to y (n, OH, OW, F)."""
+    """Return the program that runs the pieces on x and writes the output to y.
+
+    x | (n, C, H, W) if the first convolution has a stride above 1, else (n, H, W, C)
+    y | (n, OH, OW, F)
+    """
     program, n, maps, first = Program(x, y), len(x), x, pieces[0]
     if first.stride > 1:
         k = folded_size(first.convolution.parameters["weight"].shape[2], first.stride)
@@ -185,14 +194,14 @@ def _program(pieces: Sequence[Piece], x: np.ndarray, kept: Kept, y: np.ndarray) 
 
 
 def _add_piece(program: Program, piece: Piece, maps: np.ndarray, kept: Kept, y: np.ndarray) -> None:
-    """The steps of one piece on maps (n, h, w, c), a chunk of images at a time."""
+    """Append the steps of one piece, from maps (n, h, w, c) to y (n, OH, OW, F), one chunk of images after another."""
     how, groups = piece.geometry(len(maps)), piece.convolution.options["groups"]
     bias, F = np.ascontiguousarray(piece.convolution.parameters["bias"]), y.shape[3]
     filters = kept.filters[piece.place, len(how.taps)]
     least = np.float32(0) if piece.relu else UNBOUNDED
     values, products = how.room(groups, maps.shape[3]), how.room(groups, F)
     sizes = [piece.out, *(out for _, _, out in piece.pools)][:-1]
-    rooms = [np.empty((how.chunk, *size, F), np.float32) for size in sizes]  # of all but what the last pooling makes
+    rooms = [np.empty((how.chunk, *size, F), np.float32) for size in sizes]  # buffers for all outputs but the last
     for part in chunks(len(maps), how.chunk):
         n = part.stop - part.start
         steps = [*(room[:n] for room in rooms), y[part]]

@@ -1,4 +1,4 @@
-"""Filters between their taps and their values at the points of tiles, as stages for `threads.run_stages`."""
+"""Winograd transforms of filters and, for the backward pass, of their gradients, as stages for `threads.run_stages`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from tinysegrank.nn.fast.threads import Stage
 def filter_values(
     weight: np.ndarray, taps: np.ndarray, groups: int, *, filters_first: bool
 ) -> tuple[np.ndarray, Stage]:
-    """The filters at the points, packed for `products`, and the stage that computes them.
+    """Return an array for the transformed filters, packed as `products` needs them, and the stage that fills it.
 
-    weight  | (F, C/G, r, r)                | float32 |
-    returns | (G * P, panels, K, WIDTH)     | float32 | K rows are channels, or filters with `filters_first`
+    weight  | (F, C/G, r, r)            | float32 |
+    taps    | (P, r * r)                | float32 | `Geometry.taps`
+    returns | (G * P, panels, K, WIDTH) | float32 | rows K are channels, columns filters; `filters_first` swaps them
     """
     F, C, r, _ = weight.shape
     order = (0, 3, 1, 2) if filters_first else (0, 3, 2, 1)
@@ -37,7 +38,12 @@ def filter_values(
 
 
 def filter_gradient(gvalues: np.ndarray, taps: np.ndarray, groups: int) -> tuple[np.ndarray, Stage]:
-    """The adjoint of `filter_values`, from (G * P, F/G, C/G) to (F, C/G, r, r), and the stage that computes it."""
+    """Return an array for the gradient of the filters, and the stage that fills it: the adjoint of `filter_values`.
+
+    gvalues | (G * P, F/G, C/G) | float32 | gradient with respect to the transformed filters
+    taps    | (P, r * r)        | float32 | `Geometry.taps`
+    returns | (F, C/G, r, r)    | float32 |
+    """
     _, F, C = gvalues.shape
     P, r = len(taps), round(taps.shape[1] ** 0.5)
     split = gvalues.reshape(groups, P, F, C)

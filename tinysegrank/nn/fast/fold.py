@@ -1,7 +1,7 @@
-"""Strides folded into channels: a convolution of stride s is one of stride 1 on maps of s x s times the channels.
+"""Space-to-depth, which turns a convolution of stride s into one of stride 1 with s * s times the channels.
 
-Pixel (s * h + i, s * w + j) of channel c becomes pixel (h, w) of channel (c, i, j), and the taps of a filter go the
-same way, so that K x K of them become k x k, with k = K / s rounded up.
+Pixel (s * h + i, s * w + j) of channel c becomes pixel (h, w) of channel (c, i, j). The taps of a filter are rearranged
+in the same way, so that K x K of them become k x k, with k = K / s rounded up.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from tinysegrank.nn.fast.threads import Stage, run_stages
 from tinysegrank.nn.windows import Pair
 
 Shape = tuple[int, int, int, int]
-SQUARE = 32
+SQUARE = 32  # side of the blocks that `_turn` transposes
 
 
 def folded_size(K: int, stride: int) -> int:
-    """Taps of a kernel when the stride is folded."""
+    """Return the kernel size after the stride is folded into channels."""
     return -(-K // stride)
 
 
 def channels_last(x: np.ndarray) -> np.ndarray:
-    """Maps (N, C, H, W) as (N, H, W, C), contiguous; a view where they lie so in memory."""
+    """Return maps (N, C, H, W) as contiguous (N, H, W, C), without a copy where they are stored that way already."""
     maps = x.transpose(0, 2, 3, 1)
     if maps.flags.c_contiguous or not x.flags.c_contiguous:
         return np.ascontiguousarray(maps)
@@ -35,9 +35,9 @@ def channels_last(x: np.ndarray) -> np.ndarray:
 
 
 def fold(x: np.ndarray, K: int, stride: int, padding: Pair, out: Pair) -> np.ndarray:
-    """Maps (N, C, H, W) as (N, h, w, C * s * s); for stride 1 as they are, but for the order in memory.
+    """Return maps (N, C, H, W) as (N, h, w, C * s * s), with zero padding and without the pixels no window reaches.
 
-    With a stride, the padding is put in, and what no window reaches is left out.
+    With stride 1, only move the channels last: no padding, and all pixels.
     """
     if stride == 1:
         return channels_last(x)
@@ -47,7 +47,7 @@ def fold(x: np.ndarray, K: int, stride: int, padding: Pair, out: Pair) -> np.nda
 
 
 def fold_stage(x: np.ndarray, K: int, stride: int, padding: Pair, out: Pair) -> tuple[np.ndarray, Stage]:
-    """Folded maps, and the stage that fills them."""
+    """Return an array for the folded maps, and the stage that fills it."""
     k = folded_size(K, stride)
     folded = np.empty((len(x), out[0] + k - 1, out[1] + k - 1, x.shape[1] * stride**2), np.float32)
     units = len(x) * folded.shape[1]
@@ -55,7 +55,7 @@ def fold_stage(x: np.ndarray, K: int, stride: int, padding: Pair, out: Pair) -> 
 
 
 def fold_gradient(gradient: np.ndarray, shape: Shape, stride: int, padding: Pair) -> np.ndarray:
-    """The adjoint of `fold`, (N, C, H, W)."""
+    """Compute the adjoint of `fold`, from (N, h, w, C * s * s) to (N, C, H, W)."""
     if stride == 1:
         return gradient.transpose(0, 3, 1, 2)
     gx = np.empty(shape, np.float32)
@@ -65,7 +65,7 @@ def fold_gradient(gradient: np.ndarray, shape: Shape, stride: int, padding: Pair
 
 
 def fold_filters(weight: np.ndarray, stride: int) -> np.ndarray:
-    """(F, C, K, K) to (F, C * s * s, k, k)."""
+    """Rearrange the taps of filters like the pixels of maps: (F, C, K, K) to (F, C * s * s, k, k)."""
     F, C, K, _ = weight.shape
     k = folded_size(K, stride)
     padded = np.zeros((F, C, k * stride, k * stride), np.float32)
@@ -75,7 +75,7 @@ def fold_filters(weight: np.ndarray, stride: int) -> np.ndarray:
 
 
 def fold_filters_gradient(gradient: np.ndarray, shape: Shape, stride: int) -> np.ndarray:
-    """The adjoint of `fold_filters`, (F, C, K, K)."""
+    """Compute the adjoint of `fold_filters`, from (F, C * s * s, k, k) to (F, C, K, K)."""
     F, C, K, _ = shape
     k = folded_size(K, stride)
     split = gradient.reshape(F, C, stride, stride, k, k).transpose(0, 1, 4, 2, 5, 3)  # (F, C, k, s, k, s)
@@ -84,7 +84,7 @@ def fold_filters_gradient(gradient: np.ndarray, shape: Shape, stride: int) -> np
 
 @compiled(error_model="numpy")
 def _turn(x: np.ndarray, turned: np.ndarray, images: Pair) -> None:
-    """Fill some images of (N, L, C) from (N, C, L), a square that fits into the first cache at a time."""
+    """Transpose images[0]..images[1]-1 of x (N, C, L) into turned (N, L, C), in blocks that fit the L1 cache."""
     _, C, L = x.shape
     for image in range(images[0], images[1]):
         for first in range(0, C, SQUARE):
@@ -96,7 +96,7 @@ def _turn(x: np.ndarray, turned: np.ndarray, images: Pair) -> None:
 
 @compiled(error_model="numpy")
 def fold_rows(x: np.ndarray, stride: int, before: Pair, rows: Pair, folded: np.ndarray) -> None:
-    """Fill some rows of folded maps, numbered through all of them."""
+    """Fill rows[0]..rows[1]-1 of the folded maps from x (N, C, H, W); rows are numbered across all maps."""
     (_, C, H, W), (_, height, width, _) = x.shape, folded.shape
     for number in range(rows[0], rows[1]):
         image, h = number // height, number % height
@@ -112,7 +112,7 @@ def fold_rows(x: np.ndarray, stride: int, before: Pair, rows: Pair, folded: np.n
 
 @compiled(error_model="numpy")
 def _unfold(folded: np.ndarray, stride: int, before: Pair, images: Pair, x: np.ndarray) -> None:
-    """Fill some images of x (N, C, H, W), with 0 for the pixels that are not among the folded ones."""
+    """Fill images[0]..images[1]-1 of x (N, C, H, W) from folded maps; pixels that folding left out become 0."""
     (_, C, H, W), (_, height, width, _) = x.shape, folded.shape
     for image in range(images[0], images[1]):
         for c in range(C):

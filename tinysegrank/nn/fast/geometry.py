@@ -1,4 +1,4 @@
-"""How a convolution is cut into tiles, and its work into chunks and jobs."""
+"""Choice of Winograd tiles for a convolution, and the split of its work into chunks of images and jobs for threads."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy as np
 from tinysegrank.nn.fast.cook_toom import KINDS, TILES, matrices
 from tinysegrank.nn.windows import Pair
 
-CACHE = 2**20  # numbers that the tiles of one chunk of images may take
-ENOUGH = 72  # tiles of one chunk for which fetching the filters hardly counts
-FETCH = 24  # tiles whose products take as long as it takes to fetch the filters from memory
-JOB = 2**17  # numbers that are worth a job of their own
-JOBS = 8  # of one stage, at most
+CACHE = 2**20  # maximum number of entries in the transformed tiles of a chunk, so that they fit the cache
+ENOUGH = 72  # with this many tiles per chunk, the time to load the filters from memory is negligible
+FETCH = 24  # number of tiles whose products take as long as loading the filters from memory
+JOB = 2**17  # minimum number of array entries per job
+JOBS = 8  # maximum number of jobs per stage
 
 
 class Geometry(NamedTuple):
-    """The tiles of a convolution of stride 1.
+    """Tiling of a convolution of stride 1.
 
     Attributes:
-        kind: of tiles, among `KINDS`.
-        before: zeros above and to the left of x.
-        tiles: of one map, down and across.
-        taps: (P, r * r), from the taps of a filter to its values at the P points.
-        chunk: how many images are treated at a time.
+        kind: index into `KINDS`, the sizes (m, r) of tiles.
+        before: rows of zeros above x, and columns of zeros to its left.
+        tiles: number of tiles of one map, down and across.
+        taps: (P, r * r) matrix that transforms a filter's taps to its values at the P points.
+        chunk: number of images processed at a time.
     """
 
     kind: int
@@ -35,23 +35,23 @@ class Geometry(NamedTuple):
     chunk: int
 
     def where(self, *, outputs: bool) -> dict[str, int | Pair]:
-        """Where the tiles of x lie, or those of y, for a step that cuts them."""
+        """Return the positions of x's tiles, or y's with `outputs`, as fields of a program's step."""
         if outputs:
             return {"tiling": len(KINDS) + self.kind, "before": (0, 0), "tiles": self.tiles}
         return {"tiling": self.kind, "before": self.before, "tiles": self.tiles}
 
     def room(self, groups: int, channels: int) -> np.ndarray:
-        """Room for the values of one chunk, (G, P, M, C/G)."""
+        """Return an empty array for the transformed tiles of one chunk, (G, P, M, C/G)."""
         places = self.chunk * self.tiles[0] * self.tiles[1]
         return np.empty((groups, len(self.taps), places, channels // groups), np.float32)
 
 
 @lru_cache
 def geometry(N: int, channels: int, out: Pair, r: int, padding: Pair) -> Geometry:
-    """Choose the tiles for N maps, `channels` of input and output together, and kernels of r x r.
+    """Choose the tiling for N images and r x r kernels; `channels` is the sum of input and output channels.
 
-    The tile size is the one that takes the least time: at each point, the products of all tiles with the filters, and
-    the filters have to be fetched from memory.
+    The tile size minimises an estimate of the time per point: multiplying all tiles by the filters, and loading the
+    filters from memory.
     """
     m = min(TILES[r], key=lambda m: (N * -(-out[0] // m) * -(-out[1] // m) + FETCH) * (m + r - 1) ** 2)
     tiles = (-(-out[0] // m), -(-out[1] // m))
@@ -67,10 +67,10 @@ def geometry(N: int, channels: int, out: Pair, r: int, padding: Pair) -> Geometr
 
 
 def chunks(N: int, size: int) -> list[slice]:
-    """Cut N images into chunks."""
+    """Return slices that cut N images into chunks of `size` images; the last may be smaller."""
     return [slice(start, min(N, start + size)) for start in range(0, N, size)]
 
 
 def jobs(units: int, numbers: int) -> int:
-    """How many jobs to make of work on so many units and numbers; the same for any number of threads."""
+    """Return the number of jobs for work on `numbers` array entries in `units` units; it ignores the thread count."""
     return min(units, JOBS, max(1, numbers // JOB))

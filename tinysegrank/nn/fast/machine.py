@@ -1,11 +1,11 @@
-"""What threads do outside Python: the steps of a `program`, each cut into jobs that whoever is free takes.
+"""Interpreter of a `program` in compiled code: threads take the jobs of each step from a shared atomic counter.
 
-A thread goes on to the next step when all jobs of the last are done, not when all threads have come: one that the
-system does not run for a while holds nobody up, unless it is in the middle of a job.
+A thread starts the next step as soon as all jobs of the current one are done; it doesn't wait for the other threads to
+arrive. So a thread that the operating system suspends delays the others only if it is in the middle of a job.
 
-A lesson: a thread that waits in a loop was expected to cost nothing where each thread has a processor. Beside other
-work the system puts both on one, where the waiting one keeps the other from its job for milliseconds: one image took
-18 ms by the median where the least was 9. Now it lets others run after a while, and the median is 11 to 16.
+A lesson: spinning was expected to cost nothing, with one processor per thread. But while other programs run, the system
+puts two threads on one processor, where the spinning one keeps the other from its job for milliseconds: the median time
+for one image was 18 ms, the minimum 9 ms. Now a spinning thread yields after a while, and the median is 11 to 16 ms.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ STEP = np.dtype(
         *[(name, np.int64, 2) for name in ("before", "tiles")],
         *[(name, np.float64) for name in ("least", "alpha", "beta", "k")],
     ]
-)  # code, x, b, bias and y are addresses; the rest depends on the kind, see `program`
+)  # code, x, b, bias and y are addresses; `program` sets the other fields that a kind of step uses
 FOLD, CUT, PRODUCT, JOIN, ADD, POOL, NORM = range(7)
 
-PATIENCE = 1000  # looks before a waiting thread lets others run, some 10 us
-_functions: dict[tuple[int, int], Any] = {}  # kept, as machine code is freed with its function
+PATIENCE = 1000  # spins before a waiting thread starts to yield, about 10 us
+_functions: dict[tuple[int, int], Any] = {}  # keeps functions alive, as machine code is freed with its function
 
 if hasattr(os, "sched_yield"):
     _let_others_run = types.ExternalFunction("sched_yield", types.int32())
@@ -47,15 +47,15 @@ else:
 
     @compiled(error_model="numpy")
     def _let_others_run() -> None:
-        """Nothing, where the system has no such call."""
+        """Do nothing: this system has no call to yield the processor."""
 
 
 @compiled(error_model="numpy")
 def work(program: np.ndarray, counters: np.ndarray) -> None:
-    """Do jobs of one step after the other until there are none.
+    """Run the steps of a program in order, sharing the jobs of each with all threads that call this.
 
     program  | (S,)   | STEP  |
-    counters | (S, 2) | int64 | jobs taken and done, 0 at first; the same for all threads
+    counters | (S, 2) | int64 | number of jobs taken, and done, per step; 0 at first, and the same array for all threads
     """
     for number in range(len(program)):
         step, taken, done = program[number], counters[number, :1], counters[number, 1:]
@@ -74,7 +74,7 @@ def work(program: np.ndarray, counters: np.ndarray) -> None:
 
 @lru_cache
 def code(kind: int, tiling: int) -> int:
-    """Return the address of the machine code for a kind of step and of tiling; compile it if it is not there yet."""
+    """Return the address of the machine code for a kind of step and of tiles, compiling it at the first call."""
     function = _functions.setdefault((kind, tiling), _function(kind, tiling))
     return address(function, from_dtype(STEP), types.int64, types.int64)
 
@@ -97,7 +97,7 @@ def _tuples(matrix: np.ndarray) -> Matrix:
 
 
 def _cuts(matrix: Matrix, transpose: Matrix, m: int) -> Callable[[Any, int, int], None]:
-    @compiled(error_model="numpy", fastmath={"contract"})  # tiles' code is copied in
+    @compiled(error_model="numpy", fastmath={"contract"})  # `to_tiles` is inlined
     def cut(step: Any, start: int, stop: int) -> None:
         x, values = _maps(step.x, step.x_shape), _maps(step.y, step.y_shape)
         tiling = Tiling(matrix, transpose, m, (step.before[0], step.before[1]), (step.tiles[0], step.tiles[1]))
@@ -108,7 +108,7 @@ def _cuts(matrix: Matrix, transpose: Matrix, m: int) -> Callable[[Any, int, int]
 
 
 def _joins(matrix: Matrix, transpose: Matrix, m: int) -> Callable[[Any, int, int], None]:
-    @compiled(error_model="numpy", fastmath={"contract"})  # tiles' code is copied in
+    @compiled(error_model="numpy", fastmath={"contract"})  # `from_tiles` is inlined
     def join(step: Any, start: int, stop: int) -> None:
         values, y = _maps(step.x, step.x_shape), _maps(step.y, step.y_shape)
         bias, least = _numbers(step.bias, y.shape[3]), np.float32(step.least)
@@ -120,7 +120,7 @@ def _joins(matrix: Matrix, transpose: Matrix, m: int) -> Callable[[Any, int, int
 
 
 def _adds(matrix: Matrix, transpose: Matrix, m: int) -> Callable[[Any, int, int], None]:
-    @compiled(error_model="numpy", fastmath={"contract"})  # tiles' code is copied in
+    @compiled(error_model="numpy", fastmath={"contract"})  # `add_tiles` is inlined
     def add(step: Any, start: int, stop: int) -> None:
         values, y = _maps(step.x, step.x_shape), _maps(step.y, step.y_shape)
         tiling = Tiling(matrix, transpose, m, (step.before[0], step.before[1]), (step.tiles[0], step.tiles[1]))
@@ -151,7 +151,7 @@ def _fold(step: Any, start: int, stop: int) -> None:
 
 @compiled(error_model="numpy")
 def _multiply(step: Any, start: int, stop: int) -> None:
-    """Products, numbered by panel and then by point."""
+    """Compute products start..stop-1 of a step; product `point * panels + panel` is one panel of columns."""
     M, K, N = step.sizes[0], step.sizes[1], step.sizes[2]
     panels = (N + WIDTH - 1) // WIDTH
     for number in range(start, stop):
@@ -176,7 +176,7 @@ def _numbers(address: int, size: int) -> np.ndarray:
 
 
 @intrinsic
-def _pointer(_: Any, address: Any) -> Any:  # noqa: ARG001 - numba gives the types, and takes the code
+def _pointer(_: Any, address: Any) -> Any:  # noqa: ARG001 - numba calls this with types, and uses the generator
     result = types.CPointer(types.float32)
 
     def code(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
@@ -187,7 +187,7 @@ def _pointer(_: Any, address: Any) -> Any:  # noqa: ARG001 - numba gives the typ
 
 @intrinsic
 def call(_: Any, place: Any, step: Any, start: Any, stop: Any) -> Any:
-    """Call the compiled function of a step, start and stop that is at an address; raise what it raises."""
+    """Call the compiled function at address `place` with (step, start, stop); its exceptions propagate."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kinds, convention = signature.args[1:], context.call_conv

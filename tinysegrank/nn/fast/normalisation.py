@@ -1,10 +1,10 @@
-"""The twin of `nn.lrn`, on maps with channels last: a pixel's channels are one row of numbers.
+"""Numba version of `nn.lrn`, on maps with channels last: the channels of a pixel are one contiguous row.
 
-SegNet's exponent of 3/4 needs no power: s^-3/4 = 1 / (r sqrt(r)) with r = sqrt(s).
+SegNet's exponent of 3/4 is computed from square roots: s^-3/4 = 1 / (r sqrt(r)) with r = sqrt(s).
 
-A lesson: done in place, a row was expected to take no longer than from one array to another. It took 4.3 ns a number,
-not 1.4: a compiled loop that may write what it has yet to read is checked at its start, and then takes one number at a
-time. So a row goes by way of another array.
+A lesson: normalising a row in place was expected to be as fast as writing it to another array. It took 4.3 ns per
+number instead of 1.4 ns: a loop that might overwrite its own input checks for that at run time, and then isn't
+vectorised. So each row is written to a buffer and copied back.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tinysegrank.nn.windows import Pair
 def local_response_norm(
     x: np.ndarray, *, size: int, alpha: float, beta: float, k: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Do as `nn.local_response_norm`, to 1e-5 of the largest output of exact arithmetic.
+    """Numba version of `nn.local_response_norm`; errors are at most 1e-5 of the largest exact output.
 
     x       | (N, C, H, W) | float32 | activations
     returns | as x         | float32 | y, and the scale s; channels last in memory
@@ -42,16 +42,18 @@ def local_response_norm(
 def local_response_norm_backward(
     gradient: np.ndarray, x: np.ndarray, scale: np.ndarray, size: int, alpha: float, beta: float
 ) -> np.ndarray:
-    """Do as `nn.local_response_norm_backward`, to 1e-5 of the largest entry of exact arithmetic.
+    """Numba version of `nn.local_response_norm_backward`; errors are at most 1e-5 of the largest exact entry.
 
     gradient | (N, C, H, W) | float32 | of the loss with respect to the output
     returns  | as gradient  | float32 | channels last in memory
 
     Raises:
-        ShapeError: the gradient is not of the output's shape.
+        ShapeError: the gradient's shape is not the output's.
     """
     if gradient.shape != x.shape:
-        raise ShapeError(f"local_response_norm_backward: a gradient of shape {gradient.shape} for one of {x.shape}")
+        raise ShapeError(
+            f"local_response_norm_backward: gradient has shape {gradient.shape}; give the output's, {x.shape}"
+        )
     maps = [channels_last(array) for array in (gradient, x, scale)]  # (N, H, W, C)
     gx = np.empty_like(maps[0])
     gradients, inputs, scales, made = (array.reshape(-1, x.shape[1]) for array in (*maps, gx))  # (N * H * W, C)
@@ -68,7 +70,7 @@ def local_response_norm_backward(
 def _norm(
     x: np.ndarray, size: int, alpha: float, beta: float, k: float, rows: Pair, scale: np.ndarray, y: np.ndarray
 ) -> None:
-    """Rows of x, scale, y (M, C)."""
+    """Normalise rows[0]..rows[1]-1 of x (M, C) into y (M, C), and store the scale s (M, C)."""
     padded = np.zeros(x.shape[1] + size - 1, np.float32)
     for row in range(rows[0], rows[1]):
         _scale(x[row], x[row], size, alpha, k, padded, scale[row])
@@ -77,7 +79,7 @@ def _norm(
 
 @compiled(error_model="numpy", inline="always")
 def norm_in_place(x: np.ndarray, size: int, alpha: float, beta: float, k: float, rows: Pair) -> None:
-    """Rows of x (M, C)."""
+    """Normalise rows[0]..rows[1]-1 of x (M, C) in place."""
     C = x.shape[1]
     padded, scale, y = np.zeros(C + size - 1, np.float32), np.empty(C, np.float32), np.empty(C, np.float32)
     for row in range(rows[0], rows[1]):
@@ -98,7 +100,7 @@ def _norm_backward(
     rows: Pair,
     gx: np.ndarray,
 ) -> None:
-    """Rows of gradient, x, scale and gx (M, C)."""
+    """Fill rows[0]..rows[1]-1 of gx, the gradient with respect to x; all arrays are (M, C)."""
     padded = np.zeros(x.shape[1] + size - 1, np.float32)
     C = x.shape[1]
     kept, share, shared = np.empty(C, np.float32), np.empty(C, np.float32), np.empty(C, np.float32)
@@ -116,11 +118,11 @@ def _norm_backward(
 def _scale(
     a: np.ndarray, b: np.ndarray, size: int, alpha: float, k: float, padded: np.ndarray, out: np.ndarray
 ) -> None:
-    """k + alpha / size * the sums of a * b over `size` neighbours; `padded` is 0 at its ends."""
+    """Fill `out` with k + alpha / size * the sum of a * b over `size` neighbours; `padded` is a buffer with 0 ends."""
     C, weight, least = a.size, np.float32(alpha / size), np.float32(k)
     for c in range(C):
         padded[size // 2 + c] = a[c] * b[c]
-    if size == 5:  # SegNet's, written out: each sum stays in a register
+    if size == 5:  # SegNet's size, unrolled: each sum stays in a register
         for c in range(C):
             out[c] = least + weight * (padded[c] + padded[c + 1] + padded[c + 2] + padded[c + 3] + padded[c + 4])
     else:
@@ -133,7 +135,7 @@ def _scale(
 
 @compiled(error_model="numpy")
 def _times_power(x: np.ndarray, scale: np.ndarray, beta: float, out: np.ndarray) -> None:
-    """x * scale^-beta, in another place: on one array for both, the compiled loop takes a number at a time."""
+    """Fill `out` with x * scale^-beta; `out` must not overlap x, or the loop is not vectorised."""
     exponent = np.float32(-beta)
     if beta == 0.75:
         for c in range(scale.size):

@@ -1,8 +1,8 @@
-"""The twins of `nn.relu_backward` and `nn.dropout`, which equal them to the bit.
+"""Numba versions of `nn.relu_backward` and `nn.dropout`, equal to them to the bit.
 
-`relu_backward` answers in the memory order of its input, where `np.where` always answers in the order of the axes and
-so would undo channels-last maps; `dropout` lays maps with channels last, as the convolution after it wants them. Of
-each random number it needs no more than the side of p on which it lies.
+`relu_backward` keeps the memory layout of the gradient, where `np.where` would return C order and so undo channels
+last. `dropout` stores its output with channels last, as the next convolution needs it, and compares random integers
+with p: it needs to know only whether a random number is below p.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from tinysegrank.nn.windows import Pair
 
 
 def relu_backward(gradient: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """Do as `nn.relu_backward`.
+    """Numba version of `nn.relu_backward`.
 
     gradient | any shape   | float32 | of the loss with respect to the output
-    positive | as gradient | bool    | where x > 0
+    positive | as gradient | bool    | whether x > 0
     returns  | as gradient | float32 |
 
     Raises:
         ShapeError: the shapes differ.
     """
     if gradient.shape != positive.shape:
-        raise ShapeError(f"relu_backward: a gradient of shape {gradient.shape} for an output of {positive.shape}")
+        raise ShapeError(f"relu_backward: gradient has shape {gradient.shape}; give the output's, {positive.shape}")
     order = _memory_order(gradient)
     g, p = (np.asarray(array.transpose(order), order="C") for array in (gradient, positive))
     gx = np.empty_like(g)
@@ -38,11 +38,11 @@ def relu_backward(gradient: np.ndarray, positive: np.ndarray) -> np.ndarray:
 
 
 def dropout(x: np.ndarray, *, p: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Do as `nn.dropout` in training.
+    """Numba version of `nn.dropout` in training.
 
     x       | any shape | float32 | activations
     returns | as x      | float32 |
-    and the multipliers.
+    and the multipliers, 0 or 1 / (1 - p) for each entry.
     """
     bits = _random_bits(rng, x.shape)
     limit = np.uint32(np.ceil(float(np.float32(p)) * 2**24))
@@ -52,7 +52,7 @@ def dropout(x: np.ndarray, *, p: float, rng: np.random.Generator) -> tuple[np.nd
     if x.flags.c_contiguous or x.ndim != 4:
         entries = x.reshape(N, C, H * W).transpose(0, 2, 1)  # (N, L, C)
     else:
-        entries = x.transpose(0, 2, 3, 1).reshape(N, H * W, C)  # (N, L, C), a view where channels lie last
+        entries = x.transpose(0, 2, 3, 1).reshape(N, H * W, C)  # (N, L, C), a view where channels are last in memory
     drawn = bits.reshape(N, C, H * W)
     run_stages([Stage(lambda *images: _drop(entries, drawn, limit, factor, images, y, scale), N, jobs(N, 4 * x.size))])
     if x.ndim != 4:
@@ -61,10 +61,11 @@ def dropout(x: np.ndarray, *, p: float, rng: np.random.Generator) -> tuple[np.nd
 
 
 def _random_bits(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """uint32 whose upper 24 bits are those of each number that `rng.random(shape, dtype=np.float32)` would draw.
+    """Draw uint32 whose upper 24 bits are those of the numbers that `rng.random(shape, dtype=np.float32)` would draw.
 
-    NumPy makes two float32 of each 64 bits that a PCG64 draws, of the lower half first, unless half a draw is left; and
-    a PCG64 can be set forward, so that each thread draws a part.
+    PCG64 generates 64 bits at a time, and NumPy makes two float32 of them, from the lower half first. As PCG64 can be
+    advanced, each thread draws its own part. With another generator, or if half a draw is left over, fall back to
+    `rng.random`.
     """
     source = getattr(rng, "bit_generator", None)
     number = prod(shape)
@@ -83,7 +84,7 @@ def _random_bits(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray
 
 
 def _memory_order(x: np.ndarray) -> list[int]:
-    """The axes from the one with the largest steps in memory to the one with the smallest."""
+    """Return the axes in the order of their strides, largest first."""
     return sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
 
 
@@ -103,7 +104,10 @@ def _drop(
     y: np.ndarray,
     scale: np.ndarray,
 ) -> None:
-    """Some images of x, y, scale (N, L, C), bits (N, C, L)."""
+    """Fill images[0]..images[1]-1 of y = x * scale and of scale: `factor` where bits >> 8 >= limit, else 0.
+
+    x, y and scale are (N, L, C), bits (N, C, L).
+    """
     _, L, C = x.shape
     for n in range(images[0], images[1]):
         for i in range(L):

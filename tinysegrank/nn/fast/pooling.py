@@ -1,4 +1,4 @@
-"""The twin of `nn.pool`, which equals it to the bit, on maps with channels last."""
+"""Numba version of `nn.pool`, equal to it to the bit, on maps with channels last."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tinysegrank.nn.windows import Pair
 
 
 def max_pool2d(x: np.ndarray, size: Pair, stride: Pair, out: Pair) -> tuple[np.ndarray, PoolContext]:
-    """Do as `nn.max_pool2d`.
+    """Numba version of `nn.max_pool2d`.
 
     x       | (N, C, H, W)   | float32 | activations
     returns | (N, C, OH, OW) | float32 | channels last in memory
@@ -28,17 +28,17 @@ def max_pool2d(x: np.ndarray, size: Pair, stride: Pair, out: Pair) -> tuple[np.n
 
 
 def max_pool2d_backward(gradient: np.ndarray, context: PoolContext) -> np.ndarray:
-    """Do as `nn.max_pool2d_backward`.
+    """Numba version of `nn.max_pool2d_backward`.
 
     gradient | (N, C, OH, OW) | float32 | of the loss with respect to the output
     returns  | (N, C, H, W)   | float32 | channels last in memory
 
     Raises:
-        ShapeError: the gradient is not of the output's shape.
+        ShapeError: the gradient's shape is not the output's.
     """
     x, y, size, stride = context
     if gradient.shape != y.shape:
-        raise ShapeError(f"max_pool2d_backward: a gradient of shape {gradient.shape} for an output of {y.shape}")
+        raise ShapeError(f"max_pool2d_backward: gradient has shape {gradient.shape}; give the output's, {y.shape}")
     x, y, gradient = (channels_last(array) for array in (x, y, gradient))
     gx = np.empty_like(x)  # (N, H, W, C)
 
@@ -50,14 +50,14 @@ def max_pool2d_backward(gradient: np.ndarray, context: PoolContext) -> np.ndarra
 
 
 def pool_stage(x: np.ndarray, size: Pair, stride: Pair, y: np.ndarray) -> Stage:
-    """Pool x (n, H, W, C) into y (n, OH, OW, C)."""
+    """Return the stage that max-pools x (n, H, W, C) into y (n, OH, OW, C)."""
     units = len(y) * y.shape[1]
     return Stage(lambda *rows: pool_rows(x, size, stride, rows, y), units, jobs(units, x.size))
 
 
 @compiled(error_model="numpy")
 def pool_rows(x: np.ndarray, size: Pair, stride: Pair, rows: Pair, y: np.ndarray) -> None:
-    """Some rows of y, numbered through all maps."""
+    """Fill rows[0]..rows[1]-1 of y with the maxima of their windows in x; rows are numbered across all maps."""
     (_, H, W, C), (_, OH, OW, _) = x.shape, y.shape
     for number in range(rows[0], rows[1]):
         image, top = number // OH, number % OH * stride[0]
@@ -76,9 +76,9 @@ def pool_rows(x: np.ndarray, size: Pair, stride: Pair, rows: Pair, y: np.ndarray
 def _pool_backward(
     gradient: np.ndarray, x: np.ndarray, y: np.ndarray, size: Pair, stride: Pair, images: Pair, gx: np.ndarray
 ) -> None:
-    """From the last window to the first, so that sums are in the order of `nn.max_pool2d_backward`."""
+    """Fill images[0]..images[1]-1 of gx; windows go from last to first, to add up as `nn.max_pool2d_backward` does."""
     (_, H, W, C), (_, OH, OW, _) = x.shape, y.shape
-    waiting = np.empty(C, np.bool_)  # channels whose maximum has not been met yet
+    waiting = np.empty(C, np.bool_)  # channels whose maximum has not been found yet
     for image in range(images[0], images[1]):
         gx[image] = 0
         for number in range(OH * OW - 1, -1, -1):

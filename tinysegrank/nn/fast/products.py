@@ -1,11 +1,12 @@
-"""Matrix products of tiles, a block of some rows and 2 vectors of columns at a time, its sums in the registers.
+"""Micro-kernels for the matrix products of Winograd: blocks of ROWS x WIDTH outputs whose sums stay in registers.
 
-A filter is packed once: its columns in panels as wide as a block, each panel in one piece of memory, zeros at the end.
+The right factor is packed once: its columns are split into panels as wide as a block, each contiguous in memory, and
+the last padded with zeros. Each sum runs over the channels in order, however the product is split, so that results are
+the same to the bit.
 
-A lesson: BLAS was expected to be hard to beat, and is on 49 rows (110 GFLOP/s a core, 113 so). But on the 9 tiles of
-one map it reached 58 and this 107, since no panel has to be packed again; a sum over images goes on where it stands;
-and threads share a product by its panels without entering Python. Sums are in the order of the channels however the
-product is cut, so that results are the same to the bit.
+A lesson: BLAS was expected to be hard to beat. With 49 rows it is: 110 GFLOP/s per core, against 113 here. But with the
+9 tiles of one map, BLAS reached 58 and this code 107, because it doesn't pack the panels again for each product.
+Besides, it can add to the sums of earlier images, and threads share the panels of a product without entering Python.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from numba.core import cgutils
 from tinysegrank.compiled import compiled, intrinsic
 
 _FEATURES = llvm.get_host_cpu_features()
-LANES = 16 if _FEATURES.get("avx512f") else 8 if _FEATURES.get("avx") else 4  # float32 in a vector
-ROWS = 14 if _FEATURES.get("avx512f") else 6  # of a block: two vectors a row leave some of 32, or of 16, registers
-WIDTH = 2 * LANES  # columns of a block
+LANES = 16 if _FEATURES.get("avx512f") else 8 if _FEATURES.get("avx") else 4  # float32 numbers per vector
+ROWS = 14 if _FEATURES.get("avx512f") else 6  # per block: 2 vectors of sums each leave 4 of 32 (or 16) registers free
+WIDTH = 2 * LANES  # columns per block
 
 
 @compiled(error_model="numpy", inline="always")
@@ -31,13 +32,13 @@ def multiply_panel(
     a: np.ndarray, steps: tuple[int, int], b: np.ndarray, step: int, out: np.ndarray, sizes: tuple[int, int, int],
     panel: int, more: bool,
 ) -> None:  # fmt: skip
-    """One panel of columns of out = a @ b; or, of `more`, added to out.
+    """Compute one panel of columns of out = a @ b, or of out += a @ b with `more`.
 
-    a   | (M, K) | float32 | entry (i, k) is at i * steps[0] + k * steps[1]
-    b   | (K, .) | float32 | the panel; a row is at k * step
-    out | (M, N) | float32 |
+    a   | (M, K)     | float32 | entry (i, k) is at index i * steps[0] + k * steps[1]
+    b   | (K, WIDTH) | float32 | the panel; row k starts at index k * step
+    out | (M, N)     | float32 |
 
-    All are flat, and sizes are (M, K, N).
+    The arrays are passed flat; sizes are (M, K, N).
     """
     M, K, N = sizes
     blocks, left = (M + ROWS - 1) // ROWS, panel * WIDTH
@@ -48,9 +49,12 @@ def multiply_panel(
 
 @intrinsic
 def _block(_: Any, a: Any, b: Any, c: Any, sizes: Any, steps: Any, more: Any) -> Any:
-    """C (rows, columns) = a (rows, depth) @ b (depth, columns), at most ROWS and WIDTH; or, of `more`, added to c.
+    """Compute one block c = a @ b, or c += a @ b with `more`.
 
-    sizes: rows, depth and columns; steps: from row to row and from column to column of a, from row to row of b and c.
+    a (rows, depth), b (depth, columns) and c (rows, columns) are flat, with at most ROWS rows and WIDTH columns used.
+
+    sizes: (rows, depth, columns).
+    steps: strides in entries: between rows of a, columns of a, rows of b, and rows of c.
     """
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -80,7 +84,7 @@ def _block(_: Any, a: Any, b: Any, c: Any, sizes: Any, steps: Any, more: Any) ->
 
 
 class _Block:
-    """Machine code for a block of so many rows; columns that there are not are neither read nor written."""
+    """Generator of the micro-kernel for a number of rows; None for `columns` means all WIDTH, others are masked."""
 
     def __init__(self, builder: Any, rows: int, columns: Any) -> None:
         self.builder, self.rows = builder, rows
@@ -88,7 +92,7 @@ class _Block:
         self.masks = [self._mask(columns, first) for first in (0, LANES)] if columns is not None else None
 
     def sum(self, data: list[Any], depth: Any, steps: list[Any], more: Any) -> None:
-        """Emit the loop over the depth: at each step, two vectors of b and a number of each row of a."""
+        """Emit the loop over the depth: each iteration loads two vectors of b and one number from each row of a."""
         builder, (a, b, c), integer = self.builder, data, depth.type
         sums = 2 * self.rows
         targets = [builder.gep(c, [builder.mul(steps[3], integer(row))]) for row in range(self.rows)]
@@ -123,14 +127,14 @@ class _Block:
             self._store(result, targets[number // 2], number % 2)
 
     def _splat(self, number: Any) -> Any:
-        """A vector of one number."""
+        """Emit a vector with `number` in every lane."""
         kind = ir.VectorType(number.type, LANES)
         first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.IntType(32)(0))
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         return self.builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), zeros)
 
     def _mask(self, columns: Any, first: int) -> Any:
-        """Which columns of a vector there are."""
+        """Emit the mask of a vector's lanes whose column, counted from `first`, is below `columns`."""
         numbers = ir.Constant(ir.VectorType(columns.type, LANES), list(range(first, first + LANES)))
         return self.builder.icmp_signed("<", numbers, self._splat(columns))
 

@@ -1,11 +1,11 @@
-"""Programs: the steps of some layers on arrays whose places are known, done by all threads outside Python.
+"""Programs: lists of steps (transform tiles, multiply, pool, ...) on fixed arrays, run by all threads in compiled code.
 
-Maps are (n, H, W, C), with channels last. Values are (G, P, M, C/G): for each group and point, of each tile and each
-channel. Filters are packed, see `products`. Steps are cut alike for any number of threads, no two jobs write to one
-place, and results are the same to the bit.
+Maps are (n, H, W, C), with channels last. Values, the transformed tiles, are (G, P, M, C/G) for G groups, P points and
+M tiles. Filters are packed, see `products`. A step is split into the same jobs for any number of threads, and no two
+jobs write to the same memory, so that results are the same to the bit.
 
-A lesson: steps that threads begin in Python were expected to cost a few microseconds more, and cost 70, as all threads
-come out of a barrier at once and one at a time may go on in Python.
+A lesson: starting each step from Python was expected to cost a few microseconds more. It cost 70, because all threads
+leave a barrier at once and then queue for the GIL.
 """
 
 from __future__ import annotations
@@ -21,46 +21,47 @@ from tinysegrank.nn.fast.products import WIDTH
 from tinysegrank.nn.fast.threads import helped
 from tinysegrank.nn.windows import Pair
 
-JOBS = 16  # of one step, at most
-JOB = 2**14  # numbers that are worth a job of their own
+JOBS = 16  # maximum number of jobs per step
+JOB = 2**14  # minimum number of array entries per job
 
 
 class Program:
-    """Steps in order; methods add one each.
-
-    The arrays that steps work on are kept as long as the program.
+    """A list of steps; every method but `run` appends one. The program keeps the arrays that its steps use alive.
 
     Args:
-        x, y: arrays that `run` may put others in the place of, whatever part of them a step takes or fills.
+        x, y: arrays that `run` may replace; steps may use any slices of them.
     """
 
     def __init__(self, x: np.ndarray | None = None, y: np.ndarray | None = None) -> None:
         self._steps: list[dict[str, Any]] = []
         self._arrays: list[np.ndarray] = []
         self._open = {"x": x, "y": y}
-        self._places: list[tuple[str, int, str, int]] = []  # of "x" or "y": step, field, and bytes from its start
+        self._places: list[tuple[str, int, str, int]] = []  # uses: "x" or "y", step, field, offset in bytes
         self._made: np.ndarray | None = None
 
     def fold(self, x: np.ndarray, stride: int, before: Pair, y: np.ndarray) -> None:
-        """Fold x (n, C, H, W), see `fold`."""
+        """Append: fold the stride of x (n, C, H, W) into the channels of y (n, h, w, C * s * s), as `fold.fold`."""
         self._add(FOLD, len(y) * y.shape[1], y.size, x, y, strides=(stride, 0, 0, 0), before=before)
 
     def cut(self, x: np.ndarray, how: Geometry, values: np.ndarray, *, outputs: bool = False) -> None:
-        """Fill values with the tiles of x; as the adjoint of `join` with `outputs`, else of `add`."""
+        """Append: transform the tiles of maps x into values, as the adjoint of `add`, or of `join` with `outputs`."""
         where = how.where(outputs=outputs)
         self._add(CUT, len(x) * how.tiles[0], values.size, x, values, **where)
 
     def join(self, values: np.ndarray, how: Geometry, bias: np.ndarray, least: np.float32, y: np.ndarray) -> None:
-        """Put tiles side by side into y, plus a bias and at least `least`."""
+        """Append: transform values back to tiles of maps y, side by side; y = max(tiles + bias, least)."""
         where = how.where(outputs=True) | {"tiling": how.kind}
         self._add(JOIN, len(y) * how.tiles[0], values.size, values, y, bias=bias, least=least, **where)
 
     def add(self, values: np.ndarray, how: Geometry, y: np.ndarray) -> None:
-        """Add overlapping tiles into y."""
+        """Append: transform values back to tiles, and sum them where they overlap in maps y."""
         self._add(ADD, len(y), values.size, values, y, **how.where(outputs=False))
 
     def multiply(self, a: np.ndarray, filters: np.ndarray, out: np.ndarray, places: int) -> None:
-        """Out (G, P, M, N) = a (G, P, M, K) @ filters (G * P, panels, K, WIDTH) at the first places M."""
+        """Append: multiply values by filters at each point, for the first `places` tiles.
+
+        out (G, P, M, N) = a (G, P, M, K) @ filters (G * P, panels, K, WIDTH)
+        """
         _, _, M, K = a.shape
         N, (points, panels) = out.shape[3], filters.shape[:2]
         self._add(
@@ -69,7 +70,10 @@ class Program:
         )  # fmt: skip
 
     def correlate(self, a: np.ndarray, b: np.ndarray, total: np.ndarray, places: int, *, more: bool) -> None:
-        """Total (G, P, J, K) = a (G, P, M, J), transposed, @ b (G, P, M, K); or, of `more`, added to the total."""
+        """Append: multiply values with values at each point, summing over the first `places` tiles.
+
+        total (G, P, J, K) = a (G, P, M, J)^T @ b (G, P, M, K), or with `more` total += a^T @ b
+        """
         (G, P, M, J), K = a.shape, b.shape[3]
         panels = -(-K // WIDTH)
         self._add(
@@ -78,20 +82,20 @@ class Program:
         )  # fmt: skip
 
     def pool(self, x: np.ndarray, size: Pair, stride: Pair, y: np.ndarray) -> None:
-        """The largest of each window of x (n, H, W, C) into y (n, OH, OW, C)."""
+        """Append: max-pool x (n, H, W, C) into y (n, OH, OW, C)."""
         self._add(POOL, len(y) * y.shape[1], x.size, x, y, sizes=(*size, 0, 0), strides=(*stride, 0, 0))
 
     def norm(self, y: np.ndarray, *, size: int, alpha: float, beta: float, k: float) -> None:
-        """Normalise y (n, H, W, C) in its place."""
+        """Append: local response normalisation of y (n, H, W, C), in place."""
         pixels = y.size // y.shape[3]
         self._add(NORM, pixels, 4 * y.size, y, y, sizes=(size, 0, 0, 0), alpha=alpha, beta=beta, k=k)
 
     def run(self, *, threads: int | None = None, x: np.ndarray | None = None, y: np.ndarray | None = None) -> None:
-        """Do all steps, on as many threads as BLAS may use unless told.
+        """Run all steps.
 
         Args:
-            threads: how many.
-            x, y: in the place of the program's own, of the same shapes.
+            threads: 1 for this thread alone; otherwise as many threads as BLAS may use.
+            x, y: arrays to use instead of the program's own x and y, of the same shapes.
         """
         if self._made is None:
             self._made = np.zeros(len(self._steps), STEP)
@@ -119,7 +123,7 @@ class Program:
         for name, array in (("x", x), ("y", y), *((name, options.get(name)) for name in ("b", "bias"))):
             if array is not None:
                 if not array.flags.c_contiguous:
-                    raise AssertionError(f"{name} of a step has to lie in one piece")
+                    raise AssertionError(f"the step's array {name} must be contiguous")
                 self._arrays.append(array)
                 step[name] = _address(array)
                 self._note_place(name, array)
@@ -133,7 +137,7 @@ class Program:
 
 
 def _work(program: np.ndarray, counters: np.ndarray, held: Any) -> None:  # noqa: ARG001
-    """Do a program; what its addresses point to is held as long as a thread may be at it."""
+    """Run a program; `held` keeps the arrays behind its addresses alive while a thread may use them."""
     work(program, counters)
 
 

@@ -1,8 +1,8 @@
-"""Work in stages on as many threads as BLAS may use, with BLAS itself held to one thread meanwhile.
+"""Run work in stages on as many threads as BLAS may use, while BLAS itself is limited to one thread.
 
-A stage is cut alike for any number of threads, and no two jobs write to one place, so that results are the same to the
-bit. Between stages a thread waits for the others in a loop, outside Python. Work in many small steps goes to a
-`program`, where threads need no Python at all.
+A stage is split into the same jobs for any number of threads, and no two jobs write to the same memory, so that results
+are the same to the bit. Between stages the threads wait for each other at a barrier. For many small steps use a
+`program`, which runs wholly in compiled code.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from threadpoolctl import LibController, ThreadpoolController
 
 from tinysegrank.nn.fast.counters import arrive, arrived
 
-PATIENCE = 20_000  # looks at a counter before a thread sleeps after all, some 100 us
-NAP = 5e-5  # seconds
+PATIENCE = 20_000  # spins before a waiting thread starts to sleep, about 100 us
+NAP = 5e-5  # seconds per sleep
 Result = TypeVar("Result")
-_lock = Lock()  # the number of BLAS threads belongs to the process: one caller at a time may change it
+_lock = Lock()  # the number of BLAS threads is global to the process, so one caller at a time may change it
 
 
 class Stage(NamedTuple):
-    """Work on 0..units-1, in any order: `function(start, stop)` does a part of it; worth so many jobs at once."""
+    """Work on units 0..units-1 in any order, split into jobs; `function(start, stop)` does units start..stop-1."""
 
     function: Callable[[int, int], object]
     units: int
     jobs: int = 1
 
     def whole(self) -> None:
-        """Do it all, on this thread."""
+        """Do all units on this thread."""
         self.function(0, self.units)
 
     def job(self, number: int) -> None:
-        """Do one of the jobs."""
+        """Do job `number`, one of 0..jobs-1."""
         self.function(self.units * number // self.jobs, self.units * (number + 1) // self.jobs)
 
 
 def run_stages(stages: Sequence[Stage]) -> None:
-    """Do one stage after the other, each on all threads."""
+    """Run stages in order, each on all threads; raise the first error of a job, if any."""
     with _lock:
         threads = min(_threads(), max((stage.jobs for stage in stages), default=1))
         shared = _Shared(stages, threads)
@@ -55,7 +55,7 @@ def run_stages(stages: Sequence[Stage]) -> None:
                 helpers = _ask_for_help(shared.work, threads - 1)
                 errors = [shared.work()]
             except BaseException:
-                shared.failed = True  # nobody waits for a thread that will not come
+                shared.failed = True  # or the helpers would wait for ever at a barrier
                 raise
             errors += [helper.result() for helper in helpers]
     for error in errors:
@@ -64,9 +64,10 @@ def run_stages(stages: Sequence[Stage]) -> None:
 
 
 def helped(work: Callable[[], object], jobs: int) -> None:
-    """Do work on all threads at once; it ends where there is nothing left to take, and does not fail.
+    """Call `work` on all threads at once, this one included, and return when this thread's call does.
 
-    A helper that has not come by the end is not waited for.
+    `work` takes jobs from a shared counter and returns when all are done; it must not raise. Helper threads that have
+    not started by then are cancelled.
     """
     helpers = _ask_for_help(work, min(_threads(), jobs) - 1)
     work()
@@ -79,14 +80,14 @@ def _threads() -> int:
 
 
 def _processors() -> int:
-    """How many processors this process may use: threads that wait for each other in a loop need one each."""
+    """Return the number of processors that this process may use; threads that spin need one each."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(affinity, _quota())
 
 
 @lru_cache(maxsize=1)
 def _quota() -> int:
-    """How many processors the system gives this process the time of, which may be less than it may run on."""
+    """Return the process's CPU quota (as of a container) in processors, which may be below those it may run on."""
     import joblib
 
     return int(joblib.cpu_count())
@@ -98,25 +99,25 @@ def _ask_for_help(work: Callable[[], Result], helpers: int) -> list[Future[Resul
 
 
 def _other_processors() -> set[int]:
-    """The processors that this thread may use, without the one that it is on; empty where that is not known."""
+    """Return the processors that this thread may use except the one it runs on, or an empty set if unknown."""
     if not hasattr(os, "sched_getaffinity"):
         return set()
     return os.sched_getaffinity(0) - {_processor()}
 
 
 def _help(work: Callable[[], Result], elsewhere: set[int]) -> Result:
-    """Work away from the thread that asks for help: a busy system wakes a thread up where that one runs."""
+    """Call `work` on one of the processors `elsewhere`: a busy system would wake this thread on the caller's."""
     if elsewhere:
-        with suppress(OSError):  # in a box that does not allow it, or has lost processors since
+        with suppress(OSError):  # a sandbox may forbid it, or processors may be gone
             os.sched_setaffinity(0, elsewhere)
     return work()
 
 
 class _Shared:
-    """Stages that threads do together.
+    """State of stages that several threads run together.
 
     Attributes:
-        failed: whether there is no use in waiting for the others.
+        failed: whether a thread has failed, so that the others must not wait for it.
     """
 
     def __init__(self, stages: Sequence[Stage], threads: int) -> None:
@@ -125,7 +126,10 @@ class _Shared:
         self._stages = [(stage, count(), np.zeros(1, np.int64)) for stage in stages]
 
     def work(self) -> BaseException | None:
-        """What each thread does: take jobs until a stage has no more, then wait for the others."""
+        """Run on each thread: for each stage, take jobs until none is left, then wait at a barrier.
+
+        Return the error that a job raised on this thread, or None.
+        """
         try:
             for stage, numbers, arrivals in self._stages:
                 while (number := next(numbers)) < stage.jobs:
@@ -133,7 +137,7 @@ class _Shared:
                 arrive(arrivals)
                 while not self.failed and not arrived(arrivals, self._threads, PATIENCE):
                     time.sleep(NAP)
-                if self.failed:  # another thread tells of it
+                if self.failed:  # the thread that failed returns the error
                     return None
         except BaseException as error:
             self.failed = True
@@ -142,7 +146,7 @@ class _Shared:
 
 
 def blas_libraries() -> list[LibController]:
-    """The BLAS libraries of this process."""
+    """Return threadpoolctl's controllers of the BLAS libraries that this process has loaded."""
     libraries: list[LibController] = _blas().lib_controllers
     return libraries
 
@@ -165,7 +169,7 @@ def _blas() -> ThreadpoolController:
 
 @lru_cache(maxsize=1)
 def _pool(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 - threads do not outlive a fork
-    """Threads that are made when they are first needed."""
+    """Return the thread pool of a process, given by its id; threads start when they are first needed."""
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="tinysegrank")
 
 
@@ -174,5 +178,5 @@ def _renew_lock() -> None:
     _lock = Lock()
 
 
-if hasattr(os, "register_at_fork"):  # another thread may have held it
+if hasattr(os, "register_at_fork"):  # another thread of the parent may have held the lock
     os.register_at_fork(after_in_child=_renew_lock)

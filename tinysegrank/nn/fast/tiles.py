@@ -1,8 +1,8 @@
-"""Between maps and the values of their tiles at the points of a short convolution, see `cook_toom`.
+"""Winograd transforms from maps to tiles and back; see `cook_toom` for the matrices.
 
-A tile is treated a block of channels at a time, small enough for the first cache and with channels innermost, so that
-every loop runs over neighbouring numbers. Matrices come as tuples: their sizes are then known when a loop is compiled,
-its sums are written out, and with two sums at once it runs at the speed of the processor's arithmetic.
+Tiles are transformed in blocks of channels that fit the L1 cache, with channels innermost, so that every loop runs over
+contiguous numbers. Matrices are passed as tuples: their sizes are then known to the compiler, which unrolls the sums.
+Two sums at a time make the loops as fast as the processor's arithmetic.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import numpy as np
 from tinysegrank.compiled import compiled
 from tinysegrank.nn.windows import Pair
 
-BLOCK = 64  # channels
+BLOCK = 64  # channels per block
 
 Matrix: TypeAlias = tuple[tuple[np.float32, ...], ...]
 
 
 class Tiling(NamedTuple):
-    """Where the tiles of a map lie, and what is done with each.
+    """Positions of a map's tiles, and the matrix that transforms them.
 
     Attributes:
-        matrix: A (P, E); a tile X of E x E becomes A X A^T.
-        transpose: of the matrix.
-        step: from one tile to the next.
-        before: zeros above and to the left of the map.
-        tiles: how many down and across. Rows of tiles are numbered through all maps.
+        matrix: A (P, E); a tile X (E, E) becomes A X A^T (P, P).
+        transpose: A^T (E, P).
+        step: distance in pixels from one tile to the next.
+        before: rows of zeros above the map, and columns of zeros to its left.
+        tiles: number of tiles down and across. Rows of tiles are numbered across all maps.
     """
 
     matrix: Matrix
@@ -39,11 +39,11 @@ class Tiling(NamedTuple):
 
 @compiled(error_model="numpy", fastmath={"contract"}, inline="always")
 def to_tiles(x: np.ndarray, channel: int, tiling: Tiling, rows: Pair, values: np.ndarray) -> None:
-    """V = A X A^T for each tile X of some rows of tiles, of C channels from `channel` on.
+    """Transform each tile X in some rows of tiles to V = A X A^T, for C channels from `channel` on.
 
-    x      | (N, H, W, C')      | float32 | zero outside
-    rows   | (2,)               | int     | the first, and the one after the last
-    values | (P * P, N * T, C)  | float32 | out; T tiles a map, in order
+    x      | (N, H, W, C')     | float32 | taken as 0 outside
+    rows   | (2,)              | int     | first row of tiles, and one past the last
+    values | (P * P, N * T, C) | float32 | output; T tiles per map, in row order
     """
     matrix, _, step, before, (down, across) = tiling
     P, E, C = len(matrix), len(matrix[0]), values.shape[2]
@@ -68,11 +68,14 @@ def to_tiles(x: np.ndarray, channel: int, tiling: Tiling, rows: Pair, values: np
 def from_tiles(
     values: np.ndarray, tiling: Tiling, rows: Pair, bias: np.ndarray, least: np.float32, y: np.ndarray, channel: int
 ) -> None:
-    """Y = A^T V A of each tile, side by side, plus a bias and at least `least`: the adjoint where tiles do not overlap.
+    """Transform each tile V in some rows of tiles back to Y = A^T V A, and write y = max(Y + bias, least).
+
+    Tiles must not overlap. Without bias and `least` this is the adjoint of `to_tiles`.
 
     values | (P * P, N * T, C) | float32 |
+    rows   | (2,)              | int     | first row of tiles, and one past the last
     bias   | (C',)             | float32 |
-    y      | (N, H, W, C')     | float32 | out, C channels from `channel` on; what reaches over its edges is cut off
+    y      | (N, H, W, C')     | float32 | output, in C channels from `channel` on; tiles are cropped at its edges
     """
     matrix, transpose, step, before, (down, across) = tiling
     (_, H, W, _), P, E, C = y.shape, len(matrix), len(matrix[0]), values.shape[2]
@@ -95,10 +98,11 @@ def from_tiles(
 
 @compiled(error_model="numpy", fastmath={"contract"}, inline="always")
 def add_tiles(values: np.ndarray, tiling: Tiling, images: Pair, y: np.ndarray, channel: int) -> None:
-    """The adjoint of `to_tiles`: A^T V A of each tile is added up where the tile lies.
+    """Transform each tile V of some images back to A^T V A, and sum them where they overlap: the adjoint of `to_tiles`.
 
     values | (P * P, N * T, C) | float32 |
-    y      | (N, H, W, C')     | float32 | out, C channels from `channel` on
+    images | (2,)              | int     | first image, and one past the last
+    y      | (N, H, W, C')     | float32 | output, in C channels from `channel` on
     """
     matrix, transpose, step, before, (down, across) = tiling
     (_, H, W, _), P, E, C = y.shape, len(matrix), len(matrix[0]), values.shape[2]
@@ -122,7 +126,7 @@ def add_tiles(values: np.ndarray, tiling: Tiling, images: Pair, y: np.ndarray, c
 
 @compiled(error_model="numpy", fastmath={"contract"})
 def _cut(x: np.ndarray, top: int, left: int, channel: int, tile: np.ndarray) -> None:
-    """Copy a tile (E, E, size) out of a map (H, W, C), zero outside."""
+    """Copy a tile (E, E, size) out of a map (H, W, C) that is taken as 0 outside."""
     (H, W, _), (E, _, size) = x.shape, tile.shape
     for e in range(E):
         for d in range(E):
@@ -142,7 +146,7 @@ def _transform_back(
     half: np.ndarray,
     tile: np.ndarray,
 ) -> None:
-    """Tile (E, E, size) = A^T V A, by way of points (P, P * size) and half (E, P * size)."""
+    """Compute tile (E, E, size) = A^T V A; points (P, P * size) and half (E, P * size) are buffers."""
     (E, _, size), P = tile.shape, len(points)
     for p in range(P):
         for q in range(P):
@@ -154,7 +158,7 @@ def _transform_back(
 
 @compiled(error_model="numpy", fastmath={"contract"})
 def _combine(matrix: Matrix, rows: np.ndarray, out: np.ndarray) -> None:
-    """The product of a small matrix (J, K) and long rows (K, L)."""
+    """Multiply a small matrix (J, K) by long rows (K, L)."""
     J = len(matrix)
     for j in range(0, J - 1, 2):
         _two_sums(matrix[j], matrix[j + 1], rows, out[j], out[j + 1])
