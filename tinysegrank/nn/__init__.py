@@ -1,11 +1,11 @@
-"""The layer library: one operation a file, its backward pass directly under its forward.
+"""The layer library: one operation per file, with its backward pass directly under its forward pass.
 
 Forward functions return (result, context); backward functions take (gradient, context) and return the gradients in the
 order of the forward's array arguments. Everything is written once over the array namespace of its inputs.
 
 Arrays are floating: float32, float64 and float16, and complex where a function is analytic, for the complex step.
 Integers and booleans are refused. Operations that sum (convolution, normalisation, softmax) compute float16 in float32
-and round once; the others pass it through.
+and round once; the others compute in float16.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Argument checks of the layers, and the contexts they keep for their backward passes.
+"""Argument checks of the layers, and the contexts that they pass to their backward passes.
 
-The readable functions and their twins both import this file, so that they need not import each other.
+The readable functions and their Numba versions both import this file, so that they need not import each other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 class ConvContext(NamedTuple):
-    """What the backward pass of a convolution needs."""
+    """Values that a convolution saves for its backward pass."""
 
     columns: Array  # (G, C/G * T, N * OH * OW)
     weight: Array  # (F, C/G, KH, KW)
@@ -34,7 +34,7 @@ class ConvContext(NamedTuple):
 
 
 class PoolContext(NamedTuple):
-    """What the backward pass of max pooling needs."""
+    """Values that max pooling saves for its backward pass."""
 
     x: Array  # (N, C, H, W)
     y: Array  # (N, C, OH, OW)
@@ -43,7 +43,7 @@ class PoolContext(NamedTuple):
 
 
 class NormContext(NamedTuple):
-    """What the backward pass of local response normalisation needs."""
+    """Values that local response normalisation saves for its backward pass."""
 
     x: Array  # (N, C, ...)
     scale: Array  # (N, C, ...), s of `local_response_norm`
@@ -53,7 +53,7 @@ class NormContext(NamedTuple):
 
 
 class SoftmaxContext(NamedTuple):
-    """What the backward passes of softmax and log-softmax need."""
+    """Values that softmax and log-softmax save for their backward passes."""
 
     probabilities: Array
     axis: int
@@ -63,16 +63,16 @@ class SoftmaxContext(NamedTuple):
 
 
 def half_in_float32(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Make a function compute float16 (or bfloat16) arrays in float32, and round its results once.
+    """Decorate a function so that it computes float16 (or bfloat16) arrays in float32, and rounds its results once.
 
-    It decorates functions that sum: sums of float16 overflow at 65,504 and stall long before, and a divisor of 1e-12 is
-    0. Results beyond float16's range become its largest number, so what is finite stays finite. Contexts stay float32.
+    It is for functions that sum: sums of float16 overflow at 65,504 and stop growing long before, and a divisor of
+    1e-12 becomes 0. Finite results beyond float16's range become its largest number. Contexts stay float32.
     """
 
     @wraps(function)
     def wrapped(*args: Arguments.args, **options: Arguments.kwargs) -> Result:
         arrays: list[Any] = [value for value in (*args, *options.values()) if _is_array(value)]
-        mixed = any(array.dtype != arrays[0].dtype for array in arrays)  # which the function refuses
+        mixed = any(array.dtype != arrays[0].dtype for array in arrays)  # the function itself will refuse these
         if not arrays or mixed or not is_half(arrays[0]):
             return function(*args, **options)
         wide: Callable[..., Any] = function
@@ -85,13 +85,13 @@ def half_in_float32(function: Callable[Arguments, Result]) -> Callable[Arguments
 
 
 def is_half(array: Array) -> bool:
-    """Tell whether an array is real floating with fewer than 32 bits."""
+    """Return whether an array is real floating with fewer than 32 bits."""
     xp = array_namespace(array)
     return bool(xp.isdtype(array.dtype, "real floating") and xp.finfo(array.dtype).bits < 32)
 
 
 def widened(value: Any) -> Any:
-    """Return an array of less than float32 as float32, and anything else as it is."""
+    """Convert arrays of fewer than 32 bits to float32; return anything else unchanged."""
     if not _is_array(value) or not is_half(value):
         return value
     xp = array_namespace(value)
@@ -107,7 +107,7 @@ def _rounded(value: Any, dtype: Any) -> Any:
 
 
 def _is_array(value: Any) -> bool:
-    """Options may be 0-d NumPy numbers, which are of any dtype."""
+    """Return whether a value is an array; 0-d NumPy numbers are options, of any dtype."""
     return hasattr(value, "dtype") and value.ndim > 0
 
 
@@ -115,9 +115,9 @@ def _is_array(value: Any) -> bool:
 
 
 def check_floating(operation: str, *, real: bool = False, **arrays: Array) -> None:
-    """Refuse arrays of integers or booleans, on which sums wrap round and probabilities are cut off.
+    """Refuse arrays of integers or booleans: sums would wrap around and probabilities be truncated.
 
-    Complex arrays pass, as the complex step of `testing.check_backward` needs them, unless `real`.
+    Complex arrays pass, as the complex step of `testing.check_backward` needs them, unless `real` is true.
 
     Raises:
         ShapeError: an array is not floating; the message names it.
@@ -145,10 +145,10 @@ def check_gradients(optimiser: str, parameters: Mapping[str, Array], gradients: 
 def check_conv2d(
     x: Array, weight: Array, bias: Array, stride: int | Pair, padding: int | Pair, groups: int
 ) -> tuple[Pair, Pair, Pair]:
-    """Return the stride and padding as pairs, and the size of the output, of a convolution that is possible.
+    """Check a convolution's arguments; return its stride, padding and output size, each as (height, width).
 
     Raises:
-        ShapeError: as `conv2d`.
+        ShapeError: see `conv2d`.
     """
     check_floating("conv2d", x=x, weight=weight, bias=bias)
     stride, padding = pair(stride, name="stride", least=1), pair(padding, name="padding", least=0)
@@ -174,10 +174,10 @@ def check_conv2d(
 def check_max_pool2d(
     shape: tuple[int, ...], size: int | Pair, stride: int | Pair, ceil_mode: bool
 ) -> tuple[Pair, Pair, Pair]:
-    """Return the size and stride of the windows as pairs, and the size of the output, where windows fit.
+    """Check a pooling's arguments; return its window size, stride and output size, each as (height, width).
 
     Raises:
-        ShapeError: as `max_pool2d`.
+        ShapeError: see `max_pool2d`.
     """
     size, stride = pair(size, name="size", least=1), pair(stride, name="stride", least=1)
     if len(shape) != 4:
@@ -191,7 +191,7 @@ def check_max_pool2d(
 
 
 def check_norm_size(size: int) -> None:
-    """Refuse a window of channels that has no middle.
+    """Refuse a window of channels that has no central channel.
 
     Raises:
         ShapeError: size is not odd and positive.

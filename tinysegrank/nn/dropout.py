@@ -1,4 +1,4 @@
-"""Inverted dropout: what is kept is scaled up in training, so that evaluation is the identity.
+"""Inverted dropout: entries that are kept are scaled up in training, so that evaluation is the identity.
 
 Source: Hinton et al. (2012), cited by the paper as [16]; the scaling by 1 / (1 - p) is Caffe's.
 """
@@ -17,7 +17,7 @@ from tinysegrank.nn.fast import takes_twin
 def dropout(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Array, Array | None]:
     """Set each entry to 0 with probability p and multiply the others by 1 / (1 - p); rng=None is evaluation.
 
-    The numbers are drawn on the host, one float32 an entry in the order of x's axes, so every backend drops the same.
+    Random numbers are drawn on the host, one float32 per entry in C order, so every backend drops the same entries.
 
     x       | any shape | floating | activations
     returns | as x      | as x     |
@@ -42,7 +42,7 @@ def dropout(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Arr
 
 
 def dropout_backward(gradient: Array, context: Array | None) -> Array:
-    """Multiply by the same multipliers.
+    """Multiply the gradient by the multipliers of the forward pass.
 
     gradient | any shape   | floating    | of the loss with respect to the output
     returns  | as gradient | as gradient |

@@ -1,4 +1,4 @@
-"""Layers one after the other with nothing kept: all that evaluation needs, and the frozen layers below a training."""
+"""Run layers without keeping activations, for evaluation and for frozen layers below those that are trained."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tinysegrank.nn.layer import Conv2d, Dropout, Generator, Layer, LocalRespons
 
 
 def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator = None, kept: Kept | None = None) -> Array:
-    """Run layers and keep nothing of what they make.
+    """Run layers in order and return the output of the last, without keeping activations.
 
     x | (N, ...) | floating | input of the first layer
 
     Args:
         layers: in order.
         rng: for dropout; None is evaluation.
-        kept: where the twin keeps what serves later calls on the same layers with the same parameters.
+        kept: cache of the Numba version, for calls with the same layers and the same parameters.
     """
     if takes_twin(x):
         from tinysegrank.nn.fast import evaluation
@@ -31,7 +31,7 @@ def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator = None, kept: 
 
 
 def _step(layer: Layer) -> Step:
-    """Describe a layer to the twin; of a kind that it does not know, a subclass included, only `forward` counts."""
+    """Describe a layer for the Numba version; a subclass or a layer of another kind is run by its own `forward`."""
     if type(layer) is Conv2d:
         options = {"stride": layer.stride, "padding": layer.padding, "groups": layer.groups}
         return Step("convolution", layer.forward, layer.parameters, options)

@@ -1,8 +1,8 @@
-"""Layers: thin shells that hold parameters and call the functions of this package, and their composition.
+"""Layers: thin classes that hold parameters and options and call the functions of this package.
 
 A layer is anything with `parameters` (a dict of arrays), `forward(x, *, rng=None) -> (y, context)` and
 `backward(gradient, context, *, needs_input=True, needs_parameters=True) -> (gx, {name: gradient})`. Layers keep no
-activations: the context is the caller's, so one layer may be used twice, and what is not kept is not paid for.
+activations: the caller keeps the context, so one layer can be used twice, and evaluation needs no memory for it.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ Gradients: TypeAlias = dict[str, Array]
 
 @runtime_checkable
 class Layer(Protocol):  # pragma: no mutate block
-    """What `Sequential` asks of a layer; write your own to this and check it with `testing.check_backward`."""
+    """Protocol of the layers in a `Sequential`; write your own and check it with `testing.check_backward`."""
 
     parameters: dict[str, Array]
 
     def forward(self, x: Array, *, rng: Generator = None) -> tuple[Array, Any]:
-        """Return the output and what `backward` needs; `rng` is given in training only."""
+        """Return the output and the context for `backward`; `rng` is given in training only."""
 
     def backward(
         self, gradient: Array, context: Any, *, needs_input: bool = True, needs_parameters: bool = True
     ) -> tuple[Array | None, Gradients]:
         """Return the gradients with respect to the input (None if not needed) and to each parameter ({} if not needed).
 
-        What is returned without need is dropped, so a layer that has no work to save may take `**needs` and not look.
+        Gradients that aren't needed are ignored, so a layer that saves no work by skipping them may take `**needs`.
         """
 
 
@@ -67,7 +67,7 @@ class Conv2d:
 
 
 class _Function:
-    """A layer without parameters: a pair of functions and their options."""
+    """A layer without parameters, made of a forward function, a backward function and their options."""
 
     def __init__(self, forward: Callable[..., Any], backward: Callable[[Array, Any], Array], **options: Any) -> None:
         self.parameters: dict[str, Array] = {}
@@ -75,14 +75,14 @@ class _Function:
         self._forward, self._backward = forward, backward
 
     def forward(self, x: Array, *, rng: Generator = None) -> tuple[Array, Any]:  # noqa: ARG002
-        """See the function of the same name."""
+        """Call the forward function."""
         y, context = self._forward(x, **self.options)
         return y, context
 
     def backward(
         self, gradient: Array, context: Any, *, needs_input: bool = True, **_: bool
     ) -> tuple[Array | None, Gradients]:
-        """See the function of the same name."""
+        """Call the backward function if the input's gradient is needed."""
         return (self._backward(gradient, context) if needs_input else None), {}
 
 

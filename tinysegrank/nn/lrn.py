@@ -44,7 +44,7 @@ def local_response_norm(
 
 @half_in_float32
 def local_response_norm_backward(gradient: Array, context: NormContext) -> Array:
-    """Gradient with respect to x.
+    """Return the gradient with respect to x.
 
     dy_c'/dx_c = [c = c'] s_c^-beta - 2 (alpha / size) beta x_c x_c' s_c'^(-beta-1) for c within reach of c'. As size is
     odd, c is within reach of c' exactly when c' is within reach of c, so the sum over c' is the same channel window.
@@ -64,7 +64,7 @@ def local_response_norm_backward(gradient: Array, context: NormContext) -> Array
 
 
 def _channel_sum(x: Array, size: int) -> Array:
-    """Sum over `size` neighbouring channels; shifted slices, as a cumulative sum loses three digits in float32."""
+    """Sum over `size` neighbouring channels, by shifted slices: a cumulative sum would lose three digits in float32."""
     xp = array_namespace(x)
     C = x.shape[1]
     padded = xpx.pad(x, [(0, 0), (size // 2, size // 2)] + [(0, 0)] * (x.ndim - 2))  # (N, C + size - 1, ...)

@@ -20,12 +20,12 @@ def max_pool2d(
     """Take the largest value of each window; a NaN makes its windows NaN.
 
     x       | (N, C, H, W)   | real floating | activations
-    returns | (N, C, OH, OW) | as x          | OH = ceil((H - size) / stride) + 1, OW likewise; less one if the last
-            |                |               | window would start outside the map; floor for ceil with ceil_mode=False
+    returns | (N, C, OH, OW) | as x          | OH = ceil((H - size) / stride) + 1, OW likewise; minus 1 if the last
+            |                |               | window would start outside the map; ceil_mode=False takes the floor
     and the context for `max_pool2d_backward`.
 
     Raises:
-        ShapeError: x is not real floating, has not four axes, or no window fits.
+        ShapeError: x is not real floating, does not have four axes, or no window fits.
     """
     check_floating("max_pool2d", real=True, x=x)
     size, stride, out = check_max_pool2d(tuple(x.shape), size, stride, ceil_mode)
@@ -43,7 +43,7 @@ def max_pool2d(
 
 
 def max_pool2d_backward(gradient: Array, context: PoolContext) -> Array:
-    """Each window hands its gradient to its first maximum, in row order; windows that overlap add up.
+    """Pass each window's gradient to its first maximum in row order; overlapping windows add up.
 
     gradient | (N, C, OH, OW) | floating    | of the loss with respect to the output
     returns  | (N, C, H, W)   | as gradient |
@@ -59,7 +59,7 @@ def max_pool2d_backward(gradient: Array, context: PoolContext) -> Array:
     out = y.shape[2:]
     reach = _repeat_edge(x, size, stride, out)  # (N, C, RH, RW)
     gx = xp.zeros_like(reach)  # (N, C, RH, RW)
-    waiting = xp.ones_like(y, dtype=xp.bool)  # windows whose maximum has not been met yet
+    waiting = xp.ones_like(y, dtype=xp.bool)  # windows whose maximum has not been found yet
     zero = xp.zeros_like(gradient)
     for rows, columns in tap_slices(size, stride, out):
         first = waiting & (reach[..., rows, columns] == y)  # (N, C, OH, OW)

@@ -10,7 +10,7 @@ from tinysegrank.nn.fast import takes_twin
 
 
 def relu(x: Array) -> tuple[Array, Array]:
-    """max(x, 0), entry by entry.
+    """Return max(x, 0), entry by entry.
 
     x       | any shape | real floating | activations
     returns | as x      | as x          | at least 0; NaN stays NaN

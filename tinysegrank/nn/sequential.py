@@ -1,4 +1,4 @@
-"""Layers one after the other as one network: for training, some of them frozen, and for many evaluations."""
+"""Networks that run layers in order: `Sequential` for training, `Prepared` for many evaluations."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from tinysegrank.nn.layer import Generator, Gradients, Layer
 
 
 class Sequential:
-    """Layers one after the other, some of them frozen.
+    """A network that runs layers in order; some may be frozen.
 
-    Nothing is kept or computed for layers below the lowest one that is trained, unless `input_gradient` asks for the
-    gradient with respect to the input; above it, frozen layers only hand the gradient down. Parameters are named
-    "layer.parameter". A Sequential is a layer too; inside another one it needs `input_gradient`, unless nothing below
-    it is trained.
+    The backward pass stops at the lowest layer that is trained, and no contexts are kept below it, unless
+    `input_gradient` asks for the gradient with respect to the input. Frozen layers above it only pass the gradient on.
+    Parameters are named "layer.parameter". A Sequential is a layer too; inside another one it needs `input_gradient`,
+    unless nothing below it is trained.
 
     Args:
         layers: name to layer, in order; names without a dot.
-        frozen: names of layers whose parameters get no gradient.
+        frozen: names of layers whose parameters are not trained.
         input_gradient: whether `backward` also returns the gradient with respect to the input.
 
     Raises:
-        ShapeError: a name has a dot, or `frozen` names no layer.
+        ShapeError: a name has a dot, or `frozen` has a name that isn't a layer's.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Sequential:
         self.frozen = frozenset(frozen)
         self.input_gradient = input_gradient
         if dotted := [name for name in self.layers if "." in name]:
-            raise ShapeError(f"layers={dotted}: a dot divides layer from parameter, so take names without one")
+            raise ShapeError(f"layers={dotted}: a dot separates layer and parameter; choose names without one")
         if unknown := self.frozen - self.layers.keys():
             raise ShapeError(f"frozen={sorted(unknown)}: no such layers; there are {', '.join(self.layers)}")
 
@@ -55,7 +55,7 @@ class Sequential:
         """Replace parameters by name.
 
         Raises:
-            ShapeError: an unknown name, or another shape than the one held.
+            ShapeError: a name is unknown, or an array's shape is not that of the parameter it replaces.
         """
         held = self.parameters
         for name, array in parameters.items():
@@ -71,11 +71,11 @@ class Sequential:
                 layer.parameters[parameter] = array
 
     def __call__(self, x: Array) -> Array:
-        """Evaluate: no dropout, nothing kept."""
+        """Evaluate the network: no dropout, and no activations kept."""
         return evaluate(list(self.layers.values()), x)
 
     def forward(self, x: Array, *, rng: Generator = None) -> tuple[Array, list[Any]]:
-        """Run the layers; the context is a list with one entry for each layer that `backward` will visit."""
+        """Run the layers; return the output, and as context a list with an entry per layer that `backward` visits."""
         contexts, layers, first = [], list(self.layers.values()), self._lowest()
         x = evaluate(layers[:first], x, rng=rng)
         for layer in layers[first:]:
@@ -86,10 +86,10 @@ class Sequential:
     def backward(
         self, gradient: Array, context: list[Any], *, needs_input: bool = True, needs_parameters: bool = True
     ) -> tuple[Array | None, Gradients]:
-        """Run the layers' backward passes from the last to the lowest that is needed, each for what is needed of it.
+        """Run the layers' backward passes, from the last layer down to the lowest whose gradient is needed.
 
-        Returns the gradient with respect to the input (None without `input_gradient`) and those of the trainable
-        parameters, by name.
+        Return the gradient with respect to the input (None without `input_gradient`) and those with respect to the
+        trainable parameters, by name.
         """
         needs_input = needs_input and self.input_gradient
         names, first = list(self.layers), self._lowest()
@@ -110,24 +110,24 @@ class Sequential:
         return (gx if needs_input else None), gradients
 
     def _trained(self, name: str) -> dict[str, Array]:
-        """The parameters of a layer that are not frozen."""
+        """Return the parameters of a layer that are not frozen."""
         layer = self.layers[name]
         return {} if name in self.frozen else getattr(layer, "trainable", layer.parameters)
 
     def _lowest_trained(self) -> int:
-        """Index of the lowest layer with a parameter that is not frozen."""
+        """Return the index of the lowest layer with a parameter that is not frozen."""
         return next((i for i, name in enumerate(self.layers) if self._trained(name)), len(self.layers))
 
     def _lowest(self) -> int:
-        """Index of the lowest layer that the backward pass may visit, and so the first whose context is kept."""
+        """Return the index of the lowest layer that the backward pass may visit, the first whose context is kept."""
         return 0 if self.input_gradient else self._lowest_trained()
 
 
 class Prepared:
-    """A network as it is now, for many evaluations: `prepared(x)` is what `network(x)` is at this moment.
+    """A copy of a network with its present parameters, for many evaluations: `prepared(x)` equals `network(x)` now.
 
-    The first call transforms the filters, which with one image takes longer than the rest. Prepare again what has been
-    trained further.
+    The first call transforms the filters and caches them; for one image this takes longer than the rest of the call.
+    After further training, prepare the network again.
     """
 
     def __init__(self, network: Sequential) -> None:
@@ -135,12 +135,12 @@ class Prepared:
         self._kept = Kept()
 
     def __call__(self, x: Array) -> Array:
-        """Evaluate: no dropout, nothing kept of the activations."""
+        """Evaluate the network: no dropout, and no activations kept."""
         return evaluate(self._layers, x, kept=self._kept)
 
 
 def _as_it_is(layer: Layer) -> Layer:
-    """The layer with its present parameters, whatever it is assigned later."""
+    """Copy a layer, so that parameters assigned to it later don't change the copy."""
     held = copy(layer)
     if isinstance(held, Sequential):
         held.layers = {name: _as_it_is(inner) for name, inner in held.layers.items()}

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent with momentum and weight decay, as Caffe's SGDSolver does it."""
+"""Stochastic gradient descent with momentum and weight decay, as in Caffe's SGDSolver."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class SGD:
     """v = momentum * v + rate * (gradient + decay * w); w = w - v, for each parameter.
 
     Args:
-        rate: learning rate; `step` may be given another one.
+        rate: learning rate; `step` can override it.
         momentum: in [0, 1).
         decay: weight decay, at least 0.
-        max_norm: scale the gradients of a step down together to this Euclidean norm; None leaves them.
-        multipliers: parameter name to (factor of the rate, factor of the decay); Caffe's usual for a bias is (2, 0).
+        max_norm: maximum joint Euclidean norm of a step's gradients, which are scaled down to it; None for no limit.
+        multipliers: parameter name to (factor of the rate, factor of the decay); usual for a bias in Caffe is (2, 0).
 
     Raises:
         ConfigError: an option is out of range.
@@ -48,10 +48,10 @@ class SGD:
     def step(
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], *, rate: float | None = None
     ) -> dict[str, Array]:
-        """Return the parameters after one step; those without a gradient stay out of the result.
+        """Return the updated parameters; those without a gradient are left out.
 
         Raises:
-            ShapeError: a gradient is not floating, or has no parameter of its name and shape.
+            ShapeError: a gradient is not floating, or no parameter has its name and shape.
         """
         rate = self.rate if rate is None else rate
         check_gradients("SGD", parameters, gradients)
@@ -68,28 +68,28 @@ class SGD:
         return updated
 
     def state(self) -> dict[str, np.ndarray]:
-        """The velocities, on the host, for a checkpoint."""
+        """Return the velocities by parameter name, on the host, for a checkpoint."""
         return {name: to_numpy(array) for name, array in self.velocity.items()}
 
     def restore(self, state: Mapping[str, np.ndarray], parameters: Mapping[str, Array]) -> None:
-        """Take velocities from a checkpoint, onto the device of the parameters.
+        """Load velocities from a checkpoint, onto the device of the parameters.
 
         Raises:
-            CheckpointError: a velocity fits no parameter.
+            CheckpointError: no parameter has a velocity's name and shape.
         """
         for name, array in state.items():
             if name not in parameters or tuple(parameters[name].shape) != array.shape:
                 raise CheckpointError(f"the checkpoint's velocity {name} of shape {array.shape} fits no parameter")
         self.velocity = {
             name: array_namespace(parameters[name]).asarray(np.array(array), device=device(parameters[name]))
-            for name, array in state.items()  # a copy, as torch takes no array that may not be written
+            for name, array in state.items()  # a copy, as torch refuses read-only arrays
         }
 
 
 def clip_by_norm(gradients: Mapping[str, Array], max_norm: float) -> tuple[dict[str, Array], Array]:
     """Scale gradients down together so that their joint Euclidean norm is at most `max_norm`.
 
-    Returns the gradients and the norm before clipping, a 0-d array on the device (nothing waits for the host).
+    Return the gradients, and the norm before clipping as a 0-d array on the device (so the host needn't wait for it).
     """
     if not gradients:
         return {}, np.zeros(())
@@ -101,7 +101,7 @@ def clip_by_norm(gradients: Mapping[str, Array], max_norm: float) -> tuple[dict[
 
 
 def step_schedule(rate: float, step: int, *, drops: Sequence[int], factor: float = 0.1) -> float:
-    """The learning rate at a step: `rate` times `factor` for each of `drops` already reached (Caffe's multistep)."""
+    """Return the learning rate at a step: `rate`, times `factor` for each of `drops` reached (Caffe's multistep)."""
     return rate * factor ** sum(step >= drop for drop in drops)
 
 

@@ -1,4 +1,4 @@
-"""Softmax and its logarithm over one axis.
+"""Softmax and its logarithm along one axis.
 
 Source: Eq. 20 of the paper's supplement; its Jacobian, Eqs. 30-42, is q_k' ([k = k'] - q_k).
 """
@@ -47,7 +47,7 @@ def softmax_backward(gradient: Array, context: SoftmaxContext) -> Array:
 
 @half_in_float32
 def log_softmax(x: Array, *, axis: int = 1) -> tuple[Array, SoftmaxContext]:
-    """The logarithm of `softmax`, finite where softmax itself underflows to 0.
+    """Return the logarithm of `softmax`, finite even where softmax underflows to 0.
 
     x       | any shape | floating | scores
     returns | as x      | as x     | at most 0
@@ -66,7 +66,7 @@ def log_softmax(x: Array, *, axis: int = 1) -> tuple[Array, SoftmaxContext]:
 
 @half_in_float32
 def log_softmax_backward(gradient: Array, context: SoftmaxContext) -> Array:
-    """gradient_k - q_k * sum over k' of gradient_k'.
+    """Return gradient_k - q_k * sum over k' of gradient_k', the gradient with respect to the scores.
 
     gradient | any shape   | floating    | of the loss with respect to the log-probabilities
     returns  | as gradient | as gradient |

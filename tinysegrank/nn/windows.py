@@ -1,8 +1,8 @@
-"""Sliding windows as strided slices: what convolution and pooling share.
+"""Sliding windows as strided slices, for convolution (im2col) and pooling.
 
-Tap (i, j) of every window at once is one strided slice of the map, so a k x k window is k*k slices. Slices, unlike
-gathers, run on every backend without index arrays, and their adjoint is k*k additions in a fixed order: deterministic
-on a GPU too.
+Tap (i, j) of all windows together is one strided slice of the map, so k x k windows are k*k slices. Unlike gathers,
+slices run on every backend without index arrays, and their adjoint is k*k additions in a fixed order, which is
+deterministic on a GPU too.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Pair: TypeAlias = tuple[int, int]
 
 
 def pair(value: int | Pair, *, name: str, least: int) -> Pair:
-    """Read an option given as one integer or as (height, width).
+    """Return (height, width) from an option given as one integer or as such a pair.
 
     Raises:
-        ShapeError: not one or two integers, or one below `least`.
+        ShapeError: the value is not one or two integers, or is below `least`.
     """
     try:
         height, width = (index(v) for v in (value if isinstance(value, tuple | list) else (value, value)))
-    except (TypeError, ValueError):  # a number that is no integer, or not two
+    except (TypeError, ValueError):  # not integers, or not two
         height = width = least - 1
     if min(height, width) < least:
         raise ShapeError(f"{name}={value!r}: give an integer of at least {least}, or two (height, width)")
@@ -36,7 +36,7 @@ def pair(value: int | Pair, *, name: str, least: int) -> Pair:
 
 
 def tap_slices(kernel: Pair, stride: Pair, out: Pair) -> Iterator[tuple[slice, slice]]:
-    """For each tap (i, j) in row order, the slices that pick that tap of every window.
+    """Yield, for each tap (i, j) in row order, the slices of rows and of columns that pick that tap of every window.
 
     kernel, stride, out: (height, width) of the window, of its step, and of the output map.
     """
@@ -58,10 +58,10 @@ def extract_windows(x: Array, kernel: Pair, stride: Pair, out: Pair) -> Array:
 
 
 def scatter_windows(windows: Array, shape: tuple[int, ...], kernel: Pair, stride: Pair) -> Array:
-    """Add every tap back to where it was taken: the adjoint of `extract_windows` (col2im).
+    """Add every tap back to the pixel it was taken from: the adjoint of `extract_windows` (col2im).
 
     windows | (C, T, N, OH, OW) | any        |
-    returns | (C, N, H, W)      | as windows | of the given shape; places outside every window are 0
+    returns | (C, N, H, W)      | as windows | of the given shape; pixels outside every window are 0
     """
     xp = array_namespace(windows)
     out = (windows.shape[-2], windows.shape[-1])
