@@ -1,10 +1,10 @@
 """A gradient checker for one's own layers: finite differences along a random direction, or the complex step.
 
-A whole gradient is checked by one number, its product with a random direction, so two evaluations do for an array of
-any size. An error passes only where it is below the tolerance, 1e-6 of the norms of gradient and direction by default.
+A whole gradient is checked by one number, its product with a random direction, so two evaluations suffice for an array
+of any size. An error passes only if it is below the tolerance, 1e-6 of the norms of gradient and direction by default.
 So that errors in small entries don't drown among large ones, entries more than 1,000 times smaller than the largest, in
-value or in gradient, are checked again without the large ones, down to what a difference in float64 can tell. Only when
-a number is wrong are entries searched.
+value or in gradient, are checked again without the large ones, as far as differences in float64 are accurate. Single
+entries are searched only when a product is wrong.
 
 Source: central differences, and Squire and Trapp (1998) for the complex step, Im f(x + i h d) / h, which has no
 cancellation and so is exact to rounding where f is analytic.
@@ -23,9 +23,9 @@ Backward = Callable[[Any, Any], Any]
 
 STEP = {"finite-difference": 6e-6, "complex-step": 1e-60}
 TOLERANCE = {"finite-difference": 1e-6, "complex-step": 1e-11}
-SMALL = 1e-3  # of the largest: entries below it are checked by themselves too
-ROUNDING = 100 * np.finfo(float).eps  # of a result, after all operations that lead to it
-SEARCHED = 100  # entries looked at one by one
+SMALL = 1e-3  # relative to the largest entry: smaller ones are also checked by themselves
+ROUNDING = 100 * np.finfo(float).eps  # assumed relative rounding error of a result
+SEARCHED = 100  # maximum number of entries compared one by one
 
 
 class GradientError(AssertionError):
@@ -33,7 +33,7 @@ class GradientError(AssertionError):
 
 
 class Slope(NamedTuple):
-    """A derivative along a direction, and by how much rounding may have changed it."""
+    """A derivative along a direction, and a bound on its rounding error."""
 
     value: float
     rounding: float
@@ -57,21 +57,22 @@ def check_backward(
            |            |               | apart than the step
 
     Args:
-        forward: (*arrays) -> (result, context), the result one real floating array, the same at each call.
-        backward: (gradient, context) -> the gradients in the order of `arrays`; a bare array where there is one. A None
-            is an input that has no gradient and is not checked.
+        forward: (*arrays) -> (result, context); the result is one real floating array, the same at each call.
+        backward: (gradient, context) -> the gradients in the order of `arrays`, or a bare array if there is only one. A
+            None is for an input that has no gradient, and is not checked.
         method: "finite-difference", or "complex-step" for functions that are analytic and take complex arrays.
-        names: of the inputs, for the message; default "input 0", ...
-        rng: for the directions and the gradient handed to `backward`; default seed 0.
-        directions: how many random directions to try, at least one.
-        step: of the difference, relative to the largest entry of an input, or to 1 if all are smaller.
+        names: names of the inputs for messages; by default "input 0", ...
+        rng: draws the directions and the gradient passed to `backward`; by default with seed 0.
+        directions: number of random directions to try, at least one.
+        step: length of the difference, relative to the largest entry of an input, or to 1 if all are smaller.
         tolerance: largest error allowed, relative to the product of the gradient's and the direction's norms.
 
     Raises:
-        GradientError: forward returns something else or is random; wrong number, shape or dtype of the gradients, or
-            none at all; an input changed in place; or a wrong gradient. The message then names the input, the index,
-            and the value there by `backward` and by difference.
-        ValueError: an unknown method, no list of arrays, not one name for each input, or an option out of range.
+        GradientError: a gradient is wrong (the message names the input, its worst entry, and the value there by
+            `backward` and by difference); forward returns something else or is random; gradients have a wrong number,
+            shape or dtype, or all are None; or an input was changed in place.
+        ValueError: the method is unknown, arrays is not a list, names don't match the inputs, or an option is out of
+            range.
 
     Example:
         >>> import numpy as np
@@ -99,8 +100,8 @@ def check_backward(
     result, context = _run(forward, handed)
     if not np.array_equal(first, result, equal_nan=True):
         raise GradientError(
-            "forward gives another result the second time; fix its random numbers, such as by a generator of the same "
-            "seed made in each call"
+            "forward gives another result the second time; fix its random numbers, for example with a generator that "
+            "each call makes from the same seed"
         )
     cotangent = rng.standard_normal(result.shape)
     gradients = backward(cotangent.copy(), context)
@@ -108,7 +109,7 @@ def check_backward(
     _check_form(gradients, inputs, handed, names)
 
     def slope(index: int, direction: np.ndarray, *, shortened: float = 1.0) -> Slope:
-        """Derivative of <cotangent, forward> along `direction` of one input."""
+        """Return the derivative of <cotangent, forward> along `direction` of one input."""
         size = step * shortened * float(np.max(np.abs(inputs[index]), initial=1.0))
         if method == "complex-step":
             rises = cotangent * np.imag(forward(*_moved(inputs, index, 1j * size * direction))[0])
@@ -136,7 +137,7 @@ def _check_along(
     method: str,
     name: str,
 ) -> None:
-    """Compare the slope along a direction with the gradient's product with it."""
+    """Compare the slope along a direction with the product of gradient and direction."""
     chosen = direction != 0
     found, expected = _product(gradient, direction), slope(direction)
     scale = float(np.linalg.norm(gradient[chosen]) * np.linalg.norm(direction)) + abs(expected.value)
@@ -156,7 +157,7 @@ def _check_along(
 
 
 def _inputs(arrays: Sequence[Any]) -> list[np.ndarray]:
-    """The inputs in float64, each an array of its own."""
+    """Return copies of the inputs in float64."""
     if hasattr(arrays, "dtype"):
         raise ValueError(f"arrays is one array of shape {tuple(np.shape(arrays))}; give a list, as in [x]")
     inputs = [np.array(a, dtype=np.float64) for a in arrays]
@@ -169,15 +170,15 @@ def _run(forward: Forward, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, An
     returned: Any = forward(*arrays)
     if not isinstance(returned, tuple) or len(returned) != 2:
         kind = f"{len(returned)} things" if isinstance(returned, tuple) else f"one {type(returned).__name__}"
-        raise GradientError(f"forward returns {kind}; let it return (result, context), as backward takes the context")
+        raise GradientError(f"forward returns {kind}; let it return (result, context); backward takes the context")
     result = np.asarray(returned[0])
     if result.dtype.kind != "f":
-        raise GradientError(f"forward's result is {result.dtype}; it has to be one real floating array")
+        raise GradientError(f"forward's result is {result.dtype}; it must be one real floating array")
     return result, returned[1]
 
 
 def _by_scale(x: np.ndarray, gradient: np.ndarray) -> Iterator[np.ndarray]:
-    """Choose all entries, then those far smaller than the largest, those far smaller than these, and so on."""
+    """Yield masks of entries: all, then those far smaller than the largest, those far smaller than these, and so on."""
     yield np.ones(x.shape, bool)
     seen: list[np.ndarray] = []
     for sizes in (np.abs(x), np.abs(gradient)):
@@ -190,12 +191,12 @@ def _by_scale(x: np.ndarray, gradient: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _moved(inputs: Sequence[np.ndarray], index: int, change: np.ndarray) -> list[np.ndarray]:
-    """The inputs with one of them moved, all in the dtype of the change (functions refuse mixed dtypes)."""
+    """Return the inputs with `change` added to one, all in the change's dtype (functions refuse mixed dtypes)."""
     return [a + change if i == index else a.astype(change.dtype) for i, a in enumerate(inputs)]
 
 
 def _product(gradient: np.ndarray, direction: np.ndarray) -> float:
-    """The product of both, without the entries that do not move: 0 times infinity is not 0."""
+    """Return the dot product over the entries where the direction is not 0, as 0 times infinity would be NaN."""
     moved = direction != 0
     return float(np.sum(gradient[moved] * direction[moved]))
 
@@ -220,13 +221,13 @@ def _check_form(
 def _worst_entry(
     gradient: np.ndarray, direction: np.ndarray, slope: Callable[..., Slope]
 ) -> tuple[tuple[int, ...], float, float]:
-    """Halve the entries, keeping the half that is more wrong, until they can be looked at one by one.
+    """Halve the entries, keeping the half with the larger error, until few are left to compare one by one.
 
-    Returns the place of the worst of those, and its value by `backward` and by difference.
+    Return the index of the worst of those, and its value by `backward` and by difference.
     """
 
     def compare(entries: np.ndarray, along: np.ndarray) -> tuple[float, float, float]:
-        """The error of some entries together, and both values."""
+        """Return the joint error of some entries, and both values."""
         part = np.zeros(gradient.shape)
         part.flat[entries] = along
         found, expected = _product(gradient, part), slope(part).value

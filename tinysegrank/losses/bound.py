@@ -15,7 +15,7 @@ from tinysegrank.nn.arguments import check_floating, half_in_float32
 
 @half_in_float32
 def iou_bound(uoi: Array) -> Array:
-    """The paper's bound, 1 / sum over classes of UOI; at most the sum over classes of IOU.
+    """Return the paper's bound, 1 / sum over classes of UOI; it is at most the sum over classes of IOU.
 
     uoi     | (..., K) | floating | 1..inf, of each class
     returns | (...)    | as uoi   | 0..1/K
@@ -30,7 +30,7 @@ def iou_bound(uoi: Array) -> Array:
 
 @half_in_float32
 def tight_iou_bound(uoi: Array) -> Array:
-    """The bound by arithmetic and harmonic mean, K^2 / sum over classes of UOI; equality where all UOI_k are equal.
+    """Return K^2 / sum over classes of UOI, a lower bound on the sum of IOU, attained where all UOI_k are equal.
 
     uoi     | (..., K) | floating | 1..inf, of each class
     returns | (...)    | as uoi   | 0..K

@@ -1,9 +1,9 @@
-"""Counts over a corpus, which turn the losses of a minibatch into losses of all of it.
+"""Sums over a corpus, with which a loss on a minibatch becomes the loss on the whole corpus.
 
-The gradient of IOU, UOI or Dice at a cell needs the other cells only through three sums per class, and cross-entropy
-only through the total weight. So one pass over any number of batches adds the sums up, and a second one backpropagates
-each batch against them: the gradients of the batches are then the rows of the true corpus gradient. As the sums simply
-add, counts from several machines merge.
+The gradient of IOU, UOI or Dice at a cell depends on the other cells only through three sums per class, and that of
+cross-entropy only through the total weight. So a first pass over the batches adds up the sums, and a second pass
+backpropagates each batch with them: the gradients of the batches are then the rows of the exact corpus gradient. As the
+sums simply add, counts from several machines can be merged.
 
 Paper: section 3.2 calls IOU a corpus-level metric; the supplement, section 1, takes the pixels of a minibatch.
 """
@@ -28,7 +28,7 @@ class Loss(Protocol):
     def __call__(
         self, z: Array, target: Array, weight: Array | None = None, *, counts: CorpusCounts | None = None
     ) -> tuple[Array, Array]:
-        """z and target (N, K, H, W), weight (N, H, W) or None; with `counts`, the loss of the corpus they describe."""
+        """Return the loss of z and target (N, K, H, W) with weight (N, H, W), or of the corpus that `counts` sum up."""
 
 
 class CorpusCounts:
@@ -48,7 +48,7 @@ class CorpusCounts:
 
     @half_in_float32
     def update(self, z: Array, target: Array, weight: Array | None = None) -> CorpusCounts:
-        """Add a batch: z and target (N, K, H, W), weight (N, H, W) or None. Returns self.
+        """Add a batch, z and target (N, K, H, W) with weight (N, H, W) or None, and return self.
 
         Raises:
             ShapeError: the arrays are not floating, do not fit each other or the number of classes, or a weight is
@@ -68,7 +68,7 @@ class CorpusCounts:
         return self
 
     def merge(self, other: CorpusCounts) -> CorpusCounts:
-        """Add the counts of other batches, perhaps from another machine. Returns self.
+        """Add the counts of other batches, perhaps from another machine, and return self.
 
         Raises:
             ShapeError: the numbers of classes differ.
@@ -83,7 +83,7 @@ class CorpusCounts:
         return self
 
     def scaled(self, factor: float) -> CorpusCounts:
-        """A copy with every count multiplied by `factor`, for weighted averages of counts."""
+        """Return a copy with every count multiplied by `factor`, for weighted averages of counts."""
         copy = CorpusCounts(self.mass.shape[0])
         copy.intersection, copy.cardinality = self.intersection * factor, self.cardinality * factor
         copy.mass = self.mass * factor
@@ -91,7 +91,7 @@ class CorpusCounts:
         return copy
 
     def like(self, z: Array) -> ExpectedCounts:
-        """The counts in the namespace, dtype and device of `z`."""
+        """Return the counts as arrays of z's namespace and dtype, on its device."""
         xp = array_namespace(z)
 
         def convert(array: np.ndarray | float) -> Array:

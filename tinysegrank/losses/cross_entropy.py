@@ -1,6 +1,6 @@
 """Cross-entropy between true and predicted class distributions: the paper's baseline loss.
 
-Paper: section 3.1. Its normalisation is not given; here it is the mean over cells, each by its weight.
+Paper: section 3.1. Its normalisation is not given; here it is the weighted mean over cells.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from tinysegrank.nn.softmax import log_softmax, log_softmax_backward
 def soft_cross_entropy(
     z: Array, target: Array, weight: Array | None = None, *, counts: CorpusCounts | None = None
 ) -> tuple[Array, Array]:
-    """Sum of weight * ce / sum of weight, where ce = - sum over k of target_k log softmax(z)_k at each cell.
+    """Return the weighted mean over cells of ce = - sum over k of target_k log softmax(z)_k, and its gradient.
 
     z       | (N, K, H, W)     | floating | scores
     target  | (N, K, H, W)     | as z     | true distributions
     weight  | (N, H, W)        | as z     | 0 where void; None is 1 everywhere
     returns | (), (N, K, H, W) | as z     | the value, at least 0, and its gradient; both 0 where all weights are 0
 
-    With `counts`, the value is the whole corpus's and the gradient this batch's rows of the corpus gradient.
+    With `counts` of a corpus, return the loss of the whole corpus and this batch's rows of its gradient.
 
     Raises:
         ShapeError: the arrays are not floating or do not fit each other, or a weight is negative.

@@ -1,8 +1,8 @@
-"""Soft Dice: one less twice the expected intersection over the sum of prediction and truth.
+"""Soft Dice loss: one minus twice the expected intersection over the sum of prediction and truth.
 
 Source: Milletari, Navab and Ahmadi (2016), V-Net, who square the probabilities in the divisor. Here they are not
-squared, so that the divisor is E[I] + E[U] (Eqs. 24 and 29) and a class's Dice is 2 J / (1 + J) of its soft IOU J:
-the same order, with a flatter slope where the overlap is good.
+squared, so that the divisor is E[I] + E[U] (Eqs. 24 and 29) and a class's Dice is 2 J / (1 + J), where J is its soft
+IOU. Both rank segmentations of a class alike, but Dice has a flatter slope where the overlap is good.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def soft_dice(
     min_mass: float = 0.5,
     counts: CorpusCounts | None = None,
 ) -> tuple[Array, Array]:
-    """1 - 2 I / (I + U) with the expected intersection I and union U, the mean over the classes counted.
+    """Return 1 - 2 I / (I + U), averaged over the classes counted, for expected intersection I and union U.
 
     z       | (N, K, H, W)     | floating | scores
     target  | (N, K, H, W)     | as z     | true distributions
@@ -36,7 +36,7 @@ def soft_dice(
     Args:
         reduction: "mean" over the classes counted, or "sum".
         min_mass: classes with less target mass than this many cells are not counted.
-        counts: of a corpus; the value is then the corpus's and the gradient this batch's rows of the corpus gradient.
+        counts: sums over a corpus; the result is then its loss and this batch's rows of the corpus gradient.
 
     Raises:
         ShapeError: the arrays are not floating or do not fit each other, a weight is negative, or an option is out of

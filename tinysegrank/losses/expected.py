@@ -28,13 +28,13 @@ class ExpectedCounts(NamedTuple):
 
     @property
     def union(self) -> Array:
-        """(K,) the expected union."""
+        """Expected union of each class, (K,)."""
         return self.cardinality - self.intersection  # Eq. 29
 
 
 @half_in_float32
 def expected_counts(q: Array, target: Array, weight: Array | None = None) -> ExpectedCounts:
-    """Sum a batch's cells.
+    """Compute the expected counts of a batch: weighted sums over all its cells.
 
     q       | (N, K, H, W) | floating | predicted distributions, 0..1
     target  | (N, K, H, W) | as q     | true distributions, 0..1
@@ -58,7 +58,7 @@ def expected_counts(q: Array, target: Array, weight: Array | None = None) -> Exp
 
 
 def cell_weights(z: Array, weight: Array | None) -> Array:
-    """The weights with an axis for the classes, (N, 1, H, W)."""
+    """Return the weights with an axis for the classes, (N, 1, H, W); None becomes ones."""
     xp = array_namespace(z)
     N, _, H, W = z.shape
     if weight is None:
@@ -67,11 +67,11 @@ def cell_weights(z: Array, weight: Array | None) -> Array:
 
 
 def check_loss_arguments(loss: str, z: Array, target: Array, weight: Array | None, *, real: bool = False) -> None:
-    """Refuse arrays that would broadcast to a wrong loss, and numbers that are no weights.
+    """Refuse arrays that would broadcast to a wrong loss, and weights that are negative or NaN.
 
     Raises:
-        ShapeError: an array is not floating (with `real`, not complex either), z is not (N, K, H, W), target is shaped
-            otherwise, weight is not (N, H, W), dtypes differ, or a weight is not at least 0.
+        ShapeError: an array is not floating (with `real`, not real floating), z is not (N, K, H, W), target has another
+            shape, weight is not (N, H, W), dtypes differ, or a weight is not at least 0.
     """
     weights = {} if weight is None else {"weight": weight}
     check_floating(loss, real=real, z=z, target=target, **weights)
@@ -88,10 +88,10 @@ def check_loss_arguments(loss: str, z: Array, target: Array, weight: Array | Non
 
 
 def check_weights(where: str, weight: np.ndarray) -> None:
-    """Refuse weights below 0, and NaN.
+    """Refuse weights that are negative or NaN.
 
-    Losses look at NumPy's only: to look at a device's would wait for it in each step. `segnet.train` looks at weights
-    before it moves them to the device.
+    Losses check NumPy arrays only: checking an array on a device would wait for the device in each step. `segnet.train`
+    checks weights before it moves them to the device.
 
     Raises:
         ShapeError: a weight is not at least 0.
@@ -103,10 +103,9 @@ def check_weights(where: str, weight: np.ndarray) -> None:
 
 
 def reciprocal(x: Array, *, smallest: float = SMALLEST_DIVISOR) -> tuple[Array, Array]:
-    """1 / x and its derivative -1 / x**2, continued below `smallest` by the tangent there.
+    """Return 1 / x and its derivative -1 / x**2; below `smallest`, 1 / x is continued by its tangent at that point.
 
-    So a ratio stays finite where its divisor underflows, its gradient stays the gradient of what is returned, and
-    nothing changes where the divisor is at least `smallest`.
+    So a ratio stays finite where its divisor underflows, and the derivative is always that of the value returned.
 
     x       | any shape | real floating | at least 0
     returns | two as x  | as x          | value and slope
@@ -118,7 +117,7 @@ def reciprocal(x: Array, *, smallest: float = SMALLEST_DIVISOR) -> tuple[Array, 
 
 
 def class_factors(mass: Array, *, min_mass: float, reduction: str) -> Array:
-    """The factor of each class's term in a loss: 1 ("sum") or 1 / number counted ("mean"), 0 for classes not counted.
+    """Return each class's factor in a loss: 1 ("sum") or 1 / number counted ("mean"), and 0 if it is not counted.
 
     mass    | (K,) | real floating | target mass of each class, in cells
     returns | (K,) | as mass       |

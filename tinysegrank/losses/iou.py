@@ -26,7 +26,7 @@ def iou(
     min_mass: float = 0.5,
     counts: CorpusCounts | None = None,
 ) -> tuple[Array, Array]:
-    """Expected intersection over expected union, the mean over the classes counted; larger is better.
+    """Return expected intersection over expected union, averaged over the classes counted; larger is better.
 
     z       | (N, K, H, W)     | floating | scores
     target  | (N, K, H, W)     | as z     | true distributions
@@ -36,7 +36,7 @@ def iou(
     Args:
         reduction: "mean" over the classes counted, or "sum".
         min_mass: classes with less target mass than this many cells are not counted. "sum" and 0 is Eq. 47 as printed.
-        counts: of a corpus; the value is then the corpus's and the gradient this batch's rows of the corpus gradient.
+        counts: sums over a corpus; the result is then its gain and this batch's rows of the corpus gradient.
 
     Raises:
         ShapeError: the arrays are not floating or do not fit each other, a weight is negative, or an option is out of

@@ -1,11 +1,11 @@
-"""Lovász-Softmax: the convex continuation of each class's Jaccard loss from sets of wrong cells to amounts of error.
+"""Lovász-Softmax: the convex extension of each class's Jaccard loss from sets of wrong cells to continuous errors.
 
-For class k with the set Y of its true cells, |M| / |Y u M| is the Jaccard loss where the cells of the set M are wrong.
-With the errors sorted from the largest down, its Lovász extension is the sum over cells of the error times the rise in
-that loss when the cell joins those before it. Here |.| is the sum of the cells' weights.
+If Y is the set of true cells of class k, and the cells of a set M are wrong, the Jaccard loss is |M| / |Y u M|. Its
+Lovász extension visits the cells from the largest error down, and sums each error times the rise in Jaccard loss when
+that cell joins the wrong ones. Here |.| is the sum of the cells' weights.
 
-Source: Berman, Triki and Blaschko (2018), The Lovász-Softmax loss; there each image may be a set of its own, here the
-batch is one.
+Source: Berman, Triki and Blaschko (2018), The Lovász-Softmax loss, who also compute it per image; here it is computed
+over the whole batch.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def lovasz_softmax(
     min_mass: float = 0.5,
     counts: CorpusCounts | None = None,
 ) -> tuple[Array, Array]:
-    """Lovász extension of the Jaccard loss over all cells of the batch, the mean over the classes counted.
+    """Return the Lovász extension of the Jaccard loss over all cells, averaged over the classes counted.
 
     The truth is made hard first: each cell belongs to the class of its largest target (the first of equal ones), since
     the loss extends a function of sets of cells. Where errors tie, the gradient is one of the subgradients.
@@ -49,11 +49,11 @@ def lovasz_softmax(
     Raises:
         ShapeError: the arrays are not floating or do not fit each other, a weight is negative, or an option is out of
             range.
-        ConfigError: counts are given; the loss ranks single cells, so no sums over a corpus determine it.
+        ConfigError: counts are given; the loss sorts single cells, so it cannot be computed from sums over a corpus.
     """
     if counts is not None:
         raise ConfigError(
-            "lovasz_softmax takes no counts=: it sorts all cells by their error, and no sums per class stand for that; "
+            "lovasz_softmax takes no counts=: it sorts all cells by their error, so sums per class are not enough; "
             "pass the cells in one batch, or use iou, uoi or soft_dice on a corpus"
         )
     check_loss_arguments("lovasz_softmax", z, target, weight, real=True)
@@ -77,13 +77,13 @@ def lovasz_softmax(
 
 
 def _jaccard_rise(truth: Array, cells: Array) -> Array:
-    """How much the Jaccard loss rises as each cell, in the order given, joins the wrong ones.
+    """Return the rise in Jaccard loss as each cell, in the order given, joins the wrong ones.
 
-    A true cell of weight w takes w from the intersection, a rise of w / U. Another adds w to the union: the loss goes
-    from 1 - I / U to 1 - I / (U + w), a rise of w I / (U (U + w)). Differences of the losses would cancel in float32.
+    A true cell of weight w takes w from the intersection, a rise of w / U. Any other cell adds w to the union: the loss
+    goes from 1 - I / U to 1 - I / (U + w), a rise of w I / (U (U + w)). Subtracting losses would cancel in float32.
 
     truth   | (K, L) | floating | 1 for cells of the class, else 0; sorted by error, largest first
-    cells   | (K, L) | as truth | weights
+    cells   | (K, L) | as truth | weights of the cells, in the same order
     returns | (K, L) | as truth | at least 0, summing to 1 where a weight is positive
     """
     xp = array_namespace(truth)
@@ -98,6 +98,6 @@ def _jaccard_rise(truth: Array, cells: Array) -> Array:
 
 
 def _by_class(array: Array) -> Array:
-    """(N, K, H, W) as (K, N * H * W)."""
+    """Reshape (N, K, H, W) to (K, N * H * W)."""
     xp = array_namespace(array)
     return xp.reshape(xp.permute_dims(array, (1, 0, 2, 3)), (array.shape[1], -1))

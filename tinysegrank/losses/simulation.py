@@ -1,7 +1,7 @@
-"""IOU and UOI of hard labels as mistakes are made, and their slopes: the paper's argument for UOI.
+"""IOU and UOI of hard labels as functions of the number of mistakes, and their slopes: the paper's argument for UOI.
 
-Paper: Eqs. 1-10 and Fig. 2. There TP_k + FN_k = GT_k, so that a class's counts are its true pixels GT_k, its false
-positives FP_k and its false negatives FN_k.
+Paper: Eqs. 1-10 and Fig. 2. As TP_k + FN_k = GT_k, a class is described by the number of its true pixels GT_k, of its
+false positives FP_k and of its false negatives FN_k.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from tinysegrank.errors import ShapeError
 
 
 class FlipCurve(NamedTuple):
-    """What `simulate_flips` returns; entry n is after n flips."""
+    """Result of `simulate_flips`; entry n is the state after n flips."""
 
-    mistakes: np.ndarray  # (M + 1,) int64: 0..M, the false positives of all classes, and as many false negatives
+    mistakes: np.ndarray  # (M + 1,) int64: 0..M, the number of false positives, and of false negatives, of all classes
     iou: np.ndarray  # (M + 1,) float64: mean over the classes present, 0..1
     uoi: np.ndarray  # (M + 1,) float64: mean over the classes present, 1..inf
 
@@ -25,10 +25,10 @@ class FlipCurve(NamedTuple):
 def simulate_flips(
     labels: np.ndarray, *, num_classes: int, rng: np.random.Generator, flips: int | None = None, void: int = 255
 ) -> FlipCurve:
-    """Flip random pixels one by one, each to another class at random, and follow the mean IOU and UOI.
+    """Flip random pixels one by one, each to another random class; return the mean IOU and UOI after each flip.
 
-    No pixel is flipped twice. A flip from class k to l is a false negative of k and a false positive of l, so both
-    numbers are that of the flips. UOI is infinite from where a class has lost all its pixels.
+    No pixel is flipped twice. A flip from class k to l is a false negative of k and a false positive of l. UOI becomes
+    infinite when a class has lost all its pixels.
 
     labels  | any shape | integer | 0..num_classes-1, or void: not counted
     returns | FlipCurve |         |
@@ -36,8 +36,8 @@ def simulate_flips(
     Args:
         num_classes: K, at least 2; a pixel is flipped to any of the K - 1 others. Means are over the classes in labels.
         rng: draws the order of the pixels, then their new classes.
-        flips: M; default every pixel that is not void.
-        void: the label of pixels left out.
+        flips: number of flips M; by default each pixel that is not void is flipped.
+        void: label of pixels that are left out.
 
     Raises:
         ShapeError: labels are not integer, out of range or all void, or an option is out of range.
@@ -55,7 +55,7 @@ def simulate_flips(
 
     present = np.flatnonzero(ground_truth)
     iou, uoi = np.zeros(flips + 1), np.zeros(flips + 1)
-    for k in present:  # a pass a class keeps memory at a few curves, where a table of all counts would take K
+    for k in present:  # one class at a time, so that only a few curves are in memory
         fn, fp = _running_count(old == k), _running_count(new == k)
         iou += class_iou(ground_truth[k], fp, fn)
         with np.errstate(divide="ignore"):
@@ -66,17 +66,17 @@ def simulate_flips(
 
 
 def class_iou(ground_truth: Array, fp: Array, fn: Array) -> Array:
-    """Jaccard index of a class; arrays or numbers of pixels that broadcast."""
+    """Return the Jaccard index of a class from its pixel counts, numbers or arrays that broadcast."""
     return (ground_truth - fn) / (ground_truth + fp)  # Eq. 3
 
 
 def class_uoi(ground_truth: Array, fp: Array, fn: Array) -> Array:
-    """The inverse of the Jaccard index of a class; arrays or numbers of pixels that broadcast."""
+    """Return the inverse Jaccard index of a class from its pixel counts, numbers or arrays that broadcast."""
     return (ground_truth + fp) / (ground_truth - fn)  # Eq. 8
 
 
 def iou_slopes(ground_truth: Array, fp: Array, fn: Array) -> tuple[Array, Array]:
-    """Derivatives of a class's IOU by its false positives and by its false negatives, both negative.
+    """Return the derivatives of a class's IOU with respect to its false positives and false negatives, both negative.
 
     ground_truth, fp, fn | any shapes that broadcast | floating | pixels of the class, fn < ground_truth
     returns              | two                       | as those | per pixel
@@ -87,7 +87,7 @@ def iou_slopes(ground_truth: Array, fp: Array, fn: Array) -> tuple[Array, Array]
 
 
 def uoi_slopes(ground_truth: Array, fp: Array, fn: Array) -> tuple[Array, Array]:
-    """Derivatives of a class's UOI by its false positives and by its false negatives, both positive.
+    """Return the derivatives of a class's UOI with respect to its false positives and false negatives, both positive.
 
     ground_truth, fp, fn | any shapes that broadcast | floating | pixels of the class, fn < ground_truth
     returns              | two                       | as those | per pixel
@@ -98,7 +98,7 @@ def uoi_slopes(ground_truth: Array, fp: Array, fn: Array) -> tuple[Array, Array]
 
 
 def _counted(labels: np.ndarray, num_classes: int, void: int) -> np.ndarray:
-    """The labels that are not void, flat, as int64."""
+    """Return the labels that are not void, flat, as int64."""
     if num_classes < 2:
         raise ShapeError(f"simulate_flips: num_classes={num_classes} leaves no other class to flip to; give at least 2")
     if not np.issubdtype(labels.dtype, np.integer):
@@ -115,5 +115,5 @@ def _counted(labels: np.ndarray, num_classes: int, void: int) -> np.ndarray:
 
 
 def _running_count(hits: np.ndarray) -> np.ndarray:
-    """The number of hits before each place and at the end: (M,) bool to (M + 1,) int64."""
+    """Return the number of hits before each index and, last, of all: (M,) bool to (M + 1,) int64."""
     return np.concatenate([[0], np.cumsum(hits)])

@@ -1,6 +1,7 @@
-"""The table of losses by name, all to be minimised. What is in it can be trained.
+"""The table of losses by name, all to be minimised. Any of them can be chosen for training.
 
-Paper: section 5 and Figure 6 compare CE, UOI and 0.7 UOI + 0.3 CE; section 3.2 IOU, a gain, hence its negative here.
+Paper: section 5 and Figure 6 compare CE, UOI and 0.7 UOI + 0.3 CE; section 3.2 uses IOU, a gain, so its negative is
+here.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ TABLE: dict[str, Loss] = {
 
 
 def named(name: str, *, min_mass: float = 0.5) -> Loss:
-    """Look up a loss of the table.
+    """Return a loss of the table.
 
     Args:
         name: a key of `TABLE`.
-        min_mass: passed on to losses that take it: classes with less target mass than this many cells don't count.
+        min_mass: passed to losses that take it; they ignore classes with less target mass than this many cells.
 
     Raises:
-        ConfigError: an unknown name.
+        ConfigError: the name is unknown.
     """
     if name not in TABLE:
         raise ConfigError(f'loss="{name}": choose one of {", ".join(TABLE)}')

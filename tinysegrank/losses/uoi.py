@@ -1,4 +1,4 @@
-"""Union over intersection, the loss that the paper minimises in place of maximising IOU.
+"""Union over intersection, the loss that the paper minimises instead of maximising IOU.
 
 Paper: Eqs. 6-10 and 60-67. The printed chain rule of Eqs. 61-63 pairs the wrong factors (differentiate class k' with
 respect to its own q_{i,k'}); Eqs. 64-67, computed here, are right.
@@ -25,10 +25,10 @@ def uoi(
     min_mass: float = 0.5,
     counts: CorpusCounts | None = None,
 ) -> tuple[Array, Array]:
-    """Expected union over expected intersection, the mean over the classes counted; smaller is better.
+    """Return expected union over expected intersection, averaged over the classes counted; smaller is better.
 
-    A class that is barely there, or wholly missed, has a large term: its intersection is the divisor. Raise `min_mass`,
-    use larger batches, or pass the counts of a corpus.
+    A class that is very rare or wholly missed has a very large term, since its intersection is the divisor. If that
+    dominates, raise `min_mass`, use larger batches, or pass the counts of a corpus.
 
     z       | (N, K, H, W)     | floating | scores
     target  | (N, K, H, W)     | as z     | true distributions
@@ -38,7 +38,7 @@ def uoi(
     Args:
         reduction: "mean" over the classes counted, or "sum".
         min_mass: classes with less target mass than this many cells are not counted. "sum" and 0 is Eq. 60 as printed.
-        counts: of a corpus; the value is then the corpus's and the gradient this batch's rows of the corpus gradient.
+        counts: sums over a corpus; the result is then its loss and this batch's rows of the corpus gradient.
 
     Raises:
         ShapeError: the arrays are not floating or do not fit each other, a weight is negative, or an option is out of

@@ -14,12 +14,12 @@ from tinysegrank.nn.arguments import half_in_float32
 
 
 def weighted(terms: Sequence[tuple[float, Loss]]) -> Loss:
-    """Return a loss that is the sum of factor times loss; a negative factor turns a gain into a loss.
+    """Return the loss that sums factor * loss over the terms; a negative factor turns a gain into a loss.
 
-    If it is called with min_mass=, those of the losses get it that take it.
+    If the result is called with min_mass=, it is passed to those losses that take it.
 
     Raises:
-        ConfigError: no terms.
+        ConfigError: there are no terms.
     """
     if not terms:
         raise ConfigError("weighted: give at least one (factor, loss)")
@@ -27,7 +27,7 @@ def weighted(terms: Sequence[tuple[float, Loss]]) -> Loss:
 
 
 def bind(loss: Loss, **options: Any) -> Loss:
-    """Fix those of the options that a loss takes, and ignore the others."""
+    """Return the loss with those options fixed that it takes; the others are ignored."""
     taken = signature(loss).parameters.keys() & options.keys()
     return partial(loss, **{name: options[name] for name in taken})
 
