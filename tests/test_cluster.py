@@ -327,7 +327,7 @@ def test_no_scheduler_answers():
             enter(place, timeout=0.3)
         result = CliRunner().invoke(app, ["toyvoc", "somewhere", "--dask", "127.0.0.1"])
         assert result.exit_code == 1
-        assert '"127.0.0.1": is no address of a Dask scheduler' in " ".join(result.stderr.split())
+        assert '"127.0.0.1": is not the address of a Dask scheduler' in " ".join(result.stderr.split())
 
 
 def test_something_else_answers():
@@ -340,7 +340,7 @@ def test_something_else_answers():
 
 @pytest.mark.parametrize("address", ["", "host", "tcp://host", "tcp://host:port", "http://host:1", "tls://host:1"])
 def test_what_is_no_address(address):
-    with pytest.raises(ConfigError, match=r"is no address of a Dask scheduler .*; give one such as tcp://"):
+    with pytest.raises(ConfigError, match=r"is not the address of a Dask scheduler .*; give one such as tcp://"):
         enter(address)
 
 
@@ -368,16 +368,16 @@ def test_a_worker_with_threads():
 def test_no_worker_a_task_that_kills_them_and_a_scheduler_that_dies(tmp_path):
     processes = Processes(tmp_path, deaths=0)  # of workers, that a task may cause before it is given up
     try:
-        with pytest.raises(ConfigError, match="has no worker, and got none within 3 s"):
+        with pytest.raises(ConfigError, match="has no worker and got none within 3 s"):
             enter(processes.address, timeout=3)
         processes.have(1)
         with cluster(processes.address) as connected:
-            with pytest.raises(ConfigError, match=r"a task ended every worker .* more memory, .* what is done is kept"):
+            with pytest.raises(ConfigError, match=r"a task killed every worker .* more memory, .* finished work is kept"):
                 list(parallel_map(die, [0], jobs=1))
             results = parallel_map(process_of, [0], jobs=1)
             threading.Timer(0.5, processes.scheduler.kill).start()
             connected.client._timeout = 1  # to look for it again
-            with pytest.raises(ConfigError, match=r"the scheduler does not answer any more; .* what is done is kept"):
+            with pytest.raises(ConfigError, match=r"the scheduler no longer answers; .* finished work is kept"):
                 next(results)
     finally:
         processes.stop()

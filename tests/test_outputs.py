@@ -26,8 +26,8 @@ def everything(folder):
         ("ours.csv", ""),
         ("empty.csv", ""),
         ("link.csv", ""),
-        ("photo.csv", "photo.csv: is there, and was not written by this command; choose another --csv"),
-        ("to_photo.csv", "to_photo.csv: is there, and was not written by this command; choose another --csv"),
+        ("photo.csv", "photo.csv: exists and was not written by this command; choose another --csv"),
+        ("to_photo.csv", "to_photo.csv: exists and was not written by this command; choose another --csv"),
         ("folder", "folder: is a folder; give the name of a file"),
         ("photo.csv/table.csv", "photo.csv/table.csv: cannot be written: Not a directory; a folder above it is a file"),
         ("n" * 300, f"{'n' * 300}: cannot be written: {os.strerror(errno.ENAMETOOLONG)}; shorten the name"),
@@ -110,7 +110,7 @@ def test_an_input_is_recognised_by_its_name_without_accents_spelt_alike(tmp_path
 @pytest.mark.parametrize(("one", "two"), [("a.png", "a.png"), ("a.png", "A.PNG"), ("stra\u00dfe.png", "STRASSE.png")])
 def test_two_results_never_have_one_name(tmp_path, one, two):
     with pytest.raises(
-        OutputError, match=r"second\.jpg: .* would be that of first\.jpg too; give them different --out"
+        OutputError, match=r"second\.jpg: .* is also the output of first\.jpg; give each its own --out"
     ):
         results(("first.jpg", tmp_path / one), ("second.jpg", tmp_path / two), replace=True)
     assert not list(tmp_path.iterdir())
@@ -119,7 +119,7 @@ def test_two_results_never_have_one_name(tmp_path, one, two):
 def test_what_is_there_is_replaced_only_when_asked(tmp_path):
     (tmp_path / "a.png").write_text("an earlier one")
     pairs = (("a.jpg", tmp_path / "a.png"), ("b.jpg", tmp_path / "b.png"))
-    with pytest.raises(OutputError, match=r"a\.png: is there already; pass --force to replace it, or choose another"):
+    with pytest.raises(OutputError, match=r"a\.png: already exists; pass --force to replace it, or choose another"):
         results(*pairs)
     results(*pairs, replace=True)
     assert everything(tmp_path) == {tmp_path / "a.png": b"an earlier one"}

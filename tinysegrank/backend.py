@@ -1,9 +1,9 @@
-"""Which array library makes parameters and inputs: TINYSEGRANK_BACKEND = numpy | cupy | torch | jax, with a device.
+"""Array backends: TINYSEGRANK_BACKEND chooses the library and device on which parameters and inputs are made.
 
-Every layer takes its namespace from the arrays it is given (`array_api_compat.array_namespace`), so a CuPy or torch
-array passed in just works. The variable only says where the program itself makes arrays: "numpy", "cupy", "cupy:1",
-"torch", "torch:cuda:0", "jax". It is read when first needed, and there is no fallback: what cannot be used is a
-BackendError.
+Its values are "numpy", "cupy", "cupy:1", "torch", "torch:cuda:0", "jax" and the like. There is no fallback: a backend
+that cannot be used is a BackendError. The variable concerns only arrays that the program itself makes; every layer
+takes its namespace from the arrays it is given (`array_api_compat.array_namespace`), so that a CuPy or torch array
+passed in just works.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ Array: TypeAlias = Any
 
 @dataclass(frozen=True)
 class Backend:
-    """An array namespace with the device on which arrays are made."""
+    """An array namespace and the device on which it makes arrays."""
 
     name: str
     xp: Any
     device: Any
 
     def asarray(self, array: Any, *, dtype: str | None = None) -> Array:
-        """Bring an array (host or not) to this backend and device; `dtype` is a name such as "float32".
+        """Convert an array of any backend to this backend and device; `dtype` is a name such as "float32".
 
-        A host array may share its memory with what is returned.
+        The result may share its memory with a NumPy array.
         """
         host = to_numpy(array)
         if dtype is not None:
@@ -45,7 +45,7 @@ class Backend:
         return self.xp.asarray(host, device=self.device)
 
     def synchronize(self) -> None:
-        """Wait until the device has done all it was asked; needed only for timing."""
+        """Wait until the device has finished all work queued so far; needed only for timing."""
         if self.name == "cupy":
             self.xp.cuda.get_current_stream().synchronize()
         elif self.name == "torch" and str(self.device).startswith("cuda"):
@@ -54,13 +54,13 @@ class Backend:
             self.xp.zeros(1, device=self.device).block_until_ready()
 
     def describe(self) -> str:
-        """One line: name, version and device."""
+        """Return one line with name, version and device."""
         version = importlib.import_module(self.name).__version__
         return f"{self.name} {version} on {self.device}"
 
 
 def get_backend(setting: str | None = None) -> Backend:
-    """Open the backend named by `setting`, or by TINYSEGRANK_BACKEND, or NumPy.
+    """Return the backend named by `setting`, or else by TINYSEGRANK_BACKEND, or else NumPy.
 
     Raises:
         BackendError: the name is unknown, the library is not installed, or it has no usable device.
@@ -73,7 +73,7 @@ def get_backend(setting: str | None = None) -> Backend:
 
 
 def to_numpy(array: Any) -> np.ndarray:
-    """Bring an array of any backend to the host as NumPy (NumPy arrays are handed through, not copied)."""
+    """Convert an array of any backend to NumPy on the host; a NumPy array is returned as it is, not copied."""
     if isinstance(array, np.ndarray | np.generic):
         return np.asarray(array)
     if hasattr(array, "detach"):  # torch
@@ -86,14 +86,14 @@ def to_numpy(array: Any) -> np.ndarray:
 
 
 def accelerated() -> bool:
-    """Whether numba twins stand in for their readable versions on NumPy; TINYSEGRANK_ACCELERATE=0 turns them off."""
+    """Return whether Numba versions replace readable functions on NumPy arrays; TINYSEGRANK_ACCELERATE=0 forbids it."""
     return os.environ.get("TINYSEGRANK_ACCELERATE", "1") != "0"
 
 
 def _import(name: str, extra: str) -> Any:
     try:
         return importlib.import_module(name)
-    except Exception as error:  # a library that is not whole raises anything
+    except Exception as error:  # a broken installation may raise anything
         missing = isinstance(error, ModuleNotFoundError) and error.name == name
         raise BackendError(
             f"{VARIABLE}={name}: {name} {'is not installed' if missing else 'cannot be imported'} ({error}); "

@@ -1,10 +1,10 @@
-"""Work on a running Dask cluster, on any number of machines, instead of on processes of this one.
+"""Run work on the workers of a running Dask cluster instead of in processes of this machine.
 
-A task (names, numbers, at most the coarse maps of an image) and its result travel. Everything else is files that the
-workers read and write themselves, so all machines must see the data and the run folder under the same paths. The task
-of a worker that dies is given to another one; while there is no worker, the run waits.
+Only tasks (names, numbers, at most the coarse maps of an image) and their results are sent. Workers read and write all
+other files themselves, so all machines must see the data and the run folder under the same paths. If a worker dies, its
+task is given to another; if there is no worker, the run waits for one.
 
-Dask sends tasks and results as pickles, so whoever reaches the scheduler can run code: keep it in a trusted network.
+Dask sends pickles, so anyone who can reach the scheduler can run code on the workers: keep it in a trusted network.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from tinysegrank.errors import ConfigError
 from tinysegrank.files import write_text
 from tinysegrank.worker import check_worker, packed, perform, surroundings
 
-_IN_FLIGHT = 256  # tasks sent ahead: enough for workers that join later, few enough to be held in memory
+_IN_FLIGHT = 256  # tasks sent ahead: enough for workers that join later, few enough to keep their results in memory
 
 
 @dataclass
 class Cluster:
-    """A connection to the scheduler of a Dask cluster; `cluster` makes one."""
+    """A connection to the scheduler of a Dask cluster, opened by `cluster`."""
 
     client: Any
     address: str
@@ -39,8 +39,8 @@ class Cluster:
         """Yield `apply(function, item)`, computed by a worker, for each item in order.
 
         Raises:
-            ConfigError: a worker does not fit (see `cluster`), a task ended every worker that was given it, or the
-                scheduler is lost.
+            ConfigError: a worker does not fit (see `cluster`), a task killed every worker that ran it, or the
+                connection to the scheduler is lost.
         """
         from distributed import KilledWorker
 
@@ -53,13 +53,13 @@ class Cluster:
             while sent:
                 yield sent.popleft().result()
         except (KilledWorker, CancelledError) as error:
-            reason = "the scheduler does not answer any more; start it and its workers again"
+            reason = "the scheduler no longer answers; start it and its workers again"
             if isinstance(error, KilledWorker):
                 reason = (
-                    f"a task ended every worker that was given it, {error.last_worker.address} the last; give each "
-                    "more memory, or run fewer on a machine"
+                    f"a task killed every worker that ran it, the last one {error.last_worker.address}; give workers "
+                    "more memory, or run fewer per machine"
                 )
-            raise ConfigError(f"{self.address}: {reason}, and repeat the command: what is done is kept") from error
+            raise ConfigError(f"{self.address}: {reason}, and repeat the command: finished work is kept") from error
 
 
 _active: ContextVar[Cluster | None] = ContextVar("cluster", default=None)
@@ -71,10 +71,10 @@ def active_cluster() -> Cluster | None:
 
 
 def check_shared(folder: Path) -> None:
-    """Inside `cluster`, check that all workers have a folder of this process under the same path.
+    """Inside `cluster`, check that all workers see a folder of this process under the same path.
 
     Raises:
-        ConfigError: naming a worker that has not.
+        ConfigError: a worker does not; the message names it.
     """
     if (active := active_cluster()) is None:
         return
@@ -86,8 +86,8 @@ def check_shared(folder: Path) -> None:
         probe.unlink()
     if blind:
         raise ConfigError(
-            f"{probe.parent}: worker {blind[0]} does not see this folder, and workers read and write a run's files "
-            "themselves; put it, and the data, where all machines have them under the same path"
+            f"{probe.parent}: worker {blind[0]} does not see this folder, but workers read and write a run's files "
+            "themselves; put it and the data where all machines see them under the same path"
         )
 
 
@@ -96,12 +96,12 @@ def cluster(address: str, *, timeout: float = 20.0) -> Iterator[Cluster]:
     """Send the work of `parallel_map` inside the block to the workers of a running Dask cluster.
 
     Args:
-        address: of its scheduler, such as "tcp://192.168.1.5:8786".
+        address: address of the scheduler, such as "tcp://192.168.1.5:8786".
         timeout: seconds to wait for the scheduler, and then for a first worker.
 
     Raises:
         ConfigError: distributed is not installed, no scheduler or no worker answers, or a worker does not fit: it has
-            several threads, or other versions of the libraries or another array backend than this process.
+            several threads, or its code, library versions or array backend are not those of this process.
     """
     try:
         from distributed import Client
@@ -113,10 +113,10 @@ def cluster(address: str, *, timeout: float = 20.0) -> Iterator[Cluster]:
     _find_scheduler(address, timeout)
     with Client(address, timeout=timeout, set_as_default=False) as client:
         try:
-            client.submit(os.getpid, pure=False).result(timeout)  # for a task an adaptive cluster starts a worker
+            client.submit(os.getpid, pure=False).result(timeout)  # a task makes an adaptive cluster start a worker
         except TimeoutError as error:
             raise ConfigError(
-                f"{address}: the scheduler has no worker, and got none within {timeout:g} s; "
+                f"{address}: the scheduler has no worker and got none within {timeout:g} s; "
                 f"start some with `dask worker {address} --nthreads 1 --nworkers CORES`"
             ) from error
         client.run(check_worker, surroundings())
@@ -128,7 +128,7 @@ def cluster(address: str, *, timeout: float = 20.0) -> Iterator[Cluster]:
 
 
 def _find_scheduler(address: str, timeout: float) -> None:
-    """Check that a scheduler answers; Dask's client waits long, and for ever where something else answers."""
+    """Check that a Dask scheduler answers; Dask's client would wait long, or for ever if another program answers."""
     from distributed.comm import connect
     from distributed.security import Security
 
@@ -137,14 +137,14 @@ def _find_scheduler(address: str, timeout: float) -> None:
         await comm.close()
 
     try:
-        with ThreadPoolExecutor(1) as thread:  # with a loop of its own, as a notebook has one running here
+        with ThreadPoolExecutor(1) as thread:  # its own event loop, as a notebook already runs one in this thread
             thread.submit(asyncio.run, asyncio.wait_for(greet(), 2 * timeout)).result()
     except (ValueError, TypeError) as error:  # TypeError: tls without certificates
         raise ConfigError(
-            f'"{address}": is no address of a Dask scheduler ({error}); give one such as tcp://192.168.1.5:8786'
+            f'"{address}": is not the address of a Dask scheduler ({error}); give one such as tcp://192.168.1.5:8786'
         ) from error
     except OSError as error:
         raise ConfigError(
-            f"{address}: no Dask scheduler answers within {timeout:g} s ({error or 'something else does'}); "
+            f"{address}: no Dask scheduler answers within {timeout:g} s ({error or 'another program does'}); "
             f"start one with `dask scheduler`, which prints its address"
         ) from error

@@ -1,4 +1,4 @@
-"""Digests of the package's own code, so that what yesterday's code made is not taken for today's."""
+"""Digests of the package's own source code, to tell results of changed code from current ones."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _ROOT = Path(tinysegrank.__file__).parent
 
 @lru_cache(maxsize=64)
 def code_digest(*modules: str, left_out: frozenset[str] = frozenset()) -> str:
-    """Return a SHA-256 of modules of the package and of all that they import from the package, directly or not.
+    """Return a SHA-256 of modules of the package and of all modules that they import from it, directly or indirectly.
 
-    Comments and docstrings don't count. A name imported from a subpackage counts as the file that defines it, not as
-    the whole subpackage.
+    Comments and docstrings don't count. An import from a subpackage adds only the file that defines the name, not the
+    whole subpackage.
 
     Args:
         modules: full names, such as "tinysegrank.experiment.stages.trunk".
-        left_out: full names of modules that don't count, nor what only they import.
+        left_out: full names of modules to leave out, together with modules that only these import.
     """
     found, waiting = set(), list(modules)
     while waiting:
@@ -37,24 +37,24 @@ def code_digest(*modules: str, left_out: frozenset[str] = frozenset()) -> str:
 
 
 def all_modules() -> list[str]:
-    """Return the full names of the package's modules."""
+    """Return the full names of all modules of the package."""
     paths = [path.relative_to(_ROOT).with_suffix("") for path in sorted(_ROOT.rglob("*.py"))]
     return [".".join((PACKAGE, *path.parts)).removesuffix(".__init__") for path in paths]
 
 
 def importers_of(module: str, name: str) -> list[str]:
-    """Return the full names of the package's modules that import a name from another themselves."""
-    mention = module.encode()  # a module without it need not be parsed
+    """Return the full names of the modules that contain `from module import name`."""
+    mention = module.encode()  # files that don't contain it need not be parsed
     candidates = (other for other in all_modules() if mention in _file(other).read_bytes())
     return [other for other in candidates if (module, name) in _read(other).origins.values()]
 
 
 class _Source(NamedTuple):
-    """What is known of a module from its text alone.
+    """Facts about a module, from its source alone.
 
     Attributes:
         digest: SHA-256 of its syntax tree without docstrings.
-        origins: where each name that it imports from the package comes from: (module, name there, "" for the module).
+        origins: each name that it imports from the package, to (module, name in it, or "" for the module itself).
     """
 
     digest: str
@@ -62,7 +62,7 @@ class _Source(NamedTuple):
 
     @property
     def imports(self) -> set[str]:
-        """Full names of the package's modules that it imports."""
+        """Full names of the modules of the package that it imports."""
         return {_defining(*origin) for origin in self.origins.values()}
 
 
@@ -98,7 +98,7 @@ def _origins(tree: ast.Module) -> Iterator[tuple[str, tuple[str, str]]]:
 
 
 def _defining(module: str, name: str) -> str:
-    """Return the module that defines a name imported from another."""
+    """Return the module that defines `name` of `module`, following imports through subpackages' __init__.py."""
     if not name:
         return module
     if _is_module(f"{module}.{name}"):

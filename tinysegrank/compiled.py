@@ -1,12 +1,12 @@
 """Compile functions with numba, and cache their machine code on disk.
 
-A folder of the cache belongs to one state of the code: its name is a digest of all modules with compiled functions and
-what they import, of numba, Python, the processor and numba's settings. Machine code of other sources is never found,
-whichever file has changed. numba's own cache looks at the file of one function only, and not at the functions and
-constants that are compiled into it.
+The cache has one folder per state of the code. Its name is a digest of all modules with compiled functions, of the
+modules that they import, of the versions of numba and Python, of the processor, and of numba's settings. So machine
+code is never stale, whichever file has changed; numba's own cache would check only the file of the function itself, and
+not the functions and constants compiled into it.
 
-Cached files are pickles, so a folder is used only if nobody else can write to it. A file that is missing, cut short or
-cannot be read means that its function is compiled again.
+Cached files are pickles, so a folder is used only if nobody else can write to it. A function whose file is missing,
+truncated or unreadable is compiled again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tinysegrank.code_digest import code_digest, importers_of
 from tinysegrank.files import atomic_write
 
 VARIABLE = "NUMBA_CACHE_DIR"
-KEPT = 7  # folders of other states of the package, those used last; some 10 MB each
+KEPT = 7  # number of folders of other states that are kept, those used last; some 10 MB each
 MONTH = 30 * 24 * 3600  # seconds
 LOGGER = logging.getLogger(__name__)
 _INERT = (VARIABLE, "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER")  # settings that do not change machine code
@@ -42,7 +42,7 @@ R = TypeVar("R")
 
 
 class Options(TypedDict, total=False):
-    """Options of `numba.njit`."""
+    """Type of the options of `numba.njit`."""
 
     nogil: bool
     parallel: bool
@@ -53,14 +53,14 @@ class Options(TypedDict, total=False):
 
 
 def compiled(**options: Unpack[Options]) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return a decorator that compiles a function for the types of its arguments, when it is first called with them.
+    """Return a decorator that compiles a function when it is first called, once per combination of argument types.
 
     Args:
-        options: of `numba.njit`; the function runs without Python's lock unless `nogil=False`.
+        options: options of `numba.njit`, except that functions release the GIL unless `nogil=False`.
     """
     from numba import njit
 
-    source_digest()  # now: by the first call an editor may have saved other sources
+    source_digest()  # at import: the sources on disk may have changed by the first call
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         dispatcher = njit(**({"nogil": True} | options))(function)
@@ -72,23 +72,23 @@ def compiled(**options: Unpack[Options]) -> Callable[[Callable[P, R]], Callable[
 
 
 def intrinsic(function: Callable[Concatenate[Any, P], Any]) -> Callable[P, Any]:
-    """Make a function for compiled code out of one that emits its instructions: `numba.extending.intrinsic`, typed."""
+    """Wrap `numba.extending.intrinsic` with types: make a function that emits LLVM code callable from compiled code."""
     from numba.extending import intrinsic
 
     return cast("Callable[P, Any]", intrinsic(function))
 
 
 def address(function: Any, *types: Any) -> int:
-    """Return the address of a compiled function's machine code for numba types; it is freed with the function."""
+    """Compile a function for numba types and return the address of its code, valid as long as the function lives."""
     function.compile(types)
     made = function.overloads[types]
     return int(made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
 
 
 class Cache:
-    """The cache of one function; numba's dispatchers call these methods.
+    """The cache of one function, with the methods that numba's dispatchers call.
 
-    There is a file for each tuple of argument types: a checksum, then the pickled types and machine code.
+    There is one file per combination of argument types: a checksum, then the pickled types and machine code.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -97,7 +97,7 @@ class Cache:
 
     @property
     def cache_path(self) -> str | None:
-        """The folder in use."""
+        """Folder of the cache, or None if there is none."""
         folder = cache_folder()
         return None if folder is None else str(folder)
 
@@ -114,11 +114,11 @@ class Cache:
                 return None
             found, reduced = pickle.loads(content)  # noqa: S301 - nobody else can write to this folder
             return CompileResult._rebuild(context, *reduced) if found == signature else None
-        except Exception:  # the file is missing or of no use, for whatever reason: compile
+        except Exception:  # the file is missing or unusable, for whatever reason: compile again
             return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
-        """Store a compiled function, if that can be done."""
+        """Store a compiled function, if it can be pickled and the folder can be written to."""
         from numba.core.serialize import dumps
 
         if result.lifted or result.library.has_dynamic_globals or (folder := cache_folder()) is None:
@@ -133,7 +133,7 @@ class Cache:
         """Do nothing: the cache is always on."""
 
     def disable(self) -> None:
-        """Do nothing."""
+        """Do nothing: the cache is always on."""
 
     def flush(self) -> None:
         """Do nothing: files of one folder never become stale."""
@@ -148,13 +148,13 @@ def _split(data: bytes) -> tuple[bytes, bytes]:
 
 @lru_cache(maxsize=1)
 def source_digest() -> str:
-    """Return a digest of the sources of compiled code: of all modules that compile, and of what they import."""
+    """Return a digest of the sources of compiled code: modules that use `compiled`, and the modules they import."""
     return code_digest(*importers_of(__name__, compiled.__name__))
 
 
 @lru_cache(maxsize=1)
 def cache_folder() -> Path | None:
-    """Return the folder of machine code for this state of the package, or None if there can be none.
+    """Return the cache's folder for this state of the code, creating it if missing; None if none can be used.
 
     It is in the folder that NUMBA_CACHE_DIR names, or else in the user's cache folder. If that one cannot be used, a
     warning is logged, and a private folder in the system's temporary folder is used instead.
@@ -166,7 +166,7 @@ def cache_folder() -> Path | None:
             is_new = not folder.is_dir()
             _make_private(folder)
             tempfile.TemporaryFile(dir=folder).close()
-            os.utime(folder)  # used last
+            os.utime(folder)  # mark it as used now, for `_remove_old`
             _hold(folder)
         except OSError as error:
             reason = f"{error.filename}: {error.strerror}" if error.strerror else str(error)
@@ -183,12 +183,12 @@ def cache_folder() -> Path | None:
 def _warn(parts: list[str]) -> None:
     import multiprocessing
 
-    if parts and multiprocessing.parent_process() is None:  # workers have the same folder as the process they work for
+    if parts and multiprocessing.parent_process() is None:  # once, not in every worker process
         LOGGER.warning("%s; set %s to a folder that only you can write to", "; ".join(parts), VARIABLE)
 
 
 def _state() -> str:
-    """A name for all that machine code depends on."""
+    """Return a digest of everything that machine code depends on."""
     import numba
     from numba.core.registry import cpu_target
 
@@ -213,16 +213,16 @@ def _chosen_base() -> Path:
 
 
 def _shared_base(parent: str) -> Path:
-    """The user's own part of a folder that others may write to as well."""
+    """Return the user's own subfolder of a folder that others may write to as well."""
     user = f"-{os.getuid()}" if hasattr(os, "getuid") else ""
     return Path(parent).absolute() / f"tinysegrank{user}"
 
 
 def _make_private(folder: Path) -> None:
-    """Make a cache's base and folder, if need be, and see that nobody else can put files there.
+    """Create a cache folder and its parent if missing, and check that nobody else can put files there.
 
     Raises:
-        OSError: they cannot be made, or others can write to them.
+        OSError: they cannot be created, or others can write to them.
     """
     base = folder.parent
     if not base.is_absolute():
@@ -240,7 +240,7 @@ def _make_private(folder: Path) -> None:
 
 
 def _hold(folder: Path) -> None:
-    """Keep a shared lock on a folder as long as this process runs."""
+    """Keep a shared lock on a folder as long as this process runs, so that no other process removes it."""
     with suppress(ImportError, OSError):  # not on Windows, nor on every network file system
         import fcntl
 
@@ -250,7 +250,7 @@ def _hold(folder: Path) -> None:
 
 
 def _is_free(folder: Path) -> bool:
-    """Return whether no process holds a folder; where locks do not work, whether none has taken it for a month."""
+    """Return whether no process has locked a folder; where locks do not work, whether it is unused for a month."""
     try:
         import fcntl
 
@@ -267,8 +267,8 @@ def _is_free(folder: Path) -> bool:
 
 
 def _remove_old(base: Path, folder: Path) -> None:
-    """Remove the folders of other states, except the few used last and those that a process holds."""
-    with suppress(OSError):  # another process may do so at the same time
+    """Remove the folders of other states, except the few used last and those that a process has locked."""
+    with suppress(OSError):  # another process may be removing them too
         others = [path for path in base.iterdir() if path.is_dir() and path != folder]
         for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT:]:
             if _is_free(path):

@@ -1,4 +1,4 @@
-"""Frozen dataclasses to TOML and back: every option has a type, a default and a range; an unknown key is an error."""
+"""Settings as frozen dataclasses, read from and written to TOML: every option has a type, a default and a range."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def option(
     may_be_empty: bool = False,
     note: str = "",
 ) -> Value:
-    """Declare a field of `Options` with its range, which is that of each item where the field is a list.
+    """Declare a field of `Options` with its default and range; for a list, the range is that of its items.
 
     Args:
-        default: its value where none is given.
+        default: default value.
         at_least, more_than, at_most, less_than: bounds of a number.
-        choices: all that a string may be.
-        may_be_empty: whether a list may hold nothing.
-        note: added to the message about a number that is out of range.
+        choices: allowed values of a string.
+        may_be_empty: whether a list may be empty.
+        note: added to the error message about a number that is out of range.
     """
     bounds = {"at_least": at_least, "more_than": more_than, "at_most": at_most, "less_than": less_than}
     metadata = {
@@ -59,11 +59,11 @@ def option(
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Base of dataclasses of options, whose values are checked whenever one is made.
+    """Base class of dataclasses of options, which checks the values whenever an instance is made.
 
-    Numbers must be finite and within the range that `option` declared, strings among its choices and fit for a settings
-    file, lists without repetition. A check of several options together goes into `__post_init__`, after this one's; its
-    message too begins with the name of an option.
+    Numbers must be finite and in the range declared by `option`; strings must be among its choices and representable in
+    a TOML file; lists must not have duplicates. Subclasses check combinations of options in `__post_init__`, after
+    calling this one; those messages too begin with the name of an option.
 
     Raises:
         ConfigError: a value is out of range.
@@ -77,7 +77,7 @@ class Options:
 
 
 def to_dict(settings: Any) -> dict[str, Any]:
-    """A dataclass as nested dicts of plain values; tuples become lists."""
+    """Convert a dataclass to nested dicts of plain values; tuples become lists."""
     return {
         field.name: to_dict(value) if dataclasses.is_dataclass(value) else list(value) if _is_list(value) else value
         for field in dataclasses.fields(settings)
@@ -88,10 +88,16 @@ def to_dict(settings: Any) -> dict[str, Any]:
 def from_dict(
     kind: type[Settings], values: Mapping[str, Any], *, base: Settings | None = None, place: str = ""
 ) -> Settings:
-    """Build a dataclass of `kind` from nested dicts; what they leave out comes from `base`, or else the defaults.
+    """Build a dataclass of `kind` from nested dicts; missing values come from `base`, or else are the defaults.
+
+    Args:
+        kind: the dataclass.
+        values: its values by name; nested dataclasses as dicts.
+        base: instance that gives the missing values.
+        place: dotted name of the section, for error messages.
 
     Raises:
-        ConfigError: an unknown key (the known ones are listed), or a value of the wrong type or out of range.
+        ConfigError: a key is unknown (the known ones are listed), or a value has the wrong type or is out of range.
     """
     hints = get_type_hints(kind)
     known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
@@ -114,15 +120,15 @@ def from_dict(
 
 
 def to_toml(settings: Any) -> str:
-    """A dataclass as a TOML document: plain values first, then one table for each nested dataclass."""
+    """Convert a dataclass to a TOML document, with one table per nested dataclass."""
     return tomlkit.dumps(to_dict(settings))
 
 
 def read_toml(path: Path | str) -> dict[str, Any]:
-    """Read a TOML file as nested dicts; a byte order mark before its text is passed over.
+    """Read a TOML file as nested dicts; a byte order mark is ignored.
 
     Raises:
-        ConfigError: the file cannot be read or is not TOML; only in the first case is the cause an OSError.
+        ConfigError: the file cannot be read (then `__cause__` is an OSError) or is not TOML.
     """
     try:
         return tomllib.loads(Path(path).read_bytes().decode("utf-8-sig"))
@@ -135,12 +141,12 @@ def read_toml(path: Path | str) -> dict[str, Any]:
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
-    """Read "section.key=value" settings, as given on a command line, into nested dicts.
+    """Parse "section.key=value" settings, as given on a command line, into nested dicts.
 
-    A value is read as TOML (1200, 0.02, true, [0, 8]); what is no TOML value is taken as a string.
+    Values are parsed as TOML (1200, 0.02, true, [0, 8]); anything that isn't valid TOML is taken as a string.
 
     Raises:
-        ConfigError: one has no "=" or no key, or contradicts another.
+        ConfigError: a setting has no "=" or no key, or contradicts another.
     """
     values: dict[str, Any] = {}
     for assignment in assignments:
@@ -156,13 +162,13 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
         for key in path[:-1]:
             section = section.setdefault(key, {})
             if not isinstance(section, dict):
-                raise ConfigError(f"{assignment!r}: {key} was given a value before; it cannot be a section too")
+                raise ConfigError(f"{assignment!r}: {key} already has a value, so it cannot be a section; drop one")
         section[path[-1]] = value
     return values
 
 
 def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested dicts with those of `changes` laid over them."""
+    """Return a copy of nested dicts in which `changes` override or add single values."""
     merged = dict(values)
     for key, value in changes.items():
         old = merged.get(key)
@@ -171,13 +177,17 @@ def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 
 def _typed(value: Any, hint: Any, where: str) -> Any:
-    """`value` as the type `hint`: bool, int, float, str, or a tuple of one of these."""
+    """Return `value` as the type `hint`, which is bool, int, float, str, or a tuple of one of these.
+
+    Raises:
+        ConfigError: it has another type, or an integer needs more than 64 bits.
+    """
     if get_origin(hint) is tuple:
         if not _is_list(value):
             raise ConfigError(f"{where}: {value!r} is not a list; write [...]")
         return tuple(_typed(item, get_args(hint)[0], where) for item in value)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise ConfigError(f"{where}: needs more than the 64 bits of a TOML integer; give a smaller number")
+        raise ConfigError(f"{where}: does not fit the 64 bits of a TOML integer; give a smaller number")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not hint:
@@ -187,7 +197,7 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
 
 
 def _refusal(value: Any, limits: Mapping[str, Any]) -> str:
-    """Why a value may not be, and what to give instead; "" where it may."""
+    """Return the reason why a value is refused and what to give instead, or "" if it is allowed."""
     if _is_list(value):
         if not value and not limits.get("may_be_empty"):
             return "give at least one"

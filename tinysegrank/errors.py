@@ -44,30 +44,30 @@ class WeightsError(TinySegRankError):
 
 
 class CheckpointError(TinySegRankError):
-    """A checkpoint or the result of a stage is missing, damaged, or was made by something else."""
+    """A checkpoint or a stage's result is missing, damaged, or of another model or program."""
 
 
 class TrainingError(TinySegRankError):
-    """A training diverged, or has nothing to train on."""
+    """Training diverged, or there is nothing to train on."""
 
 
 class ConfigError(TinySegRankError):
-    """A configuration has an unknown key, a value out of range, or does not fit the run folder it is used on."""
+    """A configuration has an unknown key or a value out of range, or does not fit the run folder it is used with."""
 
 
 class OutputError(TinySegRankError):
-    """A file or folder cannot be written, or must not be: it is an input, or was made by something else."""
+    """A file or folder cannot be written, or must not be overwritten: it is an input, or not this program's output."""
 
 
 class WorkerError(TinySegRankError):
-    """A worker process was ended from outside, most likely for lack of memory."""
+    """A worker process was killed by the operating system, most likely for lack of memory."""
 
 
 def explain_os_error(path: Path | str, error: OSError, *, action: Literal["read", "written"] = "read") -> str:
-    """Return one line for a call that the operating system refused, as "FILE: cannot be read: No such file ...; ...".
+    """Return one line about a failed system call, such as "FILE: cannot be read: No such file ...; check the path".
 
-    The cause is the system's own word for it. Damage has no such cause: a library that finds a file's content wrong
-    raises an OSError without a number, `error.errno` None.
+    The cause is in the system's own words. The error must come from the operating system: libraries also raise OSError
+    for files with damaged content, but then `error.errno` is None.
     """
     cause = error.strerror or str(error) or type(error).__name__
     remedy = _REMEDIES.get(error.errno or 0)

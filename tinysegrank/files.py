@@ -1,4 +1,4 @@
-"""Atomic writes: a file is either absent, as it was, or complete, whatever interrupts the program."""
+"""Read and write files; writes are atomic: a file is either absent, unchanged or complete, even after a crash."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ import numpy as np
 from tinysegrank.errors import CheckpointError, OutputError, explain_os_error
 
 _TEMPORARY = ".tmp"
-_ABOUT = "about"  # one string in a safetensors header: several would come in any order, and files differ by it
+_ABOUT = "about"  # one string in the safetensors header: several would be stored in random order, so files would differ
 
 
 @contextmanager
 def writing(path: Path | str, *, reads: bool = False) -> Iterator[None]:
-    """Enclose work that writes `path`: what the operating system refuses becomes an error that names it.
+    """Turn an OSError of the enclosed code, which writes `path`, into an OutputError that names the path.
 
     Args:
-        path: as the user gave it.
-        reads: the work also reads other files; an error that names a file is about one of those, and passes.
+        path: path as the user gave it.
+        reads: whether the code also reads other files; an OSError with a file name is about one of those, and passes.
 
     Raises:
         OutputError: the path cannot be written.
-        BrokenPipeError: it is a pipe that nobody reads any more.
+        BrokenPipeError: the path is a pipe whose reader is gone.
     """
     try:
         yield
     except OSError as error:
         if isinstance(error, BrokenPipeError) or (reads and error.filename is not None):
             raise
-        full = error.errno is None and " requested and " in str(error)  # NumPy wrote less than it wanted to
+        full = error.errno is None and " requested and " in str(error)  # NumPy's message for a full disk
         told = OSError(errno.ENOSPC, str(error)) if full else error
         raise OutputError(explain_os_error(path, told, action="written")) from error
 
 
 def destination(path: Path | str) -> Path | None:
-    """Find the file that writing to `path` makes or replaces: through symbolic links, which stay.
+    """Return the file that writing to `path` creates or replaces, with symbolic links resolved.
 
     Returns:
-        The file; None where `path` is a character device or a pipe, such as /dev/stdout, which is written into.
+        The file; None if `path` is a character device or a pipe, such as /dev/stdout, which is written to directly.
 
     Raises:
-        OutputError: it is a folder, a socket or a disk, or cannot be looked up.
+        OutputError: the path is a folder, a socket or a disk, or cannot be looked up.
     """
     with writing(path):
         try:
@@ -72,8 +72,8 @@ def destination(path: Path | str) -> Path | None:
 def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path`; on leaving the block it is flushed to disk and renamed to `path`.
 
-    Folders above `path` are made. If the block raises, the temporary file is removed and `path` stays as it was. A
-    symbolic link stays, and the file that it leads to is replaced. A device or a pipe is written into as it is.
+    Missing folders are created. If the block raises, the temporary file is removed and `path` stays unchanged. If
+    `path` is a symbolic link, its target is replaced. A device or a pipe is written to directly.
 
     Raises:
         OutputError: the path cannot be written, or is a folder.
@@ -85,7 +85,7 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
         with writing(path, reads=True), stream:
             yield stream
         return
-    temporary = target.with_name(f".{secrets.token_hex(8)}{_TEMPORARY}")  # short: that of the file may be the longest
+    temporary = target.with_name(f".{secrets.token_hex(8)}{_TEMPORARY}")  # the target's name may be too long to extend
     with writing(path):
         target.parent.mkdir(parents=True, exist_ok=True)
         stream = temporary.open("xb")
@@ -103,12 +103,12 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
 
 
 def is_temporary(path: Path) -> bool:
-    """Return whether a file is one that `atomic_write` left behind when its process was killed."""
+    """Return whether a file has the name of a temporary file of `atomic_write`, left when its process was killed."""
     return path.name.startswith(".") and path.name.endswith(_TEMPORARY)
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write UTF-8 text to `path`, atomically; what of a file's name in it is not UTF-8 becomes "?"."""
+    """Write text to `path` as UTF-8, atomically; characters that UTF-8 cannot encode become "?"."""
     with atomic_write(path) as stream:
         stream.write(text.encode(errors="replace"))
 
@@ -119,15 +119,15 @@ def write_json(path: Path | str, value: Any) -> None:
 
 
 _SPOILT = (ValueError, KeyError, TypeError, EOFError, OverflowError, SyntaxError, TokenError, BadZipFile, zlib.error)
-"""What NumPy, zip and JSON raise on a file that is not what it was; further ones of theirs are subclasses."""
+"""Exceptions (or their base classes) that NumPy, zip and JSON raise for a damaged file."""
 
 
 @contextmanager
 def reading(path: Path | str) -> Iterator[None]:
-    """Enclose the reading of a file that a run wrote: what goes wrong becomes an error that names the file.
+    """Turn errors of the enclosed code, which reads a file that a run wrote, into errors that name the file.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or cannot be read at the moment.
+        CheckpointError: the file is missing, damaged, or cannot be read.
     """
     from safetensors import SafetensorError
 
@@ -136,7 +136,7 @@ def reading(path: Path | str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: is missing; repeat the command that makes it") from error
     except OSError as error:
-        if error.errno is None:  # how NumPy and PIL report damage
+        if error.errno is None:  # NumPy and PIL report damage like this
             raise CheckpointError(_damage(path, error)) from error
         raise CheckpointError(explain_os_error(path, error)) from error
     except (*_SPOILT, SafetensorError) as error:
@@ -169,7 +169,7 @@ def read_array(path: Path | str, *, mapped: bool = False) -> np.ndarray:
 
     Args:
         path: the file.
-        mapped: map it into memory, read-only, instead of reading it whole.
+        mapped: memory-map the file, read-only, instead of reading all of it.
 
     Raises:
         CheckpointError: the file is missing, damaged, or cannot be read.
@@ -189,17 +189,17 @@ def write_compressed(path: Path | str, **arrays: np.ndarray) -> None:
 
 @contextmanager
 def read_compressed(path: Path | str) -> Iterator[Mapping[str, np.ndarray]]:
-    """Open a .npz file; an array is read when it is asked for, inside the block.
+    """Open a .npz file as a mapping of names to arrays; each array is read when it is looked up, inside the block.
 
     Raises:
-        CheckpointError: the file is missing, damaged, lacks an array that is asked for, or cannot be read.
+        CheckpointError: the file is missing, damaged, lacks an array that is looked up, or cannot be read.
     """
     with reading(path), Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         yield arrays
 
 
 def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], *, about: Mapping[str, str] | None = None) -> None:
-    """Write named NumPy arrays, and a few strings `about` them, as one safetensors file, atomically."""
+    """Write named NumPy arrays, with the strings `about` in the header, as one safetensors file, atomically."""
     from safetensors.numpy import save
 
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
@@ -221,7 +221,7 @@ def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
 
 
 def read_about(path: Path | str) -> dict[str, str]:
-    """Read the strings stored in a safetensors file's header.
+    """Read the strings that `write_arrays` stored in a safetensors file's header.
 
     Raises:
         CheckpointError: the file is missing, damaged, or cannot be read.

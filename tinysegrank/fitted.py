@@ -1,4 +1,4 @@
-"""The one way in which fitted models are stored: a safetensors file with a format tag, checked when it is read."""
+"""Save and load fitted models as safetensors files with a format tag, which are checked when they are read."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Shapes = Mapping[str, tuple[int | str, ...]]
 
 
 class Fitted:
-    """A fitted model, or a table, that can be saved and loaded.
+    """Base class of fitted models and tables that can be saved and loaded.
 
-    A subclass gives, as keyword arguments beside this base class:
+    A subclass passes these as class keyword arguments, and implements `_state` and `_restore`:
 
     tag: name and version of its file format.
-    shapes: of its arrays by name. A size is a number, or a string that stands for the same number wherever it occurs.
-    not_finite: names of the arrays that may hold NaN or infinity.
+    shapes: array name to shape. A size is a number, or a string that stands for the same number wherever it occurs.
+    not_finite: names of the arrays that may contain NaN or infinity.
     """
 
     _tag: ClassVar[str]
@@ -34,25 +34,25 @@ class Fitted:
         cls._tag, cls._shapes, cls._not_finite = tag, shapes, not_finite
 
     def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        """Return the arrays to store, and strings about them."""
+        """Return the arrays to store, and strings to store with them, by name."""
         raise NotImplementedError
 
     @classmethod
     def _restore(cls, arrays: Arrays, about: About) -> Self:
-        """Build the model from its state; a KeyError, ValueError or error of the library means a damaged file."""
+        """Build the model from stored arrays and strings; raise KeyError, ValueError or a library error if damaged."""
         raise NotImplementedError
 
     def save(self, path: Path | str) -> None:
-        """Write this as one safetensors file, atomically."""
+        """Write the model as one safetensors file, atomically."""
         arrays, about = self._state()
         write_arrays(path, arrays, about={"format": self._tag, **about})
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
-        """Read what `save` wrote.
+        """Read a model that `save` wrote.
 
         Raises:
-            CheckpointError: the file is missing, damaged, or holds something else.
+            CheckpointError: the file is missing, damaged, or of another format.
         """
         about, arrays = read_checked(path, cls._tag, shapes=cls._shapes, not_finite=cls._not_finite)
         try:
@@ -64,11 +64,11 @@ class Fitted:
 def read_checked(
     path: Path | str, tag: str, *, shapes: Shapes | None = None, not_finite: tuple[str, ...] = ()
 ) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    """Read the strings and the arrays of a file of this format; the arguments are those of `Fitted`.
+    """Read and check a file; return its strings and its arrays, both by name. For the arguments see `Fitted`.
 
     Raises:
-        CheckpointError: the file is missing or damaged, has another tag, lacks an array, or holds one of another shape
-            or with NaN or infinity.
+        CheckpointError: the file is missing or damaged, has another tag, lacks an array, or has an array of the wrong
+            shape or with NaN or infinity.
     """
     arrays, about = read_arrays(path), read_about(path)
     if (found := about.get("format")) != tag:
@@ -92,6 +92,6 @@ def read_checked(
 
 
 def damaged(path: Path | str, reason: object) -> CheckpointError:
-    """Make the error for a file with the right format and wrong content."""
+    """Return the error to raise for a file whose format is right but whose content is wrong."""
     reason = f"{reason} is missing" if isinstance(reason, KeyError) else reason
     return CheckpointError(f"{path}: is damaged ({reason}); delete it and run again")

@@ -1,4 +1,4 @@
-"""Outputs are looked at before long work: can they be written, and is nothing lost that the program has not made?"""
+"""Check outputs before long work: that they can be written, and that no file of the user's would be overwritten."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tinysegrank.files import destination, writing
 
 
 def check_file(path: Path | str, *, option: str, begins: bytes = b"") -> None:
-    """See that a file can be written, before it is.
+    """Check that a file can be written, and that it is new, empty or an earlier output.
 
     Args:
-        path: the file, as the user gave it.
-        option: what it was given by, such as "--out", for the message.
-        begins: what the program's own files of this kind begin with; any other file that is there is not replaced.
+        path: path of the file, as the user gave it.
+        option: name of the command-line option with the path, such as "--out", for the message.
+        begins: first bytes of the program's own files of this kind; an existing file with others is refused.
 
     Raises:
-        OutputError: naming the file, and what is wrong with it.
+        OutputError: the file cannot or must not be written.
     """
     target = destination(path)
     if target is None:  # a device or a pipe
@@ -33,15 +33,15 @@ def check_file(path: Path | str, *, option: str, begins: bytes = b"") -> None:
         with writing(path), target.open("rb") as stream:
             start = stream.read(len(begins))
         if start not in (b"", begins):
-            raise OutputError(f"{path}: is there, and was not written by this command; choose another {option}")
+            raise OutputError(f"{path}: exists and was not written by this command; choose another {option}")
     check_folder(target.parent, named=path)
 
 
 def check_folder(folder: Path, *, named: Path | str) -> None:
-    """See that files can be made in a folder, which may be missing; a file is made there, or above, and removed.
+    """Check that files can be created in a folder, which may be missing, by creating a temporary file there or above.
 
     Raises:
-        OutputError: about `named`, which is to be written there.
+        OutputError: they cannot; the message is about `named`, the output that is to be written there.
     """
     folder = Path(os.path.realpath(folder))
     nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
@@ -50,17 +50,18 @@ def check_folder(folder: Path, *, named: Path | str) -> None:
 
 
 def check_results(results: Sequence[tuple[Path, Path]], *, option: str, replace: bool) -> None:
-    """See that the results of several inputs can be written, and take the place of no input and of no other result.
+    """Check that the results of several inputs can be written, and overwrite neither an input nor another result.
 
-    Paths are compared through links and without regard to case or to how an accent is spelt, as some file systems do.
+    Paths are compared with links resolved, and without regard to case or Unicode normalisation, as some file systems
+    compare them.
 
     Args:
-        results: each input with a file that is made from it.
-        option: what the folder of the results was given by, for the message.
-        replace: replace files that are there.
+        results: pairs of an input and a file that is made from it.
+        option: name of the command-line option with the results' folder, for the message.
+        replace: whether existing files may be replaced.
 
     Raises:
-        OutputError: naming the input and the file.
+        OutputError: a result cannot or must not be written; the message names it and the input.
     """
     for folder in {result.parent for _, result in results}:
         check_folder(folder, named=folder)
@@ -71,9 +72,9 @@ def check_results(results: Sequence[tuple[Path, Path]], *, option: str, replace:
         if place in inputs:
             raise OutputError(f"{source}: {result} would replace {inputs[place]}, an input; choose another {option}")
         if place in made:
-            raise OutputError(f"{source}: {result} would be that of {made[place]} too; give them different {option}")
+            raise OutputError(f"{source}: {result} is also the output of {made[place]}; give each its own {option}")
         if target is not None and target.exists() and not replace:
-            raise OutputError(f"{result}: is there already; pass --force to replace it, or choose another {option}")
+            raise OutputError(f"{result}: already exists; pass --force to replace it, or choose another {option}")
         made[place] = source
 
 
@@ -82,11 +83,11 @@ def _identity(path: Path) -> str:
 
 
 def _printed_to() -> list[int]:
-    """The descriptors of the standard output and error, where they are open."""
+    """Return the file descriptors of standard output and standard error, if open."""
     numbers = []
     for stream in (sys.stdout, sys.stderr):
         try:
             numbers.append(stream.fileno())
-        except (AttributeError, OSError, ValueError):  # closed, or no file, as in a test or a notebook
+        except (AttributeError, OSError, ValueError):  # closed, or not a file, as in a test or a notebook
             continue
     return numbers

@@ -1,7 +1,7 @@
-"""Work that is independent per image or per fold, spread over processes with one BLAS thread each.
+"""Run independent work, such as one task per image, in several processes with one BLAS thread each.
 
-Small matrices run faster with one BLAS thread, and two workers with two threads each on two cores fight. joblib brings
-the backends: processes of this machine, or inside `cluster` the workers of a Dask cluster on any number of machines.
+With one BLAS thread, small matrices are faster, and workers don't compete for cores. The processes are joblib's on this
+machine or, inside `cluster`, the workers of a Dask cluster on any number of machines.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Result = TypeVar("Result")
 
 @lru_cache(maxsize=1)
 def keep_freed_memory() -> bool:
-    """Let the C library keep the memory of large arrays that are freed, and give it to the next ones.
+    """Make the C library keep the memory of large arrays that are freed, for the next arrays.
 
-    By default it is handed back to the kernel, which has to clear it again for the next array: a sixth of the time of
-    a training step. The peak of memory stays the same.
+    By default it returns the memory to the kernel, which has to zero it again for the next array: a sixth of the time
+    of a training step. Peak memory stays the same.
 
     Returns:
-        Whether this C library (GNU's) can be told so; elsewhere nothing is done.
+        Whether it worked; it needs GNU's C library, and nothing is done elsewhere.
     """
     import ctypes
 
@@ -39,13 +39,13 @@ def keep_freed_memory() -> bool:
         return False
     kept = bool(mallopt(_MMAP_THRESHOLD, 2**30) and mallopt(_TRIM_THRESHOLD, 2**31 - 1))
     if kept and (processes := sys.modules.get("joblib.externals.loky.process_executor")):
-        # where psutil is installed, a worker ends when its memory has grown: what is kept here is taken for a leak
+        # where psutil is installed, joblib restarts a worker whose memory grows, and would take this for a leak
         processes._MAX_MEMORY_LEAK_SIZE = float("inf")  # type: ignore[attr-defined]
     return kept
 
 
 def one_blas_thread(function: Callable[..., Result], *arguments: Any) -> Result:
-    """Call `function(*arguments)` with BLAS held to one thread, and with `keep_freed_memory`."""
+    """Return `function(*arguments)`, called with BLAS limited to one thread and with `keep_freed_memory`."""
     from threadpoolctl import threadpool_limits
 
     keep_freed_memory()
@@ -59,14 +59,14 @@ def parallel_map(
     """Yield `function(item)` for each item, in order, as results come in; the same for any number of processes.
 
     Args:
-        function: called in a worker process with one BLAS thread; must be importable, and so must what it takes.
-        items: the arguments, small enough to send to another process.
-        jobs: processes on this machine; 1 runs in this process.
-        on_cluster: inside `cluster`, take its workers in place of `jobs` processes. False for work whose arguments or
-            results are large.
+        function: called in a worker process with one BLAS thread. It is pickled by name, so it must be importable.
+        items: its arguments, which are pickled too, so they should be small.
+        jobs: number of processes on this machine; 1 runs in this process.
+        on_cluster: inside `cluster`, use its workers instead of `jobs` processes; pass False for work whose arguments
+            or results are large.
 
     Raises:
-        WorkerError: the system ended a process of this machine.
+        WorkerError: the operating system killed a worker process of this machine.
     """
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -82,9 +82,9 @@ def parallel_map(
         try:
             yield from Parallel(n_jobs=jobs, return_as="generator")(calls)
         except TerminatedWorkerError as error:
-            signals = ", ".join(sorted(set(re.findall(r"SIG[A-Z]+", str(error))))) or "by nothing known"
+            signals = ", ".join(sorted(set(re.findall(r"SIG[A-Z]+", str(error))))) or "signal unknown"
             cause = ", most likely for lack of memory" if "SIGKILL" in signals else ""
             raise WorkerError(
-                f"a worker process was ended ({signals}){cause}; repeat the command with --jobs below {jobs}: "
-                "what is done is kept"
+                f"a worker process was killed ({signals}){cause}; repeat the command with --jobs below {jobs}: "
+                "finished work is kept"
             ) from error

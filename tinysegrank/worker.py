@@ -1,4 +1,4 @@
-"""A task of a Dask cluster on the worker's side: it is refused where the worker differs from the process that asks."""
+"""Run tasks on the worker of a Dask cluster, if its code, libraries and settings are those of the sender."""
 
 from __future__ import annotations
 
@@ -17,25 +17,29 @@ _VARIABLES = ("TINYSEGRANK_BACKEND", "TINYSEGRANK_ACCELERATE")
 
 
 def packed(*call: Any) -> tuple[tuple[str, ...], bytes]:
-    """Pack a function and its arguments for `perform`: as bytes, so that a worker is checked before it unpickles."""
+    """Pack a function and its arguments for `perform`, as bytes, so that the worker is checked before it unpickles."""
     return surroundings(), pickle.dumps(call, protocol=5)
 
 
 def perform(expected: tuple[str, ...], pickled: bytes) -> Any:
-    """Unpack a call on a worker and return its result."""
+    """Run a packed call on a worker and return its result.
+
+    Raises:
+        ConfigError: the worker does not fit, see `check_worker`.
+    """
     from distributed import get_worker
     from joblib import parallel_config
     from numba import set_num_threads
 
-    check_worker(expected, get_worker())  # each time, as it may have joined since
-    set_num_threads(1)  # there is a worker for every core
+    check_worker(expected, get_worker())  # each time, as this worker may have joined after the first check
+    set_num_threads(1)  # there is one worker per core
     apply, *arguments = pickle.loads(pickled)  # noqa: S301
     with parallel_config(backend="sequential"):  # for libraries that call joblib inside
         return apply(*arguments)
 
 
 def surroundings() -> tuple[str, ...]:
-    """Return what has to be alike in two processes for their results to be the same."""
+    """Return the versions and settings that must agree in two processes for their results to be the same."""
     return (*_versions(), *(f"{name}={os.environ.get(name, '')}" for name in _VARIABLES))
 
 
@@ -45,8 +49,8 @@ def _versions() -> tuple[str, ...]:
     return (f"Python {platform.python_version()}", f"tinysegrank of code {code_digest(*all_modules())[:8]}", *libraries)
 
 
-def check_worker(expected: tuple[str, ...], dask_worker: Any) -> None:  # a name that Dask fills in
-    """Check that a worker is like the process that asks.
+def check_worker(expected: tuple[str, ...], dask_worker: Any) -> None:  # Dask passes the worker under this name
+    """Check that a worker has one thread and the expected `surroundings`, those of the sender.
 
     Raises:
         ConfigError: it has several threads, or other versions, code or settings.

@@ -80,7 +80,7 @@ def test_a_path_of_any_bytes_is_printed(tmp_path, charset):
             "error: out of memory (Unable to allocate 9 GiB); repeat the command with fewer --jobs: "
             "finished work is kept",
         ),
-        (WorkerError("a worker process was ended"), 1, "error: a worker process was ended"),
+        (WorkerError("a worker process was killed"), 1, "error: a worker process was killed"),
         (BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)), 1, ""),  # nobody reads any more
     ],
     ids=["interrupt", "disk", "permission", "memory", "worker", "pipe"],
@@ -119,7 +119,7 @@ def test_an_output_that_cannot_be_written_is_one_line(argument):
     ("verb", "message"),
     [
         (("evaluate", "LABELS", "--voc", "TOY", "--csv", "FOLDER"), "is a folder; give the name of a file"),
-        (("evaluate", "LABELS", "--voc", "TOY", "--csv", "PHOTO"), "is there, and was not written by this command"),
+        (("evaluate", "LABELS", "--voc", "TOY", "--csv", "PHOTO"), "exists and was not written by this command"),
         (("evaluate", "LABELS", "--voc", "TOY", "--csv", "PHOTO/t.csv"), "a folder above it is a file"),
         (("demo", "--out", "PHOTO"), "photo.png: cannot be written: Not a directory"),
         (("demo", "--out", "FOLDER"), "folder: is not empty and holds no run.toml; choose another --out"),

@@ -84,7 +84,7 @@ def test_results_go_beside_the_photograph_and_are_replaced_by_force_alone(photo,
     labels = read_labels(folder / "photo.labels.png")
     (folder / "photo.labels.png").write_bytes(b"drawn by hand")
     result = call("predict", photo, "--run", tiny_run.path, "--out", folder)
-    assert result.exit_code == 1 and "photo.labels.png: is there already; pass --force" in result.stderr
+    assert result.exit_code == 1 and "photo.labels.png: already exists; pass --force" in result.stderr
     assert (folder / "photo.labels.png").read_bytes() == b"drawn by hand"
     assert call("predict", photo, "--run", tiny_run.path, "--out", folder, "--force").exit_code == 0
     assert (read_labels(folder / "photo.labels.png") == labels).all()
@@ -96,8 +96,8 @@ def test_results_go_beside_the_photograph_and_are_replaced_by_force_alone(photo,
         (["photo.labels.png"], ".", "photo.labels.png would replace photo.labels.png, an input; choose another --out"),
         (["Photo.Overlay.png"], ".", "photo.overlay.png would replace Photo.Overlay.png, an input"),
         (["photo.labels.png"], "link", "would replace photo.labels.png, an input"),
-        (["photo.jpg"], "out", "photo.jpg: out/photo.labels.png would be that of photo.png too"),
-        (["PHOTO.bmp"], "out", "PHOTO.bmp: out/PHOTO.labels.png would be that of photo.png too"),
+        (["photo.jpg"], "out", "photo.jpg: out/photo.labels.png is also the output of photo.png"),
+        (["PHOTO.bmp"], "out", "PHOTO.bmp: out/PHOTO.labels.png is also the output of photo.png"),
         (["missing.png"], "out", "missing.png: cannot be read"),
         ([], "photo.png", "photo.png: cannot be written: Not a directory"),
         ([], "photo.png/out", "photo.png/out: cannot be written: Not a directory"),
