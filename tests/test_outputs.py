@@ -109,9 +109,7 @@ def test_an_input_is_recognised_by_its_name_without_accents_spelt_alike(tmp_path
 
 @pytest.mark.parametrize(("one", "two"), [("a.png", "a.png"), ("a.png", "A.PNG"), ("stra\u00dfe.png", "STRASSE.png")])
 def test_two_results_never_have_one_name(tmp_path, one, two):
-    with pytest.raises(
-        OutputError, match=r"second\.jpg: .* is also the output of first\.jpg; give each its own --out"
-    ):
+    with pytest.raises(OutputError, match=r"second\.jpg: .* is also the output of first\.jpg; give each its own --out"):
         results(("first.jpg", tmp_path / one), ("second.jpg", tmp_path / two), replace=True)
     assert not list(tmp_path.iterdir())
 
