@@ -12,19 +12,19 @@ from tinysegrank.nn.arguments import check_gradients
 
 
 class AdamW:
-    """Steps of equal size for each entry, by running averages of the gradient g and of its square.
+    """Scale each entry's step by running averages of the gradient g and of its square.
 
     At step t = 1, 2, ... for each parameter w:
 
         m = b1 m + (1 - b1) g                          mean
         v = b2 v + (1 - b2) g^2                        square
-        w = w - rate decay w                           the decay, apart from the gradient
+        w = w - rate decay w                           decoupled weight decay
               - rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
 
     Args:
-        rate: learning rate; `step` may be given another one.
+        rate: learning rate; `step` can override it.
         betas: b1 and b2, each in [0, 1).
-        eps: added to the root, above 0.
+        eps: added to the square root, above 0.
         decay: weight decay, at least 0.
 
     Raises:
@@ -49,10 +49,10 @@ class AdamW:
     def step(
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], *, rate: float | None = None
     ) -> dict[str, Array]:
-        """Return the parameters after one step; those without a gradient stay out of the result.
+        """Return the updated parameters; those without a gradient are left out.
 
         Raises:
-            ShapeError: a gradient is not floating, or has no parameter of its name and shape.
+            ShapeError: a gradient is not floating, or no parameter has its name and shape.
         """
         check_gradients("AdamW", parameters, gradients)
         rate = self.rate if rate is None else rate

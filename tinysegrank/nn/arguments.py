@@ -129,16 +129,16 @@ def check_floating(operation: str, *, real: bool = False, **arrays: Array) -> No
 
 
 def check_gradients(optimiser: str, parameters: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
-    """Refuse gradients that an optimiser cannot take a step by.
+    """Refuse gradients that an optimiser cannot use.
 
     Raises:
-        ShapeError: a gradient is not floating, or has no parameter of its name and shape; the message names it.
+        ShapeError: a gradient is not floating, or no parameter has its name and shape; the message names it.
     """
     for name, gradient in gradients.items():
         check_floating(optimiser, **{f"the gradient {name}": gradient})
         if name not in parameters or tuple(gradient.shape) != tuple(parameters[name].shape):
             raise ShapeError(
-                f"{optimiser}: the gradient {name} of shape {tuple(gradient.shape)} has no parameter like it"
+                f"{optimiser}: the gradient {name} of shape {tuple(gradient.shape)} fits no parameter of that name"
             )
 
 

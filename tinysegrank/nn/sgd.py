@@ -106,7 +106,7 @@ def step_schedule(rate: float, step: int, *, drops: Sequence[int], factor: float
 
 
 def cosine_schedule(rate: float, step: int, steps: int) -> float:
-    """The learning rate at step 0, 1, ... of `steps`: half a cosine from `rate` down to 0.
+    """Return the learning rate at step 0, 1, ... of `steps`, which falls along half a cosine from `rate` to 0.
 
     Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017, without restarts.
     """
