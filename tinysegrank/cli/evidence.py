@@ -17,7 +17,8 @@ Folder = Annotated[Path, typer.Argument(help="Run folder.")]
 def evidence(
     run: Folder,
     names: Annotated[
-        list[str] | None, typer.Argument(help="Pieces of evidence to make, or all; without names, list them.")
+        list[str] | None,
+        typer.Argument(help="Pieces of evidence to make, such as table-2, or all; without names, list them."),
     ] = None,
     seeds: Annotated[
         str, typer.Option("--seeds", help="Comma-separated seeds for the pieces that train networks.")

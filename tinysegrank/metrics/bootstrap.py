@@ -22,7 +22,7 @@ class Difference(NamedTuple):
 
     @property
     def clear(self) -> bool:
-        """True if the interval excludes 0, so that the sign does not hang on which images were drawn."""
+        """True if the interval excludes 0, so that the sign does not depend on which images were drawn."""
         return self.low > 0 or self.high < 0
 
 

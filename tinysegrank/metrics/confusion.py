@@ -42,7 +42,7 @@ class Confusion:
         """Add the pixels of an image, in place.
 
         truth  | (H, W) | integer | 0..K-1, or 255 where void
-        labels | (H, W) | integer | 0..K-1, where void too
+        labels | (H, W) | integer | 0..K-1, also at void pixels
 
         Raises:
             ShapeError: the two differ in shape, or are not of integers.
@@ -95,7 +95,7 @@ def image_confusions(truth: np.ndarray, proposals: np.ndarray, *, num_classes: i
     """Count pixels by true class and label, for several labellings of one image.
 
     truth     | (H, W)    | integer | 0..K-1, or 255 where void
-    proposals | (M, H, W) | integer | 0..K-1, where void too
+    proposals | (M, H, W) | integer | 0..K-1, also at void pixels
     returns   | (M, K, K) | int64   | pixels; row: true class, column: label
 
     Raises:

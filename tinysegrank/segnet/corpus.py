@@ -22,7 +22,7 @@ _FIELDS = ("intersection", "cardinality", "mass", "weight", "cross_entropy")
 
 
 class CountsKeeper:
-    """Keeps the counts between steps.
+    """Keeps the counts that a training's loss uses, from step to step.
 
     Args:
         mode: one of COUNTS; "full" keeps nothing, and `present` is not called.
@@ -41,7 +41,7 @@ class CountsKeeper:
         self.held: CorpusCounts | None = None
 
     def start_epoch(self) -> None:
-        """Count all training rows anew, in "corpus" mode."""
+        """Recount all training rows, if the mode is "corpus"."""
         if self.mode == "corpus":
             self.held = self.whole()
 
@@ -61,7 +61,7 @@ class CountsKeeper:
         return {} if self.held is None else {field: np.asarray(getattr(self.held, field)) for field in _FIELDS}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Take over the arrays that `state` returned."""
+        """Restore the counts from the arrays that `state` returned."""
         if state:
             self.held = CorpusCounts(self.num_classes)
             for field in _FIELDS:  # a file may return a number as an array of one element

@@ -1,4 +1,4 @@
-"""The trunk's maps of an image at a finer grid than SegNet's: what module 1 sees of the network."""
+"""The trunk's feature maps of an image on a finer grid than SegNet's, as features for the proposals."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ MAP_LAYERS = ("conv3", "conv4", "conv5")
 
 
 class TrunkMaps:
-    """The maps of some of a trunk's layers on an image that is warped to a larger input than SegNet's.
+    """Computes feature maps of some of a trunk's layers, on a larger input than SegNet's and so a finer grid.
 
-    The weights are convolutions, so they fit any size. Prepared once for many images; a trunk that is trained further
-    needs a new one.
+    Convolutions fit any input size. The parameters are copied once for many images; make a new object when the trunk
+    has been trained further.
 
     Args:
         model: the network whose conv1 to conv5 are run.
         size: side of the square input. 451 gives 27 x 27 cells with "alexnet" and "caffenet", 225 with "tiny"; SegNet's
             own input gives 13 x 13.
-        layers: names of convolutions, whose maps after ReLU are handed on.
+        layers: names of the convolutions whose maps, after ReLU, are returned.
 
     Raises:
-        ConfigError: there is no such layer, one is named twice, or the size is smaller than SegNet's.
+        ConfigError: a layer is unknown or duplicated, or the size is smaller than SegNet's.
 
     Source: Hariharan et al., "Hypercolumns for object segmentation and fine-grained localization", CVPR 2015.
     """
@@ -56,7 +56,7 @@ class TrunkMaps:
         returns | one (C, h, w) per layer | float32 | after ReLU, at least 0; in the order of `layers`
 
         Raises:
-            ShapeError: the array is no RGB image.
+            ShapeError: the array is not an RGB image.
         """
         x = self._backend.asarray(self._preprocessing.apply(image)[None])
         maps = {}

@@ -24,7 +24,7 @@ TRUNK = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
 
 class SegNet:
-    """The network, on one array backend.
+    """SegNet, with its parameters on one array backend.
 
     Args:
         num_classes: number of classes K, background included.

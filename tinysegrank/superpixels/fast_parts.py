@@ -44,7 +44,7 @@ def _join(parts: np.ndarray, total: np.ndarray, order: np.ndarray, smallest: int
 
 @compiled()
 def _whole(joined: np.ndarray, part: int) -> int:
-    """Follow `joined` from a part to the one that it now belongs to."""
+    """Return the part that a part has become by joining, following `joined` to its end."""
     while joined[part] != part:
         part = joined[part]
     return part

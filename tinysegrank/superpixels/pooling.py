@@ -1,4 +1,4 @@
-"""Maps of a coarse grid averaged over superpixels: one row of numbers for each superpixel."""
+"""Average maps on a coarse grid over superpixels: one row of features per superpixel."""
 
 from __future__ import annotations
 
@@ -24,12 +24,10 @@ def pool_maps(
     returns     | (S, sum of C)   | float32  | the maps' channels one after the other
 
     Args:
-        maps: as above.
-        superpixels: as above.
-        step: see `bilinear_weights`.
+        step: distance between the pixels that are averaged, see `bilinear_weights`.
 
     Raises:
-        ShapeError: there are no maps, one has other than three axes or no cell, or superpixels are not numbered from 0.
+        ShapeError: there are no maps, one is not (C, h, w) or has no cell, or superpixels are not numbered from 0.
         ConfigError: `step` is below 1.
 
     Source: Hariharan et al., "Hypercolumns for object segmentation and fine-grained localization", CVPR 2015; a mean
@@ -46,19 +44,18 @@ def pool_maps(
 def bilinear_weights(
     superpixels: NDArray[np.integer], shape: tuple[int, int], *, step: int = 3
 ) -> csr_array[np.float32]:
-    """Return what each cell of a grid counts in the mean over each superpixel of the interpolated grid.
+    """Return the weight of each cell of a grid in the mean, over each superpixel, of the interpolated grid.
 
     superpixels | (H, W)     | integer        | 0..S-1
     returns     | (S, h * w) | sparse float32 | rows sum to 1, or to 0 for a number that does not occur
 
     The cells are equal tiles of the image, with their values at their centres; beyond the outermost centres a pixel
-    has the value of the nearest. A superpixel's mean is taken over its pixels in every `step`-th row and column, or
-    over all its pixels where none is among those.
+    has the value of the nearest one. A superpixel's mean is over its pixels in every `step`-th row and column, or over
+    all its pixels if none of them is in such a row and column.
 
     Args:
-        superpixels: as above.
         shape: (h, w), cells of the grid.
-        step: distance of the pixels that count; 1 takes all.
+        step: distance between the pixels that are averaged; 1 takes all.
 
     Raises:
         ShapeError: the superpixels are not a map (H, W) numbered from 0.
@@ -93,7 +90,7 @@ def bilinear_weights(
 
 
 def _neighbours(place: NDArray[np.intp], side: int, cells: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return the cell whose centre is before each pixel, and how far on the way to the next one the pixel is, 0..1."""
+    """Return, for each pixel along a side, the last cell whose centre is before it and the weight 0..1 of the next."""
     position = np.clip((place + 0.5) * cells / side - 0.5, 0, cells - 1)
     cell = np.floor(position).astype(np.intp)
     return cell, position - cell

@@ -27,7 +27,7 @@ def check_superpixels(superpixels: np.ndarray) -> int:
     """Check that an array is a non-empty (H, W) map of numbers 0 .. H*W-1; return the largest number plus one.
 
     Raises:
-        ShapeError: another rank or dtype, an empty map, a number below 0 or not below H*W.
+        ShapeError: another rank or dtype, an empty map, a number outside 0 .. H*W-1.
     """
     if superpixels.ndim != 2 or superpixels.size == 0:
         raise ShapeError(f"superpixels: expected a non-empty (H, W) map, got {superpixels.shape}")

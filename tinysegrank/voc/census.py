@@ -26,9 +26,8 @@ class Census:
         self.images: Counter[int] = Counter()
         self.pixels: Counter[int] = Counter()
         self._coloured: Path | None = None  # a mask where label 0 is in use and coloured
-        self._black: tuple[Path, int] | None = (
-            None  # one whose palette colours label 0, and another label that is black
-        )
+        # a mask whose palette colours label 0, and another label that is black in it
+        self._black: tuple[Path, int] | None = None
 
     def add(self, path: Path, mask: Mask) -> Self:
         """Add a mask, in place."""

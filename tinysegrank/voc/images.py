@@ -23,7 +23,7 @@ _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 @contextmanager
 def opened(path: Path | str) -> Iterator[Image.Image]:
-    """Open an image file as a context, within which its pixels can be decoded; the package opens all images here.
+    """Open an image file, as a context manager; its pixels can be decoded inside. The package opens all images here.
 
     The format is recognised by the content: JPEG, PNG, BMP, GIF, TIFF, WebP, PPM, and AVIF if the installed Pillow has
     it. Other formats of Pillow are refused, as it starts other programs for some.

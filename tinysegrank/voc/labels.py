@@ -76,7 +76,7 @@ def _bit_depth(path: Path | str) -> int:
 
 
 def _refuse_other_palette(path: Path | str, mask: Mask, num_classes: int) -> None:
-    """Check that no label has another label's colour: a drawing program may renumber labels when it saves a mask."""
+    """Check the palette against VOC's: a drawing program that saves a mask again may renumber its labels."""
     for label in mask.used[mask.used < len(mask.colours)]:
         same = np.flatnonzero((palette() == mask.colours[label]).all(axis=1))  # VOC's colours differ
         if same.size and (same[0] < num_classes or same[0] == VOID) and same[0] not in (BACKGROUND, label):
@@ -93,10 +93,10 @@ RENUMBER = "VOC's background is label 0, painted black: these masks use another 
 
 
 def background_elsewhere(mask: Mask) -> tuple[bool, list[int]]:
-    """Look for signs that label 0 is not the background: return if it is in use and coloured, and what is black.
+    """Return whether label 0 is in use and coloured, and which other labels in use are black.
 
-    The second value is the list of other labels in use whose colour is black. Black alone means nothing, as it is often
-    an unset entry; so the result is (False, []) if label 0 is black or has no colour.
+    Both are signs that label 0 is not the background. Black alone means nothing, as it is often an unset entry of the
+    palette; so the result is (False, []) if label 0 is black or has no colour.
     """
     if not mask.colours[:1].any():
         return False, []

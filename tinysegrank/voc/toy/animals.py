@@ -8,7 +8,7 @@ from tinysegrank.voc.toy.pen import Paint, Pen
 
 
 def bird(pen: Pen, rng: np.random.Generator) -> None:
-    """A drop-shaped body with a beak and a fan of a tail, perched, or flying with spread wings."""
+    """Draw a bird: a drop-shaped body with a beak and a fan of a tail, perched, or flying with spread wings."""
     pen.polygon([(-0.45, 0.08), (-0.98, 0.12), (-1, 0.3), (-0.85, 0.4), (-0.4, 0.25)], Paint.SHADE)
     flying, lift = rng.random() < 0.5, rng.choice([-1, 1]) * rng.uniform(0.7, 1.0)
     if flying:
@@ -34,7 +34,7 @@ def bird(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def cat(pen: Pen, rng: np.random.Generator) -> None:
-    """Sitting, from the front: a pear-shaped body, a round head with pointed ears and whiskers, a curled tail."""
+    """Draw a sitting cat: a pear-shaped body, a round head with pointed ears and whiskers, a curled tail."""
     reach = rng.uniform(0.6, 0.8)
     pen.stroke([(0.25, 0.85), (0.6, 0.8), (reach, 0.45), (reach - 0.08, 0.1), (reach - 0.22, 0.05)], 0.15, Paint.SHADE)
     pen.blob([(0, -0.3), (0.3, 0.0), (0.48, 0.6), (0.38, 0.95), (-0.38, 0.95), (-0.48, 0.6), (-0.3, 0.0)], Paint.BODY)
@@ -61,7 +61,7 @@ def cat(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def cow(pen: Pen, rng: np.random.Generator) -> None:
-    """A heavy square body with patches and an udder, short legs, a broad muzzle, horns."""
+    """Draw a cow: a heavy square body with patches and an udder, short legs, a broad muzzle, horns."""
     _legs(pen, (-0.68, -0.45, 0.22, 0.42), 0.3, 0.88, 0.15, Paint.SHADE, hoof=Paint.DARK)
     pen.stroke([(-0.82, -0.2), (-0.95, 0.1), (-0.92, 0.4)], 0.06, Paint.SHADE)
     pen.ellipse(-0.3, 0.42, 0.16, 0.11, Paint.SKIN)
@@ -81,7 +81,7 @@ def cow(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def dog(pen: Pen, rng: np.random.Generator) -> None:
-    """Standing: a lean body, a long muzzle, hanging ears, a collar, the tail up."""
+    """Draw a standing dog: a lean body, a long muzzle, hanging ears, a collar, the tail up."""
     _legs(pen, (-0.55, -0.38, 0.25, 0.42), 0.15, 0.88, 0.13, Paint.BODY, hoof=Paint.BODY)
     pen.stroke([(-0.6, 0.0), (-0.85, rng.uniform(-0.2, -0.05)), (-0.95, rng.uniform(-0.6, -0.3))], 0.12, Paint.BODY)
     pen.blob([(-0.65, 0.0), (-0.3, -0.12), (0.2, -0.1), (0.5, -0.25), (0.58, 0.05), (0.42, 0.4), (0, 0.28),
@@ -100,7 +100,7 @@ def dog(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def horse(pen: Pen, rng: np.random.Generator) -> None:
-    """Long legs, a slender body, a long raised neck with its mane, a long head, a tail of hair."""
+    """Draw a horse: long legs, a slender body, a long raised neck with its mane, a long head, a tail of hair."""
     nod = rng.uniform(-0.08, 0.12)
     _legs(pen, (-0.6, -0.42, 0.2, 0.38), 0.1, 0.97, 0.1, Paint.SHADE, hoof=Paint.DARK)
     pen.stroke([(-0.66, -0.2), (-0.84, -0.1), (-0.9, 0.45)], 0.13, Paint.ACCENT)
@@ -118,7 +118,7 @@ def horse(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def person(pen: Pen, rng: np.random.Generator) -> None:
-    """Upright: head with hair, a shirt, two arms, two legs in trousers, shoes."""
+    """Draw an upright person: head with hair, a shirt, two arms, two legs in trousers, shoes."""
     stride, swing = rng.uniform(0.02, 0.25), rng.uniform(-0.2, 0.35)
     for side in (-1, 1):
         foot = (0.1 + stride) * side
@@ -144,7 +144,7 @@ def person(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def sheep(pen: Pen, rng: np.random.Generator) -> None:
-    """A cloud of wool on thin dark legs, with a small dark face."""
+    """Draw a sheep: a cloud of wool on thin dark legs, with a small dark face."""
     _legs(pen, (-0.45, -0.3, 0.2, 0.35), 0.3, 0.8, 0.09, Paint.DARK, hoof=Paint.DARK)
     angles = np.linspace(0, 2 * np.pi, 13, endpoint=False) + rng.uniform(0, 0.5)
     for angle in angles:

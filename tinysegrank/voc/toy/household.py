@@ -8,7 +8,7 @@ from tinysegrank.voc.toy.pen import Paint, Pen
 
 
 def bottle(pen: Pen, rng: np.random.Generator) -> None:
-    """A round body, sloping shoulders, a thin neck with a cap, a label, a highlight."""
+    """Draw a bottle: a round body, sloping shoulders, a thin neck with a cap, a label, a highlight."""
     half, shoulder = rng.uniform(0.24, 0.32), rng.uniform(-0.35, -0.1)
     outline = [(0.09, -0.95), (0.1, -0.6), (half, shoulder), (half, 0.9), (half - 0.06, 0.98)]
     pen.polygon([*outline, *[(-x, y) for x, y in reversed(outline)]], Paint.BODY)
@@ -21,7 +21,7 @@ def bottle(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def chair(pen: Pen, rng: np.random.Generator) -> None:
-    """A seat on four straight legs, with a slatted or a padded back."""
+    """Draw a chair: a seat on four straight legs, with a slatted or a padded back."""
     seat = rng.uniform(0.08, 0.2)
     for x in (-0.26, 0.5):
         pen.stroke([(x, seat), (x, 0.78)], 0.1, Paint.SHADE)
@@ -40,7 +40,7 @@ def chair(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def diningtable(pen: Pen, rng: np.random.Generator) -> None:
-    """A wide top seen from above its edge, laid with plates, on four legs; or a round one on a foot."""
+    """Draw a dining table with plates: a wide top, seen from above, on four legs, or a round one on a foot."""
     if round_top := rng.random() < 0.4:
         pen.polygon([(-0.1, 0.0), (0.1, 0.0), (0.14, 0.7), (-0.14, 0.7)], Paint.SHADE)
         pen.ellipse(0, 0.72, 0.42, 0.12, Paint.SHADE)
@@ -61,7 +61,7 @@ def diningtable(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def pottedplant(pen: Pen, rng: np.random.Generator) -> None:
-    """A tapering pot with a rim, and a fan of long or of round leaves."""
+    """Draw a potted plant: a tapering pot with a rim, and a fan of long or of round leaves."""
     long_leaves = rng.random() < 0.5
     count = 11 if long_leaves else 16
     for number, angle in enumerate(np.linspace(-1.25, 1.25, count) + rng.uniform(-0.1, 0.1, count)):
@@ -85,7 +85,7 @@ def pottedplant(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def sofa(pen: Pen, rng: np.random.Generator) -> None:
-    """A wide low seat of two or three cushions, a back, two round arms, short feet."""
+    """Draw a sofa: a wide low seat of two or three cushions, a back, two round arms, short feet."""
     for x in (-0.85, 0.85):
         pen.box(x - 0.06, 0.4, x + 0.06, 0.58, Paint.DARK)
     pen.box(-0.9, -0.5, 0.9, 0.4, Paint.SHADE, 0.14)
@@ -107,7 +107,7 @@ def sofa(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def tvmonitor(pen: Pen, rng: np.random.Generator) -> None:
-    """A dark frame around a shining screen with a picture or lines of text, on a stand."""
+    """Draw a TV monitor: a dark frame around a shining screen with a picture or lines of text, on a stand."""
     half = rng.uniform(0.52, 0.64)
     pen.polygon([(-0.1, half - 0.1), (0.1, half - 0.1), (0.14, half + 0.2), (-0.14, half + 0.2)], Paint.DARK)
     pen.box(-0.42, half + 0.14, 0.42, half + 0.26, Paint.DARK, 0.05)

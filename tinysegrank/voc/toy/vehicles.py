@@ -8,7 +8,7 @@ from tinysegrank.voc.toy.pen import Paint, Pen
 
 
 def aeroplane(pen: Pen, rng: np.random.Generator) -> None:
-    """Seen from above: a slim fuselage, swept wings with engines, a tail."""
+    """Draw an aeroplane seen from above: a slim fuselage, swept wings with engines, a tail."""
     span, sweep = rng.uniform(0.7, 0.95), rng.uniform(0.15, 0.5)
     for side in (-1, 1):
         pen.polygon(
@@ -27,7 +27,7 @@ def aeroplane(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def bicycle(pen: Pen, rng: np.random.Generator) -> None:
-    """Two thin wheels with spokes, a diamond frame, saddle and handlebar."""
+    """Draw a bicycle: two thin wheels with spokes, a diamond frame, saddle and handlebar."""
     radius = rng.uniform(0.38, 0.44)
     rear, front, crank = (-0.55, 0.25), (0.56, 0.25), (-0.05, 0.27)
     saddle, head = (-0.2, -0.27), (0.36, -0.3)
@@ -45,7 +45,7 @@ def bicycle(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def boat(pen: Pen, rng: np.random.Generator) -> None:
-    """A hull, with a mast and two sails or with a cabin and a funnel."""
+    """Draw a boat: a hull, with a mast and two sails or with a cabin and a funnel."""
     if rng.random() < 0.6:
         top = rng.uniform(-1, -0.85)
         pen.stroke([(0.02, 0.4), (0.02, top)], 0.05, Paint.DARK)
@@ -63,7 +63,7 @@ def boat(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def bus(pen: Pen, rng: np.random.Generator) -> None:
-    """A tall long box with a row of windows, a door, a stripe and two wheels."""
+    """Draw a bus: a tall long box with a row of windows, a door, a stripe and two wheels."""
     roof = rng.uniform(-0.6, -0.5)
     pen.box(-1, roof, 1, 0.42, Paint.BODY, 0.1)
     pen.box(-0.99, 0.28, 0.99, 0.44, Paint.SHADE)
@@ -80,7 +80,7 @@ def bus(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def car(pen: Pen, rng: np.random.Generator) -> None:
-    """A low body with bonnet and boot, a cabin with two windows, two wheels."""
+    """Draw a car: a low body with bonnet and boot, a cabin with two windows, two wheels."""
     roof, rear = rng.uniform(-0.46, -0.36), rng.uniform(-0.75, -0.5)
     pen.blob([(rear - 0.12, 0.0), (rear + 0.1, roof), (-0.1, roof - 0.05), (0.2, roof), (0.52, 0.0), (0, 0.1)],
              Paint.BODY)  # fmt: skip
@@ -97,7 +97,7 @@ def car(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def motorbike(pen: Pen, rng: np.random.Generator) -> None:
-    """Two fat wheels, a tank, a seat, an engine with its exhaust, a fork with the handlebar."""
+    """Draw a motorbike: two fat wheels, a tank, a seat, an engine with its exhaust, a fork with the handlebar."""
     rear, front = (-0.58, 0.32), (0.6, 0.32)
     for x, y in (rear, front):
         _wheel(pen, x, y, 0.36, rim=0.5)
@@ -116,7 +116,7 @@ def motorbike(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def train(pen: Pen, rng: np.random.Generator) -> None:
-    """A locomotive with a sloping nose and a carriage, many small wheels, on a rail."""
+    """Draw a train: a locomotive with a sloping nose and a carriage, many small wheels, on a rail."""
     roof = rng.uniform(-0.34, -0.26)
     pen.stroke([(-1, 0.37), (1, 0.37)], 0.04, Paint.DARK)
     joint = rng.uniform(-0.3, 0.0)
