@@ -99,12 +99,19 @@ def test_a_report_needs_a_finished_run(tmp_path, tiny_run):
     assert not (path / "report.html").exists()
 
 
-def test_a_damaged_picture_is_named(tmp_path, tiny_run):
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("report/oracle.png", "oracle.png: is missing or changed since it was written"),
+        ("evidence/table-2/figure.png", "figure.png: cannot be read as a PNG"),
+    ],
+)
+def test_a_damaged_picture_is_named(tmp_path, tiny_run, evidence, file, message):
     path = tmp_path / "run"
-    shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("evidence"))
-    (path / "report" / "oracle.png").write_bytes(b"nothing")
+    shutil.copytree(tiny_run.path, path)
+    (path / file).write_bytes(b"nothing")
     result = call("report", path)
-    assert result.exit_code == 1 and "oracle.png: cannot be read as a PNG" in " ".join(result.stderr.split())
+    assert result.exit_code == 1 and message in " ".join(result.stderr.split())
 
 
 def test_the_command_lists_pieces_and_shows_claims(tmp_path, tiny_run):
@@ -124,7 +131,10 @@ def test_the_command_lists_pieces_and_shows_claims(tmp_path, tiny_run):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["table-9"], 'evidence "table-9": choose one of'), (["all", "--seeds", "0,one"], 'seeds="0,one": give whole')],
+    [
+        (["table-9"], 'evidence "table-9": choose one of'),
+        (["all", "--seeds", "0,one"], 'seeds="0,one": give comma-separated'),
+    ],
     ids=["piece", "seeds"],
 )
 def test_bad_requests_are_one_line(tiny_run, arguments, message):

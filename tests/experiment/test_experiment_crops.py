@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tinysegrank.errors import ConfigError
-from tinysegrank.evidence.heads import make_head, train_head
 from tinysegrank.evidence.judge import Judge, make_judge
+from tinysegrank.evidence.trainings import Head, train_head
 from tinysegrank.experiment import Run, Segmenter, Settings, Silent, run_experiment, stages_until
 from tinysegrank.experiment.images import folds
 from tinysegrank.experiment.settings import CoarseSettings
@@ -164,11 +164,8 @@ def test_evidence_judges_with_crops_too(tmp_path, cropped, monkeypatch):
     monkeypatch.setattr(Judge, "naive", lambda self, coarse: judged.append(coarse) or naive(self, coarse))
     options = replace(cropped.settings.training.start, steps=2)
     without = replace(cropped, settings=replace(cropped.settings, coarse=CoarseSettings(mirrored=True)))
-    head, plain = (
-        make_head(run, tmp_path / "head", options, (0,), begin=None, judge=judge, picks=False)
-        for run in (cropped, without)
-    )
-    assert head.made_from() != plain.made_from()
+    head, plain = (Head(run, tmp_path / "head", options, (0,), judge) for run in (cropped, without))
+    assert head.key() != plain.key()
     train_head(head)
     network, val = load_segnet(head.folder / "segnet.safetensors"), store(cropped, "val")
     coarse = predict_store(network, val, mirrored=True, crops=crops.store(cropped, "val"))

@@ -57,7 +57,7 @@ def report(
     out: Annotated[Path | None, typer.Option("--out", help="Output file; RUN/report.html by default.")] = None,
 ) -> None:
     """Write a finished run and its evidence as one self-contained HTML file."""
-    from tinysegrank.evidence.html_report import write_html_report
+    from tinysegrank.evidence import write_html_report
     from tinysegrank.experiment import Silent
     from tinysegrank.experiment.runner import read_run
 

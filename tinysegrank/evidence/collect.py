@@ -1,29 +1,55 @@
-"""Making pieces of evidence of a run: only what is missing or was made from something else."""
+"""Making pieces of evidence of a run: only those that are missing or were made from something else."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-import time
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tinysegrank.backend import get_backend
-from tinysegrank.config import to_dict
 from tinysegrank.errors import CheckpointError, ConfigError
-from tinysegrank.evidence.judge import FOLDER
-from tinysegrank.evidence.pieces import Asked, Piece
-from tinysegrank.evidence.registry import ALL, PIECES, pieces_named
-from tinysegrank.evidence.written import RECORD, Written, read_written, write_finding
-from tinysegrank.experiment.artifacts import FolderLock
+from tinysegrank.evidence import (
+    ablation,
+    background_term,
+    figure_2,
+    figure_4,
+    figure_6,
+    from_scratch,
+    over_seeds,
+    single_images,
+    table_1,
+    table_2,
+)
+from tinysegrank.evidence.piece import EVIDENCE, Piece, Request, Written, read_seeds, read_written, write_finding
+from tinysegrank.experiment import artifacts
+from tinysegrank.experiment.artifacts import Condition, FolderLock
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.runner import Run, read_run
-from tinysegrank.files import read_json, write_json
 
-SEEDS = (0, 1, 2)
-_STATE = "state.json"
-_VERSION = 1  # raise when a piece's files change their meaning
+ALL, SEEDS = "all", (0, 1, 2)
+_FIGURE_3, _FIGURE_4_RANKER, _FIGURE_5 = single_images.PIECES
+PIECES = (
+    table_1.PIECE,
+    table_1.PIECE_ALONE,
+    table_2.PIECE,
+    ablation.PIECE,
+    figure_2.PIECE,
+    from_scratch.PIECE,
+    _FIGURE_3,
+    figure_4.PIECE,
+    _FIGURE_4_RANKER,
+    _FIGURE_5,
+    figure_6.PIECE,
+    background_term.PIECE,
+    over_seeds.PIECE,
+    over_seeds.PIECE_ABLATION,
+)
+"""All pieces of evidence, in the order of the paper's tables and figures."""
+MADE = "made"
+_MADE_EARLIER = {
+    Condition.STALE: "made from earlier results",
+    Condition.OTHER_CODE: "made by other code",
+    Condition.DAMAGED: "made, but files are missing or changed",
+}
 
 
 def collect_evidence(
@@ -37,8 +63,8 @@ def collect_evidence(
 ) -> list[Written]:
     """Make pieces of evidence of a run: RUN/evidence/NAME/{claim.md, table.md, table.csv, figure.png}.
 
-    What is there and was made from the same results is kept; trainings go on where they were interrupted. "all" makes
-    every piece that the run is far enough for, and says which it leaves out.
+    Pieces made from the same results by the same code are kept; interrupted trainings are resumed. "all" makes every
+    piece for which the run has the stages, and says which it leaves out.
 
     Args:
         path: the run folder.
@@ -46,19 +72,20 @@ def collect_evidence(
         seeds: of the pieces that train.
         jobs: worker processes; the results are the same for any number.
         progress: where to report.
-        redo: make tables and figures anew, with the trainings and rankers that are there.
+        redo: make tables and figures anew from the trainings and rankers that there are.
 
     Raises:
-        CheckpointError: it is no run folder, or a piece that was asked for by name needs what the run does not have.
-        ConfigError: there is no piece of a name, or no seed, or one twice.
+        CheckpointError: the folder isn't a run, or a piece that was asked for by name needs something that it lacks.
+        ConfigError: there is no piece of a name, there is no seed or a seed is given twice, or another process is at
+            work on the run.
         BackendError: the backend cannot be used.
     """
     get_backend()
-    pieces = pieces_named(names)
+    pieces = _pieces_named(names)
     if not seeds or len(set(seeds)) < len(seeds):
         raise ConfigError(f"seeds={list(seeds)}: give at least one, each once")
     run = read_run(path, jobs=jobs, progress=progress)
-    lacking = {piece.name: what for piece in pieces if (what := lacks(run, piece))}
+    lacking = {piece.name: what for piece in pieces if (what := _lacks(run, piece))}
     asked_for = [name for name in names if name in lacking]
     if asked_for or len(lacking) == len(pieces):
         name = (asked_for or list(lacking))[0]
@@ -66,82 +93,71 @@ def collect_evidence(
     for name, what in lacking.items():
         progress.say(f"{name} left out: it needs {what}")
     with FolderLock(path) as lock:
-        return [make_piece(run, piece, seeds, lock, redo=redo) for piece in pieces if piece.name not in lacking]
+        return [_make(run, piece, seeds, lock, redo=redo) for piece in pieces if piece.name not in lacking]
 
 
-def lacks(run: Run, piece: Piece) -> str:
-    """What a piece needs and the run does not have, in words; "" where nothing is missing."""
+def _pieces_named(names: tuple[str, ...]) -> list[Piece]:
+    known = [piece.name for piece in PIECES]
+    if unknown := [name for name in names if name not in known and name != ALL]:
+        raise ConfigError(f'evidence "{unknown[0]}": choose one of {", ".join(known)}, or {ALL}')
+    return [piece for piece in PIECES if piece.name in names or ALL in names]
+
+
+def _lacks(run: Run, piece: Piece) -> str:
+    """Say what a piece needs that the run lacks; "" where it lacks nothing."""
     missing = [stage for stage in piece.needs if not run.stamp(stage).complete]
     if missing:
         return f"the stage{'s' if len(missing) > 1 else ''} {', '.join(missing)}, not finished in this run"
     return piece.lacks(run)
 
 
-def make_piece(run: Run, piece: Piece, seeds: tuple[int, ...], lock: FolderLock, *, redo: bool = False) -> Written:
-    """Make one piece, or keep it."""
-    folder, key = run.folder(FOLDER) / piece.name, _key(run, piece, seeds)
-    state = _state(folder)
-    if state.get("key") == key and state.get("complete") and (folder / RECORD).is_file() and not redo:
-        run.progress.kept(piece.name)
-        return read_written(folder)
-    lock.hold()  # only now: evidence that is made can be shown from a disk that is read-only
-    if state.get("key") != key and folder.exists() and not piece.seeded:
-        shutil.rmtree(folder)  # trainings tell for themselves whether they still fit
-    write_json(folder / _STATE, {"key": key, "complete": False})
-    started = time.perf_counter()
-    with run.progress.stage(piece.name):
-        write_finding(folder, piece.name, piece.title, piece.work(Asked(run, folder, seeds)))
-    write_json(folder / _STATE, {"key": key, "complete": True, "seconds": round(time.perf_counter() - started, 3)})
-    return read_written(folder)
-
-
-def evidence_state(run: Run) -> list[tuple[Piece, str]]:
-    """Each piece with "made", "made from earlier results", "can be made", or what it needs."""
-    out = []
-    for piece in PIECES:
-        state, what = _state(run.folder(FOLDER) / piece.name), lacks(run, piece)
-        if state.get("complete"):
-            fresh = not what and state.get("key", "")[:_KEY] == _made_from(run, piece)
-            out.append((piece, "made" if fresh else "made from earlier results"))
-        else:
-            out.append((piece, f"needs {what}" if what else "can be made"))
-    return out
-
-
-def read_evidence(run: Run) -> list[tuple[Written, bool]]:
-    """The pieces that are made, in order, and whether each was made from the run's present results."""
-    made = [(piece, state) for piece, state in evidence_state(run) if state.startswith("made")]
-    return [(read_written(run.folder(FOLDER) / piece.name), state == "made") for piece, state in made]
-
-
-_KEY = 64  # hexadecimal digits of the part of a key that does not depend on the seeds
-
-
-def _key(run: Run, piece: Piece, seeds: tuple[int, ...]) -> str:
-    return _made_from(run, piece) + (f" seeds {list(seeds)}" if piece.seeded else "")
-
-
-def _made_from(run: Run, piece: Piece) -> str:
-    """A digest of the results and settings that a piece depends on."""
-    settings = [run.settings.report.classes, run.settings.ranking, run.settings.seed, piece.settings(run.settings)]
-    stages = {stage: run.content(stage) for stage in piece.needs}
-    made = json.dumps([_VERSION, piece.name, stages, settings], sort_keys=True, default=to_dict)
-    return hashlib.sha256(made.encode()).hexdigest()
-
-
-def _state(folder: Path) -> dict[str, Any]:
-    try:
-        state = read_json(folder / _STATE)
-    except CheckpointError:
-        return {}
-    return state if isinstance(state, dict) else {}
-
-
 def _way_out(run: Run) -> str:
-    """What to do about a run that lacks something."""
-    possible = [piece.name for piece in PIECES if not lacks(run, piece)]
+    possible = [piece.name for piece in PIECES if not _lacks(run, piece)]
     also = f", or make what it is far enough for: {', '.join(possible)}" if possible else ""
     return f"finish the run with the command that began it{also}"
 
 
-__all__ = ["ALL", "SEEDS", "collect_evidence", "evidence_state", "read_evidence"]
+def _folder(run: Run, piece: Piece) -> Path:
+    return run.folder(EVIDENCE) / piece.name
+
+
+def _key(run: Run, piece: Piece, seeds: tuple[int, ...]) -> artifacts.Key:
+    settings = run.settings
+    own = [settings.report.classes, settings.ranking, settings.seed, piece.settings(settings)]
+    inputs = {stage: run.content(stage) for stage in piece.needs}
+    return artifacts.key([piece.name, own, seeds if piece.seeded else ()], inputs, piece.module)
+
+
+def _make(run: Run, piece: Piece, seeds: tuple[int, ...], lock: FolderLock, *, redo: bool) -> Written:
+    """Make one piece, or keep it."""
+    folder, key = _folder(run, piece), _key(run, piece, seeds)
+    if not redo and artifacts.inspect(folder, key) is Condition.FRESH:
+        run.progress.kept(piece.name)
+    else:
+        lock.hold()
+        (folder / artifacts.STAMP).unlink(missing_ok=True)
+        with run.progress.stage(piece.name):
+            work = partial(write_finding, piece, Request(run, folder, seeds, lock))
+            artifacts.make(folder, key, work, parts=piece.seeded)  # trainings have stamps of their own
+    return read_written(folder)
+
+
+def evidence_state(run: Run) -> list[tuple[Piece, str]]:
+    """Return each piece with MADE, how it was made otherwise, "can be made", or what it needs."""
+    states = []
+    for piece in PIECES:
+        folder, what = _folder(run, piece), _lacks(run, piece)
+        if artifacts.read_stamp(folder).complete:
+            condition = artifacts.inspect(folder, _key(run, piece, read_seeds(folder)))
+            if what and condition is Condition.FRESH:
+                condition = Condition.STALE
+            states.append((piece, _MADE_EARLIER.get(condition, MADE)))
+        else:
+            states.append((piece, f"needs {what}" if what else "can be made"))
+    return states
+
+
+def read_evidence(run: Run) -> list[tuple[Written, str]]:
+    """Read the pieces that are made, in order, each with how it was made, as `evidence_state` says."""
+    made = [(piece, state) for piece, state in evidence_state(run) if state.startswith(MADE)]
+    return [(read_written(_folder(run, piece)), state) for piece, state in made]

@@ -2,55 +2,102 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tinysegrank.evidence.redescribed import DerivedRun, describe_again
 from tinysegrank.experiment.artifacts import FolderLock
+from tinysegrank.experiment.images import SPLITS, ImageOfRun, images_of
 from tinysegrank.experiment.protocol import STAGES
 from tinysegrank.experiment.runner import Run, Stage, execute, stage_of
 from tinysegrank.experiment.settings import Settings
+from tinysegrank.experiment.stages import described, evaluation, proposals, proposing, training
+from tinysegrank.experiment.stages.coarse import ranked_by, read_coarse
+from tinysegrank.experiment.tasks import do_missing
+from tinysegrank.files import read_arrays
+from tinysegrank.ranking import FeatureTable
+from tinysegrank.ranking.features.segnet import segnet_features
+from tinysegrank.voc import soft_targets_many
 
-FIRST, LAST = "training", "evaluation"
-DESCRIBED = "described"
-FIXED = ("proposals", "proposing")  # even where SegNet has a part in them
+_BLOCK = "segnet"
+_KEPT = (proposals.STAGE, proposing.STAGE)  # even where SegNet has a part in them
 
 
-def stages_after_training() -> list[Stage]:
-    """The stages that depend on SegNet's trainings, in order, up to the evaluation; proposals stay as they are."""
+@dataclass(frozen=True)
+class DerivedRun(Run):
+    """A run that reads the stages it does not make from another.
+
+    Attributes:
+        base: the run to read from.
+        made: names of the stages made anew.
+    """
+
+    base: Run
+    made: frozenset[str]
+
+    @property
+    def fold_seed(self) -> int:
+        """That of the base, whose out-of-fold results are read."""
+        return self.base.fold_seed
+
+    def folder(self, stage: str) -> Path:
+        """Return its own folder for a stage that it makes, and the base's for any other."""
+        return self.path / stage if stage in self.made else self.base.folder(stage)
+
+
+def _stages_made_anew() -> list[Stage]:
+    """List the stages that depend on SegNet's trainings, in order, up to the evaluation."""
     made: list[Stage] = []
     for stage in STAGES:
         names = {earlier.name for earlier in made}
-        if stage.name == FIRST or (names & set(map(stage_of, stage.needs)) and stage.name not in FIXED):
+        if stage is training.STAGE or (names & set(map(stage_of, stage.needs)) and stage not in _KEPT):
             made.append(stage)
-        if stage.name == LAST:
+        if stage is evaluation.STAGE:
             break
     return made
 
 
-def read_from_base(settings: Settings) -> list[str]:
-    """The stages that the stages made anew read, and that lie in the base."""
-    stages = stages_after_training()
+def stages_read(settings: Settings) -> list[str]:
+    """Name the stages of the base that the stages made anew read."""
+    stages = _stages_made_anew()
     made = {stage.name for stage in stages}
     used = {stage.name for stage in STAGES if stage.used(settings)}
     return sorted({name for stage in stages for name in stage.stages_needed(settings)} & used - made)
 
 
-def run_seed(base: Run, path: Path, seed: int) -> DerivedRun:
-    """Bring the stages after training up to date for a seed, in a folder of their own."""
-    stages = stages_after_training()
+def run_seed(base: Run, path: Path, seed: int, lock: FolderLock) -> DerivedRun:
+    """Bring the stages made anew up to date for a seed, in a folder of their own."""
+    stages = _stages_made_anew()
     made = frozenset(stage.name for stage in stages)
     run = DerivedRun(path, replace(base.settings, seed=seed), base.jobs, base.progress, base, made)
-    with FolderLock(path) as lock:
-        execute(run, [_standing_on(base, stage, made) for stage in stages], lock)
+    execute(run, [_reading_base(base, stage, made) for stage in stages], lock)
     return run
 
 
-def _standing_on(base: Run, stage: Stage, made: frozenset[str]) -> Stage:
-    """A stage that takes what is not made anew as it lies in the base, and is made again when that changes."""
+def _reading_base(base: Run, stage: Stage, made: frozenset[str]) -> Stage:
+    """Return a stage that reads the base's files of stages not made anew, and is made again when they change."""
     read = {need: base.content(need) for need in stage.needed(base.settings) if stage_of(need) not in made}
     own = tuple(need for need in stage.needed(base.settings) if stage_of(need) in made)
     work = stage.work
-    if stage.name == DESCRIBED:
-        work, read[DESCRIBED] = describe_again, base.content(DESCRIBED)
+    if stage is described.STAGE:
+        work, read[stage.name] = _describe_again, base.content(stage.name)
     return replace(stage, work=work, needs=own, also=lambda settings: (), outside=lambda settings: read)  # noqa: ARG005
+
+
+def _describe_again(run: Run) -> None:
+    """Write the base's tables of both splits with SegNet's features and Eq. 17 by this run's networks."""
+    assert isinstance(run, DerivedRun)  # noqa: S101  # only derived runs have this stage
+    described.write_columns(run, described.read_columns(run.base))
+    for which in SPLITS:
+        do_missing(run, f"{which} images", _describe, images_of(run, which), described.paths)
+
+
+def _describe(image: ImageOfRun) -> None:
+    run = image.run
+    assert isinstance(run, DerivedRun)  # noqa: S101
+    soft, _ = soft_targets_many(proposals.store(run, image.which).read(image.name)[0])  # (M, 13, 13, K)
+    old_table, old_others = described.paths(replace(image, run=run.base))
+    coarse = read_coarse(run, ranked_by(run.settings, image.which))[image.number]
+    held = FeatureTable.load_without_columns(old_table, described.read_columns(run.base))
+    features = segnet_features(coarse, soft, eps=run.settings.ranking.eps)
+    others = {"confusions": read_arrays(old_others)["confusions"], **described.distances_of(image, soft)}
+    described.write(image, replace(held, blocks={**held.blocks, _BLOCK: features}), others)

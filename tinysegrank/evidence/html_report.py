@@ -9,8 +9,10 @@ from pathlib import Path
 
 from tinysegrank import __version__
 from tinysegrank.errors import CheckpointError, ShapeError
-from tinysegrank.evidence import ALL, Written, read_evidence, table_2
-from tinysegrank.evidence.pieces import AGREES, APART, DIFFERS, UNCLEAR
+from tinysegrank.evidence import table_2
+from tinysegrank.evidence.claims import VERDICTS
+from tinysegrank.evidence.collect import ALL, MADE, read_evidence
+from tinysegrank.evidence.piece import Written
 from tinysegrank.experiment.images import names
 from tinysegrank.experiment.protocol import STAGES
 from tinysegrank.experiment.runner import SETTINGS_FILE, Run, made_by_other_code
@@ -27,7 +29,7 @@ from tinysegrank.voc import CLASS_NAMES
 NEEDS = ("data", "picked", "evaluation", "report")
 LIBRARIES = ("numpy", "scipy", "numba", "scikit-image", "scikit-learn", "pillow", "matplotlib", "jinja2", "torch")
 _OPENING = b'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'  # of every report
-Evidence = list[tuple[Written, bool]]  # each piece, and whether it was made from the run's present results
+Evidence = list[tuple[Written, str]]  # each piece, and how it was made
 _CURVES = {
     "loss_ce.png": "Cross-entropy: the start and the control that goes on with it",
     **{f"loss_{loss.replace('+', '_')}.png": f"The loss {loss}, going on from the start" for loss in LOSSES[1:]},
@@ -87,13 +89,13 @@ def in_short(run: Run, counts: dict[str, Confusion], table: Table, evidence: Evi
     """Table 2 and the paper's orderings, each with the verdict of the evidence, or without one where there is none."""
     verdicts = {
         claim.paper: claim.verdict
-        for written, fresh in evidence
-        if fresh and written.name == table_2.PIECE.name
+        for written, state in evidence
+        if state == MADE and written.name == table_2.PIECE.name
         for claim in written.claims
     }
     ordered = report.ordered_means(run, counts)
     if verdicts:
-        said = [verdicts[table_2.said(better, worse)] for (better, _), (worse, _) in ordered]
+        said = [verdicts[table_2.ordering(better, worse).paper] for (better, _), (worse, _) in ordered]
         found = ", ".join(f"{verdict} {said.count(verdict)}" for verdict in dict.fromkeys(said))
         judged = f"The paper's {len(said)} orderings, as tested on this run under Evidence: {found}."
     else:
@@ -147,14 +149,14 @@ def evidence_sections(run: Run, pieces: Evidence) -> list[Section]:
         how = f"None is made yet: make it, piece by piece, by `{command(run, ALL)}`."
         return [Section("Evidence", (how,))]
     verdicts = [claim.verdict for written, _ in pieces for claim in written.claims]
-    found = ", ".join(f"{verdict} {verdicts.count(verdict)}" for verdict in (AGREES, DIFFERS, UNCLEAR, APART))
+    found = ", ".join(f"{verdict} {verdicts.count(verdict)}" for verdict in VERDICTS)
     opening = f"The paper's claims beside what this run shows, {len(verdicts)} in all: {found}."
-    return [Section("Evidence", (opening,)), *(evidence_section(written, fresh) for written, fresh in pieces)]
+    return [Section("Evidence", (opening,)), *(evidence_section(written, state) for written, state in pieces)]
 
 
-def evidence_section(written: Written, fresh: bool) -> Section:
-    """One piece of evidence."""
-    old = () if fresh else ("Made from earlier results of this run; make it again.",)
+def evidence_section(written: Written, state: str) -> Section:
+    """Return one piece of evidence."""
+    old = () if state == MADE else (f"{state.capitalize()}; make it again.",)
     return Section(
         f"Evidence, {written.title}",
         old,

@@ -1,101 +1,148 @@
-"""Methods over several seeds of SegNet's training and of the ranker, on the same proposals: runs, table, claims."""
+"""Table 2 and the ablation over several seeds of SegNet's training and of the ranker, on the same proposals."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.evidence.derived import read_from_base, run_seed
-from tinysegrank.evidence.judge import FOLDER
-from tinysegrank.evidence.pieces import Asked, Claim
-from tinysegrank.evidence.verdicts import (
-    SEEDS_RULE,
-    gain_in_words,
-    verdict_of_same_seeds,
-    verdict_of_seeds,
-)
+from tinysegrank.evidence.ablation import EQ_17, ORDERINGS, PAPER, block_names, eq17_by_features, fit_subsets
+from tinysegrank.evidence.background_term import IMPROVES
+from tinysegrank.evidence.claims import SEEDS_RULE, Ordering, check_claims, over_seeds
+from tinysegrank.evidence.derived import run_seed, stages_read
+from tinysegrank.evidence.measures import described, draw_beside_paper, mean_headings, means, summed
+from tinysegrank.evidence.piece import EVIDENCE, Finding, Piece, Request
+from tinysegrank.evidence.table_1 import BLOCK, RERANK_ALONE
+from tinysegrank.evidence.table_2 import ordering
 from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.stages import report
+from tinysegrank.experiment.stages.evaluation import folder_of, read_counts
+from tinysegrank.metrics import Confusion
+from tinysegrank.ranking import pick
 from tinysegrank.reporting import Cell, Column, Table
 
-TRAININGS = "seeds"  # the piece in whose folder the trainings of all pieces over seeds lie
-NOTES = (
+_RUNS = "seeds"  # the piece in whose folder the runs of other seeds are stored
+_SYSTEMS = tuple(name for name in report.TABLE_2 if name not in ("1-best", "oracle"))  # these don't depend on a seed
+_PAIRS = (
+    ("superpixel upsampling", "naive upsampling"),
+    ("SegNet-UOI", "SegNet-CE"),
+    ("SegNet-UOI-CE", "SegNet-UOI"),
+    ("SegNet-UOI-CE", "SegNet-CE"),
+    ("SegNet+SVM", "SegNet-UOI-CE"),
+)
+_FIRST, _NO_TERM = "1-best, no ranking", "Eq. 17 without its background term"
+_NOTES = (
     "The seed draws the random head, the order of the images, the dropout, and the folds by which the ranker's C is "
     "chosen. Proposals, their other features and the folds of the training images are those of the run.",
     SEEDS_RULE,
 )
 
 
-def runs_of_seeds(asked: Asked) -> Iterator[Run]:
-    """The run, and runs of the other seeds with its proposals, each brought up to date when its turn comes."""
-    run = asked.run
-    for seed in asked.seeds:
+def compare_systems_over_seeds(request: Request) -> Finding:
+    """Compare the systems of Table 2 over seeds."""
+    counts = []
+    for run in _runs(request):
+        of_run = read_counts(run)
+        counts.append({name: of_run[folder_of(run.settings, name)] for name in _SYSTEMS})
+    orderings = [ordering(*pair) for pair in _PAIRS]
+    return _finding(request, counts, orderings, reporting.TABLE_2, ("Systems", "method", "Over seeds"))
+
+
+def compare_rankers_over_seeds(request: Request) -> Finding:
+    """Compare the rankers of the ablation, and Eq. 17 without its background term, over seeds."""
+    orderings = (
+        *ORDERINGS,
+        Ordering(RERANK_ALONE, block_names((BLOCK,)), _FIRST),
+        Ordering(IMPROVES, EQ_17, _NO_TERM),
+    )
+    counts = list(map(_counts_of_picks, _runs(request)))
+    return _finding(request, counts, orderings, PAPER, ("Blocks of features", "features", "Ablation over seeds"))
+
+
+def _counts_of_picks(run: Run) -> dict[str, Confusion]:
+    """Return the confusions on val of the first proposals, of Eq. 17's picks, and of each ranker's."""
+    train, val = described(run, "train"), described(run, "val")
+    groups = val.table.groups
+    rows = {
+        _FIRST: np.flatnonzero(val.table.proposals == 0),
+        EQ_17: pick(-val.distances[run.settings.ranking.loss], groups),
+    }
+    if "segnet" in val.table.blocks:
+        rows[_NO_TERM] = pick(-eq17_by_features(val.table, 0.0), groups)
+    rows |= {subset.name: subset.rows for subset in fit_subsets(run, train, val)}
+    return {name: summed(val.confusions[of]) for name, of in rows.items()}
+
+
+def _runs(request: Request) -> Iterator[Run]:
+    """Yield the run, and runs of the other seeds with its proposals, each brought up to date when its turn comes."""
+    run = request.run
+    for seed in request.seeds:
         if seed == run.settings.seed:
             yield run
         else:
             run.progress.say(f"seed {seed}")
-            yield run_seed(run, run.folder(FOLDER) / TRAININGS / f"seed-{seed}", seed)
+            yield run_seed(run, run.folder(EVIDENCE) / _RUNS / f"seed-{seed}", seed, request.lock)
 
 
-def lacks(run: Run) -> str:
-    """Which stages are read anew by other seeds and are not there, as in a run of an earlier version."""
-    missing = [stage for stage in read_from_base(run.settings) if not run.stamp(stage).complete]
-    return f"the stages {', '.join(missing)}, not finished in this run" if missing else ""
+def _finding(
+    request: Request,
+    counts: list[dict[str, Confusion]],
+    orderings: Iterable[Ordering],
+    paper: Mapping[str, float],
+    headings: tuple[str, str, str],
+) -> Finding:
+    """Return one row per method: mean and spread over the seeds of the first mean, the other means, and the paper's.
 
-
-def seeds_table(
-    title: str,
-    methods: str,
-    headings: tuple[str, ...],
-    values: Mapping[str, np.ndarray],
-    seeds: tuple[int, ...],
-    paper: Mapping[str, float | None],
-) -> Table:
-    """A row a method, with the mean and spread of the first heading's measure, and the means of the others'.
-
-    values | each (seeds, headings) | float64 | per cent
+    Args:
+        request: names run and seeds.
+        counts: the methods' confusions on val, for each seed.
+        orderings: the paper's sentences.
+        paper: its values.
+        headings: title of the table, heading of the methods, title of the figure.
     """
+    title, methods, figure_title = headings
+    of_means = mean_headings(request.run, next(iter(counts[0].values())))
+    values = {name: np.array([means(request.run, of_seed[name]) for of_seed in counts]) for name in counts[0]}
     rows: list[tuple[Cell, ...]] = []
-    for name, of in values.items():
+    for name, of in values.items():  # (seeds, means)
         first = of[:, 0]
         spread = float(first.std(ddof=1)) if len(first) > 1 else None
         cells = (float(first.mean()), spread, float(first.min()), float(first.max()))
-        rest = tuple(float(mean) for mean in of[:, 1:].mean(axis=0))
-        rows.append((name, *cells, *rest, *map(float, first), paper.get(name)))
+        rows.append((name, *cells, *map(float, of[:, 1:].mean(axis=0)), *map(float, first), paper.get(name)))
     columns = (
-        Column(methods),
-        Column(headings[0]),
-        Column("spread", ".2f"),
-        Column("smallest"),
-        Column("largest"),
-        *map(Column, headings[1:]),
-        *(Column(f"seed {seed}") for seed in seeds),
+        *(Column(methods), Column(of_means[0]), Column("spread", ".2f"), Column("smallest"), Column("largest")),
+        *map(Column, of_means[1:]),
+        *(Column(f"seed {seed}") for seed in request.seeds),
         Column("paper (val)"),
     )
-    note = (
-        "Corpus IoU on val in per cent; the spread is the standard deviation of one seed. The single seeds are of the "
-        "first mean."
-    )
-    return Table(f"{title}, seeds {', '.join(map(str, seeds))}", columns, tuple(rows), note)
+    note = "Corpus IoU on val in per cent; the spread is the standard deviation of one seed. The single seeds are of "
+    note += "the first mean."
+    first_means = {name: of[:, 0] for name, of in values.items()}
+    table = Table(f"{title}, seeds {', '.join(map(str, request.seeds))}", columns, tuple(rows), note)
+    draw = partial(draw_beside_paper, ours=first_means, paper=paper, title=figure_title)
+    return Finding(check_claims(orderings, first_means, over_seeds), table, draw, _NOTES)
 
 
-def seeds_claim(paper: str, better: str, worse: str, values: Mapping[str, np.ndarray], *, same: bool = False) -> Claim:
-    """A claim that one method is better than another, or about the `same`, seed by seed."""
-    gaps = values[better][:, 0] - values[worse][:, 0]
-    found = [f"{name} {values[name][:, 0].mean():.1f}" for name in (better, worse)]
-    here = f"{found[0]}, {found[1]}: {gain_in_words(gaps)}."
-    return Claim(paper, here, verdict_of_same_seeds(gaps) if same else verdict_of_seeds(gaps))
+def _lacks(run: Run) -> str:
+    missing = [stage for stage in stages_read(run.settings) if not run.stamp(stage).complete]
+    return f"the stages {', '.join(missing)}, not finished in this run" if missing else ""
 
 
-def draw_over_seeds(
-    path: Path, *, values: Mapping[str, np.ndarray], paper: Mapping[str, float | None], title: str
-) -> None:
-    """Bars of the means with the smallest and largest seed, and the paper's beside them."""
-    ours = [float(of[:, 0].mean()) for of in values.values()]
-    spans: list[tuple[float, float] | None] = [(float(of[:, 0].min()), float(of[:, 0].max())) for of in values.values()]
-    series: dict[str, list[float | None]] = {"this run": [*ours], "the paper": [paper.get(name) for name in values]}
-    reporting.bars(
-        path, list(values), series, label="mean IoU on val, per cent", title=title, ranges={"this run": spans}
-    )
+PIECE = Piece(
+    _RUNS,
+    "Seeds: what the small differences are worth",
+    compare_systems_over_seeds,
+    ("data", "evaluation"),
+    _lacks,
+    seeded=True,
+)
+PIECE_ABLATION = Piece(
+    "ablation-seeds",
+    "Section 5's ablation and Eq. 17's background term over seeds",
+    compare_rankers_over_seeds,
+    ("data", "described", "evaluation"),
+    _lacks,
+    seeded=True,
+)

@@ -6,6 +6,7 @@ import numpy as np
 
 from tinysegrank.experiment.images import IMAGES, ImageOfRun, images_of
 from tinysegrank.experiment.runner import Run, Stage
+from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages import picked, upsampled
 from tinysegrank.experiment.stages.described import load_described
 from tinysegrank.experiment.tasks import map_tasks
@@ -15,6 +16,18 @@ from tinysegrank.voc import read_labels
 
 SYSTEMS = tuple(f"{stage.STAGE.name}/{system}" for stage in (upsampled, picked) for system in stage.SYSTEMS)
 """Every way of labelling, by its folder in the run."""
+NAMED = {
+    "naive upsampling": "upsampled/naive-{loss}",
+    "superpixel upsampling": "upsampled/superpixel-{loss}",
+    "SegNet-CE": "picked/segnet-ce",
+    "SegNet-UOI": "picked/segnet-uoi",
+    "SegNet-UOI-CE": "picked/segnet-uoi+ce",
+    "Eq. 17": "picked/segnet-{loss}",
+    "SegNet+SVM": "picked/svm",
+    "1-best": "picked/1-best",
+    "oracle": "picked/oracle",
+}
+"""Names of systems in tables and figures, with their folders; `loss` is that of the network that ranks."""
 _FILE = "confusions.npz"
 
 
@@ -38,6 +51,11 @@ def _confusions_of_upsampled(image: ImageOfRun) -> np.ndarray:
     folder = image.run.folder(upsampled.STAGE.name)
     maps = np.stack([read_labels(folder / system / f"{image.name}.png") for system in upsampled.SYSTEMS])
     return image_confusions(image.labels(), maps).astype(np.int32)  # (systems, K, K)
+
+
+def folder_of(settings: Settings, name: str) -> str:
+    """Return the folder of a system in NAMED, which is one of SYSTEMS."""
+    return NAMED[name].format(loss=settings.ranking.loss)
 
 
 def read_confusions(run: Run, system: str) -> np.ndarray:

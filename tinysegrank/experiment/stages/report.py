@@ -9,24 +9,15 @@ import numpy as np
 from tinysegrank import reporting
 from tinysegrank.experiment.images import IMAGES, images_of
 from tinysegrank.experiment.runner import Run, Stage
-from tinysegrank.experiment.stages import picked, upsampled
+from tinysegrank.experiment.stages import picked
 from tinysegrank.experiment.stages.coarse import NETWORKS, read_coarse
-from tinysegrank.experiment.stages.evaluation import read_counts
+from tinysegrank.experiment.stages.evaluation import NAMED, folder_of, read_counts
 from tinysegrank.experiment.stages.training import START, Training, read_log
 from tinysegrank.files import write_json, write_text
 from tinysegrank.metrics import Confusion
 from tinysegrank.voc import read_labels
 
-TABLE_2 = {  # the paper's name -> folder under the run
-    "naive upsampling": "upsampled/naive-{loss}",
-    "superpixel upsampling": "upsampled/superpixel-{loss}",
-    "SegNet-CE": "picked/segnet-ce",
-    "SegNet-UOI": "picked/segnet-uoi",
-    "SegNet-UOI-CE": "picked/segnet-uoi+ce",
-    "SegNet+SVM": "picked/svm",
-    "1-best": "picked/1-best",
-    "oracle": "picked/oracle",
-}
+TABLE_2 = tuple(name for name in NAMED if name != "Eq. 17")  # which is one of its rows, by the name of the loss
 ORDERINGS = (  # the paper's claims: (better, worse)
     ("superpixel upsampling", "naive upsampling"),
     ("SegNet-CE", "superpixel upsampling"),
@@ -36,6 +27,7 @@ ORDERINGS = (  # the paper's claims: (better, worse)
     ("SegNet+SVM", "1-best"),
     ("oracle", "SegNet+SVM"),
 )
+_PANELS = {"superpixel": "superpixel upsampling", "1-best": "1-best", "chosen": "SegNet+SVM", "oracle": "oracle"}
 _NAIVE_NAMES = {START: "CE, the start", "ce": "CE, then CE", "uoi": "CE, then UOI", "iou": "CE, then IOU"}
 _NAIVE_NAMES["uoi+ce"] = "CE, then 0.7 UOI + 0.3 CE"
 
@@ -54,8 +46,8 @@ def make(run: Run) -> None:
 
 def tables(run: Run, counts: dict[str, Confusion]) -> dict[str, reporting.Table]:
     """Return Table 2; the classes of its systems and of the paper's Table 1; naive upsampling of every loss."""
-    common, loss = run.settings.report.classes, run.settings.ranking.loss
-    systems = {name: counts[place.format(loss=loss)] for name, place in TABLE_2.items()}
+    common = run.settings.report.classes
+    systems = {name: counts[folder_of(run.settings, name)] for name in TABLE_2}
     naive = {_NAIVE_NAMES[name]: counts[f"upsampled/naive-{name}"] for name in NETWORKS}
     superpixel = {_NAIVE_NAMES[name]: counts[f"upsampled/superpixel-{name}"] for name in NETWORKS}
     chosen = {name: counts[f"picked/segnet-{name}"] for name in NETWORKS}
@@ -74,10 +66,9 @@ def tables(run: Run, counts: dict[str, Confusion]) -> dict[str, reporting.Table]
 
 def ordered_means(run: Run, counts: dict[str, Confusion]) -> list[tuple[tuple[str, float], tuple[str, float]]]:
     """Return each ordering of the paper with this run's means: (better, per cent), (worse, per cent)."""
-    classes, loss = run.settings.report.classes or None, run.settings.ranking.loss
-    means = {
-        name: 100 * counts[place.format(loss=loss)].mean_iou(classes=classes).value for name, place in TABLE_2.items()
-    }
+    classes = run.settings.report.classes or None
+    systems = {name: counts[folder_of(run.settings, name)] for name in TABLE_2}
+    means = {name: 100 * confusion.mean_iou(classes=classes).value for name, confusion in systems.items()}
     return [((better, means[better]), (worse, means[worse])) for better, worse in ORDERINGS]
 
 
@@ -113,20 +104,14 @@ def _draw(run: Run, folder: Path) -> None:
 
 def panel_rows(run: Run) -> list[reporting.PanelRow]:
     """Return evenly spread images of val with every labelling, as in Figures 3 and 5 of the paper."""
-    images, loss = images_of(run, "val"), run.settings.ranking.loss
-    coarse = read_coarse(run, f"val-{loss}")
+    images, coarse = images_of(run, "val"), read_coarse(run, f"val-{run.settings.ranking.loss}")
     count = min(run.settings.report.panels, len(images))
     rows = []
     for i in np.linspace(0, len(images) - 1, count).astype(int):
         image = images[i]
         labels = {"truth": image.labels(), "coarse argmax": coarse[i].argmax(axis=2)}
-        for heading, place in (
-            ("superpixel", run.folder(upsampled.STAGE.name) / f"superpixel-{loss}"),
-            ("1-best", run.folder(picked.STAGE.name) / "1-best"),
-            ("chosen", run.folder(picked.STAGE.name) / "svm"),
-            ("oracle", run.folder(picked.STAGE.name) / "oracle"),
-        ):
-            labels[heading] = read_labels(place / f"{image.name}.png")
+        for heading, system in _PANELS.items():
+            labels[heading] = read_labels(run.path_of(f"{folder_of(run.settings, system)}/{image.name}.png"))
         rows.append(reporting.PanelRow(image.name, image.image(), labels))
     return rows
 

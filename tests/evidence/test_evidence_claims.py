@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from tinysegrank.evidence.ablation import block_names, block_subsets
-from tinysegrank.evidence.verdicts import (
-    by_seed,
+from tinysegrank.evidence.claims import (
+    Claim,
+    Ordering,
+    Statement,
+    check_claims,
     gain_in_words,
     mean_in_words,
+    over_seeds,
     verdict,
     verdict_of_counts,
     verdict_of_gains,
@@ -107,7 +111,7 @@ def test_gaps_in_words():
     assert gain_in_words(np.array([1.0, 2.0])) == "+1.5 points (+1.0, +2.0 by seed)"
     assert "diverged" in gain_in_words(np.array([1.0, np.nan]))
     assert (mean_in_words(np.array([1.0, 2.0])), mean_in_words(np.array([np.nan, 2.0]))) == ("1.5", "not known")
-    assert by_seed(np.array([0.51, -1.0])) == " (+0.5, -1.0 by seed)" and by_seed(np.array([1.0])) == ""
+    assert gain_in_words(np.array([0.51])) == "+0.5 points"
 
 
 def test_subsets_of_the_blocks_that_are_there():
@@ -129,3 +133,20 @@ def test_subsets_of_the_blocks_that_are_there():
         "(1) + (3)",
         "mine",
     ]
+
+
+def test_claims_of_what_was_measured():
+    statements = (
+        Ordering("A is better than B", "A", "B"),
+        Statement(
+            "there are few", "there are {count:.1f}", lambda count: "agrees" if count < 3 else "differs", ("count",)
+        ),
+        Ordering("B is like A", "B", "A", same=True),
+        Ordering("C is better than A", "C", "A"),  # C was not measured
+    )
+    measured = {"A": np.array([3.0, 3.5]), "B": np.array([1.0, 1.5]), "count": 2}
+    assert check_claims(statements, measured, over_seeds) == (
+        Claim("A is better than B", "A 3.2, B 1.2: +2.0 points (+2.0, +2.0 by seed).", "agrees"),
+        Claim("there are few", "there are 2.0", "agrees"),
+        Claim("B is like A", "B 1.2, A 3.2: -2.0 points (-2.0, -2.0 by seed).", "too close to tell"),
+    )

@@ -1,34 +1,31 @@
-"""The pieces of evidence: their figures are those of the run's files, and what is missing, stale or wrong is told."""
+"""The pieces of evidence: their figures are those of the run's files."""
 
 from __future__ import annotations
 
 import csv
-import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tinysegrank.errors import CheckpointError, ConfigError
-from tinysegrank.evidence import PIECES, collect_evidence, evidence_state, figure_6, from_scratch
-from tinysegrank.evidence import heads as heads_module
+from tinysegrank.errors import ConfigError
+from tinysegrank.evidence import PIECES, figure_6
 from tinysegrank.evidence.ablation import eq17_by_features
 from tinysegrank.evidence.derived import run_seed
 from tinysegrank.evidence.figure_2 import richest
 from tinysegrank.evidence.figure_4 import in_and_out
-from tinysegrank.evidence.heads import read_judged
-from tinysegrank.evidence.images import Images, figure_3, figure_4_ranker, figure_5, measure
 from tinysegrank.evidence.judge import make_judge
-from tinysegrank.evidence.pieces import Asked
-from tinysegrank.evidence.sources import described, total
-from tinysegrank.experiment import Silent, artifacts, evaluate_folder
-from tinysegrank.experiment.runner import read_run
+from tinysegrank.evidence.measures import described, summed
+from tinysegrank.evidence.piece import Request
+from tinysegrank.evidence.single_images import Images, helped_and_hurt, measure, smaller_object, too_much_object
+from tinysegrank.evidence.trainings import read_history
+from tinysegrank.experiment import evaluate_folder
+from tinysegrank.experiment.artifacts import FolderLock
 from tinysegrank.experiment.settings import EvidenceSettings
 from tinysegrank.experiment.stages.coarse import read_coarse
-from tinysegrank.experiment.stages.described import read_columns, write_columns
 from tinysegrank.experiment.stages.features import store
-from tinysegrank.files import read_arrays, read_json, write_json
+from tinysegrank.files import read_arrays, read_json
 from tinysegrank.metrics import image_iou
 from tinysegrank.ranking import proposal_distance
 from tinysegrank.reporting import TABLE_1, TABLE_2
@@ -125,13 +122,13 @@ def test_eq_17_is_the_same_by_the_features_of_a_table(tiny_run, evidence, split)
     by_features = eq17_by_features(held.table, ranking.background_weight)
     for image in range(len(split)):
         rows = held.table.groups == image
-        gaps = (by_features - held.scores[ranking.loss])[rows]
+        gaps = (by_features - held.distances[ranking.loss])[rows]
         np.testing.assert_allclose(gaps, gaps[0], atol=1e-3)
     _, rows = rows_of(evidence, "ablation")
     train = described(tiny_run, "train")
     scores = eq17_by_features(train.table, ranking.background_weight)
     picks = [np.flatnonzero(train.table.groups == i)[np.argmin(scores[train.table.groups == i])] for i in range(10)]
-    expected = per_cent(total(train.confusions[picks]))
+    expected = per_cent(summed(train.confusions[picks]))
     assert float(rows["Eq. 17, no SVM"]["held-out training images"]) == pytest.approx(expected)
 
 
@@ -190,20 +187,19 @@ def test_figure_6_starts_and_ends_at_the_runs_own_networks(tiny_run, evidence, s
 
 def test_figure_6_trains_a_longer_start_once(tmp_path, tiny_run):
     steps = tiny_run.settings.training.start.steps + 3
-    asked = Asked(
-        replace(tiny_run, settings=replace(tiny_run.settings, evidence=EvidenceSettings(steps))), tmp_path, (0,)
-    )
-    judge = make_judge(asked.run, proposals=True)
-    start = figure_6.start_of(asked, judge)
+    settings = replace(tiny_run.settings, evidence=EvidenceSettings(steps))
+    request = Request(replace(tiny_run, settings=settings), tmp_path, (0,), FolderLock(tmp_path))
+    judge = make_judge(request.run, proposals=True)
+    start = figure_6.network_of_start(request, judge)
     network = start.read_bytes()
-    judged = read_judged(start.parent)
-    assert judged.steps[-1] == steps
-    coarse = predict_store(load_segnet(start), store(asked.run, "val"))
-    np.testing.assert_array_equal(judged.naive[-1], judge.naive(coarse).matrix)
+    history = read_history(start.parent)
+    assert history.steps[-1] == steps
+    coarse = predict_store(load_segnet(start), store(request.run, "val"))
+    np.testing.assert_array_equal(history.naive[-1], judge.naive(coarse).matrix)
     written = start.stat().st_mtime_ns
-    assert figure_6.start_of(asked, judge).read_bytes() == network
+    assert figure_6.network_of_start(request, judge).read_bytes() == network
     assert start.stat().st_mtime_ns == written  # and not trained again
-    assert f"{steps:,} steps" in figure_6.notes(asked.run)[0]
+    assert f"{steps:,} steps" in figure_6.notes(request.run)[0]
 
 
 def test_the_start_of_figure_6_has_steps_or_none():
@@ -281,15 +277,15 @@ def images(request, tiny_run, rng):
 
 def test_images_shown_follow_the_captions(images):
     many = len(images.iou["SVM"]) > 50
-    for shown in (figure_3(images), figure_5(images), figure_4_ranker(images)):
+    for shown in (too_much_object(images), smaller_object(images), helped_and_hurt(images)):
         assert len(set(shown.tolist())) == len(shown) <= 4
         assert len(shown) == 4 or not many
-    for i in figure_3(images):
+    for i in too_much_object(images):
         assert images.iou["Eq. 17"][i] < images.iou["1-best"][i]
         assert images.objects["naive"][i] > images.objects["truth"][i]
-    gains = images.gain("Eq. 17", "1-best")[figure_5(images)]
+    gains = images.gain("Eq. 17", "1-best")[smaller_object(images)]
     assert (gains > 0).all() and (np.diff(gains) <= 0).all()
-    assert (images.objects["Eq. 17"] < images.objects["1-best"])[figure_5(images)].all()
+    assert (images.objects["Eq. 17"] < images.objects["1-best"])[smaller_object(images)].all()
 
 
 def test_maps_in_and_out_of_their_class_by_pixels(tiny_run, split):
@@ -344,7 +340,7 @@ def test_the_ablation_over_seeds_is_that_of_each_seeds_own_proposals_and_rankers
         scores = proposal_distance(own, soft[of_image], background_weight=0.0)
         confusions.append(val.confusions[of_image[np.argmin(scores)]])
     assert float(rows["Eq. 17 without its background term"]["seed 3"]) == pytest.approx(
-        per_cent(total(np.stack(confusions)))
+        per_cent(summed(np.stack(confusions)))
     )
     first = per_cent(scored(tiny_run, split, "picked/1-best"))
     assert [float(rows["1-best, no ranking"][f"seed {seed}"]) for seed in (0, 3)] == pytest.approx([first, first])
@@ -353,149 +349,10 @@ def test_the_ablation_over_seeds_is_that_of_each_seeds_own_proposals_and_rankers
 
 
 def test_a_derived_run_of_the_same_seed_is_the_run(tmp_path, tiny_run):
-    run = run_seed(tiny_run, tmp_path / "again", tiny_run.settings.seed)
+    run = run_seed(tiny_run, tmp_path / "again", tiny_run.settings.seed, FolderLock(tmp_path))
     described = sorted((run.path / "described").rglob("*.safetensors"))
     assert len(described) == 2 * (10 + 6)
     for file in described:
         assert file.read_bytes() == (tiny_run.path / file.relative_to(run.path)).read_bytes()
-    for file in ("evaluation/confusions.safetensors", "coarse/train.npy", "ranker/ranker.safetensors"):
+    for file in ("evaluation/confusions.npz", "coarse/train.npy", "ranker/ranker.safetensors"):
         assert (run.path / file).read_bytes() == (tiny_run.path / file).read_bytes()
-
-
-def test_an_interrupted_training_ends_the_same(tmp_path, tiny_run, evidence, monkeypatch):
-    path = tmp_path / "run"
-    shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("evidence"))
-    judge, calls = heads_module._judge, []
-
-    def interrupted(*arguments):
-        calls.append(arguments)
-        if len(calls) in (2, 5):
-            raise KeyboardInterrupt
-        judge(*arguments)
-
-    monkeypatch.setattr(heads_module, "_judge", interrupted)
-    for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
-            collect_evidence(path, ("from-scratch",), seeds=(0,), jobs=1, progress=Silent())
-    assert evidence_state(read_run(path, jobs=1, progress=Silent()))[NAMES.index("from-scratch")][1] == "can be made"
-    collect_evidence(path, ("from-scratch",), seeds=(0,), jobs=1, progress=Silent())
-    for file in sorted((path / "evidence" / "from-scratch" / "trainings").rglob("*.safetensors")):
-        assert file.read_bytes() == (evidence / file.relative_to(path / "evidence")).read_bytes()
-
-
-class Noting(Silent):
-    """Notes what is made, kept and said."""
-
-    def __init__(self):
-        self.made, self.kept_names, self.said = [], [], []
-
-    def stage(self, name):
-        self.made.append(name)
-        return super().stage(name)
-
-    def kept(self, name):
-        self.kept_names.append(name)
-
-    def say(self, text):
-        self.said.append(text)
-
-
-def test_a_training_that_diverges_is_reported(tmp_path, tiny_run):
-    path, training = tmp_path / "run", tiny_run.settings.training
-    shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("evidence"))
-    run = replace(read_run(path, jobs=1, progress=Silent()))
-    wild = replace(training, uoi=replace(training.uoi, rate=1e20))
-    run = replace(run, settings=replace(run.settings, training=wild))
-    for piece, loss in ((from_scratch, "UOI"), (figure_6, "UOI")):
-        with np.errstate(all="ignore"):
-            found = piece.find(Asked(run, tmp_path / piece.__name__, (0,)))
-        assert any(note.startswith(f"{loss}, seed 0: ") for note in found.notes)
-        ends = dict(zip((column.name for column in found.table.columns), found.table.rows[-1], strict=True))
-        values = {heading: value for heading, value in ends.items() if heading != "steps"}
-        assert {heading for heading, value in values.items() if np.isnan(value)} == {
-            heading for heading in values if heading.split(":")[0] == loss
-        }
-        unknown = [claim for claim in found.claims if "not known, because a training diverged" in claim.here]
-        assert unknown and {claim.verdict for claim in unknown} == {"too close to tell"}
-        found.draw(tmp_path / "figure.png")
-
-
-def test_what_a_training_of_its_own_depends_on_makes_a_piece_stale(tmp_path, tiny_run, evidence):
-    path = tmp_path / "run"
-    shutil.copytree(tiny_run.path, path)
-    run = read_run(path, jobs=1, progress=Silent())
-
-    def stale(**changes):
-        changed = replace(run, settings=replace(run.settings, **changes))
-        return {piece.name for piece, state in evidence_state(changed) if state == "made from earlier results"}
-
-    assert stale() == set()
-    training = run.settings.training
-    assert stale(training=replace(training, iou=replace(training.iou, rate=0.5))) == {"from-scratch"}
-    assert stale(evidence=EvidenceSettings(7)) == {"figure-6"}
-
-
-def test_what_is_made_is_kept_until_the_run_changes(tmp_path, tiny_run, evidence):
-    path, names = tmp_path / "run", ("table-1", "figure-2")
-    shutil.copytree(tiny_run.path, path)
-    progress = Noting()
-    collect_evidence(path, names, jobs=1, progress=progress)
-    assert (progress.kept_names, progress.made) == (list(names), [])
-    stamp = path / "evaluation" / "stamp.json"
-    held = read_json(stamp)
-    held["files"]["confusions.npz"][2] = "0" * 64  # as after another evaluation
-    write_json(stamp, held)
-    states = dict(
-        zip(NAMES, (state for _, state in evidence_state(read_run(path, jobs=1, progress=Silent()))), strict=True)
-    )
-    assert (states["table-1"], states["figure-2"]) == ("made from earlier results", "made")
-    progress = Noting()
-    collect_evidence(path, names, jobs=1, progress=progress)
-    assert (progress.kept_names, progress.made) == (["figure-2"], ["table-1"])
-    progress = Noting()
-    collect_evidence(path, names, jobs=1, progress=progress, redo=True)
-    assert progress.made == list(names)
-
-
-def test_a_run_that_is_not_far_enough(tmp_path, tiny_run):
-    path = tmp_path / "run"
-    shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("evidence", "picked", "evaluation", "report"))
-    with pytest.raises(CheckpointError, match=r"table-1 needs the stages picked, evaluation.*figure-2"):
-        collect_evidence(path, ("figure-2", "table-1"), jobs=1, progress=Silent())
-    assert not (path / "evidence").exists()
-    for stage in ("coarse", "training", "described"):
-        shutil.rmtree(path / stage)
-    progress = Noting()
-    made = collect_evidence(path, ("all",), seeds=(0,), jobs=1, progress=progress)
-    assert [one.name for one in made] == ["figure-2", "from-scratch"]
-    assert any(line.startswith("ablation left out: it needs the stage described") for line in progress.said)
-
-
-def test_proposals_without_the_rerank_block(tmp_path, tiny_run):
-    path = tmp_path / "run"
-    shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("evidence"))
-    run, columns = replace(tiny_run, path=path), {"segnet": read_columns(tiny_run)["segnet"]}
-    (path / "described" / "columns.json").unlink()
-    artifacts.make(path / "described", run.stamp("described").key, lambda: write_columns(run, columns))
-    with pytest.raises(CheckpointError, match='rerank-alone needs a block "rerank"'):
-        collect_evidence(path, ("rerank-alone",), jobs=1, progress=Silent())
-    (made,) = collect_evidence(path, ("ablation",), jobs=1, progress=Silent())
-    assert [row[0] for row in made.table.rows] == ["Eq. 17, no SVM", "(1) SegNet"]
-
-
-@pytest.mark.parametrize(
-    ("names", "seeds", "error", "message"),
-    [
-        (("table-3",), (0,), ConfigError, 'evidence "table-3": choose one of table-1, '),
-        (("table-1",), (), ConfigError, "at least one"),
-        (("table-1",), (1, 1), ConfigError, "each once"),
-    ],
-)
-def test_bad_requests(tiny_run, names, seeds, error, message):
-    with pytest.raises(error, match=message):
-        collect_evidence(tiny_run.path, names, seeds=seeds, jobs=1, progress=Silent())
-
-
-def test_a_folder_that_is_no_run(tmp_path):
-    with pytest.raises(CheckpointError, match="is no run folder"):
-        collect_evidence(tmp_path, ("table-1",), jobs=1, progress=Silent())

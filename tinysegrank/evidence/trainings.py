@@ -1,0 +1,235 @@
+"""Trainings of SegNet's head on a run's stored features, judged on val as they go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tinysegrank.errors import TrainingError
+from tinysegrank.evidence.judge import Judge
+from tinysegrank.evidence.piece import Request
+from tinysegrank.experiment import artifacts
+from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.settings import LOSSES
+from tinysegrank.experiment.stages import crops
+from tinysegrank.experiment.stages.features import read_scale, store
+from tinysegrank.experiment.stages.training import START, count_steps
+from tinysegrank.experiment.stages.trunk import NETWORK
+from tinysegrank.files import read_arrays, read_json, write_arrays, write_json, write_text
+from tinysegrank.parallel import parallel_map
+from tinysegrank.reporting import Curve
+from tinysegrank.segnet import SegNet, TrainingOptions, load_segnet, predict_store, save_segnet, train
+
+_TRAINED, _OUTCOME = "trained", "outcome.json"
+_JUDGEMENTS = 12  # of a training at most, without that of its start
+
+
+class Head(NamedTuple):
+    """One training, and how it is judged. A worker process gets it as a task.
+
+    Attributes:
+        run: whose features it trains on.
+        folder: for its checkpoint, its judgements and its network.
+        options: of the training.
+        seeds: with those of `training_seeds` the training is the run's own, to the bit.
+        judge: judges coarse maps of val.
+        begin: the network it continues from; None: a random head, drawn from `seeds`.
+        picks: judge the picks of Eq. 17 too, not only naive upsampling.
+    """
+
+    run: Run
+    folder: Path
+    options: TrainingOptions
+    seeds: tuple[int, ...]
+    judge: Judge
+    begin: Path | None = None
+    picks: bool = False
+
+    def key(self) -> artifacts.Key:
+        """Return what its results depend on."""
+        run, ranking = self.run, self.run.settings.ranking
+        picked = [ranking.eps, ranking.background_weight, run.content("described")] if self.picks else []
+        begin = sha256(self.begin.read_bytes()).hexdigest() if self.begin else ""
+        read = [run.content(stage) for stage in ("data/val.json", "features", "crops")]
+        return artifacts.key([self.options, self.seeds, run.settings.coarse], [begin, picked, read], __name__)
+
+
+class History(NamedTuple):
+    """What was judged of a training, from its start to its end.
+
+    steps   | (E,)      | int64 | 0 and up
+    naive   | (E, K, K) | int64 | confusion of naive upsampling after that many steps
+    picks   | (E, K, K) | int64 | confusion of Eq. 17's picks; that of naive upsampling where they were not judged
+    """
+
+    steps: np.ndarray
+    naive: np.ndarray
+    picks: np.ndarray
+    outcome: str  # "trained", or why it stopped
+
+
+def training_seeds(seed: int, loss: str) -> tuple[int, ...]:
+    """Return the seeds of a run's training on all images that continues with a loss, or START."""
+    return (seed, 0, (START, *LOSSES).index(loss))
+
+
+def train_heads(run: Run, heads: Sequence[Head]) -> list[History]:
+    """Train what was not trained before, side by side, and read the history of each."""
+    with count_steps(run, [(head.folder, head.options.steps) for head in heads]):
+        for name in parallel_map(train_head, heads, jobs=run.jobs):
+            run.progress.say(f"trained {name}")
+    return [read_history(head.folder) for head in heads]
+
+
+def train_head(head: Head) -> str:
+    """Train and judge a head, resume the training, or keep it; return its name."""
+    artifacts.make(head.folder, head.key(), partial(_train, head), whole_folders=True)
+    return f"{head.folder.parent.name}/{head.folder.name}"
+
+
+def _train(head: Head) -> None:
+    folder, options, every = head.folder, head.options, _judged_every(head.options)
+    features, checkpoint = store(head.run, "train"), folder / "checkpoint.safetensors"
+    model = load_segnet(head.begin) if head.begin else _random_head(head)
+    if not checkpoint.is_file():
+        _judge(head, model, 0)
+
+    def progress(step: int, loss: float) -> None:  # noqa: ARG001
+        _judge(head, model, step)
+        write_text(folder / "step.txt", str(step))
+
+    outcome = _TRAINED
+    try:
+        train(
+            model,
+            features,
+            np.arange(features.images),
+            options,
+            seed=int(np.random.SeedSequence(list(head.seeds)).generate_state(1)[0]),
+            checkpoint=checkpoint,
+            checkpoint_every=every,
+            log_every=every,
+            progress=progress,
+        )
+    except TrainingError as error:
+        outcome = str(error)
+    save_segnet(folder / NETWORK, model)
+    write_json(folder / _OUTCOME, {"outcome": outcome})
+
+
+def _random_head(head: Head) -> SegNet:
+    model = SegNet(preset=head.run.settings.trunk.preset, rng=np.random.default_rng(list(head.seeds)))
+    model.feature_scale = read_scale(head.run)
+    return model
+
+
+def _judge(head: Head, model: SegNet, step: int) -> None:
+    """Write the confusions of the network as it is.
+
+    Raises:
+        TrainingError: its maps are not finite.
+    """
+    run, ranking = head.run, head.run.settings.ranking
+    whole, corners = store(run, "val"), crops.store(run, "val")
+    coarse = predict_store(model, whole, mirrored=run.settings.coarse.mirrored, crops=corners)  # (N, 13, 13, K)
+    if not np.isfinite(coarse).all():
+        raise TrainingError(f"step {step}: the coarse maps are not finite; lower the rate")
+    arrays = {"steps": np.array(step), "naive": head.judge.naive(coarse).matrix}
+    if head.picks:
+        options = {"eps": ranking.eps, "background_weight": ranking.background_weight}
+        arrays["picks"] = head.judge.eq17(coarse, **options).matrix
+    write_arrays(head.folder / f"step-{step:07}.safetensors", arrays)
+
+
+def read_history(folder: Path) -> History:
+    """Read what was judged of a finished training."""
+    arrays = [read_arrays(file) for file in sorted(folder.glob("step-*.safetensors"))]
+    parts = {name: np.stack([array[name] for array in arrays]) for name in arrays[0]}
+    outcome = str(read_json(folder / _OUTCOME)["outcome"])
+    return History(parts["steps"], parts["naive"], parts.get("picks", parts["naive"]), outcome)
+
+
+def _judged_every(options: TrainingOptions) -> int:
+    return -(-options.steps // _JUDGEMENTS)
+
+
+def judged_steps(options: TrainingOptions) -> np.ndarray:
+    """Return the steps after which a training is judged, (E,) int64; one that diverges stops before the last."""
+    return np.unique([*range(0, options.steps, _judged_every(options)), options.steps])
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Trainings from one start by several losses and seeds.
+
+    Attributes:
+        options: by loss.
+        seeds: of the trainings of each loss.
+        histories: by loss and seed.
+    """
+
+    options: Mapping[str, TrainingOptions]
+    seeds: tuple[int, ...]
+    histories: Mapping[tuple[str, int], History]
+
+    def values(self, measure: Callable[[History], np.ndarray]) -> dict[str, np.ndarray]:
+        """Measure each history (E',), and return (seeds, E) by loss; NaN where a training had diverged."""
+        found = {}
+        for loss, options in self.options.items():
+            found[loss] = np.full((len(self.seeds), len(judged_steps(options))), np.nan)
+            for row, seed in zip(found[loss], self.seeds, strict=True):
+                measured = measure(self.histories[loss, seed])
+                row[: len(measured)] = measured
+        return found
+
+    def diverged(self, names: Mapping[str, str]) -> tuple[str, ...]:
+        """Return a note on each training that diverged, with the loss by name."""
+        stopped = ((pair, one.outcome) for pair, one in self.histories.items() if one.outcome != _TRAINED)
+        return tuple(f"{names[loss]}, seed {seed}: {outcome}" for (loss, seed), outcome in stopped)
+
+
+def train_by_loss(
+    request: Request,
+    options: Mapping[str, TrainingOptions],
+    seeds_of: Callable[[int, str], tuple[int, ...]],
+    judge: Judge,
+    *,
+    begin: Path | None = None,
+    picks: bool = False,
+) -> Trainings:
+    """Train by each loss, once for each seed asked for.
+
+    Args:
+        request: names run, folder and seeds.
+        options: by loss.
+        seeds_of: returns the seeds of a training, given a seed and a loss.
+        judge, begin, picks: see `Head`.
+    """
+    pairs = [(loss, seed) for seed in request.seeds for loss in options]
+    heads = []
+    for loss, seed in pairs:
+        folder = training_folder(request, f"{loss}-seed-{seed}")
+        heads.append(Head(request.run, folder, options[loss], seeds_of(seed, loss), judge, begin, picks))
+    return Trainings(options, request.seeds, dict(zip(pairs, train_heads(request.run, heads), strict=True)))
+
+
+def training_folder(request: Request, training: str) -> Path:
+    """Return the folder of a training of a piece."""
+    return request.folder / "trainings" / training
+
+
+def seeds_note(seeds: tuple[int, ...]) -> str:
+    """Say which seeds values are means of."""
+    return f"Seed {seeds[0]} alone." if len(seeds) == 1 else f"Means of the seeds {', '.join(map(str, seeds))}."
+
+
+def curve(steps: np.ndarray, values: np.ndarray) -> Curve:
+    """Return mean, smallest and largest over the seeds, up to where a training diverged | (E,), (n, E)."""
+    finite = values[:, np.isfinite(values).all(axis=0)]
+    return Curve(steps[: finite.shape[1]], finite.mean(axis=0), finite.min(axis=0), finite.max(axis=0))
