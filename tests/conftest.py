@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -23,7 +24,10 @@ from tinysegrank.errors import BackendError
 if TYPE_CHECKING:
     from tinysegrank.experiment import Run, Settings
 
-pytest.register_assert_rewrite("operations", "html_pages")
+ROOT = Path(__file__).parents[1]
+if str(ROOT) not in sys.path:  # worker processes import `tests` too; last, so that an installed package comes first
+    sys.path.append(str(ROOT))
+pytest.register_assert_rewrite("tests.operations", "tests.html_pages")
 
 settings.register_profile("dev", deadline=None, max_examples=60)
 settings.register_profile(

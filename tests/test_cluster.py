@@ -45,6 +45,7 @@ class Processes:
     def __init__(self, folder: Path, *, deaths: int = 3) -> None:
         self.folder, self.file, self.deaths = folder, folder / "scheduler.json", deaths
         self.started: list[subprocess.Popen[bytes]] = []
+        (folder / "tests").symlink_to(Path(__file__).parent)  # for workers to import, without the sources beside it
         self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", str(self.file))
         while not self.file.exists():
             time.sleep(0.05)
@@ -55,8 +56,8 @@ class Processes:
         command = [sys.executable, "-m", f"distributed.cli.dask_{what}", "--host", "127.0.0.1", "--no-dashboard"]
         quiet = {"DASK_LOGGING__DISTRIBUTED": "critical", "OPENBLAS_NUM_THREADS": "1"}
         quiet["DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES"] = str(self.deaths)
-        tests = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-        environment = {**os.environ, **quiet, "PYTHONPATH": tests}
+        environment = {**os.environ, **quiet}
+        environment["PYTHONPATH"] = os.pathsep.join([str(self.folder), os.environ.get("PYTHONPATH", "")])
         environment.pop("TINYSEGRANK_BACKEND", None)
         with (self.folder / f"{what}.log").open("ab") as log:
             self.started.append(

@@ -13,6 +13,7 @@ import doctest
 import io
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
@@ -24,7 +25,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import sybil.evaluators.doctest
-from drawing import STYLE
 from PIL import Image
 from sybil import Sybil
 from sybil.evaluators.doctest import NUMBER
@@ -32,6 +32,8 @@ from sybil.example import SybilFailure
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE))  # for the pages' `from drawing import ...`
+from drawing import STYLE
 
 
 def _close(expected: str, actual: str, tolerance: float = 1e-12) -> bool:

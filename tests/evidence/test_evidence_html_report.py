@@ -9,10 +9,10 @@ import shutil
 
 import numpy as np
 import pytest
-from html_pages import check_alone, pictures
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests.html_pages import check_alone, pictures
 from tinysegrank.cli import app
 from tinysegrank.evidence import PIECES
 from tinysegrank.experiment import evaluate_folder

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import losses_loops as loops
 import numpy as np
 import pytest
-from operations import Operation
 
+from tests.losses import losses_loops as loops
+from tests.operations import Operation
 from tinysegrank import losses
 
 SHAPE = (2, 4, 3, 2)  # (N, K, H, W)

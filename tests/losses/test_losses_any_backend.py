@@ -7,10 +7,10 @@ import importlib
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from losses_operations import every_loss
-from losses_strategies import Batch, batches
-from operations import TOLERANCE, assert_close, dtypes_inside
 
+from tests.losses.losses_operations import every_loss
+from tests.losses.losses_strategies import Batch, batches
+from tests.operations import TOLERANCE, assert_close, dtypes_inside
 from tinysegrank import losses
 from tinysegrank.backend import Backend
 

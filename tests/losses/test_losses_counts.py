@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from losses_operations import soft_batch
-from operations import assert_close
 
+from tests.losses.losses_operations import soft_batch
+from tests.operations import assert_close
 from tinysegrank import losses, nn
 from tinysegrank.backend import Backend, to_numpy
 from tinysegrank.errors import ShapeError

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given
-from losses_operations import LOSSES, every_loss, soft_batch
-from losses_strategies import Batch, batches
-from operations import assert_close
 
+from tests.losses.losses_operations import LOSSES, every_loss, soft_batch
+from tests.losses.losses_strategies import Batch, batches
+from tests.operations import assert_close
 from tinysegrank import losses
 from tinysegrank.backend import Backend
 from tinysegrank.errors import ShapeError

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from losses_operations import LOSSES, TO_THE_LETTER, every_loss, soft_batch
-from operations import assert_close
 
+from tests.losses.losses_operations import LOSSES, TO_THE_LETTER, every_loss, soft_batch
+from tests.operations import assert_close
 from tinysegrank import losses
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.losses.expected import class_factors, reciprocal

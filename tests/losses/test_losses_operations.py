@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from losses_operations import OPERATIONS
-from operations import OperationTests
+
+from tests.losses.losses_operations import OPERATIONS
+from tests.operations import OperationTests
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)

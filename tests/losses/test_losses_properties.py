@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from losses_operations import LOSSES, every_loss
-from losses_strategies import Batch, batches
-from operations import assert_close
 from scipy import special
 
+from tests.losses.losses_operations import LOSSES, every_loss
+from tests.losses.losses_strategies import Batch, batches
+from tests.operations import assert_close
 from tinysegrank import losses
 from tinysegrank.testing import check_backward
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from operations import assert_close
 
+from tests.operations import assert_close
 from tinysegrank import losses, nn
 
 N, K = 7, 4

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import assume, given
-from losses_operations import soft_batch
-from losses_strategies import Batch, batches
-from operations import TOLERANCE, assert_close
 
+from tests.losses.losses_operations import soft_batch
+from tests.losses.losses_strategies import Batch, batches
+from tests.operations import TOLERANCE, assert_close
 from tinysegrank import losses
 
 torch = pytest.importorskip("torch", reason="torch is not installed; run `pip install 'tinysegrank[torch]'`")

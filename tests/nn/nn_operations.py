@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import nn_loops as loops
 import numpy as np
-from operations import Operation
 
+from tests.nn import nn_loops as loops
+from tests.operations import Operation
 from tinysegrank import nn
 from tinysegrank.backend import Array
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import nn_loops as loops
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from nn_operations import spaced_values
 
+from tests.nn import nn_loops as loops
+from tests.nn.nn_operations import spaced_values
 from tinysegrank import nn
 from tinysegrank.backend import Array
 

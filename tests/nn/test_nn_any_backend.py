@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nn_strategies import LAYERS, layers
-from operations import TOLERANCE, arrays_in, assert_close, dtypes_inside
 
+from tests.nn.nn_strategies import LAYERS, layers
+from tests.operations import TOLERANCE, arrays_in, assert_close, dtypes_inside
 from tinysegrank.backend import Array, Backend
 
 pytestmark = pytest.mark.slow

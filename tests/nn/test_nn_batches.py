@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from nn_strategies import seeds
-from nn_twins import assert_near
 from threadpoolctl import threadpool_limits
 
+from tests.nn.nn_strategies import seeds
+from tests.nn.nn_twins import assert_near
 from tinysegrank import nn
 
 

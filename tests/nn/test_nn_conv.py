@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import nn_loops as loops
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nn_strategies import Convolution, Pair, convolutions, pairs, seeds
-from operations import assert_close
 
+from tests.nn import nn_loops as loops
+from tests.nn.nn_strategies import Convolution, Pair, convolutions, pairs, seeds
+from tests.operations import assert_close
 from tinysegrank import nn
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn import conv, windows

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nn_strategies import LAYERS, layers
-from operations import assert_close
 
+from tests.nn.nn_strategies import LAYERS, layers
+from tests.operations import assert_close
 from tinysegrank import nn
 from tinysegrank.backend import Backend, get_backend
 from tinysegrank.errors import ShapeError

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nn_strategies import seeds
-from nn_twins import assert_near, layouts
 from threadpoolctl import threadpool_limits
 
+from tests.nn.nn_strategies import seeds
+from tests.nn.nn_twins import assert_near, layouts
 from tinysegrank import nn
 from tinysegrank.compiled import address, compiled
 from tinysegrank.errors import ShapeError

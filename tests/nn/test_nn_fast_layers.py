@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from nn_strategies import poolings, seeds
-from nn_twins import assert_near, both_ways, layouts
 from threadpoolctl import threadpool_limits
 
+from tests.nn.nn_strategies import poolings, seeds
+from tests.nn.nn_twins import assert_near, both_ways, layouts
 from tinysegrank import nn
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.fast import evaluation, geometry, threads

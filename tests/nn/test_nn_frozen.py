@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nn_operations import conv, small_net, spaced_values
 
+from tests.nn.nn_operations import conv, small_net, spaced_values
 from tinysegrank import nn
 from tinysegrank.backend import Array
 from tinysegrank.nn import layer as layer_module

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nn_operations import conv, small_net, spaced_values
-from operations import assert_close
 
+from tests.nn.nn_operations import conv, small_net, spaced_values
+from tests.operations import assert_close
 from tinysegrank import nn
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError

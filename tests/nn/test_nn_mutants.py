@@ -15,13 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import nn_loops
 import numpy as np
 import pytest
-from nn_mutants import MUTANTS
-from nn_operations import spaced_values
-from operations import assert_close
 
+from tests.nn import nn_loops
+from tests.nn.nn_mutants import MUTANTS
+from tests.nn.nn_operations import spaced_values
+from tests.operations import assert_close
 from tinysegrank import nn
 from tinysegrank.errors import ShapeError
 from tinysegrank.testing import check_backward

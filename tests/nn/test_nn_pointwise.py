@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import nn_loops as loops
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from nn_strategies import AnyLayer, layers, seeds, shapes
-from operations import assert_close
 
+from tests.nn import nn_loops as loops
+from tests.nn.nn_strategies import AnyLayer, layers, seeds, shapes
+from tests.operations import assert_close
 from tinysegrank import nn
 from tinysegrank.errors import ShapeError
 from tinysegrank.testing import check_backward

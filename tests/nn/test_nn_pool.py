@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import nn_loops as loops
 import numpy as np
 import pytest
 from hypothesis import given
-from nn_strategies import Pooling, poolings
-from operations import assert_close
 
+from tests.nn import nn_loops as loops
+from tests.nn.nn_strategies import Pooling, poolings
+from tests.operations import assert_close
 from tinysegrank import nn
 from tinysegrank.errors import ShapeError
 from tinysegrank.testing import check_backward

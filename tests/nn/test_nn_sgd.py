@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from operations import assert_close
 
+from tests.operations import assert_close
 from tinysegrank import nn
 from tinysegrank.backend import Backend, to_numpy
 from tinysegrank.errors import CheckpointError, ConfigError, ShapeError

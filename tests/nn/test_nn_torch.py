@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from nn_operations import conv, normal, spaced, spaced_values
-from nn_strategies import LAYERS, AnyLayer, layers
-from operations import TOLERANCE, assert_close
 
+from tests.nn.nn_operations import conv, normal, spaced, spaced_values
+from tests.nn.nn_strategies import LAYERS, AnyLayer, layers
+from tests.operations import TOLERANCE, assert_close
 from tinysegrank import nn
 
 torch = pytest.importorskip("torch", reason="torch is not installed; run `pip install 'tinysegrank[torch]'`")

@@ -7,9 +7,9 @@ import re
 
 import numpy as np
 import pytest
-from html_pages import Parsed, check_alone, pictures
 from PIL import Image
 
+from tests.html_pages import Parsed, check_alone, pictures
 from tinysegrank.errors import ShapeError
 from tinysegrank.reporting import Column, Document, Picture, Section, Statement, Table
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from segnet_toys import THIN, toy_store
 from threadpoolctl import threadpool_limits
 
+from tests.segnet.segnet_toys import THIN, toy_store
 from tinysegrank.segnet import PRESETS, FeatureStore
 
 

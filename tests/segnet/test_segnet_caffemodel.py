@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from segnet_toys import UNKNOWN, blob, layer, tagged, thin_model, write_caffemodel
 
+from tests.segnet.segnet_toys import UNKNOWN, blob, layer, tagged, thin_model, write_caffemodel
 from tinysegrank.errors import WeightsError
 from tinysegrank.segnet import SegNet, read_caffemodel
 

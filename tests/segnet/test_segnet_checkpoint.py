@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from segnet_toys import CHANNELS, thin_model
 
+from tests.segnet.segnet_toys import CHANNELS, thin_model
 from tinysegrank import nn
 from tinysegrank.backend import Backend
 from tinysegrank.errors import BackendError, CheckpointError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from segnet_toys import CLASSES, batch_of, in_float64, thin_model, toy_store
 
+from tests.segnet.segnet_toys import CLASSES, batch_of, in_float64, thin_model, toy_store
 from tinysegrank.errors import ConfigError
 from tinysegrank.files import read_arrays, write_arrays
 from tinysegrank.losses import CorpusCounts, named

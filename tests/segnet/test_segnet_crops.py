@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from segnet_toys import CHANNELS, CLASSES, thin_model, toy_store
 
+from tests.segnet.segnet_toys import CHANNELS, CLASSES, thin_model, toy_store
 from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
 from tinysegrank.segnet import (
     CropStore,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from segnet_toys import CHANNELS, CLASSES, thin_model, toy_store
 
+from tests.segnet.segnet_toys import CHANNELS, CLASSES, thin_model, toy_store
 from tinysegrank.errors import CheckpointError, DatasetError, ShapeError, WeightsError
 from tinysegrank.segnet import FeatureStore, chunk_arrays, crop_arrays
 from tinysegrank.segnet.features import KINDS

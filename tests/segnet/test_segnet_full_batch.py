@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from segnet_toys import CHANNELS, CLASSES, batch_of, in_float64, thin_model, toy_store
 
+from tests.segnet.segnet_toys import CHANNELS, CLASSES, batch_of, in_float64, thin_model, toy_store
 from tinysegrank.backend import Array
 from tinysegrank.errors import TrainingError
 from tinysegrank.losses import TABLE, CorpusCounts, Loss, named, soft_dice

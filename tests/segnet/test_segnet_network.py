@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from segnet_toys import CHANNELS, CLASSES, in_float64, thin_model
 
+from tests.segnet.segnet_toys import CHANNELS, CLASSES, in_float64, thin_model
 from tinysegrank.backend import Array, Backend, to_numpy
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.losses import soft_cross_entropy

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from segnet_toys import CLASSES
 
+from tests.segnet.segnet_toys import CLASSES
 from tinysegrank.nn import Conv2d
 from tinysegrank.nn.fast import takes_tiles
 from tinysegrank.nn.windows import pair

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.special import softmax
-from segnet_toys import CHANNELS, CLASSES, thin_model, toy_store
 
+from tests.segnet.segnet_toys import CHANNELS, CLASSES, thin_model, toy_store
 from tinysegrank.backend import Backend, get_backend
 from tinysegrank.errors import ShapeError
 from tinysegrank.segnet import SegNet, load_segnet, predict, predict_features, predict_store, save_segnet

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from segnet_toys import CLASSES, thin_model
 
+from tests.segnet.segnet_toys import CLASSES, thin_model
 from tinysegrank.backend import get_backend, to_numpy
 from tinysegrank.errors import CheckpointError, ShapeError, TrainingError
 from tinysegrank.segnet import SegNet, pretrain_trunk

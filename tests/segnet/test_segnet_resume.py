@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from segnet_toys import CLASSES, IMAGES, OPTIONS, Recording, assert_same_bits, thin_model, trained
 
+from tests.segnet.segnet_toys import CLASSES, IMAGES, OPTIONS, Recording, assert_same_bits, thin_model, trained
 from tinysegrank.backend import Backend, to_numpy
 from tinysegrank.errors import CheckpointError
 from tinysegrank.files import read_about, read_arrays, write_arrays

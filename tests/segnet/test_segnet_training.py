@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from segnet_toys import IMAGES, OPTIONS, Recording, assert_same_bits, batch_of, thin_model, trained
 
+from tests.segnet.segnet_toys import IMAGES, OPTIONS, Recording, assert_same_bits, batch_of, thin_model, trained
 from tinysegrank.backend import get_backend
 from tinysegrank.errors import ConfigError, ShapeError, TrainingError
 from tinysegrank.losses import TABLE, soft_cross_entropy
