@@ -252,4 +252,4 @@ def test_synchronize_waits_for_work_in_flight() -> None:
 
 def test_backends_cannot_be_changed() -> None:
     with pytest.raises(AttributeError, match="cannot assign"):
-        get_backend("numpy").name = "torch"  # type: ignore[misc]
+        get_backend("numpy").name = "torch"

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,12 +67,12 @@ def files(folder):
 
 
 def test_a_function_is_compiled_once_for_each_type(cache):
-    first = compiled()(triple)
+    first: Any = compiled()(triple)
     assert (first(2), first(0.5)) == (6, 1.5)
     assert sum(first.stats.cache_hits.values()) == 0
     assert len(files(cache)) == 2
     forget()
-    second = compiled()(triple)
+    second: Any = compiled()(triple)
     assert (second(2), second(0.5)) == (6, 1.5)
     assert sum(second.stats.cache_hits.values()) == 2
 
@@ -106,8 +107,9 @@ def test_a_constant_around_a_function_is_part_of_what_it_is():
 def test_options_reach_numba():
     divide = lambda a, b: a / b  # noqa: E731
     assert compiled(error_model="numpy")(divide)(1.0, 0.0) == np.inf
-    assert compiled()(triple).targetoptions["nogil"] is True
-    assert compiled(nogil=False)(triple).targetoptions["nogil"] is False
+    free: Any = compiled()(triple)
+    held: Any = compiled(nogil=False)(triple)
+    assert (free.targetoptions["nogil"], held.targetoptions["nogil"]) == (True, False)
 
 
 def test_the_folder_depends_on_every_module_that_compiles_and_what_it_imports(tmp_path, monkeypatch):
@@ -239,7 +241,7 @@ def test_without_any_folder_functions_are_compiled_all_the_same(cache, tmp_path,
     cache.write_text("")
     (tmp_path / "temporary").rmdir()
     (tmp_path / "temporary").write_text("")
-    function = compiled()(triple)
+    function: Any = compiled()(triple)
     assert function(2) == 6
     assert function.stats.cache_path is None
     assert hits(compiled()(triple), 2) == 0

@@ -151,7 +151,11 @@ def test_an_error_about_another_file_is_not_called_one_of_writing(tmp_path):
 
 
 def test_arrays_come_back_with_their_dtypes_and_strings(tmp_path):
-    arrays = {"a": np.arange(6, dtype=np.float16).reshape(2, 3).T, "b/c": np.array(3, np.int64), "d": np.zeros((0, 2))}
+    arrays: dict[str, np.ndarray] = {
+        "a": np.arange(6, dtype=np.float16).reshape(2, 3).T,
+        "b/c": np.array(3, np.int64),
+        "d": np.zeros((0, 2)),
+    }
     write_arrays(tmp_path / "x.safetensors", arrays, about={"format": "test"})
     back = read_arrays(tmp_path / "x.safetensors")
     assert back.keys() == arrays.keys()

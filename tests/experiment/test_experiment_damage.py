@@ -13,6 +13,7 @@ from tinysegrank.errors import CheckpointError, TinySegRankError
 from tinysegrank.evidence.html_report import write_html_report
 from tinysegrank.experiment import STAGES, Segmenter, Silent, run_experiment
 from tinysegrank.experiment.artifacts import STAMP, damaged_files, read_stamp
+from tinysegrank.experiment.images import images_of
 from tinysegrank.experiment.runner import read_run
 from tinysegrank.experiment.stages import classifiers, coarse, described, features, picked, ranker, superpixels
 
@@ -90,7 +91,7 @@ def readers(run):
         "features/scale.json": lambda: features.read_scale(run),
         "coarse/train.npy": lambda: coarse.read_coarse(run, "train"),
         "classifiers/val.descriptors.npy": lambda: classifiers.scores_of(run, "val"),
-        "superpixels/val": lambda: superpixels.read_superpixels(superpixels.images_of(run, "val")[0]),
+        "superpixels/val": lambda: superpixels.read_superpixels(images_of(run, "val")[0]),
         "described/columns.json": lambda: described.load_described(run, "val"),
         "described/val": lambda: described.load_described(run, "val"),
         "ranker/ranker.safetensors": lambda: ranker.load_ranker(run),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tinysegrank.backend import get_backend
 from tinysegrank.experiment import STAGES, Run, Settings, Silent, run_experiment, runner
 from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.files import read_json, write_json
@@ -113,8 +114,7 @@ def test_what_is_said_of_proposals_made_elsewhere(tmp_path, own, name):
 
 
 def test_another_backend(tmp_path, own, monkeypatch):
-    real = runner.get_backend
-    monkeypatch.setattr(runner, "get_backend", lambda: replace(real(), name="another"))
+    monkeypatch.setattr(runner, "get_backend", lambda: replace(get_backend(), name="another"))
     assert made(tmp_path / "run", own) == {"trunk", "features", "training", "coarse"}
 
 

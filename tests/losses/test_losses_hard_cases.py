@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -105,7 +108,7 @@ def test_the_soft_truth_itself_is_not_the_best_prediction(rng: np.random.Generat
 
 
 @every_loss
-def test_a_weight_is_a_number_of_cells(loss: losses.Loss, rng: np.random.Generator) -> None:
+def test_a_weight_is_a_number_of_cells(loss: Callable[..., Any], rng: np.random.Generator) -> None:
     """A cell of weight 2 is two cells, and its gradient theirs together."""
     z, target, _ = soft_batch(rng, (1, 3, 2, 2))
     weight = np.ones((1, 2, 2))
@@ -120,7 +123,7 @@ def test_a_weight_is_a_number_of_cells(loss: losses.Loss, rng: np.random.Generat
 
 
 @every_loss
-def test_no_weight_is_weight_1(loss: losses.Loss, rng: np.random.Generator) -> None:
+def test_no_weight_is_weight_1(loss: Callable[..., Any], rng: np.random.Generator) -> None:
     z, target, weight = soft_batch(rng)
     without, with_ones = loss(z, target), loss(z, target, np.ones_like(weight))
     np.testing.assert_array_equal(without[0], with_ones[0])
@@ -142,7 +145,7 @@ def test_means_are_over_the_classes_counted() -> None:
 
 
 @pytest.mark.parametrize("loss", [losses.iou, losses.uoi])
-def test_options_out_of_range_are_refused(loss: losses.Loss, rng: np.random.Generator) -> None:
+def test_options_out_of_range_are_refused(loss: Callable[..., Any], rng: np.random.Generator) -> None:
     with pytest.raises(ShapeError, match='reduction="none"'):
         loss(*soft_batch(rng), reduction="none")
     for min_mass in (-0.5, float("nan")):
@@ -151,7 +154,7 @@ def test_options_out_of_range_are_refused(loss: losses.Loss, rng: np.random.Gene
 
 
 @every_loss
-def test_arrays_that_do_not_fit_are_refused(loss: losses.Loss, rng: np.random.Generator) -> None:
+def test_arrays_that_do_not_fit_are_refused(loss: Callable[..., Any], rng: np.random.Generator) -> None:
     z, target, weight = soft_batch(rng)  # (2, 4, 3, 2)
     for arrays, message in [
         ((z[0], target[0], weight[0]), r"\(4, 3, 2\) and \(4, 3, 2\)"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from array_api_compat import array_namespace
@@ -37,7 +40,7 @@ def drawn(rng, classes=3):
 
 
 MASS = {"min_mass": 0.1}
-TERMS = {
+TERMS: dict[str, list[tuple[float, Callable[..., Any], dict[str, float]]]] = {
     "ce": [(1.0, losses.soft_cross_entropy, {})],
     "uoi": [(1.0, losses.uoi, MASS)],
     "iou": [(-1.0, losses.iou, MASS)],

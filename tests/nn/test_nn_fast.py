@@ -18,7 +18,7 @@ from tests.nn.nn_twins import assert_near, layouts
 from tinysegrank import nn
 from tinysegrank.compiled import address, compiled
 from tinysegrank.errors import ShapeError
-from tinysegrank.nn.conv import ConvContext
+from tinysegrank.nn.arguments import ConvContext
 from tinysegrank.nn.fast import TileContext, cook_toom
 from tinysegrank.nn.fast.machine import call
 

@@ -225,7 +225,7 @@ def test_a_size_of_normalisation_that_has_no_middle_is_refused(rng: np.random.Ge
 
 def test_interrupted_filters_are_made_again(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     network, x = a_network(rng, ("pool",)), rng.standard_normal((2, 3, 37, 33), dtype=np.float32)
-    prepared, run = nn.Prepared(network), evaluation.run_stages
+    prepared, run = nn.Prepared(network), threads.run_stages
 
     def interrupted(stages: list[Stage]) -> None:
         raise KeyboardInterrupt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
 from tinysegrank.testing import check_backward
 
-LAYERS = {
+LAYERS: dict[str, Callable[[np.random.Generator], Any]] = {
     "Conv2d": lambda rng: conv(rng, 3, 2, padding=1, stride=2),
     "MaxPool2d": lambda _: nn.MaxPool2d(size=2, stride=(1, 2), ceil_mode=False),
     "LocalResponseNorm": lambda _: nn.LocalResponseNorm(size=3, alpha=0.5, beta=0.6, k=1.5),
@@ -71,7 +72,7 @@ def replace(layer: Any, parameters: dict[str, Array]) -> None:
 
 def test_shells_hand_their_options_on(rng: np.random.Generator) -> None:
     x, weight, bias = rng.standard_normal((2, 4, 7, 8)), rng.standard_normal((4, 2, 3, 3)), rng.standard_normal(4)
-    pairs = [
+    pairs: list[tuple[nn.Layer, tuple[Any, Any]]] = [
         (nn.Conv2d(weight, bias, stride=2, padding=(1, 0), groups=2),
          nn.conv2d(x, weight, bias, stride=2, padding=(1, 0), groups=2)),
         (nn.MaxPool2d(size=2, stride=3, ceil_mode=False), nn.max_pool2d(x, size=2, stride=3, ceil_mode=False)),

@@ -57,9 +57,9 @@ def test_csv_keeps_every_digit_and_reads_back():
 
 
 def test_terminal_shows_text_as_it_is():
-    console = Console(file=io.StringIO(), width=80, color_system=None)
-    console.print(table().to_rich())
-    printed = console.file.getvalue()
+    written = io.StringIO()
+    Console(file=written, width=80, color_system=None).print(table().to_rich())
+    printed = written.getvalue()
     for text in ("Results", "cat [bold]", "12.3", "12000", "A note."):
         assert text in printed
     assert [column.justify for column in table().to_rich().columns] == ["left", "right", "right"]

@@ -39,7 +39,7 @@ THIN = {
 
 
 def thin_model(seed: int = 0, **options: object) -> SegNet:
-    return SegNet(CLASSES, "thin", rng=np.random.default_rng(seed), **options)  # type: ignore[arg-type]
+    return SegNet(CLASSES, "thin", rng=np.random.default_rng(seed), **options)
 
 
 def in_float64(model: SegNet) -> SegNet:

@@ -194,7 +194,7 @@ SWAPPED: dict[str, tuple[Callable[[SegNet], object], str]] = {
         "conv8 of model.network",
     ),
     "an option changed in place": (
-        lambda model: model.network.layers["norm1"].options.update(alpha=0.1),
+        lambda model: vars(model.network.layers["norm1"])["options"].update(alpha=0.1),
         "norm1 of model.network",
     ),
     "one more": (_swap("network", "relu8", nn.ReLU()), "relu8 of model.network"),

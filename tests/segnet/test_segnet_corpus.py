@@ -109,12 +109,12 @@ def test_state_through_a_file(rng: np.random.Generator, tmp_path: Path, mode: st
         one, other = getattr(counts.held, field), getattr(restored.held, field)
         assert type(one) is type(other)
         np.testing.assert_array_equal(one, other)
-    counts.start_epoch = restored.start_epoch = lambda: None  # type: ignore[method-assign]
+    counts.start_epoch = restored.start_epoch = lambda: None
     batch = drawn(rng)
     (one, share), (other, other_share) = counts.present(*batch), restored.present(*batch)
     assert isinstance(other_share, float)
     assert share == other_share
-    np.testing.assert_array_equal(one.intersection, other.intersection)  # type: ignore[union-attr]
+    np.testing.assert_array_equal(one.intersection, other.intersection)
 
 
 def test_nothing_to_restore() -> None:

@@ -55,7 +55,7 @@ def test_equals_one_big_batch(whole: list[np.ndarray], name: str, dtype: str, dr
     whole = [array.astype(dtype) for array in whole]
     model.assign({name: array.astype(dtype) for name, array in model.parameters.items()})
     rng = Joined(len(whole[0])) if dropped else None
-    expected, grad_z = loss(model.forward_features(whole[0], rng=rng), *whole[1:])  # type: ignore[arg-type]
+    expected, grad_z = loss(model.forward_features(whole[0], rng=rng), *whole[1:])
     wanted = model.backward(grad_z)
 
     draw = generator if dropped else lambda number: None

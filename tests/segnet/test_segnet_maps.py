@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from segnet_toys import CHANNELS, CLASSES
 
+from tests.segnet.segnet_toys import CHANNELS, CLASSES
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.segnet import SegNet, TrunkMaps
 
@@ -35,10 +35,10 @@ def test_maps_are_what_each_layer_gives_in_float64(image, preset):
         layer.parameters = {key: array.astype(np.float64) for key, array in layer.parameters.items()}
         x, _ = layer.forward(x)
         expected[name] = x[0]
-    for layer, found in zip(layers, maps, strict=True):
+    for convolution, found in zip(layers, maps, strict=True):
         assert found.dtype == np.float32
         assert found.min() >= 0
-        np.testing.assert_allclose(found, expected[layer.replace("conv", "relu")], atol=1e-5)
+        np.testing.assert_allclose(found, expected[convolution.replace("conv", "relu")], atol=1e-5)
 
 
 def test_at_segnets_size_conv5_is_its_features(image):
