@@ -53,8 +53,7 @@ def option(
         "may_be_empty": may_be_empty,
         "note": f"; {note}" if note else "",
     }
-    field: Value = dataclasses.field(default=default, metadata=metadata)
-    return field
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)

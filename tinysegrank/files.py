@@ -175,7 +175,7 @@ def read_array(path: Path | str, *, mapped: bool = False) -> np.ndarray:
         CheckpointError: the file is missing, damaged, or cannot be read.
     """
     with reading(path):
-        array: np.ndarray = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+        array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise ValueError("it holds several arrays")
         return array
@@ -216,8 +216,7 @@ def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
     from safetensors.numpy import load
 
     with reading(path):
-        arrays: dict[str, np.ndarray] = load(Path(path).read_bytes())
-    return arrays
+        return load(Path(path).read_bytes())
 
 
 def read_about(path: Path | str) -> dict[str, str]:

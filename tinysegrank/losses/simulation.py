@@ -103,7 +103,7 @@ def _counted(labels: np.ndarray, num_classes: int, void: int) -> np.ndarray:
         raise ShapeError(f"simulate_flips: num_classes={num_classes} leaves no other class to flip to; give at least 2")
     if not np.issubdtype(labels.dtype, np.integer):
         raise ShapeError(f"simulate_flips: labels are {labels.dtype}; give integers")
-    truth: np.ndarray = labels[labels != void].astype(np.int64)
+    truth = labels[labels != void].astype(np.int64)
     if truth.size == 0:
         raise ShapeError(f"simulate_flips: labels {labels.shape} hold nothing but void ({void})")
     if truth.min() < 0 or truth.max() >= num_classes:

@@ -165,14 +165,12 @@ def _multiply(step: Any, start: int, stop: int) -> None:
 
 @compiled(error_model="numpy")
 def _maps(address: int, shape: np.ndarray) -> np.ndarray:
-    maps: np.ndarray = carray(_pointer(address), (shape[0], shape[1], shape[2], shape[3]))
-    return maps
+    return carray(_pointer(address), (shape[0], shape[1], shape[2], shape[3]))
 
 
 @compiled(error_model="numpy")
 def _numbers(address: int, size: int) -> np.ndarray:
-    numbers: np.ndarray = carray(_pointer(address), (size,))
-    return numbers
+    return carray(_pointer(address), (size,))
 
 
 @intrinsic

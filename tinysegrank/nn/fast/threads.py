@@ -147,8 +147,7 @@ class _Shared:
 
 def blas_libraries() -> list[LibController]:
     """Return threadpoolctl's controllers of the BLAS libraries that this process has loaded."""
-    libraries: list[LibController] = _blas().lib_controllers
-    return libraries
+    return _blas().lib_controllers
 
 
 @lru_cache(maxsize=1)
