@@ -29,7 +29,8 @@ def writing(path: Path | str, *, reads: bool = False) -> Iterator[None]:
 
     Args:
         path: path as the user gave it.
-        reads: whether the code also reads other files; an OSError with a file name is about one of those, and passes.
+        reads: whether the code also reads other files; an OSError that has a file name is about one of those, and is
+            not converted.
 
     Raises:
         OutputError: the path cannot be written.

@@ -14,12 +14,13 @@ from tinysegrank.files import destination, writing
 
 
 def check_file(path: Path | str, *, option: str, begins: bytes = b"") -> None:
-    """Check that a file can be written, and that it is new, empty or an earlier output.
+    """Check that a file can be written, and that no file but an earlier output of the program would be replaced.
 
     Args:
         path: path of the file, as the user gave it.
         option: name of the command-line option with the path, such as "--out", for the message.
-        begins: first bytes of the program's own files of this kind; an existing file with others is refused.
+        begins: first bytes of the program's own files of this kind. An existing file that starts with other bytes is
+            refused, unless it is empty; with b"", no file is.
 
     Raises:
         OutputError: the file cannot or must not be written.

@@ -59,8 +59,8 @@ def parallel_map(
     """Yield `function(item)` for each item, in order, as results come in; the same for any number of processes.
 
     Args:
-        function: called in a worker process with one BLAS thread. It is pickled by name, so it must be importable.
-        items: its arguments, which are pickled too, so they should be small.
+        function: called in a worker process with one BLAS thread; the process must be able to import it.
+        items: its arguments, which are pickled, so they should be small.
         jobs: number of processes on this machine; 1 runs in this process.
         on_cluster: inside `cluster`, use its workers instead of `jobs` processes; pass False for work whose arguments
             or results are large.

@@ -32,11 +32,11 @@ class Loss(Protocol):
 
 
 class CorpusCounts:
-    """Expected intersection, cardinality and target mass of each class, and total weight and cross-entropy, in float64.
+    """Sums over a corpus: each class's expected intersection, cardinality and target mass; weight and cross-entropy.
 
     Attributes:
         intersection, cardinality, mass: (K,) NumPy float64; the cardinality is the intersection plus the union.
-        weight, cross_entropy: floats; the sums over cells of the weight and of weight times cross-entropy.
+        weight, cross_entropy: floats, the sums over cells of the weight and of weight times cross-entropy.
     """
 
     def __init__(self, num_classes: int) -> None:

@@ -44,7 +44,7 @@ class Layer(Protocol):  # pragma: no mutate block
 
 
 class Conv2d:
-    """`conv2d` with its weight (F, C/groups, KH, KW) and bias (F,)."""
+    """Layer that applies `conv2d` with its own weight (F, C/groups, KH, KW) and bias (F,)."""
 
     def __init__(
         self, weight: Array, bias: Array, *, stride: int | Pair = 1, padding: int | Pair = 0, groups: int = 1
@@ -87,35 +87,35 @@ class _Function:
 
 
 class MaxPool2d(_Function):
-    """`max_pool2d`."""
+    """Layer that applies `max_pool2d`."""
 
     def __init__(self, *, size: int | Pair = 3, stride: int | Pair = 2, ceil_mode: bool = True) -> None:
         super().__init__(max_pool2d, max_pool2d_backward, size=size, stride=stride, ceil_mode=ceil_mode)
 
 
 class LocalResponseNorm(_Function):
-    """`local_response_norm`."""
+    """Layer that applies `local_response_norm`."""
 
     def __init__(self, *, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__(local_response_norm, local_response_norm_backward, size=size, alpha=alpha, beta=beta, k=k)
 
 
 class ReLU(_Function):
-    """`relu`."""
+    """Layer that applies `relu`."""
 
     def __init__(self) -> None:
         super().__init__(relu, relu_backward)
 
 
 class Softmax(_Function):
-    """`softmax`."""
+    """Layer that applies `softmax`."""
 
     def __init__(self, *, axis: int = 1) -> None:
         super().__init__(softmax, softmax_backward, axis=axis)
 
 
 class Dropout(_Function):
-    """`dropout`: active only where `forward` is given a generator."""
+    """Layer that applies `dropout`, if `forward` is given a generator."""
 
     def __init__(self, *, p: float = 0.5) -> None:
         super().__init__(dropout, dropout_backward, p=p)

@@ -151,7 +151,7 @@ def _fold(step: Any, start: int, stop: int) -> None:
 
 @compiled(error_model="numpy")
 def _multiply(step: Any, start: int, stop: int) -> None:
-    """Compute products start..stop-1 of a step; product `point * panels + panel` is one panel of columns."""
+    """Compute parts start..stop-1 of a product step; part `point * panels + panel` is a panel of columns."""
     M, K, N = step.sizes[0], step.sizes[1], step.sizes[2]
     panels = (N + WIDTH - 1) // WIDTH
     for number in range(start, stop):

@@ -40,25 +40,25 @@ class Program:
         self._made: np.ndarray | None = None
 
     def fold(self, x: np.ndarray, stride: int, before: Pair, y: np.ndarray) -> None:
-        """Append: fold the stride of x (n, C, H, W) into the channels of y (n, h, w, C * s * s), as `fold.fold`."""
+        """Append a step that folds the stride of x (n, C, H, W) into channels of y (n, h, w, C * s * s), see `fold`."""
         self._add(FOLD, len(y) * y.shape[1], y.size, x, y, strides=(stride, 0, 0, 0), before=before)
 
     def cut(self, x: np.ndarray, how: Geometry, values: np.ndarray, *, outputs: bool = False) -> None:
-        """Append: transform the tiles of maps x into values, as the adjoint of `add`, or of `join` with `outputs`."""
+        """Append a step that transforms tiles of maps x into values: the adjoint of `add`, or (`outputs`) of `join`."""
         where = how.where(outputs=outputs)
         self._add(CUT, len(x) * how.tiles[0], values.size, x, values, **where)
 
     def join(self, values: np.ndarray, how: Geometry, bias: np.ndarray, least: np.float32, y: np.ndarray) -> None:
-        """Append: transform values back to tiles of maps y, side by side; y = max(tiles + bias, least)."""
+        """Append a step that transforms values back to tiles of maps y, side by side; y = max(tiles + bias, least)."""
         where = how.where(outputs=True) | {"tiling": how.kind}
         self._add(JOIN, len(y) * how.tiles[0], values.size, values, y, bias=bias, least=least, **where)
 
     def add(self, values: np.ndarray, how: Geometry, y: np.ndarray) -> None:
-        """Append: transform values back to tiles, and sum them where they overlap in maps y."""
+        """Append a step that transforms values back to tiles of maps y, summing them where they overlap."""
         self._add(ADD, len(y), values.size, values, y, **how.where(outputs=False))
 
     def multiply(self, a: np.ndarray, filters: np.ndarray, out: np.ndarray, places: int) -> None:
-        """Append: multiply values by filters at each point, for the first `places` tiles.
+        """Append a step that multiplies values by filters at each point, for the first `places` tiles.
 
         out (G, P, M, N) = a (G, P, M, K) @ filters (G * P, panels, K, WIDTH)
         """
@@ -70,7 +70,7 @@ class Program:
         )  # fmt: skip
 
     def correlate(self, a: np.ndarray, b: np.ndarray, total: np.ndarray, places: int, *, more: bool) -> None:
-        """Append: multiply values with values at each point, summing over the first `places` tiles.
+        """Append a step that multiplies values by values at each point, summing over the first `places` tiles.
 
         total (G, P, J, K) = a (G, P, M, J)^T @ b (G, P, M, K), or with `more` total += a^T @ b
         """
@@ -82,11 +82,11 @@ class Program:
         )  # fmt: skip
 
     def pool(self, x: np.ndarray, size: Pair, stride: Pair, y: np.ndarray) -> None:
-        """Append: max-pool x (n, H, W, C) into y (n, OH, OW, C)."""
+        """Append a step that max-pools x (n, H, W, C) into y (n, OH, OW, C)."""
         self._add(POOL, len(y) * y.shape[1], x.size, x, y, sizes=(*size, 0, 0), strides=(*stride, 0, 0))
 
     def norm(self, y: np.ndarray, *, size: int, alpha: float, beta: float, k: float) -> None:
-        """Append: local response normalisation of y (n, H, W, C), in place."""
+        """Append a step that applies local response normalisation to y (n, H, W, C), in place."""
         pixels = y.size // y.shape[3]
         self._add(NORM, pixels, 4 * y.size, y, y, sizes=(size, 0, 0, 0), alpha=alpha, beta=beta, k=k)
 

@@ -106,7 +106,7 @@ def _other_processors() -> set[int]:
 
 
 def _help(work: Callable[[], Result], elsewhere: set[int]) -> Result:
-    """Call `work` on one of the processors `elsewhere`: a busy system would wake this thread on the caller's."""
+    """Pin this thread to the processors `elsewhere`, or a busy system may run it on the caller's, and call `work`."""
     if elsewhere:
         with suppress(OSError):  # a sandbox may forbid it, or processors may be gone
             os.sched_setaffinity(0, elsewhere)

@@ -146,7 +146,10 @@ def _transform_back(
     half: np.ndarray,
     tile: np.ndarray,
 ) -> None:
-    """Compute tile (E, E, size) = A^T V A; points (P, P * size) and half (E, P * size) are buffers."""
+    """Compute tile (E, E, size) = A^T V A, where V is number `place` of values, in channels from `start` on.
+
+    points (P, P * size) and half (E, P * size) are buffers.
+    """
     (E, _, size), P = tile.shape, len(points)
     for p in range(P):
         for q in range(P):
