@@ -145,7 +145,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     Values are parsed as TOML (1200, 0.02, true, [0, 8]); anything that isn't valid TOML is taken as a string.
 
     Raises:
-        ConfigError: a setting has no "=" or no key, or contradicts another.
+        ConfigError: a setting has no "=" or no key, or a key is both a value and a section.
     """
     values: dict[str, Any] = {}
     for assignment in assignments:

@@ -23,10 +23,10 @@ Result = TypeVar("Result")
 
 @lru_cache(maxsize=1)
 def keep_freed_memory() -> bool:
-    """Make the C library keep the memory of large arrays that are freed, for the next arrays.
+    """Make the C library keep the memory of large arrays when they are freed, and reuse it for new ones.
 
-    By default it returns the memory to the kernel, which has to zero it again for the next array: a sixth of the time
-    of a training step. Peak memory stays the same.
+    By default it returns the memory to the kernel, which has to zero it again for the next array; this took a sixth of
+    the time of a training step. Peak memory stays the same.
 
     Returns:
         Whether it worked; it needs GNU's C library, and nothing is done elsewhere.

@@ -137,7 +137,7 @@ def _check_along(
     method: str,
     name: str,
 ) -> None:
-    """Compare the slope along a direction with the product of gradient and direction."""
+    """Compare the slope along a direction with the product of gradient and direction; raise GradientError if wrong."""
     chosen = direction != 0
     found, expected = _product(gradient, direction), slope(direction)
     scale = float(np.linalg.norm(gradient[chosen]) * np.linalg.norm(direction)) + abs(expected.value)
@@ -178,7 +178,10 @@ def _run(forward: Forward, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, An
 
 
 def _by_scale(x: np.ndarray, gradient: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield masks of entries: all, then those far smaller than the largest, those far smaller than these, and so on."""
+    """Yield masks of entries: all; then those far smaller than the largest, those far smaller than these, and so on.
+
+    Sizes are compared in value first, then in gradient.
+    """
     yield np.ones(x.shape, bool)
     seen: list[np.ndarray] = []
     for sizes in (np.abs(x), np.abs(gradient)):

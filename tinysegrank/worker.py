@@ -17,7 +17,10 @@ _VARIABLES = ("TINYSEGRANK_BACKEND", "TINYSEGRANK_ACCELERATE")
 
 
 def packed(*call: Any) -> tuple[tuple[str, ...], bytes]:
-    """Pack a function and its arguments for `perform`, as bytes, so that the worker is checked before it unpickles."""
+    """Return the arguments of `perform` for a function and its arguments: this process's `surroundings`, and a pickle.
+
+    The pickle is bytes, so that `perform` can check the worker before it unpickles.
+    """
     return surroundings(), pickle.dumps(call, protocol=5)
 
 

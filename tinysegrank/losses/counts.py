@@ -28,7 +28,10 @@ class Loss(Protocol):
     def __call__(
         self, z: Array, target: Array, weight: Array | None = None, *, counts: CorpusCounts | None = None
     ) -> tuple[Array, Array]:
-        """Return the loss of z and target (N, K, H, W) with weight (N, H, W), or of the corpus that `counts` sum up."""
+        """Return value and gradient for z and target (N, K, H, W) and weight (N, H, W) or None.
+
+        With `counts` of a corpus, the value is the corpus's, and the gradient is this batch's part of the corpus gradient.
+        """
 
 
 class CorpusCounts:

@@ -36,7 +36,7 @@ def iou(
     Args:
         reduction: "mean" over the classes counted, or "sum".
         min_mass: classes with less target mass than this many cells are not counted. "sum" and 0 is Eq. 47 as printed.
-        counts: sums over a corpus; the result is then its gain and this batch's rows of the corpus gradient.
+        counts: sums over a corpus; the result is then the corpus's gain and this batch's rows of its gradient.
 
     Raises:
         ShapeError: the arrays are not floating or do not fit each other, a weight is negative, or an option is out of

@@ -107,7 +107,7 @@ def _rounded(value: Any, dtype: Any) -> Any:
 
 
 def _is_array(value: Any) -> bool:
-    """Return whether a value is an array; 0-d NumPy numbers are options, of any dtype."""
+    """Return whether a value is an array with axes; NumPy numbers without axes are options, of any dtype."""
     return hasattr(value, "dtype") and value.ndim > 0
 
 

@@ -39,7 +39,7 @@ class Layer(Protocol):  # pragma: no mutate block
     ) -> tuple[Array | None, Gradients]:
         """Return the gradients with respect to the input (None if not needed) and to each parameter ({} if not needed).
 
-        Gradients that aren't needed are ignored, so a layer that saves no work by skipping them may take `**needs`.
+        Gradients that aren't needed are ignored, so a layer may also accept `**needs` and always return all of them.
         """
 
 

@@ -14,7 +14,7 @@ from tinysegrank.nn.arguments import check_gradients, widened
 
 
 class SGD:
-    """v = momentum * v + rate * (gradient + decay * w); w = w - v, for each parameter.
+    """Momentum SGD: v = momentum * v + rate * (gradient + decay * w); w = w - v, for each parameter w.
 
     Args:
         rate: learning rate; `step` can override it.

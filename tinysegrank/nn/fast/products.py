@@ -84,7 +84,7 @@ def _block(_: Any, a: Any, b: Any, c: Any, sizes: Any, steps: Any, more: Any) ->
 
 
 class _Block:
-    """Generator of the micro-kernel for a number of rows; None for `columns` means all WIDTH, others are masked."""
+    """Code generator of the micro-kernel for `rows` rows; columns beyond `columns` are masked, and None masks none."""
 
     def __init__(self, builder: Any, rows: int, columns: Any) -> None:
         self.builder, self.rows = builder, rows
