@@ -209,7 +209,7 @@ def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], *, about: M
 
 
 def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
-    """Read the arrays of a safetensors file.
+    """Read the arrays of a safetensors file, by name.
 
     Raises:
         CheckpointError: the file is missing, damaged, or cannot be read.

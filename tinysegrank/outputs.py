@@ -62,7 +62,7 @@ def check_results(results: Sequence[tuple[Path, Path]], *, option: str, replace:
         replace: whether existing files may be replaced.
 
     Raises:
-        OutputError: a result cannot or must not be written; the message names it and the input.
+        OutputError: a result cannot or must not be written; the message names it.
     """
     for folder in {result.parent for _, result in results}:
         check_folder(folder, named=folder)

@@ -31,7 +31,7 @@ def soft_dice(
     z       | (N, K, H, W)     | floating | scores
     target  | (N, K, H, W)     | as z     | true distributions
     weight  | (N, H, W)        | as z     | 0 where void; None is 1 everywhere
-    returns | (), (N, K, H, W) | as z     | the loss, 0..1 for the mean, and its gradient; both 0 where nothing counts
+    returns | (), (N, K, H, W) | as z     | the loss, 0..1 for the mean, and its gradient; both 0 if no class counts
 
     Args:
         reduction: "mean" over the classes counted, or "sum".

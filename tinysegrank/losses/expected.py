@@ -117,7 +117,9 @@ def reciprocal(x: Array, *, smallest: float = SMALLEST_DIVISOR) -> tuple[Array, 
 
 
 def class_factors(mass: Array, *, min_mass: float, reduction: str) -> Array:
-    """Return each class's factor in a loss: 0 if its mass is below `min_mass`, else 1 ("sum") or 1 / number ("mean").
+    """Return each class's factor in a loss: 1 ("sum") or 1 / n ("mean"), where n is the number of classes counted.
+
+    Classes whose mass is below `min_mass` are not counted: their factor is 0.
 
     mass    | (K,) | real floating | target mass of each class, in cells
     returns | (K,) | as mass       |

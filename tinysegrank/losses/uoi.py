@@ -33,7 +33,7 @@ def uoi(
     z       | (N, K, H, W)     | floating | scores
     target  | (N, K, H, W)     | as z     | true distributions
     weight  | (N, H, W)        | as z     | 0 where void; None is 1 everywhere
-    returns | (), (N, K, H, W) | as z     | the loss, at least 1 where a class counts, and its gradient; else both 0
+    returns | (), (N, K, H, W) | as z     | the loss, at least 1, and its gradient; both 0 if no class counts
 
     Args:
         reduction: "mean" over the classes counted, or "sum".

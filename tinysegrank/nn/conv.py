@@ -54,7 +54,7 @@ def conv2d(
 def conv2d_backward(
     gradient: Array, context: ConvContext | TileContext, *, needs: tuple[bool, bool, bool] = (True, True, True)
 ) -> tuple[Array | None, Array | None, Array | None]:
-    """Return the gradients with respect to x, weight and bias; where `needs` is False, None at no cost.
+    """Return the gradients with respect to x, weight and bias, or None (at no cost) where `needs` is False.
 
     gradient | (N, F, OH, OW) | floating | of the loss with respect to the output
     returns  | (N, C, H, W), (F, C/groups, KH, KW), (F,) | as gradient |

@@ -151,7 +151,7 @@ def _fold(step: Any, start: int, stop: int) -> None:
 
 @compiled(error_model="numpy")
 def _multiply(step: Any, start: int, stop: int) -> None:
-    """Compute parts start..stop-1 of a product step; part `point * panels + panel` is a panel of columns."""
+    """Compute panels start..stop-1 of a step's matrix products; panels are numbered across all points."""
     M, K, N = step.sizes[0], step.sizes[1], step.sizes[2]
     panels = (N + WIDTH - 1) // WIDTH
     for number in range(start, stop):

@@ -32,10 +32,10 @@ def multiply_panel(
     a: np.ndarray, steps: tuple[int, int], b: np.ndarray, step: int, out: np.ndarray, sizes: tuple[int, int, int],
     panel: int, more: bool,
 ) -> None:  # fmt: skip
-    """Compute one panel of columns of out = a @ b, or of out += a @ b with `more`.
+    """Compute WIDTH columns of out = a @ b, or of out += a @ b with `more`, from column panel * WIDTH on.
 
     a   | (M, K)     | float32 | entry (i, k) is at index i * steps[0] + k * steps[1]
-    b   | (K, WIDTH) | float32 | the panel; row k starts at index k * step
+    b   | (K, WIDTH) | float32 | these columns of the right factor; row k starts at index k * step
     out | (M, N)     | float32 |
 
     The arrays are passed flat; sizes are (M, K, N).
