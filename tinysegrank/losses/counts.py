@@ -30,7 +30,7 @@ class Loss(Protocol):
     ) -> tuple[Array, Array]:
         """Return value and gradient for z and target (N, K, H, W) and weight (N, H, W) or None.
 
-        With `counts` of a corpus, the value is the corpus's, and the gradient is this batch's part of the corpus gradient.
+        With `counts` of a corpus, the value is the corpus's, and the gradient is this batch's rows of the corpus's.
         """
 
 

@@ -104,7 +104,7 @@ def _drop(
     y: np.ndarray,
     scale: np.ndarray,
 ) -> None:
-    """Fill images[0]..images[1]-1 of y = x * scale and of scale: `factor` where bits >> 8 >= limit, else 0.
+    """Fill images[0]..images[1]-1 of scale, `factor` where bits >> 8 >= limit and else 0, and of y = x * scale.
 
     x, y and scale are (N, L, C), bits (N, C, L).
     """
