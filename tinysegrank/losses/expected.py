@@ -39,7 +39,7 @@ def expected_counts(q: Array, target: Array, weight: Array | None = None) -> Exp
     q       | (N, K, H, W) | floating | predicted distributions, 0..1
     target  | (N, K, H, W) | as q     | true distributions, 0..1
     weight  | (N, H, W)    | as q     | share of each cell that counts, 0 where void; None is 1 everywhere
-    returns | ExpectedCounts | as q   | float32 where q is float16, which holds no more than 65,504 cells
+    returns | ExpectedCounts | as q   | float32 where q is float16, whose sums would overflow at 65,504
 
     Raises:
         ShapeError: an array is not floating.
