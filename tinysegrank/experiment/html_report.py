@@ -1,0 +1,170 @@
+"""One HTML file that shows a finished run: its results, curves, images, settings and times, and sections of others."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tinysegrank import __version__
+from tinysegrank.errors import CheckpointError, ShapeError
+from tinysegrank.experiment.images import names
+from tinysegrank.experiment.protocol import STAGES
+from tinysegrank.experiment.runner import SETTINGS_FILE, Run, made_by_other_code
+from tinysegrank.experiment.settings import LOSSES
+from tinysegrank.experiment.stages import report
+from tinysegrank.experiment.stages.evaluation import read_counts
+from tinysegrank.experiment.stages.picked import read_oracle_curve
+from tinysegrank.files import write_text
+from tinysegrank.metrics import Confusion
+from tinysegrank.outputs import check_file
+from tinysegrank.reporting import Column, Document, Picture, Section, Table
+from tinysegrank.voc import CLASS_NAMES
+
+NEEDS = ("data", "picked", "evaluation", "report")
+LIBRARIES = ("numpy", "scipy", "numba", "scikit-image", "scikit-learn", "pillow", "matplotlib", "jinja2", "torch")
+_OPENING = b'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'  # of every report
+_CURVES = {
+    "loss_ce.png": "Cross-entropy: the start and the control that goes on with it",
+    **{f"loss_{loss.replace('+', '_')}.png": f"The loss {loss}, going on from the start" for loss in LOSSES[1:]},
+}
+
+
+def check_report(run: Run, file: Path) -> None:
+    """See that a report can be made and written, before any work.
+
+    Raises:
+        CheckpointError: a stage that it shows is not finished, or a file of the run is missing or damaged.
+        OutputError: the file cannot be written, or exists and isn't a report.
+    """
+    check_file(file, option="--out", begins=_OPENING)
+    run.require(NEEDS, "a report")
+
+
+def write_report(
+    run: Run, file: Path, sections: Sequence[Section], *, verdicts: Mapping[tuple[str, str], str], test: str
+) -> None:
+    """Write the report of a finished run.
+
+    Args:
+        run: the run.
+        file: the HTML file.
+        sections: shown between the images and the settings.
+        verdicts: on each of the paper's orderings (better, worse), where they were tested.
+        test: the command that tests them.
+    """
+    counts = read_counts(run)
+    tables = report.tables(run, counts)
+    upsampled = (tables["naive"], tables["superpixel"], tables["eq17"])
+    shown = (
+        _in_short(run, counts, tables["table_2"], verdicts, test),
+        Section("Table 1: the classes", tables=(tables["per_class"],)),
+        Section("Naive and superpixel upsampling, and Eq. 17, by training loss", tables=upsampled),
+        _curves(run),
+        Section("Images of val", pictures=_panels(run)),
+        *sections,
+        Section("Settings", paragraphs=(f"{SETTINGS_FILE} of the run:",), listing=_settings_text(run)),
+        Section("Time and versions", tables=(_seconds_table(run), _versions_table())),
+    )
+    write_text(file, Document(f"tinysegrank: {run.path.resolve().name}", _facts(run), shown).to_html())
+
+
+def _facts(run: Run) -> tuple[tuple[str, str], ...]:
+    """Say what the run is of."""
+    settings = run.settings
+    classes = settings.report.classes
+    counted = ", ".join(CLASS_NAMES[index] for index in classes) if classes else "all that are in the truth"
+    train, val = (f"{len(names(run, w)):,} of {getattr(settings.data, w)}" for w in ("train", "val"))
+    return (
+        ("data", f"{Path(settings.data.voc).name}: images to train on {train}, to test on {val}"),
+        ("classes in the means", counted),
+        ("trunk", f"{settings.trunk.preset}, {Path(settings.trunk.weights).name or 'pre-trained in the run'}"),
+        ("proposals", f"up to {settings.proposals.count} an image, by {settings.proposals.engine}"),
+        ("ranked by", f"SegNet trained with {settings.ranking.loss}; {settings.folds} folds, seed {settings.seed}"),
+        ("written by", f"tinysegrank {__version__}"),
+        *([("made by other code", ", ".join(other))] if (other := made_by_other_code(run, STAGES)) else []),
+    )  # fmt: skip
+
+
+def _in_short(
+    run: Run, counts: dict[str, Confusion], table: Table, verdicts: Mapping[tuple[str, str], str], test: str
+) -> Section:
+    """Return Table 2 and the paper's orderings, each with its verdict, or with the figures alone."""
+    ordered, items = report.ordered_means(run, counts), []
+    for (better, high), (worse, low) in ordered:
+        untested = "higher here" if high > low else "lower here" if high < low else "not ordered here"
+        items.append(f"{better} ({high:.1f}) over {worse} ({low:.1f}): {verdicts.get((better, worse), untested)}")
+    if verdicts:
+        found = list(verdicts.values())
+        counted = ", ".join(f"{verdict} {found.count(verdict)}" for verdict in dict.fromkeys(found))
+        judged = f"The paper's {len(found)} orderings, as tested on this run under Evidence: {counted}."
+    else:
+        judged = (
+            f"The paper's {len(ordered)} orderings are set beside the figures of this one run, untested: chance may "
+            f"have made a difference or hidden one. Test them by `{test}`."
+        )
+    paragraph = f"Mean corpus IoU on val of each way of labelling, beside the paper's Table 2. {judged}"
+    return Section("Results in short, and Table 2", (paragraph,), tables=(table,), items=tuple(items))
+
+
+def _curves(run: Run) -> Section:
+    """Return the oracle's curve and the losses of the trainings."""
+    folder = run.folder("report")
+    captions = {"oracle.png": "The oracle among the first 1, 2, ... proposals of each image", **_CURVES}
+    pictures = tuple(read_picture(folder / name, caption) for name, caption in captions.items())
+    held = read_oracle_curve(run)
+    rows = zip(held["mean_image_iou"], held["corpus_mean_iou"], strict=True)
+    table = Table(
+        "The oracle among the first proposals, per cent",
+        (Column("proposals", "d"), Column("mean image IoU"), Column("corpus IoU of the picks")),
+        tuple((number, 100 * image, 100 * corpus) for number, (image, corpus) in enumerate(rows, start=1)),
+    )
+    return Section("Curves", pictures=pictures, tables=(table,))
+
+
+def _panels(run: Run) -> tuple[Picture, ...]:
+    """Return the panels of the run, if it drew any."""
+    if not run.settings.report.panels:
+        return ()
+    caption = "Evenly spread images of val: truth, SegNet's argmax, superpixels, the 1-best, the chosen, the oracle"
+    return (read_picture(run.folder("report") / "panels.png", caption),)
+
+
+def read_picture(file: Path, caption: str) -> Picture:
+    """Read a PNG of the run.
+
+    Raises:
+        CheckpointError: it is missing or isn't a PNG.
+    """
+    try:
+        return Picture(file.read_bytes(), caption)
+    except (OSError, ShapeError) as error:
+        raise CheckpointError(f"{file}: cannot be read as a PNG ({error}); make it again") from error
+
+
+def _settings_text(run: Run) -> str:
+    """Return the settings as they are on disk."""
+    return (run.path / SETTINGS_FILE).read_text(encoding="utf-8")
+
+
+def _seconds_table(run: Run) -> Table:
+    """Return how long the stages took."""
+    stages = sorted(path.parent.name for path in run.path.glob("*/stamp.json"))
+    seconds = {stage: run.stamp(stage).seconds for stage in stages}
+    order = sorted(stages, key=lambda stage: (run.folder(stage) / "stamp.json").stat().st_mtime_ns)
+    rows = [(stage, seconds[stage]) for stage in order]
+    total = sum(seconds.values())
+    note = "Wall-clock time, that before an interruption left out."
+    return Table("Seconds of the stages", (Column("stage"), Column("seconds")), (*rows, ("all", total)), note)
+
+
+def _versions_table() -> Table:
+    """Return the versions of what wrote this report."""
+    rows = [("tinysegrank", __version__), ("Python", f"{platform.python_version()} on {platform.system()}")]
+    for library in LIBRARIES:
+        try:
+            rows.append((library, importlib.metadata.version(library)))
+        except importlib.metadata.PackageNotFoundError:
+            rows.append((library, "not installed"))
+    return Table("Versions", (Column("what"), Column("version")), tuple(rows), "Of what wrote this report.")
