@@ -8,14 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.evidence.claims import (
-    Ordering,
-    Statement,
-    check_claims,
-    not_compared,
-    over_images,
-    verdict_of_gains,
-)
+from tinysegrank.evidence import claims
+from tinysegrank.evidence.claims import Ordering, Statement
 from tinysegrank.evidence.judge import Judge, make_judge
 from tinysegrank.evidence.measures import background_pixels, described, per_cent, summed
 from tinysegrank.evidence.piece import Finding, Piece, Request
@@ -29,18 +23,13 @@ PAPER_WEIGHT = 0.02
 IMPROVES = f"adding the term with weight {PAPER_WEIGHT} consistently improved validation performance (section 4)."
 STATEMENTS = (
     Ordering(IMPROVES, f"weight {PAPER_WEIGHT}", "weight 0"),
-    Statement(
-        "background is frequently overpredicted, hence the penalty (section 4).",
-        "without the term the picks are {share:.1f} per cent background, the truth {truth:.1f}.",
-        verdict_of_gains,
-        ("excess",),
-    ),
-    Statement(
-        "it says nothing of the zeros of a proposal, for which D(p || q) of Eq. 17 is infinite.",
-        "both distributions are mixed with a share eps of the uniform one; the picks then score {smoothed}.",
-        not_compared,
-    ),
-)
+    Statement("background is frequently overpredicted, hence the penalty (section 4).",
+              "without the term the picks are {share:.1f} per cent background, the truth {truth:.1f}.",
+              claims.verdict_of_gains, ("excess",)),
+    Statement("it says nothing of the zeros of a proposal, for which D(p || q) of Eq. 17 is infinite.",
+              "both distributions are mixed with a share eps of the uniform one; the picks then score {smoothed}.",
+              claims.not_compared),
+)  # fmt: skip
 _WEIGHTS = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _EPSILONS = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1)
 _NOTES = (
@@ -86,8 +75,8 @@ def vary_background_term(request: Request) -> Finding:
         "smoothed": ", ".join(f"{iou[PAPER_WEIGHT, eps]:.1f} at {eps:g}" for eps in epsilons),
     }
     table = Table("The background term of Eq. 17, and the smoothing eps", columns, tuple(rows), note)
-    claims = check_claims(STATEMENTS, measured, over_images(run))
-    return Finding(claims, table, partial(_draw, iou=iou, epsilons=epsilons), _NOTES)
+    found = claims.check_claims(STATEMENTS, measured, claims.over_images(run))
+    return Finding(found, table, partial(_draw, iou=iou, epsilons=epsilons), _NOTES)
 
 
 def _terms(run: Run, judge: Judge, epsilons: tuple[float, ...]) -> tuple[dict[float, np.ndarray], np.ndarray]:
@@ -115,9 +104,5 @@ def _draw(path: Path, *, iou: dict[tuple[float, float], float], epsilons: tuple[
     reporting.plots(path, [Plot(lines, label, "corpus IoU on val, per cent", title, logarithmic="x")])
 
 
-PIECE = Piece(
-    "background-term",
-    "Eq. 17: the background term and the smoothing",
-    vary_background_term,
-    ("data", "coarse", "proposals", "described"),
-)
+_NEEDS = ("data", "coarse", "proposals", "described")
+PIECE = Piece("background-term", "Eq. 17: the background term and the smoothing", vary_background_term, _NEEDS)

@@ -119,6 +119,11 @@ def verdict_of_fact(holds: bool) -> str:
     return AGREES if holds else DIFFERS
 
 
+def verdict_of_order(smaller: float, larger: float) -> str:
+    """Return the verdict on a sentence that one number is smaller in size than another."""
+    return verdict_of_fact(abs(smaller) < abs(larger))
+
+
 def verdict(gap: float, *, clear: bool = True) -> str:
     """Return the verdict on a claimed gain; `clear` says whether the sign of the gap found is beyond chance."""
     if not clear or gap == 0 or np.isnan(gap):

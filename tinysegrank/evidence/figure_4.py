@@ -22,19 +22,12 @@ from tinysegrank.upsampling import naive
 from tinysegrank.voc import BACKGROUND, CLASS_NAMES
 
 STATEMENTS = (
-    Statement(
-        "the final feature maps are semantic: they give probabilities of each class and can be interpreted.",
-        "over val the maps of {brighter} of {objects} object classes in the truth are brighter where their class is "
-        "than elsewhere (in the median class {ratio:.1f} times){dark}.",
-        verdict_of_fact,
-        ("most_are",),
-    ),
-    Statement(
-        "the example shows one map for each of the 21 classes.",
-        "the image shown holds {own}; the brightest object maps are those of {brightest}.",
-        not_compared,
-    ),
-)
+    Statement("the final feature maps are semantic: they give probabilities of each class and can be interpreted.",
+              "over val the maps of {brighter} of {objects} object classes in the truth are brighter where their class "
+              "is than elsewhere (in the median class {ratio:.1f} times){dark}.", verdict_of_fact, ("most_are",)),
+    Statement("the example shows one map for each of the 21 classes.",
+              "the image shown holds {own}; the brightest object maps are those of {brightest}.", not_compared),
+)  # fmt: skip
 
 
 def show_feature_maps(request: Request) -> Finding:
@@ -45,17 +38,8 @@ def show_feature_maps(request: Request) -> Finding:
     chosen = _richest(run, cells)
     maps, truth = coarse[chosen], cells[chosen]
     inside, outside = in_and_out(coarse, cells)
-    rows = [
-        (
-            name,
-            float(maps[..., k].mean()),
-            float(maps[..., k].max()),
-            float(truth[..., k].sum() / truth.sum()),
-            float(inside[k]),
-            float(outside[k]),
-        )
-        for k, name in enumerate(CLASS_NAMES)
-    ]
+    others = (maps.max(axis=(0, 1)), truth.sum(axis=(0, 1)) / truth.sum(), inside, outside)
+    rows = [(name, float(maps[..., k].mean()), *(float(of[k]) for of in others)) for k, name in enumerate(CLASS_NAMES)]
     columns = (
         Column("class"),
         *(Column(f"this image: {what}", ".3f") for what in ("mean", "largest", "share in the truth")),
@@ -114,9 +98,5 @@ def _draw(path: Path, *, run: Run, chosen: int, coarse: np.ndarray) -> None:
     reporting.heat_maps(path, image, coarse, labels=labels, title=split.names[chosen])
 
 
-PIECE = Piece(
-    "figure-4",
-    "Figure 4: the semantic feature maps of an image",
-    show_feature_maps,
-    ("data", "coarse", "evaluation"),
-)
+_NEEDS = ("data", "coarse", "evaluation")
+PIECE = Piece("figure-4", "Figure 4: the semantic feature maps of an image", show_feature_maps, _NEEDS)

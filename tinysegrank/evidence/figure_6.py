@@ -11,43 +11,24 @@ from typing import Any
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.evidence.claims import (
-    SEEDS_RULE,
-    Ordering,
-    Statement,
-    check_claims,
-    mean_in_words,
-    not_compared,
-    over_seeds,
-)
+from tinysegrank.evidence import claims, trainings
+from tinysegrank.evidence.claims import Ordering, Statement
 from tinysegrank.evidence.judge import Judge, make_judge
 from tinysegrank.evidence.measures import per_cents
 from tinysegrank.evidence.piece import Finding, Piece, Request
-from tinysegrank.evidence.trainings import (
-    Head,
-    curve,
-    judged_steps,
-    seeds_note,
-    train_by_loss,
-    train_heads,
-    training_folder,
-    training_seeds,
-)
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages.training import START, Training, network_path
 from tinysegrank.experiment.stages.trunk import NETWORK
-from tinysegrank.reporting import Cell, Column, Plot, Table
+from tinysegrank.reporting import Plot
 
 NAMES = {"ce": "CE", "uoi": "UOI", "uoi+ce": "0.7 UOI + 0.3 CE"}
 STATEMENTS = (
     Ordering("optimising UOI clearly outperforms cross-entropy (48.5 against 47.4).", "UOI", "CE"),
     Ordering("0.7 UOI + 0.3 CE improves further by a bit (48.7 against 48.5).", NAMES["uoi+ce"], "UOI"),
-    Statement(
-        "all three go on from the same net, trained for 4,000 iterations with cross-entropy.",
-        "the start, {steps:,} steps, is at {start:.1f}; from there to the end: {gains} points.",
-        not_compared,
-    ),
-)
+    Statement("all three go on from the same net, trained for 4,000 iterations with cross-entropy.",
+              "the start, {steps:,} steps, is at {start:.1f}; from there to the end: {gains} points.",
+              claims.not_compared),
+)  # fmt: skip
 
 
 def continue_training(request: Request) -> Finding:
@@ -55,21 +36,30 @@ def continue_training(request: Request) -> Finding:
     run, judge = request.run, make_judge(request.run, proposals=True)
     options = {loss: run.settings.training.continued(loss) for loss in NAMES}
     begin = network_of_start(request, judge)
-    trainings = train_by_loss(request, options, training_seeds, judge, begin=begin, picks=True)
-    picks = trainings.values(lambda history: per_cents(run, history.picks))
-    naive = trainings.values(lambda history: per_cents(run, history.naive))
-    steps = {loss: judged_steps(of_loss) for loss, of_loss in options.items()}
-    start = picks["ce"][0, 0]
-    gains = {name: mean_in_words(picks[loss][:, -1] - picks[loss][0, 0], "+.1f") for loss, name in NAMES.items()}
+    trained = trainings.train_by_loss(request, options, trainings.training_seeds, judge, begin=begin, picks=True)
+    picks = trained.values(lambda history: per_cents(run, history.picks))
+    naive = trained.values(lambda history: per_cents(run, history.naive))
+    steps = {loss: trainings.judged_steps(of_loss) for loss, of_loss in options.items()}
+    kinds = {"": np.mean, ", smallest": np.min, ", largest": np.max} if len(request.seeds) > 1 else {"": np.mean}
+    columns = {
+        f"{name}{kind}": (steps[loss], function(picks[loss], axis=0))
+        for loss, name in NAMES.items()
+        for kind, function in kinds.items()
+    }
+    title = "Figure 6: corpus IoU of what Eq. 17 picks on val, by training steps after the start"
+    table = trainings.steps_table(title, columns, trainings.seeds_note(request.seeds))
     measured: dict[str, Any] = {name: picks[loss][:, -1] for loss, name in NAMES.items()}
-    measured |= {"steps": start_steps(run), "start": start, "gains": ", ".join(map(" ".join, gains.items()))}
-    draw = partial(_draw, steps=steps, picks=picks, naive=naive)
-    claims = check_claims(STATEMENTS, measured, _at_the_end)
-    return Finding(claims, _table(request, steps, picks), draw, (*notes(run), *trainings.diverged(NAMES)))
+    gains = [
+        f"{name} {claims.mean_in_words(measured[name] - picks[loss][0, 0], '+.1f')}" for loss, name in NAMES.items()
+    ]
+    measured |= {"steps": start_steps(run), "start": picks["ce"][0, 0], "gains": ", ".join(gains)}
+    found = claims.check_claims(STATEMENTS, measured, _at_the_end)
+    draw = partial(_draw, steps=steps, sides={"what Eq. 17 picks": picks, "naive upsampling": naive})
+    return Finding(found, table, draw, (*notes(run), *trained.diverged(NAMES)))
 
 
 def _at_the_end(ordering: Ordering, values: Mapping[str, Any]) -> tuple[str, str]:
-    here, verdict = over_seeds(ordering, values)
+    here, verdict = claims.over_seeds(ordering, values)
     return f"at the end {here}", verdict
 
 
@@ -78,39 +68,18 @@ def network_of_start(request: Request, judge: Judge) -> Path:
     run, steps = request.run, request.run.settings.evidence.start_steps
     if not steps:
         return network_path(run, Training(-1, START))
-    options = replace(run.settings.training.start, steps=steps)
-    seeds = training_seeds(run.settings.seed, START)
-    head = Head(run, training_folder(request, START), options, seeds, judge, picks=True)
-    train_heads(run, [head])
+    options, folder = replace(run.settings.training.start, steps=steps), trainings.training_folder(request, START)
+    head = trainings.Head(run, folder, options, trainings.training_seeds(run.settings.seed, START), judge, picks=True)
+    trainings.train_heads(run, [head])
     return head.folder / NETWORK
 
 
-def _table(request: Request, steps: dict[str, np.ndarray], picks: dict[str, np.ndarray]) -> Table:
-    """Return one row per judged number of steps: the mean over the seeds, and the smallest and largest of several."""
-    several = len(request.seeds) > 1
-    rows: list[tuple[Cell, ...]] = []
-    for step in np.unique(np.concatenate(list(steps.values()))):
-        cells: list[Cell] = [int(step)]
-        for loss in NAMES:
-            place = np.flatnonzero(steps[loss] == step)
-            values = picks[loss][:, place[0]] if len(place) else np.full(1, np.nan)
-            cells += [float(values.mean()), *([float(values.min()), float(values.max())] if several else [])]
-        rows.append(tuple(cells))
-    kinds = ("", ", smallest", ", largest") if several else ("",)
-    columns = [Column(f"{name}{kind}") for name in NAMES.values() for kind in kinds]
-    title = "Figure 6: corpus IoU of what Eq. 17 picks on val, by training steps after the start"
-    return Table(title, (Column("steps", "d"), *columns), tuple(rows), seeds_note(request.seeds))
-
-
-def _draw(
-    path: Path, *, steps: dict[str, np.ndarray], picks: dict[str, np.ndarray], naive: dict[str, np.ndarray]
-) -> None:
-    """Draw Eq. 17 as in the paper, and naive upsampling beside it."""
-    side_by_side = []
-    for title, values in (("what Eq. 17 picks", picks), ("naive upsampling", naive)):
-        lines = {NAMES[loss]: curve(steps[loss], of) for loss, of in values.items()}
-        side_by_side.append(Plot(lines, "steps after the start", "corpus IoU on val, per cent", title))
-    reporting.plots(path, side_by_side)
+def _draw(path: Path, *, steps: dict[str, np.ndarray], sides: dict[str, dict[str, np.ndarray]]) -> None:
+    plots = []
+    for title, values in sides.items():
+        lines = {NAMES[loss]: trainings.curve(steps[loss], of) for loss, of in values.items()}
+        plots.append(Plot(lines, "steps after the start", "corpus IoU on val, per cent", title))
+    reporting.plots(path, plots)
 
 
 def start_steps(run: Run) -> int:
@@ -127,7 +96,7 @@ def notes(run: Run) -> tuple[str, ...]:
     return (
         f"From one start of {start_steps(run):,} steps: {'; '.join(ways)}; batches of {schedule.start.batch}.",
         "The paper gives neither rates nor batch.",
-        SEEDS_RULE,
+        claims.SEEDS_RULE,
     )
 
 

@@ -9,39 +9,25 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.evidence.claims import (
-    SEEDS_RULE,
-    Statement,
-    check_claims,
-    gain_in_words,
-    mean_in_words,
-    verdict_of_fact,
-    verdict_of_seeds,
-)
+from tinysegrank.evidence import claims, trainings
+from tinysegrank.evidence.claims import Statement
 from tinysegrank.evidence.judge import make_judge
 from tinysegrank.evidence.measures import background_pixels, per_cents
 from tinysegrank.evidence.piece import Finding, Piece, Request
-from tinysegrank.evidence.trainings import Trainings, curve, judged_steps, seeds_note, train_by_loss, training_seeds
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages.training import START
-from tinysegrank.reporting import Column, Curve, Plot, Table
+from tinysegrank.reporting import Curve, Plot
 from tinysegrank.segnet import TrainingOptions
 
 NAMES = {"iou": "IOU", "uoi": "UOI", "ce": "CE"}
 STATEMENTS = (
-    Statement(
-        "with random initialisation, the IOU objective always led to an all-background prediction (section 3.2).",
-        "per cent of val labelled background at the end (or before it diverged), by seed: {shares}. {outcome}",
-        verdict_of_fact,
-        ("collapsed",),
-    ),
-    Statement(
-        "UOI minimisation leads to a much better solution than IOU maximisation (section 3.2).",
-        "corpus IoU of naive upsampling at the end: {means}; UOI over IOU {gain}.",
-        verdict_of_seeds,
-        ("gaps",),
-    ),
-)
+    Statement("with random initialisation, the IOU objective always led to an all-background prediction (section 3.2).",
+              "per cent of val labelled background at the end (or before it diverged), by seed: {shares}. {outcome}",
+              claims.verdict_of_fact, ("collapsed",)),
+    Statement("UOI minimisation leads to a much better solution than IOU maximisation (section 3.2).",
+              "corpus IoU of naive upsampling at the end: {means}; UOI over IOU {gain}.",
+              claims.verdict_of_seeds, ("gaps",)),
+)  # fmt: skip
 _OUTCOMES = {True: "IOU predicts next to nothing else.", False: "IOU does not collapse in all trainings here."}
 _COLLAPSED = 99.0  # per cent of the pixels labelled background, from which on next to nothing else is predicted
 
@@ -50,25 +36,26 @@ def train_from_scratch(request: Request) -> Finding:
     """Train the head with each loss from the same random start, and follow what it predicts on val."""
     run, judge = request.run, make_judge(request.run, proposals=False)
     options = {loss: _options(run, loss) for loss in NAMES}
-    trainings = train_by_loss(request, options, _seeds_of_start, judge)
-    share = trainings.values(lambda history: _background(history.naive))
-    iou = trainings.values(lambda history: per_cents(run, history.naive))
-    _, true, pixels = background_pixels(trainings.histories["ce", request.seeds[0]].naive[0])
-    truth, steps = float(100 * true / pixels), judged_steps(options["ce"])
-    rows = tuple(
-        (int(step), *(float(of[loss][:, place].mean()) for loss in NAMES for of in (share, iou)))
-        for place, step in enumerate(steps)
-    )
-    columns = [Column(f"{name}: {what}") for name in NAMES.values() for what in ("background", "IoU")]
+    trained = trainings.train_by_loss(request, options, _seeds_of_start, judge)
+    share = trained.values(lambda history: _background(history.naive))
+    iou = trained.values(lambda history: per_cents(run, history.naive))
+    _, true, pixels = background_pixels(trained.histories["ce", request.seeds[0]].naive[0])
+    truth, steps = float(100 * true / pixels), trainings.judged_steps(options["ce"])
+    columns = {
+        f"{name}: {what}": (steps, values[loss].mean(axis=0))
+        for loss, name in NAMES.items()
+        for what, values in (("background", share), ("IoU", iou))
+    }
     note = f"Per cent of the pixels of val that naive upsampling labels background (in the truth {truth:.1f}), and its "
-    note += f"corpus IoU. {seeds_note(request.seeds)}"
-    table = Table("From a random head: background and IoU", (Column("steps", "d"), *columns), rows, note)
+    note += f"corpus IoU. {trainings.seeds_note(request.seeds)}"
+    table = trainings.steps_table("From a random head: background and IoU", columns, note)
     draw = partial(_draw, steps=steps, share=share, iou=iou, truth=truth)
-    return Finding(check_claims(STATEMENTS, _measured(share, iou)), table, draw, _notes(run, trainings))
+    notes = (*_notes(run), *trained.diverged(NAMES))
+    return Finding(claims.check_claims(STATEMENTS, _measured(share, iou)), table, draw, notes)
 
 
 def _seeds_of_start(seed: int, loss: str) -> tuple[int, ...]:  # noqa: ARG001  # all losses from the same head
-    return training_seeds(seed, START)
+    return trainings.training_seeds(seed, START)
 
 
 def _options(run: Run, loss: str) -> TrainingOptions:
@@ -91,8 +78,8 @@ def _measured(share: dict[str, np.ndarray], iou: dict[str, np.ndarray]) -> dict[
         "shares": "; ".join(f"{NAMES[loss]} {', '.join(f'{end:.1f}' for end in of)}" for loss, of in ends.items()),
         "collapsed": collapsed,
         "outcome": _OUTCOMES[collapsed],
-        "means": ", ".join(f"{name} {mean_in_words(iou[loss][:, -1])}" for loss, name in NAMES.items()),
-        "gain": gain_in_words(gaps),
+        "means": ", ".join(f"{name} {claims.mean_in_words(iou[loss][:, -1])}" for loss, name in NAMES.items()),
+        "gain": claims.gain_in_words(gaps),
         "gaps": gaps,
     }
 
@@ -101,7 +88,7 @@ def _draw(
     path: Path, *, steps: np.ndarray, share: dict[str, np.ndarray], iou: dict[str, np.ndarray], truth: float
 ) -> None:
     """Draw the share of background and the IoU over the steps."""
-    shares, ious = ({NAMES[loss]: curve(steps, of) for loss, of in values.items()} for values in (share, iou))
+    shares, ious = ({NAMES[loss]: trainings.curve(steps, of) for loss, of in values.items()} for values in (share, iou))
     shares["in the truth"] = Curve(steps, np.full(len(steps), truth))
     plots = (
         Plot(shares, "steps from a random head", "per cent", "pixels of val labelled background"),
@@ -110,15 +97,14 @@ def _draw(
     reporting.plots(path, plots)
 
 
-def _notes(run: Run, trainings: Trainings) -> tuple[str, ...]:
-    """Say how the trainings were done, and which of them diverged."""
+def _notes(run: Run) -> tuple[str, ...]:
+    """Say how the trainings were done."""
     ways = [f"{name} at rate {_options(run, loss).rate:g}" for loss, name in NAMES.items()]
     mass = run.settings.training.iou.min_mass
     return (
         f"The trunk is pre-trained and fixed, only the head is random; {'; '.join(ways)}. Classes with less than "
         f"{mass:g} cells of target mass in the batch are left out of IOU and UOI, which the paper does not say.",
-        SEEDS_RULE,
-        *trainings.diverged(NAMES),
+        claims.SEEDS_RULE,
     )
 
 

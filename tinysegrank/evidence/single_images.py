@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.evidence.claims import (
-    Statement,
-    check_claims,
-    not_compared,
-    verdict,
-    verdict_of_counts,
-    verdict_of_gains,
-)
+from tinysegrank.evidence import claims
+from tinysegrank.evidence.claims import Statement
 from tinysegrank.evidence.measures import background_pixels, system_confusions
 from tinysegrank.evidence.piece import Finding, Piece, Request
 from tinysegrank.experiment.images import names, open_split
@@ -41,8 +34,7 @@ SYSTEMS = {
 _SHOWN = 4
 
 
-@dataclass(frozen=True)
-class Images:
+class Images(NamedTuple):
     """Measurements of each image of val, by the headings of SYSTEMS.
 
     iou     | each (N,) | float64 | IoU of the image, 0..1
@@ -57,23 +49,14 @@ class Images:
         return np.asarray(self.iou[of] - self.iou[over])
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A figure of single images.
-
-    Attributes:
-        name, title: of the piece.
-        rule: says which images are shown.
-        choose: chooses them.
-        chosen: headings of the systems whose choice is shown.
-        statements: the caption's sentences.
-    """
+class Figure(NamedTuple):
+    """A figure of single images: what its piece is, which images it shows by what rule, and what its caption says."""
 
     name: str
     title: str
     rule: str
     choose: Callable[[Images], np.ndarray]
-    chosen: tuple[str, ...]
+    chosen: tuple[str, ...]  # headings of the systems whose choice is shown
     statements: tuple[Statement, ...]
 
 
@@ -152,7 +135,7 @@ def show_images(request: Request, *, figure: Figure) -> Finding:
     note = f"{figure.rule} IoU of the image, and share of its pixels labelled as objects, in per cent."
     table = Table(figure.title, tuple(map(Column, columns)), rows, note)
     draw = partial(_draw, run=run, images=images, shown=shown, chosen=figure.chosen)
-    return Finding(check_claims(figure.statements, _counts(images)), table, draw)
+    return Finding(claims.check_claims(figure.statements, _counts(images)), table, draw)
 
 
 def _draw(path: Path, *, run: Run, images: Images, shown: np.ndarray, chosen: tuple[str, ...]) -> None:
@@ -174,75 +157,38 @@ def _draw(path: Path, *, run: Run, images: Images, shown: np.ndarray, chosen: tu
 
 
 FIGURES = (
-    Figure(
-        "figure-3",
-        "Figure 3: too much object from the coarse grid",
-        "Largest losses of Eq. 17 to the 1-best where SegNet's argmax, and then the choice, label too much as object.",
-        too_much_object,
-        ("Eq. 17",),
-        (
-            Statement(
-                "upsampled naively, SegNet's coarse argmax would predict too much object (Figure 3).",
-                "it labels {objects[naive]:.1f} per cent of the pixels of val as objects, the truth "
-                "{objects[truth]:.1f}.",
-                verdict_of_gains,
-                ("naive_excess",),
-            ),
-            Statement(
-                "so it picks a proposal that over-labels the object (Figure 3).",
-                "what Eq. 17 picks is {objects[Eq. 17]:.1f} per cent object. It is worse than the 1-best in "
-                "{eq17_worse} of {images} images; in {wider_worse} of those it labels more of the image as object.",
-                verdict_of_gains,
-                ("eq17_excess",),
-            ),
-        ),
-    ),
-    Figure(
-        "figure-4-ranker",
-        "Figure 4's caption: the SVM ranker helps and hurts",
-        "Largest gains, then largest losses, of the SVM against Eq. 17.",
-        helped_and_hurt,
-        ("Eq. 17", "SVM"),
-        (
-            Statement(
-                "the SVM ranker both hurts and helps SegNet (Figure 4).",
-                "against Eq. 17 it picks a better proposal in {svm_better} images of {images}, a worse one in "
-                "{svm_worse}; the mean gain over all is {svm_mean:+.1f} points of image IoU.",
-                lambda better, worse: verdict(1, clear=bool(better and worse)),
-                ("svm_better", "svm_worse"),
-            ),
-            Statement(
-                "some knowledge of SegNet cannot be expressed, because no proposal holds it (Figure 4, the bike).",
-                "the oracle is {oracle_mean:.1f} points of image IoU above the SVM, naive upsampling above the oracle "
-                "in {naive_above_oracle} images.",
-                not_compared,
-            ),
-        ),
-    ),
-    Figure(
-        "figure-5",
-        "Figure 5: the smaller, better proposal chosen",
-        "Largest gains of Eq. 17 over the 1-best where it chose the smaller object, not none at all.",
-        smaller_object,
-        ("Eq. 17",),
-        (
-            Statement(
-                "SegNet can reason about the size of objects, and chooses the small bird over the larger, inaccurate "
-                "blob.",
-                "where Eq. 17 chose less object than the 1-best has, it was better in {smaller_better} images, worse "
-                "in {smaller_worse}.",
-                verdict_of_counts,
-                ("smaller_better", "smaller_worse"),
-            ),
-            Statement(
-                "its choice is better than a worse one beside it (Figure 5).",
-                "over all {images} images Eq. 17 gains {eq17_mean:+.1f} points of image IoU over the 1-best: better in "
-                "{eq17_better}, the same in {eq17_same}, worse in {eq17_worse}.",
-                verdict_of_gains,
-                ("eq17_gains",),
-            ),
-        ),
-    ),
-)
+    Figure("figure-3", "Figure 3: too much object from the coarse grid",
+           "Largest losses of Eq. 17 to the 1-best where SegNet's argmax, and then the choice, label too much as "
+           "object.", too_much_object, ("Eq. 17",), (
+        Statement("upsampled naively, SegNet's coarse argmax would predict too much object (Figure 3).",
+                  "it labels {objects[naive]:.1f} per cent of the pixels of val as objects, the truth "
+                  "{objects[truth]:.1f}.", claims.verdict_of_gains, ("naive_excess",)),
+        Statement("so it picks a proposal that over-labels the object (Figure 3).",
+                  "what Eq. 17 picks is {objects[Eq. 17]:.1f} per cent object. It is worse than the 1-best in "
+                  "{eq17_worse} of {images} images; in {wider_worse} of those it labels more of the image as object.",
+                  claims.verdict_of_gains, ("eq17_excess",)),
+    )),
+    Figure("figure-4-ranker", "Figure 4's caption: the SVM ranker helps and hurts",
+           "Largest gains, then largest losses, of the SVM against Eq. 17.", helped_and_hurt, ("Eq. 17", "SVM"), (
+        Statement("the SVM ranker both hurts and helps SegNet (Figure 4).",
+                  "against Eq. 17 it picks a better proposal in {svm_better} images of {images}, a worse one in "
+                  "{svm_worse}; the mean gain over all is {svm_mean:+.1f} points of image IoU.",
+                  lambda better, worse: claims.verdict(1, clear=bool(better and worse)), ("svm_better", "svm_worse")),
+        Statement("some knowledge of SegNet cannot be expressed, because no proposal holds it (Figure 4, the bike).",
+                  "the oracle is {oracle_mean:.1f} points of image IoU above the SVM, naive upsampling above the "
+                  "oracle in {naive_above_oracle} images.", claims.not_compared),
+    )),
+    Figure("figure-5", "Figure 5: the smaller, better proposal chosen",
+           "Largest gains of Eq. 17 over the 1-best where it chose the smaller object, not none at all.",
+           smaller_object, ("Eq. 17",), (
+        Statement("SegNet can reason about the size of objects, and chooses the small bird over the larger, inaccurate "
+                  "blob.", "where Eq. 17 chose less object than the 1-best has, it was better in {smaller_better} "
+                  "images, worse in {smaller_worse}.", claims.verdict_of_counts, ("smaller_better", "smaller_worse")),
+        Statement("its choice is better than a worse one beside it (Figure 5).",
+                  "over all {images} images Eq. 17 gains {eq17_mean:+.1f} points of image IoU over the 1-best: better "
+                  "in {eq17_better}, the same in {eq17_same}, worse in {eq17_worse}.",
+                  claims.verdict_of_gains, ("eq17_gains",)),
+    )),
+)  # fmt: skip
 _NEEDS = ("data", "coarse", "upsampled", "picked", "evaluation")
 PIECES = tuple(Piece(figure.name, figure.title, partial(show_images, figure=figure), _NEEDS) for figure in FIGURES)

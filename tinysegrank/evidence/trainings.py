@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +22,7 @@ from tinysegrank.experiment.stages.training import START, count_steps
 from tinysegrank.experiment.stages.trunk import NETWORK
 from tinysegrank.files import read_arrays, read_json, write_arrays, write_json, write_text
 from tinysegrank.parallel import parallel_map
-from tinysegrank.reporting import Curve
+from tinysegrank.reporting import Column, Curve, Table
 from tinysegrank.segnet import SegNet, TrainingOptions, load_segnet, predict_store, save_segnet, train
 
 _TRAINED, _OUTCOME = "trained", "outcome.json"
@@ -31,25 +30,15 @@ _JUDGEMENTS = 12  # of a training at most, without that of its start
 
 
 class Head(NamedTuple):
-    """One training, and how it is judged. A worker process gets it as a task.
+    """One training, and how it is judged. A worker process gets it as a task."""
 
-    Attributes:
-        run: whose features it trains on.
-        folder: for its checkpoint, its judgements and its network.
-        options: of the training.
-        seeds: with those of `training_seeds` the training is the run's own, to the bit.
-        judge: judges coarse maps of val.
-        begin: the network it continues from; None: a random head, drawn from `seeds`.
-        picks: judge the picks of Eq. 17 too, not only naive upsampling.
-    """
-
-    run: Run
-    folder: Path
+    run: Run  # whose features it trains on
+    folder: Path  # for its checkpoint, its judgements and its network
     options: TrainingOptions
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...]  # with those of `training_seeds` it is the run's own training, to the bit
     judge: Judge
-    begin: Path | None = None
-    picks: bool = False
+    begin: Path | None = None  # the network it continues from; None: a random head
+    picks: bool = False  # judge the picks of Eq. 17 too, not only naive upsampling
 
     def key(self) -> artifacts.Key:
         """Return what its results depend on."""
@@ -61,7 +50,7 @@ class Head(NamedTuple):
 
 
 class History(NamedTuple):
-    """What was judged of a training, from its start to its end.
+    """What was judged of a training from its start to its end, and "trained" or why it stopped.
 
     steps   | (E,)      | int64 | 0 and up
     naive   | (E, K, K) | int64 | confusion of naive upsampling after that many steps
@@ -71,7 +60,7 @@ class History(NamedTuple):
     steps: np.ndarray
     naive: np.ndarray
     picks: np.ndarray
-    outcome: str  # "trained", or why it stopped
+    outcome: str
 
 
 def training_seeds(seed: int, loss: str) -> tuple[int, ...]:
@@ -164,15 +153,8 @@ def judged_steps(options: TrainingOptions) -> np.ndarray:
     return np.unique([*range(0, options.steps, _judged_every(options)), options.steps])
 
 
-@dataclass(frozen=True)
-class Trainings:
-    """Trainings from one start by several losses and seeds.
-
-    Attributes:
-        options: by loss.
-        seeds: of the trainings of each loss.
-        histories: by loss and seed.
-    """
+class Trainings(NamedTuple):
+    """Trainings from one start: their options by loss, the seeds of each loss, and the histories by loss and seed."""
 
     options: Mapping[str, TrainingOptions]
     seeds: tuple[int, ...]
@@ -203,14 +185,7 @@ def train_by_loss(
     begin: Path | None = None,
     picks: bool = False,
 ) -> Trainings:
-    """Train by each loss, once for each seed asked for.
-
-    Args:
-        request: names run, folder and seeds.
-        options: by loss.
-        seeds_of: returns the seeds of a training, given a seed and a loss.
-        judge, begin, picks: see `Head`.
-    """
+    """Train by each loss, once for each seed asked for; `seeds_of` maps seed and loss to the seeds of a `Head`."""
     pairs = [(loss, seed) for seed in request.seeds for loss in options]
     heads = []
     for loss, seed in pairs:
@@ -227,6 +202,16 @@ def training_folder(request: Request, training: str) -> Path:
 def seeds_note(seeds: tuple[int, ...]) -> str:
     """Say which seeds values are means of."""
     return f"Seed {seeds[0]} alone." if len(seeds) == 1 else f"Means of the seeds {', '.join(map(str, seeds))}."
+
+
+def steps_table(title: str, columns: Mapping[str, tuple[np.ndarray, np.ndarray]], note: str) -> Table:
+    """Return a table of values (E,) after steps (E,) by column, one row per number of steps in any of them."""
+    every = np.unique(np.concatenate([steps for steps, _ in columns.values()]))
+    cells = np.full((len(every), len(columns)), np.nan)
+    for number, (steps, values) in enumerate(columns.values()):
+        cells[np.searchsorted(every, steps), number] = values
+    rows = tuple((int(step), *row) for step, row in zip(every, cells.tolist(), strict=True))
+    return Table(title, (Column("steps", "d"), *map(Column, columns)), rows, note)
 
 
 def curve(steps: np.ndarray, values: np.ndarray) -> Curve:
