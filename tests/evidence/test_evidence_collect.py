@@ -10,13 +10,15 @@ import pytest
 
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.evidence import PIECES, collect_evidence, evidence_state, figure_6, from_scratch, trainings
-from tinysegrank.evidence.piece import Request
+from tinysegrank.evidence.claims import Statement, check_claims, verdict_of_order
+from tinysegrank.evidence.piece import Finding, Piece, Request
 from tinysegrank.experiment import Silent, artifacts
 from tinysegrank.experiment.artifacts import FolderLock
 from tinysegrank.experiment.runner import read_run
 from tinysegrank.experiment.settings import EvidenceSettings
 from tinysegrank.experiment.stages.described import read_columns, write_columns
 from tinysegrank.files import read_json, write_json
+from tinysegrank.reporting import Column, Table
 
 pytestmark = pytest.mark.slow
 
@@ -225,3 +227,22 @@ def test_a_run_that_another_process_works_on(copied):
         assert made_again(copied, "table-1") == []  # what is made is only read
         with pytest.raises(ConfigError, match="is at work on this run"):
             made_again(copied, "table-1", redo=True)
+
+
+def count_images(request):
+    """A piece of evidence as a stranger writes one."""
+    count = len(request.run.stamp("proposals").files)
+    statement = Statement("there are over 2", "there are {count}", verdict_of_order, ("least", "count"))
+    claims = check_claims([statement], {"count": count, "least": 2})
+    table = Table("Files", (Column("files", "d"),), ((count,),))
+    return Finding(claims, table, lambda path: path.write_bytes(b"drawn"))
+
+
+def test_a_piece_from_outside_the_package(tmp_path, tiny_run, monkeypatch):
+    shutil.copytree(tiny_run.path, tmp_path / "run", ignore=shutil.ignore_patterns("evidence"))
+    monkeypatch.setattr(
+        "tinysegrank.evidence.collect.PIECES", [*PIECES, Piece("mine", "Mine", count_images, ("data",))]
+    )
+    (made,) = collect_evidence(tmp_path / "run", ("mine",), jobs=1, progress=Silent())
+    assert made.claims[0].verdict == "agrees" and made.table.rows[0][0] > 2
+    assert states(tmp_path / "run")["mine"] == "made"

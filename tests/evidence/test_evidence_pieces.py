@@ -12,7 +12,6 @@ from PIL import Image
 from tinysegrank.errors import ConfigError
 from tinysegrank.evidence import PIECES, figure_6
 from tinysegrank.evidence.ablation import eq17_by_features
-from tinysegrank.evidence.derived import run_seed
 from tinysegrank.evidence.figure_2 import richest
 from tinysegrank.evidence.figure_4 import in_and_out
 from tinysegrank.evidence.judge import make_judge
@@ -346,13 +345,3 @@ def test_the_ablation_over_seeds_is_that_of_each_seeds_own_proposals_and_rankers
     assert [float(rows["1-best, no ranking"][f"seed {seed}"]) for seed in (0, 3)] == pytest.approx([first, first])
     claims = read_json(evidence / "ablation-seeds" / "evidence.json")["claims"]
     assert len(claims) == 10 and all(" by seed)" in claim["here"] for claim in claims)
-
-
-def test_a_derived_run_of_the_same_seed_is_the_run(tmp_path, tiny_run):
-    run = run_seed(tiny_run, tmp_path / "again", tiny_run.settings.seed, FolderLock(tmp_path))
-    described = sorted((run.path / "described").rglob("*.safetensors"))
-    assert len(described) == 2 * (10 + 6)
-    for file in described:
-        assert file.read_bytes() == (tiny_run.path / file.relative_to(run.path)).read_bytes()
-    for file in ("evaluation/confusions.npz", "coarse/train.npy", "ranker/ranker.safetensors"):
-        assert (run.path / file).read_bytes() == (tiny_run.path / file).read_bytes()

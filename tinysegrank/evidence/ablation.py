@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from itertools import combinations
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -55,15 +54,14 @@ ORDERINGS = (
 )  # fmt: skip
 _CANCELLING = Statement(
     "classification scores, described as features of the image, rank proposals at 47.8 by themselves.",
-    "as features of the image alone they {found}",
-    lambda cancels: DIFFERS if cancels else UNCLEAR,
-    ("cancels",),
-)
+    "as features of the image alone they {found}", lambda cancels: DIFFERS if cancels else UNCLEAR, ("cancels",)
+)  # fmt: skip
 _CANCELS = {
     True: "cancel between its proposals, and the ranker takes the first of each; so ours are gated by what a proposal "
     "contains.",
     False: "should cancel, yet the picks are not the first proposals.",
 }
+_PICKS = "picks.json"
 _NOTES = (
     "The paper gives 47.4 for SegNet features alone and 3.5 and 4.0 points for adding the others, then 49.0, 47.8 and "
     "48.1 for the three alone; the table has the second set, which is whole but for (1) + (2).",
@@ -171,18 +169,16 @@ def fit_subset(run: Run, train: Described, val: Described, blocks: tuple[str, ..
     folder = run.path / EVIDENCE / "rankers" / "+".join(blocks)
     settings = [run.settings.ranking, run.settings.report.classes, run.settings.seed]
     key = artifacts.key(settings, [run.content("described"), blocks], __name__)
-    file = folder / "picks.json"
-    artifacts.make(folder, key, lambda: _fit_subset(run, train, val, blocks, file))
-    record = read_json(file)
-    rows = np.array(record["rows"])
-    return Subset(block_names(blocks), record["columns"], record["C"], record["held_out"], rows)
 
+    def fit() -> None:
+        fitted = fit_on_blocks(run, train.table, train.confusions, blocks)
+        rows = pick(fitted.ranker.scores(val.table), val.table.groups)
+        record = {"C": fitted.chosen.C, "held_out": float(np.max(fitted.chosen.accuracy))}
+        write_json(folder / _PICKS, {**record, "columns": len(fitted.ranker.columns), "rows": rows.tolist()})
 
-def _fit_subset(run: Run, train: Described, val: Described, blocks: tuple[str, ...], file: Path) -> None:
-    fitted = fit_on_blocks(run, train.table, train.confusions, blocks)
-    rows = pick(fitted.ranker.scores(val.table), val.table.groups)
-    record = {"C": fitted.chosen.C, "held_out": float(np.max(fitted.chosen.accuracy))}
-    write_json(file, {**record, "columns": len(fitted.ranker.columns), "rows": rows.tolist()})
+    artifacts.make(folder, key, fit)
+    held = read_json(folder / _PICKS)
+    return Subset(block_names(blocks), held["columns"], held["C"], held["held_out"], np.array(held["rows"]))
 
 
 PIECE = Piece("ablation", "Section 5: blocks of features alone and together", fit_ablation, ("data", "described"))

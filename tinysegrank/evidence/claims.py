@@ -42,18 +42,12 @@ class Ordering(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """Any other sentence of the paper.
-
-    Attributes:
-        paper: the sentence.
-        here: what a run shows, as a format string of measurements.
-        rule: gives the verdict from the measurements named in `judged_by`.
-    """
+    """Any other sentence of the paper."""
 
     paper: str
-    here: str
-    rule: Callable[..., str]
-    judged_by: tuple[str, ...] = ()
+    here: str  # what a run shows, as a format string of measurements
+    rule: Callable[..., str]  # gives the verdict from some of the measurements
+    judged_by: tuple[str, ...] = ()  # the names of these
 
 
 Compare = Callable[[Ordering, Mapping[str, Any]], tuple[str, str]]
@@ -82,9 +76,7 @@ def check_claims(
 def over_images(run: Run, shown: Mapping[str, str] | None = None) -> Compare:
     """Return a comparison of methods by the confusions (N, K, K) of each image of val, with a bootstrap interval.
 
-    Args:
-        run: names the classes reported.
-        shown: other names for some methods.
+    `shown` has other names for some of the methods.
     """
 
     def compare(ordering: Ordering, confusions: Mapping[str, np.ndarray]) -> tuple[str, str]:

@@ -26,24 +26,22 @@ from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.runner import Run, read_run
 
 ALL, SEEDS = "all", (0, 1, 2)
-_FIGURE_3, _FIGURE_4_RANKER, _FIGURE_5 = single_images.PIECES
-PIECES = (
+PIECES = [
     table_1.PIECE,
     table_1.PIECE_ALONE,
     table_2.PIECE,
     ablation.PIECE,
     figure_2.PIECE,
     from_scratch.PIECE,
-    _FIGURE_3,
+    single_images.PIECES[0],
     figure_4.PIECE,
-    _FIGURE_4_RANKER,
-    _FIGURE_5,
+    *single_images.PIECES[1:],
     figure_6.PIECE,
     background_term.PIECE,
     over_seeds.PIECE,
     over_seeds.PIECE_ABLATION,
-)
-"""All pieces of evidence, in the order of the paper's tables and figures."""
+]
+"""All pieces of evidence, in the order of the paper's tables and figures; a piece of your own is one more."""
 MADE = "made"
 _MADE_EARLIER = {
     Condition.STALE: "made from earlier results",
@@ -81,7 +79,10 @@ def collect_evidence(
         BackendError: the backend cannot be used.
     """
     get_backend()
-    pieces = _pieces_named(names)
+    known = [piece.name for piece in PIECES]
+    if unknown := [name for name in names if name not in (*known, ALL)]:
+        raise ConfigError(f'evidence "{unknown[0]}": choose one of {", ".join(known)}, or {ALL}')
+    pieces = [piece for piece in PIECES if piece.name in names or ALL in names]
     if not seeds or len(set(seeds)) < len(seeds):
         raise ConfigError(f"seeds={list(seeds)}: give at least one, each once")
     run = read_run(path, jobs=jobs, progress=progress)
@@ -94,13 +95,6 @@ def collect_evidence(
         progress.say(f"{name} left out: it needs {what}")
     with FolderLock(path) as lock:
         return [_make(run, piece, seeds, lock, redo=redo) for piece in pieces if piece.name not in lacking]
-
-
-def _pieces_named(names: tuple[str, ...]) -> list[Piece]:
-    known = [piece.name for piece in PIECES]
-    if unknown := [name for name in names if name not in known and name != ALL]:
-        raise ConfigError(f'evidence "{unknown[0]}": choose one of {", ".join(known)}, or {ALL}')
-    return [piece for piece in PIECES if piece.name in names or ALL in names]
 
 
 def _lacks(run: Run, piece: Piece) -> str:
@@ -125,7 +119,8 @@ def _key(run: Run, piece: Piece, seeds: tuple[int, ...]) -> artifacts.Key:
     settings = run.settings
     own = [settings.report.classes, settings.ranking, settings.seed, piece.settings(settings)]
     inputs = {stage: run.content(stage) for stage in piece.needs}
-    return artifacts.key([piece.name, own, seeds if piece.seeded else ()], inputs, piece.module)
+    module = piece.module if piece.module.startswith("tinysegrank.") else __name__  # a piece from outside the package
+    return artifacts.key([piece.name, own, seeds if piece.seeded else ()], inputs, module)
 
 
 def _make(run: Run, piece: Piece, seeds: tuple[int, ...], lock: FolderLock, *, redo: bool) -> Written:

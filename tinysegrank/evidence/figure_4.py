@@ -17,7 +17,7 @@ from tinysegrank.experiment.images import names, open_split
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages.coarse import read_coarse
 from tinysegrank.metrics import mean_of_present
-from tinysegrank.reporting import Column, Table
+from tinysegrank.reporting import Cell, Column, Table
 from tinysegrank.upsampling import naive
 from tinysegrank.voc import BACKGROUND, CLASS_NAMES
 
@@ -39,7 +39,9 @@ def show_feature_maps(request: Request) -> Finding:
     maps, truth = coarse[chosen], cells[chosen]
     inside, outside = in_and_out(coarse, cells)
     others = (maps.max(axis=(0, 1)), truth.sum(axis=(0, 1)) / truth.sum(), inside, outside)
-    rows = [(name, float(maps[..., k].mean()), *(float(of[k]) for of in others)) for k, name in enumerate(CLASS_NAMES)]
+    rows: list[tuple[Cell, ...]] = [
+        (name, float(maps[..., k].mean()), *(float(of[k]) for of in others)) for k, name in enumerate(CLASS_NAMES)
+    ]
     columns = (
         Column("class"),
         *(Column(f"this image: {what}", ".3f") for what in ("mean", "largest", "share in the truth")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,8 @@ def continue_training(request: Request) -> Finding:
     picks = trained.values(lambda history: per_cents(run, history.picks))
     naive = trained.values(lambda history: per_cents(run, history.naive))
     steps = {loss: trainings.judged_steps(of_loss) for loss, of_loss in options.items()}
-    kinds = {"": np.mean, ", smallest": np.min, ", largest": np.max} if len(request.seeds) > 1 else {"": np.mean}
+    spread: dict[str, Callable[..., np.ndarray]] = {", smallest": np.min, ", largest": np.max}
+    kinds: dict[str, Callable[..., np.ndarray]] = {"": np.mean, **(spread if len(request.seeds) > 1 else {})}
     columns = {
         f"{name}{kind}": (steps[loss], function(picks[loss], axis=0))
         for loss, name in NAMES.items()

@@ -11,11 +11,11 @@ from tinysegrank import reporting
 from tinysegrank.evidence.ablation import EQ_17, ORDERINGS, PAPER, block_names, eq17_by_features, fit_subsets
 from tinysegrank.evidence.background_term import IMPROVES
 from tinysegrank.evidence.claims import SEEDS_RULE, Ordering, check_claims, over_seeds
-from tinysegrank.evidence.derived import run_seed, stages_read
 from tinysegrank.evidence.measures import described, draw_beside_paper, mean_headings, means, summed
 from tinysegrank.evidence.piece import EVIDENCE, Finding, Piece, Request
 from tinysegrank.evidence.table_1 import BLOCK, RERANK_ALONE
 from tinysegrank.evidence.table_2 import ordering
+from tinysegrank.experiment.derived import run_seed, stages_read
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages import report
 from tinysegrank.experiment.stages.evaluation import folder_of, read_counts

@@ -25,19 +25,12 @@ RECORD, FIGURE, _SEEDS = "evidence.json", "figure.png", "seeds.json"
 
 @dataclass(frozen=True)
 class Finding:
-    """What a piece of evidence shows.
-
-    Attributes:
-        claims: the paper's beside what this run shows.
-        table: all figures.
-        draw: draws the figure to a PNG file.
-        notes: how it was done, where that matters for reading the figures.
-    """
+    """What a piece of evidence shows."""
 
     claims: tuple[Claim, ...]
     table: Table
-    draw: Callable[[Path], None]
-    notes: tuple[str, ...] = ()
+    draw: Callable[[Path], None]  # the figure, to a PNG file
+    notes: tuple[str, ...] = ()  # how it was done, where that matters for reading the numbers
 
 
 class Request(NamedTuple):
@@ -54,21 +47,16 @@ class Piece:
     """A piece of the paper's evidence, as work on a run.
 
     Attributes:
-        name: also of its folder.
-        title: what it shows, and its place in the paper.
-        work: makes it.
-        needs: names of the stages that it reads.
-        lacks: says what else the run lacks for it, "" for nothing; called when the stages are finished.
-        seeded: whether it trains, once for each seed.
+        lacks: says what else than stages the run lacks for it, "" for nothing; called when these are finished.
         settings: the part of the settings that it depends on, apart from those that all pieces do.
     """
 
-    name: str
-    title: str
+    name: str  # also of its folder
+    title: str  # what it shows, and its place in the paper
     work: Callable[[Request], Finding]
-    needs: tuple[str, ...]
+    needs: tuple[str, ...]  # names of the stages that it reads
     lacks: Callable[[Run], str] = field(default=lambda run: "")  # noqa: ARG005
-    seeded: bool = False
+    seeded: bool = False  # it trains, once for each seed
     settings: Callable[[Settings], Any] = field(default=lambda settings: None)  # noqa: ARG005
 
     @property
