@@ -115,7 +115,7 @@ def test_what_is_said_of_proposals_made_elsewhere(tmp_path, own, name):
 
 def test_another_backend(tmp_path, own, monkeypatch):
     monkeypatch.setattr(runner, "get_backend", lambda: replace(get_backend(), name="another"))
-    assert made(tmp_path / "run", own) == {"trunk", "features", "training", "coarse"}
+    assert made(tmp_path / "run", own) == {"trunk", "maps", "features", "training", "coarse"}
 
 
 def test_the_readable_functions_instead_of_the_compiled(tmp_path, own, monkeypatch):
