@@ -25,6 +25,7 @@ def settings(tmp_path) -> Settings:
     return replace(
         demo,
         data=replace(demo.data, voc=str(tmp_path / "toy")),
+        trunk=replace(demo.trunk, pretrain_images=8, pretrain_steps=2, chunk=4),
         superpixels=replace(demo.superpixels, segments=40),
         proposals=ProposalSettings(count=3, crf=CrfSettings(strengths=(4.0,), lambdas=(0.3,), choice_images=2)),
     )

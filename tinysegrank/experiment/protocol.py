@@ -133,5 +133,6 @@ def stages_until(name: str, settings: Settings) -> list[Stage]:
     needed, open_names = set(), [name]
     while open_names:
         needed.add(now := open_names.pop())
-        open_names += by_name[now].stages_needed(settings)
+        if by_name[now].used(settings):
+            open_names += by_name[now].stages_needed(settings)
     return [stage for stage in STAGES if stage.name in needed and stage.used(settings)]
