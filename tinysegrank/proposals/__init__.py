@@ -1,7 +1,8 @@
-"""Module 1: a few diverse labellings of an image, found by DivMBest over a model of it.
+"""Module 1 of the paper: propose a few diverse labellings of an image, by DivMBest on a model of the image.
 
-How it differs from its sources, the DivMBest release with its O2P and CPMC. Names are relative to this package. "Kept"
-follows the source, "simplified" does less, "changed" does it differently, "left out" is missing here, "added" is new.
+The tables list the differences from the sources, the DivMBest release and its O2P and CPMC. "Kept" follows the source,
+"simplified" does less, "changed" does it differently, "left out" is missing here, "added" is new. Names of functions
+and classes are relative to this package.
 
 DivMBest on a CRF
 kept       | penalty of lambda on each node's last label, on top of earlier ones | crf.crf.CrfEngine.diversify

@@ -16,14 +16,15 @@ from tinysegrank.proposals.o2p.pasting import PasteEngine
 
 
 def best_pastings(engine: PasteEngine, count: int) -> list[Proposal]:
-    """Find the `count` pastings that score best, exactly, the best first; fewer where there are not as many.
+    """Find the `count` pastings with the highest scores, exactly, best first; all of them if there are fewer.
 
     Pastings differ in the label of a segment; their pixels may agree, where one segment hides another.
 
-    Pairs of class and segment are ranked by gain, and a set of pairs is written as its ranks in rising order. Raising
-    one rank by one, past no other, never gains anything, and leads from the first n ranks to every set of n: so a heap
-    that starts with the first 0, 1, ... ranks and takes in what each set taken out leads to gives all sets in falling
-    order. Sets with two classes on one segment aren't pastings: they lead on, but are left out.
+    Pairs of class and segment are ranked by gain, and a pasting is the set of its pairs' ranks. Increasing one rank by
+    one never increases the score, and such steps lead from the first n ranks to every set of n ranks. So the sets are
+    found in order of score with a heap: it starts with the sets of the first 0, 1, ... ranks, and whenever the best set
+    is removed, those one step from it are added. Sets with two classes on one segment are not pastings; their
+    successors are added too, but they are not returned.
 
     Raises:
         ConfigError: `count` is below 1.
@@ -58,15 +59,15 @@ def best_pastings(engine: PasteEngine, count: int) -> list[Proposal]:
 
 
 def best_labellings(engine: CrfEngine, count: int) -> list[Proposal]:
-    """Find `count` distinct labellings of low energy; fewer where there are not as many.
+    """Find `count` distinct labellings of low energy; all of them if there are fewer.
 
     The first is that of `engine.solve`, the others follow by energy; one of them may have a lower energy than the
-    first, since expansion moves stop short of the minimum now and then.
+    first, since expansion moves do not always find the minimum.
 
-    The search starts from the labelling of `engine.solve`. It takes the labelling of lowest energy not taken yet, again
-    and again, and reaches from there those in which one superpixel has another label. Without Potts terms these are the
-    `count` best labellings. With them it is an approximation: one that differs in several superpixels at once is found
-    only if labellings on the way to it are good enough to be taken; exact solvers of M best exist for trees, not here.
+    The search is best-first from the labelling of `engine.solve`: it repeatedly takes the labelling of lowest energy
+    not taken yet, and adds those in which one superpixel has another label. Without Potts terms the result is the
+    `count` best labellings. With them it is an approximation: a labelling that differs in several superpixels is found
+    only if labellings between are good enough to be taken. Exact M-best solvers exist for trees, not for this graph.
 
     Raises:
         ConfigError: `count` is below 1.
@@ -111,13 +112,15 @@ class _PerturbableEngine(Engine[State], Protocol[State]):
 def perturb_and_map(
     engine: _PerturbableEngine[State], scale: float, count: int, rng: np.random.Generator
 ) -> list[Proposal]:
-    """Find the best labelling, and the best ones under fresh noise each time; scores are under the original model.
+    """Find the best labelling, and count - 1 others that are each the best under fresh noise.
+
+    Scores are under the original model.
 
     Args:
         engine: the model of one image.
-        scale: of the noise, in the unit of the engine's `lam`; 0 repeats the best labelling.
-        count: M, how many; equal ones are kept.
-        rng: where the noise comes from.
+        scale: scale of the noise, in the unit of the engine's `lam`; 0 repeats the best labelling.
+        count: number of labellings M; equal ones are kept.
+        rng: random generator of the noise.
 
     Raises:
         ConfigError: `scale` is negative or not finite, or `count` is below 1.

@@ -1,4 +1,4 @@
-"""Choosing lambda, and any other constant of the proposals, by how good the oracle is on held-out training images."""
+"""Choose lambda, or other constants of the proposals, by the oracle's accuracy on held-out training images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CRITERIA = ("image", "corpus")
 
 
 class Choice(NamedTuple, Generic[Setting]):
-    """The best setting, and the mean IoU of the oracle's picks and of the first proposals under each.
+    """The best setting, and under each setting the mean IoU of the oracle's picks and of the first proposals.
 
     oracle   | (G,) | float64 | 0..1, in the order of the grid
     one_best | (G,) | float64 | 0..1
@@ -33,12 +33,12 @@ class Choice(NamedTuple, Generic[Setting]):
 def trial(
     truth: NDArray[np.integer], proposals: Sequence[Proposal], *, num_classes: int = NUM_CLASSES
 ) -> NDArray[np.int64]:
-    """Confusion matrices of the image's best proposal, by image IoU, and of its first one.
+    """Return the confusion matrices of an image's best proposal, by image IoU, and of its first one.
 
     truth   | (H, W)    | integer | 0..K-1, or 255 where void
     returns | (2, K, K) | int64   | pixels; row: true class; of equally good proposals the first
 
-    Trials of images are independent of each other: make them in worker processes, and hand them all to `choose`.
+    Trials of images are independent of each other: compute them in worker processes, and pass them all to `choose`.
     """
     return oracle_tally(truth, proposals, (len(proposals) or 1, 1), num_classes=num_classes).confusions
 
@@ -46,17 +46,17 @@ def trial(
 def choose(grid: Sequence[Setting], trials: Iterable[NDArray[np.int64]], *, by: str = "image") -> Choice[Setting]:
     """Choose the setting under which the oracle's picks have the best mean IoU.
 
-    trials | (G, 2, K, K) each | int64 | of one image: its `trial` under each setting
+    trials | (G, 2, K, K) each | int64 | for one image: its `trial` under each setting
 
     Args:
         grid: the settings, in the order of the trials.
-        trials: of images that are not to be tested on.
-        by: "image", the mean over images of the image IoU, which the oracle picks by; "corpus", the mean over the
-            classes in the truth of the corpus IoU, which is what is reported. Few images give the second a large
-            error, since a class of one or two objects counts as much as any other: chosen on 60 images by the first,
+        trials: trials of images that are not used for testing.
+        by: "image", the mean over images of the image IoU, by which the oracle picks; or "corpus", the mean over the
+            classes in the truth of the corpus IoU, which is reported. On few images the second has a large error,
+            since a class with one or two objects counts as much as any other: chosen on 60 images by the first,
             proposals lose less of either IoU on other images (tutorials/results.md).
 
-    Of equally good settings the first is chosen; images that are void all over change nothing.
+    Of equally good settings the first is chosen; images that are all void are ignored.
 
     Raises:
         ConfigError: the grid is empty, there are no trials, a trial has not one entry for each setting, or `by` is
@@ -95,10 +95,10 @@ def choose_lambda(
     truths | each (H, W) | integer | 0..K-1, or 255 where void
 
     Args:
-        engines: one model an image; may be made as they are taken.
-        truths: the images' labels, in the order of the engines; never those of images to be tested on.
+        engines: one model per image; may be a generator.
+        truths: the images' labels, in the order of the engines; never of images used for testing.
         grid: the weights to try.
-        count: M, proposals an image.
+        count: number of proposals per image M.
         num_classes: number of classes K.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Accuracy of the best of the first m proposals, for several m; it compares ways of proposing."""
+"""Accuracy of the best of the first m proposals, for several m, to compare ways of proposing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class OracleCurve(NamedTuple):
     iou       | (C, K) | float64 | 0..1, corpus IoU of each class; NaN where it is neither in the truth nor in the picks
     mean      | (C,)   | float64 | 0..1, mean of `iou` over the classes in the truth
     listed    | (C,)   | float64 | 0..1, the same over those of the listed classes that are in the truth
-    image_iou | (C,)   | float64 | 0..1, mean over images of the IoU that picks; it never falls with m, the others may
+    image_iou | (C,)   | float64 | 0..1, mean over images of the best image IoU; only this one never falls as m grows
     """
 
     counts: NDArray[np.int64]
@@ -36,7 +36,7 @@ class OracleCurve(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class OracleTally:
-    """The oracle's picks on some images, added up; `+` adds the tallies of other images, from any process.
+    """Sums over the oracle's picks on some images; `+` adds the tally of other images.
 
     confusions | (C, K, K) | int64   | pixels of the picks; row: true class
     image_ious | (C,)      | float64 | sum over images of the image IoU of the pick
@@ -52,7 +52,7 @@ class OracleTally:
     images: int
 
     def __add__(self, other: OracleTally) -> OracleTally:
-        """Return the tally of the images of both.
+        """Return the tally of both sets of images together.
 
         Raises:
             ConfigError: the two were made for different counts or numbers of classes.
@@ -96,7 +96,7 @@ def oracle_tally(
     truth     | (H, W)    | integer             | 0..K-1, or 255 where void
     proposals | (M, H, W) | integer, or Proposals | 0..K-1, in their order; at least one
 
-    Of equally good proposals the first is picked; an image with fewer than m proposals is looked at whole.
+    Of equally good proposals the first is picked; if an image has fewer than m proposals, all are considered.
 
     Raises:
         ConfigError: there is no proposal, or no count, or one is below 1.
@@ -133,12 +133,12 @@ def oracle_curve(
         classes: the listed classes, over which a second mean is taken.
         num_classes: number of classes K.
 
-    In worker processes make an `oracle_tally` of each image, add them up, and take the `curve` of the sum.
-    `ranking.oracle_quality` is the mean of the image accuracies, from a table of them.
+    To use worker processes, compute an `oracle_tally` of each image, add them up, and take the `curve` of the sum.
+    `ranking.oracle_quality` gives the mean of image accuracies instead, from a table of them.
 
     Raises:
         ConfigError: there is no image, an image has no proposal, a count is below 1, or a class is out of range.
-        ShapeError: the sizes differ, or there are not as many images of proposals as truths.
+        ShapeError: the sizes differ, or the numbers of truths and of images with proposals differ.
 
     Paper: section 3.3, by the image IoU of the DivMBest release.
     """

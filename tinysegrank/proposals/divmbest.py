@@ -1,6 +1,6 @@
 """DivMBest: M diverse, good labellings of one image, each the best under a growing penalty on those before it.
 
-An engine brings the energy, its solver and its own way of penalising; this file is only the loop.
+An engine provides the energy, its solver and its kind of penalty; this file is only the loop.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class PastedSegments(NamedTuple):
     """The segments that a labelling is pasted of, the topmost first.
 
     classes | (n,) | integer  | 1..K-1
-    scores  | (n,) | floating | of the segment as its class, without penalties
-    pixels  | (n,) | integer  | where the segment is seen, 0 if others hide it
+    scores  | (n,) | floating | score of the segment for its class, without penalties
+    pixels  | (n,) | integer  | visible pixels of the segment, 0 if others hide it
     """
 
     classes: NDArray[np.integer]
@@ -37,7 +37,7 @@ class Proposal:
     labels   | (H, W) | uint8          | class of each pixel
     score    |        | float          | larger is better: minus the engine's original energy, without penalties
     nodes    | (N,)   | integer        | class of each of the engine's nodes
-    segments |        | PastedSegments | what it is pasted of; None from an engine without segments
+    segments |        | PastedSegments | the segments that it consists of; None from an engine without segments
     """
 
     labels: NDArray[np.uint8]
@@ -68,7 +68,7 @@ def divmbest(engine: Engine[State], lam: float, count: int) -> list[Proposal]:
     Args:
         engine: the model of one image.
         lam: weight of diversity, in the engine's unit; 0 repeats the best labelling.
-        count: M, how many; equal ones are kept (`count_distinct` says how many differ).
+        count: number of labellings M; equal ones are kept (`count_distinct` counts the different ones).
 
     Raises:
         ConfigError: `lam` is negative or not finite, or `count` is below 1.
@@ -88,7 +88,7 @@ def divmbest(engine: Engine[State], lam: float, count: int) -> list[Proposal]:
 
 
 def count_distinct(proposals: Sequence[Proposal]) -> int:
-    """Count the proposals whose labels differ from those of every other one before them."""
+    """Count the distinct labellings among the proposals."""
     return len({proposal.labels.tobytes() for proposal in proposals})
 
 

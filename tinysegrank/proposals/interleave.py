@@ -1,4 +1,4 @@
-"""Proposals of several engines put together."""
+"""Merge the proposals of several engines."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def interleave(*lists: Sequence[Proposal], count: int, distinct: bool = False) -
     """Interleave proposals of one image: the first of each list, then the second of each, and so on.
 
     Args:
-        lists: proposals of each engine, best first; the one whose best is to stay first comes first.
-        count: how many to take; fewer where there are not as many.
-        distinct: leave out proposals whose labels are those of one before, and take later ones in their place.
+        lists: proposals of each engine, best first; the first proposal of the first list stays first.
+        count: number of proposals to return; all if there are fewer.
+        distinct: skip proposals whose labels equal those of an earlier one.
 
     Proposals keep the scores of their own engines, which are not comparable: rank them by something else.
 

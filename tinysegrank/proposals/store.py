@@ -1,7 +1,7 @@
-"""Proposals on disk: a folder an image, a palette PNG a proposal. Anyone's proposals can be laid out like this.
+"""One folder per image, one palette PNG per proposal; proposals made by other programs can use the same layout.
 
-ROOT/NAME/00.png, 01.png, ... hold the labels, best first. Two files may be absent: ROOT/NAME/scores.json with their
-scores, and ROOT/NAME/segments.json with the segments that each is pasted of.
+ROOT/NAME/00.png, 01.png, ... are the labels, best first. Two files are optional: ROOT/NAME/scores.json with their
+scores, and ROOT/NAME/segments.json with the segments that each was pasted from.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ SEGMENTS = "segments.json"
 
 
 class ProposalStore:
-    """The proposals of many images. An image's folder is there whole or not at all, so that work can go on from it.
+    """The proposals of many images. An image's folder is complete or absent, so that work can be resumed.
 
     Args:
-        root: the folder of the images' folders; made by the first write.
+        root: folder of the images' folders; created by the first write.
     """
 
     def __init__(self, root: Path | str) -> None:
@@ -42,13 +42,13 @@ class ProposalStore:
         return isinstance(name, str) and self._folder(name).is_dir()
 
     def names(self) -> tuple[str, ...]:
-        """Names of the images that have proposals, sorted; hidden folders are unfinished work."""
+        """Return the names of the images that have proposals, sorted; hidden folders are unfinished work."""
         if not self.root.is_dir():
             return ()
         return tuple(sorted(path.name for path in self.root.iterdir() if path.is_dir() and path.name[0] != "."))
 
     def write(self, name: str, proposals: Sequence[Proposal]) -> None:
-        """Write the proposals of an image in their order, instead of any that it had.
+        """Write the proposals of an image in their order, replacing earlier ones.
 
         Raises:
             DatasetError: there are none, they differ in size, or a label is not a class.
@@ -113,7 +113,7 @@ class ProposalStore:
         return np.array(scores, np.float64)
 
     def read_segments(self, name: str) -> list[PastedSegments | None]:
-        """Read the segments that each proposal of an image is pasted of, in the order of `read`.
+        """Read the segments that each proposal of an image was pasted from, in the order of `read`.
 
         None for a proposal of an engine without segments, and for all where there is no segments.json.
 
@@ -154,7 +154,7 @@ class ProposalStore:
         return sorted(paths, key=lambda path: (int(path.stem), path.stem))
 
     def path(self, name: str, number: int) -> Path:
-        """Return the file of the proposal that `read` gives row `number`."""
+        """Return the path of the proposal that is row `number` of `read`."""
         paths = self.paths(name)
         if not 0 <= number < len(paths):
             raise DatasetError(f"{self._folder(name)}: there is no proposal {number} of {len(paths)}")
@@ -186,7 +186,7 @@ def _to_json(segments: PastedSegments | None) -> dict[str, list[float]] | None:
 
 
 def _from_json(entry: Any, area: int) -> PastedSegments:
-    """Take an entry apart; ValueError, TypeError or AttributeError where it is not what `_to_json` makes."""
+    """Read an entry that `_to_json` made; raises ValueError, TypeError or AttributeError for any other."""
     classes, scores, pixels = (entry.get(name) for name in PastedSegments._fields)
     if not len(classes) == len(scores) == len(pixels):
         raise ValueError(f"{len(classes)} classes, {len(scores)} scores, {len(pixels)} pixels")

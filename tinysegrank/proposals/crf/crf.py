@@ -14,11 +14,11 @@ from tinysegrank.superpixels import RegionGraph
 
 
 def potts_weights(graph: RegionGraph, *, strength: float) -> NDArray[np.float64]:
-    """Contrast-sensitive Potts weight of each edge: strength * boundary * exp(-contrast / (2 * mean contrast)).
+    """Return the contrast-sensitive Potts weights, strength * boundary * exp(-contrast / (2 * mean contrast)).
 
-    returns | (E,) | float64 | in nats, as the unary costs; `strength` is the price of one pixel of invisible boundary
+    returns | (E,) | float64 | in nats; `strength` is the cost of one pixel of boundary without contrast
 
-    The mean is over all pixel pairs across superpixels of this image; where it is 0 every boundary counts in full.
+    The mean is over all pixel pairs across superpixels of this image; if it is 0, every pair costs `strength`.
 
     Raises:
         ConfigError: `strength` is negative or not finite.
@@ -35,7 +35,7 @@ def potts_weights(graph: RegionGraph, *, strength: float) -> NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class CrfState:
-    """Unary costs with the penalties so far, and the labelling to start from.
+    """Unary costs with the penalties added so far, and the labelling to start from.
 
     unary | (S, K) | float64 | nats of the whole superpixel
     start | (S,)   | integer | the previous solution; None before the first
@@ -46,7 +46,7 @@ class CrfState:
 
 
 class CrfEngine:
-    """Energy E(y) = sum_i area_i * unary_i(y_i) + sum_ij w_ij [y_i != y_j], lowered by alpha-expansion.
+    """Engine of the energy E(y) = sum_i area_i * unary_i(y_i) + sum_ij w_ij [y_i != y_j], by alpha-expansion.
 
     unary       | (S, K) | floating | cost of each class, nats per pixel of the superpixel; K at most 255
     edges       | (E, 2) | integer  | neighbouring superpixels
@@ -83,11 +83,11 @@ class CrfEngine:
         return CrfState(self.unary, None)
 
     def solve(self, state: CrfState) -> Proposal:
-        """Lower the penalised energy; the score is minus the original energy of the labelling found."""
+        """Find a labelling of low penalised energy; its score is minus its original energy."""
         return self.proposal(expansion(state.unary, self.edges, self.weights, start=state.start)[0])
 
     def proposal(self, nodes: NDArray[np.integer]) -> Proposal:
-        """Paint a labelling (S,) of the superpixels; its score is minus its energy without penalties."""
+        """Return a labelling (S,) of the superpixels as a proposal; its score is minus its energy without penalties."""
         energy = potts_energy(nodes, self.unary, self.edges, self.weights)
         return Proposal(nodes.astype(np.uint8)[self.superpixels], -energy, nodes)
 
@@ -98,5 +98,5 @@ class CrfEngine:
         return CrfState(unary, found.nodes)
 
     def perturb(self, rng: np.random.Generator, scale: float) -> CrfState:
-        """Take `scale` nats per pixel times Gumbel noise from the cost of each label of each superpixel."""
+        """Subtract Gumbel noise, times `scale` nats per pixel, from the cost of each label of each superpixel."""
         return CrfState(self.unary - scale * self.areas[:, None] * rng.gumbel(size=self.unary.shape), None)

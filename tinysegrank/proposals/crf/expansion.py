@@ -13,7 +13,7 @@ from tinysegrank.proposals.crf.maxflow import minimise_binary
 def potts_energy(
     nodes: NDArray[np.integer], unary: NDArray[np.floating], edges: NDArray[np.integer], weights: NDArray[np.floating]
 ) -> float:
-    """Energy of a labelling: its unary costs, and the weight of each edge whose ends differ.
+    """Return the energy of a labelling: its unary costs, plus the weight of each edge whose ends have different labels.
 
     nodes   | (N,)   | integer  | label of each node, 0..K-1
     unary   | (N, K) | floating | cost of each label at each node
@@ -37,7 +37,7 @@ def expansion(
     edges   | (E, 2) | integer  | pairs of nodes, 0..N-1
     weights | (E,)   | floating | finite, at least 0: cost of differing labels
     start   | (N,)   | integer  | first labelling; the cheapest label of each node if not given
-    returns | (N,)   | intp     | labels, and their energy; the minimum where K = 2, within twice the minimum else
+    returns | (N,)   | intp     | labels, and their energy: the minimum if K = 2, otherwise at most twice the minimum
 
     Raises:
         ShapeError: the arrays do not fit each other, a cost is not finite, or a weight is negative.
@@ -70,12 +70,12 @@ def expand(
     edges: NDArray[np.integer],
     weights: NDArray[np.float64],
 ) -> NDArray[np.intp]:
-    """Best labelling in which each node keeps its label or takes `alpha`; of several, one in which the fewest take it.
+    """Find the best labelling in which each node keeps its label or takes `alpha`; of several, one with fewest moves.
 
     nodes   | (N,) | intp | labels; the other arguments are those of `expansion`
     returns | (N,) | intp | labels
 
-    The numba twin `fast_expansion` does the work unless TINYSEGRANK_ACCELERATE=0; the results are equal.
+    The Numba version `fast_expansion` runs unless TINYSEGRANK_ACCELERATE=0; the results are the same.
     """
     if accelerated():
         from tinysegrank.proposals.crf import fast_expansion  # compiled on first use
@@ -124,14 +124,14 @@ def gainers(
     edges: NDArray[np.integer],
     weights: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
-    """Nodes that may take part in an expansion of `alpha`; all others provably keep their label in a best move.
+    """Find the nodes that may take `alpha` in a best move; all others provably keep their label.
 
-    nodes   | (N,)   | intp    | present labels
-    price   | (N,)   | float64 | unary cost of `alpha` minus that of the present label
-    returns | (N,)   | bool    | False where moving costs something whatever the neighbours that may move do
+    nodes   | (N,)   | intp    | current labels
+    price   | (N,)   | float64 | unary cost of `alpha` minus that of the current label
+    returns | (N,)   | bool    | False where taking `alpha` increases the energy whatever the neighbours do
 
-    Excluding a node makes its neighbours' moves more expensive, so this repeats until nothing changes: about half of
-    all expansions end here without a cut, and the other cuts are small.
+    Excluding a node makes its neighbours' moves more expensive, so this is repeated until nothing changes. About half
+    of all expansions end here without a cut, and the other cuts are small.
     """
     own, other = np.concatenate([edges, edges[:, ::-1]]).T  # (2 E,) each
     w = np.concatenate([weights, weights])
@@ -150,7 +150,7 @@ def gainers(
 
 
 def check_potts(unary: NDArray[np.floating], edges: NDArray[np.integer], weights: NDArray[np.floating]) -> None:
-    """Refuse a Potts energy that expansion moves cannot minimise.
+    """Check that expansion moves can minimise a Potts energy.
 
     Raises:
         ShapeError: see `expansion`.

@@ -1,9 +1,8 @@
-"""Minimum cuts by numba: Dinic's algorithm, which keeps its flow from step to step.
+"""Minimum cuts in Numba, by Dinic's algorithm, with the flow kept from step to step.
 
-A node's gain joins its arcs from the source and to the sink in one number: above 0 it may take in so much from the
-source, below 0 give so much to the sink. Where gains only grow, the flow of a step is a flow of the next, and only what
-was added is still to be pushed. The source side found is closed: all arcs out of it are full and stay so, and its nodes
-need not be looked at again.
+A node's gain stands for two arcs: if positive, it is the capacity from the source, if negative, minus the capacity to
+the sink. As gains never fall, the flow of one step is feasible in the next, and only the difference is still to be
+pushed. All arcs out of the source side of a cut are full and stay so, so its nodes are not visited again.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ def nested_cuts(edges: np.ndarray, forward: np.ndarray, backward: np.ndarray, ga
 def _rows(
     edges: np.ndarray, forward: np.ndarray, backward: np.ndarray, nodes: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Arcs in compressed rows: where each node's start, their heads, where the opposite ones are, their capacities."""
+    """Return the arcs in compressed rows: start of each node's arcs, heads, index of the opposite arcs, capacities."""
     first = np.zeros(nodes + 1, np.int64)
     for e in range(len(edges)):
         first[edges[e, 0] + 1] += 1
@@ -94,7 +93,7 @@ def _distances(
     distance: np.ndarray,
     queue: np.ndarray,
 ) -> bool:
-    """Arcs from each node to the nearest with room to the sink, -1 if there is none; is there anything to push?"""
+    """Compute each node's distance in arcs to a node with capacity to the sink, -1 if none; return if one has excess."""
     end = 0
     for i in range(len(distance)):
         distance[i] = -1
@@ -132,7 +131,7 @@ def _push(
     arc: np.ndarray,
     path: np.ndarray,
 ) -> None:
-    """Send as much of the excess of `start` as will go along shortest paths."""
+    """Push as much of the excess of `start` as possible along shortest paths."""
     depth, i = 0, start
     while excess[start] > 0:
         if excess[i] < 0:
@@ -176,7 +175,7 @@ def _push(
 def _grow(
     first: np.ndarray, head: np.ndarray, residual: np.ndarray, excess: np.ndarray, inside: np.ndarray, queue: np.ndarray
 ) -> None:
-    """Add to the source side all that the source still reaches."""
+    """Add to the source side all nodes that the source still reaches."""
     end = 0
     for i in range(len(inside)):
         if excess[i] > 0 and not inside[i]:

@@ -44,7 +44,7 @@ def superpixel_features(
     returns     | (S, D)              | float32  | columns as FEATURE_NAMES
 
     Neighbours are averaged with the length of their boundary as weight, surroundings by SPREAD such steps that keep
-    half of what was there, the image by area.
+    half of the previous value, the image by area.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or its size is not that of the superpixels.
@@ -83,7 +83,7 @@ def _mean(values: NDArray[np.floating], superpixels: NDArray[np.integer]) -> NDA
 def _histogram(
     codes: NDArray[np.integer], bins: int, superpixels: NDArray[np.integer], weights: NDArray[np.floating] | None = None
 ) -> NDArray[np.float64]:
-    """Distribution of (H, W) codes 0..bins-1 over each superpixel, each row summing to 1: (S, bins)."""
+    """Return the distribution of (H, W) codes 0..bins-1 in each superpixel, each row summing to 1: (S, bins)."""
     joint = (superpixels.astype(np.int32) * bins + codes).ravel()
     count = int(superpixels.max()) + 1
     table = np.bincount(joint, None if weights is None else weights.ravel(), count * bins).reshape(count, bins)
@@ -136,7 +136,7 @@ def _texture(lightness: NDArray[np.floating], superpixels: NDArray[np.integer]) 
 
 @cache
 def _uniform_patterns() -> NDArray[np.int32]:
-    """Map each code of 8 bits on a ring to its number of ones, or to 9 if it changes more than twice around."""
+    """Map each 8-bit code on a ring to its number of ones, or to 9 if its bits change more than twice around."""
     bits = np.arange(256)[:, None] >> np.arange(8) & 1  # (256, 8)
     changes = (bits != np.roll(bits, 1, axis=1)).sum(axis=1)
     return np.where(changes <= 2, bits.sum(axis=1), PATTERNS - 1).astype(np.int32)
@@ -157,7 +157,7 @@ def _position(superpixels: NDArray[np.integer], graph: RegionGraph) -> NDArray[n
 
 
 def _context(features: NDArray[np.floating], graph: RegionGraph) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Mean over the neighbours, and over the wider surroundings; without neighbours, the superpixel's own features."""
+    """Average features over the neighbours, and over the wider surroundings; without neighbours, keep the own ones."""
     from scipy.sparse import csr_array, diags_array
 
     a, b = graph.edges[:, 0], graph.edges[:, 1]

@@ -1,4 +1,4 @@
-"""What the superpixel classifier sees of an image: hand-made features, the trunk's maps, or both."""
+"""Inputs of the superpixel classifier: hand-made features, the trunk's maps, or both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FEATURES = ("hand", "trunk", "both")
 
 
 class MapFeatures(NamedTuple):
-    """The trunk's maps over the superpixels of an image; all that is kept of them.
+    """Means of the trunk's maps over an image's superpixels and over the whole image.
 
     superpixels | (S, C) | float16 | mean over each superpixel; the layers' channels one after the other
     image       | (C,)   | float16 | mean over the image
@@ -27,7 +27,7 @@ class MapFeatures(NamedTuple):
 
 
 def map_features(maps: Sequence[NDArray[np.floating]], superpixels: NDArray[np.integer]) -> MapFeatures:
-    """Average an image's maps over its superpixels and over the whole of it.
+    """Average an image's maps over its superpixels and over the whole image.
 
     maps        | each (C, h, w) | floating | of `segnet.TrunkMaps`
     superpixels | (H, W)         | integer  | 0..S-1
@@ -41,7 +41,7 @@ def map_features(maps: Sequence[NDArray[np.floating]], superpixels: NDArray[np.i
 
 
 class Inputs(NamedTuple):
-    """The classifier's input columns for one image; those that all its superpixels share are held once.
+    """The classifier's input columns for one image; those that all its superpixels share are stored once.
 
     own    | (S, D) | float32 | columns of each superpixel
     shared | (E,)   | float32 | columns of the image
@@ -52,7 +52,7 @@ class Inputs(NamedTuple):
 
     @property
     def columns(self) -> NDArray[np.float32]:
-        """All columns, (S, D + E)."""
+        """All columns of each superpixel: (S, D + E)."""
         return np.concatenate([self.own, np.broadcast_to(self.shared, (len(self.own), len(self.shared)))], axis=1)
 
 
@@ -69,20 +69,17 @@ def classifier_inputs(
 
     image       | (H, W) or (H, W, 3) | uint8    | 0..255
     superpixels | (H, W)              | integer  | 0..S-1, every number occurs
-    lab         | (H, W, 3)           | floating | CIE Lab of `image`, if it is at hand already
+    lab         | (H, W, 3)           | floating | CIE Lab of `image`, if computed already
 
     Args:
-        image: as above.
-        superpixels: as above.
-        graph: their graph.
+        graph: graph of the superpixels.
         features: "hand" for `superpixel_features`; "trunk" for the means of the maps over the superpixel and over the
             image, and the row and column of the superpixel's centroid; "both" for all of them.
-        maps: what `map_features` gave for these superpixels; not needed for "hand".
-        lab: as above.
+        maps: result of `map_features` for these superpixels; not needed for "hand".
 
     Raises:
         ShapeError: the arrays do not fit each other.
-        ConfigError: there are no such features, or `maps` is missing.
+        ConfigError: `features` is unknown, or `maps` is missing.
 
     Source: Hariharan et al., "Hypercolumns for object segmentation and fine-grained localization", CVPR 2015.
     """
@@ -103,7 +100,7 @@ def classifier_inputs(
 
 
 class InputTable:
-    """The inputs of many images one after the other, of which rows are put together when they are asked for.
+    """The inputs of many images one after the other; rows are assembled when they are read.
 
     own    | (S, D) | floating | columns of each superpixel; may be a memory map
     shared | (N, E) | floating | columns of each image

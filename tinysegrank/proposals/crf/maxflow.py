@@ -1,6 +1,6 @@
-"""Minimum cuts, and binary energies minimised by one, on SciPy's maximum flow.
+"""Minimum cuts, and minimisation of binary energies by a cut, with SciPy's maximum flow.
 
-SciPy's capacities are 32-bit integers: larger ones wrap around without a word, hence the checks and the scaling here.
+SciPy's capacities are 32-bit integers: larger ones wrap around silently, hence the checks and the scaling here.
 """
 
 from __future__ import annotations

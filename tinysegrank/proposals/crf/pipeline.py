@@ -1,4 +1,4 @@
-"""From an image to its proposals: superpixels, features, class probabilities, CRF, DivMBest."""
+"""Propose labellings of an image: superpixels, features, class probabilities, CRF, DivMBest."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tinysegrank.superpixels import RegionGraph, region_graph, slic
 class ProposalOptions(Options):
     """Options for proposing.
 
-    strength: of the Potts terms, nats per pixel of boundary without contrast.
-    lam: of diversity, nats per pixel.
-    count: M, proposals an image.
-    balance: power of the classes' priors to divide by, 0..1; see SuperpixelClassifier.log_probabilities.
+    strength: weight of the Potts terms, nats per pixel of boundary without contrast.
+    lam: weight of diversity, nats per pixel.
+    count: number of proposals per image M.
+    balance: power of the class priors that probabilities are divided by, 0..1; see `SuperpixelClassifier`.
     """
 
     strength: float = option(40.0, at_least=0)
@@ -39,7 +39,7 @@ def engine_under(
     graph: RegionGraph,
     options: ProposalOptions,
 ) -> CrfEngine:
-    """The CRF of an image whose superpixels have class probabilities already.
+    """Return the CRF of an image from the class probabilities of its superpixels.
 
     log_probabilities | (S, K) | floating | nats, balanced as `options` says
     superpixels       | (H, W) | integer  | 0..S-1
@@ -69,19 +69,19 @@ def propose_image(
     Args:
         classifier: fitted on superpixels made with the same `segments`, `compactness` and `method`, on the same
             `features`.
-        options: how to propose.
+        options: the options; see `ProposalOptions`.
         segments: see `superpixels.slic`.
         compactness: see `superpixels.slic`.
         method: see `superpixels.slic`.
         features: see `classifier_inputs`.
-        maps: makes the trunk's maps; not needed for "hand".
+        maps: computes the trunk's maps; not needed for "hand".
 
     Returns:
         `options.count` proposals, the best first; their scores are minus the CRF's energy in nats.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or has no pixel.
-        ConfigError: there is no such method or no such features, or `maps` is missing.
+        ConfigError: `method` or `features` is unknown, or `maps` is missing.
     """
     superpixels = slic(image, segments=segments, compactness=compactness, method=method)
     graph = region_graph(superpixels, image)

@@ -1,4 +1,4 @@
-"""The probability of each class at a superpixel, learnt from its features: the unary costs of the CRF."""
+"""Classifier of superpixels, whose class probabilities give the unary costs of the CRF."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FLOOR = 1e-6  # probability that every class has at least, and all that a class 
 def label_fractions(
     labels: NDArray[np.integer], superpixels: NDArray[np.integer], *, num_classes: int = NUM_CLASSES
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Distribution of the true classes over each superpixel, and the number of pixels that it stands for.
+    """Compute the distribution of the true classes in each superpixel, and its number of non-void pixels.
 
     labels      | (H, W) | integer | 0..K-1, or 255 where void
     superpixels | (H, W) | integer | 0..S-1
@@ -48,7 +48,7 @@ Table = NDArray[np.floating] | InputTable
 
 
 def _centre_and_scale(features: Table, rows: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and standard deviation of the columns (1 for one that is constant), by blocks of rows."""
+    """Compute mean and standard deviation of the columns (1 if constant), one block of rows at a time."""
     total, square = np.zeros((2, features.shape[1]))
     for start in range(0, len(rows), BLOCK):
         block = features[rows[start : start + BLOCK]].astype(np.float32, copy=False)
@@ -75,17 +75,17 @@ class SuperpixelClassifier(
         "output.bias": ("C",),
     },
 ):
-    """Two 1 x 1 convolutions with dropout before each and a ReLU between them; a superpixel is an image of one cell.
+    """Two 1 x 1 convolutions with dropout before each and a ReLU between; a superpixel is an image of one pixel.
 
-    Trained on soft targets, the shares of the classes in each superpixel, by AdamW along a cosine.
+    Trained on soft targets, the shares of the classes in each superpixel, by AdamW with a cosine schedule.
 
     Args:
         hidden: filters of the first convolution.
-        dropout: shares of the inputs and of the hidden units that are left out at each step.
-        rate: learning rate at the start.
-        decay: decoupled weight decay, large as the images are few.
+        dropout: probabilities of dropping an input and a hidden unit.
+        rate: initial learning rate.
+        decay: decoupled weight decay; large, since there are few images.
         epochs: passes over the superpixels.
-        sample: superpixels to learn from, drawn without replacement; all where there are fewer.
+        sample: number of superpixels to learn from, drawn without replacement; all if there are fewer.
 
     Attributes:
         prior_: (K,) float64, share of each class in the pixels fitted on.
@@ -193,7 +193,7 @@ class SuperpixelClassifier(
                 network.assign(optimiser.step(network.parameters, gradients, rate=rate))
 
     def _layers(self, rng: np.random.Generator) -> Sequential:
-        """The network before its training: Kaiming's deviation for the hidden layer, small scores at the end."""
+        """Build the untrained network: Kaiming initialisation for the hidden layer, small weights for the output."""
         inputs, classes = len(self.centre_), len(self.classes_)
         parameters = {
             "hidden.weight": rng.standard_normal((self.hidden, inputs, 1, 1)) * np.sqrt(2 / inputs),
@@ -204,23 +204,23 @@ class SuperpixelClassifier(
         return _network({name: array.astype(np.float32) for name, array in parameters.items()}, self.dropout)
 
     def _standardised(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Rows (N, D) with mean 0 and deviation 1, as images of one cell (N, D, 1, 1)."""
+        """Standardise rows (N, D), and return them as images of one pixel (N, D, 1, 1)."""
         x: NDArray[np.float32] = (features.astype(np.float32, copy=False) - self.centre_) / self.scale_
         return x[:, :, None, None]
 
     def log_probabilities(self, features: NDArray[np.floating], *, balance: float = 0.0) -> NDArray[np.float64]:
-        """Log-probability of each class at each superpixel.
+        """Return the log-probability of each class at each superpixel.
 
         features | (S, D) | floating |
         returns  | (S, K) | float64  | nats; rows sum to 1 after exp; at least log(FLOOR) where `balance` is 0
 
         Args:
             features: the columns fitted on.
-            balance: power of the class's prior to divide by, so that frequent classes do not swallow rare ones: 0 keeps
-                the probabilities, 1 gives those under equally frequent classes.
+            balance: power of the class's prior that probabilities are divided by, so that frequent classes do not
+                suppress rare ones: 0 keeps the probabilities, 1 gives those for equally frequent classes.
 
         Raises:
-            ShapeError: the columns are not as many as those fitted on.
+            ShapeError: the number of columns differs from that in `fit`.
             ConfigError: `balance` is outside 0..1.
         """
         if features.ndim != 2 or features.shape[1] != len(self.centre_):

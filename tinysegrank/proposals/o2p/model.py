@@ -1,4 +1,4 @@
-"""From an image to its described segments: CPMC, second-order pooling, projection, with everything that is fitted."""
+"""Make and describe an image's segments: CPMC, second-order pooling, projection, and their fitted parameters."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _RANKER, _REDUCTION, _PROJECTION = "ranker.safetensors", "reduction.safetensors"
 class SegmentOptions(Options):
     """Options for making segments and describing them.
 
-    cpmc: of the segments.
-    pooling: of the descriptions.
-    sift, lbp: numbers of SIFT's 128 and of the 58 binary patterns that are kept before pooling; both 0 keeps all. What
-        the reduction costs the proposals is measured in tutorials/results.md.
-    length: numbers a description is projected to.
-    seed: of what is drawn while segments are made; the same for every image.
+    cpmc: options for the segments.
+    pooling: options for the descriptions.
+    sift, lbp: dimensions kept of SIFT's 128 and of the 58 binary patterns before pooling; both 0 keeps all. The effect
+        on the proposals is in tutorials/results.md.
+    length: dimension that a description is projected to.
+    seed: random seed for making segments; the same for every image.
     """
 
     cpmc: CpmcOptions = field(default_factory=CpmcOptions)
@@ -51,7 +51,7 @@ class SegmentOptions(Options):
 
 @dataclass(frozen=True, eq=False)
 class SegmentModel:
-    """CPMC's ranker, the reduction of local descriptors (None: in full) and the projection of descriptions."""
+    """CPMC's ranker, the reduction of local descriptors (None: not reduced) and the projection of descriptions."""
 
     options: SegmentOptions
     ranker: SegmentRanker
@@ -59,17 +59,17 @@ class SegmentModel:
     projection: Projection
 
     def segments(self, image: NDArray[np.uint8]) -> Segments:
-        """Segments of an image (H, W) or (H, W, 3), good and diverse ones first; none in an image of one colour."""
+        """Make the segments of an image (H, W) or (H, W, 3), see `cpmc`; none for an image of one colour."""
         rng = np.random.default_rng(self.options.seed)
         return cpmc(image, self.ranker, options=self.options.cpmc, rng=rng)
 
     def describe(self, image: NDArray[np.uint8], segments: Segments) -> NDArray[np.float32]:
-        """Describe the segments of an image: (R, P), as `SegmentScorer` takes them."""
+        """Describe the segments of an image: (R, P), the input of `SegmentScorer`."""
         described = describe_segments(image, segments, options=self.options.pooling, reduction=self.reduction)
         return self.projection.apply(described)
 
     def save(self, folder: Path) -> None:
-        """Write what was fitted as safetensors files in a folder."""
+        """Write the fitted parameters as safetensors files in a folder."""
         self.ranker.save(folder / _RANKER)
         if self.reduction is not None:
             self.reduction.save(folder / _REDUCTION)

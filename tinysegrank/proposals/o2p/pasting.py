@@ -1,7 +1,8 @@
-"""Greedy pasting of scored segments, as an engine of `divmbest`: what O2P infers a labelling by.
+"""Greedy pasting of scored segments, O2P's inference, as an engine of `divmbest`.
 
-Each segment is a node that takes background or one class. A pasting is worth what its segments score above the
-background, minus a price that rises with their number, so the best one is the few best segments: greedy is exact here.
+Each segment is a node that takes background or one class. The score of a pasting is what its segments score above
+the background, minus a penalty that grows with their number. So the best pasting has the few best segments, and the
+greedy choice is exact.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ MOST, SIMPLICITY = 3, 0.02
 
 @dataclass(frozen=True, eq=False)
 class PasteState:
-    """Scores with the penalties so far.
+    """Scores with the penalties added so far.
 
     scores     | (R, K-1) | float64 | of classes 1..K-1
     background | (R,)     | float64 | of class 0
@@ -38,29 +39,29 @@ class PasteState:
 
 
 class PasteEngine:
-    """Score of a pasting P: sum over its segments r of (scores[r, class] - threshold) - simplicity * (0 + 1 + ...).
+    """Engine of pastings: score = sum over segments r of (scores[r, class] - threshold) - simplicity * (0 + 1 + ...).
 
     scores   | (R, K-1) | floating | of classes 1..K-1 on each segment, such as predicted overlap; K at most 255
-    segments |          | Segments | R segments, which may be none
+    segments |          | Segments | R segments; R may be 0
 
     Args:
-        threshold: score of background; a segment that no class scores higher on is never pasted.
-        most: segments pasted at most; none of them is suppressed for overlapping a better one.
+        threshold: score of background; a segment whose classes all score less is never pasted.
+        most: largest number of segments pasted; overlapping ones are not suppressed.
         simplicity: each further segment must beat the background by this much more than the one before.
 
-    A segment's label is its best class or background; of the segments that beat their background by most, the first
-    `most` are kept while each beats it by more than `simplicity` * (number kept before), and are pasted so that the
-    best ends on top. All pixels of no pasted segment are background.
+    A segment's label is its best class or background. Segments are taken in order of their score above background, at
+    most `most`, while it exceeds `simplicity` * (number taken before); they are pasted so that the best ends on top.
+    Pixels in no pasted segment are background.
 
-    Diversity is the Hamming distance over segments: after a pasting, `lam` is taken from the score of each pasted pair
-    of class and segment, on top of earlier penalties, and from the background of every segment left out, instead of
-    earlier penalties, as in the release: added up, they would lower nearly all background further with every pasting.
+    Diversity is the Hamming distance over segments: after a pasting, `lam` is subtracted from the score of each pasted
+    pair of class and segment, on top of earlier penalties, and from the background of all other segments, instead of
+    earlier penalties, as in the release. Cumulative background penalties would grow with nearly every pasting.
 
-    Three things differ from the release of DivMBest. Background is penalised in each image by itself (there the last
-    image of a set alone keeps its penalty). Diversity is by penalties, as published (there noise is switched on in
-    their place). A segment has to beat its own penalised background, and is ranked by how far it does (there it has to
-    beat the largest background of the image, which is without penalty as soon as one segment was pasted): only so is
-    each pasting the best one under its penalties, and the all-background one does not return every other time.
+    Three things differ from the release of DivMBest. Background is penalised in each image separately (there only the
+    last image of a set keeps its penalty). Diversity comes from penalties, as published (there noise is switched on
+    instead). A segment must exceed its own penalised background, and is ranked by the difference (there it must exceed
+    the largest background of the image, which has no penalty once a segment was pasted). Only so is each pasting the
+    best one under its penalties; otherwise the all-background labelling would return every other time.
 
     Raises:
         ShapeError: the scores do not fit the segments, or one is not finite.
@@ -101,7 +102,7 @@ class PasteEngine:
         return PasteState(self.scores, np.full(len(self.scores), self.threshold))
 
     def solve(self, state: PasteState) -> Proposal:
-        """Find the best pasting under the penalised scores; its own score is under the original ones."""
+        """Find the best pasting under the penalised scores; its `score` is from the original ones."""
         gains = state.scores - state.background[:, None]  # (R, K-1)
         best = gains.max(axis=1)  # (R,)
         order = np.argsort(-best, kind="stable")[: self.most]
@@ -127,7 +128,7 @@ class PasteEngine:
         return Proposal(labels[self.segments.superpixels], float(score), nodes, parts)
 
     def diversify(self, state: PasteState, found: Proposal, lam: float) -> PasteState:
-        """Take `lam` from every pasted pair for good, and from the background of the other segments this once."""
+        """Subtract `lam` from each pasted pair for good, and from the other segments' background for one pasting."""
         pasted = found.nodes > 0  # (R,)
         scores = state.scores.copy()
         scores[pasted, found.nodes[pasted] - 1] -= lam
@@ -149,14 +150,14 @@ def choose_threshold(
     simplicity: float = SIMPLICITY,
     num_classes: int = NUM_CLASSES,
 ) -> Choice[float]:
-    """Choose the threshold whose first labellings have the best mean image IoU.
+    """Choose the threshold under which the first proposals have the best mean image IoU.
 
-    scores   | each (R, K-1) | floating | of the segments of a training image, by regressors that did not see it
+    scores   | each (R, K-1) | floating | of a training image's segments, by regressors not trained on the image
     segments | each          | Segments | of the image
     truths   | each (H, W)   | integer  | 0..K-1, or 255 where void
 
     Returns:
-        The choice; its `oracle` and `one_best` are equal, since there is a single proposal.
+        The choice; its `oracle` and `one_best` are equal, since each image has a single proposal.
 
     Raises:
         ConfigError: the grid or the images are empty, or an option is out of range.

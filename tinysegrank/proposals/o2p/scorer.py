@@ -30,7 +30,7 @@ class TrainingRows(NamedTuple):
 
     members | (N, S)   | bool    | superpixels of each row, at least one each; R segments first
     targets | (N, K-1) | float32 | 0..1, largest overlap with an object of each of the classes 1..K-1
-    objects | slice    | of rows | those that are true objects; to be described once more in the mirror image
+    objects | slice    | of rows | rows of true objects, which are described once more in the mirror image
     """
 
     members: NDArray[np.bool_]
@@ -41,19 +41,18 @@ class TrainingRows(NamedTuple):
 def training_rows(
     segments: Segments, objects: Objects, known: NDArray[np.bool_], *, num_classes: int = NUM_CLASSES
 ) -> TrainingRows:
-    """Put together the rows that one training image gives.
+    """Return the training rows of one image.
 
     known | (H, W) | bool | pixels that are not void; only they count
 
     Args:
-        segments: of the image.
-        objects: of its truth, as from `find_objects`.
-        known: where the truth is known.
-        num_classes: K, background among them.
+        segments: segments of the image.
+        objects: true objects of the image, as from `find_objects`.
+        num_classes: number of classes K, background included.
 
     Returns:
-        Every segment; then each object as the superpixels that are more than half inside it, if there are any; then
-        once more the best segment of each object, if they overlap by more than 0.5.
+        All segments; then each object, as the superpixels that are more than half inside it, if any; then a copy of the
+        best segment of each object, if their overlap is above 0.5.
 
     Raises:
         ShapeError: objects or known are not of the segments' image, or a class is not in 1..K-1.
@@ -74,7 +73,7 @@ def training_rows(
 
 
 def _as_superpixels(segments: Segments, masks: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The superpixels of whose known pixels more than half are in each mask; masks without any are left out."""
+    """Return the superpixels with more than half of their known pixels in each mask; masks without any are left out."""
     count, numbers = segments.members.shape[1], segments.superpixels[known]
     areas = np.bincount(numbers, minlength=count)  # (S,)
     inside = [np.bincount(numbers[mask[known]], minlength=count) * 2 > areas for mask in masks]
@@ -89,7 +88,7 @@ class SegmentScorer(
 
     Args:
         C: weight of the errors against half the squared length of the weights.
-        epsilon: errors up to this are free.
+        epsilon: errors up to this size are not penalised.
 
     Attributes:
         weights_: (K-1, P) float32; zeros for a class not learnt.
@@ -133,10 +132,10 @@ class SegmentScorer(
         return self
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Predicted overlap above the mean.
+        """Return the predicted overlap of each segment with each class, above the mean.
 
         features | (R, P)   | float32 | as fitted on
-        returns  | (R, K-1) | float64 | of classes 1..K-1; minus the mean, that is overlap 0, for a class not learnt
+        returns  | (R, K-1) | float64 | of classes 1..K-1; minus the mean (overlap 0) for a class not learnt
 
         Raises:
             ShapeError: the features are not as long as those fitted on.

@@ -1,7 +1,7 @@
-"""Figure-ground segments of one image, stored as sets of superpixels, and how well they cover the objects of a set.
+"""Figure-ground segments of an image, stored as sets of superpixels, and how well they cover true objects.
 
-A segment is a row of booleans over the image's superpixels, so areas, overlaps and everything that adds up over pixels
-is a matrix product with sums over superpixels. CPMC makes such segments; segments from elsewhere work as well.
+A segment is a row of booleans over the image's superpixels, so areas, overlaps and all other sums over pixels are
+matrix products with sums over superpixels. CPMC makes such segments; others can be used as well.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Segments:
     """Segments of one image, in the order of their rank.
 
     superpixels | (H, W) | integer  | 0..S-1
-    members     | (R, S) | bool     | which superpixels make up each segment; at least one each
+    members     | (R, S) | bool     | superpixels of each segment; at least one each
     scores      | (R,)   | floating | predicted best overlap with an object, larger is better; 0..1 if well calibrated
 
     Raises:
@@ -46,34 +46,34 @@ class Segments:
         return len(self.members)
 
     def superpixel_areas(self) -> NDArray[np.int64]:
-        """Pixels of each superpixel: (S,)."""
+        """Number of pixels of each superpixel: (S,)."""
         return np.bincount(self.superpixels.ravel(), minlength=self.members.shape[1])
 
     def areas(self) -> NDArray[np.int64]:
-        """Pixels of each segment: (R,)."""
+        """Number of pixels of each segment: (R,)."""
         return np.asarray(self.members @ self.superpixel_areas(), np.int64)
 
     def mask(self, index: int) -> NDArray[np.bool_]:
-        """The pixels (H, W) of one segment."""
+        """Return the mask (H, W) of one segment."""
         return np.asarray(self.members[index][self.superpixels], np.bool_)
 
     def take(self, order: NDArray[np.integer]) -> Segments:
-        """Some of the segments, in the given order."""
+        """Return some of the segments, in the given order."""
         return Segments(self.superpixels, self.members[order], self.scores[order])
 
     def mirrored(self) -> Segments:
-        """The same segments of the image mirrored left to right."""
+        """Return the same segments of the image mirrored left to right."""
         return Segments(self.superpixels[:, ::-1], self.members, self.scores)
 
     def overlaps(self) -> NDArray[np.float64]:
-        """Intersection over union of every pair of segments: (R, R)."""
+        """Return the intersection over union of every pair of segments: (R, R)."""
         return segment_overlaps(self.members, self.superpixel_areas())
 
     def overlaps_with(self, masks: NDArray[np.bool_], *, known: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-        """Intersection over union of every segment with every mask.
+        """Return the intersection over union of every segment with every mask.
 
         masks   | (O, H, W) | bool    | such as the objects of the truth
-        known   | (H, W)    | bool    | pixels that count, all if not given; void is left out so
+        known   | (H, W)    | bool    | pixels that count, in VOC those that are not void; all if not given
         returns | (R, O)    | float64 | 0..1; 0 where both are empty
 
         Raises:
@@ -96,7 +96,7 @@ class Segments:
 
 
 def segment_overlaps(members: NDArray[np.bool_], areas: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Intersection over union of every pair of segments.
+    """Return the intersection over union of every pair of segments.
 
     members | (R, S) | bool    | superpixels of each segment
     areas   | (S,)   | integer | pixels of each superpixel
@@ -114,12 +114,12 @@ COUNTS = (10, 20, 50, 100, 150)
 
 
 class Merit(NamedTuple):
-    """Figures of merit against the number of segments.
+    """Quality of segments against their number.
 
-    counts   | (N,) | int64   | segments of each image
+    counts   | (N,) | int64   | numbers of segments per image
     abo      | (N,) | float64 | average best overlap: mean over the objects; NaN without objects
-    covering | (N,) | float64 | the same, each object counting by its pixels
-    objects  |      | int     | how many
+    covering | (N,) | float64 | the same, each object weighted by its pixels
+    objects  |      | int     | number of objects
     """
 
     counts: NDArray[np.int64]
@@ -135,11 +135,11 @@ def best_overlaps(
     counts: Sequence[int] = COUNTS,
     known: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
-    """Best overlap of each object with one of the first n segments, for each n.
+    """Return the best overlap of each object with one of the first n segments, for each n in `counts`.
 
     objects | (O, H, W) | bool    | masks, as from `voc.find_objects`
     known   | (H, W)    | bool    | pixels that are not void; all by default
-    returns | (N, O)    | float64 | 0..1; 0 where there is no segment; a count above R means all
+    returns | (N, O)    | float64 | 0..1; 0 if there is no segment; a count above R means all
 
     Raises:
         ConfigError: a count is below 1.
@@ -154,7 +154,7 @@ def best_overlaps(
 def merit(
     images: Iterable[tuple[NDArray[np.floating], NDArray[np.integer]]], *, counts: Sequence[int] = COUNTS
 ) -> Merit:
-    """Put the images of a set together.
+    """Compute the quality of the segments of a set of images.
 
     images | one (N, O) and (O,) each | floating, integer | `best_overlaps` of an image's objects, and their pixels
 

@@ -1,12 +1,12 @@
-"""Linear support vector regression by Newton's method: residuals within a tube are free, beyond it squared.
+"""Linear support vector regression by Newton's method: residuals within a tube are not penalised, beyond it squared.
 
-Minimises over w, there being no bias,
+It minimises over w, without a bias,
 
     0.5 |w|^2 + C sum_i max(0, |x_i . w - y_i| - epsilon)^2,    strictly convex and piecewise quadratic.
 
-Only rows outside the tube enter the Hessian, 1 + 2 C X_A^T X_A. For overlaps of segments they are a few in a hundred,
-so that a step costs little more than a product with X, which is neither copied nor converted. The tests compare with
-scikit-learn's LinearSVR, which minimises the same.
+Only rows outside the tube enter the Hessian, 1 + 2 C X_A^T X_A. For overlaps of segments these are a few per cent, so
+that a step costs little more than a product with X, which is neither copied nor converted. The tests compare with
+scikit-learn's LinearSVR, which minimises the same function.
 
 Source: Ho and Lin, "Large-scale linear support vector regression", JMLR 2012, for the objective.
 """
@@ -36,7 +36,7 @@ def fit_regression(
     tol: float = 1e-4,
     max_iter: int = 100,
 ) -> Regression:
-    """Fit w so that X w is within `epsilon` of y as far as possible.
+    """Fit w by support vector regression, so that errors X w - y above `epsilon` are small.
 
     X | (N, P) | float32 or float64 | products keep its dtype
     y | (N,)   | floating           |

@@ -1,6 +1,6 @@
-"""Parametric minimum cuts: a nested sequence of foregrounds, as the foreground becomes cheaper; and their parts.
+"""Parametric minimum cuts, a nested sequence of foregrounds as the foreground becomes cheaper; and connected parts.
 
-Minimised for each step l over x in {0, 1}^S:  E_l(x) = - sum_i gain[l, i] x_i + sum_ij w_ij [x_i != x_j].
+For each step l this minimises over x in {0, 1}^S:  E_l(x) = - sum_i gain[l, i] x_i + sum_ij w_ij [x_i != x_j].
 
 Kept from CPMC: the energy and its exact minimum for every lambda. Changed: pseudoflow, which solves all breakpoints at
 once, is replaced by a maximum flow for each of a few lambdas, on superpixels.
@@ -19,16 +19,16 @@ from tinysegrank.proposals.crf.maxflow import minimum_cut
 def parametric_cuts(
     edges: NDArray[np.integer], weights: NDArray[np.integer], gain: NDArray[np.integer]
 ) -> NDArray[np.bool_]:
-    """Minimise the energy for every hypothesis and every step; of several minima take the one with fewest x = 1.
+    """Minimise the energy for every hypothesis and every step; of several minima, take the one with fewest x = 1.
 
     edges   | (E, 2)    | integer | pairs of superpixels, each pair once
-    weights | (E,)      | integer | at least 0: cost of parting them
+    weights | (E,)      | integer | at least 0: cost of separating them
     gain    | (B, L, S) | integer | what x_i = 1 saves under each of B hypotheses; never falling along L
     returns | (B, L, S) | bool    | x, nested: x[b, l] is contained in x[b, l + 1]
 
-    The numba twin `fast_maxflow.nested_cuts`, which keeps the flow from step to step, does the work unless
-    TINYSEGRANK_ACCELERATE=0; the results are equal. A gain larger than the cost of all boundaries of a superpixel puts
-    it into the foreground, whatever the others do: that is how seeds are given.
+    The Numba version `fast_maxflow.nested_cuts`, which keeps the flow from step to step, runs unless
+    TINYSEGRANK_ACCELERATE=0; the results are the same. A gain larger than the cost of all boundaries of a superpixel
+    puts it into the foreground whatever the others do; seeds have such gains.
 
     Raises:
         ShapeError: the arrays do not fit each other or are not integers, a weight is negative, or a gain falls.
@@ -72,7 +72,7 @@ def clip_gain(edges: NDArray[np.integer], weights: NDArray[np.integer], gain: ND
 def readable_cuts(
     edges: NDArray[np.integer], weights: NDArray[np.integer], gain: NDArray[np.integer]
 ) -> NDArray[np.bool_]:
-    """Readable version of `parametric_cuts` on clipped gains: one maximum flow from scratch for each step.
+    """Readable version of `parametric_cuts` on clipped gains: one maximum flow from scratch per step.
 
     Source: Picard's reduction: positive gains are arcs from the source, negative ones arcs to the sink.
     """
@@ -87,13 +87,13 @@ def readable_cuts(
 
 
 def connected_parts(members: NDArray[np.bool_], edges: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Split each set of superpixels into its connected components, and list every different one once.
+    """Split each set of superpixels into connected components, and return the distinct ones.
 
     members | (R, S) | bool    | sets of superpixels
     edges   | (E, 2) | integer | neighbouring superpixels
     returns | (P, S) | bool    | connected, not empty, all different
 
-    Kept from CPMC. All sets are split by one call: they are laid side by side as one graph of R * S nodes.
+    Kept from CPMC. All sets are split in one call, as one graph with R * S nodes.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
@@ -113,7 +113,7 @@ def connected_parts(members: NDArray[np.bool_], edges: NDArray[np.integer]) -> N
 
 
 def distinct(members: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Keep the first of all equal rows, and no empty one: (R, S) bool, in the same order."""
+    """Return the distinct rows that are not empty: (R, S) bool, in order of first occurrence."""
     members = members[members.any(axis=1)]
     packed = np.packbits(members, axis=1)  # (R, bytes)
     keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()

@@ -1,7 +1,7 @@
 """Description of a segment by 25 numbers: its shape, place and border, and its contrast with its surroundings.
 
-Kept from CPMC: the region properties and the measures of cut and contrast. Changed: the inner and outer likeness of
-textons and brightness is here one of colours; bags of words and pyramids of oriented gradients are left out. Everything
+Kept from CPMC: the region properties and the measures of cut and contrast. Changed: similarities inside and outside use
+colours, not textons and brightness; bags of words and pyramids of oriented gradients are left out. Everything
 is a sum or an extreme over superpixels, or over their boundaries.
 """
 
@@ -52,7 +52,7 @@ def segment_features(
     boundaries: Boundaries,
     members: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Describe each segment.
+    """Compute 25 features of each segment.
 
     image       | (H, W) or (H, W, 3) | uint8   | 0..255
     superpixels | (H, W)              | integer | 0..S-1, every number occurs
@@ -60,7 +60,7 @@ def segment_features(
     returns     | (R, 25)             | float64 | finite; columns as SEGMENT_FEATURES
 
     Args:
-        boundaries: between the superpixels.
+        boundaries: the boundaries between the superpixels.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or the arrays do not fit each other.
@@ -81,7 +81,7 @@ def segment_features(
 
 
 class _Border(NamedTuple):
-    """parted (R, E) which pairs of neighbours the border of each segment runs between; length (R,) in pixel pairs."""
+    """The border of each segment: `parted` (R, E), the neighbours that it separates; `length` (R,), in pixel pairs."""
 
     parted: NDArray[np.float64]
     length: NDArray[np.float64]
@@ -94,7 +94,7 @@ def _border(inside: NDArray[np.float64], boundaries: Boundaries) -> _Border:
 
 
 def _frame(superpixels: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Sides of pixels on the image's frame, of each superpixel: (S,)."""
+    """Return the length of the image's frame, in pixels, that each superpixel touches: (S,)."""
     sides = np.concatenate([superpixels[0], superpixels[-1], superpixels[:, 0], superpixels[:, -1]])
     return np.bincount(sides, minlength=int(superpixels.max()) + 1)
 
@@ -162,7 +162,7 @@ def _reach(inside: NDArray[np.float64], superpixels: NDArray[np.integer]) -> NDA
 
 
 def _polygon_area(reach: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Area of the smallest polygon with sides in the 16 directions: the corners are where neighbouring sides meet."""
+    """Return the area of the smallest enclosing polygon with sides in the 16 directions."""
     turn = 2 * np.pi / DIRECTIONS
     after = np.roll(reach, -1, axis=1)
     angle = np.arange(DIRECTIONS) * turn
@@ -212,6 +212,6 @@ def _contrast(
 
 
 def _chi_square(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distance of the distributions in the rows, 0..1: (R,)."""
+    """Return the chi-square distance of the distributions in each row, 0..1: (R,)."""
     p, q = (h / np.maximum(h.sum(axis=1, keepdims=True), TINY) for h in (one, other))
     return np.asarray((np.square(p - q) / np.maximum(p + q, TINY)).sum(axis=1) / 2)

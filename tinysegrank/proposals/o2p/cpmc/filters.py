@@ -1,4 +1,4 @@
-"""Selection of segments: low cut ratios, one of each group of near duplicates, and a diverse order.
+"""Select segments: those with low cut ratios, one of each group of near duplicates, in a diverse order.
 
 Kept from CPMC: every step, in its order. Left out: the morphological opening, since unions of superpixels have no
 threads one pixel wide.
@@ -14,10 +14,10 @@ from tinysegrank.proposals.o2p.cpmc.graph import Boundaries
 
 
 def cut_ratios(members: NDArray[np.bool_], boundaries: Boundaries) -> NDArray[np.float64]:
-    """Mean cost of the pixel pairs that each segment parts from its surroundings: small along strong edges.
+    """Return the mean cost of the pixel pairs across each segment's border, which is small along strong edges.
 
     members | (R, S) | bool    | superpixels of each segment
-    returns | (R,)   | float64 | in the unit of `boundaries.weight`; infinite for the whole image, which parts nothing
+    returns | (R,)   | float64 | in the unit of `boundaries.weight`; infinite for the whole image, which has no border
     """
     a, b = boundaries.edges.T
     parted = (members[:, a] != members[:, b]).astype(np.float64)  # (R, E)
@@ -26,7 +26,7 @@ def cut_ratios(members: NDArray[np.bool_], boundaries: Boundaries) -> NDArray[np
 
 
 def low_cut_ratios(ratios: NDArray[np.floating], *, limit: float, least: int = 5) -> NDArray[np.intp]:
-    """Indices of the segments whose cut ratio is at most `limit`, and of the `least` smallest ratios in any case.
+    """Return the indices of the segments with a cut ratio of at most `limit`, and always of the `least` smallest ones.
 
     ratios  | (R,) | floating | infinite for segments never to be kept
     returns | (K,) | intp     | ascending
@@ -37,7 +37,7 @@ def low_cut_ratios(ratios: NDArray[np.floating], *, limit: float, least: int = 5
 
 
 def drop_duplicates(overlaps: NDArray[np.floating], *, limit: float = 0.98) -> NDArray[np.intp]:
-    """Indices of the segments that no earlier kept one overlaps by more than `limit`.
+    """Return the indices of the segments that no earlier one of these overlaps by more than `limit`.
 
     overlaps | (R, R) | floating | intersection over union of each two
     returns  | (K,)   | intp     | ascending
@@ -53,13 +53,13 @@ def drop_duplicates(overlaps: NDArray[np.floating], *, limit: float = 0.98) -> N
 def best_of_clusters(
     overlaps: NDArray[np.floating], ratios: NDArray[np.floating], *, distance: float = 0.05
 ) -> NDArray[np.intp]:
-    """Index of the smallest cut ratio in each cluster that single linkage finds at `distance`, IoU counting as 1 - IoU.
+    """Cluster segments by single linkage, and return the index of the smallest cut ratio in each cluster.
 
     overlaps | (R, R) | floating | intersection over union of each two
     ratios   | (R,)   | floating |
     returns  | (K,)   | intp     | ascending; of equal ratios the first
 
-    Clusters of single linkage are the connected components of the graph of pairs within the distance.
+    Clusters are the connected components of the graph of pairs whose 1 - IoU is at most `distance`.
 
     Raises:
         ShapeError: the arrays do not fit each other.
@@ -81,7 +81,7 @@ def best_of_clusters(
 def diverse_order(
     scores: NDArray[np.floating], overlaps: NDArray[np.floating], *, count: int = 150, relevance: float = 0.75
 ) -> NDArray[np.intp]:
-    """Choose one after the other the largest relevance * score - (1 - relevance) * overlap with any chosen before.
+    """Choose segments in turn, each maximising relevance * score - (1 - relevance) * largest overlap with those chosen.
 
     scores   | (R,)   | floating | larger is better
     overlaps | (R, R) | floating | intersection over union of each two

@@ -1,7 +1,7 @@
-"""The hypotheses of the cuts and their gains: seeds, the price of reaching the image's frame, and lambda.
+"""The hypotheses of the cuts and their gains: seeds, the cost of touching the image's frame, and lambda.
 
 Kept from CPMC: the frame's weight of 1000, the colour term and its constants, lambda on every pixel outside the seed.
-Changed: everything is summed over superpixels, whose mean colour stands for their pixels.
+Changed: everything is summed over superpixels, which have the mean colour of their pixels.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ FRAMES = ("all", "all but bottom", "horizontal", "vertical", "bottom", "top")
 
 
 class Hypotheses(NamedTuple):
-    """B hypotheses of one image.
+    """B hypotheses for one image: seeds for the foreground, and the background's part of the frame.
 
-    seeds | (B, S) | bool    | superpixels that are foreground for certain
-    frame | (B, S) | float64 | pixels of the superpixel on the frame, each counted 0..1
+    seeds | (B, S) | bool    | superpixels that must be foreground
+    frame | (B, S) | float64 | pixels of the superpixel on the frame, each with a weight in 0..1
     """
 
     seeds: NDArray[np.bool_]
@@ -29,7 +29,7 @@ class Hypotheses(NamedTuple):
 
 
 def grid_seeds(superpixels: NDArray[np.integer], *, grid: int = 5, size: int = 40) -> Hypotheses:
-    """Put a square seed on each point of a grid, against the whole frame.
+    """Return a hypothesis for each point of a grid: a square seed there, and the whole frame as background.
 
     superpixels | (H, W) | integer | 0..S-1
 
@@ -38,7 +38,7 @@ def grid_seeds(superpixels: NDArray[np.integer], *, grid: int = 5, size: int = 4
     that an object at the border can reach the nearby part of the frame.
 
     Args:
-        grid: points down and across; the hypotheses go through it row by row.
+        grid: number of points down and across; hypotheses are ordered row by row.
         size: side of the square in pixels.
 
     Kept from CPMC: the 5 x 5 grid, the size of 40 pixels, the soft frame. Changed: a seed is a set of superpixels.
@@ -64,7 +64,7 @@ def grid_seeds(superpixels: NDArray[np.integer], *, grid: int = 5, size: int = 4
 
 
 def frame_hypotheses(superpixels: NDArray[np.integer]) -> Hypotheses:
-    """Return a hypothesis without a seed for each part of the frame in FRAMES; every pixel of that part counts 1.
+    """Return a hypothesis without a seed for each part of the frame in FRAMES, whose pixels have weight 1.
 
     superpixels | (H, W) | integer | 0..S-1
 
@@ -95,7 +95,7 @@ def _areas(superpixels: NDArray[np.integer]) -> NDArray[np.int64]:
 
 
 def _frame_pixels(superpixels: NDArray[np.integer]) -> tuple[NDArray[np.integer], ...]:
-    """Superpixel, row and column of each pixel of the frame."""
+    """Return superpixel, row and column of each pixel of the frame."""
     on_frame = np.ones(superpixels.shape, np.bool_)
     on_frame[1:-1, 1:-1] = False
     return superpixels[on_frame], *np.nonzero(on_frame)
@@ -109,7 +109,7 @@ SEED_GAIN = 2**40  # more than all the boundaries of an image cost
 
 
 def lambdas(upper: float, *, count: int = 20, lower: float = 1e-3) -> NDArray[np.float64]:
-    """Zero and `count` values spaced evenly in the logarithm from `lower` to `upper`: (count + 1,)."""
+    """Return zero and `count` logarithmically spaced values from `lower` to `upper`: (count + 1,)."""
     if count < 1 or not 0 < lower < upper < float("inf"):
         raise ShapeError(f"0 < lower < upper and count at least 1 are needed, got {lower}, {upper}, {count}")
     return np.concatenate([[0.0], np.geomspace(lower, upper, count)])
@@ -136,14 +136,14 @@ def colour_gains(
     schedule: NDArray[np.floating],
     colours: NDArray[np.floating],
 ) -> NDArray[np.int64]:
-    """Compute gains with colour: lambda and the likeness to the seed, minus the likeness to the frame and its cost.
+    """Compute gains with colour: lambda and the similarity to the seed, minus similarity to and cost of the frame.
 
     areas    | (S,)      | integer  | pixels of each superpixel
     schedule | (L,)      | floating | lambda of each step, never falling
     colours  | (S, 3)    | floating | mean R, G, B of each superpixel, 0..255
     returns  | (B, L, S) | int64    | SEED_GAIN at seeds
 
-    The likeness of a pixel to a palette is COLOUR_COST * exp(-DECAY * the least L1 distance to one of its colours).
+    The similarity of a pixel to a palette is COLOUR_COST * exp(-DECAY * smallest L1 distance to one of its colours).
 
     Raises:
         ShapeError: the arrays do not fit each other, or a row has no colour.
@@ -157,7 +157,7 @@ def colour_gains(
 
 
 def _likeness(colours: NDArray[np.floating], weights: NDArray[np.number]) -> NDArray[np.float64]:
-    """Cost of each superpixel's pixels on the side opposite to the one that the weights stand for: (S,)."""
+    """Return the similarity of each superpixel's colour to the palette of colours with these weights, per pixel: (S,)."""
     if not weights.any():  # the frame of an image of one pixel
         return np.zeros(len(colours))
     centres = palette(colours, weights, count=COLOURS)
@@ -181,11 +181,11 @@ def _gains(
 def palette(
     colours: NDArray[np.floating], weights: NDArray[np.number], *, count: int = 5, rounds: int = 10
 ) -> NDArray[np.float64]:
-    """Cluster colours by Lloyd's algorithm, from a start that takes the farthest colour each time.
+    """Cluster colours by Lloyd's algorithm, from initial centres that are each the farthest from those before.
 
     colours | (N, 3) | floating | such as the mean R, G, B of superpixels
     weights | (N,)   | number   | at least 0, some above 0: pixels that the colour stands for
-    returns | (P, 3) | float64  | centres, at most `count`: as many as there are different colours where these are fewer
+    returns | (P, 3) | float64  | at most `count` centres; fewer if there are fewer different colours
 
     Kept from CPMC: k-means with K = 5 on RGB. Changed: on mean colours of superpixels, not on pixels, and with a fixed
     start instead of a random one.

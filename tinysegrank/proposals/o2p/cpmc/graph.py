@@ -1,8 +1,8 @@
-"""The graph that CPMC cuts: an edge map, superpixels along its edges, and the cost of parting each two neighbours.
+"""The graph that CPMC cuts: an edge map, superpixels along its edges, and the cost of separating neighbours.
 
-Changed from CPMC: gPb, a trained edge detector that needs minutes an image, is replaced by the largest Sobel gradient
+Changed from CPMC: gPb, a trained edge detector that takes minutes per image, is replaced by the largest Sobel gradient
 over the Lab channels, which takes 30 ms on a photograph and ignores texture; pixels are replaced by superpixels, which
-CPMC itself turns to after the cuts.
+CPMC itself uses after the cuts.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def edge_map(
 
     image   | (H, W) or (H, W, 3) | uint8    | 0..255
     lab     | (H, W, 3)           | floating | CIE Lab of `image`, if already computed
-    returns | (H, W)              | float32  | 0..1; all 0 where the image has one colour
+    returns | (H, W)              | float32  | 0..1; all 0 if the image has a single colour
 
     Args:
-        smoothing: standard deviation in pixels of the Gaussian run over each channel first.
+        smoothing: standard deviation in pixels of a Gaussian filter applied to each channel first.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or `smoothing` is negative.
@@ -66,8 +66,8 @@ def oversegment(
     returns | (H, W)              | int32    | 0..S-1, every number occurs; S is near `count`, fewer on small images
 
     Args:
-        count: how many superpixels to aim at.
-        compactness: price of a pixel of distance from the marker, in units of the edge map; larger gives rounder ones.
+        count: number of superpixels to aim at.
+        compactness: cost per pixel of distance from the marker, in units of the edge map; larger gives rounder ones.
 
     CPMC cuts pixels, and only then stores segments as unions of superpixels of an ultrametric contour map.
 
@@ -91,7 +91,7 @@ def oversegment(
 
 
 def _markers(shape: tuple[int, ...], count: int) -> NDArray[np.int32]:
-    """Number about `count` pixels, on a grid with equal steps down and across, 1, 2, ...; 0 elsewhere."""
+    """Return a map with about `count` pixels, on a square grid, numbered 1, 2, ..., and 0 elsewhere."""
     height, width = shape
     step = np.sqrt(height * width / count)
     down, across = (min(max(round(length / step), 1), length) for length in shape)
@@ -114,8 +114,8 @@ class Boundaries(NamedTuple):
 
     edges    | (E, 2) | int32   | a < b, sorted by a, then b, each pair once
     length   | (E,)   | int64   | pairs of 4-neighbouring pixels across the boundary, at least 1
-    weight   | (E,)   | int64   | cost of parting a and b, the sum over these pairs
-    strength | (E,)   | float64 | mean edge over these pairs
+    weight   | (E,)   | int64   | cost of separating a and b, the sum over these pairs
+    strength | (E,)   | float64 | mean edge strength over these pairs
     """
 
     edges: NDArray[np.int32]
@@ -127,18 +127,18 @@ class Boundaries(NamedTuple):
 def find_boundaries(
     superpixels: NDArray[np.integer], edges: NDArray[np.floating], *, contrast: float = 0.05, floor: float = 11
 ) -> Boundaries:
-    """Weigh the boundary between each two neighbouring superpixels.
+    """Compute the cost and the strength of the boundary between each two neighbouring superpixels.
 
     superpixels | (H, W) | integer  | 0..S-1
     edges       | (H, W) | floating | 0..1, as from `edge_map`
 
-    A pair of pixels costs UNIT * exp(-max(e) / contrast) + floor, e being the edge at the two.
+    Separating two pixels costs UNIT * exp(-max(e) / contrast) + floor, where e are their edge strengths.
 
     Args:
-        contrast: edge at which the cost has fallen to 1/e.
-        floor: cost of parting two pixels across the strongest edge, so that boundaries stay short.
+        contrast: edge strength at which the cost has fallen to 1/e.
+        floor: cost of separating two pixels across even the strongest edge, so that boundaries stay short.
 
-    Kept from CPMC: the exponential and the small constant (there 8 to 11, of the segmenter). Changed: the sum over a
+    Kept from CPMC: the exponential and the small constant (8 to 11 there, by segmenter). Changed: the sum over a
     boundary is rounded to an integer for the cut; the larger edge of the two, as in the paper, since the map is not
     thinned.
 

@@ -1,4 +1,4 @@
-"""CPMC as a whole: from an image to at most 150 ranked, diverse segments, and to examples for training the ranker."""
+"""All steps of CPMC: make at most 150 ranked, diverse segments of an image, and examples to train the ranker."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from tinysegrank.voc import VOID, find_objects
 class CpmcOptions(Options):
     """Options for making segments.
 
-    superpixels: how many to cut the image into.
-    smoothing: of the image under the edge map, pixels.
-    contrast: edge at which the cost of a boundary has fallen to 1/e.
-    grid: seeds down and across.
+    superpixels: number of superpixels to aim at.
+    smoothing: standard deviation of the Gaussian before edges are measured, pixels.
+    contrast: edge strength at which the cost of a boundary has fallen to 1/e.
+    grid: number of seeds down and across.
     seed: side of the square seeds, pixels.
-    uniform_upper, colour_upper: largest lambda.
-    steps: values of lambda above 0.
-    smallest: pixels of the smallest segment kept.
-    ratio: largest cut ratio kept, of UNIT = 1000.
-    sample: segments kept at random before they are compared with each other.
-    count: segments in the end.
-    relevance: weight of the score against the overlap with better ones, 0..1.
+    uniform_upper, colour_upper: largest lambda without and with colour.
+    steps: number of values of lambda above 0.
+    smallest: size of the smallest segment kept, pixels.
+    ratio: largest cut ratio kept, where UNIT = 1000 is the cost without any edge.
+    sample: number of segments drawn at random before they are compared with each other.
+    count: largest number of segments returned.
+    relevance: weight of the score against the overlap with better segments, 0..1.
     """
 
     superpixels: int = option(800, at_least=1)
@@ -64,7 +64,7 @@ class Candidates(NamedTuple):
     """Segments before ranking.
 
     superpixels | (H, W) | int32   | 0..S-1
-    boundaries  |        |         | between the superpixels
+    boundaries  |        |         | boundaries between the superpixels
     colours     | (S, 3) | float64 | mean R, G, B of each superpixel, 0..255
     members     | (R, S) | bool    | superpixels of each segment
     ratios      | (R,)   | float64 | cut ratio of each segment, of UNIT = 1000
@@ -83,8 +83,8 @@ def candidates(image: NDArray[np.uint8], *, options: CpmcOptions | None = None, 
     image | (H, W) or (H, W, 3) | uint8 | 0..255; any size
 
     Args:
-        options: how; the defaults if not given.
-        rng: draws the `options.sample` segments that are kept where there are more.
+        options: see `CpmcOptions`; the defaults if not given.
+        rng: draws `options.sample` segments if there are more.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or has no pixel.
@@ -127,23 +127,23 @@ def cpmc(
     options: CpmcOptions | None = None,
     rng: np.random.Generator,
 ) -> Segments:
-    """Make at most `options.count` segments of an image, good and diverse ones first.
+    """Make at most `options.count` segments of an image, ordered by quality and diversity.
 
     image | (H, W) or (H, W, 3) | uint8 | 0..255; any size
 
     Args:
         ranker: predicts the best overlap of each segment with an object; without one the cut ratio decides.
-        options: how; the defaults if not given.
+        options: see `CpmcOptions`; the defaults if not given.
         rng: see `candidates`.
 
     Returns:
-        The segments; none where no cut parts anything, as in an image of one colour.
+        The segments; none if no cut separates anything, as in an image of one colour.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or has no pixel.
 
     Source: Carreira and Sminchisescu, "CPMC: automatic object segmentation using constrained parametric min-cuts", PAMI
-    2012. The files of this folder say, each for its step, what was changed.
+    2012. The modules of this package list the changes to each step.
     """
     options = options or CpmcOptions()
     found = candidates(image, options=options, rng=rng)
@@ -158,7 +158,7 @@ def cpmc(
 
 
 class Examples(NamedTuple):
-    """Examples of one image; those of a training set are put together with np.concatenate.
+    """Training examples from one image; join those of several images with np.concatenate.
 
     features      | (R, 25) | float64 | columns as SEGMENT_FEATURES
     best_overlaps | (R,)    | float64 | largest IoU with an object of the image, void left out
@@ -176,11 +176,11 @@ def ranker_examples(
     options: CpmcOptions | None = None,
     rng: np.random.Generator,
 ) -> Examples:
-    """Describe all candidates of a training image, and measure them.
+    """Compute features and best overlaps of all candidates of a training image.
 
     image     | (H, W) or (H, W, 3) | uint8   | 0..255
     labels    | (H, W)              | integer | 0..K-1, or 255 where void
-    instances | (H, W)              | integer | numbers of the objects, if they are known; see `find_objects`
+    instances | (H, W)              | integer | instance map, if there is one; see `find_objects`
 
     An image without an object gives no examples: there every overlap would be 0, however good the segment.
 

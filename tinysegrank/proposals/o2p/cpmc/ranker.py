@@ -1,4 +1,4 @@
-"""Prediction of a segment's best overlap with an object, from its description.
+"""Predict a segment's best overlap with an object from its features.
 
 Kept from CPMC: linear regression on random features of the Laplacian kernel, as in its release. Changed: one kernel
 over all columns, standardised. On held-out photographs a forest of 100 trees ranks no better (its correlation with the
@@ -36,9 +36,9 @@ class SegmentRanker(
     """Ridge regression on waves cos(W x + b), whose inner products approximate exp(-width * |x - x'|_1).
 
     Args:
-        waves: how many.
-        width: of the kernel, per standard deviation of a column; larger fits finer.
-        penalty: of the squared weights, against the sum of squared errors.
+        waves: number of waves.
+        width: factor of the L1 distance in the kernel, in standard deviations of the columns; larger fits finer.
+        penalty: weight of the squared weights against the sum of squared errors.
 
     Attributes:
         centre_, scale_: (D,) float64, mean and standard deviation of the features.
@@ -101,13 +101,13 @@ class SegmentRanker(
         return np.asarray(np.cos((features - self.centre_) / self.scale_ @ self.directions_ + self.phases_))
 
     def predict(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Predicted best overlap of each segment.
+        """Return the predicted best overlap of each segment.
 
         features | (R, D) | floating | the columns fitted on
         returns  | (R,)   | float64  | mostly in 0..1
 
         Raises:
-            ShapeError: the columns are not as many as those fitted on.
+            ShapeError: the number of columns differs from that in `fit`.
         """
         if features.ndim != 2 or features.shape[1] != len(self.centre_):
             raise ShapeError(f"features must be (R, {len(self.centre_)}), got {features.shape}")

@@ -6,8 +6,8 @@
     eLBP         binary patterns    the segment   its bounding box
 
 "e" stands for the enrichment: nine colours and six numbers for the place. The fourth block of the source, eMSIFT, is
-left out: it takes SIFT afresh on the masked and rescaled picture of each segment, so that it costs more for one
-segment than the others for a whole image.
+left out: it computes SIFT anew on the masked and rescaled image of each segment, which is more expensive for
+one segment than the others are for a whole image.
 
 Source: Carreira, Caseiro, Batista and Sminchisescu, "Semantic segmentation with second-order pooling", ECCV 2012.
 """
@@ -36,7 +36,7 @@ from tinysegrank.proposals.o2p.segments import Segments
 
 
 def description_length(reduction: DescriptorReduction | None = None) -> int:
-    """Numbers in a segment's description: 23,293 in full, fewer after a reduction."""
+    """Return the dimension of a segment's description: 23,293 in full, less after a reduction."""
     sift, lbp = (SIFT_LENGTH, LBP_LENGTH) if reduction is None else reduction.sizes
     sides = [length + len(COLOURS) + PLACED for length in (sift, sift, lbp)]
     return sum(n * (n + 1) // 2 for n in sides)
@@ -52,12 +52,12 @@ def describe_segments(
     """Describe each segment of an image.
 
     image   | (H, W) or (H, W, 3) | uint8   | 0..255
-    returns | (R, D)              | float32 | finite; eSIFT-F, eSIFT-G, eLBP; a block is 0 where no grid point falls
+    returns | (R, D)              | float32 | finite; eSIFT-F, eSIFT-G, eLBP; a block without grid points is 0
 
     Args:
-        segments: of this image.
-        options: how to describe; the defaults if not given.
-        reduction: fewer numbers for SIFT and binary patterns before pooling; D is `description_length(reduction)`.
+        segments: segments of this image.
+        options: see `SecondOrderOptions`; the defaults if not given.
+        reduction: reduces SIFT and binary patterns before pooling; D is `description_length(reduction)`.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or its size is not that of the segments.

@@ -1,4 +1,4 @@
-"""The sums over windows of dense local binary patterns: the twin of `lbp.code_shares`, to 1e-6."""
+"""Numba version of `lbp.code_shares`, equal to 1e-6: sums over windows for dense local binary patterns."""
 
 from __future__ import annotations
 

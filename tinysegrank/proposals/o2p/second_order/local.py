@@ -22,11 +22,11 @@ PLACES = ("x", "y", "size", "one")
 class SecondOrderOptions(Options):
     """Options for describing segments.
 
-    sift_cells: sides of SIFT's cells, pixels; one descriptor each at every grid point.
-    lbp_cells: reaches of the windows in which binary patterns are counted, pixels.
-    step: of the grid, pixels.
-    ridge: added to the diagonal before the logarithm.
-    power: of each number of the result, its sign kept.
+    sift_cells: sides of SIFT's cells, pixels; one descriptor per side at every grid point.
+    lbp_cells: radii of the windows in which binary patterns are counted, pixels.
+    step: spacing of the grid, pixels.
+    ridge: constant added to the diagonal before the logarithm.
+    power: exponent applied to the absolute value of each number of the result; the sign is kept.
     """
 
     sift_cells: tuple[int, ...] = option((2, 4, 6, 8), at_least=1)
@@ -80,7 +80,7 @@ def local_descriptors(image: NDArray[np.uint8], options: SecondOrderOptions) -> 
 
 
 def point_colours(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
-    """RGB, HSV and Lab, each scaled to about 0..1: (h, w, 3) of 0..1 to (h, w, 9), columns as COLOURS."""
+    """Return RGB, HSV and Lab, each scaled to about 0..1: (h, w, 3) in 0..1 -> (h, w, 9), columns as COLOURS."""
     from skimage.color import rgb2hsv, rgb2lab
 
     lab = rgb2lab(rgb)
@@ -95,7 +95,7 @@ def _flatten(
     rows: NDArray[np.integer],
     columns: NDArray[np.integer],
 ) -> LocalDescriptors:
-    """One row a scale and grid point, the scales one after another."""
+    """Return local descriptors with one row per scale and grid point, one scale after the other."""
     size, y, x = (grid.ravel().astype(np.float64) for grid in np.meshgrid(cells, rows, columns, indexing="ij"))
     return LocalDescriptors(
         texture.reshape(-1, texture.shape[-1]),  # (N, T)

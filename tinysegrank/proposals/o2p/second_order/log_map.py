@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 
 def log_matrices(matrices: NDArray[np.float64], *, ridge: float = 1e-3) -> NDArray[np.float64]:
-    """Logarithm of each matrix + ridge * identity.
+    """Return the logarithm of each matrix + ridge * identity.
 
     matrices | (R, n, n) | float64 | symmetric, no negative eigenvalues
-    returns  | (R, n, n) | float64 | 0 where a matrix is 0: the region that it describes is empty
+    returns  | (R, n, n) | float64 | 0 where a matrix is 0, as for an empty region
     """
     values, vectors = np.linalg.eigh(matrices)
     logs = np.log(np.maximum(values, 0) + ridge)  # (R, n); rounding may leave an eigenvalue just below 0
@@ -24,16 +24,16 @@ def log_matrices(matrices: NDArray[np.float64], *, ridge: float = 1e-3) -> NDArr
 
 
 def upper_triangles(matrices: NDArray[np.floating]) -> NDArray[np.float32]:
-    """The numbers on and above the diagonal, each once and none rescaled: (R, n, n) to (R, n (n + 1) / 2)."""
+    """Return the entries on and above the diagonal, not rescaled: (R, n, n) -> (R, n (n + 1) / 2)."""
     n = matrices.shape[-1]
     row, column = np.triu_indices(n)
     return matrices.reshape(-1, n * n)[:, row * n + column].astype(np.float32)
 
 
 def normalise_blocks(blocks: list[NDArray[np.float32]], *, power: float = 0.75) -> NDArray[np.float32]:
-    """Scale each block's rows to length 1, join them to rows of length 1, and take the signed power of each number.
+    """Scale the rows of each block to length 1, join them, scale again, and take the signed power of each number.
 
-    blocks  | (R, D_b) each   | float32 | a row of zeros stays so
+    blocks  | (R, D_b) each   | float32 | rows of zeros stay zero
     returns | (R, sum of D_b) | float32 |
     """
     joined = np.concatenate(blocks, axis=1)  # (R, D)

@@ -3,8 +3,8 @@
 A descriptor is its texture and colours, d numbers, and six more that place it in the segment's bounding box. Those six
 are linear in p = (x, y, size, 1) with a matrix A that depends on the box alone. So the outer products of (d, p) are
 summed over each superpixel once; a segment's sum B is that of its superpixels, the sum outside it is the image's minus
-B, and with T = [[1, 0], [0, A]] the sum of the placed descriptors' outer products is T B T^T. No pixel is looked at for
-each segment.
+B, and with T = [[1, 0], [0, A]] the sum of the placed descriptors' outer products is T B T^T. So the cost
+per segment does not depend on its pixels.
 
 Source: Carreira, Caseiro, Batista and Sminchisescu, "Semantic segmentation with second-order pooling", ECCV 2012.
 """
@@ -27,7 +27,7 @@ def superpixel_sums(descriptors: LocalDescriptors, superpixels: NDArray[np.integ
     """Sum the outer products of (texture, colours, place) over the grid points of each superpixel.
 
     superpixels | (H, W)              | integer | 0..S-1
-    returns     | (S, d + 4, d + 4)   | float64 | 0 where no grid point falls; [..., -1, -1] is their number
+    returns     | (S, d + 4, d + 4)   | float64 | 0 for superpixels without grid points; [..., -1, -1] is their number
 
     Raises:
         ShapeError: a descriptor's place is outside the image.
@@ -46,7 +46,7 @@ def superpixel_sums(descriptors: LocalDescriptors, superpixels: NDArray[np.integ
 
 
 def bounding_boxes(members: NDArray[np.bool_], superpixels: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Bounding box of each segment.
+    """Return the bounding box of each segment.
 
     members     | (R, S) | bool    | superpixels of each segment, at least one each
     superpixels | (H, W) | integer | 0..S-1
@@ -67,10 +67,10 @@ def bounding_boxes(members: NDArray[np.bool_], superpixels: NDArray[np.integer])
 
 
 def placements(boxes: NDArray[np.floating], size: float) -> NDArray[np.float64]:
-    """Matrices that take (x, y, size, 1) to the place in each box.
+    """Return the matrices that map (x, y, size, 1) to the place in each box.
 
     boxes   | (R, 4)    | floating | first column x0, first row y0, columns w, rows h
-    size    |           | float    | factor of the size of a cell
+    size    |           | float    | factor s on the side of a cell
     returns | (R, 6, 4) | float64  | to (x-x0)/w, (y-y0)/h, (x-x0)/h, (y-y0)/w, size*s/h, size*s/w
     """
     x0, y0, w, h = boxes.T
@@ -82,7 +82,7 @@ def placements(boxes: NDArray[np.floating], size: float) -> NDArray[np.float64]:
 
 
 def placed_averages(sums: NDArray[np.float64], A: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn sums of outer products of (d numbers, x, y, size, 1) into means of those of placed descriptors.
+    """Convert sums of outer products of (d numbers, x, y, size, 1) to mean outer products of placed descriptors.
 
     sums    | (R, d + 4, d + 4) | float64 | of all local descriptors of a region
     A       | (R, 6, 4)         | float64 | from `placements`

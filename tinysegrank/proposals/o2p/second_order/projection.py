@@ -1,4 +1,4 @@
-"""Project descriptions to few numbers by principal components about zero, so that all segments fit in memory."""
+"""Reduce descriptions by uncentred principal components, so that those of all segments fit in memory."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tinysegrank.fitted import About, Arrays, Fitted
 
 
 class Projection(Fitted, tag="tinysegrank projection 1", shapes={"directions": ("D", "P")}):
-    """The directions in which descriptions are longest; their mean is not subtracted.
+    """Projection on the principal directions of descriptions, whose mean is not subtracted.
 
-    directions | (D, P) | float32 | orthonormal columns, the longest first
+    directions | (D, P) | float32 | orthonormal columns, by decreasing singular value
     """
 
     def __init__(self, directions: NDArray[np.float32]) -> None:
@@ -26,12 +26,11 @@ class Projection(Fitted, tag="tinysegrank projection 1", shapes={"directions": (
     def fit(cls, descriptions: NDArray[np.float32], *, rng: np.random.Generator, size: int = 512) -> Self:
         """Find the directions by randomised SVD.
 
-        descriptions | (N, D) | float32 | of training segments; ten times `size` rows drawn from many images are plenty
+        descriptions | (N, D) | float32 | of training segments; 10 * `size` rows from many images are enough
 
         Args:
-            descriptions: from `describe_segments`.
-            rng: of the start of the iteration.
-            size: P, directions to keep; fewer where N or D is smaller.
+            rng: random generator of the initial directions.
+            size: number of directions P; fewer if N or D is smaller.
 
         Raises:
             ShapeError: there is no row or column, or a number is not finite.
@@ -51,7 +50,7 @@ class Projection(Fitted, tag="tinysegrank projection 1", shapes={"directions": (
         """Project: (R, D) to (R, P).
 
         Raises:
-            ShapeError: the descriptions are not as long as those fitted on.
+            ShapeError: the descriptions have another length than those in `fit`.
         """
         if descriptions.ndim != 2 or descriptions.shape[1] != len(self.directions):
             raise ShapeError(f"descriptions must be (R, {len(self.directions)}), got {descriptions.shape}")

@@ -1,7 +1,7 @@
-"""Fewer numbers for each local descriptor: its projection on the directions in which training descriptors are long.
+"""Reduce local descriptors by projection on the principal directions of training descriptors.
 
-The logarithm of an n x n matrix costs n^3 and a description has n^2 numbers, so this is what makes both cheap. The mean
-is not subtracted, as the mean outer product of projected descriptors is then a projection of the one in full.
+The logarithm of an n x n matrix costs n^3 and a description has n^2 numbers, so a smaller n makes both cheap. The mean
+is not subtracted, so that the mean outer product of projected descriptors is a projection of the full one.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tinysegrank.proposals.o2p.second_order.sift import SIFT_LENGTH
 class DescriptorReduction(
     Fitted, tag="tinysegrank descriptor reduction 1", shapes={"sift": (SIFT_LENGTH, "a"), "lbp": (LBP_LENGTH, "b")}
 ):
-    """Projections of SIFT and of binary patterns, without colours and place, which stay as they are.
+    """Projections of SIFT and of binary patterns; colours and places are not projected.
 
-    sift | (128, a) | float32 | orthonormal columns, the direction of most length first
+    sift | (128, a) | float32 | orthonormal columns, by decreasing eigenvalue
     lbp  | (58, b)  | float32 | the same
     """
 
@@ -37,7 +37,7 @@ class DescriptorReduction(
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Numbers that SIFT and binary patterns have afterwards."""
+        """Dimensions of SIFT and binary patterns after the reduction."""
         return self.sift.shape[1], self.lbp.shape[1]
 
     @classmethod
@@ -52,10 +52,10 @@ class DescriptorReduction(
         """Find the directions from all local descriptors of some images.
 
         Args:
-            images: (H, W) or (H, W, 3) uint8 each, read once; a hundred are plenty.
-            options: as for describing segments.
-            sift: numbers to keep of SIFT's 128.
-            lbp: numbers to keep of the 58 binary patterns.
+            images: (H, W) or (H, W, 3) uint8 each, read once; a hundred are enough.
+            options: see `SecondOrderOptions`.
+            sift: dimensions to keep of SIFT's 128.
+            lbp: dimensions to keep of the 58 binary patterns.
 
         Raises:
             ConfigError: there is no image, or a size is out of range.
@@ -88,7 +88,7 @@ class DescriptorReduction(
 
 
 def _longest(moment: NDArray[np.float64], size: int) -> NDArray[np.float32]:
-    """Eigenvectors of the `size` largest eigenvalues, largest first; the largest number of each is positive."""
+    """Return the eigenvectors of the `size` largest eigenvalues, in order, their largest entries positive."""
     vectors = np.linalg.eigh(moment)[1][:, ::-1][:, :size]
     peak = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)  # (1, size)
     return np.asarray(vectors * np.sign(peak), np.float32)

@@ -2,8 +2,8 @@
 
 A gradient votes for its two nearest orientations and, by its distance from their centres, for the cells around it. The
 votes for cells are a triangle along rows times one along columns, so that a cell's histogram at every grid point is
-rows @ map @ columns^T with two sparse matrices, for any cell size and grid, and nothing special at the borders: beyond
-the image there are no gradients. There is no Gaussian window over the cells.
+rows @ map @ columns^T with two sparse matrices, for any cell size and grid. Borders need no special case: gradients
+beyond the image are 0. There is no Gaussian window over the cells.
 
 Source: Lowe, "Distinctive image features from scale-invariant keypoints", IJCV 2004.
 """
@@ -25,7 +25,7 @@ GAIN = 512 / 255  # then the numbers are spread over 0..1, as by the common 8-bi
 def dense_sift(
     grey: NDArray[np.floating], cells: Sequence[int], rows: NDArray[np.integer], columns: NDArray[np.integer]
 ) -> NDArray[np.float32]:
-    """Describe square patches of 4 `cells` by 4 `cells` pixels, centred at every row and column of a grid.
+    """Compute SIFT of square patches, 4 cells wide, centred at every row and column of a grid.
 
     grey    | (H, W)               | floating | 0..1
     cells   | n numbers            | int      | sides of a cell, pixels
@@ -33,7 +33,7 @@ def dense_sift(
     columns | (w,)                 | integer  | 0..W-1
     returns | (n, h, w, 128)       | float32  | 0..1; index = (cell row * 4 + cell column) * 8 + orientation; 0 if flat
 
-    Orientation k is the direction 45 k degrees from that of rising columns towards that of rising rows.
+    Orientation k is at 45 k degrees, measured from the direction of increasing columns towards increasing rows.
     """
     maps = orientation_maps(grey)  # (H, W, 8)
     H, W = grey.shape
@@ -49,7 +49,7 @@ def dense_sift(
 
 
 def orientation_maps(grey: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Gradient magnitude of each pixel, shared between its two nearest orientations: (H, W, 8)."""
+    """Return each pixel's gradient magnitude, split between its two nearest orientations: (H, W, 8)."""
     padded = np.pad(grey.astype(np.float32), 1, mode="edge")
     across = (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2  # (H, W)
     down = (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2
@@ -63,7 +63,7 @@ def orientation_maps(grey: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def _votes(centres: NDArray[np.integer], cell: int, length: int) -> Any:
-    """Weight of each pixel in the four cells around each centre, along one axis: sparse (4 centres, length)."""
+    """Return each pixel's weight in the four cells around each centre, along one axis: sparse (4 * centres, length)."""
     from scipy.sparse import csr_array
 
     middles = (centres[:, None] + (np.arange(CELLS) - (CELLS - 1) / 2) * cell).ravel()  # (4 centres,)
@@ -75,7 +75,7 @@ def _votes(centres: NDArray[np.integer], cell: int, length: int) -> Any:
 
 
 def _normalise(described: NDArray[np.float32]) -> None:
-    """To length 1, clipped, to length 1 again, and scaled; in place. What has no gradient stays 0."""
+    """Scale descriptors to length 1, clip, scale to length 1 again, and rescale, in place; zeros stay 0."""
     for largest in (CLIP, 1 / GAIN):
         length = np.sqrt(np.einsum("...d,...d->...", described, described))[..., None]
         described /= np.maximum(length, np.float32(1e-10))
