@@ -1,4 +1,4 @@
-"""Module 2: scoring proposals by SegNet, their features, and what ranks them by these."""
+"""Module 2 of the paper: score proposals by SegNet, compute their features, and rank them."""
 
 from __future__ import annotations
 

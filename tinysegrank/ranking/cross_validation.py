@@ -1,4 +1,4 @@
-"""The C of a ranking SVM, chosen by the corpus IoU of what it picks on images it was not trained on."""
+"""Choose the C of a ranking SVM by the corpus IoU of its picks on held-out images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 class ChosenC(NamedTuple):
-    """The C with the best accuracy (the smallest of equals), and the accuracy of each tried.
+    """The C with the best accuracy (of equals the smallest), and the accuracy of each value tried.
 
     grid     | (n,) | float64 | ascending
     accuracy | (n,) | float64 | mean corpus IoU of the held-out picks, 0..1
@@ -46,7 +46,7 @@ def choose_C(  # noqa: N802  # C is the field's name
     classes: Sequence[int] | None = None,
     jobs: int = 1,
 ) -> ChosenC:
-    """Try each C by cross-validation over images.
+    """Choose C by cross-validation over images.
 
     Each fold's images are ranked by an estimator trained on the other folds, with features standardised by those alone.
     The confusion matrices of the rows picked are added up over all folds, so that each C has one corpus-level accuracy,
@@ -59,17 +59,17 @@ def choose_C(  # noqa: N802  # C is the field's name
 
     Args:
         grid: values of C; the default suits RankSVM, see `RANKERS` for others.
-        folds: number of folds; images are dealt out by their group's number and `seed`.
-        seed: of the folds.
-        estimator: what to train, its C aside; RankSVM() by default. Where it has warm_start, each value of the grid
-            starts from the solution of the one before.
-        weights: (d,) of the standardised columns, see `Standardizer`; all 1 by default.
-        classes: the classes whose IoU counts; all by default. Classes absent from the truth are skipped.
-        jobs: worker processes, one a fold; the result is the same for any number.
+        folds: number of folds; images are assigned by their group's number and `seed`.
+        seed: random seed of the folds.
+        estimator: estimator to train, whose C is replaced; RankSVM() by default. If it has warm_start, each value of
+            the grid starts from the solution of the one before.
+        weights: (d,), weights of the standardised columns, see `Standardizer`; all 1 by default.
+        classes: classes to average over; all by default. Classes absent from the truth are skipped.
+        jobs: number of worker processes, one fold each; the result does not depend on it.
 
     Raises:
         ShapeError: the arrays do not fit or are not finite, or an option is out of range.
-        ConfigError: fewer than two folds, or more folds than images; the estimator has no C.
+        ConfigError: there are fewer than two folds or more folds than images, or the estimator has no C.
 
     Source: paper, section 5 (the measure); the protocol is our choice.
     """
@@ -106,7 +106,7 @@ def _held_out_picks(
     weights: np.ndarray | None,
     held_out: int,
 ) -> np.ndarray:
-    """Train on the other folds with each C, and return the rows picked in this one, (n, images of the fold)."""
+    """Train on the other folds with each C, and return the rows picked in this one: (n, images in the fold)."""
     from sklearn.base import clone
 
     train, test = np.flatnonzero(fold != held_out), np.flatnonzero(fold == held_out)

@@ -1,14 +1,14 @@
-"""Cutting planes for a regularised convex risk, with one slack for all images, and a line search.
+"""Minimise a regularised convex risk by cutting planes, with one slack for all images and a line search.
 
-It minimises over w   P(w) = 0.5 |w|^2 + C R(w),   R convex and 0 or more, by planes R(w) >= b - a . w that touch R
-where they were taken. The minimum under all planes taken so far is a small quadratic programme, solved in its dual. Its
-value is a lower bound on P, which only rises; the best w found gives an upper bound, which only falls. It ends once the
-two are close enough.
+It minimises over w   P(w) = 0.5 |w|^2 + C R(w),   R convex and 0 or more, by planes R(w) >= b - a . w that are tangent
+to R at some w. Minimising under all planes taken so far is a small quadratic programme, solved in its dual. Its
+value is a lower bound on P, which only rises; the best w found gives an upper bound, which only falls. Iteration ends
+when the two are close enough.
 
-One slack for the sum, not one for each image: there is one plane a step instead of one an image, so that the programme
-has as many variables as steps were taken (tens to hundreds, whatever the number of images), and every step costs one
-pass over X. Planes are taken near the best w found by a line search, not at the minimum of the programme, which swings
-widely at first: to a thousandth, that takes a third to a quarter of the steps, the less the larger C is.
+With one slack for the sum, instead of one per image, each step adds one plane. So the programme has as many variables
+as steps were taken (tens to hundreds, for any number of images), and every step costs one pass over X. Planes are taken
+near the best w found by a line search, not at the minimum of the programme, which oscillates at first: to a precision
+of a thousandth this takes a third to a quarter of the steps, fewer for larger C.
 
 Source: Joachims, Finley and Yu, "Cutting-plane training of structural SVMs", Machine Learning 77, 2009 (one slack);
 Franc and Sonnenburg, "Optimized cutting plane algorithm for support vector machines", ICML 2008 (line search).
@@ -28,10 +28,10 @@ _DOUBLINGS, _HALVINGS = 10, 20  # of the line search, whose step need not be exa
 
 
 class Line(Protocol):
-    """R along a line of w, at scores + t * direction."""
+    """The risk R along a line: at scores + t * direction."""
 
     def slope(self, t: float) -> float:
-        """A slope of R there."""
+        """Return a slope (subgradient) of R at t."""
 
 
 class Risk(Protocol):
@@ -41,13 +41,13 @@ class Risk(Protocol):
         """X w | (rows,) | float64."""
 
     def value(self, scores: np.ndarray) -> float:
-        """R."""
+        """Return R at these scores."""
 
     def plane(self, scores: np.ndarray) -> tuple[np.ndarray, float]:
-        """A plane R(w) >= b - a . w that touches R at these scores: a (d,), and b."""
+        """Return the tangent plane R(w) >= b - a . w at these scores: a (d,), and b."""
 
     def along(self, scores: np.ndarray, direction: np.ndarray) -> Line:
-        """R along a line of scores."""
+        """Return R along scores + t * direction."""
 
 
 class PlanesSolution(NamedTuple):
@@ -59,7 +59,7 @@ class PlanesSolution(NamedTuple):
 
 
 class Planes:
-    """All planes taken, the first of them R(w) >= 0, and the dual variables of the last programme."""
+    """All planes taken, beginning with R(w) >= 0, and the dual variables of the last programme."""
 
     def __init__(self, d: int, C: float) -> None:
         self.C = C
@@ -68,20 +68,20 @@ class Planes:
         self.dual = np.array([C])  # 0 or more, of sum C
 
     def add(self, a: np.ndarray, b: float) -> None:
-        """Take R(w) >= b - a . w."""
+        """Add the plane R(w) >= b - a . w."""
         products = self.a @ a
         self.gram = np.block([[self.gram, products[:, None]], [products[None, :], np.full((1, 1), a @ a)]])
         self.a, self.b, self.dual = np.vstack([self.a, a]), np.append(self.b, b), np.append(self.dual, 0.0)
 
     def minimise(self, tol: float) -> tuple[np.ndarray, float]:
-        """The w of the programme, and a lower bound on P, within `tol` of the programme's value."""
+        """Return the w that minimises the programme, and a lower bound on P within `tol` of the programme's value."""
         self.dual = minimise_on_simplex(self.gram, self.b, self.C, self.dual, tol=tol)
         w = self.dual @ self.a  # (d,)
         return w, float(self.dual @ self.b - 0.5 * w @ w)
 
 
 def minimise_by_planes(risk: Risk, start: np.ndarray, C: float, *, tol: float, max_iter: int) -> PlanesSolution:
-    """Minimise 0.5 |w|^2 + C R(w) until the upper bound is at most (1 + tol) times the lower, or so many steps.
+    """Minimise 0.5 |w|^2 + C R(w) until the upper bound is at most (1 + tol) times the lower one.
 
     start | (d,) | float64 | 0, or the solution of a similar problem
     """

@@ -1,4 +1,4 @@
-"""One vector for a whole image, from conv5's features: what the image classifiers look at."""
+"""Descriptors of whole images, from conv5's features: the inputs of the image classifiers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FullyConnected:
         returns  | (N, F)         | float32 |
 
         Raises:
-            ShapeError: the features are not those that fc6 stands on.
+            ShapeError: the features do not fit fc6.
         """
         pooled = max_pool2d(features)[0].reshape(len(features), -1)  # (N, 36 C)
         if pooled.shape[1] != self.weight6.shape[1]:
@@ -50,11 +50,11 @@ class FullyConnected:
 
 
 def load_fully_connected(path: Path | str) -> FullyConnected | None:
-    """Read fc6 and fc7 of a .caffemodel; None where it was cut off after conv5.
+    """Read fc6 and fc7 from a .caffemodel; return None if the file has no layers after conv5.
 
     Raises:
-        WeightsError: the file is missing or damaged, or has one of the two only, or they do not fit each other
-            or hold NaN, infinity or nothing but 0.
+        WeightsError: the file is missing or damaged, or has only one of the two, or they do not fit each other,
+            or a parameter is NaN or infinite, or a layer's weights are all 0.
     """
     layers = read_caffemodel(path)
     names = ("fc6.weight", "fc6.bias", "fc7.weight", "fc7.bias")
@@ -64,7 +64,7 @@ def load_fully_connected(path: Path | str) -> FullyConnected | None:
     if len(found) < len(names):
         raise WeightsError(f"{path}: of fc6 and fc7 it holds {', '.join(found)} only; give a whole file, or none of it")
     if fault := fault_in({name: layers[name] for name in names}):
-        raise WeightsError(f"{path}: {fault}; fetch the file again, or give another")
+        raise WeightsError(f"{path}: {fault}; download the file again, or give another")
     bias6, bias7 = layers["fc6.bias"], layers["fc7.bias"]
     weight6, weight7 = (layers[name].reshape(-1, layers[name].shape[-1]) for name in ("fc6.weight", "fc7.weight"))
     if len(weight6) != len(bias6) or weight7.shape != (len(bias7), len(bias6)):  # old files store (1, 1, F, D)
@@ -85,10 +85,10 @@ def image_descriptors(features: np.ndarray, fully_connected: FullyConnected | No
     (tests/benchmarks/image_descriptors.py).
 
     Args:
-        fully_connected: of the file that the trunk is from.
+        fully_connected: fc6 and fc7 from the file with the trunk's weights.
 
     Raises:
-        ShapeError: the features are not such an array, or not those that fc6 takes.
+        ShapeError: the features are not (N, C, 13, 13), or do not fit fc6.
 
     Source: the paper takes "DeCAF features" without naming the layer; these are our choice.
     """

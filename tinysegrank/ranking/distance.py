@@ -13,8 +13,8 @@ def proposal_distance(
 ) -> np.ndarray:
     """Measure how far one proposal, or each of a stack, is from SegNet's distributions; smaller is better.
 
-    The sum over cells i of D(p_i || q_i) + D(q_i || p_i) + background_weight * q_i0, where both divergences are of the
-    smoothed distributions and the background term is of the proposal as it is.
+    The distance is the sum over cells i of D(p_i || q_i) + D(q_i || p_i) + background_weight * q_i0, where the
+    divergences are between smoothed distributions and the background term is not smoothed.
 
     coarse   | (h, w, K)                    | floating | SegNet's distribution of each cell, p
     proposal | (h, w, K) or (M, h, w, K)    | floating | share of each class in the cell, q
@@ -37,7 +37,7 @@ def proposal_distance(
 
 
 def kl_divergences(coarse: np.ndarray, proposal: np.ndarray, *, eps: float = 1e-3) -> tuple[np.ndarray, np.ndarray]:
-    """Measure the Kullback-Leibler divergence each way, of distributions smoothed so that none holds a zero.
+    """Compute the Kullback-Leibler divergence in both directions, of distributions smoothed to have no zeros.
 
     Both are mixed with the uniform distribution first, q <- (1 - eps) q + eps / K: proposals have exact zeros, which
     would make D(p || q) infinite for every one of them.

@@ -1,4 +1,4 @@
-"""Base classes of all rankers: the check of features, scores of rows, and the quality of the rows picked."""
+"""Base classes of all rankers: check features, score rows, and measure the quality of the rows picked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class GroupRanker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
     n_features_in_: int
 
     def decision_function(self, X: np.ndarray) -> np.ndarray:
-        """Score rows; only differences between rows of one group mean anything.
+        """Score rows; only differences between rows of one group are meaningful.
 
         X       | (rows, d) | floating |
         returns | (rows,)   | float64  | larger is better
@@ -51,12 +51,12 @@ class LinearRanker(GroupRanker):
         return np.asarray(X @ self.coef_.astype(X.dtype))
 
     def _start(self, d: int, *, warm: bool) -> np.ndarray:
-        """The coefficients of the previous fit if they are wanted and fit, else 0 | (d,) | float64."""
+        """Return the previous coefficients if warm_start is set and their number fits, else 0: (d,) float64."""
         return self.coef_ if warm and getattr(self, "n_features_in_", None) == d else np.zeros(d)
 
 
 def check_features(X: np.ndarray) -> np.ndarray:
-    """Return X contiguous, as float32 or float64, once it is known to be a finite non-empty matrix.
+    """Check that X is a finite non-empty matrix, and return it contiguous, as float32 or float64.
 
     Raises:
         ShapeError: another rank, no column, not numbers, NaN or infinity.
@@ -76,10 +76,10 @@ def check_features(X: np.ndarray) -> np.ndarray:
 
 
 def check_training(X: np.ndarray, quality: np.ndarray) -> np.ndarray:
-    """Return X as `check_features` does, once it has as many rows as there are qualities.
+    """Check that X has one row per quality, and return it as `check_features` does.
 
     Raises:
-        ShapeError: as `check_features`, or the rows differ in number.
+        ShapeError: see `check_features`; or the numbers of rows differ.
     """
     X = check_features(X)
     if X.shape[0] != len(np.atleast_1d(quality)):

@@ -1,8 +1,8 @@
 """Marginal gain in corpus IoU from picking a proposal, used as training target instead of its own IoU.
 
-The measure that counts adds up the pixels of all images before it divides, so an image matters by its size and by how
-rare its classes are, and a class that a proposal sees where there is none counts by its pixels; image IoU, the paper's
-accuracy of a proposal, knows nothing of that.
+Corpus IoU adds up the pixels of all images before it divides. So an image matters by its size and by how rare its
+classes are, and false positives count by their pixels. Image IoU, the paper's quality of a proposal, has neither
+property.
 """
 
 from __future__ import annotations
@@ -21,23 +21,22 @@ def corpus_gains(
     *,
     classes: Sequence[int] | None = None,
 ) -> np.ndarray:
-    """Return how the mean corpus IoU of picks changes with each row, to first order.
+    """Return the first-order change of the picks' mean corpus IoU from picking each row instead.
 
     With I and U the pixels of the intersection and union of each class over the picks `at`, and i and u those of a row,
-    dI/U - I dU/U^2 is the change of I/U; so the gain of a row is the mean over the classes of i/U - I u/U^2, and only
-    differences between rows of one image mean anything. They are given in units of an image: times the number of
-    images.
+    dI/U - I dU/U^2 is the change of I/U. So the gain of a row is the mean over the classes of i/U - I u/U^2, times the
+    number of images; only differences between rows of one image are meaningful.
 
     confusions | (rows, K, K) | integer | pixels of the proposal alone (metrics.image_confusions)
     groups     | (rows,)      | integer | number of the row's image
-    at         | (images,)    | integer | row picked in each image: where the derivative is taken
+    at         | (images,)    | integer | row picked in each image, at which the derivative is taken
     returns    | (rows,)      | float64 | larger is better
 
     Args:
-        classes: whose IoU counts; all by default. Those that neither the truth nor the picks have are skipped.
+        classes: classes to average over; all by default. Those in neither the truth nor the picks are skipped.
 
     Raises:
-        ShapeError: the arrays do not fit, or no class is there.
+        ShapeError: the arrays do not fit, or none of the classes is present.
     """
     confusions, groups, at = np.asarray(confusions), np.asarray(groups), np.asarray(at)
     if confusions.ndim != 3 or confusions.shape != (len(groups), *confusions.shape[1:2] * 2):

@@ -1,4 +1,4 @@
-"""Image classifiers: for each class, is it there, and does it cover more than so much of the image? Linear SVMs."""
+"""Image classifiers, linear SVMs: is each class present, and does it cover at least a given share of the image?"""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class ImageClassifier(
     """One SVM for the presence of each class, and one for each of its four sizes.
 
     The SVM of class c and size j has label 1 where the class covers a share of at least thresholds_[c, j]. Thresholds
-    are the class's own 20th, 40th, 60th and 80th percentiles over the images that contain it: over all images, as the
-    paper's words could be read, most of them would be 0.
+    are the class's own 20th, 40th, 60th and 80th percentiles over the images that contain it; over all images, as one
+    can also read the paper, most of them would be 0.
 
-    An SVM with fewer than 5 images on either side is not fitted: its score is 1 or -1, whatever the image, as most
-    images are.
+    An SVM with fewer than 5 images on either side is not fitted: its score is 1 or -1 for every image, the majority's
+    label.
 
     Args:
         C: weight of the squared hinge losses against half the squared length of the weights.
@@ -61,7 +61,7 @@ class ImageClassifier(
         shares      | (N, K-1) | floating | share of the classes 1..K-1 among the image's non-void pixels, 0..1
 
         Raises:
-            ShapeError: the arrays do not fit each other, are empty, or hold a number that is not finite or no share.
+            ShapeError: the arrays do not fit each other, are empty or not finite, or a share is outside 0..1.
         """
         if descriptors.ndim != 2 or shares.ndim != 2 or len(descriptors) != len(shares) or not descriptors.size:
             raise ShapeError(
@@ -87,13 +87,13 @@ class ImageClassifier(
         return self
 
     def scores(self, descriptors: np.ndarray) -> np.ndarray:
-        """Score images; above 0 says that the class is there, or as large.
+        """Score images; a positive score means that the class is present, or at least that large.
 
         descriptors | (N, D)       | floating | as fitted on
         returns     | (N, 5 (K-1)) | float32  | classes 1..K-1 first, then the four sizes of each
 
         Raises:
-            ShapeError: the descriptors are not as long as those fitted on.
+            ShapeError: the descriptors have another length than those in `fit`.
         """
         if descriptors.ndim != 2 or descriptors.shape[1] != self.weights_.shape[1]:
             raise ShapeError(f"descriptors must be (N, {self.weights_.shape[1]}), got {descriptors.shape}")
@@ -113,12 +113,12 @@ class ImageClassifier(
 
 
 def size_thresholds(shares: np.ndarray) -> np.ndarray:
-    """Percentiles of each class's share over the images that contain it.
+    """Return percentiles of each class's share over the images that contain it.
 
     shares  | (N, K-1) | floating | 0..1
-    returns | (K-1, 4) | float64  | each the share of one of the images; inf where no image contains the class
+    returns | (K-1, 4) | float64  | each is the share in one of the images; inf if no image contains the class
 
-    Paper: section 4, "CNN Classification"; over which images is our choice.
+    Paper: section 4, "CNN Classification"; which images to use is our choice.
     """
     thresholds = np.full((shares.shape[1], len(PERCENTILES)), np.inf)
     for k, share in enumerate(shares.T):

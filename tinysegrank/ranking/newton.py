@@ -1,11 +1,11 @@
-"""Newton's method, with conjugate gradients and an exact line search, for the squared hinge on pairs of rows.
+"""Newton's method, with conjugate gradients and an exact line search, for the squared hinge loss on pairs of rows.
 
 With D the matrix whose row p is x_better(p) - x_worse(p), it minimises over w
 
     0.5 |w|^2 + C sum_p c_p max(0, 1 - D_p w)^2,    which is strictly convex and piecewise quadratic.
 
-D = A X for a sparse A of +1 and -1, so a product with D costs a product with X and two numbers a pair, and the
-differences, which outnumber the rows, are never stored; a few are made at a time for the preconditioner. Source:
+D = A X for a sparse A of +1 and -1, so a product with D costs a product with X and two operations per pair. The
+differences, which outnumber the rows, are never stored; the preconditioner computes a few at a time. Source:
 Chapelle and Keerthi, "Efficient algorithms for ranking with SVMs", Information Retrieval 13, 2010.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 from tinysegrank.ranking.pairs import Pairs
 from tinysegrank.ranking.preconditioner import SampledHessian
 
-_STALE = 0.3  # the preconditioner is made anew once this part of the active pairs has changed
+_STALE = 0.3  # the preconditioner is recomputed once this share of the active pairs has changed
 
 
 class Solution(NamedTuple):
@@ -31,7 +31,7 @@ class Solution(NamedTuple):
 
 
 class PairwiseHinge:
-    """The objective for given rows, pairs and weights.
+    """The objective, for given rows, pairs and weights.
 
     X       | (rows, d) | float32 or float64 | products keep its dtype, so that it is never copied
     weights | (pairs,)  | float64            | c_p, 0 or more
@@ -49,19 +49,19 @@ class PairwiseHinge:
         self.A_transposed = self.A.T.tocsr()
 
     def margins(self, w: np.ndarray) -> np.ndarray:
-        """D w | (pairs,) | float64."""
+        """Return D w: (pairs,) float64."""
         return np.asarray(self.A @ (self.X @ w.astype(self.X.dtype)).astype(np.float64))
 
     def adjoint(self, values: np.ndarray) -> np.ndarray:
-        """D^T values | (d,) | float64."""
+        """Return D^T values: (d,) float64."""
         return np.asarray((self.A_transposed @ values).astype(self.X.dtype) @ self.X, np.float64)
 
     def value(self, w: np.ndarray, margins: np.ndarray) -> float:
-        """The objective at w, given its margins D w."""
+        """Return the objective at w, given its margins D w."""
         return float(0.5 * w @ w + self.C * self.weights @ np.maximum(0, 1 - margins) ** 2)
 
     def gradient(self, w: np.ndarray, margins: np.ndarray) -> np.ndarray:
-        """The gradient at w, given its margins: w - 2 C D^T [c * max(0, 1 - D w)] | (d,) | float64."""
+        """Return the gradient at w, given its margins: w - 2 C D^T [c * max(0, 1 - D w)], (d,) float64."""
         return np.asarray(w - 2 * self.C * self.adjoint(self.weights * np.maximum(0, 1 - margins)))
 
     def newton_direction(
@@ -69,7 +69,7 @@ class PairwiseHinge:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Solve H s = -gradient by conjugate gradients, H = 1 + 2C D^T diag(c * [D w < 1]) D.
 
-        returns | (d,), (pairs,) | float64 | s, and D s for the line search, a by-product
+        returns | (d,), (pairs,) | float64 | s, and D s, which the line search needs
 
         It stops once the residual is at most `tolerance` times the gradient.
         """
@@ -96,9 +96,9 @@ class PairwiseHinge:
         return s, s_margins
 
     def _refresh_preconditioner(self, curvature: np.ndarray) -> None:
-        """Make the preconditioner anew where too many pairs became active or inactive since it was made.
+        """Recompute the preconditioner if many pairs became active or inactive since it was computed.
 
-        There is none for more columns than rows: its d x d numbers would outgrow X.
+        With more columns than rows there is none, as its d x d numbers would take more memory than X.
         """
         rows, d = self.X.shape
         active, old = curvature > 0, self.preconditioner
@@ -112,9 +112,9 @@ class PairwiseHinge:
     def exact_step(self, w: np.ndarray, margins: np.ndarray, s: np.ndarray, s_margins: np.ndarray) -> float:
         """Return the t at which the objective is smallest along w + t s, t > 0 if s is a descent direction.
 
-        The derivative along the line is continuous, piecewise linear, and rises; it bends where the hinge of a pair
-        does, at t = (1 - D_p w) / D_p s. So the bends are sorted, the terms a + b t of each piece between them are
-        summed up, and the piece that crosses 0 is solved.
+        The derivative along the line is continuous, increasing and piecewise linear, with a kink for each pair at
+        t = (1 - D_p w) / D_p s. So the kinks are sorted, the terms a + b t of each piece between them are summed up,
+        and the piece that crosses 0 is solved.
         """
         slack, weight = 1 - margins, 2 * self.C * self.weights
         constant, slope = -weight * s_margins * slack, weight * s_margins**2  # of each pair while it is active

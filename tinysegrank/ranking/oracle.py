@@ -1,4 +1,4 @@
-"""Choosing one row of each group: by a score, or by the true quality, which is the oracle that bounds every ranker."""
+"""Pick one row per group: by a score, or by true quality, the oracle that bounds every ranker."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def oracle_picks(quality: np.ndarray, groups: np.ndarray, *, first: int | None =
     returns | (groups,) | int64    | a row of each group, in the order of the groups' numbers
 
     Args:
-        first: look only at this many rows of each group, in row order; a smaller group is looked at whole.
+        first: consider only this many rows of each group, in row order; all rows of smaller groups.
 
     Raises:
         ShapeError: the arrays do not fit, an accuracy is NaN, or `first` is below 1.
 
-    Paper: section 3.3. The first of equals wins, as in the release of DivMBest.
+    Paper: section 3.3. Of equals the first wins, as in the release of DivMBest.
     """
     if first is None:
         return pick(quality, groups)
@@ -51,7 +51,7 @@ def oracle_quality(quality: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
     quality | (rows,) | floating | accuracy of the proposal alone
     groups  | (rows,) | integer  | number of the row's image
-    returns | (M,)    | float64  | mean over groups; M the largest group, smaller ones stay at their best
+    returns | (M,)    | float64  | mean over groups; M is the size of the largest group, smaller ones keep their best
 
     Raises:
         ShapeError: the arrays do not fit, or an accuracy is NaN.
@@ -82,7 +82,7 @@ def rank_in_group(groups: np.ndarray) -> np.ndarray:
 
 
 def check_groups(name: str, values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return one float64 value and one integer group a row, once they are known to fit.
+    """Check values and groups, one of each per row, and return them as float64 and integers.
 
     Raises:
         ShapeError: the two do not fit, a value is NaN, or groups are not integers.
@@ -102,5 +102,5 @@ def check_groups(name: str, values: np.ndarray, groups: np.ndarray) -> tuple[np.
 
 
 def _starts(ordered: np.ndarray) -> np.ndarray:
-    """Return where each run of equal numbers begins."""
+    """Return the index at which each run of equal numbers starts."""
     return np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))

@@ -1,4 +1,4 @@
-"""Which proposal should rank above which: the constraints of the ranking SVM."""
+"""Constraints of the ranking SVM: pairs of proposals of which one should rank above the other."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def ranking_pairs(
     groups  | (rows,) | integer  | number of the row's image; its rows need not be adjacent
 
     Args:
-        pairs: "oracle" sets the best row of each group (the first of equals) against each other row; "all" sets each
-            row against each worse one.
-        min_difference: smallest difference kept, above 0: so no pair is of two equals, such as copies of a proposal.
+        pairs: "oracle" pairs the best row of each group (of equals the first) with each other row; "all" pairs each
+            row with each worse one.
+        min_difference: smallest difference kept, above 0, so that no pair has equal quality.
 
     Raises:
         ShapeError: the arrays do not fit, a quality is not finite, or an option is unknown or out of range.
@@ -63,7 +63,7 @@ def ranking_pairs(
 
 
 def _all_within_groups(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """List each ordered pair of distinct rows of a group."""
+    """Return all ordered pairs of distinct rows within groups."""
     order = np.argsort(groups, kind="stable")
     size = np.unique(groups, return_counts=True)[1]  # (groups,)
     start = np.cumsum(size) - size

@@ -1,4 +1,4 @@
-"""A preconditioner for Newton's systems of the pairwise hinge: their matrix, from some of the pairs, factorised."""
+"""A preconditioner for the Newton systems of the pairwise hinge: the Hessian over a sample of pairs, factorised."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class SampledHessian:
     """P = (1 + shift) I + sum_p h_p (x_better - x_worse)(x_better - x_worse)^T, over a sample of the pairs.
 
     The features of segmentations are strongly correlated, so that plain conjugate gradients take hundreds of passes
-    over X where those on P^-1 H take a few. P is only a preconditioner: what is left out of it costs iterations, never
-    accuracy. The sample is every so-many-th of the pairs with h_p > 0, weighted up to their sum.
+    over X, while with P^-1 H a few are enough. P is only a preconditioner: omitted pairs cost iterations, not accuracy.
+    The sample is every n-th pair with h_p > 0, weighted to have the same sum.
 
     X         | (rows, d) | float32 or float64 | P keeps its dtype
     curvature | (pairs,)  | float64            | h_p, 0 or more: 2 C c_p where the hinge is active
@@ -49,7 +49,7 @@ class SampledHessian:
         self._factor = cho_factor(P, overwrite_a=True, check_finite=False)
 
     def solve(self, r: np.ndarray) -> np.ndarray:
-        """P^-1 r | (d,) | float64."""
+        """Return P^-1 r: (d,) float64."""
         from scipy.linalg import cho_solve
 
         return np.asarray(cho_solve(self._factor, r.astype(self._factor[0].dtype), check_finite=False), np.float64)

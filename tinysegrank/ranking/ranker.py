@@ -1,4 +1,4 @@
-"""A linear ranker that knows its columns: features chosen by block, standardised, and weighed by a fitted estimator."""
+"""A linear ranker for named columns: selects blocks, standardises, and weights columns by a fitted estimator."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ RANKERS: dict[str, RankerKind] = {
 class Ranker(Fitted, tag="tinysegrank ranker 1", shapes={"mean": ("d",), "scale": ("d",), "coefficients": ("d",)}):
     """Scores rows of a feature table.
 
-    blocks       | (blocks,) | str     | of the table, in order
+    blocks       | (blocks,) | str     | names of the blocks used, in order
     columns      | (d,)      | str     | names of their columns
-    mean         | (d,)      | float64 | of the training rows
-    scale        | (d,)      | float64 | deviation of the training rows over the column's weight; 0 where constant
-    coefficients | (d,)      | float64 | of the standardised columns
+    mean         | (d,)      | float64 | mean of the training rows
+    scale        | (d,)      | float64 | standard deviation of the training rows / the column's weight; 0 if constant
+    coefficients | (d,)      | float64 | coefficients of the standardised columns
     """
 
     blocks: tuple[str, ...]
@@ -55,13 +55,13 @@ class Ranker(Fitted, tag="tinysegrank ranker 1", shapes={"mean": ("d",), "scale"
     coefficients: np.ndarray
 
     def scores(self, table: FeatureTable) -> np.ndarray:
-        """Score the rows of a table; only differences between rows of one image mean anything.
+        """Score the rows of a table; only differences between rows of one image are meaningful.
 
         returns | (rows,) | float64 | larger is better
 
         Raises:
             ConfigError: the table lacks a block.
-            CheckpointError: its blocks have other columns than those fitted on.
+            CheckpointError: its blocks have other columns than in `fit_ranker`.
         """
         if table.names(self.blocks) != self.columns:
             raise CheckpointError(f"ranker: fitted on other columns of {list(self.blocks)}; fit it again")
@@ -82,7 +82,7 @@ class Ranker(Fitted, tag="tinysegrank ranker 1", shapes={"mean": ("d",), "scale"
 
 
 class FittedRanker(NamedTuple):
-    """A ranker, how its C was chosen, and how many pairs of proposals it learnt from."""
+    """A ranker, the choice of its C, and the number of pairs of proposals it was trained on."""
 
     ranker: Ranker
     chosen: ChosenC
@@ -108,18 +108,19 @@ def fit_ranker(
 
     Args:
         table: features and quality of the training images' proposals.
-        blocks: of the table; all by default.
+        blocks: blocks of the table to use; all by default.
         balance: give every block the same sum of variances, whatever its number of columns; see `balancing_weights`.
-        estimator: what to fit, its C aside; RankSVM() by default. It must be linear, with coef_ after `fit`.
-        grid: values of C.
-        splits: folds of the cross-validation, at most one an image.
-        seed: of the folds.
-        classes: whose IoU C is chosen by; all by default.
-        jobs: worker processes; the result is the same for any number.
+        estimator: estimator to fit, whose C is replaced; RankSVM() by default. It must be linear, with coef_ after
+            `fit`.
+        grid: values of C to try.
+        splits: number of folds of the cross-validation, at most the number of images.
+        seed: random seed of the folds.
+        classes: classes whose mean IoU chooses C; all by default.
+        jobs: number of worker processes; the result does not depend on it.
 
     Raises:
         ConfigError: a block is unknown, or the estimator has no C.
-        ShapeError: as `choose_C`.
+        ShapeError: see `choose_C`.
     """
     from sklearn.base import clone
 
@@ -148,10 +149,10 @@ def fit_ranker(
 
 
 def balancing_weights(table: FeatureTable, blocks: Sequence[str] | None = None) -> np.ndarray:
-    """Weights of standardised columns with which every block has the same sum of variances, all together d.
+    """Return weights of standardised columns that give every block the same sum of variances, d in total.
 
-    Without them a block of 1,107 columns outweighs one of 86: the penalty of a linear ranker is small where a small
-    coefficient of each of many columns will do.
+    Without them a block of 1,107 columns outweighs one of 86, since many small coefficients have a small penalty in a
+    linear ranker.
 
     returns | (d,) | float64 | the same within a block; all 1 where there is one block
     """

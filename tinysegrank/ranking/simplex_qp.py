@@ -1,4 +1,4 @@
-"""A small quadratic programme over a simplex, solved exactly by an active set: the dual of the cutting planes."""
+"""Solve a small quadratic programme over a simplex exactly, by an active set: the dual of the cutting planes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def minimise_on_simplex(G: np.ndarray, b: np.ndarray, total: float, start: np.nd
     start   | (n,)   | float64 | feasible, such as the solution before a variable was added
     returns | (n,)   | float64 | feasible, and not above the value at `start`
 
-    The variable with the smallest derivative enters the support; then the minimum over the support's plane is taken,
-    or, where that lies outside of the simplex, the way to it goes to the border, and what becomes 0 leaves.
+    The variable with the smallest derivative enters the support, then x moves to the minimum over the support's plane.
+    If that is outside the simplex, x moves towards it up to the border, and variables that become 0 leave the support.
 
     Args:
         total: the sum, above 0.
-        tol: it ends once no feasible point can be lower by more than this.
+        tol: stop when no feasible point can be lower by more than this.
 
     Source: Wolfe, "Finding the nearest point in a polytope", Mathematical Programming 11, 1976, with a linear term.
     """
@@ -37,7 +37,7 @@ def minimise_on_simplex(G: np.ndarray, b: np.ndarray, total: float, start: np.nd
 
 
 def _minimise_on_support(G: np.ndarray, b: np.ndarray, total: float, x: np.ndarray, support: np.ndarray) -> np.ndarray:
-    """Go from x to the minimum over a part of the support on whose plane it lies inside of the simplex."""
+    """Move x to the minimum over the support, dropping variables from it until the minimum is inside the simplex."""
     x = x.copy()
     while True:
         target = _minimise_on_plane(G[np.ix_(support, support)], b[support], total)
@@ -54,7 +54,7 @@ def _minimise_on_support(G: np.ndarray, b: np.ndarray, total: float, x: np.ndarr
 
 
 def _minimise_on_plane(G: np.ndarray, b: np.ndarray, total: float) -> np.ndarray:
-    """The minimum over sum x = total alone: [G 1; 1 0] [x; multiplier] = [b; total], scaled."""
+    """Return the minimum subject to sum x = total only: [G 1; 1 0] [x; multiplier] = [b; total], scaled."""
     count, scale = len(b), float(np.diag(G).max()) or 1.0
     system = np.ones((count + 1, count + 1))
     system[:count, :count] = G / scale + _RIDGE * np.eye(count)

@@ -1,4 +1,4 @@
-"""Features to zero mean and unit variance, by the training rows; columns that are constant there become 0."""
+"""Scale features to zero mean and unit variance over the training rows; constant columns become 0."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _ROWS = 4096  # at a time, so that the float64 deviations stay small
 
 
 class Standardizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """z-score of each column, with statistics of the rows it was fitted on.
+    """Computes the z-score of each column, with the statistics of the rows in `fit`.
 
-    scikit-learn's StandardScaler leaves a column that is constant in training as its deviation from that constant;
-    here such a column is 0 for every row, so that what was never learnt about never counts.
+    A column that is constant in training is 0 for every row, so that it has no influence; scikit-learn's StandardScaler
+    returns its deviation from that constant.
 
     Args:
-        weights: (d,), above 0: each standardised column times its weight; 1 by default. A linear model whose
-            coefficients are penalised alike leans more on a column of more weight.
+        weights: (d,), above 0: factors of the standardised columns; 1 by default. A linear model with a uniform
+            penalty relies more on columns with larger weights.
 
     Attributes:
         mean_: (d,) float64.
-        scale_: (d,) float64, the standard deviation (of the population) over the weight; 0 where the column is
+        scale_: (d,) float64, the standard deviation (of the population) divided by the weight; 0 if the column is
             constant.
         n_features_in_: d.
     """
@@ -34,12 +34,12 @@ class Standardizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         self.weights = weights
 
     def fit(self, X: np.ndarray, y: object = None) -> Self:  # noqa: ARG002  # scikit-learn's signature
-        """Take the statistics of the rows of X.
+        """Compute mean and scale from the rows of X.
 
         X | (rows, d) | floating | at least one row
 
         Raises:
-            ShapeError: X is not a finite matrix, or has no row; the weights are not one a column and above 0.
+            ShapeError: X is not a finite matrix or has no row, or the weights are not one per column and above 0.
         """
         X = check_features(X)
         if len(X) == 0:
@@ -62,7 +62,7 @@ class Standardizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         returns | (rows, d) | float32 or float64, as X | a new array
 
         Raises:
-            ShapeError: X is not a finite matrix of the columns that were fitted on.
+            ShapeError: X is not a finite matrix with as many columns as in `fit`.
             NotFittedError: scikit-learn's own, before `fit`.
         """
         from sklearn.utils.validation import check_is_fitted

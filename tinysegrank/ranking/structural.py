@@ -1,4 +1,4 @@
-"""The alternative ranker: a structural SVM, its slacks rescaled by how much worse than the oracle a proposal is."""
+"""The alternative ranker: a structural SVM with slacks rescaled by how much worse a proposal is than the oracle."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 class StructuralSVM(LinearRanker):
     """Structural SVM with slack rescaling; larger decision values are better.
 
-    With y* the best of an image's proposals, x(y) the features of proposal y, and L(y) its accuracy less than that of
-    y*, it minimises
+    With y* the best of an image's proposals, x(y) the features of proposal y, and L(y) the accuracy of y* minus that
+    of y, it minimises
 
         0.5 |w|^2 + (C / n) sum_i xi_i   with   w . (x_i(y*) - x_i(y)) >= 1 - xi_i / L_i(y),   xi_i >= 0
 
@@ -29,22 +29,22 @@ class StructuralSVM(LinearRanker):
 
     Args:
         C: weight of the mean slack against the penalty on w.
-        tol: the duality gap at the end over the lower bound on the objective.
-        max_iter: most cutting planes; tens to hundreds are usual, more for a larger C.
+        tol: stop at this duality gap, relative to the lower bound on the objective.
+        max_iter: largest number of cutting planes; tens to hundreds are usual, more for larger C.
         warm_start: start from the coefficients of the previous fit; the optimum is the same.
 
     Attributes:
         coef_: (d,) float64.
         n_features_in_: d.
         n_pairs_: proposals worse than the best of their image; 0 leaves coef_ at 0.
-        n_iter_: cutting planes taken.
-        objective_: the smallest value found.
+        n_iter_: number of cutting planes.
+        objective_: smallest value found.
         bounds_: (n_iter_, 2) float64, the lower and upper bound on the optimum after each; the former never falls,
             the latter never rises.
 
     Source: Tsochantaridis et al., "Large margin methods for structured and interdependent output variables", JMLR 2005
     (slack rescaling); Yadollahpour, Batra and Shakhnarovich, "Discriminative re-ranking of diverse segmentations",
-    CVPR 2013 (the loss relative to the oracle in the set), as far as the paper tells; C and tol are our choice.
+    CVPR 2013 (the loss relative to the oracle in the set), as far as the paper says; C and tol are our choice.
     """
 
     def __init__(self, *, C: float = 10.0, tol: float = 1e-3, max_iter: int = 1000, warm_start: bool = False) -> None:
@@ -60,9 +60,8 @@ class StructuralSVM(LinearRanker):
         quality | (rows,)   | floating           | accuracy of the proposal alone (metrics.image_iou); larger is better
         groups  | (rows,)   | integer            | number of the row's image; its rows need not be adjacent
 
-        Of equally good rows the first is set against the others, and rows as good as it are left out. An image whose
-        rows are all as good adds nothing but counts in n. Where all images are so, the coefficients are 0 and a line is
-        logged.
+        Of equally good best rows the first is compared with the worse ones. An image with rows of equal quality has no
+        constraints but counts in n. If all images are such, the coefficients are 0 and a line is logged.
 
         Raises:
             ShapeError: the arrays do not fit or are not finite, or an option is out of range.
@@ -95,10 +94,10 @@ class StructuralSVM(LinearRanker):
 
 
 class SlackRescaling:
-    """R(w) = mean over images of max_y L(y) (1 - w . (x(y*) - x(y))), which is 0 or more, as L(y*) = 0.
+    """The risk R(w) = mean over images of max_y L(y) (1 - w . (x(y*) - x(y))); it is 0 or more, as L(y*) = 0.
 
-    best | (n,)   | int64   | row of y*, of each image
-    rows | (n, M) | int64   | row of each proposal; y* again where an image has less than M
+    best | (n,)   | int64   | row of y* of each image
+    rows | (n, M) | int64   | row of each proposal; padded with y* if an image has fewer than M
     loss | (n, M) | float64 | L, 0 or more
     """
 
@@ -115,19 +114,19 @@ class SlackRescaling:
         self._image = np.arange(len(names))
 
     def scores(self, w: np.ndarray) -> np.ndarray:
-        """X w | (rows,) | float64."""
+        """Return X w: (rows,) float64."""
         return np.asarray(self.X @ w.astype(self.X.dtype), np.float64)
 
     def violations(self, scores: np.ndarray) -> np.ndarray:
-        """L(y) (1 - [s(y*) - s(y)]) of every proposal y | (n, M) | float64."""
+        """Return L(y) (1 - [s(y*) - s(y)]) of every proposal y: (n, M) float64."""
         return np.asarray(self.loss * (1 - scores[self.best][:, None] + scores[self.rows]))
 
     def value(self, scores: np.ndarray) -> float:
-        """R."""
+        """Return R at these scores."""
         return float(self.violations(scores).max(axis=1).mean())
 
     def plane(self, scores: np.ndarray) -> tuple[np.ndarray, float]:
-        """R(w) >= b - a . w, of the most violated constraint of each image: a (d,) float64, and b."""
+        """Return the plane R(w) >= b - a . w from the most violated constraint of each image: a (d,) float64, and b."""
         worst = self.violations(scores).argmax(axis=1)  # (n,)
         loss = self.loss[self._image, worst]
         weights = loss.astype(self.X.dtype)
@@ -135,21 +134,21 @@ class SlackRescaling:
         return np.asarray(a, np.float64) / len(loss), float(loss.mean())
 
     def along(self, scores: np.ndarray, direction: np.ndarray) -> _SlackLine:
-        """R along scores + t * direction."""
+        """Return R along scores + t * direction."""
         linear = self.loss * (direction[self.rows] - direction[self.best][:, None])
         return _SlackLine(self.violations(scores), linear)
 
 
 class _SlackLine:
-    """R along a line: the mean over images of the largest of M linear functions of t.
+    """The risk along a line: the mean over images of the largest of M linear functions of t.
 
-    constant, linear | (n, M) | float64 | violations at t = 0, and what they grow by with t
+    constant, linear | (n, M) | float64 | violations at t = 0, and their slopes
     """
 
     def __init__(self, constant: np.ndarray, linear: np.ndarray) -> None:
         self.constant, self.linear = constant, linear
 
     def slope(self, t: float) -> float:
-        """The slope of R at t, one of them where it bends."""
+        """Return a slope (subgradient) of R at t."""
         worst = (self.constant + t * self.linear).argmax(axis=1)[:, None]  # (n, 1)
         return float(np.take_along_axis(self.linear, worst, axis=1).mean())

@@ -20,23 +20,23 @@ class RankSVM(LinearRanker):
     """Linear ranking SVM with squared hinge loss, trained in the primal; larger decision values are better.
 
     It minimises 0.5 |w|^2 + C sum_p c_p max(0, 1 - w . (x_better - x_worse))^2 over pairs p of rows of one image.
-    Features should be standardised first (`Standardizer`); a constant of each image cancels and teaches it nothing.
+    Features should be standardised first (`Standardizer`); features that are constant within each image cancel.
 
     Args:
         C: weight of the pairs' losses against the penalty on w.
-        pairs: "oracle" sets each image's best proposal against its others, "all" each against every worse one.
+        pairs: "oracle" pairs each image's best proposal with the others, "all" each proposal with every worse one.
         weighting: "difference" weighs a pair by its difference in quality, "uniform" by 1.
         min_difference: pairs closer than this in quality are left out.
-        tol: the gradient at the end over that at w = 0.
-        max_iter: most Newton steps; about ten are usual.
+        tol: stop at this norm of the gradient, relative to that at w = 0.
+        max_iter: largest number of Newton steps; about ten are usual.
         warm_start: start from the coefficients of the previous fit; the optimum is the same.
 
     Attributes:
         coef_: (d,) float64.
         n_features_in_: d.
-        n_pairs_: pairs trained on; 0 leaves coef_ at 0.
-        n_iter_: Newton steps taken.
-        objective_: the smallest value found.
+        n_pairs_: number of pairs trained on; 0 leaves coef_ at 0.
+        n_iter_: number of Newton steps.
+        objective_: smallest value found.
 
     Paper: section 4, "SegNet+SVM", which leaves the pairs, their weights and C open.
     Source: Chapelle and Keerthi, "Efficient algorithms for ranking with SVMs", Information Retrieval 2010.
@@ -68,8 +68,8 @@ class RankSVM(LinearRanker):
         quality | (rows,)   | floating           | accuracy of the proposal alone (metrics.image_iou); larger is better
         groups  | (rows,)   | integer            | number of the row's image; its rows need not be adjacent
 
-        Groups whose rows are all of one quality add nothing. Where no pair is left, the coefficients are 0 and a
-        line is logged.
+        Groups whose rows all have the same quality have no pairs. Without any pair the coefficients are 0 and a line is
+        logged.
 
         Raises:
             ShapeError: the arrays do not fit or are not finite, or an option is unknown or out of range.

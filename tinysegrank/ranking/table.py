@@ -26,10 +26,10 @@ class FeatureTable(
 ):
     """Features, quality and origin of each proposal.
 
-    images    | (images,)            | str     | name of each image, each once
+    images    | (images,)            | str     | names of the images, without duplicates
     groups    | (rows,)              | int64   | number of the row's image in `images`
     proposals | (rows,)              | int64   | number of the row's proposal within its image, from 0
-    quality   | (rows,)              | float64 | accuracy of the proposal alone; NaN where the truth is not known
+    quality   | (rows,)              | float64 | accuracy of the proposal alone; NaN if the truth is not known
     blocks    | each (rows, columns) | float32 | features by name of the block, in order
     columns   | each (columns,)      | str     | name of each column by name of the block
 
@@ -76,8 +76,8 @@ class FeatureTable(
         quality | (M,) | floating | accuracy of each proposal alone; None where the truth is not known
 
         Args:
-            image: its name.
-            blocks: by name, the names of the columns and their values, (M, columns).
+            image: name of the image.
+            blocks: names of the columns and their values (M, columns), by name of the block.
         """
         count = len(next(iter(blocks.values()))[1]) if blocks else 0
         return cls(
@@ -118,7 +118,7 @@ class FeatureTable(
         return len(self.groups)
 
     def select(self, blocks: Sequence[str] | None = None) -> np.ndarray:
-        """Return the features of some blocks side by side.
+        """Return the columns of some blocks side by side.
 
         returns | (rows, columns) | float32 | in the order of `names(blocks)`
 
@@ -128,10 +128,10 @@ class FeatureTable(
         return np.concatenate([self.blocks[name] for name in self._known(blocks)], axis=1)
 
     def names(self, blocks: Sequence[str] | None = None) -> tuple[str, ...]:
-        """Name the columns that `select(blocks)` returns.
+        """Return the names of the columns of `select(blocks)`.
 
         Raises:
-            ConfigError: as `select`.
+            ConfigError: see `select`.
         """
         return tuple(name for block in self._known(blocks) for name in self.columns[block])
 
@@ -159,13 +159,13 @@ class FeatureTable(
         return cls(tuple(json.loads(about["images"])), *rows, blocks, columns)
 
     def save_without_columns(self, path: Path | str) -> None:
-        """Write all but the names of the columns, which tables of many images have in common."""
+        """Write the table without the names of its columns, which many images' tables have in common."""
         arrays, about = self._state()
         write_arrays(path, arrays, about={"format": _WITHOUT_COLUMNS, "images": about["images"]})
 
     @classmethod
     def load_without_columns(cls, path: Path | str, columns: Mapping[str, tuple[str, ...]]) -> Self:
-        """Read the blocks named in `columns` from what `save_without_columns` wrote.
+        """Read the blocks named in `columns` from a file that `save_without_columns` wrote.
 
         Raises:
             CheckpointError: the file is missing, damaged, or holds something else, or other columns.

@@ -1,4 +1,4 @@
-"""A block of features, and the proposals of an image as every block takes them."""
+"""A block of features, and the proposals of an image as the input of every block."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class ImageProposals:
     image             | (H, W) or (H, W, 3) | uint8    | 0..255
     coarse            | (h, w, K)           | floating | SegNet's distribution of each cell
     labels            | (M, H, W)           | integer  | 0..K-1; the proposals, best first
-    classifier_scores | (5 (K-1),)          | floating | of the image: a row of `ImageClassifier.scores`
+    classifier_scores | (5 (K-1),)          | floating | scores of the image: a row of `ImageClassifier.scores`
     size_thresholds   | (K-1, 4)            | floating | `ImageClassifier.thresholds_` of the same classifiers
     scores            | (M,)                | floating | `Proposal.score`; NaN where unknown
 
     Args:
-        coarse: for training images by a network that did not see them.
-        classifier_scores: for training images by classifiers that did not see them; needed by some blocks.
+        coarse: for training images, by a network that was not trained on them.
+        classifier_scores: for training images, by classifiers not trained on them; some blocks need them.
         scores: unknown by default.
-        segments: of each proposal, as from `ProposalStore.read_segments`; unknown by default.
+        segments: segments of each proposal, from `ProposalStore.read_segments`; unknown by default.
         eps: smoothing of the divergences from SegNet's map.
-        class_names: of the K classes, background first.
+        class_names: names of the K classes, background first.
 
     Raises:
         ShapeError: the arrays do not fit each other.
@@ -61,7 +61,7 @@ class ImageProposals:
 
     @property
     def num_classes(self) -> int:
-        """K, background among them."""
+        """Number of classes K, background included."""
         return len(self.class_names)
 
     @cached_property
@@ -83,8 +83,8 @@ class ImageProposals:
 class Block(NamedTuple):
     """A block of features: the names of its columns, and a function that computes them.
 
-    columns: from the names of the classes to those of the columns.
-    compute: from `ImageProposals` to (M, columns).
+    columns: maps the names of the classes to the names of the columns.
+    compute: maps `ImageProposals` to features (M, columns).
     """
 
     columns: Callable[[Sequence[str]], tuple[str, ...]]

@@ -1,4 +1,4 @@
-"""Agreement of the boundaries of a labelling with the edges of the image: chamfer histograms, both ways."""
+"""Chamfer histograms: agreement of a labelling's boundaries with the image's edges, in both directions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BINS = len(RADII) + 1  # the last holds what is further
 
 
 def chamfer_feature_names(boundary: str) -> tuple[str, ...]:
-    """Name the columns of `chamfer_features`, for a boundary of this name."""
+    """Return the names of the columns of `chamfer_features`, for a boundary of this name."""
     ways = (f"{boundary}_to_edges", f"edges_to_{boundary}")
     return tuple(
         f"{way}_from_{threshold}_within_{radius}" for way in ways for threshold in THRESHOLDS for radius in RADII
@@ -28,13 +28,13 @@ def chamfer_feature_names(boundary: str) -> tuple[str, ...]:
 
 
 class ImageEdges(NamedTuple):
-    """The edges of an image, and of some of its pixels how far the nearest edge is at each threshold, and how strong.
+    """The edges of an image, and for some pixels the distance and strength of the nearest edge at each threshold.
 
     strengths | (H, W)  | float32 | 0..1
-    levels    | (H, W)  | uint8   | how many of the thresholds the pixel reaches, 0..10
-    rows      | (H, W)  | int32   | row of the pixel in what follows; -1 for a pixel that was not asked for
-    bins      | (n, 10) | uint8   | bin of the distance, 0..5; 6 where there is none within the largest radius
-    nearest   | (n, 10) | float32 | strength of the nearest edge, the strongest of equally near ones; 0 where none
+    levels    | (H, W)  | uint8   | number of thresholds that the pixel reaches, 0..10
+    rows      | (H, W)  | int32   | row of the pixel in `bins` and `nearest`; -1 for pixels that are not wanted
+    bins      | (n, 10) | uint8   | bin of the distance, 0..5; 6 if there is no edge within the largest radius
+    nearest   | (n, 10) | float32 | strength of the nearest edge, the strongest of equally near ones; 0 if none
     """
 
     strengths: NDArray[np.float32]
@@ -48,7 +48,7 @@ def boundary_pixels(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Mark the pixels that have a neighbour of another label above, below, left or right.
 
     labels  | (..., H, W) | integer or bool |
-    returns | (..., H, W) | bool            | both sides of each boundary; the border of the image is none
+    returns | (..., H, W) | bool            | both sides of each boundary; the image's border is not a boundary
     """
     boundary = np.zeros(labels.shape, np.bool_)
     for axis in (-2, -1):
@@ -60,12 +60,12 @@ def boundary_pixels(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
 
 
 def image_edges(edges: NDArray[np.floating], wanted: NDArray[np.bool_]) -> ImageEdges:
-    """Look for the nearest edges of some pixels; done once an image, for the boundaries of all its proposals.
+    """Find the nearest edges of some pixels, once per image, for the boundaries of all its proposals.
 
     edges  | (H, W) | floating | 0..1, as from `edge_map`
     wanted | (H, W) | bool     |
 
-    The numba twin `fast.nearest_edges` gives the same numbers, and does the work unless TINYSEGRANK_ACCELERATE=0.
+    The Numba version `fast.nearest_edges` runs unless TINYSEGRANK_ACCELERATE=0; the results are the same.
 
     Raises:
         ShapeError: the arrays differ in shape, or an edge is not in 0..1.
@@ -93,7 +93,7 @@ def image_edges(edges: NDArray[np.floating], wanted: NDArray[np.bool_]) -> Image
 def _nearest_edges(
     edges: NDArray[np.float32], places: NDArray[np.integer]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Go outwards ring by ring: an edge of some strength is first met on the ring of its distance."""
+    """Find the nearest edges by searching outwards, one ring of equal distance at a time."""
     padded = np.pad(edges, RADII[-1], constant_values=-1)
     thresholds = np.array(THRESHOLDS, np.float32)
     bins = np.full((len(places), len(THRESHOLDS)), len(RADII), np.uint8)
@@ -110,10 +110,10 @@ def _nearest_edges(
 
 @cache
 def _disc() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Offsets within the largest radius, ring by ring of one distance.
+    """Return the offsets within the largest radius, sorted into rings of equal distance.
 
     offsets | (o, 2)          | int64 | down, right
-    starts  | (r + 1,)        | int64 | of each ring in the offsets
+    starts  | (r + 1,)        | int64 | start of each ring in the offsets
     ring_of | (radius^2 + 2,) | int64 | ring of each squared distance, or of the next larger one
     """
     reach = RADII[-1]
@@ -127,7 +127,7 @@ def _disc() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
 
 @cache
 def _bin_of_squares() -> NDArray[np.uint8]:
-    """The bin of each squared distance 0, 1, ...; the last entry is for all beyond the largest radius."""
+    """Return the bin of each squared distance 0, 1, ...; the last entry is for all beyond the largest radius."""
     return np.searchsorted(np.square(RADII), np.arange(RADII[-1] ** 2 + 2)).astype(np.uint8)
 
 
@@ -135,21 +135,20 @@ def chamfer_features(edges: ImageEdges, boundary: NDArray[np.bool_]) -> NDArray[
     """Compare one boundary with the edges of the image.
 
     Columns, in the order of `chamfer_feature_names`: for each threshold and each bin of distance the sum over the
-    boundary's pixels of the strength of their nearest edge, if it lies in that bin; then the sum over the edge pixels
-    of their strength, if their distance to the boundary lies in it. All are divided by the sum of all.
+    boundary's pixels of the strength of their nearest edge, if its distance is in that bin; then the sum over the edge
+    pixels of their strength, if their distance to the boundary is in that bin. All are divided by their total.
 
-    boundary | (H, W) | bool    | `edges` must know of its pixels
-    returns  | (120,) | float32 | 0 or more, sum 1; all 0 where there is no boundary, or no edge near it
+    boundary | (H, W) | bool    | its pixels must be among those of `image_edges`
+    returns  | (120,) | float32 | 0 or more, sum 1; all 0 if there is no boundary, or no edge near it
 
-    The numba twin of the second half is `fast.edges_to_boundary`; it gives the same numbers.
+    The Numba version of the second half is `fast.edges_to_boundary`; the results are the same.
 
     Raises:
-        ShapeError: the boundary is not of the image's size, or has a pixel that `edges` does not know of.
+        ShapeError: the boundary is not of the image's size, or has a pixel that `image_edges` was not asked for.
 
-    Source: Segm_extract_measurements_on_sol.m of the DivMBest release, by its group: 10 thresholds, 6 distances, 2
-    directions, sums of the edges' strength, divided by the boundary's length (which the last division undoes), then by
-    their sum. Ours are the edges (there gPb's), the thresholds and radii, and that it is the nearest edge whose
-    strength counts.
+    Source: Segm_extract_measurements_on_sol.m of the DivMBest release, from which are: 10 thresholds, 6 distances, 2
+    directions, sums of edge strengths, divided by the boundary's length (which the last division undoes), then by
+    their sum. Our choices: the edges (gPb's there), the thresholds, the radii, and to use the nearest edge's strength.
     """
     if boundary.shape != edges.rows.shape:
         raise ShapeError(f"boundary {boundary.shape} must have the image's size, {edges.rows.shape}")
@@ -169,7 +168,7 @@ def chamfer_features(edges: ImageEdges, boundary: NDArray[np.bool_]) -> NDArray[
 
 
 def _edges_to_boundary(edges: ImageEdges, boundary: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Sums of the strength of edges by their level and by bin of their distance to the boundary: (11, 7)."""
+    """Return the sums of edge strengths by level and by bin of the distance to the boundary: (11, 7)."""
     from scipy.ndimage import distance_transform_edt
 
     if not boundary.any():  # there the transform gives distances to nothing

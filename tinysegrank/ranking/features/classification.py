@@ -1,4 +1,4 @@
-"""Block 2 of a proposal's features: what image classifiers say of the classes that it contains."""
+"""Block 2 of a proposal's features: image classifiers' scores, gated by the classes that it contains."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ UNGATED = "classification_ungated"
 
 
 def classification_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str, ...]:
-    """Name the columns of `classification_features`, in order: each class but background, then four sizes of each."""
+    """Return the names of the columns: each class but background, then four sizes of each."""
     own = class_names[1:]
     sizes = (f"size_{percent}_score_{name}" for name in own for percent in PERCENTILES)
     return (*(f"class_score_{name}" for name in own), *sizes)
 
 
 def class_shares(labels: np.ndarray, *, num_classes: int = NUM_CLASSES) -> np.ndarray:
-    """Measure the share of each class but background among the pixels of each map that are not void.
+    """Compute the share of each class but background among the non-void pixels of each map.
 
     labels  | (M, H, W) | integer | 0..K-1, or 255 where void
     returns | (M, K-1)  | float64 | 0..1, of classes 1..K-1; all 0 where the whole map is void
@@ -45,22 +45,22 @@ def class_shares(labels: np.ndarray, *, num_classes: int = NUM_CLASSES) -> np.nd
 def classification_features(
     scores: np.ndarray, thresholds: np.ndarray, shares: np.ndarray, *, gated: bool = True
 ) -> np.ndarray:
-    """Set the classifiers' scores of an image beside what each of its proposals contains.
+    """Gate the classifiers' scores of an image by what each of its proposals contains.
 
     A score s_c of class c becomes s_c where the proposal contains c, else 0; the score s_cj of its size j becomes s_cj
-    where the class covers at least thresholds[c, j] of the proposal, else -s_cj. So a proposal gains by what the
-    classifiers affirm, and pays for what they deny.
+    where the class covers at least thresholds[c, j] of the proposal, else -s_cj. So a proposal is rewarded
+    for what the classifiers confirm, and penalised for what they deny.
 
-    Not gated, the scores are the same for all proposals of the image, as the paper's words have it. A linear ranker
-    learns from differences within images, where they cancel: it gives them weight 0.
+    Without gates, as the paper words it, the scores are the same for all proposals of the image. A linear ranker learns
+    from differences within images, where they cancel, and gives them weight 0.
 
-    scores     | (5 (K-1),)    | floating | of the image, as from `ImageClassifier.scores`
+    scores     | (5 (K-1),)    | floating | scores of the image, from `ImageClassifier.scores`
     thresholds | (K-1, 4)      | floating | `ImageClassifier.thresholds_`
-    shares     | (M, K-1)      | floating | of the proposals, as from `class_shares`
+    shares     | (M, K-1)      | floating | shares in the proposals, from `class_shares`
     returns    | (M, 5 (K-1))  | float32  | 100 columns for the 20 classes of VOC
 
     Args:
-        gated: False for the paper's words, as an ablation.
+        gated: False gives the paper's wording, as an ablation.
 
     Raises:
         ShapeError: the arrays do not fit each other, or a score is not finite.

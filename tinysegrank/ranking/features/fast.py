@@ -1,7 +1,7 @@
-"""The numba twins of `chamfer`, on one thread; the functions there are their specification, they agree exactly.
+"""Numba versions of functions in `chamfer`, on one thread; the results are exactly the same.
 
-A pixel's squared distance to a set is the least, over the columns at dx, of dx^2 + down^2, down being the distance
-within the column. Beyond the largest radius nothing counts, so that dx stays small, and all numbers fit 16 bits.
+A pixel's squared distance to a set is the minimum over columns, dx away, of dx^2 + dy^2, with dy the distance in the
+column. Distances beyond the largest radius do not matter, so dx is small and all numbers fit 16 bits.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def nearest_edges(
 
     edges   | (H, W)          | float32 |
     places  | (n, 2)          | int64   | row, column
-    offsets | (o, 2)          | int64   | of a disc of the largest radius, ring by ring of one distance
-    starts  | (r + 1,)        | int64   | of each ring in the offsets
+    offsets | (o, 2)          | int64   | within the largest radius, sorted into rings of equal distance
+    starts  | (r + 1,)        | int64   | start of each ring in the offsets
     ring_of | (radius^2 + 2,) | int64   | ring of each squared distance
     bin_of  | (radius^2 + 2,) | uint8   | bin of each squared distance; the last entry stands for all larger ones
     returns | (n, T), (n, T)  | uint8, float32 | bins, strengths
@@ -58,13 +58,13 @@ def nearest_edges(
 
 @compiled()
 def edges_to_boundary(edges: np.ndarray, levels: np.ndarray, boundary: np.ndarray, bin_of: np.ndarray) -> np.ndarray:
-    """Sum the strength of edges by their level and by bin of their distance to the boundary.
+    """Sum edge strengths by level and by bin of the distance to the boundary.
 
     edges    | (H, W)          | float32 |
     levels   | (H, W)          | uint8   | thresholds that the edge reaches, 0..10
     boundary | (H, W)          | bool    |
-    bin_of   | (radius^2 + 2,) | uint8   | as above
-    returns  | (11, 7)         | float64 | the last bin is that of what is further than the largest radius
+    bin_of   | (radius^2 + 2,) | uint8   | bin of each squared distance; the last entry stands for all larger ones
+    returns  | (11, 7)         | float64 | the last bin is for edges beyond the largest radius
     """
     H, W = edges.shape
     limit = len(bin_of) - 2
@@ -86,7 +86,7 @@ def edges_to_boundary(edges: np.ndarray, levels: np.ndarray, boundary: np.ndarra
 
 @compiled()
 def _squared_in_columns(member: np.ndarray, limit: int) -> np.ndarray:
-    """Squared distance to the nearest member of the same column, limit + 1 for anything further: (H, W) int16."""
+    """Return the squared distance to the nearest member in the column, limit + 1 if it is further: (H, W) int16."""
     H, W = member.shape
     far = np.int16(np.sqrt(limit) + 1)
     down = np.empty((H, W), np.int16)

@@ -13,13 +13,13 @@ from tinysegrank.voc.labels import check_labels
 
 
 def pair_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str, ...]:
-    """Name the columns of `pair_features`, in order: for each kind the pairs (0, 1), (0, 2), ..., (1, 2), ..."""
+    """Return the names of the columns of `pair_features`: for each kind the pairs (0, 1), (0, 2), ..., (1, 2), ..."""
     kinds = ("centroid_x", "centroid_y", "pixels", "together")
     return tuple(f"{kind}_{a}_{b}" for kind in kinds for a, b in combinations(class_names, 2))
 
 
 def class_moments(labels: np.ndarray, *, num_classes: int = NUM_CLASSES) -> tuple[np.ndarray, np.ndarray]:
-    """Count the pixels of each class in each map, and find their mean place.
+    """Compute the number of pixels and the centroid of each class in each map.
 
     labels    | (M, H, W)    | integer | 0..K-1
     counts    | (M, K)       | int64   | pixels
@@ -48,18 +48,18 @@ def class_moments(labels: np.ndarray, *, num_classes: int = NUM_CLASSES) -> tupl
 
 
 def pair_features(counts: np.ndarray, centroids: np.ndarray, *, height: int, width: int) -> np.ndarray:
-    """Describe each proposal by its pairs of classes; a pair counts where the proposal has both, else it is 0.
+    """Describe each proposal by its pairs of classes; features of a pair are 0 unless the proposal has both.
 
     Columns, in the order of `pair_feature_names`, P = K (K-1) / 2 pairs a < b each: difference of the centroids,
     a minus b, along x in widths and along y in heights; pixels of both in shares of the image, divided by their sum
-    over all pairs; 1, divided by the number of pairs. Background is class 0, as good as any other.
+    over all pairs; 1, divided by the number of pairs. Background, class 0, is treated like any other class.
 
     counts    | (M, K)    | integer  | as from `class_moments`
     centroids | (M, K, 2) | floating | as from `class_moments`
     returns   | (M, 4 P)  | float32  | 840 columns for the 21 classes of VOC
 
     Source: Segm_extract_measurements_on_sol.m of the DivMBest release, by its groups: 420 + 210 + 210 columns. The
-    order of the pairs, and which of the two is taken from which, are ours (background is the last class there).
+    order of the pairs and the sign of the differences are ours (there, background is the last class).
     """
     a, b = np.triu_indices(counts.shape[1], 1)
     both = (counts[:, a] > 0) & (counts[:, b] > 0)  # (M, P)
@@ -71,5 +71,5 @@ def pair_features(counts: np.ndarray, centroids: np.ndarray, *, height: int, wid
 
 
 def _to_sum_one(rows: np.ndarray) -> np.ndarray:
-    """Divide each row by its sum; the image's size cancels here, and a row of zeros stays."""
+    """Divide each row by its sum, in which the image's size cancels; rows of zeros stay zero."""
     return np.asarray(rows / np.maximum(rows.sum(axis=1, keepdims=True), 1))

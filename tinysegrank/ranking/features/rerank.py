@@ -1,4 +1,4 @@
-"""Block 3 of a proposal's features: the hand-made ones of DivMBest+ReRank, as far as they are on record."""
+"""Block 3 of a proposal's features: the hand-made ones of DivMBest+ReRank, as far as they are known."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tinysegrank.voc import BACKGROUND, CLASS_NAMES, NUM_CLASSES
 
 
 def rerank_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str, ...]:
-    """Name the columns of `rerank_features`, in order."""
+    """Return the names of the columns of `rerank_features`."""
     return (
         *pair_feature_names(class_names),
         *chamfer_feature_names("segment_boundary"),
@@ -35,17 +35,17 @@ def rerank_features(
 ) -> np.ndarray:
     """Describe each proposal of an image by its layout, its boundaries, and its own score.
 
-    The paper takes "all features used by [26]", 1,966 columns. What the code that was released with DivMBest computes
-    has 980, or with two kernel maps of 1,050 each more than that; every group of it has a number of columns that ten
-    divides, so that no choice of them makes 1,966, and the rest is not on record. This block has 1,107 for VOC:
+    The paper uses "all features used by [26]", 1,966 columns. The code released with DivMBest computes 980, plus 1,050
+    for each of two optional kernel maps. The number of columns of each of its groups is a multiple of ten, so no choice
+    of groups gives 1,966; the rest is not published. This block has 1,107 columns for VOC:
 
-    columns | group                                                                    | on record
+    columns | group                                                                    | published
     420     | difference of the centroids of each pair of classes                      | yes
     210     | pixels of each pair                                                      | yes
-    210     | whether both of a pair are there                                         | yes
+    210     | whether both of a pair are present                                       | yes
     120     | edges along the boundaries between all labels, `chamfer_features`        | yes; with gPb
     120     | edges along the boundary between background and objects                  | yes; with gPb
-    27      | scores, rank and segments, `summary_features`                            | in name only
+    27      | scores, rank and segments, `summary_features`                            | by name only
 
     The 20 gated scores of image classifiers that the release counts among them are in block 2; kernel maps are left
     out.
@@ -56,12 +56,11 @@ def rerank_features(
     returns | (M, 1107)  | float32  | K (K-1) / 2 * 4 + 240 + K + 6 columns
 
     Args:
-        scores: as above; unknown by default.
-        segments: of each proposal, as `summary_features` takes them; unknown by default.
-        num_classes: K, background among them.
+        segments: segments of each proposal, see `summary_features`; unknown by default.
+        num_classes: number of classes K, background included.
 
     Raises:
-        ShapeError: the arrays do not fit each other, or hold what they should not.
+        ShapeError: the arrays do not fit each other, or have invalid values.
         DatasetError: a label is not a class.
 
     Paper: section 4, "DivMBest+ReRank". Source: Yadollahpour, Batra and Shakhnarovich, "Discriminative re-ranking of

@@ -15,7 +15,7 @@ _EMPTY_INTERSECTION = 1e-3  # cells; keeps U / I finite where a class is missing
 
 
 def segnet_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str, ...]:
-    """Name the columns of `segnet_features`, in order: 2 divergences, then 4 overlaps of each class."""
+    """Return the names of the columns of `segnet_features`: 2 divergences, then 4 overlaps of each class."""
     overlaps = ("intersection", "union", "intersection_over_union", "union_over_intersection")
     per_class = tuple(f"{overlap}_{name}" for overlap in overlaps for name in class_names)
     return ("kl_segnet_to_proposal", "kl_proposal_to_segnet", *per_class)

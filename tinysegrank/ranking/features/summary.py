@@ -1,4 +1,4 @@
-"""Features of a proposal as a whole: the score of its engine, and the segments that it is pasted of."""
+"""Features of a proposal as a whole: its engine's score, and the segments that it was pasted from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinysegrank.voc import CLASS_NAMES
 
 
 def summary_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str, ...]:
-    """Name the columns of `summary_features`, in order."""
+    """Return the names of the columns of `summary_features`."""
     of_class = (f"max_segment_score_{name}" for name in class_names[1:])
     return ("map_score", "rank", "log_rank", "segments", "classes", "mean_pixel_score", *of_class, "has_segments")
 
@@ -20,22 +20,22 @@ def summary_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str
 def summary_features(
     counts: np.ndarray, scores: np.ndarray | None = None, segments: Sequence[PastedSegments | None] | None = None
 ) -> np.ndarray:
-    """Describe each proposal of an image by its score, its rank, and the segments that it is pasted of.
+    """Describe each proposal of an image by its score, its rank, and the segments that it was pasted from.
 
-    Columns, in the order of `summary_feature_names`: the engine's score (0 where unknown; of two engines' proposals,
-    of which one's have segments, each engine's minus its best, in units of their standard deviation, since sums of
-    scores and energies in nats do not compare); the number of proposals before it, and log(1 + that); pasted segments;
-    classes but background; mean over all pixels of the score of the segment that is seen there, 0 in the background;
-    for each class the best score of its pasted segments, 0 without any; and 1 if the segments are known, where all
-    columns of segments are 0 if not.
+    Columns, in the order of `summary_feature_names`: the engine's score, 0 if unknown; the number of proposals before
+    this one, and log(1 + that number); the number of pasted segments; the number of classes but background; the mean
+    over all pixels of the score of the visible segment, 0 in the background; for each class the best score of its
+    pasted segments, 0 without any; and 1 if the segments are known. If they are not, all columns of segments are 0.
+
+    Scores of two engines, one with segments, are not comparable: each is then taken relative to its engine's best, in
+    units of the standard deviation within the engine.
 
     counts  | (M, K)    | integer  | pixels of each class, in the order of the proposals' rank
     scores  | (M,)      | floating | `Proposal.score`; NaN where unknown
     returns | (M, K+6)  | float32  | 27 columns for the 21 classes of VOC
 
     Args:
-        scores: as above; unknown by default.
-        segments: `Proposal.segments` of each, or as from `ProposalStore.read_segments`; unknown by default.
+        segments: `Proposal.segments` of each, also from `ProposalStore.read_segments`; unknown by default.
 
     Raises:
         ShapeError: there is not one score or entry of segments for each proposal, a score is infinite, or a segment's
@@ -59,7 +59,7 @@ def summary_features(
 
 
 def _comparable(scores: np.ndarray, has_segments: np.ndarray) -> np.ndarray:
-    """Scores of one engine as they are; of two, each engine's in units of their own | (M,), (M,) bool to (M,)."""
+    """Return scores of one engine unchanged, and those of two in units of their own: (M,), (M,) bool -> (M,)."""
     engines = [np.flatnonzero(kind & np.isfinite(scores)) for kind in (has_segments, ~has_segments)]
     if not all(map(len, engines)):
         return scores

@@ -157,7 +157,7 @@ def colour_gains(
 
 
 def _likeness(colours: NDArray[np.floating], weights: NDArray[np.number]) -> NDArray[np.float64]:
-    """Return the similarity of each superpixel's colour to the palette of colours with these weights, per pixel: (S,)."""
+    """Return the similarity of each superpixel's colour to the palette of colours with these weights: (S,)."""
     if not weights.any():  # the frame of an image of one pixel
         return np.zeros(len(colours))
     centres = palette(colours, weights, count=COLOURS)
