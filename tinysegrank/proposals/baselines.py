@@ -98,7 +98,7 @@ def _flip_energies(engine: CrfEngine, nodes: NDArray[np.int64]) -> NDArray[np.fl
     for a, b in ((0, 1), (1, 0)):
         np.add.at(agreeing, (engine.edges[:, a], nodes[engine.edges[:, b]]), engine.weights)
     cost = engine.unary - agreeing
-    return np.asarray(cost - np.take_along_axis(cost, nodes[:, None], axis=1))
+    return cost - np.take_along_axis(cost, nodes[:, None], axis=1)
 
 
 class _PerturbableEngine(Engine[State], Protocol[State]):

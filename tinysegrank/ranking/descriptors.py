@@ -46,7 +46,7 @@ class FullyConnected:
                 "give conv5's features of the same weight file"
             )
         hidden = np.maximum(pooled @ self.weight6.T + self.bias6, 0)  # (N, F)
-        return np.asarray(np.maximum(hidden @ self.weight7.T + self.bias7, 0))  # (N, F)
+        return np.maximum(hidden @ self.weight7.T + self.bias7, 0)  # (N, F)
 
 
 def load_fully_connected(path: Path | str) -> FullyConnected | None:
@@ -98,8 +98,8 @@ def image_descriptors(features: np.ndarray, fully_connected: FullyConnected | No
     parts = [describe(features[start : start + _ROWS].astype(np.float32)) for start in range(0, len(features), _ROWS)]
     values = np.concatenate(parts)  # (N, D)
     lengths = np.linalg.norm(values, axis=1, keepdims=True)  # (N, 1)
-    return np.asarray(np.divide(values, lengths, out=np.zeros_like(values), where=lengths > 0))
+    return np.divide(values, lengths, out=np.zeros_like(values), where=lengths > 0)
 
 
 def _mean(features: np.ndarray) -> np.ndarray:
-    return np.asarray(features.mean(axis=(2, 3)))
+    return features.mean(axis=(2, 3))

@@ -48,7 +48,7 @@ class LinearRanker(GroupRanker):
     coef_: np.ndarray
 
     def _scores(self, X: np.ndarray) -> np.ndarray:
-        return np.asarray(X @ self.coef_.astype(X.dtype))
+        return X @ self.coef_.astype(X.dtype)
 
     def _start(self, d: int, *, warm: bool) -> np.ndarray:
         """Return the previous coefficients if warm_start is set and their number fits, else 0: (d,) float64."""

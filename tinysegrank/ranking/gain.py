@@ -53,4 +53,4 @@ def corpus_gains(
     inside, union = inside[:, counted], union[:, counted]
     total_inside, total_union = total_inside[counted], total_union[counted]
     gains = (inside / total_union - union * total_inside / total_union**2).mean(axis=1)
-    return np.asarray(gains * len(at))
+    return gains * len(at)

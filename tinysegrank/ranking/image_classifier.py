@@ -97,7 +97,7 @@ class ImageClassifier(
         """
         if descriptors.ndim != 2 or descriptors.shape[1] != self.weights_.shape[1]:
             raise ShapeError(f"descriptors must be (N, {self.weights_.shape[1]}), got {descriptors.shape}")
-        return np.asarray(descriptors.astype(np.float32) @ self.weights_.T + self.intercepts_)
+        return descriptors.astype(np.float32) @ self.weights_.T + self.intercepts_
 
     def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         return {name: getattr(self, f"{name}_") for name in self._shapes}, {"C": repr(self.C)}

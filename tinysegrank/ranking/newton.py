@@ -50,7 +50,7 @@ class PairwiseHinge:
 
     def margins(self, w: np.ndarray) -> np.ndarray:
         """Return D w: (pairs,) float64."""
-        return np.asarray(self.A @ (self.X @ w.astype(self.X.dtype)).astype(np.float64))
+        return self.A @ (self.X @ w.astype(self.X.dtype)).astype(np.float64)
 
     def adjoint(self, values: np.ndarray) -> np.ndarray:
         """Return D^T values: (d,) float64."""
@@ -62,7 +62,7 @@ class PairwiseHinge:
 
     def gradient(self, w: np.ndarray, margins: np.ndarray) -> np.ndarray:
         """Return the gradient at w, given its margins: w - 2 C D^T [c * max(0, 1 - D w)], (d,) float64."""
-        return np.asarray(w - 2 * self.C * self.adjoint(self.weights * np.maximum(0, 1 - margins)))
+        return w - 2 * self.C * self.adjoint(self.weights * np.maximum(0, 1 - margins))
 
     def newton_direction(
         self, gradient: np.ndarray, margins: np.ndarray, *, tolerance: float, max_iter: int = 250

@@ -19,7 +19,7 @@ def pick(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """
     scores, groups = check_groups("scores", scores, groups)
     order = np.lexsort((-scores, groups))  # stable, so that the first of equals stays first
-    return np.asarray(order[_starts(groups[order])])
+    return order[_starts(groups[order])]
 
 
 def oracle_picks(quality: np.ndarray, groups: np.ndarray, *, first: int | None = None) -> np.ndarray:
@@ -43,7 +43,7 @@ def oracle_picks(quality: np.ndarray, groups: np.ndarray, *, first: int | None =
         raise ShapeError(f"first: {first} rows of each group; give 1 or more")
     quality, groups = check_groups("quality", quality, groups)
     rows = np.flatnonzero(rank_in_group(groups) < first)
-    return np.asarray(rows[pick(quality[rows], groups[rows])])
+    return rows[pick(quality[rows], groups[rows])]
 
 
 def oracle_quality(quality: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -65,7 +65,7 @@ def oracle_quality(quality: np.ndarray, groups: np.ndarray) -> np.ndarray:
     rank = rank_in_group(groups)
     table = np.full((len(names), rank.max() + 1), -np.inf)
     table[group, rank] = quality  # (groups, M)
-    return np.asarray(np.maximum.accumulate(table, axis=1).mean(axis=0))
+    return np.maximum.accumulate(table, axis=1).mean(axis=0)
 
 
 def rank_in_group(groups: np.ndarray) -> np.ndarray:

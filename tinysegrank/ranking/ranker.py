@@ -67,7 +67,7 @@ class Ranker(Fitted, tag="tinysegrank ranker 1", shapes={"mean": ("d",), "scale"
             raise CheckpointError(f"ranker: fitted on other columns of {list(self.blocks)}; fit it again")
         X = table.select(self.blocks)  # (rows, d)
         inverse = np.divide(1, self.scale, out=np.zeros_like(self.scale), where=self.scale > 0)
-        return np.asarray(X @ (self.coefficients * inverse) - self.mean @ (self.coefficients * inverse))
+        return X @ (self.coefficients * inverse) - self.mean @ (self.coefficients * inverse)
 
     def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         arrays = {"mean": self.mean, "scale": self.scale, "coefficients": self.coefficients}

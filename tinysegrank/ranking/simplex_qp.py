@@ -59,4 +59,4 @@ def _minimise_on_plane(G: np.ndarray, b: np.ndarray, total: float) -> np.ndarray
     system = np.ones((count + 1, count + 1))
     system[:count, :count] = G / scale + _RIDGE * np.eye(count)
     system[count, count] = 0
-    return np.asarray(np.linalg.solve(system, np.append(b / scale, total))[:count])
+    return np.linalg.solve(system, np.append(b / scale, total))[:count]

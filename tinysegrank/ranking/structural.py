@@ -119,7 +119,7 @@ class SlackRescaling:
 
     def violations(self, scores: np.ndarray) -> np.ndarray:
         """Return L(y) (1 - [s(y*) - s(y)]) of every proposal y: (n, M) float64."""
-        return np.asarray(self.loss * (1 - scores[self.best][:, None] + scores[self.rows]))
+        return self.loss * (1 - scores[self.best][:, None] + scores[self.rows])
 
     def value(self, scores: np.ndarray) -> float:
         """Return R at these scores."""

@@ -78,7 +78,7 @@ def _as_superpixels(segments: Segments, masks: NDArray[np.bool_], known: NDArray
     areas = np.bincount(numbers, minlength=count)  # (S,)
     inside = [np.bincount(numbers[mask[known]], minlength=count) * 2 > areas for mask in masks]
     rows = np.stack(inside) if inside else np.zeros((0, count), np.bool_)
-    return np.asarray(rows[rows.any(axis=1)])
+    return rows[rows.any(axis=1)]
 
 
 class SegmentScorer(

@@ -92,7 +92,7 @@ class Segments:
         members = self.members.astype(np.float64)
         intersection = members @ shared  # (R, O)
         union = (members @ areas)[:, None] + shared.sum(axis=0) - intersection
-        return np.asarray(intersection / np.maximum(union, 1))
+        return intersection / np.maximum(union, 1)
 
 
 def segment_overlaps(members: NDArray[np.bool_], areas: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -107,7 +107,7 @@ def segment_overlaps(members: NDArray[np.bool_], areas: NDArray[np.integer]) -> 
     intersection = (weighted @ members.T.astype(exact)).astype(np.float64)  # (R, R)
     sizes = weighted.sum(axis=1).astype(np.float64)
     union = sizes[:, None] + sizes - intersection
-    return np.asarray(intersection / np.maximum(union, 1))
+    return intersection / np.maximum(union, 1)
 
 
 COUNTS = (10, 20, 50, 100, 150)

@@ -39,7 +39,7 @@ def class_shares(labels: np.ndarray, *, num_classes: int = NUM_CLASSES) -> np.nd
     labels = check_labels(labels, num_classes=num_classes)
     counts = np.array([np.bincount(one.ravel(), minlength=256)[:num_classes] for one in labels])
     counts = counts.reshape(len(labels), num_classes)  # (M, K)
-    return np.asarray(counts[:, 1:] / np.maximum(counts.sum(axis=1, keepdims=True), 1))
+    return counts[:, 1:] / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
 
 def classification_features(

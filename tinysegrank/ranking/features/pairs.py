@@ -72,4 +72,4 @@ def pair_features(counts: np.ndarray, centroids: np.ndarray, *, height: int, wid
 
 def _to_sum_one(rows: np.ndarray) -> np.ndarray:
     """Divide each row by its sum, in which the image's size cancels; rows of zeros stay zero."""
-    return np.asarray(rows / np.maximum(rows.sum(axis=1, keepdims=True), 1))
+    return rows / np.maximum(rows.sum(axis=1, keepdims=True), 1)

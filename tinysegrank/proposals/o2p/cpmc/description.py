@@ -214,4 +214,4 @@ def _contrast(
 def _chi_square(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the chi-square distance of the distributions in each row, 0..1: (R,)."""
     p, q = (h / np.maximum(h.sum(axis=1, keepdims=True), TINY) for h in (one, other))
-    return np.asarray((np.square(p - q) / np.maximum(p + q, TINY)).sum(axis=1) / 2)
+    return (np.square(p - q) / np.maximum(p + q, TINY)).sum(axis=1) / 2

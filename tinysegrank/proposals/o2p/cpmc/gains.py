@@ -162,7 +162,7 @@ def _likeness(colours: NDArray[np.floating], weights: NDArray[np.number]) -> NDA
         return np.zeros(len(colours))
     centres = palette(colours, weights, count=COLOURS)
     distance = np.abs(colours[:, None] - centres).sum(axis=2).min(axis=1)  # (S,)
-    return np.asarray(COLOUR_COST * np.exp(-DECAY * distance))
+    return COLOUR_COST * np.exp(-DECAY * distance)
 
 
 def _gains(

@@ -98,7 +98,7 @@ class SegmentRanker(
         return self
 
     def _waves(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
-        return np.asarray(np.cos((features - self.centre_) / self.scale_ @ self.directions_ + self.phases_))
+        return np.cos((features - self.centre_) / self.scale_ @ self.directions_ + self.phases_)
 
     def predict(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the predicted best overlap of each segment.
@@ -111,7 +111,7 @@ class SegmentRanker(
         """
         if features.ndim != 2 or features.shape[1] != len(self.centre_):
             raise ShapeError(f"features must be (R, {len(self.centre_)}), got {features.shape}")
-        return np.asarray((self._waves(features) - self.waves_mean_) @ self.weights_ + self.mean_)
+        return (self._waves(features) - self.waves_mean_) @ self.weights_ + self.mean_
 
     def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         arrays = {name: np.asarray(getattr(self, f"{name}_"), np.float64) for name in self._shapes}

@@ -9,7 +9,7 @@ from tinysegrank.compiled import compiled
 
 @compiled()
 def count_codes(codes: np.ndarray, cell: int, rows: np.ndarray, columns: np.ndarray, shares: np.ndarray) -> None:
-    """Add up the weights of the pixels of each code around each grid point, and divide by their sum."""
+    """Write to `shares`, (h, w, 59) zeros, the share of each code in the weighted window around each grid point."""
     H, W = codes.shape
     for i in range(len(rows)):
         for j in range(len(columns)):

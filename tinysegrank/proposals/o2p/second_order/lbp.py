@@ -68,4 +68,4 @@ def uniform_codes(grey: NDArray[np.floating]) -> NDArray[np.uint8]:
     bits = np.arange(256)[:, None] >> np.arange(8) & 1  # (256, 8)
     uniform = (bits != np.roll(bits, 1, axis=1)).sum(axis=1) <= 2  # (256,)
     number = np.where(uniform, np.cumsum(uniform) - 1, LBP_LENGTH).astype(np.uint8)  # in the order of the codes
-    return np.asarray(number[code])
+    return number[code]

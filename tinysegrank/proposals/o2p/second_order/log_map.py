@@ -20,7 +20,7 @@ def log_matrices(matrices: NDArray[np.float64], *, ridge: float = 1e-3) -> NDArr
     values, vectors = np.linalg.eigh(matrices)
     logs = np.log(np.maximum(values, 0) + ridge)  # (R, n); rounding may leave an eigenvalue just below 0
     logs *= (matrices.diagonal(axis1=1, axis2=2).sum(axis=1) > 0)[:, None]
-    return np.asarray((vectors * logs[:, None, :]) @ vectors.swapaxes(1, 2))
+    return (vectors * logs[:, None, :]) @ vectors.swapaxes(1, 2)
 
 
 def upper_triangles(matrices: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -43,4 +43,4 @@ def normalise_blocks(blocks: list[NDArray[np.float32]], *, power: float = 0.75) 
         length = np.sqrt(np.einsum("rd,rd->r", part, part) * len(blocks))
         part /= np.maximum(length, np.float32(1e-12))[:, None]
         start += block.shape[1]
-    return np.asarray(np.copysign(np.abs(joined) ** np.float32(power), joined))
+    return np.copysign(np.abs(joined) ** np.float32(power), joined)
