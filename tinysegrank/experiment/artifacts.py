@@ -125,7 +125,7 @@ def key(settings: Any, inputs: Any, module: str) -> Key:
 
 
 def code_of(module: str) -> str:
-    """Return a digest of the code of a module and of what it imports, except for what decides when and where to run."""
+    """Return a digest of the code of a module and all it imports, without the modules of `_MACHINERY`."""
     return code_digest(module, left_out=_MACHINERY)
 
 

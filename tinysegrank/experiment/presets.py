@@ -60,7 +60,7 @@ EXPERIMENTS = {"quick": Settings(), "paper": PAPER, "best": BEST, "demo": DEMO}
 
 
 def named_settings(name: str) -> Settings:
-    """The settings of an experiment: "quick", "paper", "best", or "demo" for the toy data.
+    """Return the settings of an experiment: "quick", "paper", "best", or "demo" for the toy data.
 
     Raises:
         ConfigError: there is none of that name.

@@ -28,7 +28,7 @@ QUALITIES = ("image", "corpus")
 
 @dataclass(frozen=True)
 class DataSettings(Options):
-    """Which images: the VOC root, its splits, and how many of each (0 is all)."""
+    """The images to use: the VOC root, its splits, and how many images of each (0: all)."""
 
     voc: str = ""
     train: str = "train_aug"
@@ -68,17 +68,17 @@ class TrainingSettings(Options):
     uoi_ce: TrainingOptions = field(default_factory=lambda: TrainingOptions("uoi+ce", steps=600, rate=0.002))
 
     def continued(self, loss: str) -> TrainingOptions:
-        """The options of the training that continues with a loss."""
+        """Return the options of the training that continues with a loss."""
         options: TrainingOptions = getattr(self, loss.replace("+", "_"))
         return options
 
 
 @dataclass(frozen=True)
 class CoarseSettings(Options):
-    """SegNet's coarse maps, which are of the whole image in the paper.
+    """SegNet's coarse maps, which the paper computes from the whole image alone.
 
-    `mirrored` averages each with that of the mirror image; `crops`, with those of four corner crops, whose side is
-    this share of the image's (0: none), mirrored likewise.
+    `mirrored` averages the map with that of the mirrored image. `crops` averages it with those of four corner crops,
+    also mirrored if `mirrored` is set; its value is the crop's side as a share of the image's (0: no crops).
     """
 
     mirrored: bool = False
@@ -109,7 +109,7 @@ class SuperpixelSettings(Options):
 
 @dataclass(frozen=True)
 class MapSettings(Options):
-    """The trunk's maps that superpixels are described by: side of the warped image, and layers; see `TrunkMaps`."""
+    """The trunk's maps that describe superpixels: side of the warped image, and layers; see `TrunkMaps`."""
 
     size: int = option(451, at_least=1)
     layers: tuple[str, ...] = option(MAP_LAYERS, choices=TRUNK)
@@ -119,8 +119,8 @@ class MapSettings(Options):
 class CrfSettings(Options):
     """The CRF on superpixels: see `ProposalOptions`; the strengths and lambdas are tried on `choice_images` images.
 
-    `features` are those that its classifier learns from, see `proposals.classifier_inputs`: "hand", made by hand, as
-    published; "trunk", means of the trunk's maps; or "both".
+    `features` are the inputs of its classifier, see `proposals.classifier_inputs`: "hand" (hand-made, as published),
+    "trunk" (means of the trunk's maps) or "both".
     """
 
     features: str = option("trunk", choices=FEATURES)
@@ -147,11 +147,12 @@ class PasteSettings(Options):
 
 @dataclass(frozen=True)
 class ProposalSettings(Options):
-    """Module 1: what proposes ("crf", "paste", "both" in turn, or "folder", where others' proposals lie), and M.
+    """Module 1: the engine that proposes, and the number of proposals per image.
 
-    With `segnet`, the superpixel labelling of SegNet's coarse map is one more proposal, the last. `choice_by` says what
-    the constants are chosen by on training images: the oracle's mean "image" IoU or its "corpus" IoU, see
-    `proposals.choose`.
+    `engine` is "crf", "paste", "both" in turn, or "folder" for proposals made elsewhere and stored in `folder`. `count`
+    is M. With `segnet`, the superpixel labelling of SegNet's coarse map is added as the last proposal. The engines'
+    constants are those with the best oracle on training images, measured as `choice_by` says: by its mean image IoU
+    ("image") or its corpus IoU ("corpus"), see `proposals.choose`.
     """
 
     engine: str = option("crf", choices=ENGINES)
@@ -172,10 +173,10 @@ class ClassifierSettings(Options):
 
 @dataclass(frozen=True)
 class RankingSettings(Options):
-    """Module 2: Eq. 17's constants; what ranks, by which blocks of features, and the values of C to choose from.
+    """Module 2: the constants of Eq. 17, the ranker, its blocks of features, and the values of C to choose from.
 
     `ranker` is a ranking SVM on pairs of the oracle and each other proposal ("oracle-pairs") or of any two
-    ("all-pairs"), or the structural SVM ("structural"). With no C given, those of the ranker's own grid are tried.
+    ("all-pairs"), or the structural SVM ("structural"). If `C` is empty, the ranker's own grid is tried.
     `balance` gives the blocks of features equal weight, see `ranking.balancing_weights`. `quality` is what a proposal
     is worth to the ranker: its own accuracy, as in the paper ("image"), or what it brings to the corpus IoU of the
     1-best proposals ("corpus"), see `ranking.corpus_gains`.
@@ -194,7 +195,7 @@ class RankingSettings(Options):
 
 @dataclass(frozen=True)
 class ReportSettings(Options):
-    """Classes whose mean is reported (empty: those in the split's truth), and how many images are shown."""
+    """Classes whose mean is reported (empty: all in the split's truth), and how many images are shown."""
 
     classes: tuple[int, ...] = option((), at_least=0, at_most=NUM_CLASSES - 1, may_be_empty=True)
     panels: int = option(8, at_least=0)
@@ -202,9 +203,9 @@ class ReportSettings(Options):
 
 @dataclass(frozen=True)
 class EvidenceSettings(Options):
-    """The paper's evidence, made of a finished run.
+    """The paper's evidence, made from a finished run.
 
-    `start_steps` are those of the start that Figure 6 goes on from, 4,000 in the paper; 0: the run's own start.
+    `start_steps` is the number of cross-entropy steps before Figure 6's trainings (the paper's: 4,000; 0: the run's).
     """
 
     start_steps: int = option(0, at_least=0, note="0 takes the run's own start")

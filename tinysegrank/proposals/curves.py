@@ -38,11 +38,11 @@ class OracleCurve(NamedTuple):
 class OracleTally:
     """Sums over the oracle's picks on some images; `+` adds the tally of other images.
 
-    confusions | (C, K, K) | int64   | pixels of the picks; row: true class
-    image_ious | (C,)      | float64 | sum over images of the image IoU of the pick
+    confusions | (C, K, K) | int64   | confusion matrices of the proposals picked; row: true class
+    image_ious | (C,)      | float64 | sum over images of the image IoU of the proposal picked
 
     Args:
-        counts: C numbers of first proposals to pick from.
+        counts: C values of m; for each, the oracle picks from the first m proposals.
         images: number of images with a pixel that is not void.
     """
 
@@ -69,7 +69,7 @@ class OracleTally:
         )
 
     def curve(self, classes: Sequence[int] | None = None) -> OracleCurve:
-        """Return the accuracies.
+        """Return the oracle's accuracies for each count.
 
         Args:
             classes: the listed classes; all if not given.

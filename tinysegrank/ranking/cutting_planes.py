@@ -38,7 +38,7 @@ class Risk(Protocol):
     """A convex risk of scores, which are linear in w."""
 
     def scores(self, w: np.ndarray) -> np.ndarray:
-        """X w | (rows,) | float64."""
+        """Return the scores X w | (rows,) | float64."""
 
     def value(self, scores: np.ndarray) -> float:
         """Return R at these scores."""

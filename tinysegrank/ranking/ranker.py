@@ -39,7 +39,7 @@ RANKERS: dict[str, RankerKind] = {
 
 @dataclass(frozen=True, eq=False)
 class Ranker(Fitted, tag="tinysegrank ranker 1", shapes={"mean": ("d",), "scale": ("d",), "coefficients": ("d",)}):
-    """Scores rows of a feature table.
+    """A linear function that scores the rows of a feature table.
 
     blocks       | (blocks,) | str     | names of the blocks used, in order
     columns      | (d,)      | str     | names of their columns

@@ -44,7 +44,7 @@ def _join(parts: np.ndarray, total: np.ndarray, order: np.ndarray, smallest: int
 
 @compiled()
 def _whole(joined: np.ndarray, part: int) -> int:
-    """Return the part that a part has become by joining, following `joined` to its end."""
+    """Return the part that `part` now belongs to: follow `joined` to a part that has joined no other."""
     while joined[part] != part:
         part = joined[part]
     return part
@@ -115,7 +115,7 @@ def _totals(parts: np.ndarray, lab: np.ndarray, count: int) -> np.ndarray:
 def _borders(parts: np.ndarray, small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """List the neighbours of each small part, once per pair of adjacent pixels; return (first, beside).
 
-    Those of part p are beside[first[p]:first[p + 1]].
+    The neighbours of part p are beside[first[p]:first[p + 1]].
     """
     H, W = parts.shape
     first = np.zeros(len(small) + 1, np.int64)
@@ -142,7 +142,7 @@ def _borders(parts: np.ndarray, small: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 @compiled()
 def _renumbered(parts: np.ndarray, joined: np.ndarray) -> np.ndarray:
-    """Return the map of joined parts, numbered in the order of their first pixels (that of their lowest parts)."""
+    """Return the map of joined parts, numbered in the order of their first pixels."""
     number = np.full(len(joined), -1, np.int32)
     count = 0
     for part in range(len(joined)):

@@ -47,7 +47,7 @@ def fold(x: np.ndarray, K: int, stride: int, padding: Pair, out: Pair) -> np.nda
 
 
 def fold_stage(x: np.ndarray, K: int, stride: int, padding: Pair, out: Pair) -> tuple[np.ndarray, Stage]:
-    """Return an array for the folded maps, and the stage that fills it."""
+    """Return an empty array for what `fold` returns, and the stage of work that fills it, for `run_stages`."""
     k = folded_size(K, stride)
     folded = np.empty((len(x), out[0] + k - 1, out[1] + k - 1, x.shape[1] * stride**2), np.float32)
     units = len(x) * folded.shape[1]

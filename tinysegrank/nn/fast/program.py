@@ -44,7 +44,11 @@ class Program:
         self._add(FOLD, len(y) * y.shape[1], y.size, x, y, strides=(stride, 0, 0, 0), before=before)
 
     def cut(self, x: np.ndarray, how: Geometry, values: np.ndarray, *, outputs: bool = False) -> None:
-        """Append a step that transforms tiles of maps x into values: the adjoint of `add`, or (`outputs`) of `join`."""
+        """Append a step that cuts maps x into tiles and transforms these to values.
+
+        The tiles overlap, as those of a convolution's input do, and the step is the adjoint of `add`; with `outputs`
+        they lie side by side, as those of its output do, and the step is the adjoint of `join`.
+        """
         where = how.where(outputs=outputs)
         self._add(CUT, len(x) * how.tiles[0], values.size, x, values, **where)
 

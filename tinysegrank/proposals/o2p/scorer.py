@@ -84,7 +84,7 @@ def _as_superpixels(segments: Segments, masks: NDArray[np.bool_], known: NDArray
 class SegmentScorer(
     Fitted, tag="tinysegrank segment scorer 1", shapes={"weights": ("K-1", "P"), "means": ("K-1",), "classes": ("C",)}
 ):
-    """Predicted overlap of segments with objects of each class, above the mean.
+    """Predicts the overlap of segments with objects of each class, minus the class's mean in training.
 
     Args:
         C: weight of the errors against half the squared length of the weights.

@@ -137,7 +137,7 @@ def _background(rng: np.random.Generator, shape: tuple[int, int], theme: Theme, 
 def _place(
     rng: np.random.Generator, name: str, length: float, shape: tuple[int, int], horizon: int
 ) -> tuple[int, tuple[float, float], float]:
-    """Choose where an object stands: class, centre, length."""
+    """Choose the centre of an object of this length; return its class, centre and length."""
     height, width = shape
     x = rng.uniform(0.15, 0.85) * width
     if name in _FLYING:
