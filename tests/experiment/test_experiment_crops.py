@@ -164,7 +164,7 @@ def test_evidence_judges_with_crops_too(tmp_path, cropped, monkeypatch):
     monkeypatch.setattr(Judge, "naive", lambda self, coarse: judged.append(coarse) or naive(self, coarse))
     options = replace(cropped.settings.training.start, steps=2)
     without = replace(cropped, settings=replace(cropped.settings, coarse=CoarseSettings(mirrored=True)))
-    head, plain = (Head(run, tmp_path / "head", options, (0,), judge) for run in (cropped, without))
+    head, plain = (Head(run, tmp_path / "head", options, [0], judge) for run in (cropped, without))
     assert head.key() != plain.key()
     train_head(head)
     network, val = load_segnet(head.folder / "segnet.safetensors"), store(cropped, "val")

@@ -91,24 +91,20 @@ def fit_ablation(request: Request) -> Finding:
     run = request.run
     train, val = described(run, "train"), described(run, "val")
     subsets = fit_subsets(run, train, val)
-    eq17 = pick(-val.distances[run.settings.ranking.loss], val.table.groups)
-    picks = {EQ_17: eq17} | {subset.name: subset.rows for subset in subsets}
-    ours = {name: means(run, summed(val.confusions[rows])) for name, rows in picks.items()}
+    picks = {EQ_17: picks_of_eq17(run, val)} | {subset.name: subset.rows for subset in subsets}
+    counts = {name: summed(val.confusions[rows]) for name, rows in picks.items()}
+    ours = {name: means(run, confusion) for name, confusion in counts.items()}
     details: dict[str, tuple[Cell, ...]] = {EQ_17: (None, None, _eq17_of_training_images(run, train))}
     details |= {subset.name: (subset.columns, subset.C, 100 * subset.held_out) for subset in subsets}
     columns = (
-        Column("features"),
-        Column("columns", "d"),
-        Column("C", "g"),
-        Column("held-out training images"),
-        *(Column(f"val, {heading}") for heading in mean_headings(run, summed(val.confusions[eq17]))),
+        *(Column("features"), Column("columns", "d"), Column("C", "g"), Column("held-out training images")),
+        *(Column(f"val, {heading}") for heading in mean_headings(run, counts[EQ_17])),
         Column("paper (val)"),
     )
     rows = tuple((name, *details[name], *ours[name], PAPER.get(name)) for name in picks)
     title = "Ablation of section 5: rankers on blocks of features"
-    note = (
-        "Corpus IoU of the picks in per cent; C is chosen by cross-validation over training images, each ranker's own."
-    )
+    note = "Corpus IoU of the picks in per cent; C is chosen by cross-validation over training images, each ranker's "
+    note += "own."
     draw = partial(draw_beside_paper, ours={name: of[:1] for name, of in ours.items()}, paper=PAPER, title="Ablation")
     return Finding(_claims(run, val, picks), Table(title, columns, rows, note), draw, _NOTES)
 
@@ -121,6 +117,11 @@ def _claims(run: Run, val: Described, picks: Mapping[str, np.ndarray]) -> tuple[
         measured |= {"cancels": cancels, "found": _CANCELS[cancels]}
         statements.append(_CANCELLING)
     return check_claims(statements, measured, over_images(run, {EQ_17: "Eq. 17"}))
+
+
+def picks_of_eq17(run: Run, val: Described) -> np.ndarray:
+    """Return the row that Eq. 17 picks for each image of val, (N,) int64."""
+    return pick(-val.distances[run.settings.ranking.loss], val.table.groups)
 
 
 def _eq17_of_training_images(run: Run, train: Described) -> float | None:

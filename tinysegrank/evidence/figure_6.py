@@ -36,7 +36,7 @@ def continue_training(request: Request) -> Finding:
     run, judge = request.run, make_judge(request.run, proposals=True)
     options = {loss: run.settings.training.continued(loss) for loss in NAMES}
     begin = network_of_start(request, judge)
-    trained = trainings.train_by_loss(request, options, trainings.training_seeds, judge, begin=begin, picks=True)
+    trained = trainings.train_by_loss(request, options, _seeds_of, judge, begin=begin, picks=True)
     picks = trained.values(lambda history: per_cents(run, history.picks))
     naive = trained.values(lambda history: per_cents(run, history.naive))
     steps = {loss: trainings.judged_steps(of_loss) for loss, of_loss in options.items()}
@@ -59,6 +59,10 @@ def continue_training(request: Request) -> Finding:
     return Finding(found, table, draw, (*notes(run), *trained.diverged(NAMES)))
 
 
+def _seeds_of(seed: int, loss: str) -> list[int]:
+    return Training(-1, loss).seeds(seed)
+
+
 def _at_the_end(ordering: Ordering, values: Mapping[str, Any]) -> tuple[str, str]:
     here, verdict = claims.over_seeds(ordering, values)
     return f"at the end {here}", verdict
@@ -70,7 +74,7 @@ def network_of_start(request: Request, judge: Judge) -> Path:
     if not steps:
         return network_path(run, Training(-1, START))
     options, folder = replace(run.settings.training.start, steps=steps), trainings.training_folder(request, START)
-    head = trainings.Head(run, folder, options, trainings.training_seeds(run.settings.seed, START), judge, picks=True)
+    head = trainings.Head(run, folder, options, _seeds_of(run.settings.seed, START), judge, picks=True)
     trainings.train_heads(run, [head])
     return head.folder / NETWORK
 

@@ -15,7 +15,7 @@ from tinysegrank.evidence.judge import make_judge
 from tinysegrank.evidence.measures import background_pixels, per_cents
 from tinysegrank.evidence.piece import Finding, Piece, Request
 from tinysegrank.experiment.runner import Run
-from tinysegrank.experiment.stages.training import START
+from tinysegrank.experiment.stages.training import START, Training
 from tinysegrank.reporting import Curve, Plot
 from tinysegrank.segnet import TrainingOptions
 
@@ -54,8 +54,8 @@ def train_from_scratch(request: Request) -> Finding:
     return Finding(claims.check_claims(STATEMENTS, _measured(share, iou)), table, draw, notes)
 
 
-def _seeds_of_start(seed: int, loss: str) -> tuple[int, ...]:  # noqa: ARG001  # all losses from the same head
-    return trainings.training_seeds(seed, START)
+def _seeds_of_start(seed: int, loss: str) -> list[int]:  # noqa: ARG001  # all losses from the same head
+    return Training(-1, START).seeds(seed)
 
 
 def _options(run: Run, loss: str) -> TrainingOptions:

@@ -8,7 +8,15 @@ from functools import partial
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.evidence.ablation import EQ_17, ORDERINGS, PAPER, block_names, eq17_by_features, fit_subsets
+from tinysegrank.evidence.ablation import (
+    EQ_17,
+    ORDERINGS,
+    PAPER,
+    block_names,
+    eq17_by_features,
+    fit_subsets,
+    picks_of_eq17,
+)
 from tinysegrank.evidence.background_term import IMPROVES
 from tinysegrank.evidence.claims import SEEDS_RULE, Ordering, check_claims, over_seeds
 from tinysegrank.evidence.measures import described, draw_beside_paper, mean_headings, means, summed
@@ -52,25 +60,19 @@ def compare_systems_over_seeds(request: Request) -> Finding:
 
 def compare_rankers_over_seeds(request: Request) -> Finding:
     """Compare the rankers of the ablation, and Eq. 17 without its background term, over seeds."""
-    orderings = (
-        *ORDERINGS,
-        Ordering(RERANK_ALONE, block_names((BLOCK,)), _FIRST),
-        Ordering(IMPROVES, EQ_17, _NO_TERM),
-    )
+    others = (Ordering(RERANK_ALONE, block_names((BLOCK,)), _FIRST), Ordering(IMPROVES, EQ_17, _NO_TERM))
     counts = list(map(_counts_of_picks, _runs(request)))
-    return _finding(request, counts, orderings, PAPER, ("Blocks of features", "features", "Ablation over seeds"))
+    return _finding(
+        request, counts, (*ORDERINGS, *others), PAPER, ("Blocks of features", "features", "Ablation over seeds")
+    )
 
 
 def _counts_of_picks(run: Run) -> dict[str, Confusion]:
     """Return the confusions on val of the first proposals, of Eq. 17's picks, and of each ranker's."""
     train, val = described(run, "train"), described(run, "val")
-    groups = val.table.groups
-    rows = {
-        _FIRST: np.flatnonzero(val.table.proposals == 0),
-        EQ_17: pick(-val.distances[run.settings.ranking.loss], groups),
-    }
+    rows = {_FIRST: np.flatnonzero(val.table.proposals == 0), EQ_17: picks_of_eq17(run, val)}
     if "segnet" in val.table.blocks:
-        rows[_NO_TERM] = pick(-eq17_by_features(val.table, 0.0), groups)
+        rows[_NO_TERM] = pick(-eq17_by_features(val.table, 0.0), val.table.groups)
     rows |= {subset.name: subset.rows for subset in fit_subsets(run, train, val)}
     return {name: summed(val.confusions[of]) for name, of in rows.items()}
 
@@ -130,19 +132,10 @@ def _lacks(run: Run) -> str:
     return f"the stages {', '.join(missing)}, not finished in this run" if missing else ""
 
 
-PIECE = Piece(
-    _RUNS,
+_TITLES = (
     "Seeds: what the small differences are worth",
-    compare_systems_over_seeds,
-    ("data", "evaluation"),
-    _lacks,
-    seeded=True,
-)
-PIECE_ABLATION = Piece(
-    "ablation-seeds",
     "Section 5's ablation and Eq. 17's background term over seeds",
-    compare_rankers_over_seeds,
-    ("data", "described", "evaluation"),
-    _lacks,
-    seeded=True,
 )
+_NEEDS = ("data", "described", "evaluation")
+PIECE = Piece(_RUNS, _TITLES[0], compare_systems_over_seeds, ("data", "evaluation"), _lacks, seeded=True)
+PIECE_ABLATION = Piece("ablation-seeds", _TITLES[1], compare_rankers_over_seeds, _NEEDS, _lacks, seeded=True)

@@ -34,7 +34,7 @@ class Finding:
 
 
 class Request(NamedTuple):
-    """A run, the folder where the piece may keep its work, the seeds of its trainings, and the lock of the run."""
+    """A run to look into, the piece's folder, which may keep its work, the seeds of trainings, the lock of the run."""
 
     run: Run
     folder: Path
@@ -66,7 +66,7 @@ class Piece:
 
 
 class Written(NamedTuple):
-    """A piece of evidence read back."""
+    """A piece of evidence as it was written."""
 
     name: str
     title: str

@@ -15,10 +15,9 @@ from tinysegrank.evidence.judge import Judge
 from tinysegrank.evidence.piece import Request
 from tinysegrank.experiment import artifacts
 from tinysegrank.experiment.runner import Run
-from tinysegrank.experiment.settings import LOSSES
 from tinysegrank.experiment.stages import crops
 from tinysegrank.experiment.stages.features import read_scale, store
-from tinysegrank.experiment.stages.training import START, count_steps
+from tinysegrank.experiment.stages.training import count_steps
 from tinysegrank.experiment.stages.trunk import NETWORK
 from tinysegrank.files import read_arrays, read_json, write_arrays, write_json, write_text
 from tinysegrank.parallel import parallel_map
@@ -35,7 +34,7 @@ class Head(NamedTuple):
     run: Run  # whose features it trains on
     folder: Path  # for its checkpoint, its judgements and its network
     options: TrainingOptions
-    seeds: tuple[int, ...]  # with those of `training_seeds` it is the run's own training, to the bit
+    seeds: list[int]  # with those of the stage `training` it is the run's own training, to the bit
     judge: Judge
     begin: Path | None = None  # the network it continues from; None: a random head
     picks: bool = False  # judge the picks of Eq. 17 too, not only naive upsampling
@@ -61,11 +60,6 @@ class History(NamedTuple):
     naive: np.ndarray
     picks: np.ndarray
     outcome: str
-
-
-def training_seeds(seed: int, loss: str) -> tuple[int, ...]:
-    """Return the seeds of a run's training on all images that continues with a loss, or START."""
-    return (seed, 0, (START, *LOSSES).index(loss))
 
 
 def train_heads(run: Run, heads: Sequence[Head]) -> list[History]:
@@ -100,7 +94,7 @@ def _train(head: Head) -> None:
             features,
             np.arange(features.images),
             options,
-            seed=int(np.random.SeedSequence(list(head.seeds)).generate_state(1)[0]),
+            seed=int(np.random.SeedSequence(head.seeds).generate_state(1)[0]),
             checkpoint=checkpoint,
             checkpoint_every=every,
             log_every=every,
@@ -113,7 +107,7 @@ def _train(head: Head) -> None:
 
 
 def _random_head(head: Head) -> SegNet:
-    model = SegNet(preset=head.run.settings.trunk.preset, rng=np.random.default_rng(list(head.seeds)))
+    model = SegNet(preset=head.run.settings.trunk.preset, rng=np.random.default_rng(head.seeds))
     model.feature_scale = read_scale(head.run)
     return model
 
@@ -179,7 +173,7 @@ class Trainings(NamedTuple):
 def train_by_loss(
     request: Request,
     options: Mapping[str, TrainingOptions],
-    seeds_of: Callable[[int, str], tuple[int, ...]],
+    seeds_of: Callable[[int, str], list[int]],
     judge: Judge,
     *,
     begin: Path | None = None,

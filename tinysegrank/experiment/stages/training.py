@@ -35,6 +35,10 @@ class Training(NamedTuple):
         """The training's name, which is that of its folder."""
         return f"{'all' if self.fold < 0 else f'without-fold-{self.fold}'}-{self.loss}"
 
+    def seeds(self, seed: int) -> list[int]:
+        """Return seeds that no other training in a run of this seed has."""
+        return [seed, self.fold + 1, (START, *LOSSES).index(self.loss)]
+
 
 def trainings(settings: Settings) -> list[list[Training]]:
     """Return the trainings in chains: a cross-entropy start and what continues from it; chains are independent.
@@ -66,15 +70,11 @@ class _Task(NamedTuple):
         """Where its network, log and checkpoint go."""
         return network_path(self.run, self.training).parent
 
-    def seeds(self) -> list[int]:
-        """Return a seed of its own for every training."""
-        return [self.run.settings.seed, self.training.fold + 1, (START, *LOSSES).index(self.training.loss)]
-
     def key(self) -> artifacts.Key:
         """Return what its result depends on."""
         begin = sha256(self.begin.read_bytes()).hexdigest()
         inputs = [begin, self.features_content, self.images.tolist(), self.feature_scale]
-        return artifacts.key([self.options, self.seeds()], inputs, __name__)
+        return artifacts.key([self.options, self.training.seeds(self.run.settings.seed)], inputs, __name__)
 
 
 def make(run: Run) -> None:
@@ -112,8 +112,9 @@ def _train_chain(tasks: list[_Task]) -> list[str]:
 
 def _train(task: _Task) -> None:
     folder, model = task.folder, load_segnet(task.begin)
+    seeds = task.training.seeds(task.run.settings.seed)
     if task.training.loss == START:  # the trunk's file has no trained head: draw one
-        preset, rng = task.run.settings.trunk.preset, np.random.default_rng(task.seeds())
+        preset, rng = task.run.settings.trunk.preset, np.random.default_rng(seeds)
         model.network.assign(SegNet(preset=preset, rng=rng, backend=model.backend).trainable)
         model.feature_scale = task.feature_scale
     records = train(
@@ -121,7 +122,7 @@ def _train(task: _Task) -> None:
         task.store,
         task.images,
         task.options,
-        seed=int(np.random.SeedSequence(task.seeds()).generate_state(1)[0]),
+        seed=int(np.random.SeedSequence(seeds).generate_state(1)[0]),
         checkpoint=folder / "checkpoint.safetensors",
         progress=lambda step, loss: write_text(folder / "step.txt", str(step)),  # noqa: ARG005
     )
