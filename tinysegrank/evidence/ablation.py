@@ -87,7 +87,7 @@ def block_names(blocks: tuple[str, ...]) -> str:
 
 
 def fit_ablation(request: Request) -> Finding:
-    """Fit a ranker on every subset of the blocks, and compare what they pick."""
+    """Fit a ranker on every subset of the blocks, and compare the rankers' picks."""
     run = request.run
     train, val = described(run, "train"), described(run, "val")
     subsets = fit_subsets(run, train, val)
@@ -125,7 +125,7 @@ def picks_of_eq17(run: Run, val: Described) -> np.ndarray:
 
 
 def _eq17_of_training_images(run: Run, train: Described) -> float | None:
-    """Return the corpus IoU, in per cent, of what Eq. 17 picks on the training images by out-of-fold features."""
+    """Return the corpus IoU, in per cent, of Eq. 17's picks on the training images, by out-of-fold features."""
     if "segnet" not in train.table.blocks:
         return None
     distances = eq17_by_features(train.table, run.settings.ranking.background_weight)
@@ -133,7 +133,10 @@ def _eq17_of_training_images(run: Run, train: Described) -> float | None:
 
 
 def eq17_by_features(table: FeatureTable, background_weight: float) -> np.ndarray:
-    """Compute Eq. 17 up to a constant per image, (rows,) float64: I + U of the background is its mass in both maps."""
+    """Compute Eq. 17 from the features, up to a constant per image, (rows,) float64.
+
+    Its background term follows from them because I + U of the background is its mass in both maps.
+    """
     weights = {
         "kl_segnet_to_proposal": 1.0,
         "kl_proposal_to_segnet": 1.0,
@@ -145,7 +148,7 @@ def eq17_by_features(table: FeatureTable, background_weight: float) -> np.ndarra
 
 
 def block_subsets(blocks: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """List the subsets of the paper's blocks, small ones first; then other blocks, and all with (2) not gated."""
+    """List the subsets of the paper's blocks, small ones first, then sets with other blocks or (2) not gated."""
     ours = tuple(block for block in PAPER_BLOCKS if block in blocks)
     subsets = [subset for size in range(1, len(ours) + 1) for subset in combinations(ours, size)]
     subsets += [(block,) for block in blocks if block not in PAPER_BLOCKS]
@@ -155,7 +158,7 @@ def block_subsets(blocks: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def fit_subsets(run: Run, train: Described, val: Described) -> list[Subset]:
-    """Fit a ranker on each subset of the blocks, as the run fits its own; keep those that were fitted before."""
+    """Fit a ranker on each subset of the blocks, with the run's settings; reuse those fitted before."""
     subsets = block_subsets(tuple(train.table.blocks))
     fitted = []
     with run.progress.count("rankers", len(subsets)) as advance:
@@ -166,7 +169,7 @@ def fit_subsets(run: Run, train: Described, val: Described) -> list[Subset]:
 
 
 def fit_subset(run: Run, train: Described, val: Described, blocks: tuple[str, ...]) -> Subset:
-    """Fit a ranker on some blocks, or keep what it picked before."""
+    """Fit a ranker on some blocks, unless it was fitted before; return it as a `Subset`."""
     folder = run.path / EVIDENCE / "rankers" / "+".join(blocks)
     settings = [run.settings.ranking, run.settings.report.classes, run.settings.seed]
     key = artifacts.key(settings, [run.content("described"), blocks], __name__)

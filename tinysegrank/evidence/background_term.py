@@ -38,7 +38,7 @@ _NOTES = (
 
 
 def vary_background_term(request: Request) -> Finding:
-    """Pick by Eq. 17 with each weight and each eps."""
+    """Pick by Eq. 17 with each weight of the background term and each eps, and compare the picks' accuracy."""
     run, judge = request.run, make_judge(request.run, proposals=True)
     val, eps_of_run = described(run, "val"), request.run.settings.ranking.eps
     epsilons = tuple(sorted({*_EPSILONS, eps_of_run}))
@@ -82,7 +82,7 @@ def vary_background_term(request: Request) -> Finding:
 def _terms(run: Run, judge: Judge, epsilons: tuple[float, ...]) -> tuple[dict[float, np.ndarray], np.ndarray]:
     """Compute the two parts of Eq. 17 for each proposal of val.
 
-    divergences | each (rows,) float64 | both directions added up, by eps
+    divergences | each (rows,) float64 | sum of both directions, by eps
     background  | (rows,) float64      | cells of background in the proposal
     """
     coarse = read_coarse(run, f"val-{run.settings.ranking.loss}")

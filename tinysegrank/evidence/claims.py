@@ -59,8 +59,8 @@ def check_claims(
     """Compare sentences of the paper with what was measured.
 
     Args:
-        statements: the sentences; an ordering is left out where one of its methods was not measured.
-        measured: by the names that the statements use.
+        statements: the sentences; an ordering is left out if one of its methods was not measured.
+        measured: the measurements, by the names that the statements use.
         compare: describes in words how two methods compare, and gives the verdict; needed for orderings.
     """
     found = []
@@ -74,9 +74,9 @@ def check_claims(
 
 
 def over_images(run: Run, shown: Mapping[str, str] | None = None) -> Compare:
-    """Return a comparison of methods by the confusions (N, K, K) of each image of val, with a bootstrap interval.
+    """Return a function that compares two methods by their confusions (N, K, K) on val, with a bootstrap interval.
 
-    `shown` has other names for some of the methods.
+    `shown` maps some of the methods to the names to print.
     """
 
     def compare(ordering: Ordering, confusions: Mapping[str, np.ndarray]) -> tuple[str, str]:
@@ -94,7 +94,7 @@ def over_images(run: Run, shown: Mapping[str, str] | None = None) -> Compare:
 
 
 def over_seeds(ordering: Ordering, values: Mapping[str, np.ndarray]) -> tuple[str, str]:
-    """Compare two methods by their values of each seed, in per cent."""
+    """Compare two methods by their values for each seed, in per cent; return the words and the verdict."""
     better, worse = values[ordering.better], values[ordering.worse]
     means = f"{ordering.better} {mean_in_words(better)}, {ordering.worse} {mean_in_words(worse)}"
     gaps = better - worse
@@ -102,7 +102,7 @@ def over_seeds(ordering: Ordering, values: Mapping[str, np.ndarray]) -> tuple[st
 
 
 def not_compared() -> str:
-    """Return the verdict on a sentence that the run cannot be held against."""
+    """Return the verdict on a sentence that the run's results cannot be compared with."""
     return APART
 
 
@@ -117,7 +117,7 @@ def verdict_of_order(smaller: float, larger: float) -> str:
 
 
 def verdict(gap: float, *, clear: bool = True) -> str:
-    """Return the verdict on a claimed gain; `clear` says whether the sign of the gap found is beyond chance."""
+    """Return the verdict on a claimed gain; `clear` says whether the sign of the gap is statistically significant."""
     if not clear or gap == 0 or np.isnan(gap):
         return UNCLEAR
     return AGREES if gap > 0 else DIFFERS
@@ -131,7 +131,7 @@ def verdict_of_seeds(gaps: np.ndarray) -> str:
 
 
 def verdict_of_same_seeds(gaps: np.ndarray) -> str:
-    """Return `verdict_of_sameness` from the gaps of several seeds; one seed, or equal gaps, tell nothing."""
+    """Return `verdict_of_sameness` for the gaps of several seeds; unclear for one seed or equal gaps."""
     if np.isnan(gaps).any() or np.ptp(gaps) == 0:
         return UNCLEAR
     margin = _margin(gaps)
@@ -146,7 +146,7 @@ def _margin(gaps: np.ndarray) -> float:
 
 
 def verdict_of_gains(gains: np.ndarray) -> str:
-    """Return the verdict on a claimed gain from those of single images: beyond twice the standard error of the mean."""
+    """Return the verdict on a claimed gain: clear if the images' mean gain exceeds twice its standard error."""
     error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.inf
     return verdict(float(gains.mean()), clear=abs(gains.mean()) > 2 * error)
 
@@ -159,7 +159,7 @@ def verdict_of_sameness(low: float, high: float) -> str:
 
 
 def verdict_of_counts(better: int, worse: int) -> str:
-    """Return the verdict on a claimed gain from how often it was better and worse: a sign test at 5 %, without ties."""
+    """Return the verdict on a claimed gain by a sign test at 5 %, given the numbers of cases better and worse."""
     from scipy.stats import binomtest
 
     if better + worse == 0:
@@ -168,7 +168,7 @@ def verdict_of_counts(better: int, worse: int) -> str:
 
 
 def gain_in_words(gaps: np.ndarray) -> str:
-    """Return the mean of the gaps of several seeds in points, and the gap of each."""
+    """Describe the gaps of several seeds: their mean in points, and the gap of each."""
     if np.isnan(gaps).any():
         return "not known, because a training diverged"
     each = f" ({', '.join(f'{gap:+.1f}' for gap in gaps)} by seed)" if len(gaps) > 1 else ""
@@ -176,5 +176,5 @@ def gain_in_words(gaps: np.ndarray) -> str:
 
 
 def mean_in_words(values: np.ndarray, form: str = ".1f") -> str:
-    """Return the mean over several seeds."""
+    """Describe the mean over several seeds."""
     return "not known" if np.isnan(values).any() else format(values.mean(), form)

@@ -66,11 +66,11 @@ def collect_evidence(
 
     Args:
         path: the run folder.
-        names: of the pieces, or "all".
-        seeds: of the pieces that train.
+        names: names of the pieces, or "all".
+        seeds: seeds for the pieces that train.
         jobs: worker processes; the results are the same for any number.
         progress: where to report.
-        redo: make tables and figures anew from the trainings and rankers that there are.
+        redo: make tables and figures anew from the existing trainings and rankers.
 
     Raises:
         CheckpointError: the folder isn't a run, or a piece that was asked for by name needs something that it lacks.
@@ -98,7 +98,7 @@ def collect_evidence(
 
 
 def _lacks(run: Run, piece: Piece) -> str:
-    """Say what a piece needs that the run lacks; "" where it lacks nothing."""
+    """Return what a piece needs that the run lacks, as text; "" if it lacks nothing."""
     missing = [stage for stage in piece.needs if not run.stamp(stage).complete]
     if missing:
         return f"the stage{'s' if len(missing) > 1 else ''} {', '.join(missing)}, not finished in this run"
@@ -138,7 +138,7 @@ def _make(run: Run, piece: Piece, seeds: tuple[int, ...], lock: FolderLock, *, r
 
 
 def evidence_state(run: Run) -> list[tuple[Piece, str]]:
-    """Return each piece with MADE, how it was made otherwise, "can be made", or what it needs."""
+    """Return each piece with its state: MADE, how else it was made, "can be made", or what it still needs."""
     states = []
     for piece in PIECES:
         folder, what = _folder(run, piece), _lacks(run, piece)
@@ -153,6 +153,6 @@ def evidence_state(run: Run) -> list[tuple[Piece, str]]:
 
 
 def read_evidence(run: Run) -> list[tuple[Written, str]]:
-    """Read the pieces that are made, in order, each with how it was made, as `evidence_state` says."""
+    """Read the pieces made so far, in order, each with its `evidence_state`."""
     made = [(piece, state) for piece, state in evidence_state(run) if state.startswith(MADE)]
     return [(read_written(_folder(run, piece)), state) for piece, state in made]

@@ -30,7 +30,7 @@ _POINTS = 200  # of a curve that are drawn
 
 
 def flip_labels(request: Request) -> Finding:
-    """Flip the pixels of the richest true label map of val, in several random orders."""
+    """Flip the pixels of one true label map of val, see `richest`, in several random orders; measure IOU and UOI."""
     split = open_split(request.run.settings, "val")
     chosen = richest(split)
     labels = split.labels(chosen)
@@ -57,7 +57,10 @@ def flip_labels(request: Request) -> Finding:
 
 
 def richest(split: VOCSegmentation) -> int:
-    """Return the image with the most classes, each at least a hundredth of its pixels, so that none is soon lost."""
+    """Return the number of the image with the most classes, among those where none covers under 1 % of it.
+
+    Otherwise flipping would soon remove a whole class.
+    """
 
     def key(i: int) -> tuple[int, int]:
         labels = split.labels(i)

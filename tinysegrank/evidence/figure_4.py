@@ -31,7 +31,7 @@ STATEMENTS = (
 
 
 def show_feature_maps(request: Request) -> Finding:
-    """Show the maps of the richest image, and measure over val whether they can be read as the paper reads them."""
+    """Show the maps of the image with the most classes, and test over all of val the paper's reading of such maps."""
     run = request.run
     coarse = np.asarray(read_coarse(run, f"val-{run.settings.ranking.loss}"))  # (N, 13, 13, K)
     cells = make_judge(run, proposals=False).cell_counts()
@@ -55,14 +55,14 @@ def show_feature_maps(request: Request) -> Finding:
 
 
 def _richest(run: Run, cells: np.ndarray) -> int:
-    """Return the image with the most classes in truth; of equals, the one that naive upsampling labels best."""
+    """Return the number of the image with the most true classes; of several, the one naive upsampling labels best."""
     count = (cells.sum(axis=(1, 2)) > 0).sum(axis=1)  # (N,)
     (confusions,) = system_confusions(run, ["naive upsampling"]).values()
     return int(np.lexsort((np.nan_to_num(mean_of_present(confusions)), count))[-1])
 
 
 def in_and_out(coarse: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean probability of each class where it is and where it isn't, (K,) each; NaN without such pixels.
+    """Return each class's mean probability at its own pixels and at all others, (K,) each; NaN without such pixels.
 
     coarse | (N, 13, 13, K) | floating | SegNet's distributions
     cells  | (N, 13, 13, K) | int64    | pixels of each true class

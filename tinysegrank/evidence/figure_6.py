@@ -32,7 +32,7 @@ STATEMENTS = (
 
 
 def continue_training(request: Request) -> Finding:
-    """Continue one cross-entropy start with each loss and seed, and judge the picks of Eq. 17 on the way."""
+    """Continue training from one cross-entropy start with each loss and seed, evaluating Eq. 17's picks as it goes."""
     run, judge = request.run, make_judge(request.run, proposals=True)
     options = {loss: run.settings.training.continued(loss) for loss in NAMES}
     begin = network_of_start(request, judge)
@@ -88,12 +88,12 @@ def _draw(path: Path, *, steps: dict[str, np.ndarray], sides: dict[str, dict[str
 
 
 def start_steps(run: Run) -> int:
-    """Return the steps of the start."""
+    """Return the number of cross-entropy steps before the losses differ."""
     return run.settings.evidence.start_steps or run.settings.training.start.steps
 
 
 def notes(run: Run) -> tuple[str, ...]:
-    """Say how the trainings were done."""
+    """Describe how the trainings were done."""
     schedule, ways = run.settings.training, []
     for loss, name in NAMES.items():
         options = schedule.continued(loss)

@@ -65,7 +65,7 @@ def _options(run: Run, loss: str) -> TrainingOptions:
 
 
 def _background(matrices: np.ndarray) -> np.ndarray:
-    """Return the per cent of the pixels labelled background | (E, K, K) to (E,)."""
+    """Return the percentage of pixels labelled background | (E, K, K) to (E,)."""
     labelled, _, pixels = background_pixels(matrices)
     return np.asarray(100 * labelled / pixels)
 
@@ -98,7 +98,7 @@ def _draw(
 
 
 def _notes(run: Run) -> tuple[str, ...]:
-    """Say how the trainings were done."""
+    """Describe how the trainings were done."""
     ways = [f"{name} at rate {_options(run, loss).rate:g}" for loss, name in NAMES.items()]
     mass = run.settings.training.iou.min_mass
     return (

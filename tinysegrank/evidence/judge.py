@@ -30,13 +30,13 @@ _AT_ONCE = 16
 
 
 class Judge(NamedTuple):
-    """A judge of coarse maps (N, 13, 13, K) of val; its files are in two folders, the second for Eq. 17 alone."""
+    """Evaluates coarse maps (N, 13, 13, K) of val; its files are in two folders, the second for Eq. 17 alone."""
 
     cells: Path
     proposed: Path
 
     def naive(self, coarse: np.ndarray) -> Confusion:
-        """Return the confusion of naive upsampling, exactly that of its label maps: a cell's argmax is all its pixels'.
+        """Return the confusion of naive upsampling, which labels every pixel of a cell with the cell's argmax.
 
         coarse | (N, 13, 13, K) | floating |
         """
@@ -56,7 +56,7 @@ class Judge(NamedTuple):
         return pick(-distances, groups)
 
     def eq17(self, coarse: np.ndarray, *, eps: float, background_weight: float) -> Confusion:
-        """Return the confusion of what Eq. 17 picks."""
+        """Return the confusion of the proposals that Eq. 17 picks."""
         rows = self.eq17_rows(coarse, eps=eps, background_weight=background_weight)
         return summed(self.proposals()["confusions"][rows])
 
@@ -65,16 +65,16 @@ class Judge(NamedTuple):
         return read_array(self.cells / "cells.npy", mapped=True)
 
     def soft_proposals(self) -> np.ndarray:
-        """Return the proposals on the coarse grid, (rows, 13, 13, K) float32, read as they are used."""
+        """Return the proposals on the coarse grid, (rows, 13, 13, K) float32, memory-mapped."""
         return read_array(self.proposed / "soft.npy", mapped=True)
 
     def proposals(self) -> dict[str, np.ndarray]:
-        """Return the proposals' groups, (rows,) int64, and confusions, (rows, K, K) int32."""
+        """Return the image of each proposal, (rows,) int64, and its confusion, (rows, K, K) int32."""
         return load_once(read_arrays, self.proposed / "rows.safetensors")
 
 
 def make_judge(run: Run, *, proposals: bool) -> Judge:
-    """Compute what a judge needs, unless it was computed before; `proposals` says whether it judges Eq. 17 too."""
+    """Return a judge, computing its files if they are missing; with `proposals` it evaluates Eq. 17 too."""
     folder, truth = run.folder(EVIDENCE) / "judge", run.content("data/val.json")
     judge = Judge(folder / "cells", folder / "proposals")
     artifacts.make(judge.cells, artifacts.key(None, truth, __name__), partial(_write_cells, run, judge))
@@ -116,6 +116,6 @@ def _write_proposals(run: Run, judge: Judge) -> None:
 
 
 def _soften(images: list[ImageOfRun]) -> np.ndarray:
-    """Bring the proposals of several images to the coarse grid, (m, 13, 13, K)."""
+    """Average the proposals of several images over the cells of the coarse grid, (m, 13, 13, K)."""
     proposals = store(images[0].run, "val")
     return np.concatenate([soft_targets_many(proposals.read(image.name)[0])[0] for image in images])

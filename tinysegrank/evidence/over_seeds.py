@@ -68,7 +68,7 @@ def compare_rankers_over_seeds(request: Request) -> Finding:
 
 
 def _counts_of_picks(run: Run) -> dict[str, Confusion]:
-    """Return the confusions on val of the first proposals, of Eq. 17's picks, and of each ranker's."""
+    """Return the confusions on val of the first proposals, Eq. 17's picks, and each ranker's picks."""
     train, val = described(run, "train"), described(run, "val")
     rows = {_FIRST: np.flatnonzero(val.table.proposals == 0), EQ_17: picks_of_eq17(run, val)}
     if "segnet" in val.table.blocks:
@@ -78,7 +78,7 @@ def _counts_of_picks(run: Run) -> dict[str, Confusion]:
 
 
 def _runs(request: Request) -> Iterator[Run]:
-    """Yield the run, and runs of the other seeds with its proposals, each brought up to date when its turn comes."""
+    """Yield the run, then a run of each other seed on the same proposals, brought up to date before it is yielded."""
     run = request.run
     for seed in request.seeds:
         if seed == run.settings.seed:

@@ -25,7 +25,7 @@ RECORD, FIGURE, _SEEDS = "evidence.json", "figure.png", "seeds.json"
 
 @dataclass(frozen=True)
 class Finding:
-    """What a piece of evidence shows."""
+    """The result of a piece of evidence: claims, table, figure and notes."""
 
     claims: tuple[Claim, ...]
     table: Table
@@ -47,8 +47,8 @@ class Piece:
     """A piece of the paper's evidence, as work on a run.
 
     Attributes:
-        lacks: says what else than stages the run lacks for it, "" for nothing; called when these are finished.
-        settings: the part of the settings that it depends on, apart from those that all pieces do.
+        lacks: returns what the run lacks for it apart from stages, "" if nothing; called once the stages are finished.
+        settings: the part of the settings that it depends on, apart from those that all pieces depend on.
     """
 
     name: str  # also of its folder
@@ -61,7 +61,7 @@ class Piece:
 
     @property
     def module(self) -> str:
-        """The module whose code makes it."""
+        """The module that makes the piece."""
         return (self.work.func if isinstance(self.work, partial) else self.work).__module__
 
 
@@ -102,7 +102,7 @@ def write_finding(piece: Piece, request: Request) -> None:
 
 
 def _plain(cell: Cell) -> Cell:
-    """Return a cell as JSON holds it: a Python number, and None instead of NaN."""
+    """Return a cell as a value for JSON: a Python number, or None instead of NaN."""
     if cell is None or isinstance(cell, str):
         return cell
     number = cell.item() if isinstance(cell, np.generic) else cell

@@ -50,7 +50,7 @@ class Images(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """A figure of single images: what its piece is, which images it shows by what rule, and what its caption says."""
+    """A figure of single images: its name and title, the rule that chooses its images, and the caption's claims."""
 
     name: str
     title: str
@@ -73,7 +73,7 @@ def measure(run: Run) -> Images:
 
 
 def _largest(gain: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Return the images with the largest gains above 0 among some, the best first."""
+    """Return the numbers of the images with the largest gains above 0 among the given ones, best first."""
     order = np.argsort(-gain, kind="stable")
     return np.asarray(order[(gain > 0)[order] & among[order]][:_SHOWN])
 
@@ -98,7 +98,7 @@ def smaller_object(images: Images) -> np.ndarray:
 
 
 def _counts(images: Images) -> dict[str, Any]:
-    """Count over val what the captions say of single images."""
+    """Count how many images of val show what the captions say of single images."""
     objects = images.objects
     found: dict[str, Any] = {"images": len(images.iou["naive"])}
     pairs = {"eq17": ("Eq. 17", "1-best"), "svm": ("SVM", "Eq. 17"), "oracle": ("oracle", "SVM")}

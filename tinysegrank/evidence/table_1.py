@@ -25,7 +25,7 @@ _SEGNETS, _O2P, _UDS, _SDS = (TABLE_1_AVERAGE[name] for name in ("SegNets", "O2P
 
 
 def _classes_improved(better: str, worse: str) -> Statement:
-    """Return the statement in how many classes a row of Table 1 is above another."""
+    """Return the paper's statement of how many classes one row of Table 1 improves over another."""
     gains = [a > b for a, b in zip(TABLE_1[better], TABLE_1[worse], strict=True)]
     paper = f"{better} is above {worse} in {sum(gains)} of {len(gains)} classes (counted in Table 1)."
     here = "{better} is above the 1-best in {above} of {present} classes{lost}."
@@ -56,7 +56,7 @@ def compare_classes(request: Request) -> Finding:
 
 
 def compare_rerank_alone(request: Request) -> Finding:
-    """Rank by the block alone, and compare with the 1-best and SegNet+SVM."""
+    """Rank by the block of re-ranking features alone, and compare with the 1-best proposal and SegNet+SVM."""
     run = request.run
     train, val = described(run, "train"), described(run, "val")
     alone = val.confusions[fit_subset(run, train, val, (BLOCK,)).rows]
@@ -72,7 +72,7 @@ def _compare(
     paper: tuple[str, ...],
     titles: tuple[str, str],
 ) -> Finding:
-    """Compare methods class by class, the first with the 1-best; the first two rows of the paper are drawn too."""
+    """Compare the first method with the 1-best by class; draw the methods beside the first two rows of `paper`."""
     ours = {name: summed(of_images) for name, of_images in methods.items()}
     name, better = next(iter(ours.items()))
     present = np.flatnonzero(better.matrix.sum(axis=1))

@@ -29,7 +29,7 @@ _JUDGEMENTS = 12  # of a training at most, without that of its start
 
 
 class Head(NamedTuple):
-    """One training, and how it is judged. A worker process gets it as a task."""
+    """The task of a worker process: one training, and how to evaluate it."""
 
     run: Run  # whose features it trains on
     folder: Path  # for its checkpoint, its judgements and its network
@@ -49,7 +49,7 @@ class Head(NamedTuple):
 
 
 class History(NamedTuple):
-    """What was judged of a training from its start to its end, and "trained" or why it stopped.
+    """The evaluations of a training from start to end, and its outcome: "trained", or why it stopped.
 
     steps   | (E,)      | int64 | 0 and up
     naive   | (E, K, K) | int64 | confusion of naive upsampling after that many steps
@@ -63,7 +63,7 @@ class History(NamedTuple):
 
 
 def train_heads(run: Run, heads: Sequence[Head]) -> list[History]:
-    """Train what was not trained before, side by side, and read the history of each."""
+    """Train the heads that are not trained yet, in parallel, and return the history of each."""
     with count_steps(run, [(head.folder, head.options.steps) for head in heads]):
         for name in parallel_map(train_head, heads, jobs=run.jobs):
             run.progress.say(f"trained {name}")
@@ -71,7 +71,7 @@ def train_heads(run: Run, heads: Sequence[Head]) -> list[History]:
 
 
 def train_head(head: Head) -> str:
-    """Train and judge a head, resume the training, or keep it; return its name."""
+    """Train a head and evaluate it, unless that is finished; resume an interrupted training. Return its name."""
     artifacts.make(head.folder, head.key(), partial(_train, head), whole_folders=True)
     return f"{head.folder.parent.name}/{head.folder.name}"
 
@@ -113,7 +113,7 @@ def _random_head(head: Head) -> SegNet:
 
 
 def _judge(head: Head, model: SegNet, step: int) -> None:
-    """Write the confusions of the network as it is.
+    """Evaluate the network after `step` steps, and write the confusions.
 
     Raises:
         TrainingError: its maps are not finite.
@@ -131,7 +131,7 @@ def _judge(head: Head, model: SegNet, step: int) -> None:
 
 
 def read_history(folder: Path) -> History:
-    """Read what was judged of a finished training."""
+    """Read the history of a finished training."""
     arrays = [read_arrays(file) for file in sorted(folder.glob("step-*.safetensors"))]
     parts = {name: np.stack([array[name] for array in arrays]) for name in arrays[0]}
     outcome = str(read_json(folder / _OUTCOME)["outcome"])
@@ -143,7 +143,7 @@ def _judged_every(options: TrainingOptions) -> int:
 
 
 def judged_steps(options: TrainingOptions) -> np.ndarray:
-    """Return the steps after which a training is judged, (E,) int64; one that diverges stops before the last."""
+    """Return the steps after which a training is evaluated, (E,) int64; one that diverges stops before the last."""
     return np.unique([*range(0, options.steps, _judged_every(options)), options.steps])
 
 
@@ -155,7 +155,7 @@ class Trainings(NamedTuple):
     histories: Mapping[tuple[str, int], History]
 
     def values(self, measure: Callable[[History], np.ndarray]) -> dict[str, np.ndarray]:
-        """Measure each history (E',), and return (seeds, E) by loss; NaN where a training had diverged."""
+        """Apply `measure` to each history; return the results, (seeds, E) by loss, NaN after a training diverged."""
         found = {}
         for loss, options in self.options.items():
             found[loss] = np.full((len(self.seeds), len(judged_steps(options))), np.nan)
@@ -165,7 +165,7 @@ class Trainings(NamedTuple):
         return found
 
     def diverged(self, names: Mapping[str, str]) -> tuple[str, ...]:
-        """Return a note on each training that diverged, with the loss by name."""
+        """Return a note on each training that diverged; `names` maps losses to the names to print."""
         stopped = ((pair, one.outcome) for pair, one in self.histories.items() if one.outcome != _TRAINED)
         return tuple(f"{names[loss]}, seed {seed}: {outcome}" for (loss, seed), outcome in stopped)
 
@@ -194,12 +194,12 @@ def training_folder(request: Request, training: str) -> Path:
 
 
 def seeds_note(seeds: tuple[int, ...]) -> str:
-    """Say which seeds values are means of."""
+    """Describe the seeds that values are averaged over."""
     return f"Seed {seeds[0]} alone." if len(seeds) == 1 else f"Means of the seeds {', '.join(map(str, seeds))}."
 
 
 def steps_table(title: str, columns: Mapping[str, tuple[np.ndarray, np.ndarray]], note: str) -> Table:
-    """Return a table of values (E,) after steps (E,) by column, one row per number of steps in any of them."""
+    """Return a table with one row per number of steps; each column is given as its steps (E,) and values (E,)."""
     every = np.unique(np.concatenate([steps for steps, _ in columns.values()]))
     cells = np.full((len(every), len(columns)), np.nan)
     for number, (steps, values) in enumerate(columns.values()):
@@ -209,6 +209,10 @@ def steps_table(title: str, columns: Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
 def curve(steps: np.ndarray, values: np.ndarray) -> Curve:
-    """Return mean, smallest and largest over the seeds, up to where a training diverged | (E,), (n, E)."""
+    """Return the curve of the mean over seeds, with a band from smallest to largest, up to where a training diverged.
+
+    steps  | (E,)       | integer  |
+    values | (seeds, E) | floating | NaN after a training diverged
+    """
     finite = values[:, np.isfinite(values).all(axis=0)]
     return Curve(steps[: finite.shape[1]], finite.mean(axis=0), finite.min(axis=0), finite.max(axis=0))

@@ -69,7 +69,7 @@ def oversegment(
         count: number of superpixels to aim at.
         compactness: cost per pixel of distance from the marker, in units of the edge map; larger gives rounder ones.
 
-    CPMC itself cuts pixels, and afterwards stores its segments as unions of superpixels.
+    Changed from CPMC, which cuts pixels and afterwards stores its segments as unions of superpixels.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, `edges` are of another size, or an option is out of range.
