@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 import pytest
 
 from tinysegrank import code_digest as module
@@ -49,6 +52,21 @@ def package(tmp_path, monkeypatch):
 )
 def test_what_is_imported_counts(package, file, text, same):
     assert (package() == package({file: text})) is same
+
+
+def test_a_module_outside_the_package_counts_with_what_it_imports_from_it(package, tmp_path, monkeypatch):
+    def digest(text, changes=None):
+        (tmp_path / "outside.py").write_text(text)
+        package(changes)
+        return code_digest("somewhere.outside")
+
+    outside = ModuleType("somewhere.outside")
+    outside.__file__ = str(tmp_path / "outside.py")
+    monkeypatch.setitem(sys.modules, "somewhere.outside", outside)
+    text = "from tinysegrank.kit import name\n"
+    assert digest(text) == digest(text + "# more\n") == digest(text, {"tool.py": "LIMIT = 4\n"})
+    assert digest(text) != digest(text + "MORE = 1\n")
+    assert digest(text) != digest(text, {"kit/inner.py": "name = 2\n"})
 
 
 def test_what_is_left_out_does_not_count(package):

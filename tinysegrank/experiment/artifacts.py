@@ -131,8 +131,12 @@ def code_of(module: str) -> str:
 
 def read_stamp(folder: Path) -> Stamp:
     """Read the record of an artifact; where there is none, or a damaged one, return that of nothing."""
+    return load_once(_read_stamp, folder / STAMP)  # with 100,000 files it is long, and every later stage asks for it
+
+
+def _read_stamp(path: Path) -> Stamp:
     try:
-        found = read_json(folder / STAMP)
+        found = read_json(path)
         files = {name: File(*map(_typed, File.__annotations__, file)) for name, file in found["files"].items()}
         return Stamp(Key(*found["key"]), bool(found["complete"]), float(found["seconds"]), files)
     except (CheckpointError, KeyError, TypeError, ValueError, AttributeError):
