@@ -8,7 +8,7 @@ from tinysegrank.compiled import compiled
 from tinysegrank.voc.classes import VOID
 from tinysegrank.voc.runs import list_ones
 
-CHUNK = 4096  # pixels at a time, so that they stay in the first cache for all proposals
+CHUNK = 4096  # pixels at a time, which stay in the L1 cache for all proposals
 
 
 @compiled()

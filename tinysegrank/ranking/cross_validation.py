@@ -114,7 +114,7 @@ def _held_out_picks(
     X_train, X_test = standardizer.transform(X[train]), standardizer.transform(X[test])
     ranker = clone(estimator)
     if "warm_start" in ranker.get_params():
-        ranker.set_params(warm_start=True)  # from C to the next larger C
+        ranker.set_params(warm_start=True)  # from each C to the next larger one
     picks = []
     for C in candidates:
         ranker.set_params(C=C).fit(X_train, quality[train], groups[train])

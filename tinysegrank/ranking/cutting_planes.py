@@ -22,9 +22,9 @@ import numpy as np
 
 from tinysegrank.ranking.simplex_qp import minimise_on_simplex
 
-_NEAR = 0.1  # where a plane is taken, from the best w found (0) to the programme's (1)
-_QP_PART = 1e-3  # of the gap still wanted, to which the programme is solved
-_DOUBLINGS, _HALVINGS = 10, 20  # of the line search, whose step need not be exact
+_NEAR = 0.1  # position of the new plane between the best w found (0) and the programme's (1)
+_QP_PART = 1e-3  # tolerance of the programme, relative to the gap still wanted
+_DOUBLINGS, _HALVINGS = 10, 20  # of the line search, which need not be exact
 
 
 class Line(Protocol):
@@ -92,7 +92,7 @@ def minimise_by_planes(risk: Risk, start: np.ndarray, C: float, *, tol: float, m
     for _ in range(max_iter):
         planes.add(*risk.plane(at))
         programme_w, bound = planes.minimise(_QP_PART * tol * upper)
-        lower = max(lower, bound)  # rounding alone can make it smaller
+        lower = max(lower, bound)  # smaller only by rounding
         programme_scores = risk.scores(programme_w)
         direction, scores_direction = programme_w - w, programme_scores - scores
         t = _line_search(w, direction, C, risk.along(scores, scores_direction))

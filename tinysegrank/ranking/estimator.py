@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 from tinysegrank.errors import ShapeError
 from tinysegrank.ranking.oracle import pick
 
-_ROWS = 1024  # checked at a time, so that the answers stay small beside X
+_ROWS = 1024  # checked at a time, to use little memory compared with X
 
 
 class GroupRanker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types

@@ -78,7 +78,9 @@ class ImageClassifier(
         self.learnt_ = fewest >= FEWEST
         self.weights_ = np.zeros((labels.shape[1], descriptors.shape[1]), np.float32)
         self.intercepts_ = np.where(2 * positive > len(labels), 1, -1).astype(np.float32)
-        descriptors = np.ascontiguousarray(descriptors, np.float64)  # as liblinear takes it, so that it is made once
+        descriptors = np.ascontiguousarray(
+            descriptors, np.float64
+        )  # liblinear's format, so that it is not converted for every SVM
         for number, name in enumerate(_names(shares.shape[1])):
             if self.learnt_[number]:
                 self.weights_[number], self.intercepts_[number] = _fit(descriptors, labels[:, number], self.C, name)
@@ -138,7 +140,7 @@ def _fit(descriptors: np.ndarray, labels: np.ndarray, C: float, name: str) -> tu
 
     svm = LinearSVC(C=C, dual="auto", random_state=0, max_iter=10_000)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # one would not know which SVM it is about
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it does not say which SVM
         svm.fit(descriptors, labels)
     if svm.n_iter_ >= svm.max_iter:
         LOGGER.warning("%s: the SVM did not converge in %d rounds; lower C", name, svm.max_iter)

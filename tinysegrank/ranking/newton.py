@@ -103,7 +103,7 @@ class PairwiseHinge:
         rows, d = self.X.shape
         active, old = curvature > 0, self.preconditioner
         if d <= rows and (old is None or np.count_nonzero(old.active != active) > _STALE * np.count_nonzero(active)):
-            self.preconditioner = old = None  # its memory is needed
+            self.preconditioner = old = None  # frees its memory first
             self.preconditioner = SampledHessian(self.X, self.pairs, curvature)
 
     def _precondition(self, r: np.ndarray) -> np.ndarray:
@@ -123,13 +123,13 @@ class PairwiseHinge:
         np.divide(slack, s_margins, out=bend, where=s_margins != 0)
         ahead = np.flatnonzero(bend > 0)
         ahead = ahead[np.argsort(bend[ahead], kind="stable")]
-        turns = -np.sign(s_margins[ahead])  # a pair whose margin grows leaves the sum at its bend, else it enters
+        turns = -np.sign(s_margins[ahead])  # a pair whose margin grows leaves the sum at its kink, others enter
         squared = float(s @ s)
         a = np.cumsum(np.append(w @ s + constant[active].sum(), turns * constant[ahead]))
         b = np.cumsum(np.append(squared + slope[active].sum(), turns * slope[ahead]))
-        crossed = a[:-1] + b[:-1] * bend[ahead] >= 0  # the derivative at each bend
+        crossed = a[:-1] + b[:-1] * bend[ahead] >= 0  # the derivative at each kink
         piece = int(np.argmax(crossed)) if crossed.any() else len(ahead)
-        return float(-a[piece] / max(b[piece], squared))  # rounding must not take b below its least value
+        return float(-a[piece] / max(b[piece], squared))  # b is at least this, despite rounding
 
 
 def minimise(objective: PairwiseHinge, start: np.ndarray, *, tol: float, max_iter: int) -> Solution:
@@ -154,9 +154,9 @@ def minimise(objective: PairwiseHinge, start: np.ndarray, *, tol: float, max_ite
         s, s_margins = objective.newton_direction(gradient, margins, tolerance=min(0.1, (size / scale) ** 0.5))
         t = objective.exact_step(w, margins, s, s_margins)
         following = w + t * s
-        margins = objective.margins(following)  # afresh, so that rounding does not add up
+        margins = objective.margins(following)  # computed anew, so that rounding errors do not add up
         value_there = objective.value(following, margins)
-        if not value_there < value:  # the precision of the products is reached, float32's for float32 features
+        if not value_there < value:  # at the precision of the products: float32's, for float32 features
             return Solution(w, value, steps, True)
         w, value = following, value_there
     return Solution(w, value, max_iter, False)

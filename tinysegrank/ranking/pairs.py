@@ -67,9 +67,9 @@ def _all_within_groups(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     order = np.argsort(groups, kind="stable")
     size = np.unique(groups, return_counts=True)[1]  # (groups,)
     start = np.cumsum(size) - size
-    partners = np.repeat(size, size)  # rows of the group of each row, in order
+    partners = np.repeat(size, size)  # number of rows in the group of each row, in order
     first = np.repeat(np.arange(len(order)), partners)
-    # the second counts from the start of its group, once through the group for each first
+    # the second row runs once through the group for each first row
     turn = np.arange(len(first)) - np.repeat(np.cumsum(partners) - partners, partners)
     second = np.repeat(np.repeat(start, size), partners) + turn
     distinct = first != second

@@ -6,10 +6,10 @@ import numpy as np
 
 from tinysegrank.ranking.pairs import Pairs
 
-_PAIRS_PER_COLUMN = 4  # with 2 there are twice as many iterations; 10 take twice as long to add up
-_FEWEST = 1000  # pairs; below, all are taken
-_BLOCK = 256  # differences made at a time, so that they stay small beside X
-_ROUNDING = 16  # steps of X's precision by which the diagonal is raised, so that rounding cannot make it indefinite
+_PAIRS_PER_COLUMN = 4  # 2 takes twice as many iterations, 10 twice as long to sum
+_FEWEST = 1000  # pairs; if there are fewer, all are used
+_BLOCK = 256  # differences computed at a time, so that they use little memory compared with X
+_ROUNDING = 16  # machine epsilons added to the diagonal, so that P stays positive definite despite rounding
 
 
 class SampledHessian:
@@ -38,7 +38,7 @@ class SampledHessian:
         if len(among) == most:
             weights *= curvature.sum() / weights.sum()
         P = np.zeros((d, d), X.dtype, order="F")  # its upper triangle
-        add_product = get_blas_funcs("syrk", (P,))  # in place, where P += D.T @ D makes a whole matrix to add
+        add_product = get_blas_funcs("syrk", (P,))  # in place; P += D.T @ D would allocate a matrix
         for start in range(0, len(among), _BLOCK):
             block = among[start : start + _BLOCK]
             differences = X[pairs.better[block]]  # (block, d)

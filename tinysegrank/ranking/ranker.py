@@ -19,7 +19,7 @@ from tinysegrank.ranking.structural import StructuralSVM
 from tinysegrank.ranking.svm import RankSVM
 from tinysegrank.ranking.table import FeatureTable
 
-_PAIRS_GRID = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)  # above, a thousand columns only fit worse, and take minutes more
+_PAIRS_GRID = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)  # larger C overfits a thousand columns, and takes minutes more
 
 
 class RankerKind(NamedTuple):
@@ -32,7 +32,7 @@ class RankerKind(NamedTuple):
 RANKERS: dict[str, RankerKind] = {
     "oracle-pairs": RankerKind(RankSVM(pairs="oracle"), _PAIRS_GRID),
     "all-pairs": RankerKind(RankSVM(pairs="all"), _PAIRS_GRID),
-    "structural": RankerKind(StructuralSVM(), (0.1, 1.0, 10.0, 100.0, 1000.0)),  # its C weighs a mean over images
+    "structural": RankerKind(StructuralSVM(), (0.1, 1.0, 10.0, 100.0, 1000.0)),  # its C multiplies a mean over images
 }
 """The rankers by name. Add one of your own as `ranking.RANKERS["mine"] = RankerKind(estimator, grid)`."""
 

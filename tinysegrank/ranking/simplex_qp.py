@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-_PIVOTS = 20  # most entering variables, for each there is: rounding may keep the last of them going round
-_RIDGE = 1e-12  # of the largest diagonal entry: makes the systems regular where planes depend on each other
+_PIVOTS = 20  # largest number of entering variables per variable; rounding may cause cycles at the end
+_RIDGE = 1e-12  # times the largest diagonal entry; keeps systems regular if planes are dependent
 
 
 def minimise_on_simplex(G: np.ndarray, b: np.ndarray, total: float, start: np.ndarray, *, tol: float) -> np.ndarray:
@@ -29,8 +29,8 @@ def minimise_on_simplex(G: np.ndarray, b: np.ndarray, total: float, start: np.nd
     for _ in range(_PIVOTS * len(b)):
         gradient = G @ x - b
         entering = int(np.argmin(gradient))
-        could_fall = float(x @ gradient - total * gradient[entering])  # the linearisation bounds the convex function
-        if could_fall <= tol or x[entering] > 0:  # the latter only by rounding
+        could_fall = float(x @ gradient - total * gradient[entering])  # a bound, from the linearisation
+        if could_fall <= tol or x[entering] > 0:  # the second by rounding only
             break
         x = _minimise_on_support(G, b, total, x, np.append(np.flatnonzero(x), entering))
     return x

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from tinysegrank.errors import ShapeError
 from tinysegrank.ranking.estimator import check_features
 
-_ROWS = 4096  # at a time, so that the float64 deviations stay small
+_ROWS = 4096  # at a time, so that the float64 deviations take little memory
 
 
 class Standardizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -50,7 +50,7 @@ class Standardizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         self.mean_ = X.mean(axis=0, dtype=np.float64)
         blocks = (X[start : start + _ROWS] - self.mean_ for start in range(0, len(X), _ROWS))
         variance = np.sum([(block**2).sum(axis=0) for block in blocks], axis=0) / len(X)  # (d,)
-        constant = X.min(axis=0) == X.max(axis=0)  # exact, where the deviation is only small
+        constant = X.min(axis=0) == X.max(axis=0)  # exact, unlike a small standard deviation
         self.scale_ = np.where(constant, 0.0, np.sqrt(variance) / weights)
         self.n_features_in_ = X.shape[1]
         return self

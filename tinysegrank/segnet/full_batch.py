@@ -51,7 +51,7 @@ def full_batch_gradients(
     total: Gradients = {}
     for number, (features, target, weight) in enumerate(batches()):
         z = model.forward_features(features, rng=generator(number))
-        value, grad_z = loss(z, target, weight, counts=counts)  # the corpus's value, whichever the batch
+        value, grad_z = loss(z, target, weight, counts=counts)  # the corpus's value, the same for every batch
         gradients = model.backward(grad_z)
         total = {name: total[name] + array if total else array for name, array in gradients.items()}
     if value is None:

@@ -33,7 +33,7 @@ def superpixel(coarse: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
     S = check_superpixels(superpixels)
     (H, W), (h, w, _) = superpixels.shape, coarse.shape
     native = np.ascontiguousarray(superpixels, superpixels.dtype.newbyteorder("="))
-    unsigned = native.view(f"u{native.itemsize}")  # spares numba the test for negative indices
+    unsigned = native.view(f"u{native.itemsize}")  # avoids Numba's check for negative indices
     return _label(coarse.astype(np.float64), unsigned, tile_edges(H, h), tile_edges(W, w), S)
 
 

@@ -55,7 +55,7 @@ def expansion(
     while failures < classes:  # every label failed in a row: no expansion move lowers the energy
         moved = expand(nodes, alpha, cost, edges, price)
         lower = energy if np.array_equal(moved, nodes) else potts_energy(moved, cost, edges, price)
-        # Strictly, so that rounding cannot make two labellings take turns for ever.
+        # strictly, so that rounding cannot make two labellings alternate forever
         failures = 0 if lower < energy else failures + 1
         if lower < energy:
             nodes, energy = moved, lower
@@ -101,7 +101,7 @@ def readable_expand(
     number[chosen] = np.arange(len(chosen))
     a, b = edges[:, 0], edges[:, 1]
     cost = np.stack([np.zeros(len(chosen)), price[chosen]], axis=1)  # (C, 2)
-    # A neighbour that cannot move turns the edge into a price: w[alpha != its label] - w[own label != its label].
+    # an edge to a neighbour that cannot move is a unary cost: w[alpha != its label] - w[own label != its label]
     for own, other in ((a, b), (b, a)):
         half = candidate[own] & ~candidate[other]
         fixed = nodes[other[half]]

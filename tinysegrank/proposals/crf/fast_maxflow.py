@@ -102,7 +102,7 @@ def _distances(
             queue[end] = i
             end += 1
     start = 0
-    nearest = -1  # nodes farther than the nearest with an excess are of no use in this round
+    nearest = -1  # nodes farther than the nearest with excess are not needed in this round
     while start < end:
         j = queue[start]
         start += 1
@@ -148,7 +148,7 @@ def _push(
                 if residual[k] == 0:
                     full = d
             if full < depth:
-                i = head[reverse[path[full]]]  # go on from the tail of the first arc that is full
+                i = head[reverse[path[full]]]  # continue from the tail of the first full arc
                 depth = full
             elif depth:
                 depth -= 1

@@ -11,9 +11,9 @@ from tinysegrank.errors import ShapeError
 from tinysegrank.superpixels import RegionGraph, as_rgb
 
 HUES, ORIENTATIONS = 8, 8
-PATTERNS = 10  # uniform local binary patterns of 8 neighbours whatever their rotation: 0..8 bits set, and the rest
+PATTERNS = 10  # rotation-invariant uniform local binary patterns of 8 neighbours: 0..8 bits set, and all others
 PALETTE = 4  # bins along each axis of the joint histogram over R, G, B
-SPREAD = 6  # steps of averaging with the neighbours that make up the surroundings
+SPREAD = 6  # steps of averaging over neighbours that give the surroundings
 
 COLOUR = tuple(f"{statistic}_{c}" for statistic in ("mean", "std") for c in "LabRGB")
 COLOUR += tuple(f"hue_{k}" for k in range(HUES)) + tuple(f"palette_{k}" for k in range(PALETTE**3))

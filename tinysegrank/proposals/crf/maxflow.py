@@ -44,7 +44,9 @@ def minimum_cut(
         raise ShapeError(f"capacity: the arcs between two nodes sum to more than {LARGEST_CAPACITY}; scale it down")
     rows = np.searchsorted(start, np.arange(nodes + 1)).astype(np.int32)
     graph = csr_array((total.astype(np.int32), end.astype(np.int32), rows), shape=(nodes, nodes))
-    residual = total - maximum_flow(graph, source, sink).flow.data  # in 64 bits: reaches twice the largest capacity
+    residual = (
+        total - maximum_flow(graph, source, sink).flow.data
+    )  # in 64 bits, as it can be twice the largest capacity
     open_arc = residual > 0
     rows = np.searchsorted(start[open_arc], np.arange(nodes + 1)).astype(np.int32)
     reachable = csr_array((np.ones(rows[-1]), end[open_arc].astype(np.int32), rows), shape=(nodes, nodes))
@@ -84,9 +86,9 @@ def minimise_binary(
     if bond.size and bond.min() < -1e-9 * np.abs(pairwise).max():
         raise ShapeError("pairwise must be submodular, E01 + E10 >= E00 + E11, on every edge")
     bond = np.maximum(bond, 0)
-    price = (unary[:, 1] - unary[:, 0]).astype(np.float64)  # of x_i = 1
+    price = (unary[:, 1] - unary[:, 0]).astype(np.float64)  # cost of x_i = 1
     price += np.bincount(i, e10 - e00, count) + np.bincount(j, e11 - e10, count)
-    # A price beyond all that the neighbours can pay decides the node: clipping keeps the minimum and the precision.
+    # a price beyond the sum of its bonds decides the node: clipping it keeps the minimum, and precision
     reach = np.bincount(i, bond, count) + np.bincount(j, bond, count)
     limit = 2 * reach.max(initial=0)
     if limit == 0:
@@ -102,5 +104,5 @@ def minimise_binary(
     capacity = np.rint(cost * scale).astype(np.int64)
     used = capacity > 0
     side = minimum_cut(count + 2, count, count + 1, arcs[used], capacity[used])
-    # Decided nodes by their own price: where the reach is tiny, the clipped price may have been rounded to 0.
+    # decided nodes by their own price: if the reach is tiny, the clipped price may have been rounded to 0
     return np.where(np.abs(price) > reach, price < 0, side[:count])

@@ -16,9 +16,9 @@ from tinysegrank.proposals.crf.inputs import InputTable
 from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES, VOID
 
 LOGGER = logging.getLogger(__name__)
-FEWEST = 5  # a class that is the main one of fewer superpixels is not learnt
+FEWEST = 5  # classes that are the most frequent label of fewer superpixels are not learnt
 BLOCK = 2**15  # superpixels read at once
-FLOOR = 1e-6  # probability that every class has at least, and all that a class not learnt has
+FLOOR = 1e-6  # smallest probability of a class; also that of classes not learnt
 
 
 def label_fractions(

@@ -73,7 +73,7 @@ class SegmentModel:
         self.ranker.save(folder / _RANKER)
         if self.reduction is not None:
             self.reduction.save(folder / _REDUCTION)
-        self.projection.save(folder / _PROJECTION)  # last: the model is whole once this is there
+        self.projection.save(folder / _PROJECTION)  # last, so that its presence means that the model is complete
 
     @staticmethod
     def is_in(folder: Path, options: SegmentOptions) -> bool:

@@ -102,7 +102,7 @@ def segment_overlaps(members: NDArray[np.bool_], areas: NDArray[np.integer]) -> 
     areas   | (S,)   | integer | pixels of each superpixel
     returns | (R, R) | float64 | 0..1
     """
-    exact = np.float32 if areas.sum() < 2**24 else np.float64  # whole numbers have no rounding up to there
+    exact = np.float32 if areas.sum() < 2**24 else np.float64  # integers up to 2**24 are exact in float32
     weighted = members * areas.astype(exact)  # (R, S)
     intersection = (weighted @ members.T.astype(exact)).astype(np.float64)  # (R, R)
     sizes = weighted.sum(axis=1).astype(np.float64)

@@ -64,10 +64,12 @@ def fit_regression(
             value + 1e-4 * length * slope
         ):
             length /= 2
-            if length < 1e-6:  # the precision of the products is reached, float32's for float32 features
+            if length < 1e-6:  # at the precision of the products: float32's, for float32 features
                 return Regression(w, steps, True)
         w = w + length * direction
-        residual = (X @ w.astype(X.dtype)).astype(np.float64) - y  # afresh, so that rounding does not add up
+        residual = (X @ w.astype(X.dtype)).astype(
+            np.float64
+        ) - y  # computed anew, so that rounding errors do not add up
         value = following
     return Regression(w, max_iter, False)
 

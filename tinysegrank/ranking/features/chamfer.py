@@ -15,8 +15,8 @@ from tinysegrank.errors import ShapeError
 THRESHOLDS = tuple(np.geomspace(0.05, 0.8, 10).round(3).tolist())
 """Strengths from which on a pixel is an edge: on photographs from three fifths of them to one in a thousand."""
 RADII = (1, 2, 4, 8, 16, 32)
-"""Upper ends of the bins of distance, in pixels; the first begins at 0, what is beyond the last is left out."""
-_BINS = len(RADII) + 1  # the last holds what is further
+"""Upper ends of the bins of distance, in pixels; the first begins at 0, and larger distances are ignored."""
+_BINS = len(RADII) + 1  # the last is for larger distances
 
 
 def chamfer_feature_names(boundary: str) -> tuple[str, ...]:
@@ -171,7 +171,7 @@ def _edges_to_boundary(edges: ImageEdges, boundary: NDArray[np.bool_]) -> NDArra
     """Return the sums of edge strengths by level and by bin of the distance to the boundary: (11, 7)."""
     from scipy.ndimage import distance_transform_edt
 
-    if not boundary.any():  # there the transform gives distances to nothing
+    if not boundary.any():  # the transform would give meaningless distances
         return _sums(edges.levels, np.array(len(RADII)), edges.strengths)
     squared = np.rint(distance_transform_edt(~boundary) ** 2).astype(np.int64)  # (H, W)
     return _sums(edges.levels, _bin_of_squares()[np.minimum(squared, RADII[-1] ** 2 + 1)], edges.strengths)

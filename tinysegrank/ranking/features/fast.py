@@ -73,7 +73,7 @@ def edges_to_boundary(edges: np.ndarray, levels: np.ndarray, boundary: np.ndarra
     down = _squared_in_columns(boundary, limit)
     for y in range(H):
         least = down[y].copy()
-        for dx in range(1, min(reach, W - 1) + 1):  # whole rows at a time, so that it runs as vector instructions
+        for dx in range(1, min(reach, W - 1) + 1):  # whole rows at a time, so that it is vectorised
             squared = np.int16(dx * dx)
             for x in range(W - dx):
                 least[x] = min(least[x], np.int16(down[y, x + dx] + squared))

@@ -66,7 +66,7 @@ _ANY_TEXTURE = (bricks, clouds, gradient, grain, planks, stripes, tiles)
 _ANY_COLOUR = (0.0, 1.0, 0.0, 0.8, 0.25, 0.95)
 _STRANGE = 0.2  # share of places that look like none of the themes
 _FLYING = ("aeroplane", "bird")
-_LENGTH = {  # compact things are made smaller, thin ones longer, so that no class rules the pixels
+_LENGTH = {  # compact objects are smaller and thin ones longer, so that classes have similar areas
     "aeroplane": 1.2, "bicycle": 1.1, "bird": 1.15, "boat": 1.1, "bottle": 1.15, "bus": 0.85, "car": 1.05,
     "chair": 1.05, "person": 1.1, "sofa": 0.95, "train": 1.2, "tvmonitor": 0.75,
 }  # fmt: skip

@@ -27,7 +27,7 @@ def noise(rng: np.random.Generator, shape: Shape, cell: float, octaves: int = 3)
     for octave in range(octaves):
         size = max(cell / 2**octave, 1.0)
         grid = rng.random((int(height / size) + 2, int(width / size) + 2), dtype=np.float32)
-        box = (0, 0, 1 + width / size, 1 + height / size)  # the largest cells keep their size whatever the shape
+        box = (0, 0, 1 + width / size, 1 + height / size)  # cells have the same size for every shape
         field = Image.fromarray(2 * grid - 1).resize((width, height), Image.Resampling.BICUBIC, box=box)
         total += np.float32(strength * 0.5**octave) * np.asarray(field)
     return total
@@ -73,7 +73,7 @@ def planks(rng: np.random.Generator, shape: Shape) -> np.ndarray:
     """Return boards with their grain, dark at the joints: shape, float32, about -1..1."""
     height = int(rng.integers(9, 18))
     y = np.arange(shape[0])[:, None]
-    grain = noise(rng, (shape[0], max(shape[1] // 8, -(-shape[1] // 9), 2)), 3, 2)  # 9 pixels a cell are enough
+    grain = noise(rng, (shape[0], max(shape[1] // 8, -(-shape[1] // 9), 2)), 3, 2)  # at 9 pixels per cell, enough
     field: np.ndarray = np.repeat(grain, 9, axis=1)[:, : shape[1]] * np.float32(0.6)
     field = field + rng.uniform(-0.4, 0.4, y.max() // height + 1).astype(np.float32)[y // height]
     field[y[:, 0] % height == 0] = -1

@@ -23,21 +23,21 @@ SHAPE_FEATURES = (
     "top", "left", "bottom", "right",  # of the bounding box, 0..1
     "log_aspect",  # height of the box over its width
     "extent",  # share of the box that is filled
-    "solidity",  # share that is filled of the smallest polygon around it with 16 sides in fixed directions
+    "solidity",  # filled share of the smallest polygon around it with 16 sides in fixed directions
     "major_axis", "minor_axis",  # of the ellipse with the same second moments, in image diagonals
     "eccentricity",  # of that ellipse
     "upright", "slanted",  # cosine and absolute sine of twice the angle of its major axis
     "compactness",  # 4 pi area / perimeter^2, the image's frame being part of the perimeter
-    "frame_share",  # share of the perimeter that lies on the frame
-    "frame_cover",  # share of the frame that the segment lies on
+    "frame_share",  # share of the perimeter that is on the frame
+    "frame_cover",  # share of the frame that the segment touches
 )  # fmt: skip
 CONTRAST_FEATURES = (
-    "log_cut_ratio",  # mean cost of parting two pixels along the border
+    "log_cut_ratio",  # mean cost of separating two pixels across the border
     "border_strength",  # mean edge along the border
     "inner_strength",  # mean edge between the segment's own superpixels
     "weak_border",  # share of the border whose edge is no stronger than the image's average
     "ring_contrast",  # chi-square distance of its colours from those of the superpixels that touch it
-    "rest_contrast",  # the same from those of all other superpixels
+    "rest_contrast",  # the same, from the colours of all other superpixels
 )
 SEGMENT_FEATURES = SHAPE_FEATURES + CONTRAST_FEATURES
 

@@ -101,11 +101,11 @@ def _frame_pixels(superpixels: NDArray[np.integer]) -> tuple[NDArray[np.integer]
     return superpixels[on_frame], *np.nonzero(on_frame)
 
 
-FRAME_COST = 1.0 * UNIT  # of a pixel of the frame in the foreground
-COLOUR_COST = 0.3 * UNIT  # of a pixel on one side whose colour is just one of the other side's
-DECAY = 0.07  # of that cost with the L1 distance in RGB
-COLOURS = 5  # in the palette of each side
-SEED_GAIN = 2**40  # more than all the boundaries of an image cost
+FRAME_COST = 1.0 * UNIT  # of putting a frame pixel into the foreground
+COLOUR_COST = 0.3 * UNIT  # of a pixel on one side with exactly a colour of the other side's palette
+DECAY = 0.07  # exponential decay of that cost with the L1 distance in RGB
+COLOURS = 5  # number of colours in each side's palette
+SEED_GAIN = 2**40  # more than the cost of all boundaries in an image
 
 
 def lambdas(upper: float, *, count: int = 20, lower: float = 1e-3) -> NDArray[np.float64]:

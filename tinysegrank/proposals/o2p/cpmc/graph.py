@@ -106,7 +106,7 @@ def _markers(shape: tuple[int, ...], count: int) -> NDArray[np.int32]:
     return markers
 
 
-UNIT = 1000  # cost of parting two pixels without any edge between them; costs are rounded to integers
+UNIT = 1000  # cost of separating two pixels without any edge; costs are rounded to integers
 
 
 class Boundaries(NamedTuple):

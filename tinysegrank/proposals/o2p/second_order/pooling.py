@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from tinysegrank.errors import ShapeError
 from tinysegrank.proposals.o2p.second_order.local import PLACES, LocalDescriptors
 
-PLACED = 6  # numbers that tell a descriptor's place in a box
-FIGURE_SIZE, GROUND_SIZE = 8.0, 24.0  # factors of the size of a cell in a segment's box, and in the whole image's
+PLACED = 6  # numbers for a descriptor's place in a box
+FIGURE_SIZE, GROUND_SIZE = 8.0, 24.0  # factors on the cell size, in a segment's box and in the whole image
 
 
 def superpixel_sums(descriptors: LocalDescriptors, superpixels: NDArray[np.integer]) -> NDArray[np.float64]:

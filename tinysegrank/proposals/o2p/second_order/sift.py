@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 ORIENTATIONS, CELLS = 8, 4
 SIFT_LENGTH = CELLS * CELLS * ORIENTATIONS  # 128
-CLIP = 0.2  # no number of a unit descriptor is larger, so that one strong edge does not outweigh the rest
-GAIN = 512 / 255  # then the numbers are spread over 0..1, as by the common 8-bit descriptors divided by 255
+CLIP = 0.2  # largest value in a unit descriptor, so that one strong edge does not outweigh the rest
+GAIN = 512 / 255  # scales values to about 0..1, like common 8-bit descriptors divided by 255
 
 
 def dense_sift(
