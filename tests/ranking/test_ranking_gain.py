@@ -70,7 +70,7 @@ def test_a_class_that_is_nowhere_is_skipped():
 
 def test_what_does_not_fit():
     confusions = confusions_of(3)
-    with pytest.raises(ShapeError, match="one matrix a row"):
+    with pytest.raises(ShapeError, match="one matrix per row"):
         corpus_gains(confusions[1:], GROUPS, FIRST)
     with pytest.raises(ShapeError, match="one row of each image"):
         corpus_gains(confusions, GROUPS, FIRST[1:])

@@ -76,7 +76,7 @@ def test_no_rows():
     [
         ([0.1, np.nan], [0, 0], "NaN in 1 rows, the first 1 of group 0"),
         ([0.1, 0.2], [0], "groups"),
-        ([[0.1]], [[0]], "one number a row"),
+        ([[0.1]], [[0]], "one number per row"),
         ([0.1], [0.5], "integer"),
     ],
 )

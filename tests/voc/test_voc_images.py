@@ -105,7 +105,7 @@ def test_missing_file_is_named(tmp_path):
 def test_text_and_empty_files_are_no_images(tmp_path):
     (tmp_path / "text.jpg").write_text("hello")
     (tmp_path / "empty.jpg").write_bytes(b"")
-    for name, words in (("text.jpg", "begins like none of JPEG, PNG"), ("empty.jpg", "is empty")):
+    for name, words in (("text.jpg", "first bytes match none of JPEG, PNG"), ("empty.jpg", "is empty")):
         with pytest.raises(DatasetError, match=f"cannot be read as an image.*{words}"):
             read_image(tmp_path / name)
 
@@ -163,7 +163,7 @@ def test_a_postscript_file_starts_no_program(tmp_path, monkeypatch):
         other.load()
     assert (tmp_path / "started").exists()  # the bait works
     (tmp_path / "started").unlink()
-    with pytest.raises(DatasetError, match=r"photo\.jpg: cannot be read as an image, it begins like none"):
+    with pytest.raises(DatasetError, match=r"photo\.jpg: cannot be read as an image, its first bytes match none"):
         read_image(path)
     assert not (tmp_path / "started").exists()
 
@@ -171,7 +171,7 @@ def test_a_postscript_file_starts_no_program(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", ["eps", "ico", "jp2", "pcx", "tga", "sgi", "dds"])
 def test_kinds_that_few_have_are_refused(tmp_path, rng_image, kind):
     Image.fromarray(rng_image).save(tmp_path / f"a.{kind}")
-    with pytest.raises(DatasetError, match="begins like none"):
+    with pytest.raises(DatasetError, match="first bytes match none"):
         read_image(tmp_path / f"a.{kind}")
 
 

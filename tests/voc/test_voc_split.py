@@ -32,7 +32,7 @@ def test_marks_line_ends_and_blanks_do_not_matter(tmp_path, content):
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
 def test_utf_16_is_named(tmp_path, encoding):
     (tmp_path / "val.txt").write_bytes("\n".join(NAMES).encode(encoding))
-    with pytest.raises(DatasetError, match=r"val\.txt: is UTF-16 text; save it as UTF-8, one name a line$"):
+    with pytest.raises(DatasetError, match=r"val\.txt: is UTF-16 text; save it as UTF-8, one name per line$"):
         read_split(tmp_path / "val.txt")
 
 

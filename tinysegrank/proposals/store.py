@@ -133,8 +133,8 @@ class ProposalStore:
                 found.append(None if entry is None else _from_json(entry, area))
             except (AttributeError, TypeError, ValueError) as error:
                 raise DatasetError(
-                    f"{path}: entry {m} is neither null nor equally many classes, scores and pixels ({error}); make it"
-                    " as ProposalStore.write does, or leave the file out"
+                    f"{path}: entry {m} is neither null nor lists of classes, scores and pixels of equal length"
+                    f" ({error}); make it as ProposalStore.write does, or leave the file out"
                 ) from error
         return found
 

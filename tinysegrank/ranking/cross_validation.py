@@ -78,7 +78,7 @@ def choose_C(  # noqa: N802  # C is the field's name
     confusions = np.asarray(confusions)
     if len(X) != len(groups) or confusions.ndim != 3 or confusions.shape != (len(X), *confusions.shape[1:2] * 2):
         raise ShapeError(
-            f"X, groups, confusions: shapes {X.shape}, {groups.shape}, {confusions.shape}; one row a proposal"
+            f"X, groups, confusions: shapes {X.shape}, {groups.shape}, {confusions.shape}; give one row per proposal"
         )
     candidates = sorted(set(grid))
     if not candidates or not all(np.isfinite(C) and C > 0 for C in candidates):

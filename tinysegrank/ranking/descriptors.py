@@ -62,7 +62,9 @@ def load_fully_connected(path: Path | str) -> FullyConnected | None:
     if not found:
         return None
     if len(found) < len(names):
-        raise WeightsError(f"{path}: of fc6 and fc7 it holds {', '.join(found)} only; give a whole file, or none of it")
+        raise WeightsError(
+            f"{path}: has only {', '.join(found)} of fc6 and fc7; give a complete file, or one without either"
+        )
     if fault := fault_in({name: layers[name] for name in names}):
         raise WeightsError(f"{path}: {fault}; download the file again, or give another")
     bias6, bias7 = layers["fc6.bias"], layers["fc7.bias"]

@@ -83,5 +83,5 @@ def check_training(X: np.ndarray, quality: np.ndarray) -> np.ndarray:
     """
     X = check_features(X)
     if X.shape[0] != len(np.atleast_1d(quality)):
-        raise ShapeError(f"X, quality: {len(X)} and {np.size(quality)} rows; give one quality a row")
+        raise ShapeError(f"X, quality: {len(X)} and {np.size(quality)} rows; give one quality per row")
     return X

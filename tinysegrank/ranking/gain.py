@@ -40,7 +40,7 @@ def corpus_gains(
     """
     confusions, groups, at = np.asarray(confusions), np.asarray(groups), np.asarray(at)
     if confusions.ndim != 3 or confusions.shape != (len(groups), *confusions.shape[1:2] * 2):
-        raise ShapeError(f"confusions, groups: shapes {confusions.shape}, {groups.shape}; give one matrix a row")
+        raise ShapeError(f"confusions, groups: shapes {confusions.shape}, {groups.shape}; give one matrix per row")
     if not np.array_equal(np.sort(groups[at]), np.unique(groups)):
         raise ShapeError("at: give one row of each image")
     inside = np.einsum("nkk->nk", confusions).astype(np.float64)  # (rows, K)

@@ -89,7 +89,7 @@ def check_groups(name: str, values: np.ndarray, groups: np.ndarray) -> tuple[np.
     """
     values, groups = np.asarray(values, np.float64), np.asarray(groups)
     if values.ndim != 1 or groups.shape != values.shape:
-        raise ShapeError(f"{name}, groups: shapes {values.shape} and {groups.shape}; give one number a row in each")
+        raise ShapeError(f"{name}, groups: shapes {values.shape} and {groups.shape}; give one number per row in each")
     if not np.issubdtype(groups.dtype, np.integer):
         raise ShapeError(f"groups: dtype {groups.dtype} is not integer; number the images")
     if np.isnan(values).any():

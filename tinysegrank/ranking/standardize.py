@@ -46,7 +46,7 @@ class Standardizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
             raise ShapeError("X: no rows to standardise by; give the training rows")
         weights = np.ones(X.shape[1]) if self.weights is None else np.asarray(self.weights, np.float64)
         if weights.shape != X.shape[1:] or not (np.isfinite(weights) & (weights > 0)).all():
-            raise ShapeError(f"weights: give {X.shape[1]} finite numbers above 0, one a column of X")
+            raise ShapeError(f"weights: give {X.shape[1]} finite numbers above 0, one per column of X")
         self.mean_ = X.mean(axis=0, dtype=np.float64)
         blocks = (X[start : start + _ROWS] - self.mean_ for start in range(0, len(X), _ROWS))
         variance = np.sum([(block**2).sum(axis=0) for block in blocks], axis=0) / len(X)  # (d,)

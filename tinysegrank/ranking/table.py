@@ -49,7 +49,7 @@ class FeatureTable(
         if len(rows) != 1 or self.proposals.shape != rows or self.quality.shape != rows:
             raise ShapeError(
                 f"groups, proposals, quality: shapes {rows}, {self.proposals.shape}, {self.quality.shape}; "
-                "give one number a row in each"
+                "give one number per row in each"
             )
         if len(set(self.images)) != len(self.images):
             raise ShapeError("images: a name is duplicated; each image has one group of rows")

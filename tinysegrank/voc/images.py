@@ -70,8 +70,8 @@ def _open_header(stream: IO[bytes], path: Path) -> Image.Image:
             stream.seek(0)
             return factory(stream, "")
     raise DatasetError(
-        f"{path}: cannot be read as an image, it begins like none of {', '.join(_kinds())}; convert it to JPEG or PNG,"
-        " or copy it again if it was one"
+        f"{path}: cannot be read as an image, its first bytes match none of {', '.join(_kinds())};"
+        " convert it to JPEG or PNG, or copy it again if it was one"
     )
 
 
@@ -110,10 +110,10 @@ def _to_rgb(image: Image.Image, path: Path | str) -> Image.Image:
     if image.mode in _SIXTEEN_BIT:
         values = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
-            raise DatasetError(f"{path}: pixels outside 0..65535; convert it to 8 bits a channel")
+            raise DatasetError(f"{path}: pixels outside 0..65535; convert it to 8 bits per channel")
         return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")  # 65535 = 255 * 257
     if image.mode == "F":
-        raise DatasetError(f"{path}: floating-point pixels have no known range; convert it to 8 bits a channel")
+        raise DatasetError(f"{path}: floating-point pixels have no known range; convert it to 8 bits per channel")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")

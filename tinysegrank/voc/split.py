@@ -10,7 +10,7 @@ from tinysegrank.errors import DatasetError, explain_os_error
 
 _SHOWN = 5
 _ENDINGS = (".jpg", ".jpeg", ".png")
-_SAVE_AS = "save it as UTF-8, one name a line"
+_SAVE_AS = "save it as UTF-8, one name per line"
 _AUGMENTED = (
     "; VOC as published has train, val and trainval: pass --set data.train=train, or add SBD's masks as README says"
 )
@@ -46,7 +46,7 @@ def read_split(path: Path) -> tuple[str, ...]:
         raise DatasetError(f"{path}: is not UTF-8 text ({error}); {_SAVE_AS}") from error
     names = [line.strip() for line in text.splitlines() if line.strip()]
     if not names:
-        raise DatasetError(f"{path}: names no images; write one name a line")
+        raise DatasetError(f"{path}: names no images; write one name per line")
     odd = [name for name in names if not _bare(name)]
     if odd:
         raise DatasetError(
