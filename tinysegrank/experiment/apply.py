@@ -34,13 +34,13 @@ NEEDS = tuple(stage.STAGE for stage in (trunk, training, classifiers, segments, 
 
 
 class Segmenter:
-    """Everything of a finished run that labels a new image.
+    """The parts of a finished run that label a new image.
 
     Args:
         run_path: the run folder.
 
     Raises:
-        CheckpointError: the folder is no finished run.
+        CheckpointError: the folder is not a finished run.
     """
 
     def __init__(self, run_path: Path, *, progress: Progress) -> None:
@@ -54,7 +54,7 @@ class Segmenter:
         self.proposer = proposals.load_proposer(run)
 
     def label(self, image: np.ndarray) -> np.ndarray:
-        """Choose the proposal that the ranker likes best.
+        """Return the proposal that the ranker scores highest.
 
         image   | (H, W, 3) | uint8 | RGB
         returns | (H, W)    | uint8 | 0..20
@@ -79,14 +79,14 @@ class Segmenter:
 
 
 class Labelled(NamedTuple):
-    """The two files that are made of a photograph."""
+    """The two files written for a photograph."""
 
     labels: Path
     overlay: Path
 
     @classmethod
     def of(cls, photograph: Path, folder: Path) -> Labelled:
-        """Return where they are put."""
+        """Return the paths for a photograph's files in a folder."""
         return cls(folder / f"{photograph.stem}.labels.png", folder / f"{photograph.stem}.overlay.png")
 
 
@@ -98,17 +98,16 @@ def label_photographs(
     Args:
         paths: the photographs.
         run_path: a finished run.
-        out: the folder for what is written; made if missing.
+        out: the output folder; made if missing.
         progress: where to report.
-        replace: replace what an earlier call wrote.
+        replace: replace files that an earlier call wrote.
 
     Raises:
-        DatasetError: a photograph is missing or too small, or its header damaged; or its pixels, which is found when
-            its turn comes.
-        OutputError: a file cannot be written, is there already, or would take the place of a photograph or of another
-            one's.
-        CheckpointError: the run is not finished. All but damaged pixels are found before the first photograph is
-            labelled.
+        DatasetError: a photograph is missing, too small or damaged.
+        OutputError: a file cannot be written, already exists, or would replace a photograph or another output.
+        CheckpointError: the run is not finished.
+
+    All of these are raised before the first photograph is labelled, except for damaged pixels.
     """
     for path in paths:
         with opened(path) as image:  # its header: pixels are decoded once, below

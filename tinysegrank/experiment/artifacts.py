@@ -69,7 +69,7 @@ class File(NamedTuple):
 
 
 class Condition(Enum):
-    """What `inspect` finds."""
+    """The condition of an artifact, as found by `inspect`."""
 
     ABSENT = "not made yet"
     FRESH = "as it would be made now"
@@ -86,7 +86,7 @@ class Stamp:
     Attributes:
         key: what it was made from.
         complete: whether the work was finished.
-        seconds: time it took, those of interrupted calls included.
+        seconds: time it took, including interrupted calls.
         files: its files by path relative to the folder.
     """
 
@@ -96,10 +96,10 @@ class Stamp:
     files: Mapping[str, File] = field(default_factory=dict)
 
     def content(self, place: str = "") -> str:
-        """Return a digest of the files' contents: what depends on the artifact depends on this.
+        """Return a digest of the files' contents, for the keys of artifacts that depend on this one.
 
         Args:
-            place: only this file, or the files in this folder of the artifact.
+            place: a file or folder of the artifact, to cover only its contents; all files by default.
         """
         chosen = {
             name: file.sha256 for name, file in self.files.items() if name.startswith(f"{place}/") or name == place
@@ -148,7 +148,7 @@ def _typed(name: str, value: Any) -> Any:
 
 
 def inspect(folder: Path, key: Key) -> Condition:
-    """Return the condition of an artifact that is to be made under a key."""
+    """Return the condition of an artifact, given the key that it should have."""
     stamp = read_stamp(folder)
     if stamp == Stamp():
         return Condition.STALE if folder.is_dir() and any(folder.iterdir()) else Condition.ABSENT
@@ -162,12 +162,12 @@ def inspect(folder: Path, key: Key) -> Condition:
 
 
 def damaged_files(folder: Path, stamp: Stamp, *, thorough: bool = False) -> list[str]:
-    """Name the files of an artifact that are missing or not as they were written.
+    """Return the names of an artifact's files that are missing or changed since they were written.
 
     Args:
-        folder: of the artifact.
+        folder: folder of the artifact.
         stamp: its record.
-        thorough: read every file; otherwise only those whose size or time is another.
+        thorough: read every file; otherwise only those whose size or time has changed.
     """
     return [name for name, file in stamp.files.items() if not _as_written(folder / name, file, thorough)]
 
@@ -191,12 +191,12 @@ def make(folder: Path, key: Key, work: Callable[[], Any], *, parts: bool = False
     """Bring an artifact up to date and return its record.
 
     Args:
-        folder: of the artifact; created if missing.
-        key: what it is to be made from.
+        folder: folder of the artifact; created if missing.
+        key: the key it should have.
         work: writes the files that are missing in the folder; keeps those that it finds there.
-        parts: everything in it belongs to artifacts inside it, which are looked at one by one: a new key doesn't empty
-            the folder.
-        whole_folders: the files of a folder inside it were written together, and are replaced together.
+        parts: everything in the folder belongs to artifacts inside it, which are checked one by one, so a new key
+            doesn't empty the folder.
+        whole_folders: files in the same subfolder are written together, and are replaced together.
     """
     condition, stamp = inspect(folder, key), read_stamp(folder)
     if condition is Condition.FRESH:
@@ -261,10 +261,10 @@ class FolderLock:
         self._lock = FileLock(folder / _LOCK, timeout=0, thread_local=False)
 
     def hold(self) -> None:
-        """Take the lock, unless this object has it.
+        """Take the lock, unless this object already has it.
 
         Raises:
-            ConfigError: another process has it; its number and host are named.
+            ConfigError: another process has it; the message names its process ID and host.
             OutputError: the folder cannot be written.
         """
         if self._lock.is_locked:

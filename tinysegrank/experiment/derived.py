@@ -36,7 +36,7 @@ class DerivedRun(Run):
 
     @property
     def fold_seed(self) -> int:
-        """That of the base, whose out-of-fold results are read."""
+        """The base's seed, because the base's out-of-fold results are read."""
         return self.base.fold_seed
 
     def folder(self, stage: str) -> Path:
@@ -57,7 +57,7 @@ def _stages_made_anew() -> list[Stage]:
 
 
 def stages_read(settings: Settings) -> list[str]:
-    """Name the stages of the base that the stages made anew read."""
+    """Return the names of the base's stages that the stages made anew read."""
     stages = _stages_made_anew()
     made = {stage.name for stage in stages}
     used = {stage.name for stage in STAGES if stage.used(settings)}
@@ -74,7 +74,7 @@ def run_seed(base: Run, path: Path, seed: int, lock: FolderLock) -> DerivedRun:
 
 
 def _reading_base(base: Run, stage: Stage, made: frozenset[str]) -> Stage:
-    """Return a stage that reads the base's files of stages not made anew, and is made again when they change."""
+    """Return the stage, changed to read the base's files of stages not made anew, and to be stale when they change."""
     read = {need: base.content(need) for need in stage.needed(base.settings) if stage_of(need) not in made}
     own = tuple(need for need in stage.needed(base.settings) if stage_of(need) in made)
     work = stage.work
@@ -84,7 +84,7 @@ def _reading_base(base: Run, stage: Stage, made: frozenset[str]) -> Stage:
 
 
 def _describe_again(run: Run) -> None:
-    """Write the base's tables of both splits with SegNet's features and Eq. 17 by this run's networks."""
+    """Write the base's feature tables of both splits, with SegNet's features and Eq. 17 from this run's networks."""
     assert isinstance(run, DerivedRun)  # noqa: S101  # only derived runs have this stage
     described.write_columns(run, described.read_columns(run.base))
     for which in SPLITS:

@@ -32,7 +32,7 @@ _CURVES = {
 
 
 def check_report(run: Run, file: Path) -> None:
-    """See that a report can be made and written, before any work.
+    """Check that a report can be made and written, before any work.
 
     Raises:
         CheckpointError: a stage that it shows is not finished, or a file of the run is missing or damaged.
@@ -51,7 +51,7 @@ def write_report(
         run: the run.
         file: the HTML file.
         sections: shown between the images and the settings.
-        verdicts: on each of the paper's orderings (better, worse), where they were tested.
+        verdicts: verdict on each of the paper's orderings (better, worse) that was tested.
         test: the command that tests them.
     """
     counts = read_counts(run)
@@ -71,7 +71,7 @@ def write_report(
 
 
 def _facts(run: Run) -> tuple[tuple[str, str], ...]:
-    """Say what the run is of."""
+    """Return the facts about the run that head the report: data, classes, trunk, proposals, ranker, version."""
     settings = run.settings
     classes = settings.report.classes
     counted = ", ".join(CLASS_NAMES[index] for index in classes) if classes else "all that are in the truth"
@@ -90,7 +90,7 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
 def _in_short(
     run: Run, counts: dict[str, Confusion], table: Table, verdicts: Mapping[tuple[str, str], str], test: str
 ) -> Section:
-    """Return Table 2 and the paper's orderings, each with its verdict, or with the figures alone."""
+    """Return Table 2 and the paper's orderings, each with its verdict, or with its figures if not tested."""
     ordered, items = report.ordered_means(run, counts), []
     for (better, high), (worse, low) in ordered:
         untested = "higher here" if high > low else "lower here" if high < low else "not ordered here"
@@ -149,7 +149,7 @@ def _settings_text(run: Run) -> str:
 
 
 def _seconds_table(run: Run) -> Table:
-    """Return how long the stages took."""
+    """Return a table of the time that each stage took, and the total."""
     stages = sorted(path.parent.name for path in run.path.glob("*/stamp.json"))
     seconds = {stage: run.stamp(stage).seconds for stage in stages}
     order = sorted(stages, key=lambda stage: (run.folder(stage) / "stamp.json").stat().st_mtime_ns)
@@ -160,7 +160,7 @@ def _seconds_table(run: Run) -> Table:
 
 
 def _versions_table() -> Table:
-    """Return the versions of what wrote this report."""
+    """Return a table of the versions of the software that wrote this report."""
     rows = [("tinysegrank", __version__), ("Python", f"{platform.python_version()} on {platform.system()}")]
     for library in LIBRARIES:
         try:

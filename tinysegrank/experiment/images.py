@@ -24,10 +24,10 @@ OBJECTS, WEIGHTS = "data/objects.json", "data/weights.json"
 
 
 def open_split(settings: Settings, which: str) -> VOCSegmentation:
-    """Open the run's "train" or "val" split; val may be one without any masks, such as VOC's test.
+    """Open the run's "train" or "val" split; val may be a split without masks, such as VOC's test.
 
     Raises:
-        DatasetError: the root or the split is missing or not whole.
+        DatasetError: the root or the split is missing or incomplete.
     """
     data = settings.data
     split = VOCSegmentation(data.voc, getattr(data, which), limit=data.limit or None, masks=None)
@@ -47,13 +47,13 @@ def folds(run: Run) -> np.ndarray:
 
 
 def model_path(folder: Path, fold: int) -> Path:
-    """Return the file of a model that one fold of the training images did not reach (-1: fitted on all of them)."""
+    """Return the file of the model fitted without one fold of the training images (-1: on all of them)."""
     return folder / ("all.safetensors" if fold < 0 else f"without-fold-{fold}.safetensors")
 
 
 @dataclass(frozen=True)
 class ImageOfRun:
-    """One image of a split of a run; what is asked of it is read from disk.
+    """One image of a split of a run; its data is read from disk when asked for.
 
     Attributes:
         run: the run.

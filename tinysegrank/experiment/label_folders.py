@@ -21,9 +21,9 @@ class _Task(NamedTuple):
 
 
 def evaluate_folder(folder: Path, split: VOCSegmentation, *, jobs: int = 1) -> Confusion:
-    """Add up the confusion of FOLDER/NAME.png with the truth over all images of a split.
+    """Return the confusion of FOLDER/NAME.png with the truth, summed over all images of a split.
 
-    Files of images that are not in the split are passed over.
+    Files of images that are not in the split are ignored.
 
     Raises:
         DatasetError: a file is missing, unreadable, has another size than the truth, or holds a label that is not

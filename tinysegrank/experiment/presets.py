@@ -63,7 +63,7 @@ def named_settings(name: str) -> Settings:
     """Return the settings of an experiment: "quick", "paper", "best", or "demo" for the toy data.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: there are no settings of that name.
     """
     if name not in EXPERIMENTS:
         raise ConfigError(f'experiment="{name}": choose one of {", ".join(EXPERIMENTS)}')

@@ -20,10 +20,10 @@ class Progress(Protocol):
         """Say that a stage's result is kept."""
 
     def count(self, what: str, total: int) -> AbstractContextManager[Advance]:
-        """Enclose work of `total` units; the function it gives adds finished units."""
+        """Return a context manager around work of `total` units; it yields a function that adds finished units."""
 
     def say(self, text: str) -> None:
-        """Say something worth a line."""
+        """Report one line of text."""
 
 
 class Silent:

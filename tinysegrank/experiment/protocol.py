@@ -72,7 +72,7 @@ def run_experiment(
     until: str = "report",
     keep_stale: bool = False,
 ) -> Run:
-    """Do what is missing or changed of an experiment in a run folder.
+    """Run the stages of an experiment that are missing or out of date in a run folder.
 
     Args:
         path: the run folder; made if it does not exist.
@@ -113,7 +113,7 @@ def _with_absolute_paths(settings: Settings) -> Settings:
 
 
 def _keep_inputs_out(path: Path, settings: Settings) -> None:
-    """See that no input is in the run folder, where a stage that is made anew deletes what was there."""
+    """Check that no input is in the run folder, where a stage that is made anew would delete it."""
     for name in ("data.voc", "trunk.weights", "proposals.folder"):
         part, key = name.split(".")
         given = getattr(getattr(settings, part), key)
@@ -122,7 +122,7 @@ def _keep_inputs_out(path: Path, settings: Settings) -> None:
 
 
 def stages_until(name: str, settings: Settings) -> list[Stage]:
-    """A stage and all that it needs under these settings, in order.
+    """Return a stage and all that it needs under these settings, in order.
 
     Raises:
         ConfigError: there is none of that name.

@@ -43,7 +43,7 @@ class Run:
 
     @property
     def fold_seed(self) -> int:
-        """The seed that deals the training images out to folds."""
+        """The seed that assigns training images to folds."""
         return self.settings.seed
 
     def folder(self, stage: str) -> Path:
@@ -56,7 +56,7 @@ class Run:
         return self.folder(stage) / name
 
     def stamp(self, stage: str) -> Stamp:
-        """Return the record of a stage; of nothing where there is none or it is damaged."""
+        """Return the record of a stage; an empty one if it is missing or damaged."""
         return artifacts.read_stamp(self.folder(stage))
 
     def content(self, need: str) -> str:
@@ -65,14 +65,14 @@ class Run:
         return self.stamp(stage).content(place)
 
     def require(self, stages: Sequence[str], what: str) -> None:
-        """See that stages are finished and their files as they were written.
+        """Check that stages are finished and their files unchanged since they were written.
 
         Args:
-            stages: names.
-            what: what needs them, as the subject of a sentence.
+            stages: names of the stages.
+            what: the part that needs them, as the subject of the message.
 
         Raises:
-            CheckpointError: one isn't; the stage or the file is named.
+            CheckpointError: a stage is unfinished or a file was changed; the message names it.
         """
         if missing := [stage for stage in stages if not self.stamp(stage).complete]:
             plural = "s" if len(missing) > 1 else ""
@@ -96,14 +96,14 @@ class Stage:
     """One step of the experiment.
 
     Attributes:
-        name: also of its folder.
-        work: does it: writes the files that are missing in its folder.
-        needs: names of the stages it reads; STAGE/PLACE where it reads only a file or folder of one.
-        settings: the part of the settings it depends on.
-        outside: what else it depends on, such as a listing of input files.
-        also: needs under some settings only.
-        used: whether it has anything to do under some settings.
-        backend: it computes on the array backend, so results of another one don't count.
+        name: its name, also that of its folder.
+        work: does the step: writes the files that are missing in its folder.
+        needs: names of the stages it reads; STAGE/PLACE if it reads only one file or folder of a stage.
+        settings: returns the part of the settings it depends on.
+        outside: returns anything else it depends on, such as a listing of input files.
+        also: returns further needs that depend on the settings.
+        used: returns whether it has anything to do under the settings.
+        backend: whether it computes on the array backend, so that another backend's results are stale.
         parts, whole_folders: see `artifacts.make`.
         module: the module whose code it runs; that of `work` by default.
     """
@@ -121,16 +121,16 @@ class Stage:
     module: str = ""
 
     def needed(self, settings: Settings) -> tuple[str, ...]:
-        """Return what it reads under these settings, of stages used or not."""
+        """Return its needs under these settings, including those in stages that are not used."""
         return (*self.needs, *self.also(settings))
 
     def stages_needed(self, settings: Settings) -> set[str]:
-        """Return the names of the stages that it reads under these settings, used or not."""
+        """Return the names of the stages it needs under these settings, including those not used."""
         return {stage_of(need) for need in self.needed(settings)}
 
 
 def stage_of(need: str) -> str:
-    """Return the name of the stage of STAGE or STAGE/PLACE."""
+    """Return the stage's name from STAGE or STAGE/PLACE."""
     return need.partition("/")[0]
 
 
@@ -161,7 +161,7 @@ def _read_settings(file: Path) -> Settings:
 
 
 def check_run_folder(path: Path) -> None:
-    """See that a path is a run folder, is empty, or can be made.
+    """Check that a path is a run folder, is empty, or can be made.
 
     Raises:
         ConfigError: it holds something else.
@@ -209,9 +209,9 @@ def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: 
 
     Args:
         run: the run.
-        stages: in order; what they need comes before them.
-        lock: of the run folder; taken before anything is written.
-        keep_stale: keep what only other code would make otherwise.
+        stages: the stages, each after those it needs.
+        lock: lock of the run folder; taken before anything is written.
+        keep_stale: keep results that are stale only because the code has changed.
 
     Raises:
         ConfigError: another process is at work on the run.
@@ -255,7 +255,7 @@ def stage_key(run: Run, stage: Stage, before: Collection[str]) -> Key:
 
 
 def made_by_other_code(run: Run, stages: Sequence[Stage]) -> list[str]:
-    """Name the finished stages whose files were written by other code than there is now."""
+    """Return the names of the finished stages whose files were written by other code than the present."""
     stamps = [(stage, run.stamp(stage.name)) for stage in stages if stage.used(run.settings)]
     return [
         stage.name for stage, stamp in stamps if stamp.complete and stamp.key.code != artifacts.code_of(_module(stage))

@@ -20,5 +20,5 @@ ENGINES |= {
 
 
 def proposers_of(settings: Settings) -> tuple[Proposer, ...]:
-    """The proposers that the settings name; of several, the one whose first proposal is to stay first comes first."""
+    """Return the proposers that the settings name, in order; the first one's best proposal stays the first of all."""
     return ENGINES[settings.proposals.engine]

@@ -102,9 +102,9 @@ def _fit_classifiers(run: Run, paths: list[Path]) -> None:
 
 
 def _example_files(folder: Path) -> tuple[Path, Path]:
-    """The superpixels of all training images: a file of their own columns, as float16 and nothing else, and the rest.
+    """Return the two files of training examples: the superpixels' own columns as raw float16, and everything else.
 
-    The first may be more than fits into memory.
+    The first may not fit into memory.
     """
     return folder / "examples.float16", folder / "examples.safetensors"
 
@@ -167,7 +167,7 @@ def _chosen(folder: Path) -> ProposalOptions:
 
 
 class _Superpixels(NamedTuple):
-    """An image with what is computed of it before any classifier."""
+    """What is computed of an image before any classifier is used."""
 
     superpixels: np.ndarray
     graph: RegionGraph

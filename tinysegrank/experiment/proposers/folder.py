@@ -17,17 +17,17 @@ from tinysegrank.voc.images import opened
 
 
 class FolderProposer:
-    """FOLDER/NAME/00.png, 01.png, ..., best first; see `ProposalStore`.
+    """Reads FOLDER/NAME/00.png, 01.png, ..., best first; see `ProposalStore`.
 
-    Those of training images should come from models that did not see the image, or the ranker learns from proposals
-    that are better than those it will meet.
+    A training image's proposals should come from models that were not fitted on it. Otherwise the ranker learns from
+    better proposals than it will get later.
     """
 
     name = "folder"
     reads_segments = False
 
     def check(self, settings: Settings) -> None:
-        """Refuse a folder that lacks an image's proposals, whose first is of another size, or whose scores are damaged.
+        """Check that every image has proposals in the folder, the first of the image's size, and that scores are valid.
 
         Raises:
             DatasetError: naming the first such image or file.
@@ -50,7 +50,7 @@ class FolderProposer:
                 store.read_segments(name)
 
     def fit(self, run: Run) -> None:
-        """Nothing is fitted."""
+        """Do nothing: there is nothing to fit."""
 
     def propose(self, image: ImageOfRun, model: Model) -> list[Proposal]:  # noqa: ARG002
         """Read the first M proposals of an image.
@@ -67,7 +67,7 @@ class FolderProposer:
         return proposals[: asked.count]
 
     def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
-        """Not possible: nothing here can propose for a new photograph.
+        """Refuse: a folder has no proposals for a new photograph.
 
         Raises:
             ConfigError: always.

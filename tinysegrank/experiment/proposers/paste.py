@@ -37,7 +37,7 @@ from tinysegrank.voc import NUM_CLASSES
 
 @dataclass(frozen=True)
 class Pasting:
-    """What is chosen on training images.
+    """The constants chosen on training images.
 
     threshold: score of the background.
     lam: weight of diversity.
@@ -106,7 +106,7 @@ def _fit(task: _Fit) -> None:
 
 
 def grid_of(asked: ProposalSettings, threshold: float) -> list[Pasting]:
-    """Return the constants to choose from once there is a threshold."""
+    """Return the constants to choose from, given the threshold."""
     return [Pasting(threshold, lam, asked.count) for lam in asked.paste.lambdas]
 
 

@@ -21,14 +21,14 @@ _CHOSEN = "chosen.json"
 
 
 class Model(NamedTuple):
-    """A folder of fitted models, and the fold that one of them did not see (-1: it saw all training images)."""
+    """A fitted model of a proposer: its folder, and the fold left out when it was fitted (-1: none)."""
 
     folder: Path
     fold: int
 
     @property
     def path(self) -> Path:
-        """The file of the model."""
+        """The model's file."""
         return model_path(self.folder, self.fold)
 
 
@@ -36,43 +36,43 @@ class Proposer(Protocol):
     """A way of proposing.
 
     Attributes:
-        name: of the folder with its files.
-        reads_segments: it reads the stage `segments`, which is made for those that do.
+        name: its name, also that of the folder with its files.
+        reads_segments: whether it reads the stage `segments`, which runs only for proposers that do.
     """
 
     name: str
     reads_segments: bool
 
     def check(self, settings: Settings) -> None:
-        """Refuse what cannot work, before a run folder is made.
+        """Check that the proposer can work under these settings, before a run folder is made.
 
         Raises:
             DatasetError, ConfigError: naming the file or setting.
         """
 
     def fit(self, run: Run) -> None:
-        """Fit models on all training images and without each fold, and choose constants; keep what is there."""
+        """Fit a model on all training images and one without each fold, and choose constants; keep what exists."""
 
     def propose(self, image: ImageOfRun, model: Model) -> list[Proposal]:
-        """Propose for an image of the run, best first, by the models that did not see the fold and what was chosen."""
+        """Return proposals for an image of the run, best first, using this model and the constants chosen."""
 
     def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
-        """Return a function from any image (H, W, 3) to its proposals, made as the run made those of val."""
+        """Return a function that takes any image (H, W, 3) and returns proposals, made as the run made those of val."""
 
 
 def model_of(run: Run, name: str, fold: int) -> Model:
-    """Return the models of a proposer without one fold."""
+    """Return the model of a proposer that was fitted without this fold; -1: fitted on all training images."""
     return Model(run.folder(FOLDER) / name, fold)
 
 
 def say_what_is_not_learnt(run: Run, path: Path, what: str, learnt: np.ndarray, known: Iterable[int]) -> None:
-    """Say which classes a model had too few examples of."""
+    """Report the classes that a model was not fitted for, because they have too few examples."""
     if few := [CLASS_NAMES[k] for k in known if k not in learnt]:
         run.progress.say(f"{path.stem}: too few {what} of {', '.join(few)}; they get a constant score")
 
 
 def write_chosen(run: Run, name: str, options: dict[str, Any], tried: Any) -> None:
-    """Write the constants that a proposer chose, and what came of each that was tried."""
+    """Write the constants that a proposer chose, and the results of all that were tried."""
     write_json(run.folder(FOLDER) / name / _CHOSEN, {"options": options, "tried": tried})
 
 
@@ -98,9 +98,9 @@ class _Try(NamedTuple):
 
 
 def choose_on_held_out(run: Run, name: str, grid: Sequence[Any], propose: ProposeUnder, *, images: int) -> Choice[Any]:
-    """Choose constants by the oracle on images of fold 0, under the models that did not see it.
+    """Choose the constants with the best oracle on images of fold 0, proposing with the model fitted without that fold.
 
-    By which IoU is a setting of the run, `proposals.choice_by`. The arguments are those of `held_out_trials`.
+    The run's setting `proposals.choice_by` says which IoU counts. The arguments are those of `held_out_trials`.
     """
     return choose(grid, held_out_trials(run, name, grid, propose, images=images), by=run.settings.proposals.choice_by)
 
@@ -108,15 +108,19 @@ def choose_on_held_out(run: Run, name: str, grid: Sequence[Any], propose: Propos
 def held_out_trials(
     run: Run, name: str, grid: Sequence[Any], propose: ProposeUnder, *, images: int, fold: int = 0
 ) -> list[np.ndarray]:
-    """Try constants on images of a fold, under the models that did not see it: a `trial` of each image and constant.
+    """Try constants on images of a fold, proposing with the model fitted without it; return each image's trials.
 
     Args:
         run: the run.
-        name: of the proposer.
+        name: name of the proposer.
         grid: the constants to try.
-        propose: an importable function from an image, a model and the grid to the proposals under each of its entries.
-        images: how many images of the fold to try on, spread over it; all where there are fewer.
-        fold: its number.
+        propose: an importable function that takes an image, a model and the grid, and returns the proposals under each
+            entry of the grid.
+        images: number of images to try on, evenly spaced in the fold; all of them if there are fewer.
+        fold: number of the fold.
+
+    Returns:
+        For each image, `trial` of the proposals under each entry of the grid, stacked.
     """
     held_out = np.flatnonzero(folds(run) == fold)
     spread = np.linspace(0, len(held_out) - 1, min(images, len(held_out))).astype(int)

@@ -29,7 +29,7 @@ _AT_ONCE = 64  # images
 
 
 class ImageScores(NamedTuple):
-    """What the classifiers say of one image, and the sizes that they were asked about.
+    """The scores of one image by the classifiers, and the sizes that they are about.
 
     scores     | (5 (K-1),) | float32 | `ImageClassifier.scores`
     thresholds | (K-1, 4)   | float64 | `ImageClassifier.thresholds_`
@@ -64,12 +64,12 @@ def make(run: Run) -> None:
 
 
 def fully_connected(settings: Settings) -> FullyConnected | None:
-    """Return fc6 and fc7 of the run's weight file, where it has them."""
+    """Return fc6 and fc7 of the run's weight file, or None if it lacks them."""
     return load_fully_connected(settings.trunk.weights) if settings.trunk.weights else None
 
 
 def scores_of(run: Run, which: str) -> list[ImageScores]:
-    """Compute the scores of every image of a split; a training image's by a classifier that did not see it."""
+    """Compute the scores of every image of a split; a training image is scored by a classifier not fitted on it."""
     folder = run.folder(STAGE.name)
     descriptors = read_array(_descriptors(folder, which))[::2]  # not of the mirror images
     fold_of = images.folds(run) if which == "train" else np.full(len(descriptors), -1)
@@ -91,7 +91,7 @@ def scores_of_image(classifier: ImageClassifier, views: np.ndarray, layers: Full
 
 
 def read_classifier(run: Run, fold: int) -> ImageClassifier:
-    """Read the classifier that one fold did not reach; -1: fitted on all training images."""
+    """Read the classifier fitted without this fold; -1: fitted on all training images."""
     return load_once(ImageClassifier.load, model_path(run.folder(STAGE.name), fold))
 
 

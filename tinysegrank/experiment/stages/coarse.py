@@ -48,7 +48,7 @@ def read_coarse(run: Run, which: str) -> np.ndarray:
 
 
 def ranked_by(settings: Settings, which: str) -> str:
-    """Return the name of the coarse maps that proposals of a split are described by."""
+    """Return the name of the coarse maps that the features of a split's proposals are computed from."""
     return "train" if which == "train" else f"val-{settings.ranking.loss}"
 
 

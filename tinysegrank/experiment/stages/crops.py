@@ -9,7 +9,7 @@ from tinysegrank.segnet import CropStore
 
 
 def store(run: Run, which: str) -> CropStore | None:
-    """Return the features of the corner crops of a split; None where the run's coarse maps don't have any."""
+    """Return the features of the corner crops of a split; None if the run's coarse maps don't use crops."""
     coarse = run.settings.coarse
     if not coarse.crops:
         return None

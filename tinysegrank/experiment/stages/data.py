@@ -15,11 +15,11 @@ from tinysegrank.segnet import SegNet
 
 
 def check_settings(settings: Settings, *, truth: bool) -> None:
-    """Refuse what cannot work, before a run folder is made.
+    """Check that settings and input files can work, before a run folder is made.
 
     Args:
-        settings: of the run.
-        truth: the masks of val are needed.
+        settings: settings of the run.
+        truth: whether the masks of val are needed.
 
     Raises:
         DatasetError, WeightsError, ConfigError: naming the file or setting.
@@ -48,9 +48,9 @@ def check_settings(settings: Settings, *, truth: bool) -> None:
 
 
 def listing(settings: Settings) -> dict[str, Any]:
-    """List the names of both splits in order, with the size and time of every file that a run reads of an image.
+    """List the names of both splits in order, with the size and time of every file that a run reads for an image.
 
-    Cheap to make, and different when a file was exchanged, or moved to the other split.
+    It is quick to compute, and changes when a file is replaced or moved to the other split.
     """
     listed: dict[str, Any] = {}
     for which in SPLITS:
@@ -63,7 +63,7 @@ def listing(settings: Settings) -> dict[str, Any]:
 
 
 def _state(path: Path) -> list[int] | None:
-    """Return size and time of a file, None where there is none."""
+    """Return the size and time of a file, or None if it doesn't exist."""
     try:
         now = path.stat()
     except FileNotFoundError:
@@ -72,9 +72,9 @@ def _state(path: Path) -> list[int] | None:
 
 
 def make(run: Run) -> None:
-    """Decode every file of both splits, and write their names and fingerprints of their contents.
+    """Decode every file of both splits, and write their names and digests of their contents.
 
-    What only some stages read has a file of its own, on which only these depend.
+    Data that only some stages read has its own file, so that only those stages depend on it.
     """
     for which, listed in zip(SPLITS, IMAGES, strict=True):
         split = open_split(run.settings, which)

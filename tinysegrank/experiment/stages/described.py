@@ -56,14 +56,14 @@ def _describe(task: _Task) -> None:
 
 
 def write(image: ImageOfRun, table: FeatureTable, others: Mapping[str, np.ndarray]) -> None:
-    """Write what is computed of an image: its feature table, and the confusions and distances."""
+    """Write an image's feature table, and its proposals' confusions and distances."""
     features, scores = paths(image)
     write_arrays(scores, others)
     table.save_without_columns(features)
 
 
 def distances_of(image: ImageOfRun, cells: np.ndarray) -> dict[str, np.ndarray]:
-    """Compute the Eq. 17 distances of an image's proposals from the map of each network; of val only.
+    """Compute the Eq. 17 distances of a val image's proposals, from each network's map; none for training images.
 
     cells   | (M, 13, 13, K)    | float32 | the proposals on the coarse grid
     returns | "score/LOSS": (M,) | floating | smaller is better
@@ -89,7 +89,7 @@ class Described(NamedTuple):
 
 
 def load_described(run: Run, which: str) -> Described:
-    """Read what was written of a split."""
+    """Read the described proposals of a split."""
     columns, files = read_columns(run), [paths(image) for image in images_of(run, which)]
     table = FeatureTable.concatenate(FeatureTable.load_without_columns(features, columns) for features, _ in files)
     arrays = [read_arrays(scores) for _, scores in files]

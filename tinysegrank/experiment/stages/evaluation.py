@@ -34,8 +34,8 @@ _FILE = "confusions.npz"
 def make(run: Run) -> None:
     """Write the confusions (images, K, K) of every system.
 
-    Upsampled label maps are read beside the truth, which is decoded once for all of them. What is picked was compared
-    with the truth when it was described.
+    Upsampled label maps are compared with the truth here, which is decoded once for all of them. For picked proposals,
+    the confusions of the stage `described` are used.
     """
     names = [f"{upsampled.STAGE.name}/{system}" for system in upsampled.SYSTEMS]
     images = images_of(run, "val")

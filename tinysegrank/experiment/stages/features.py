@@ -18,7 +18,7 @@ _SCALE = "scale.json"
 
 
 def store(run: Run, which: str) -> FeatureStore:
-    """Return the features of a split, mirror images included; with soft targets for the training images."""
+    """Return the features of a split, including mirror images, with soft targets for training images."""
     folder, chunk = run.folder(STAGE.name) / which, run.settings.trunk.chunk
     return FeatureStore(folder, images=len(names(run, which)), mirrors=True, chunk=chunk, targets=which == "train")
 
@@ -64,7 +64,7 @@ def _compute(task: Chunk) -> None:
 
 
 def _scale(run: Run) -> float:
-    """Return one over the root mean square of the training images' features, or the number that was set."""
+    """Return the scale in the settings, or if it is 0, one over the root mean square of the training features."""
     if run.settings.training.feature_scale:
         return run.settings.training.feature_scale
     features, total = store(run, "train"), 0.0

@@ -27,15 +27,15 @@ def make(run: Run) -> None:
 
 
 def used(settings: Settings) -> bool:
-    """Return whether proposals are made from the trunk's maps."""
+    """Return whether the proposers use the trunk's maps."""
     return settings.proposals.engine in ("crf", "both") and settings.proposals.crf.features != "hand"
 
 
 def check(settings: Settings) -> None:
-    """Refuse maps that cannot be made.
+    """Check the settings of the maps.
 
     Raises:
-        ConfigError: they would be coarser than SegNet's.
+        ConfigError: the maps would be coarser than SegNet's.
     """
     least = preset_named(settings.trunk.preset).preprocessing.size
     if used(settings) and settings.maps.size < least:
@@ -43,7 +43,7 @@ def check(settings: Settings) -> None:
 
 
 def load_maps(run: Run) -> TrunkMaps:
-    """Return the function from any image to its maps, made once in each process."""
+    """Return the `TrunkMaps` of the run, which compute any image's maps; loaded once in each process."""
     return load_once(_load, network_path(run), run.settings.maps)
 
 
@@ -57,7 +57,7 @@ def _write(image: ImageOfRun) -> None:
 
 
 def read_maps(image: ImageOfRun) -> MapFeatures:
-    """Read what was written of one image of the run."""
+    """Read the features of one image's superpixels."""
     arrays: dict[str, np.ndarray] = read_arrays(_path(image))
     return MapFeatures(arrays["superpixels"], arrays["image"])
 

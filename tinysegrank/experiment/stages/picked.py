@@ -22,7 +22,7 @@ _PICKS, _CURVE = "picks.json", "oracle_curve.json"
 
 
 def make(run: Run) -> None:
-    """Write SYSTEM/NAME.png, and the picks as JSON."""
+    """Write the proposal that each system picks for each image as SYSTEM/NAME.png, and the picks as JSON."""
     described = load_described(run, "val")
     table = described.table
     systems = {f"segnet-{loss}": pick(-distance, table.groups) for loss, distance in described.distances.items()}
@@ -47,7 +47,7 @@ def picked_rows(run: Run, table: FeatureTable, system: str) -> np.ndarray:
 
 
 def read_oracle_curve(run: Run) -> dict[str, list[float]]:
-    """Read what the oracle reaches among the first 1, 2, ... M proposals: mean_image_iou and corpus_mean_iou."""
+    """Read the accuracy of the oracle among the first 1, 2, ... M proposals: mean_image_iou and corpus_mean_iou."""
     curve: dict[str, list[float]] = read_json(run.folder(STAGE.name) / _CURVE)
     return curve
 

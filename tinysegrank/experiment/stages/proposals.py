@@ -26,7 +26,7 @@ def store(run: Run, which: str) -> ProposalStore:
 
 
 def listing(settings: Settings) -> dict[str, list[int]]:
-    """List size and time of each file of proposals that were made elsewhere; none where they are made here."""
+    """Return size and time of each file of proposals made elsewhere, by path; {} if the run makes its own."""
     if settings.proposals.engine != "folder":
         return {}
     files = sorted(path for path in Path(settings.proposals.folder).rglob("*") if path.suffix in (".png", ".json"))
@@ -39,7 +39,7 @@ class _Propose(NamedTuple):
 
 
 def make(run: Run) -> None:
-    """Write the proposals of every image; a training image's come from the models that did not see it."""
+    """Write the proposals of every image; a training image's come from the models fitted without its fold."""
     proposers, fold_of = proposers_of(run.settings), folds(run)
     for which in SPLITS:
         target, images = store(run, which), images_of(run, which)
@@ -71,7 +71,7 @@ def labelling_of(coarse: np.ndarray, superpixels: np.ndarray) -> Proposal:
 
 
 def load_proposer(run: Run) -> Callable[[np.ndarray, np.ndarray], list[Proposal]]:
-    """Return a function from any image (H, W, 3) and its coarse map to its proposals, made as those of val were."""
+    """Return a function that takes any image (H, W, 3) and its coarse map, and proposes as the run did for val."""
     functions, options = [proposer.load(run) for proposer in proposers_of(run.settings)], run.settings.proposals
 
     def propose(image: np.ndarray, coarse: np.ndarray) -> list[Proposal]:

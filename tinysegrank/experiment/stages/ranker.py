@@ -17,7 +17,7 @@ _FILE = "ranker.safetensors"
 
 
 def make(run: Run) -> None:
-    """Fit the ranker, its C chosen by cross-validation."""
+    """Fit the ranker, choosing C by cross-validation."""
     table, confusions, _ = load_described(run, "train")
     fitted = fit_on_blocks(run, table, confusions, run.settings.ranking.blocks)
     chosen, folder = fitted.chosen, run.folder(STAGE.name)
@@ -33,7 +33,7 @@ def load_ranker(run: Run) -> Ranker:
 
 
 def fit_on_blocks(run: Run, table: FeatureTable, confusions: np.ndarray, blocks: Sequence[str]) -> FittedRanker:
-    """Fit the run's kind of ranker on some blocks of a table, its C chosen by cross-validation over the images."""
+    """Fit the run's kind of ranker on some blocks of a table, choosing C by cross-validation over the images."""
     ranking, classes = run.settings.ranking, run.settings.report.classes or None
     estimator, grid = RANKERS[ranking.ranker]
     if ranking.quality == "corpus":

@@ -45,7 +45,7 @@ def make(run: Run) -> None:
 
 
 def tables(run: Run, counts: dict[str, Confusion]) -> dict[str, reporting.Table]:
-    """Return Table 2; the classes of its systems and of the paper's Table 1; naive upsampling of every loss."""
+    """Return tables by file name: Table 2, IoU per class beside Table 1, and the upsampling results of every loss."""
     common = run.settings.report.classes
     systems = {name: counts[folder_of(run.settings, name)] for name in TABLE_2}
     naive = {_NAIVE_NAMES[name]: counts[f"upsampled/naive-{name}"] for name in NETWORKS}

@@ -34,8 +34,8 @@ class DescribedSegments(NamedTuple):
 def make(run: Run) -> None:
     """Fit the segment model on some training images, then write every image's segments and their descriptions.
 
-    The ranker and the projections see training images only, but of all folds: they know nothing of classes. The
-    regressors, which do, are fitted out of fold.
+    The ranker and the projections are fitted on training images of all folds, since they don't use classes. The
+    regressors, which do, are fitted without each fold.
     """
     if not SegmentModel.is_in(run.folder(STAGE.name), run.settings.proposals.paste.segments):
         _fit_model(run)
@@ -44,7 +44,7 @@ def make(run: Run) -> None:
 
 
 def load_model(run: Run) -> SegmentModel:
-    """Read what was fitted, once in each process."""
+    """Read the fitted segment model, once in each process."""
     return load_once(SegmentModel.load, run.folder(STAGE.name), run.settings.proposals.paste.segments)
 
 
@@ -91,7 +91,7 @@ def describe(model: SegmentModel, photograph: np.ndarray) -> DescribedSegments:
 
 
 def _write(image: ImageOfRun) -> None:
-    """Write one image's segments; for a training image also the further rows to learn from, and all targets."""
+    """Write one image's segments; for a training image also its further training rows, and all rows' targets."""
     model, photograph = load_model(image.run), image.image()
     arrays: dict[str, np.ndarray] = {}
     if image.which == "train":
@@ -123,7 +123,7 @@ def read_segments(image: ImageOfRun) -> DescribedSegments:
 
 
 def read_rows(image: ImageOfRun) -> tuple[np.ndarray, np.ndarray]:
-    """Read the rows (N, P) of one training image and their targets (N, K-1).
+    """Read the training rows (N, P) of one image and their targets (N, K-1).
 
     In order: segments, objects, the best segment of each object again, objects of the mirror image.
     """

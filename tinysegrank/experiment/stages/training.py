@@ -41,9 +41,9 @@ class Training(NamedTuple):
 
 
 def trainings(settings: Settings) -> list[list[Training]]:
-    """Return the trainings in chains: a cross-entropy start and what continues from it; chains are independent.
+    """Return the trainings in chains: a cross-entropy start, then those that continue it; chains are independent.
 
-    Every loss is trained on all training images, for the results on val; with a fold left out, only the ranker's.
+    On all training images every loss is trained, for the results on val; with a fold left out, only the ranker's loss.
     """
     everything = [Training(-1, loss) for loss in (START, *LOSSES)]
     folds = range(settings.folds)
@@ -78,7 +78,7 @@ class _Task(NamedTuple):
 
 
 def make(run: Run) -> None:
-    """Train every network that is not there yet, the chains side by side."""
+    """Train every network that doesn't exist yet, the chains in parallel."""
     scale, content = features.read_scale(run), run.content("features/train")
     fold_of, schedule, store = images.folds(run), run.settings.training, features.store(run, "train")
     _remove_others(run)
@@ -132,7 +132,7 @@ def _train(task: _Task) -> None:
 
 
 def read_log(run: Run, training: Training) -> tuple[np.ndarray, np.ndarray]:
-    """Read the steps at which a training wrote a line, and the mean loss since the line before."""
+    """Read a training's log: the steps of its lines, and the mean loss since the line before each."""
     log = network_path(run, training).with_name("log.csv")
     steps, losses = np.loadtxt(log, delimiter=",", skiprows=1, ndmin=2).T
     return steps, losses
@@ -140,7 +140,7 @@ def read_log(run: Run, training: Training) -> tuple[np.ndarray, np.ndarray]:
 
 @contextmanager
 def count_steps(run: Run, folders: list[tuple[Path, int]]) -> Iterator[None]:
-    """Show the steps that worker processes note in their folders."""
+    """Show progress from the step counts that worker processes write in their folders."""
     done = threading.Event()
 
     def watch(advance: Advance) -> None:
