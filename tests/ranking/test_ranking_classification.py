@@ -83,7 +83,7 @@ def test_without_fully_connected_layers_the_mean_of_conv5(tmp_path, rng):
 
 def test_files_and_features_that_do_not_fit(tmp_path, rng):
     layers = fully_connected_layers(rng)
-    with pytest.raises(WeightsError, match=r"holds fc6\.weight, fc6\.bias only"):
+    with pytest.raises(WeightsError, match=r"has only fc6\.weight, fc6\.bias of fc6 and fc7"):
         load_fully_connected(write_layers(tmp_path / "half.caffemodel", fc6=layers["fc6"]))
     with pytest.raises(WeightsError, match="do not fit"):
         other = [np.ones((5, 4)), np.ones(5)]
