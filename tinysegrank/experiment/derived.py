@@ -57,7 +57,7 @@ def _stages_made_anew() -> list[Stage]:
 
 
 def stages_read(settings: Settings) -> list[str]:
-    """Return the names of the base's stages that the stages made anew read."""
+    """Return the names of the stages that are read from the base."""
     stages = _stages_made_anew()
     made = {stage.name for stage in stages}
     used = {stage.name for stage in STAGES if stage.used(settings)}

@@ -26,9 +26,8 @@ def evaluate_folder(folder: Path, split: VOCSegmentation, *, jobs: int = 1) -> C
     Files of images that are not in the split are ignored.
 
     Raises:
-        DatasetError: a file is missing, unreadable, has another size than the truth, or holds a label that is not
-            a class; masks of the truth, or labels, together contradict VOC's palette; or no mask of the truth has an
-            object.
+        DatasetError: a file is missing, unreadable, of another size than the truth, or holds a label that is not a
+            class; the palette of the truth or of the labels contradicts VOC's; or no mask of the truth has an object.
     """
     if not folder.is_dir():
         raise DatasetError(

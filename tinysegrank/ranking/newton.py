@@ -22,7 +22,7 @@ _STALE = 0.3  # the preconditioner is recomputed once this share of the active p
 
 
 class Solution(NamedTuple):
-    """The coefficients (d,), the objective there, Newton steps taken, and whether the gradient became small enough."""
+    """The coefficients (d,), the objective's value, the number of Newton steps, and whether they converged."""
 
     w: np.ndarray
     value: float
@@ -31,10 +31,10 @@ class Solution(NamedTuple):
 
 
 class PairwiseHinge:
-    """The objective, for given rows, pairs and weights.
+    """The objective that this module minimises, for given rows, pairs and weights.
 
-    X       | (rows, d) | float32 or float64 | products keep its dtype, so that it is never copied
-    weights | (pairs,)  | float64            | c_p, 0 or more
+    X       | (rows, d) | float32 or float64 | never copied: products with it are computed in its dtype
+    weights | (pairs,)  | float64            | the weight c_p of each pair, 0 or more
     """
 
     def __init__(self, X: np.ndarray, pairs: Pairs, weights: np.ndarray, C: float) -> None:

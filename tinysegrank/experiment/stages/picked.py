@@ -22,7 +22,7 @@ _PICKS, _CURVE = "picks.json", "oracle_curve.json"
 
 
 def make(run: Run) -> None:
-    """Write the proposal that each system picks for each image as SYSTEM/NAME.png, and the picks as JSON."""
+    """Write the proposals that each system picks as SYSTEM/NAME.png, their numbers as JSON, and the oracle's curve."""
     described = load_described(run, "val")
     table = described.table
     systems = {f"segnet-{loss}": pick(-distance, table.groups) for loss, distance in described.distances.items()}

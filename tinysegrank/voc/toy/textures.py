@@ -13,7 +13,7 @@ Shape = tuple[int, int]
 def noise(rng: np.random.Generator, shape: Shape, cell: float, octaves: int = 3) -> np.ndarray:
     """Add up smooth random fields, each with half the cell size and half the amplitude of the one before.
 
-    returns | shape | float32 | about -1..1
+    returns | (H, W) | float32 | about -1..1
 
     Args:
         rng: random generator.
@@ -34,7 +34,7 @@ def noise(rng: np.random.Generator, shape: Shape, cell: float, octaves: int = 3)
 
 
 def stripes(rng: np.random.Generator, shape: Shape) -> np.ndarray:
-    """Return straight stripes in any direction, soft or hard: shape, float32, -1..1."""
+    """Return straight stripes in any direction, soft or hard: (H, W) float32, -1..1."""
     angle, period = rng.uniform(0, np.pi), rng.uniform(6, 26)
     y, x = _coordinates(shape)
     step = 2 * np.pi / period
@@ -43,14 +43,14 @@ def stripes(rng: np.random.Generator, shape: Shape) -> np.ndarray:
 
 
 def gradient(rng: np.random.Generator, shape: Shape) -> np.ndarray:
-    """Return a ramp from top to bottom, slightly tilted, over faint clouds: shape, float32, about -1..1."""
+    """Return a ramp from top to bottom, slightly tilted, over faint clouds: (H, W) float32, about -1..1."""
     y, x = _coordinates(shape)
     ramp = 2 * y / shape[0] - 1 + np.float32(rng.uniform(-0.5, 0.5)) * (2 * x / shape[1] - 1)
     return ramp * np.float32(0.8) + np.float32(0.35) * noise(rng, shape, 60)
 
 
 def bricks(rng: np.random.Generator, shape: Shape) -> np.ndarray:
-    """Return bricks of differing brightness between lighter joints: shape, float32, -1..1."""
+    """Return bricks of differing brightness between lighter joints: (H, W) float32, -1..1."""
     height = int(rng.integers(8, 16))
     width = int(height * rng.uniform(1.6, 2.6))
     y, x = np.ogrid[: shape[0], : shape[1]]
@@ -63,14 +63,14 @@ def bricks(rng: np.random.Generator, shape: Shape) -> np.ndarray:
 
 
 def tiles(rng: np.random.Generator, shape: Shape) -> np.ndarray:
-    """Return a chequerboard: shape, float32, -0.8 or 0.8."""
+    """Return a chequerboard: (H, W) float32, -0.8 or 0.8."""
     side = int(rng.integers(9, 24))
     y, x = np.ogrid[: shape[0], : shape[1]]
     return np.where((y // side + x // side) % 2, np.float32(-0.8), np.float32(0.8))
 
 
 def planks(rng: np.random.Generator, shape: Shape) -> np.ndarray:
-    """Return boards with their grain, dark at the joints: shape, float32, about -1..1."""
+    """Return boards with their grain, dark at the joints: (H, W) float32, about -1..1."""
     height = int(rng.integers(9, 18))
     y = np.arange(shape[0])[:, None]
     grain = noise(rng, (shape[0], max(shape[1] // 8, -(-shape[1] // 9), 2)), 3, 2)  # at 9 pixels per cell, enough
@@ -81,12 +81,12 @@ def planks(rng: np.random.Generator, shape: Shape) -> np.ndarray:
 
 
 def clouds(rng: np.random.Generator, shape: Shape) -> np.ndarray:
-    """Return coarse noise: shape, float32, about -1..1."""
+    """Return coarse noise: (H, W) float32, about -1..1."""
     return noise(rng, shape, rng.uniform(25, 70), 5)
 
 
 def grain(rng: np.random.Generator, shape: Shape) -> np.ndarray:
-    """Return fine noise, as grass, gravel or carpet: shape, float32, about -1..1."""
+    """Return fine noise, as grass, gravel or carpet: (H, W) float32, about -1..1."""
     return noise(rng, shape, rng.uniform(4, 12), 3)
 
 

@@ -81,7 +81,11 @@ def segment_features(
 
 
 class _Border(NamedTuple):
-    """The border of each segment: `parted` (R, E), the neighbours that it separates; `length` (R,), in pixel pairs."""
+    """The borders of segments.
+
+    parted | (R, E) | float64 | 1 if the segment's border runs between the two superpixels of an edge, else 0
+    length | (R,)   | float64 | length of the border, in pixel pairs
+    """
 
     parted: NDArray[np.float64]
     length: NDArray[np.float64]
