@@ -69,7 +69,7 @@ _NOTES = (
 
 
 class Subset(NamedTuple):
-    """A ranker on some blocks: the rows it picks on val, the C chosen, and its accuracy on held-out training images."""
+    """A ranker on some blocks: the rows it picks on val, its C, and its accuracy on held-out training images."""
 
     name: str
     columns: int
@@ -125,7 +125,7 @@ def picks_of_eq17(run: Run, val: Described) -> np.ndarray:
 
 
 def _eq17_of_training_images(run: Run, train: Described) -> float | None:
-    """Return the corpus IoU, in per cent, of Eq. 17's picks on the training images, by out-of-fold features."""
+    """Return the corpus IoU, in per cent, of Eq. 17's picks on the training images; None without SegNet's features."""
     if "segnet" not in train.table.blocks:
         return None
     distances = eq17_by_features(train.table, run.settings.ranking.background_weight)
@@ -148,7 +148,11 @@ def eq17_by_features(table: FeatureTable, background_weight: float) -> np.ndarra
 
 
 def block_subsets(blocks: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """List the subsets of the paper's blocks, small ones first, then sets with other blocks or (2) not gated."""
+    """List the sets of blocks to fit a ranker on.
+
+    These are all subsets of the paper's blocks, small ones first; each other block alone; and the paper's blocks with
+    the ungated classification block instead of the gated one.
+    """
     ours = tuple(block for block in PAPER_BLOCKS if block in blocks)
     subsets = [subset for size in range(1, len(ours) + 1) for subset in combinations(ours, size)]
     subsets += [(block,) for block in blocks if block not in PAPER_BLOCKS]

@@ -57,7 +57,7 @@ def flip_labels(request: Request) -> Finding:
 
 
 def richest(split: VOCSegmentation) -> int:
-    """Return the number of the image with the most classes, among those where none covers under 1 % of it.
+    """Return the number of the image with the most classes, among images whose classes all cover at least 1 % of it.
 
     Otherwise flipping would soon remove a whole class.
     """

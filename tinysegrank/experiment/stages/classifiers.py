@@ -29,7 +29,7 @@ _AT_ONCE = 64  # images
 
 
 class ImageScores(NamedTuple):
-    """The scores of one image by the classifiers, and the sizes that they are about.
+    """The classifiers' scores of one image, and the size thresholds of the classifier that gave them.
 
     scores     | (5 (K-1),) | float32 | `ImageClassifier.scores`
     thresholds | (K-1, 4)   | float64 | `ImageClassifier.thresholds_`

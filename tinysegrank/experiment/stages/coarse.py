@@ -28,7 +28,7 @@ NETWORKS = (START, *LOSSES)
 
 
 def make(run: Run) -> None:
-    """Write train.npy (out of fold) and val-LOSS.npy."""
+    """Write the coarse maps: train.npy (out of fold), and val-LOSS.npy for each network."""
     folder = run.folder(STAGE.name)
     for loss in NETWORKS:
         write_array(folder / f"val-{loss}.npy", _predict(run, Training(-1, loss), "val", None))

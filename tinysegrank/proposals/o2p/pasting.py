@@ -128,7 +128,10 @@ class PasteEngine:
         return Proposal(labels[self.segments.superpixels], float(score), nodes, parts)
 
     def diversify(self, state: PasteState, found: Proposal, lam: float) -> PasteState:
-        """Subtract `lam` from each pasted pair for good, and from the other segments' background for one pasting."""
+        """Return the state for the next pasting, with `lam` subtracted from all that `found` chose.
+
+        Penalties on pasted pairs of class and segment add up; those on background replace the earlier ones.
+        """
         pasted = found.nodes > 0  # (R,)
         scores = state.scores.copy()
         scores[pasted, found.nodes[pasted] - 1] -= lam
