@@ -20,7 +20,7 @@ def write_html_report(run: Run, file: Path) -> None:
 
     Raises:
         CheckpointError: a stage that it shows is not finished, or a file of the run is missing or damaged.
-        OutputError: the file cannot be written, or exists and isn't a report; before any work.
+        OutputError: the file cannot be written, or exists and isn't a report. This is checked before any work.
     """
     check_report(run, file)
     pieces = read_evidence(run)

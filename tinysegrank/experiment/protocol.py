@@ -84,7 +84,8 @@ def run_experiment(
         keep_stale: keep results that were made by other code.
 
     Raises:
-        DatasetError, WeightsError, ConfigError, BackendError: before any long work, naming the file, setting or stage.
+        DatasetError, WeightsError, ConfigError, BackendError: an input or setting is wrong. It is checked before any
+            long work, and the message names the file, setting or stage.
         OutputError: the run folder cannot be written, or holds an input.
     """
     get_backend()  # one that cannot be used is said now, not when the first network is made

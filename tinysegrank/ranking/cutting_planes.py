@@ -83,6 +83,8 @@ class Planes:
 def minimise_by_planes(risk: Risk, start: np.ndarray, C: float, *, tol: float, max_iter: int) -> PlanesSolution:
     """Minimise 0.5 |w|^2 + C R(w) until the upper bound is at most (1 + tol) times the lower one.
 
+    It also ends after `max_iter` steps.
+
     start | (d,) | float64 | 0, or the solution of a similar problem
     """
     w, scores = start, risk.scores(start)
