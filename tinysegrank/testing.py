@@ -230,7 +230,7 @@ def _worst_entry(
     """
 
     def compare(entries: np.ndarray, along: np.ndarray) -> tuple[float, float, float]:
-        """Return the joint error of some entries, and both values."""
+        """Return the error of the slope along these entries, and the slope by `backward` and by difference."""
         part = np.zeros(gradient.shape)
         part.flat[entries] = along
         found, expected = _product(gradient, part), slope(part).value

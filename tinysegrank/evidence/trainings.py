@@ -179,7 +179,10 @@ def train_by_loss(
     begin: Path | None = None,
     picks: bool = False,
 ) -> Trainings:
-    """Train by each loss, once for each seed asked for; `seeds_of` maps seed and loss to the seeds of a `Head`."""
+    """Train a head with each loss and each of the request's seeds.
+
+    `seeds_of` turns a seed and a loss into the list of seeds that starts the training's random generator.
+    """
     pairs = [(loss, seed) for seed in request.seeds for loss in options]
     heads = []
     for loss, seed in pairs:

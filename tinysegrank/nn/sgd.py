@@ -51,7 +51,7 @@ class SGD:
         """Return the updated parameters; those without a gradient are left out.
 
         Raises:
-            ShapeError: a gradient is not floating, or no parameter has its name and shape.
+            ShapeError: a gradient is not floating, or matches no parameter's name and shape.
         """
         rate = self.rate if rate is None else rate
         check_gradients("SGD", parameters, gradients)
@@ -75,7 +75,7 @@ class SGD:
         """Load velocities from a checkpoint, onto the device of the parameters.
 
         Raises:
-            CheckpointError: no parameter has a velocity's name and shape.
+            CheckpointError: a velocity matches no parameter's name and shape.
         """
         for name, array in state.items():
             if name not in parameters or tuple(parameters[name].shape) != array.shape:

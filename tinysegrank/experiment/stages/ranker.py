@@ -17,7 +17,7 @@ _FILE = "ranker.safetensors"
 
 
 def make(run: Run) -> None:
-    """Fit the ranker, choosing C by cross-validation."""
+    """Fit the ranker, choosing C by cross-validation; write it, and the accuracy of each C tried."""
     table, confusions, _ = load_described(run, "train")
     fitted = fit_on_blocks(run, table, confusions, run.settings.ranking.blocks)
     chosen, folder = fitted.chosen, run.folder(STAGE.name)
