@@ -119,8 +119,7 @@ def _key(run: Run, piece: Piece, seeds: tuple[int, ...]) -> artifacts.Key:
     settings = run.settings
     own = [settings.report.classes, settings.ranking, settings.seed, piece.settings(settings)]
     inputs = {stage: run.content(stage) for stage in piece.needs}
-    module = piece.module if piece.module.startswith("tinysegrank.") else __name__  # a piece from outside the package
-    return artifacts.key([piece.name, own, seeds if piece.seeded else ()], inputs, module)
+    return artifacts.key([piece.name, own, seeds if piece.seeded else ()], inputs, piece.module)
 
 
 def _make(run: Run, piece: Piece, seeds: tuple[int, ...], lock: FolderLock, *, redo: bool) -> Written:
