@@ -77,7 +77,10 @@ def class_names(classes: Iterable[int]) -> str:
 def draw_beside_paper(
     path: Path, ours: Mapping[str, Sequence[float] | np.ndarray], paper: Mapping[str, float | None], *, title: str
 ) -> None:
-    """Draw a bar for each method's mean beside the paper's; a line over it spans several values."""
+    """Draw a bar for each method's mean beside the paper's.
+
+    If a method has several values, a line over its bar goes from the smallest to the largest.
+    """
     series: dict[str, list[float | None]] = {
         "this run": [float(np.mean(values)) for values in ours.values()],
         "the paper": [paper.get(name) for name in ours],

@@ -138,7 +138,7 @@ def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
     """Open a run folder to read from it.
 
     Raises:
-        CheckpointError: it is no run folder.
+        CheckpointError: it is not a run folder.
         ConfigError: its settings cannot be read, are damaged, or are those of another version.
     """
     file = path / SETTINGS_FILE

@@ -107,7 +107,7 @@ def _rounded(value: Any, dtype: Any) -> Any:
 
 
 def _is_array(value: Any) -> bool:
-    """Return whether a value is an array with axes; NumPy numbers without axes are options, of any dtype."""
+    """Return whether a value is an array with at least one axis; NumPy scalars count as options."""
     return hasattr(value, "dtype") and value.ndim > 0
 
 
@@ -132,7 +132,7 @@ def check_gradients(optimiser: str, parameters: Mapping[str, Array], gradients: 
     """Refuse gradients that an optimiser cannot use.
 
     Raises:
-        ShapeError: a gradient is not floating, or no parameter has its name and shape; the message names it.
+        ShapeError: a gradient is not floating, or matches no parameter's name and shape; the message names it.
     """
     for name, gradient in gradients.items():
         check_floating(optimiser, **{f"the gradient {name}": gradient})

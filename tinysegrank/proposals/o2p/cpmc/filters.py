@@ -37,7 +37,7 @@ def low_cut_ratios(ratios: NDArray[np.floating], *, limit: float, least: int = 5
 
 
 def drop_duplicates(overlaps: NDArray[np.floating], *, limit: float = 0.98) -> NDArray[np.intp]:
-    """Return the indices of the segments that no earlier one of these overlaps by more than `limit`.
+    """Keep, in order, each segment that overlaps none kept before it by more than `limit`; return their indices.
 
     overlaps | (R, R) | floating | intersection over union of each two
     returns  | (K,)   | intp     | ascending
