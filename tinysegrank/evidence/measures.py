@@ -38,7 +38,7 @@ def summed(confusions: np.ndarray) -> Confusion:
 
 
 def per_cent(run: Run, confusion: Confusion) -> float:
-    """Return the mean corpus IoU, in per cent, of those of the run's reported classes that are in the truth."""
+    """Return the mean corpus IoU, in per cent, of the classes that the run reports, skipping any not in the truth."""
     return 100 * confusion.mean_iou(classes=run.settings.report.classes or None).value
 
 
