@@ -115,5 +115,5 @@ def _counted(labels: np.ndarray, num_classes: int, void: int) -> np.ndarray:
 
 
 def _running_count(hits: np.ndarray) -> np.ndarray:
-    """Return the number of hits before each index and, last, of all: (M,) bool to (M + 1,) int64."""
+    """Return the number of hits before each index, with the total at the end: (M,) bool to (M + 1,) int64."""
     return np.concatenate([[0], np.cumsum(hits)])

@@ -44,7 +44,7 @@ def pool_maps(
 def bilinear_weights(
     superpixels: NDArray[np.integer], shape: tuple[int, int], *, step: int = 3
 ) -> csr_array[np.float32]:
-    """Return the weight of each cell of a grid in the mean, over each superpixel, of the interpolated grid.
+    """Return a matrix that takes a grid's values to the mean over each superpixel of the bilinearly interpolated grid.
 
     superpixels | (H, W)     | integer        | 0..S-1
     returns     | (S, h * w) | sparse float32 | rows sum to 1, or to 0 for a number that does not occur
