@@ -15,6 +15,7 @@ from tinysegrank.experiment.stages import maps
 from tinysegrank.experiment.stages.coarse import read_coarse
 from tinysegrank.experiment.stages.proposals import load_proposer, store
 from tinysegrank.experiment.stages.superpixels import read_superpixels
+from tinysegrank.proposals import map_features
 from tinysegrank.segnet import SegNet, TrunkMaps, load_segnet
 
 
@@ -38,6 +39,18 @@ def test_a_table_and_a_vector_are_kept_of_each_image(tiny_run):
         np.testing.assert_allclose(areas @ found.superpixels.astype(float) / areas.sum(), whole, rtol=0.2, atol=0.05)
         files = sorted((tiny_run.path / "maps" / which).iterdir())
         assert [file.stem for file in files] == sorted(one.name for one in images_of(tiny_run, which))
+
+
+def test_mirror_images_of_training_images_are_described_from_their_own_maps(tiny_run):
+    make = TrunkMaps(load_segnet(tiny_run.path / "trunk" / "segnet.safetensors"), size=225)
+    train, val = (images_of(tiny_run, which)[2] for which in ("train", "val"))
+    found, plain = maps.read_maps(train, mirrored=True), maps.read_maps(train)
+    expected = map_features(make(train.image()[:, ::-1].copy()), read_superpixels(train)[:, ::-1].copy())
+    for one, other, seen in zip(found, expected, plain, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert not np.array_equal(one, seen)
+    with pytest.raises(KeyError, match="mirrored"):
+        maps.read_maps(val, mirrored=True)
 
 
 def test_a_photograph_gets_the_proposals_that_it_has_in_the_run(tiny_run):

@@ -28,7 +28,7 @@ def test_the_papers_protocol():
     paper = named_settings("paper")
     assert (paper.folds, paper.proposals.engine, paper.proposals.count) == (10, "paste", 30)
     assert paper.evidence.start_steps == 4000
-    assert paper.proposals.crf.features == "hand"
+    assert (paper.proposals.crf.features, paper.proposals.crf.mirrored) == ("hand", False)
     assert (paper.ranking.eps, paper.ranking.background_weight, paper.ranking.quality) == (1e-3, 0.02, "image")
 
 

@@ -19,7 +19,9 @@ from tinysegrank.experiment.settings import (
 )
 from tinysegrank.segnet import TrainingOptions
 
-HAND_MADE = CrfSettings(features="hand", strengths=(20.0, 40.0, 80.0), lambdas=(0.1, 0.2, 0.4, 0.8))
+HAND_MADE = CrfSettings(
+    features="hand", mirrored=False, epochs=8, strengths=(20.0, 40.0, 80.0), lambdas=(0.1, 0.2, 0.4, 0.8)
+)
 """The CRF as published: nothing of it has seen the network."""
 
 PAPER = Settings(

@@ -120,10 +120,13 @@ class CrfSettings(Options):
     """The CRF on superpixels: see `ProposalOptions`; the strengths and lambdas are tried on `choice_images` images.
 
     `features` are the inputs of its classifier, see `proposals.classifier_inputs`: "hand" (hand-made, as published),
-    "trunk" (means of the trunk's maps) or "both".
+    "trunk" (means of the trunk's maps) or "both". With `mirrored`, it also learns from mirror images. `epochs` is the
+    number of passes over the training superpixels.
     """
 
     features: str = option("trunk", choices=FEATURES)
+    mirrored: bool = True
+    epochs: int = option(4, at_least=1)
     balance: float = option(0.3, at_least=0, at_most=1)
     strengths: tuple[float, ...] = option((10.0, 20.0, 40.0), at_least=0)
     lambdas: tuple[float, ...] = option((0.2, 0.4), at_least=0)

@@ -85,7 +85,7 @@ class CrfProposer:
 
 
 class _Fit(NamedTuple):
-    seed: int
+    settings: Settings
     fold: int
     used: np.ndarray  # (images,) bool
     folder: Path  # of the examples
@@ -95,7 +95,7 @@ class _Fit(NamedTuple):
 def _fit_classifiers(run: Run, paths: list[Path]) -> None:
     folder, fold_of = paths[0].parent, folds(run)
     _gather_examples(run, folder)
-    tasks = [_Fit(run.settings.seed, fold, fold_of != fold, folder, path) for fold, path in enumerate(paths, start=-1)]
+    tasks = [_Fit(run.settings, fold, fold_of != fold, folder, path) for fold, path in enumerate(paths, start=-1)]
     do_missing(run, "superpixel classifiers", _fit, tasks, lambda task: [task.path])
     for file in _example_files(folder):
         file.unlink()
@@ -110,32 +110,42 @@ def _example_files(folder: Path) -> tuple[Path, Path]:
 
 
 def _gather_examples(run: Run, folder: Path) -> None:
-    images, (path, rest) = images_of(run, "train"), _example_files(folder)
-    parts: list[tuple[np.ndarray, ...]] = []
+    (path, rest), views = _example_files(folder), (False, True) if run.settings.proposals.crf.mirrored else (False,)
+    tasks = [_View(image, mirrored) for image in images_of(run, "train") for mirrored in views]
+    parts: list[list[np.ndarray]] = []
     with atomic_write(path) as stream:
-        for inputs, fractions, weights in map_tasks(run, "superpixel features", _example, images):
-            stream.write(inputs.own.astype(np.float16).tobytes())
-            parts.append((fractions, weights, inputs.shared))
-    fractions, weights, shared = zip(*parts, strict=True)
-    of_image = np.repeat(np.arange(len(images)), list(map(len, weights)))
+        for own, *rest_of_view in map_tasks(run, "superpixel features", _example, tasks):
+            stream.write(own.tobytes())
+            parts.append(rest_of_view)
+    shared, fractions, weights = zip(*parts, strict=True)
+    of_view = np.repeat(np.arange(len(tasks)), list(map(len, weights)))
     arrays = {"fractions": np.concatenate(fractions), "weights": np.concatenate(weights)}
-    write_arrays(rest, {**arrays, "shared": np.stack(shared), "images": of_image})
+    write_arrays(rest, {**arrays, "shared": np.stack(shared), "views": of_view, "images": of_view // len(views)})
 
 
-def _example(image: ImageOfRun) -> tuple[Inputs, np.ndarray, np.ndarray]:
-    described = _described(image)
-    return described.inputs, *label_fractions(image.labels(), described.superpixels)
+class _View(NamedTuple):
+    image: ImageOfRun
+    mirrored: bool
+
+
+def _example(view: _View) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The inputs of an image's superpixels, their own as float16, and their true fractions and weights."""
+    described = _described(view.image, mirrored=view.mirrored)
+    own, shared = described.inputs
+    labels = view.image.labels()
+    truth = label_fractions(labels[:, ::-1] if view.mirrored else labels, described.superpixels)
+    return own.astype(np.float16), shared, *truth
 
 
 def _fit(task: _Fit) -> None:
     path, rest = _example_files(task.folder)
     arrays = read_arrays(rest)
-    images = arrays["images"]
-    own = np.memmap(path, np.float16, "r").reshape(len(images), -1)
-    table = InputTable(own, arrays["shared"], images)
-    rng = np.random.default_rng([task.seed, task.fold + 1, 4])
-    rows = np.flatnonzero(task.used[images])
-    SuperpixelClassifier().fit(table, arrays["fractions"], arrays["weights"], rng=rng, rows=rows).save(task.path)
+    own = np.memmap(path, np.float16, "r").reshape(len(arrays["views"]), -1)
+    table = InputTable(own, arrays["shared"], arrays["views"])
+    rng = np.random.default_rng([task.settings.seed, task.fold + 1, 4])
+    rows = np.flatnonzero(task.used[arrays["images"]])
+    classifier = SuperpixelClassifier(epochs=task.settings.proposals.crf.epochs)
+    classifier.fit(table, arrays["fractions"], arrays["weights"], rng=rng, rows=rows).save(task.path)
 
 
 def grid_of(asked: ProposalSettings) -> list[ProposalOptions]:
@@ -185,10 +195,12 @@ def _describe(
     return _Superpixels(superpixels, graph, inputs)
 
 
-def _described(image: ImageOfRun) -> _Superpixels:
-    settings = image.run.settings
-    of_maps = maps.read_maps(image) if maps.used(settings) else None
-    return _describe(image.image(), read_superpixels(image), settings, of_maps)
+def _described(image: ImageOfRun, *, mirrored: bool = False) -> _Superpixels:
+    settings, photograph, superpixels = image.run.settings, image.image(), read_superpixels(image)
+    of_maps = maps.read_maps(image, mirrored=mirrored) if maps.used(settings) else None
+    if mirrored:
+        photograph, superpixels = photograph[:, ::-1], superpixels[:, ::-1]
+    return _describe(photograph, superpixels, settings, of_maps)
 
 
 def _engine(described: _Superpixels, classifier: SuperpixelClassifier, options: ProposalOptions) -> CrfEngine:

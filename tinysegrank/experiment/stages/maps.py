@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment.artifacts import load_once
 from tinysegrank.experiment.images import IMAGES, SPLITS, ImageOfRun, images_of
@@ -18,6 +16,8 @@ from tinysegrank.files import read_arrays, write_arrays
 from tinysegrank.proposals import MapFeatures, map_features
 from tinysegrank.segnet import TrunkMaps, load_segnet
 from tinysegrank.segnet.presets import preset_named
+
+_MIRRORED = "mirrored/"
 
 
 def make(run: Run) -> None:
@@ -52,18 +52,29 @@ def _load(path: Path, asked: MapSettings) -> TrunkMaps:
 
 
 def _write(image: ImageOfRun) -> None:
-    found = map_features(load_maps(image.run)(image.image()), read_superpixels(image))
-    write_arrays(_path(image), found._asdict())
+    make_maps, photograph, superpixels = load_maps(image.run), image.image(), read_superpixels(image)
+    arrays = map_features(make_maps(photograph), superpixels)._asdict()
+    if image.which == "train" and image.run.settings.proposals.crf.mirrored:
+        mirrored = map_features(make_maps(photograph[:, ::-1]), superpixels[:, ::-1])
+        arrays |= {f"{_MIRRORED}{name}": array for name, array in mirrored._asdict().items()}
+    write_arrays(_path(image), arrays)
 
 
-def read_maps(image: ImageOfRun) -> MapFeatures:
-    """Read the features of one image's superpixels."""
-    arrays: dict[str, np.ndarray] = read_arrays(_path(image))
-    return MapFeatures(arrays["superpixels"], arrays["image"])
+def read_maps(image: ImageOfRun, *, mirrored: bool = False) -> MapFeatures:
+    """Read the features of one image's superpixels, or of those of its mirror image, which training images have."""
+    arrays, prefix = read_arrays(_path(image)), _MIRRORED if mirrored else ""
+    return MapFeatures(arrays[f"{prefix}superpixels"], arrays[f"{prefix}image"])
 
 
 def _path(image: ImageOfRun) -> Path:
     return image.run.folder(STAGE.name) / image.which / f"{image.name}.safetensors"
 
 
-STAGE = Stage("maps", make, (*IMAGES, "trunk", "superpixels"), lambda s: s.maps, used=used, backend=True)
+STAGE = Stage(
+    "maps",
+    make,
+    (*IMAGES, "trunk", "superpixels"),
+    lambda s: [s.maps, s.proposals.crf.mirrored],
+    used=used,
+    backend=True,
+)

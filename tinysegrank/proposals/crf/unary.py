@@ -103,9 +103,9 @@ class SuperpixelClassifier(
         hidden: int = 384,
         dropout: tuple[float, float] = (0.2, 0.5),
         rate: float = 1e-3,
-        decay: float = 1e-2,
+        decay: float = 1.0,
         epochs: int = 8,
-        sample: int = 500_000,
+        sample: int = 1_000_000,
     ) -> None:
         if min(hidden, epochs, sample) < 1 or min(rate, decay) < 0 or not all(0 <= p < 1 for p in dropout):
             raise ConfigError(
