@@ -53,7 +53,9 @@ DEMO = Settings(
     ),
     superpixels=SuperpixelSettings(segments=150),
     maps=MapSettings(size=225),
-    proposals=ProposalSettings(crf=CrfSettings(strengths=(5.0, 20.0), lambdas=(0.2, 0.5), choice_images=30)),
+    proposals=ProposalSettings(
+        crf=CrfSettings("both", mirrored=False, epochs=8, strengths=(5.0, 20.0), lambdas=(0.2, 0.5), choice_images=30)
+    ),
     report=ReportSettings(),
 )
 """Minutes on scenes that it draws itself."""
