@@ -20,7 +20,7 @@ def check_file(path: Path | str, *, option: str, begins: bytes = b"") -> None:
         path: path of the file, as the user gave it.
         option: name of the command-line option with the path, such as "--out", for the message.
         begins: first bytes of the program's own files of this kind. An existing file that starts with other bytes is
-            refused, unless it is empty; with b"", no file is.
+            refused, unless it is empty; b"" accepts any file.
 
     Raises:
         OutputError: the file cannot or must not be written.

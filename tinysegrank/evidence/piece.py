@@ -34,7 +34,7 @@ class Finding:
 
 
 class Request(NamedTuple):
-    """A run to look into, the piece's folder, which may keep its work, the seeds of trainings, the lock of the run."""
+    """The run to work on, the piece's folder, where it may store work, the seeds of its trainings, the run's lock."""
 
     run: Run
     folder: Path

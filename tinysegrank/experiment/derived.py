@@ -74,7 +74,10 @@ def run_seed(base: Run, path: Path, seed: int, lock: FolderLock) -> DerivedRun:
 
 
 def _reading_base(base: Run, stage: Stage, made: frozenset[str]) -> Stage:
-    """Return the stage, changed to read the base's files of stages not made anew, and to be stale when they change."""
+    """Return a variant of the stage that reads the base's files of any stage not made anew.
+
+    It is out of date when those files change.
+    """
     read = {need: base.content(need) for need in stage.needed(base.settings) if stage_of(need) not in made}
     own = tuple(need for need in stage.needed(base.settings) if stage_of(need) in made)
     work = stage.work

@@ -30,7 +30,7 @@ class Loss(Protocol):
     ) -> tuple[Array, Array]:
         """Return value and gradient for z and target (N, K, H, W) and weight (N, H, W) or None.
 
-        With `counts` of a corpus, the value is the corpus's, and the gradient is this batch's rows of the corpus's.
+        With `counts` of a corpus, return the loss of the whole corpus and this batch's rows of its gradient.
         """
 
 

@@ -27,7 +27,7 @@ def weighted(terms: Sequence[tuple[float, Loss]]) -> Loss:
 
 
 def bind(loss: Loss, **options: Any) -> Loss:
-    """Return the loss with those options fixed that it takes; the others are ignored."""
+    """Fix options of a loss in advance, ignoring those that it doesn't take; return the resulting loss."""
     taken = signature(loss).parameters.keys() & options.keys()
     return partial(loss, **{name: options[name] for name in taken})
 

@@ -69,7 +69,7 @@ def max_pool2d_backward(gradient: Array, context: PoolContext) -> Array:
 
 
 def _repeat_edge(x: Array, size: Pair, stride: Pair, out: Pair) -> Array:
-    """Repeat the last row and column until every window fits, which clips the windows without padding by -inf.
+    """Repeat the last row and column until every window fits; the maxima are those of windows clipped to the map.
 
     x       | (N, C, H, W)
     returns | (N, C, RH, RW) | RH = max(H, (OH - 1) * stride + size), RW likewise

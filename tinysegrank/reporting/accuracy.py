@@ -26,7 +26,7 @@ def per_class_table(
     Args:
         confusions: confusion matrix of each method by its name, all over the same images.
         title: title of the table.
-        common: classes with a second mean of their own, for data in which the others are rare.
+        common: classes to show a second mean over, for data in which the others are rare.
         paper: methods of the paper's Table 1 to add as columns; their means are over the same classes as ours.
         class_names: name of each class.
 
@@ -65,7 +65,7 @@ def methods_table(
     Args:
         confusions: confusion matrix of each method by its name, all over the same images.
         title: title of the table.
-        common: classes with a second mean of their own, in a column of its own.
+        common: classes to show a second mean over, in an extra column.
         paper: published mean by method name; methods without one get a dash.
         class_names: name of each class.
 

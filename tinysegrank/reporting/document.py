@@ -56,7 +56,7 @@ class Section:
         tables: shown as tables, and as Markdown to copy.
         pictures: PNGs with captions.
         listing: text shown verbatim, such as a settings file.
-        below: make this a subsection of the last section before it that is not one.
+        below: whether this is a subsection; it then belongs to the last main section before it.
     """
 
     title: str

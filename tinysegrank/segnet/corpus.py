@@ -46,7 +46,10 @@ class CountsKeeper:
             self.held = self.whole()
 
     def present(self, z: Array, target: Array, weight: Array) -> tuple[CorpusCounts | None, float]:
-        """Return the counts for this batch's loss (None: those of the batch), and a factor for its gradient."""
+        """Return the counts to pass to the loss for this batch, and the factor to multiply its gradient by.
+
+        None instead of counts means that the loss uses the batch's own.
+        """
         if self.mode == "batch":
             return None, 1.0
         batch = CorpusCounts(self.num_classes).update(z, target, weight)

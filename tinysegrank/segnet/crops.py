@@ -38,8 +38,8 @@ def mean_with_crops(coarse: np.ndarray, crops: np.ndarray, share: float) -> np.n
     crops   | (4, N, GH, GW, K) | floating | class distributions of the crops, in the order of `corner_windows`
     returns | (N, GH, GW, K)    | as coarse | class distributions
 
-    The result in a cell is a weighted mean: the image's own map there has weight 1, and every crop's cell that
-    overlaps it has the share of the image's cell that it covers.
+    Each cell of the result is a weighted mean. The image's own map has weight 1; a crop's cell that overlaps this cell
+    is weighted by the share of this cell that it covers.
 
     Raises:
         ShapeError: the shapes do not fit.

@@ -251,7 +251,7 @@ class _Run:
         return [Record(int(step), float(loss)) for step, loss in arrays["records"]]
 
     def _identity(self) -> str:
-        """Return a text that tells this training from others: options, seed, rows and network."""
+        """Return a text that identifies this training by its options, seed, rows and network."""
         model, rows = self.model, hashlib.sha256(np.asarray(self.rows, "<i8").tobytes()).hexdigest()
         shapes = {name: tuple(array.shape) for name, array in model.trainable.items()}
         return repr((self.options, self.seed, rows, model.preset_name, model.feature_scale, model.dropout, shapes))

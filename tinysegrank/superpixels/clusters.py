@@ -46,7 +46,7 @@ def assign(
 def move_centres(
     lab: NDArray[np.int16], labels: NDArray[np.int32], centres: NDArray[np.int32], first: int, stride: int
 ) -> None:
-    """Move each centre to the rounded mean of its pixels in every `stride`-th row, in place; without any it stays.
+    """Move each centre to the rounded mean of its pixels in every `stride`-th row, in place; one without pixels stays.
 
     lab     | (3, H, W) | int16 | L, a, b
     labels  | (H, W)    | int32 | 0..S-1

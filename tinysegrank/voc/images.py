@@ -54,7 +54,10 @@ def opened(path: Path | str) -> Iterator[Image.Image]:
 
 
 def _open_header(stream: IO[bytes], path: Path) -> Image.Image:
-    """Open as the first format that accepts the file's first bytes; Image.open would only warn of large images."""
+    """Open a file in the first format that accepts its first bytes.
+
+    This replaces Image.open, which checks the number of pixels by itself, and may only warn.
+    """
     header = stream.read(_HEADER)
     if not header:
         raise DatasetError(f"{path}: cannot be read as an image, it is empty; copy or download it again")

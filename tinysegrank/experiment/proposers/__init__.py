@@ -20,5 +20,5 @@ ENGINES |= {
 
 
 def proposers_of(settings: Settings) -> tuple[Proposer, ...]:
-    """Return the proposers that the settings name, in order; the first one's best proposal stays the first of all."""
+    """Return the proposers that the settings name; their proposals are interleaved in this order."""
     return ENGINES[settings.proposals.engine]

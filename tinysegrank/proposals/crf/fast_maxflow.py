@@ -93,7 +93,7 @@ def _distances(
     distance: np.ndarray,
     queue: np.ndarray,
 ) -> bool:
-    """Compute each node's distance in arcs to a node with capacity to the sink, or -1; return if one has excess."""
+    """Compute each node's distance in arcs to one with capacity to the sink, or -1; return whether any has excess."""
     end = 0
     for i in range(len(distance)):
         distance[i] = -1

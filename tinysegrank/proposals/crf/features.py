@@ -43,8 +43,8 @@ def superpixel_features(
     lab         | (H, W, 3)           | floating | CIE Lab of `image`, if already computed
     returns     | (S, D)              | float32  | columns as FEATURE_NAMES
 
-    Neighbours are averaged with the length of their boundary as weight, surroundings by SPREAD such steps that keep
-    half of the previous value, the image by area.
+    Neighbours are weighted by the length of their boundary with the superpixel. The surroundings are averaged in SPREAD
+    steps; each takes the mean of a superpixel's value and that of its neighbours. The image's mean is weighted by area.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or its size is not that of the superpixels.
@@ -157,7 +157,7 @@ def _position(superpixels: NDArray[np.integer], graph: RegionGraph) -> NDArray[n
 
 
 def _context(features: NDArray[np.floating], graph: RegionGraph) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Average features over the neighbours, and over the wider surroundings; without neighbours, keep the own ones."""
+    """Average features over each superpixel's neighbours, and over its surroundings; see `superpixel_features`."""
     from scipy.sparse import csr_array, diags_array
 
     a, b = graph.edges[:, 0], graph.edges[:, 1]

@@ -60,8 +60,8 @@ class PasteEngine:
     Three things differ from the release of DivMBest. Background is penalised in each image separately (there only the
     last image of a set keeps its penalty). Diversity comes from penalties, as published (there noise is switched on
     instead). A segment must exceed its own penalised background, and is ranked by the difference (there it must exceed
-    the largest background of the image, which has no penalty once a segment was pasted). Only so is each pasting the
-    best one under its penalties; otherwise the all-background labelling would return every other time.
+    the largest background of the image, which has no penalty once a segment was pasted). Only in this
+    way is each pasting the best one under its penalties; otherwise every other labelling would be all background.
 
     Raises:
         ShapeError: the scores do not fit the segments, or one is not finite.

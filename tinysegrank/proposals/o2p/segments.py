@@ -114,7 +114,7 @@ COUNTS = (10, 20, 50, 100, 150)
 
 
 class Merit(NamedTuple):
-    """Quality of segments against their number.
+    """Quality of segments as a function of their number.
 
     counts   | (N,) | int64   | numbers of segments per image
     abo      | (N,) | float64 | average best overlap: mean over the objects; NaN without objects

@@ -38,10 +38,11 @@ def fit_regression(
 ) -> Regression:
     """Fit w by support vector regression, so that errors X w - y above `epsilon` are small.
 
-    X | (N, P) | float32 or float64 | products keep its dtype
+    X | (N, P) | float32 or float64 | products with it are computed in its dtype
     y | (N,)   | floating           |
 
-    Ends once the gradient is at most `tol` times that at w = 0, or rounding keeps the objective from falling.
+    It ends once the gradient is at most `tol` times that at w = 0, after `max_iter` steps, or once rounding keeps the
+    objective from falling.
     """
     w = np.zeros(X.shape[1])
     residual = -np.asarray(y, np.float64)  # X w - y

@@ -28,8 +28,8 @@ def describe(
 ) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
     """Compute blocks of features, as `FeatureTable.of_image` takes them.
 
-    returns | name of the block to the names of its columns and their values, (M, columns) float32: 86, 100 and 1107
-            | columns of the paper's blocks for the 21 classes of VOC
+    returns | for each block, by name: the names of its columns, and their values (M, columns) float32. The paper's
+            | blocks have 86, 100 and 1107 columns for the 21 classes of VOC
 
     Args:
         proposals: of one image.

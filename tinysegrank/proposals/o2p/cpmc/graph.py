@@ -139,8 +139,8 @@ def find_boundaries(
         floor: cost of separating two pixels across even the strongest edge, so that boundaries stay short.
 
     Kept from CPMC: the exponential and the small constant (8 to 11 there, by segmenter). Changed: the sum over a
-    boundary is rounded to an integer for the cut; the larger edge of the two, as in the paper, since the map is not
-    thinned.
+    boundary is rounded to an integer for the cut. As in the paper, and since the map is not thinned, a pair costs what
+    the larger of its two edge strengths says.
 
     Raises:
         ShapeError: the maps differ in size, a number is negative, or an option is out of range.
