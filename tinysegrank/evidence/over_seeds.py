@@ -95,13 +95,13 @@ def _finding(
     paper: Mapping[str, float],
     headings: tuple[str, str, str],
 ) -> Finding:
-    """Return one row per method: mean and spread over the seeds of the first mean, the other means, and the paper's.
+    """Return a finding with one row per method: the mean IoU and its spread over seeds, other means, and the paper's.
 
     Args:
-        request: names run and seeds.
-        counts: the methods' confusions on val, for each seed.
+        request: gives the run and the seeds.
+        counts: for each seed, the methods' confusions on val.
         orderings: the paper's sentences.
-        paper: its values.
+        paper: the paper's values by method.
         headings: title of the table, heading of the methods, title of the figure.
     """
     title, methods, figure_title = headings

@@ -34,7 +34,14 @@ class Finding:
 
 
 class Request(NamedTuple):
-    """The run to work on, the piece's folder, where it may store work, the seeds of its trainings, the run's lock."""
+    """A request to make a piece of evidence.
+
+    Attributes:
+        run: the run to work on.
+        folder: folder of the piece, which may also store intermediate results there.
+        seeds: seeds of its trainings.
+        lock: lock of the run folder.
+    """
 
     run: Run
     folder: Path

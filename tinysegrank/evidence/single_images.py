@@ -38,7 +38,7 @@ class Images(NamedTuple):
     """Measurements of each image of val, by the headings of SYSTEMS.
 
     iou     | each (N,) | float64 | IoU of the image, 0..1
-    objects | each (N,) | float64 | share of the pixels that are not background; of "truth" too
+    objects | each (N,) | float64 | share of the image that is not background; also for "truth"
     """
 
     iou: dict[str, np.ndarray]

@@ -130,7 +130,7 @@ def code_of(module: str) -> str:
 
 
 def read_stamp(folder: Path) -> Stamp:
-    """Read the record of an artifact; where there is none, or a damaged one, return that of nothing."""
+    """Read the record of an artifact; return an empty one if it is missing or damaged."""
     return load_once(_read_stamp, folder / STAMP)  # with 100,000 files it is long, and every later stage asks for it
 
 

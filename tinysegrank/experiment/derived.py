@@ -45,7 +45,7 @@ class DerivedRun(Run):
 
 
 def _stages_made_anew() -> list[Stage]:
-    """List the stages that depend on SegNet's trainings, in order, up to the evaluation."""
+    """Return the stages that a derived run makes: all that depend on SegNet's trainings, up to the evaluation."""
     made: list[Stage] = []
     for stage in STAGES:
         names = {earlier.name for earlier in made}
@@ -65,7 +65,7 @@ def stages_read(settings: Settings) -> list[str]:
 
 
 def run_seed(base: Run, path: Path, seed: int, lock: FolderLock) -> DerivedRun:
-    """Bring the stages made anew up to date for a seed, in a folder of their own."""
+    """Run the stages that depend on the seed, in a folder of their own; skip those that are up to date."""
     stages = _stages_made_anew()
     made = frozenset(stage.name for stage in stages)
     run = DerivedRun(path, replace(base.settings, seed=seed), base.jobs, base.progress, base, made)
@@ -74,7 +74,7 @@ def run_seed(base: Run, path: Path, seed: int, lock: FolderLock) -> DerivedRun:
 
 
 def _reading_base(base: Run, stage: Stage, made: frozenset[str]) -> Stage:
-    """Return a variant of the stage that reads the base's files of any stage not made anew.
+    """Return a variant of the stage that reads the stages not in `made` from the base.
 
     It is out of date when those files change.
     """

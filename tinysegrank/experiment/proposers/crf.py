@@ -129,7 +129,7 @@ class _View(NamedTuple):
 
 
 def _example(view: _View) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The inputs of an image's superpixels, their own as float16, and their true fractions and weights."""
+    """Return the inputs of an image's superpixels, their own columns as float16, and the true fractions and weights."""
     described = _described(view.image, mirrored=view.mirrored)
     own, shared = described.inputs
     labels = view.image.labels()

@@ -69,7 +69,7 @@ def views_of(model: SegNet, image: np.ndarray) -> np.ndarray:
 
 
 def coarse_of(model: SegNet, image: np.ndarray, views: np.ndarray, settings: Settings) -> np.ndarray:
-    """Compute the coarse map of any image as those of the run were.
+    """Compute the coarse map of any image, in the same way as those of the run.
 
     image   | (H, W, 3)      | uint8   | RGB
     views   | (2, C, 13, 13) | float16 | `views_of` the image

@@ -54,7 +54,7 @@ def _confusions_of_upsampled(image: ImageOfRun) -> np.ndarray:
 
 
 def folder_of(settings: Settings, name: str) -> str:
-    """Return the folder of a system in NAMED, which is one of SYSTEMS."""
+    """Return the folder, one of SYSTEMS, of a system named in NAMED."""
     return NAMED[name].format(loss=settings.ranking.loss)
 
 

@@ -61,7 +61,7 @@ def _write(image: ImageOfRun) -> None:
 
 
 def read_maps(image: ImageOfRun, *, mirrored: bool = False) -> MapFeatures:
-    """Read the features of one image's superpixels, or of those of its mirror image, which training images have."""
+    """Read the features of one image's superpixels; with `mirrored`, those of a training image's mirror image."""
     arrays, prefix = read_arrays(_path(image)), _MIRRORED if mirrored else ""
     return MapFeatures(arrays[f"{prefix}superpixels"], arrays[f"{prefix}image"])
 

@@ -156,7 +156,7 @@ def merit(
 ) -> Merit:
     """Compute the quality of the segments of a set of images.
 
-    images | one (N, O) and (O,) each | floating, integer | `best_overlaps` of an image's objects, and their pixels
+    images | (N, O), (O,) per image | floating, integer | `best_overlaps` of the image's objects, and their pixels
 
     Raises:
         ShapeError: overlaps and sizes do not fit each other or `counts`.

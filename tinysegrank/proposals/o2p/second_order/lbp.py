@@ -46,7 +46,10 @@ def dense_lbp(
 def code_shares(
     codes: NDArray[np.uint8], cell: int, rows: NDArray[np.integer], columns: NDArray[np.integer]
 ) -> NDArray[np.float32]:
-    """Return the share of each code in the window around each grid point: (h, w, 59). Numba's agrees to 1e-6."""
+    """Return the share of each code in the window around each grid point: (h, w, 59).
+
+    The Numba version agrees to 1e-6.
+    """
     down, across = (
         np.maximum(0.0, 1 - np.abs(np.arange(length) - np.asarray(places)[:, None]) / cell)  # (h, H), (w, W)
         for length, places in zip(codes.shape, (rows, columns), strict=True)
