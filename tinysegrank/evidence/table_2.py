@@ -29,7 +29,7 @@ def ordering(better: str, worse: str) -> Ordering:
 
 
 def compare_systems(request: Request) -> Finding:
-    """Compare the means of all systems with the paper's, and each of its orderings with ours."""
+    """Compare the run's mean of each system with the paper's, and test each ordering that the paper gives."""
     run = request.run
     table = report.tables(run, read_counts(run))["table_2"]
     methods = system_confusions(run, report.TABLE_2)

@@ -63,7 +63,7 @@ class Kept:
 
 
 def takes_twin(*arrays: Any) -> bool:
-    """Return whether to use twins: they are turned on, and all arrays are non-empty float32 NumPy arrays."""
+    """Return whether to use Numba versions: if they are enabled, and all arrays are non-empty float32 NumPy arrays."""
     return accelerated() and all(
         isinstance(array, np.ndarray) and array.dtype == np.float32 and array.size for array in arrays
     )
