@@ -31,7 +31,7 @@ def system_confusions(run: Run, names: Iterable[str]) -> dict[str, np.ndarray]:
 
 
 def summed(confusions: np.ndarray) -> Confusion:
-    """Return the confusion over all of several images, (N, K, K)."""
+    """Add up the confusions (N, K, K) of several images."""
     confusion = Confusion(confusions.shape[-1])
     confusion.matrix += confusions.sum(axis=0, dtype=np.int64)
     return confusion

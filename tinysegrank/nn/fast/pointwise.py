@@ -104,9 +104,9 @@ def _drop(
     y: np.ndarray,
     scale: np.ndarray,
 ) -> None:
-    """Fill images[0]..images[1]-1 of scale, `factor` where bits >> 8 >= limit and else 0, and of y = x * scale.
+    """Fill images[0]..images[1]-1 of `scale` and of y = x * scale.
 
-    x, y and scale are (N, L, C), bits (N, C, L).
+    An entry of `scale` is `factor` where bits >> 8 >= limit, otherwise 0. x, y and scale are (N, L, C), bits (N, C, L).
     """
     _, L, C = x.shape
     for n in range(images[0], images[1]):

@@ -19,11 +19,11 @@ def minimum_cut(
     """Find the smallest source side among the minimum cuts of a directed graph.
 
     arcs     | (A, 2)   | integer | tail and head of each arc, 0..nodes-1; duplicates are summed
-    capacity | (A,)     | integer | 0..2^31-1; so must be the sum over the arcs between two nodes, both ways together
+    capacity | (A,)     | integer | at least 0; all arcs between two nodes, in both directions, sum to less than 2^31
     returns  | (nodes,) | bool    | True on the source side
 
     Raises:
-        ShapeError: a capacity is negative, not an integer, or too large.
+        ShapeError: a capacity is negative or not an integer, or such a sum is too large.
 
     Source: Ford and Fulkerson's theorem. The source side is what the source still reaches in the residual graph.
     """
