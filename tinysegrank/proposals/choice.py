@@ -52,15 +52,15 @@ def choose(grid: Sequence[Setting], trials: Iterable[NDArray[np.int64]], *, by: 
         grid: the settings, in the order of the trials.
         trials: trials of images that are not used for testing.
         by: "image", the mean over images of the image IoU, by which the oracle picks; or "corpus", the mean over the
-            classes in the truth of the corpus IoU, which is reported. On few images the second has a large error,
-            since a class with one or two objects counts as much as any other: chosen on 60 images by the first,
-            proposals lose less of either IoU on other images (tutorials/results.md).
+            classes in the truth of the corpus IoU, which is reported. On few images "corpus" has a large error, since
+            a class with one or two objects counts as much as any other: of settings chosen on 60 images, those by
+            "image" gave the better proposals for other images, by either IoU (tutorials/results.md).
 
     Of equally good settings the first is chosen; images that are all void are ignored.
 
     Raises:
-        ConfigError: the grid is empty, there are no trials, a trial has not one entry for each setting, or `by` is
-            neither.
+        ConfigError: the grid is empty, there are no trials, a trial does not have one entry per setting, or `by` is
+            unknown.
     """
     if by not in CRITERIA:
         raise ConfigError(f'by="{by}": choose one of {", ".join(CRITERIA)}')

@@ -132,10 +132,10 @@ class SegmentScorer(
         return self
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the predicted overlap of each segment with each class, above the mean.
+        """Predict the overlap of each segment with each class, minus the class's mean in training.
 
         features | (R, P)   | float32 | as fitted on
-        returns  | (R, K-1) | float64 | of classes 1..K-1; minus the mean (overlap 0) for a class not learnt
+        returns  | (R, K-1) | float64 | of classes 1..K-1; for a class not learnt the prediction is an overlap of 0
 
         Raises:
             ShapeError: the features are not as long as those fitted on.
