@@ -28,7 +28,10 @@ class _Task(NamedTuple):
 
 
 def make(run: Run) -> None:
-    """Write each image's features, and its proposals' confusion matrices and Eq. 17 distances; columns' names once."""
+    """Write the features of each image's proposals, their confusion matrices and Eq. 17 distances.
+
+    The names of the feature columns are written once, to a file of their own.
+    """
     write_columns(run, {name: block.columns(CLASS_NAMES) for name, block in BLOCKS.items()})
     for which in SPLITS:
         tasks = list(map(_Task, images_of(run, which), scores_of(run, which)))

@@ -138,7 +138,7 @@ class SegmentScorer(
         returns  | (R, K-1) | float64 | of classes 1..K-1; for a class not learnt the prediction is an overlap of 0
 
         Raises:
-            ShapeError: the features are not as long as those fitted on.
+            ShapeError: the number of columns differs from that in `fit`.
         """
         if features.ndim != 2 or features.shape[1] != self.weights_.shape[1]:
             raise ShapeError(f"features must be (R, {self.weights_.shape[1]}), got {features.shape}")
