@@ -24,7 +24,7 @@ _KEPT = (proposals.STAGE, proposing.STAGE)  # even where SegNet has a part in th
 
 @dataclass(frozen=True)
 class DerivedRun(Run):
-    """A run that reads the stages it does not make from another.
+    """A run that makes some stages itself and reads all others from a base run.
 
     Attributes:
         base: the run to read from.

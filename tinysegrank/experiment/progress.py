@@ -14,7 +14,7 @@ class Progress(Protocol):
     """Where a run reports to."""
 
     def stage(self, name: str) -> AbstractContextManager[None]:
-        """Enclose the work of a stage."""
+        """Return a context manager around the work of a stage."""
 
     def kept(self, name: str) -> None:
         """Say that a stage's result is kept."""

@@ -75,7 +75,7 @@ def grid(shape: tuple[int, ...], segments: int) -> tuple[int, int]:
 def spatial_table(step: float, compactness: float) -> NDArray[np.int32]:
     """Return the squared spatial distance of each offset in rows and columns: (2 R + 1, 2 R + 1).
 
-    It is added to the squared distance in Lab: one step of the grid counts as `compactness` units of Lab. R is a step,
+    It is added to the squared distance in Lab: one step of the grid counts as `compactness` units of Lab. R is `step`,
     rounded up.
     """
     offset = np.arange(-int(np.ceil(step)), int(np.ceil(step)) + 1)
