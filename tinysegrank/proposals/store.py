@@ -205,7 +205,7 @@ def _from_json(entry: Any, area: int) -> PastedSegments:
 
 
 def _is_finite(value: object) -> bool:
-    """Return whether a JSON value is a number that a float holds; true and false are not."""
+    """Return whether a JSON value is a finite number that float64 represents exactly; booleans are not numbers."""
     return (type(value) is float and math.isfinite(value)) or (type(value) is int and abs(value) < 2**53)
 
 

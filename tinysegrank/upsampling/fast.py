@@ -57,7 +57,7 @@ def _label(coarse: np.ndarray, superpixels: np.ndarray, rows: np.ndarray, column
 
 @compiled()
 def _add_up(coarse: np.ndarray, superpixels: np.ndarray, rows: np.ndarray, columns: np.ndarray, S: int) -> np.ndarray:
-    """Sum over the pixels of each superpixel the distribution of the cell around the pixel: (S, K)."""
+    """Add up, for each superpixel, the distributions of the cells that its pixels are in: (S, K)."""
     h, w, K = coarse.shape
     W = superpixels.shape[1]
     total = np.zeros((S, K))

@@ -48,7 +48,7 @@ class _Fit(NamedTuple):
 
 
 def make(run: Run) -> None:
-    """Write the descriptors of every image, and the classifiers."""
+    """Compute the descriptors of every image, fit the classifiers, and write both."""
     folder, fold_of = run.folder(STAGE.name), images.folds(run)
     for which in SPLITS:
         if not _descriptors(folder, which).is_file():

@@ -21,7 +21,7 @@ _MIRRORED = "mirrored/"
 
 
 def make(run: Run) -> None:
-    """Write SPLIT/NAME.safetensors for every image; the maps themselves are not kept."""
+    """Write the means of the maps over each image's superpixels to SPLIT/NAME.safetensors; the maps are not kept."""
     for which in SPLITS:
         do_missing(run, f"{which} images", _write, images_of(run, which), lambda image: [_path(image)])
 

@@ -16,7 +16,7 @@ from tinysegrank.files import read_compressed, write_compressed
 
 
 def make(run: Run) -> None:
-    """Write SPLIT/NAME.npz for every image."""
+    """Write the superpixels of every image to SPLIT/NAME.npz."""
     for which in SPLITS:
         do_missing(run, f"{which} images", _write, images_of(run, which), lambda image: [_path(image)])
 

@@ -18,7 +18,7 @@ SYSTEMS = tuple(f"{kind}-{loss}" for kind in ("naive", "superpixel") for loss in
 
 
 def make(run: Run) -> None:
-    """Write naive-LOSS/NAME.png and superpixel-LOSS/NAME.png for the images of val."""
+    """Write the label maps naive-LOSS/NAME.png and superpixel-LOSS/NAME.png of every image of val."""
     do_missing(run, "images", _upsample, images_of(run, "val"), _paths)
 
 
