@@ -94,7 +94,7 @@ def _compare(
 
 
 def _draw(path: Path, *, ours: dict[str, Confusion], paper: tuple[str, ...], title: str) -> None:
-    """Draw bars of each class in the truth."""
+    """Draw bars of the IoU of each class in the truth."""
     present = np.flatnonzero(next(iter(ours.values())).matrix.sum(axis=1))
     series: dict[str, list[float | None]] = {
         name: [float(100 * confusion.iou()[index]) for index in present] for name, confusion in ours.items()

@@ -33,7 +33,7 @@ _NAIVE_NAMES["uoi+ce"] = "CE, then 0.7 UOI + 0.3 CE"
 
 
 def make(run: Run) -> None:
-    """Write table_2, per_class, naive (each .md and .csv), orderings.md, and the figures."""
+    """Write each of `tables` as .md and .csv, orderings.md, the stages' times as seconds.json, and the figures."""
     folder, counts = run.folder(STAGE.name), read_counts(run)
     for name, table in tables(run, counts).items():
         write_text(folder / f"{name}.md", table.to_markdown())
@@ -45,7 +45,7 @@ def make(run: Run) -> None:
 
 
 def tables(run: Run, counts: dict[str, Confusion]) -> dict[str, reporting.Table]:
-    """Return tables by file name: Table 2, IoU per class beside Table 1, and the upsampling results of every loss."""
+    """Return tables by file name: Table 2, IoU per class beside Table 1, and upsampling and Eq. 17 by training loss."""
     common = run.settings.report.classes
     systems = {name: counts[folder_of(run.settings, name)] for name in TABLE_2}
     naive = {_NAIVE_NAMES[name]: counts[f"upsampled/naive-{name}"] for name in NETWORKS}

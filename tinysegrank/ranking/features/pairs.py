@@ -50,9 +50,10 @@ def class_moments(labels: np.ndarray, *, num_classes: int = NUM_CLASSES) -> tupl
 def pair_features(counts: np.ndarray, centroids: np.ndarray, *, height: int, width: int) -> np.ndarray:
     """Describe each proposal by its pairs of classes; features of a pair are 0 unless the proposal has both.
 
-    Columns, in the order of `pair_feature_names`, P = K (K-1) / 2 pairs a < b each: difference of the centroids,
-    a minus b, along x in widths and along y in heights; pixels of both in shares of the image, divided by their sum
-    over all pairs; 1, divided by the number of pairs. Background, class 0, is treated like any other class.
+    There are four features of each of the P = K (K-1) / 2 pairs a < b, in the order of `pair_feature_names`: the
+    centroid of a minus that of b, along x in image widths, and along y in image heights; the pixels of both, relative
+    to the sum over all pairs; and 1, divided by the number of pairs present. Background, class 0, is treated like any
+    other class.
 
     counts    | (M, K)    | integer  | as from `class_moments`
     centroids | (M, K, 2) | floating | as from `class_moments`

@@ -136,7 +136,7 @@ def colour_gains(
     schedule: NDArray[np.floating],
     colours: NDArray[np.floating],
 ) -> NDArray[np.int64]:
-    """Compute gains with colour: lambda and the similarity to the seed, minus similarity to and cost of the frame.
+    """Compute gains with colour: lambda, plus similarity to the seed, minus that to the frame and the frame's cost.
 
     areas    | (S,)      | integer  | pixels of each superpixel
     schedule | (L,)      | floating | lambda of each step, never falling
@@ -146,7 +146,7 @@ def colour_gains(
     The similarity of a pixel to a palette is COLOUR_COST * exp(-DECAY * smallest L1 distance to one of its colours).
 
     Raises:
-        ShapeError: the arrays do not fit each other, or a row has no colour.
+        ShapeError: the arrays do not fit each other, or a seed or the frame is empty.
     """
     if colours.shape != (len(areas), 3):
         raise ShapeError(f"colours must be ({len(areas)}, 3), a row for each superpixel, got {colours.shape}")
