@@ -19,16 +19,23 @@ def draws(rng: np.random.Generator, steps: int) -> list[dict[str, np.ndarray]]:
     return [{name: rng.standard_normal(shape) for name, shape in SHAPES.items()} for _ in range(steps)]
 
 
-@pytest.mark.parametrize("options", [{}, {"decay": 0.1}, {"betas": (0.5, 0.9), "eps": 0.1, "decay": 0.01}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"decay": 0.1},
+        {"betas": (0.5, 0.9), "eps": 0.1, "decay": 0.01},
+        {"decay": 0.5, "undecayed": ("conv.bias",)},
+    ],
+)
 def test_steps_are_torchs(rng: np.random.Generator, options: dict[str, Any]) -> None:
     """torch's functional form, as importing the class's machinery takes seconds."""
     torch = pytest.importorskip("torch")
     adamw = importlib.import_module("torch.optim.adamw").adamw
     parameters, *steps = draws(rng, 12)
-    tensors = [torch.tensor(array) for array in parameters.values()]
-    mean, square, count = (
-        [make(tensor) for tensor in tensors] for make in (torch.zeros_like, torch.zeros_like, lambda _: torch.zeros(()))
-    )
+    tensors = {name: torch.tensor(array) for name, array in parameters.items()}
+    mean, square = ({name: torch.zeros_like(tensor) for name, tensor in tensors.items()} for _ in range(2))
+    count = {name: torch.zeros(()) for name in tensors}
     ours = nn.AdamW(rate=0.1, **options)
     b1, b2 = options.get("betas", (0.9, 0.999))
     for k, gradients in enumerate(steps):
@@ -37,23 +44,24 @@ def test_steps_are_torchs(rng: np.random.Generator, options: dict[str, Any]) -> 
         updated = ours.step(parameters, gradients, rate=rate)
         np.testing.assert_equal(parameters, before)  # nothing is changed in place
         parameters = updated
-        adamw(
-            tensors,
-            [torch.tensor(array) for array in gradients.values()],
-            mean,
-            square,
-            [],
-            count,
-            amsgrad=False,
-            beta1=b1,
-            beta2=b2,
-            lr=rate,
-            weight_decay=options.get("decay", 0.0),
-            eps=options.get("eps", 1e-8),
-            maximize=False,
-        )
-    for array, tensor in zip(parameters.values(), tensors, strict=True):
-        np.testing.assert_allclose(array, tensor.numpy(), rtol=1e-10)
+        for name, gradient in gradients.items():
+            adamw(
+                [tensors[name]],
+                [torch.tensor(gradient)],
+                [mean[name]],
+                [square[name]],
+                [],
+                [count[name]],
+                amsgrad=False,
+                beta1=b1,
+                beta2=b2,
+                lr=rate,
+                weight_decay=0.0 if name in options.get("undecayed", ()) else options.get("decay", 0.0),
+                eps=options.get("eps", 1e-8),
+                maximize=False,
+            )
+    for name, tensor in tensors.items():
+        np.testing.assert_allclose(parameters[name], tensor.numpy(), rtol=1e-10)
 
 
 def test_a_first_step_is_as_long_as_the_rate_whatever_the_gradient() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from array_api_compat import array_namespace
 
@@ -26,6 +26,7 @@ class AdamW:
         betas: b1 and b2, each in [0, 1).
         eps: added to the square root, above 0.
         decay: weight decay, at least 0.
+        undecayed: names of parameters without decay, such as biases.
 
     Raises:
         ConfigError: an option is out of range.
@@ -35,13 +36,19 @@ class AdamW:
     """
 
     def __init__(
-        self, *, rate: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, decay: float = 0.0
+        self,
+        *,
+        rate: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        decay: float = 0.0,
+        undecayed: Collection[str] = (),
     ) -> None:
         if not (rate >= 0 and all(0 <= beta < 1 for beta in betas) and eps > 0 and decay >= 0):
             raise ConfigError(
                 f"AdamW: rate={rate} and decay={decay} must be at least 0, betas={betas} in [0, 1), eps={eps} above 0"
             )
-        self.rate, self.betas, self.eps, self.decay = rate, betas, eps, decay
+        self.rate, self.betas, self.eps, self.decay, self.undecayed = rate, betas, eps, decay, frozenset(undecayed)
         self.steps: dict[str, int] = {}
         self.mean: dict[str, Array] = {}
         self.square: dict[str, Array] = {}
@@ -66,5 +73,6 @@ class AdamW:
                 mean, square = first * self.mean[name] + mean, second * self.square[name] + square
             self.mean[name], self.square[name] = mean, square
             root = xp.sqrt(square * (1 / (1 - second**t))) + self.eps
-            updated[name] = (1 - rate * self.decay) * w - (rate / (1 - first**t)) * mean / root
+            decay = 0.0 if name in self.undecayed else self.decay
+            updated[name] = (1 - rate * decay) * w - (rate / (1 - first**t)) * mean / root
         return updated

@@ -176,7 +176,7 @@ class SuperpixelClassifier(
         rng: np.random.Generator,
     ) -> None:
         network = self.network_ = self._layers(rng)
-        optimiser = AdamW(rate=self.rate, decay=self.decay)
+        optimiser = AdamW(rate=self.rate, decay=self.decay, undecayed=("hidden.bias", "output.bias"))
         batch = min(max(32, len(rows) // 100), 512, len(rows))  # a small training set still gets 100 steps an epoch
         per_epoch = len(rows) // batch
         for epoch in range(self.epochs):
