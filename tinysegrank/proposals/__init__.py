@@ -81,6 +81,7 @@ from tinysegrank.proposals.choice import CRITERIA, Choice, choose, choose_lambda
 from tinysegrank.proposals.crf.crf import CrfEngine, potts_weights
 from tinysegrank.proposals.crf.expansion import expansion, potts_energy
 from tinysegrank.proposals.crf.features import FEATURE_NAMES, superpixel_features
+from tinysegrank.proposals.crf.fractions import label_fractions
 from tinysegrank.proposals.crf.inputs import (
     FEATURES,
     Inputs,
@@ -90,7 +91,7 @@ from tinysegrank.proposals.crf.inputs import (
     map_features,
 )
 from tinysegrank.proposals.crf.pipeline import ProposalOptions, engine_under, propose_image
-from tinysegrank.proposals.crf.unary import SuperpixelClassifier, label_fractions
+from tinysegrank.proposals.crf.unary import SuperpixelClassifier
 from tinysegrank.proposals.curves import OracleCurve, OracleTally, oracle_curve, oracle_tally
 from tinysegrank.proposals.divmbest import Engine, PastedSegments, Proposal, count_distinct, divmbest
 from tinysegrank.proposals.interleave import interleave

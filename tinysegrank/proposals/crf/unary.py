@@ -13,36 +13,12 @@ from tinysegrank.fitted import About, Arrays, Fitted
 from tinysegrank.losses import soft_cross_entropy
 from tinysegrank.nn import AdamW, Conv2d, Dropout, ReLU, Sequential, cosine_schedule, log_softmax
 from tinysegrank.proposals.crf.inputs import InputTable
-from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES, VOID
+from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES
 
 LOGGER = logging.getLogger(__name__)
 FEWEST = 5  # classes that are the most frequent label of fewer superpixels are not learnt
 BLOCK = 2**15  # superpixels read at once
 FLOOR = 1e-6  # smallest probability of a class; also that of classes not learnt
-
-
-def label_fractions(
-    labels: NDArray[np.integer], superpixels: NDArray[np.integer], *, num_classes: int = NUM_CLASSES
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Compute the distribution of the true classes in each superpixel, and its number of non-void pixels.
-
-    labels      | (H, W) | integer | 0..K-1, or 255 where void
-    superpixels | (H, W) | integer | 0..S-1
-    fractions   | (S, K) | float32 | rows sum to 1, or to 0 where all is void
-    weights     | (S,)   | int64   | pixels that are not void
-
-    Raises:
-        ShapeError: the arrays differ in size.
-    """
-    if labels.shape != superpixels.shape:
-        raise ShapeError(f"labels {labels.shape} and superpixels {superpixels.shape} must have the same size")
-    count = int(superpixels.max()) + 1
-    known = labels != VOID
-    joint = superpixels[known].astype(np.int64) * num_classes + labels[known]
-    pixels = np.bincount(joint, minlength=count * num_classes).reshape(count, num_classes)
-    weights = pixels.sum(axis=1)
-    return (pixels / np.maximum(weights, 1)[:, None]).astype(np.float32), weights
-
 
 Table = NDArray[np.floating] | InputTable
 
