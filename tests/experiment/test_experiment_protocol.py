@@ -19,7 +19,7 @@ from tinysegrank.experiment import (
     read_counts,
     run_experiment,
 )
-from tinysegrank.experiment.settings import CrfSettings, ProposalSettings, Settings, TrainingSettings
+from tinysegrank.experiment.settings import CrfSettings, MapSettings, ProposalSettings, Settings, TrainingSettings
 from tinysegrank.experiment.stages.described import load_described
 from tinysegrank.files import read_json
 from tinysegrank.proposals import ProposalStore
@@ -262,6 +262,7 @@ def test_real_images_with_the_real_trunk(tmp_path, voc_root, alexnet_weights):
         small,
         data=replace(small.data, voc=str(voc_root), train="train", val="val", limit=8),
         trunk=replace(small.trunk, preset="alexnet", weights=str(alexnet_weights)),
+        maps=MapSettings(),
     )
     run = run_experiment(tmp_path / "run", settings, jobs=1, progress=Silent())
     counts = read_counts(run)
