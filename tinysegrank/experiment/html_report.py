@@ -93,8 +93,8 @@ def _in_short(
     """Return Table 2 and the paper's orderings, each with its verdict, or with its figures if not tested."""
     ordered, items = report.ordered_means(run, counts), []
     for (better, high), (worse, low) in ordered:
-        untested = "higher here" if high > low else "lower here" if high < low else "not ordered here"
-        items.append(f"{better} ({high:.1f}) over {worse} ({low:.1f}): {verdicts.get((better, worse), untested)}")
+        found_here = verdicts.get((better, worse), report.untested(high, low))
+        items.append(f"{better} ({high:.1f}) over {worse} ({low:.1f}): {found_here}")
     if verdicts:
         found = list(verdicts.values())
         counted = ", ".join(f"{verdict} {found.count(verdict)}" for verdict in dict.fromkeys(found))
