@@ -12,6 +12,7 @@ from PIL import Image
 
 from tinysegrank.backend import get_backend
 from tinysegrank.experiment import STAGES, Run, Settings, Silent, run_experiment, runner
+from tinysegrank.experiment.artifacts import Key
 from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.files import read_json, write_json
 from tinysegrank.voc import VOCSegmentation
@@ -125,3 +126,19 @@ def test_the_readable_functions_instead_of_the_compiled(tmp_path, own, monkeypat
     for stage in STAGES:
         assert runner.stage_key(run, stage, names).made_from != before[stage.name].made_from, stage.name
     assert made(tmp_path / "run", own, until="data") == {"data"}
+
+
+def test_the_weight_file_is_read_by_the_trunk_and_the_classifiers(tmp_path, tiny_run):
+    """Its fc6 and fc7 describe images, and are in no feature of the trunk."""
+    shutil.copytree(tiny_run.path, tmp_path / "run", ignore=shutil.ignore_patterns("evidence"))
+    run = replace(tiny_run, path=tmp_path / "run")
+    used = [stage for stage in STAGES if stage.used(run.settings)]
+
+    def keys() -> dict[str, Key]:
+        return {stage.name: runner.stage_key(run, stage, [stage.name for stage in used]) for stage in used}
+
+    before, stamp = keys(), run.folder("data") / "stamp.json"
+    held = read_json(stamp)
+    held["files"]["weights.json"] = [2, 0, "0" * 64]  # as of another file with the same conv1 to conv5
+    write_json(stamp, held)
+    assert {name for name, key in keys().items() if key != before[name]} == {"trunk", "classifiers"}

@@ -117,4 +117,9 @@ def _descriptors(folder: Path, which: str) -> Path:
     return folder / f"{which}.descriptors.npy"
 
 
-STAGE = Stage("classifiers", make, (*images.IMAGES, "features"), lambda s: [s.folds, s.seed, s.classifier.C])
+STAGE = Stage(
+    "classifiers",
+    make,
+    (*images.IMAGES, images.WEIGHTS, "features"),  # fc6 and fc7 are in the weight file, and in no feature
+    lambda s: [s.folds, s.seed, s.classifier.C],
+)
