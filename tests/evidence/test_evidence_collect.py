@@ -13,7 +13,7 @@ from tinysegrank.evidence import PIECES, collect_evidence, evidence_state, figur
 from tinysegrank.evidence.claims import Statement, check_claims, verdict_of_order
 from tinysegrank.evidence.piece import Finding, Piece, Request
 from tinysegrank.experiment import Silent, artifacts
-from tinysegrank.experiment.artifacts import FolderLock
+from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.runner import read_run
 from tinysegrank.experiment.settings import EvidenceSettings
 from tinysegrank.experiment.stages.described import read_columns, write_columns

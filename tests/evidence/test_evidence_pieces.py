@@ -20,7 +20,7 @@ from tinysegrank.evidence.piece import Request
 from tinysegrank.evidence.single_images import Images, helped_and_hurt, measure, smaller_object, too_much_object
 from tinysegrank.evidence.trainings import read_history
 from tinysegrank.experiment import evaluate_folder
-from tinysegrank.experiment.artifacts import FolderLock
+from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.settings import EvidenceSettings
 from tinysegrank.experiment.stages.coarse import read_coarse
 from tinysegrank.experiment.stages.features import store

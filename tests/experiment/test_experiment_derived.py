@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tinysegrank.experiment.artifacts import FolderLock
 from tinysegrank.experiment.derived import run_seed
+from tinysegrank.experiment.folder_lock import FolderLock
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from tinysegrank.cli import app
 from tinysegrank.errors import OutputError
 from tinysegrank.experiment import Silent, apply, run_experiment
-from tinysegrank.experiment.artifacts import FolderLock
+from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.voc import make_toy_voc, read_labels
 
 

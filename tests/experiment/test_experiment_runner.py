@@ -13,7 +13,7 @@ import pytest
 
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment import Run, Settings, Shown, Silent, artifacts
-from tinysegrank.experiment.artifacts import FolderLock
+from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.runner import Stage, execute, open_run
 from tinysegrank.files import write_text
 
@@ -76,7 +76,7 @@ def test_a_second_call_does_nothing(tmp_path, work):
 
 def test_a_second_call_writes_nothing(tmp_path, work, monkeypatch):
     go(tmp_path / "run", work)
-    for name in ("runner.write_text", "artifacts.write_json", "artifacts.FileLock.acquire"):
+    for name in ("runner.write_text", "artifacts.write_json", "folder_lock.FileLock.acquire"):
         monkeypatch.setattr(f"tinysegrank.experiment.{name}", None)  # as on a disk that cannot be written to
     assert go(tmp_path / "run", work) == []
 
@@ -144,7 +144,7 @@ def test_a_stage_that_is_not_used_is_not_run(tmp_path, work):
 
 def test_a_second_process_is_refused_by_name(tmp_path, work):
     holder = (
-        "import sys, time; from pathlib import Path; from tinysegrank.experiment.artifacts import FolderLock\n"
+        "import sys, time; from pathlib import Path; from tinysegrank.experiment.folder_lock import FolderLock\n"
         "with FolderLock(Path(sys.argv[1])) as lock: lock.hold(); print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", holder, tmp_path / "run"], stdout=subprocess.PIPE) as other:

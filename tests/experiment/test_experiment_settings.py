@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tinysegrank.config import from_dict, merge, parse_assignments, read_toml, to_toml
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment import Settings, Silent, run_experiment
-from tinysegrank.experiment.artifacts import FolderLock
+from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.runner import open_run, read_run
 
 OF_EITHER_SIGN = {"proposals.paste.thresholds"}  # a score counts from the mean

@@ -21,7 +21,8 @@ from tinysegrank.evidence import (
 )
 from tinysegrank.evidence.piece import EVIDENCE, Piece, Request, Written, read_seeds, read_written, write_finding
 from tinysegrank.experiment import artifacts
-from tinysegrank.experiment.artifacts import Condition, FolderLock
+from tinysegrank.experiment.artifacts import Condition
+from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.runner import Run, read_run
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinysegrank.errors import CheckpointError
 from tinysegrank.evidence.claims import Claim
-from tinysegrank.experiment.artifacts import FolderLock
+from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import read_json, write_json, write_text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,7 +42,7 @@ class Head(NamedTuple):
         """Return what its results depend on."""
         run, ranking = self.run, self.run.settings.ranking
         picked = [ranking.eps, ranking.background_weight, run.content("described")] if self.picks else []
-        begin = sha256(self.begin.read_bytes()).hexdigest() if self.begin else ""
+        begin = artifacts.file_digest(self.begin) if self.begin else ""
         read = [run.content(stage) for stage in ("data/val.json", "features", "crops")]
         return artifacts.key([self.options, self.seeds, run.settings.coarse], [begin, picked, read], __name__)
 

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,15 +20,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from filelock import FileLock, Timeout
-
 from tinysegrank.code_digest import code_digest
 from tinysegrank.config import to_dict
-from tinysegrank.errors import CheckpointError, ConfigError
-from tinysegrank.files import is_temporary, read_json, write_json, writing
+from tinysegrank.errors import CheckpointError
+from tinysegrank.files import is_temporary, read_json, write_json
 
 STAMP = "stamp.json"
-_LOCK, _OWNER = ".lock", ".lock-owner.json"
 _FORMAT = 2  # raise when the same key no longer stands for the same files
 
 _MACHINERY = frozenset(
@@ -40,6 +35,7 @@ _MACHINERY = frozenset(
         "code_digest",
         "worker",
         "experiment.artifacts",
+        "experiment.folder_lock",
         "experiment.progress",
         "experiment.runner",
         "experiment.settings",  # settings are part of a key by their values
@@ -101,11 +97,10 @@ class Stamp:
         Args:
             place: a file or folder of the artifact, to cover only its contents; all files by default.
         """
-        chosen = {
-            name: file.sha256 for name, file in self.files.items() if name.startswith(f"{place}/") or name == place
-        }
-        every = {name: file.sha256 for name, file in self.files.items()}
-        return digest(chosen if place else every) if self.complete else ""
+        if not self.complete:
+            return ""
+        names = [name for name in self.files if not place or name == place or name.startswith(f"{place}/")]
+        return digest({name: self.files[name].sha256 for name in names})
 
 
 def digest(value: Any) -> str:
@@ -177,12 +172,13 @@ def _as_written(path: Path, file: File, thorough: bool) -> bool:
         now = path.stat()
         if now.st_size != file.size:
             return False
-        return (now.st_mtime_ns == file.time and not thorough) or _sha256(path) == file.sha256
+        return (now.st_mtime_ns == file.time and not thorough) or file_digest(path) == file.sha256
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
 
 
-def _sha256(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -231,7 +227,7 @@ def _files_in(folder: Path) -> dict[str, File]:
                 path.unlink(missing_ok=True)
                 continue
             now = path.stat()
-            files[path.relative_to(folder).as_posix()] = File(now.st_size, now.st_mtime_ns, _sha256(path))
+            files[path.relative_to(folder).as_posix()] = File(now.st_size, now.st_mtime_ns, file_digest(path))
     return files
 
 
@@ -251,45 +247,3 @@ def load_once(load: Callable[..., Loaded], path: Path, *arguments: Any) -> Loade
 @lru_cache(maxsize=32)
 def _load(load: Callable[..., Any], path: Path, arguments: tuple[Any, ...], state: Any) -> Any:  # noqa: ARG001
     return load(path, *arguments)
-
-
-class FolderLock:
-    """Keeps a second process from writing to a run folder, from the first call of `hold` to the end of the block."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._lock = FileLock(folder / _LOCK, timeout=0, thread_local=False)
-
-    def hold(self) -> None:
-        """Take the lock, unless this object already has it.
-
-        Raises:
-            ConfigError: another process has it; the message names its process ID and host.
-            OutputError: the folder cannot be written.
-        """
-        if self._lock.is_locked:
-            return
-        with writing(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            try:
-                self._lock.acquire()
-            except Timeout as error:
-                raise ConfigError(
-                    f"{self._folder}: {self._owner()} is at work on this run; wait for it, or end it"
-                ) from error
-        write_json(self._folder / _OWNER, {"process": os.getpid(), "host": socket.gethostname()})
-
-    def _owner(self) -> str:
-        try:
-            owner = read_json(self._folder / _OWNER)
-            return f"process {owner['process']} on {owner['host']}"
-        except (CheckpointError, KeyError, TypeError):  # it took the lock a moment ago
-            return "another process"
-
-    def __enter__(self) -> FolderLock:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._lock.is_locked:
-            (self._folder / _OWNER).unlink(missing_ok=True)
-            self._lock.release()

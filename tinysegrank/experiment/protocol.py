@@ -11,7 +11,7 @@ from pathlib import Path
 from tinysegrank.backend import get_backend
 from tinysegrank.config import from_dict
 from tinysegrank.errors import ConfigError, OutputError
-from tinysegrank.experiment.artifacts import FolderLock
+from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.runner import Run, Stage, execute, open_run

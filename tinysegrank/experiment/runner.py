@@ -16,7 +16,8 @@ from tinysegrank.cluster import check_shared
 from tinysegrank.config import from_dict, read_toml, to_dict, to_toml
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.experiment import artifacts
-from tinysegrank.experiment.artifacts import Condition, FolderLock, Key, Stamp
+from tinysegrank.experiment.artifacts import Condition, Key, Stamp
+from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.progress import Progress, Silent
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import write_text

@@ -14,6 +14,7 @@ from tinysegrank.parallel import one_blas_thread
 from tinysegrank.segnet import (
     CORNERS,
     SegNet,
+    chunk_arrays,
     crop_arrays,
     load_segnet,
     mean_of_views,
@@ -21,7 +22,6 @@ from tinysegrank.segnet import (
     predict_features,
     predict_store,
 )
-from tinysegrank.segnet.features import stored
 
 NETWORKS = (START, *LOSSES)
 """The trainings on all training images, whose maps of val are made."""
@@ -64,8 +64,7 @@ def views_of(model: SegNet, image: np.ndarray) -> np.ndarray:
     image   | (H, W, 3)      | uint8   | RGB
     returns | (2, C, 13, 13) | float16 |
     """
-    x = model.preset.preprocessing.apply(image)
-    return stored(model.features(model.backend.asarray(np.stack([x, x[:, :, ::-1]]))))
+    return chunk_arrays(model, [image], None, mirrors=True)["features"]
 
 
 def coarse_of(model: SegNet, image: np.ndarray, views: np.ndarray, settings: Settings) -> np.ndarray:

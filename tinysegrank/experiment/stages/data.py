@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from tinysegrank.errors import ConfigError, WeightsError
+from tinysegrank.experiment.artifacts import file_digest
 from tinysegrank.experiment.images import IMAGES, OBJECTS, SPLITS, WEIGHTS, open_split
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import Settings
@@ -84,13 +84,9 @@ def make(run: Run) -> None:
         write_json(run.path_of(listed), {"names": list(split.names), "fingerprint": checked.fingerprint})
         if which == "train":
             objects = [path for i in range(len(split)) if (path := split.instances_path(i)).is_file()]
-            write_json(run.path_of(OBJECTS), {path.stem: _sha256(path) for path in objects})
+            write_json(run.path_of(OBJECTS), {path.stem: file_digest(path) for path in objects})
     if run.settings.trunk.weights:
-        write_json(run.path_of(WEIGHTS), {"weights": _sha256(Path(run.settings.trunk.weights))})
-
-
-def _sha256(path: Path) -> str:
-    return sha256(path.read_bytes()).hexdigest()
+        write_json(run.path_of(WEIGHTS), {"weights": file_digest(Path(run.settings.trunk.weights))})
 
 
 STAGE = Stage("data", make, settings=lambda s: s.data, outside=listing)

@@ -6,7 +6,6 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,8 +71,7 @@ class _Task(NamedTuple):
 
     def key(self) -> artifacts.Key:
         """Return what its result depends on."""
-        begin = sha256(self.begin.read_bytes()).hexdigest()
-        inputs = [begin, self.features_content, self.images.tolist(), self.feature_scale]
+        inputs = [artifacts.file_digest(self.begin), self.features_content, self.images.tolist(), self.feature_scale]
         return artifacts.key([self.options, self.training.seeds(self.run.settings.seed)], inputs, __name__)
 
 

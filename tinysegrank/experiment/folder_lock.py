@@ -1,0 +1,56 @@
+"""One process at a time writes to a run folder."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from tinysegrank.errors import CheckpointError, ConfigError
+from tinysegrank.files import read_json, write_json, writing
+
+_LOCK, _OWNER = ".lock", ".lock-owner.json"
+
+
+class FolderLock:
+    """Keeps a second process from writing to a run folder, from the first call of `hold` to the end of the block."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = FileLock(folder / _LOCK, timeout=0, thread_local=False)
+
+    def hold(self) -> None:
+        """Take the lock, unless this object already has it.
+
+        Raises:
+            ConfigError: another process has it; the message names its process ID and host.
+            OutputError: the folder cannot be written.
+        """
+        if self._lock.is_locked:
+            return
+        with writing(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire()
+            except Timeout as error:
+                raise ConfigError(
+                    f"{self._folder}: {self._owner()} is at work on this run; wait for it, or end it"
+                ) from error
+        write_json(self._folder / _OWNER, {"process": os.getpid(), "host": socket.gethostname()})
+
+    def _owner(self) -> str:
+        try:
+            owner = read_json(self._folder / _OWNER)
+            return f"process {owner['process']} on {owner['host']}"
+        except (CheckpointError, KeyError, TypeError):  # it took the lock a moment ago
+            return "another process"
+
+    def __enter__(self) -> FolderLock:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._lock.is_locked:
+            (self._folder / _OWNER).unlink(missing_ok=True)
+            self._lock.release()
