@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.ranking.labellings import blobs
 from tinysegrank.errors import ConfigError, DatasetError, ShapeError
 from tinysegrank.proposals.o2p.cpmc import edge_map
 from tinysegrank.ranking import (
@@ -21,18 +22,6 @@ from tinysegrank.ranking.features.classification import classification_feature_n
 from tinysegrank.ranking.features.rerank import rerank_feature_names, rerank_features
 from tinysegrank.ranking.features.segnet import segnet_feature_names, segnet_features
 from tinysegrank.voc import soft_targets_many
-
-
-def blobs(rng, shape, classes):
-    """A labelling of rectangles of random classes over background, and single pixels."""
-    labels = np.zeros(shape, np.uint8)
-    for _ in range(4):
-        top, left = (rng.integers(0, side) for side in shape)
-        labels[top : top + rng.integers(1, shape[0] + 1), left : left + rng.integers(1, shape[1] + 1)] = rng.choice(
-            classes
-        )
-    labels[tuple(rng.integers(0, side) for side in shape)] = rng.choice(classes)
-    return labels
 
 
 def scene(seed=0, shape=(40, 45), **changes):

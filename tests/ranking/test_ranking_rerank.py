@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import center_of_mass, distance_transform_edt
 
+from tests.ranking.labellings import blobs
 from tinysegrank.errors import DatasetError, ShapeError
 from tinysegrank.proposals import PastedSegments
 from tinysegrank.proposals.o2p.cpmc import edge_map
@@ -19,18 +20,6 @@ from tinysegrank.ranking.features.rerank import rerank_feature_names, rerank_fea
 from tinysegrank.voc import CLASS_NAMES
 
 COLUMN = {name: number for number, name in enumerate(rerank_feature_names())}
-
-
-def blobs(rng, shape, classes):
-    """A labelling of rectangles of random classes over background, and single pixels."""
-    labels = np.zeros(shape, np.uint8)
-    for _ in range(4):
-        top, left = (rng.integers(0, side) for side in shape)
-        labels[top : top + rng.integers(1, shape[0] + 1), left : left + rng.integers(1, shape[1] + 1)] = rng.choice(
-            classes
-        )
-    labels[tuple(rng.integers(0, side) for side in shape)] = rng.choice(classes)
-    return labels
 
 
 def some_edges(rng, shape):

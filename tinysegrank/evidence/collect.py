@@ -75,8 +75,8 @@ def collect_evidence(
 
     Raises:
         CheckpointError: the folder isn't a run, or a piece that was asked for by name needs something that it lacks.
-        ConfigError: there is no piece of a name, there is no seed or a seed is given twice, or another process is at
-            work on the run.
+        ConfigError: a piece is unknown, no seed is given or one is given twice, or another process is at work on the
+            run.
         BackendError: the backend cannot be used.
     """
     get_backend()

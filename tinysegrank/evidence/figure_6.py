@@ -25,7 +25,7 @@ NAMES = {"ce": "CE", "uoi": "UOI", "uoi+ce": "0.7 UOI + 0.3 CE"}
 STATEMENTS = (
     Ordering("optimising UOI clearly outperforms cross-entropy (48.5 against 47.4).", "UOI", "CE"),
     Ordering("0.7 UOI + 0.3 CE improves further by a bit (48.7 against 48.5).", NAMES["uoi+ce"], "UOI"),
-    Statement("all three go on from the same net, trained for 4,000 iterations with cross-entropy.",
+    Statement("all three continue from the same net, trained for 4,000 iterations with cross-entropy.",
               "the start, {steps:,} steps, is at {start:.1f}; from there to the end: {gains} points.",
               claims.not_compared),
 )  # fmt: skip
@@ -107,7 +107,7 @@ def notes(run: Run) -> tuple[str, ...]:
 
 PIECE = Piece(
     "figure-6",
-    "Figure 6: re-ranking accuracy while training goes on with each loss",
+    "Figure 6: re-ranking accuracy while training continues with each loss",
     continue_training,
     ("data", "features", "training", "proposals", "described"),
     seeded=True,

@@ -26,8 +26,8 @@ NEEDS = ("data", "picked", "evaluation", "report")
 LIBRARIES = ("numpy", "scipy", "numba", "scikit-image", "scikit-learn", "pillow", "matplotlib", "jinja2", "torch")
 _OPENING = b'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'  # of every report
 _CURVES = {
-    "loss_ce.png": "Cross-entropy: the start and the control that goes on with it",
-    **{f"loss_{loss.replace('+', '_')}.png": f"The loss {loss}, going on from the start" for loss in LOSSES[1:]},
+    "loss_ce.png": "Cross-entropy: the start and the control that continues with it",
+    **{f"loss_{loss.replace('+', '_')}.png": f"The loss {loss}, continued from the start" for loss in LOSSES[1:]},
 }
 
 

@@ -126,7 +126,7 @@ def stages_until(name: str, settings: Settings) -> list[Stage]:
     """Return a stage and all that it needs under these settings, in order.
 
     Raises:
-        ConfigError: there is no stage of that name.
+        ConfigError: no stage has that name.
     """
     by_name = {stage.name: stage for stage in STAGES}
     if name not in by_name:

@@ -42,7 +42,7 @@ def dropout(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Arr
 
 
 def dropout_backward(gradient: Array, context: Array | None) -> Array:
-    """Multiply the gradient by the multipliers of the forward pass.
+    """Multiply the gradient by the forward pass's multipliers.
 
     gradient | any shape   | floating    | of the loss with respect to the output
     returns  | as gradient | as gradient |
