@@ -102,7 +102,7 @@ def test_every_string_has_its_choices(leaf):
         ("seed=-1", "give at least 0"),
         ("folds=1", "give at least 2; the ranker learns from out-of-fold outputs"),
         ("trunk.chunk=0", "give at least 1"),
-        ("trunk.preset=resnet", "choose one of alexnet, caffenet, tiny"),
+        ("trunk.preset=resnet", "choose one of alexnet, caffenet, torchvision, tiny"),
         ("trunk.pretrain_steps=3", "give at least 1 for 3 steps"),
         ("training.iou.momentum=1", "give at least 0 and less than 1"),
         ("training.start.loss=mse", "choose one of ce, uoi, iou"),

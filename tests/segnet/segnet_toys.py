@@ -18,7 +18,7 @@ CLASSES = 4
 CHANNELS = 8
 
 
-def thin_preset(*, size: int, kernel: int, stride: int, pool_first: bool = True) -> Preset:
+def thin_preset(*, size: int, kernel: int, stride: int, between: tuple[str, ...] = ("pool", "norm")) -> Preset:
     """The geometry of a real trunk with hardly any filters; the kernel and stride are conv1's."""
     convolutions = (
         ConvShape(4, kernel, stride=stride),
@@ -28,12 +28,12 @@ def thin_preset(*, size: int, kernel: int, stride: int, pool_first: bool = True)
         ConvShape(CHANNELS, 3, padding=1, groups=2),
     )
     preprocessing = Preprocessing(size=size, mean=(0.45, 0.45, 0.45), std=(0.25, 0.25, 0.25), scale=1 / 255)
-    return Preset(convolutions, pool_first=pool_first, preprocessing=preprocessing, head=(8, 6))
+    return Preset(convolutions, between=between, preprocessing=preprocessing, head=(8, 6))
 
 
 THIN = {
     "thin": thin_preset(size=113, kernel=5, stride=2),
-    "thin-alexnet": thin_preset(size=113, kernel=5, stride=2, pool_first=False),
+    "thin-alexnet": thin_preset(size=113, kernel=5, stride=2, between=("norm", "pool")),
     "thin-caffenet": thin_preset(size=227, kernel=11, stride=4),
 }
 

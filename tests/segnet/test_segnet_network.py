@@ -83,7 +83,7 @@ def test_initial_weights_are_the_generators() -> None:
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(ConfigError, match='preset="vgg": choose one of alexnet, caffenet, tiny'):
+    with pytest.raises(ConfigError, match='preset="vgg": choose one of alexnet, caffenet, torchvision, tiny'):
         SegNet(preset="vgg")
     with pytest.raises(ShapeError, match="conv9"):
         SegNet(4, "thin", frozen=("conv9",))

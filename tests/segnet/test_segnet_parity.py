@@ -132,7 +132,7 @@ def test_real_weights_on_a_photograph(
     from PIL import Image
 
     model = SegNet(21, preset)
-    model.load_caffemodel(alexnet_weights)
+    model.load_weights(alexnet_weights)
     with Image.open(min((voc_root / "JPEGImages").glob("*.jpg"))) as photograph:
         x = replace(CAFFE, size=size).apply(np.asarray(photograph.convert("RGB")))[None]
     assert_parity(model, x, runner, ORDERS[preset])

@@ -140,10 +140,11 @@ def run(
     voc: Annotated[Path, typer.Option("--voc", help="Folder that contains JPEGImages/ (VOCdevkit/VOC2012).")],
     out: Out,
     weights: Annotated[
-        Path | None, typer.Option("--weights", help="Weights of an AlexNet or CaffeNet (.caffemodel).")
+        Path | None,
+        typer.Option("--weights", help="Weights of an AlexNet or CaffeNet: .caffemodel, .pth, .safetensors or .npz."),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option("--preset", help="Network architecture: alexnet, caffenet or tiny.")
+        str | None, typer.Option("--preset", help="Network architecture: alexnet, caffenet, torchvision or tiny.")
     ] = None,
     experiment: Annotated[
         str,

@@ -94,13 +94,14 @@ def _data() -> str:
 
 
 def _weights() -> str:
-    from tinysegrank.segnet import SegNet
+    from tinysegrank.segnet import presets_of, read_weights
 
     path = os.environ.get("TINYSEGRANK_WEIGHTS")
     if not path:
         return "TINYSEGRANK_WEIGHTS is not set; the tests on real weights are skipped"
     try:
-        SegNet(preset="alexnet", backend=get_backend("numpy")).load_caffemodel(path)
+        kind, arrays = read_weights(path)
     except TinySegRankError as error:
         return str(error)
-    return f"{path}: fits the presets alexnet and caffenet"
+    fits = presets_of(arrays)
+    return f"{path}: {kind}; " + (f"fits --preset {' or '.join(fits)}" if fits else "fits no preset")

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinysegrank.errors import ShapeError, WeightsError
 from tinysegrank.nn import max_pool2d
-from tinysegrank.segnet.caffemodel import read_caffemodel
+from tinysegrank.segnet.weight_files import read_weights
 from tinysegrank.segnet.weights import fault_in
 
 _ROWS = 64  # images at a time
@@ -50,13 +50,13 @@ class FullyConnected:
 
 
 def load_fully_connected(path: Path | str) -> FullyConnected | None:
-    """Read fc6 and fc7 from a .caffemodel; return None if the file has no layers after conv5.
+    """Read fc6 and fc7 from a weight file; return None if the file has no layers after conv5.
 
     Raises:
         WeightsError: the file is missing or damaged, or has only one of the two, or they do not fit each other,
             or a parameter is NaN or infinite, or a layer's weights are all 0.
     """
-    layers = read_caffemodel(path)
+    layers = read_weights(path).arrays
     names = ("fc6.weight", "fc6.bias", "fc7.weight", "fc7.bias")
     found = [name for name in names if name in layers]
     if not found:

@@ -13,6 +13,7 @@ from tinysegrank.segnet.predict import mean_of_views, predict, predict_features,
 from tinysegrank.segnet.presets import PRESETS, Preset
 from tinysegrank.segnet.pretraining import pretrain_trunk
 from tinysegrank.segnet.training import Record, TrainingOptions, train
+from tinysegrank.segnet.weight_files import WeightFile, presets_of, read_weights
 
 __all__ = [
     "CORNERS",
@@ -26,6 +27,7 @@ __all__ = [
     "SegNet",
     "TrainingOptions",
     "TrunkMaps",
+    "WeightFile",
     "chunk_arrays",
     "crop_arrays",
     "full_batch_gradients",
@@ -35,8 +37,10 @@ __all__ = [
     "predict",
     "predict_features",
     "predict_store",
+    "presets_of",
     "pretrain_trunk",
     "read_caffemodel",
+    "read_weights",
     "save_segnet",
     "train",
 ]

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from tinysegrank.backend import Array, Backend, get_backend
-from tinysegrank.errors import ConfigError, ShapeError, WeightsError
+from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.nn.layer import Conv2d, Dropout, Gradients, Layer, LocalResponseNorm, MaxPool2d, ReLU
 from tinysegrank.nn.sequential import Sequential
-from tinysegrank.segnet.caffemodel import read_caffemodel
 from tinysegrank.segnet.presets import ConvShape, Preset, preset_named
-from tinysegrank.segnet.weights import fault_in
+from tinysegrank.segnet.weight_files import trunk_of
 
 TRUNK = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
@@ -28,7 +27,7 @@ class SegNet:
 
     Args:
         num_classes: number of classes K, background included.
-        preset: "caffenet", "alexnet" or "tiny".
+        preset: "caffenet", "alexnet", "torchvision" or "tiny".
         rng: generator of the initial weights: Kaiming normal, conv8 Gaussian with standard deviation 0.01; by default
             one with seed 0.
         backend: array backend of the parameters; by default the one that TINYSEGRANK_BACKEND names.
@@ -98,28 +97,14 @@ class SegNet:
         """
         self.network.assign({name: self.backend.asarray(array) for name, array in parameters.items()})
 
-    def load_caffemodel(self, path: Path | str) -> None:
-        """Load conv1 to conv5 from a .caffemodel; other layers in the file are ignored.
+    def load_weights(self, path: Path | str) -> None:
+        """Load conv1 to conv5 from a .caffemodel, a torch checkpoint, a .safetensors or a .npz file.
 
         Raises:
-            WeightsError: the file is missing or damaged, lacks a layer or has another architecture, or a parameter is
-                NaN or infinite, or a layer's weights are all 0.
+            WeightsError: the file cannot be used; see `weight_files.trunk_of`.
         """
-        arrays = read_caffemodel(path)
-        expected = self.trunk.parameters
-        for name, array in expected.items():
-            if name not in arrays:
-                raise WeightsError(
-                    f"{path}: has no {name}; it holds {', '.join(arrays)}. Give an AlexNet or CaffeNet file"
-                )
-            if arrays[name].shape != tuple(array.shape):
-                raise WeightsError(
-                    f"{path}: {name} is {arrays[name].shape}, but the preset {self.preset_name} needs "
-                    f"{tuple(array.shape)}; give weights of that architecture, or another --preset"
-                )
-        if fault := fault_in({name: arrays[name] for name in expected}):
-            raise WeightsError(f"{path}: {fault}; download the file again, or give another")
-        self.assign({name: arrays[name] for name in expected})
+        shapes = {name: tuple(array.shape) for name, array in self.trunk.parameters.items()}
+        self.assign(trunk_of(path, self.preset_name, shapes))
 
     def features(self, x: Array) -> Array:
         """Evaluate conv1 to conv5.
@@ -179,15 +164,16 @@ class FeatureScale:
 
 
 def build_trunk(preset: Preset, rng: np.random.Generator, backend: Backend) -> dict[str, Layer]:
-    """Build conv1 to conv5 with ReLUs, and with pooling and normalisation after the first two."""
+    """Build conv1 to conv5 with ReLUs, and with the preset's layers after the first two."""
     layers: dict[str, Layer] = {}
     channels = 3
     for number, shape in enumerate(preset.convolutions, start=1):
         layers[f"conv{number}"] = convolution(channels, shape, rng, backend)
         layers[f"relu{number}"] = ReLU()
         if number <= 2:
-            after: dict[str, Layer] = {f"pool{number}": MaxPool2d(), f"norm{number}": LocalResponseNorm()}
-            layers |= after if preset.pool_first else dict(reversed(after.items()))
+            layers |= {
+                f"{kind}{number}": MaxPool2d() if kind == "pool" else LocalResponseNorm() for kind in preset.between
+            }
         channels = shape.filters
     return layers
 

@@ -1,15 +1,17 @@
 """Presets of SegNet's trunk, five convolutions that turn an image into a 13 x 13 grid of features.
 
-Paper: section 3.1 and its footnote 1. CaffeNet pools before it normalises, AlexNet after; "tiny" has the same
+Paper: section 3.1 and its footnote 1. CaffeNet pools before it normalises, AlexNet after. "torchvision" is the AlexNet
+of that library (Krizhevsky, arXiv:1404.5997): fewer filters, no groups, no normalisation. "tiny" has CaffeNet's
 structure, and is small enough to train from scratch in a minute.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from tinysegrank.errors import ConfigError
-from tinysegrank.voc.preprocess import CAFFE, Preprocessing
+from tinysegrank.voc.preprocess import CAFFE, TORCHVISION, Preprocessing
 
 
 @dataclass(frozen=True)
@@ -28,15 +30,15 @@ class Preset:
     """A trunk, the preprocessing of its images, and the head that goes with it.
 
     Attributes:
-        convolutions: conv1 to conv5; conv1 and conv2 are followed by pooling and normalisation.
-        pool_first: True for CaffeNet's order (ReLU, pool, normalise), False for AlexNet's (ReLU, normalise, pool).
+        convolutions: conv1 to conv5, each followed by ReLU.
+        between: layers after the ReLUs of conv1 and conv2, in order: CaffeNet's pool, then norm; AlexNet's the reverse.
         preprocessing: turns a photograph into the network's input.
         head: number of filters of conv6 and conv7, the first two layers that SegNet adds.
         dropout: probability before each layer that SegNet adds; a small network needs less.
     """
 
     convolutions: tuple[ConvShape, ConvShape, ConvShape, ConvShape, ConvShape]
-    pool_first: bool
+    between: tuple[Literal["pool", "norm"], ...]
     preprocessing: Preprocessing
     head: tuple[int, int] = (128, 128)
     dropout: float = 0.5
@@ -49,6 +51,13 @@ _IMAGENET = (
     ConvShape(384, 3, padding=1, groups=2),
     ConvShape(256, 3, padding=1, groups=2),
 )
+_TORCHVISION = (
+    ConvShape(64, 11, stride=4, padding=2),
+    ConvShape(192, 5, padding=2),
+    ConvShape(384, 3, padding=1),
+    ConvShape(256, 3, padding=1),
+    ConvShape(256, 3, padding=1),
+)
 _TINY = (
     ConvShape(16, 5, stride=2),
     ConvShape(32, 5, padding=2, groups=2),
@@ -58,11 +67,12 @@ _TINY = (
 )
 
 PRESETS = {
-    "alexnet": Preset(_IMAGENET, pool_first=False, preprocessing=CAFFE),
-    "caffenet": Preset(_IMAGENET, pool_first=True, preprocessing=CAFFE),
+    "alexnet": Preset(_IMAGENET, between=("norm", "pool"), preprocessing=CAFFE),
+    "caffenet": Preset(_IMAGENET, between=("pool", "norm"), preprocessing=CAFFE),
+    "torchvision": Preset(_TORCHVISION, between=("pool",), preprocessing=replace(TORCHVISION, size=224)),
     "tiny": Preset(
         _TINY,
-        pool_first=True,
+        between=("pool", "norm"),
         preprocessing=Preprocessing(size=113, mean=(0.45, 0.45, 0.45), std=(0.25, 0.25, 0.25), scale=1 / 255),
         head=(64, 64),
         dropout=0.2,

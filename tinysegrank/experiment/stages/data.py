@@ -37,10 +37,11 @@ def check_settings(settings: Settings, *, truth: bool) -> None:
         )
     trunk = settings.trunk
     if trunk.weights:
-        SegNet(preset=trunk.preset).load_caffemodel(trunk.weights)
+        SegNet(preset=trunk.preset).load_weights(trunk.weights)
     elif not trunk.pretrain_steps:
         raise WeightsError(
-            f'the preset "{trunk.preset}" needs --weights FILE, a .caffemodel; or set trunk.pretrain_steps to train it'
+            f'the preset "{trunk.preset}" needs --weights FILE, which `tinysegrank fetch` downloads; or set '
+            f"trunk.pretrain_steps to train it"
         )
     for name, parts in (("folds", settings.folds), ("ranking.splits", settings.ranking.splits)):
         if parts > len(train):

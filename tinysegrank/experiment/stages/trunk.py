@@ -28,7 +28,7 @@ def make(run: Run) -> None:
     model = SegNet(preset=settings.trunk.preset, rng=np.random.default_rng([settings.seed, 0]))
     checkpoint = network_path(run).with_name("pretraining.safetensors")
     if settings.trunk.weights:
-        model.load_caffemodel(settings.trunk.weights)
+        model.load_weights(settings.trunk.weights)
     else:
         accuracy = _pretrain(run, model, checkpoint)
         run.progress.say(f"the pre-trained trunk classifies {accuracy:.0%} of its last training images")

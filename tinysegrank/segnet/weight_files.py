@@ -1,0 +1,143 @@
+"""Read a classifier's weights from any of the files that they come in, recognised by content, not by ending."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+from zipfile import ZipFile
+
+import numpy as np
+
+from tinysegrank.errors import CheckpointError, WeightsError, explain_os_error
+from tinysegrank.files import read_arrays, read_compressed
+from tinysegrank.segnet.caffemodel import read_caffemodel
+from tinysegrank.segnet.presets import PRESETS
+from tinysegrank.segnet.torch_checkpoint import PICKLE, read_torch
+from tinysegrank.segnet.weights import fault_in
+
+_ASK = "give a .caffemodel, a torch checkpoint (.pth), a .safetensors or a .npz file"
+_TORCHVISION = {
+    "features.0": "conv1",
+    "features.3": "conv2",
+    "features.6": "conv3",
+    "features.8": "conv4",
+    "features.10": "conv5",
+    "classifier.1": "fc6",
+    "classifier.4": "fc7",
+    "classifier.6": "fc8",
+}
+_FOREIGN = {
+    b"\x89HDF": "an HDF5 file, as Keras writes",
+    b"\x80\x02": "a pickle, perhaps a torch checkpoint from before torch 1.6: load it there and torch.save it again",
+    b"<": "a web page",
+    b"version https://git-lfs": "a Git LFS pointer: run `git lfs pull`",
+    b"name:": "a text file, perhaps a .prototxt, which describes a network and holds no weights",
+    b"\x1f\x8b": "a gzip archive: unpack it",
+}
+
+
+class WeightFile(NamedTuple):
+    """The arrays of a weight file, "conv1.weight", "conv1.bias" and so on, and the kind of file in words."""
+
+    kind: str
+    arrays: dict[str, np.ndarray]
+
+
+def read_weights(path: Path | str) -> WeightFile:
+    """Read a .caffemodel, a torch checkpoint, a .safetensors or a .npz file.
+
+    Arrays of torchvision's AlexNet get the names of Caffe's layers; other names are kept.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or of another kind; the message says of which.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            start, size = stream.read(64), stream.seek(0, 2)
+    except OSError as error:
+        raise WeightsError(f"{explain_os_error(path, error)}; {_ASK}") from error
+    for begins, what in _FOREIGN.items():
+        if start.startswith(begins):
+            raise WeightsError(f"{path}: is {what}; {_ASK}")
+    if start.startswith(b"PK\3\4"):
+        kind, arrays = _read_zip(path)
+    elif 2 <= int.from_bytes(start[:8], "little") <= size - 8 and start[8:9] == b"{":
+        kind, arrays = "a safetensors file", _checked(read_arrays, path)
+    else:
+        kind, arrays = "a .caffemodel", read_caffemodel(path)
+    return WeightFile(kind, {_caffe_name(name): array for name, array in arrays.items()})
+
+
+def _read_zip(path: Path | str) -> tuple[str, dict[str, np.ndarray]]:
+    try:
+        with ZipFile(path) as archive:
+            names = archive.namelist()
+    except Exception as error:  # zipfile raises many kinds of exceptions for damage
+        raise WeightsError(f"{path}: is a damaged zip file ({error}); download the file again") from error
+    if any(name.endswith(f"/{PICKLE}") for name in names):
+        return "a torch checkpoint", read_torch(path)
+    if any(name.endswith(".npy") for name in names):
+        return "a .npz file", _checked(_read_npz, path)
+    raise WeightsError(f"{path}: is a zip archive without arrays; unpack it, and {_ASK}")
+
+
+def _read_npz(path: Path | str) -> dict[str, np.ndarray]:
+    with read_compressed(path) as arrays:
+        return dict(arrays)
+
+
+def _checked(read: Callable[[Path | str], dict[str, np.ndarray]], path: Path | str) -> dict[str, np.ndarray]:
+    try:
+        return read(path)
+    except CheckpointError as error:
+        raise WeightsError(f"{str(error).partition(';')[0]}; download the file again") from error
+
+
+def _caffe_name(name: str) -> str:
+    layer, _, kind = name.rpartition(".")
+    return f"{_TORCHVISION[layer]}.{kind}" if layer in _TORCHVISION else name
+
+
+def trunk_of(path: Path | str, preset: str, expected: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """Read conv1 to conv5 of a weight file, as float32; other layers in the file are ignored.
+
+    Args:
+        path: the file.
+        preset: name of the network's preset, for messages.
+        expected: shape of each parameter.
+
+    Raises:
+        WeightsError: the file cannot be read (see `read_weights`), lacks a layer or has another architecture, or a
+            parameter is NaN or infinite, or a layer's weights are all 0.
+    """
+    kind, arrays = read_weights(path)
+    fits = [name for name in presets_of(arrays) if name != preset]
+    for name, shape in expected.items():
+        if name not in arrays:
+            some = ", ".join(list(arrays)[:16]) + (", ..." if len(arrays) > 16 else "")
+            raise WeightsError(f"{path}: has no {name}; it holds {some}. Give the weights of an AlexNet or CaffeNet")
+        if arrays[name].shape != shape:
+            raise WeightsError(
+                f"{path}: {name} is {arrays[name].shape}, but the preset {preset} needs {shape}; this is {kind}"
+                + (f"; use --preset {' or '.join(fits)}" if fits else " of another network")
+            )
+    with np.errstate(over="ignore"):  # infinity is found below
+        trunk = {name: arrays[name].astype(np.float32) for name in expected}
+    if fault := fault_in(trunk):
+        raise WeightsError(f"{path}: {fault}; download the file again, or give another")
+    return trunk
+
+
+def presets_of(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """Return the names of the presets whose conv1 to conv5 have the shapes of these arrays."""
+    found = []
+    for name, preset in PRESETS.items():
+        channels = [3, *(shape.filters for shape in preset.convolutions)]
+        wanted = {
+            f"conv{n}.weight": (shape.filters, channels[n - 1] // shape.groups, shape.size, shape.size)
+            for n, shape in enumerate(preset.convolutions, start=1)
+        }
+        if all(key in arrays and arrays[key].shape == size for key, size in wanted.items()):
+            found.append(name)
+    return found
