@@ -1,4 +1,4 @@
-"""Try an installed tinysegrank: its commands, the layers with and without their Numba twins, and SLIC.
+"""Try an installed tinysegrank: its commands, the layers with and without their Numba versions, and SLIC.
 
 Usage: python -P .ci/smoke.py, with the Python of the environment to try.
 """
@@ -57,7 +57,7 @@ def layers():
 
 
 def try_layers():
-    """Compare the twins with the readable functions."""
+    """Compare the Numba versions with the readable functions."""
     os.environ["TINYSEGRANK_ACCELERATE"] = "1"
     fast = layers()
     os.environ["TINYSEGRANK_ACCELERATE"] = "0"

@@ -21,16 +21,16 @@ pytest.importorskip("distributed", reason="distributed is not installed; run `pi
 from distributed import Client
 from typer.testing import CliRunner
 
+from tests.conftest import tiny_settings
 from tinysegrank import losses
 from tinysegrank.cli import app
 from tinysegrank.cluster import cluster
 from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.evidence import collect_evidence
-from tinysegrank.experiment import Run, Silent, evaluate_folder, named_settings, run_experiment
-from tinysegrank.experiment.settings import CrfSettings, ProposalSettings, Settings, TrainingSettings
+from tinysegrank.experiment import Run, Silent, evaluate_folder, run_experiment
+from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import atomic_write, read_json
 from tinysegrank.parallel import parallel_map
-from tinysegrank.segnet import TrainingOptions
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, read_labels, write_labels
 from tinysegrank.worker import check_worker, surroundings
 
@@ -221,21 +221,6 @@ def test_a_worker_killed_in_the_middle_of_a_file(processes, tmp_path):
 # The whole experiment ------------------------------------------------------------------------------------------------
 
 
-def small_settings(voc: Path) -> Settings:
-    demo = named_settings("demo")
-    one = TrainingOptions("ce", steps=4, rate=0.01, batch=8)
-    schedule = {name: replace(one, loss=name.replace("_", "+")) for name in ("ce", "uoi", "iou", "uoi_ce")}
-    return replace(
-        demo,
-        data=replace(demo.data, voc=str(voc)),
-        trunk=replace(demo.trunk, pretrain_images=8, pretrain_steps=1, chunk=2),
-        training=TrainingSettings(0.0, one, **schedule),
-        superpixels=replace(demo.superpixels, segments=40),
-        proposals=ProposalSettings(count=3, crf=CrfSettings(strengths=(4.0,), lambdas=(0.3,), choice_images=2)),
-        report=replace(demo.report, panels=0),
-    )
-
-
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("toy")
@@ -258,13 +243,13 @@ def test_a_run_with_a_worker_killed_equals_a_run_here(processes, toy, tmp_path, 
         killed[0].kill()
 
     pieces = {"names": ("from-scratch", "figure-6"), "seeds": (0,), "jobs": 1, "progress": Silent()}
-    here = run_experiment(tmp_path / "here", small_settings(toy), jobs=1, progress=Silent(), until="evaluation")
+    here = run_experiment(tmp_path / "here", tiny_settings(toy), jobs=1, progress=Silent(), until="evaluation")
     collect_evidence(here.path, **pieces)
     watcher = threading.Thread(target=kill_a_worker_that_trains, daemon=True)
     watcher.start()
     monkeypatch.chdir(tmp_path)  # a relative folder means the same to the workers
     with cluster(processes.have(2)):
-        spread = run_experiment(Path("spread"), small_settings(toy), jobs=1, progress=Silent(), until="evaluation")
+        spread = run_experiment(Path("spread"), tiny_settings(toy), jobs=1, progress=Silent(), until="evaluation")
         collect_evidence(spread.path, **pieces)
     assert killed, "the training was not seen"
     assert killed[0].wait() == -signal.SIGKILL

@@ -50,7 +50,7 @@ class Contender(NamedTuple):
 
 
 def readable(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The readable version of a function that has a numba twin."""
+    """Return the readable version of a function that has a Numba version."""
 
     def call(item: Any) -> Any:
         os.environ["TINYSEGRANK_ACCELERATE"] = "0"

@@ -10,15 +10,15 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests.conftest import tiny_settings
 from tinysegrank.cli import app
 from tinysegrank.errors import DatasetError
-from tinysegrank.experiment import Run, Silent, named_settings, read_counts, run_experiment
+from tinysegrank.experiment import Run, Silent, read_counts, run_experiment
 from tinysegrank.experiment.images import images_of
-from tinysegrank.experiment.settings import CrfSettings, PasteSettings, ProposalSettings, TrainingSettings
+from tinysegrank.experiment.settings import CrfSettings, PasteSettings, ProposalSettings
 from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.experiment.stages.segments import read_segments
 from tinysegrank.proposals import CpmcOptions, SecondOrderOptions, SegmentOptions
-from tinysegrank.segnet import TrainingOptions
 from tinysegrank.voc import VOID, VOCSegmentation, make_toy_voc, read_labels, write_labels
 
 pytestmark = pytest.mark.slow
@@ -41,10 +41,6 @@ def odd_images() -> dict[str, Image.Image]:
         "smallest": Image.fromarray(rng.integers(0, 256, (13, 13, 3), dtype=np.uint8)),
         "strip": Image.fromarray(rng.integers(0, 256, (13, 200, 3), dtype=np.uint8)),
     }
-
-
-def short(loss: str) -> TrainingOptions:
-    return TrainingOptions(loss, steps=3, rate=0.01, batch=8)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +66,6 @@ def voc(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, voc) -> Run:
-    demo = named_settings("demo")
     segments = SegmentOptions(
         CpmcOptions(superpixels=150, grid=3, steps=8, count=30, smallest=170),  # none in an image of 169 pixels
         SecondOrderOptions(sift_cells=(4,), lbp_cells=(4,), step=8),
@@ -79,18 +74,13 @@ def finished(tmp_path_factory, voc) -> Run:
         length=24,
     )
     settings = replace(
-        demo,
-        data=replace(demo.data, voc=str(voc)),
-        trunk=replace(demo.trunk, pretrain_images=24, pretrain_steps=3, chunk=4),
-        training=TrainingSettings(0.0, short("ce"), short("ce"), short("uoi"), short("iou"), short("uoi+ce")),
-        superpixels=replace(demo.superpixels, segments=60),
+        tiny_settings(voc),
         proposals=ProposalSettings(
             engine="both",
             count=COUNT,
             crf=CrfSettings(strengths=(4.0,), lambdas=(0.3,), choice_images=6),
             paste=PasteSettings(segments, fit_images=24, thresholds=(0.0, 0.1), lambdas=(0.04,), choice_images=24),
         ),
-        report=replace(demo.report, panels=2),
     )
     return run_experiment(tmp_path_factory.mktemp("run") / "run", settings, jobs=1, progress=Silent())
 

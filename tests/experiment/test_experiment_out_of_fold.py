@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinysegrank.experiment import Run, Silent, images, named_settings, run_experiment
+from tests.conftest import tiny_settings
+from tinysegrank.experiment import Run, Silent, images, run_experiment
 from tinysegrank.experiment.images import images_of
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.proposers.protocol import model_of
-from tinysegrank.experiment.settings import CrfSettings, PasteSettings, ProposalSettings, Settings, TrainingSettings
+from tinysegrank.experiment.settings import CrfSettings, PasteSettings, ProposalSettings, Settings
 from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.proposals import (
     FEATURE_NAMES,
@@ -28,7 +29,6 @@ from tinysegrank.proposals import (
     SuperpixelClassifier,
     interleave,
 )
-from tinysegrank.segnet import TrainingOptions
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, write_labels
 
 pytestmark = pytest.mark.slow
@@ -38,10 +38,7 @@ FITTED = ("trunk", "features/scale.json", "training", "classifiers", "segments",
 
 
 def settings_for(voc: Path) -> Settings:
-    def steps(loss: str) -> TrainingOptions:
-        return TrainingOptions(loss, steps=3, rate=0.02, batch=8)
-
-    demo = named_settings("demo")
+    tiny = tiny_settings(voc)
     segments = SegmentOptions(
         CpmcOptions(superpixels=120, grid=3, steps=8, count=20),
         SecondOrderOptions(sift_cells=(4,), lbp_cells=(4,), step=8),
@@ -56,14 +53,11 @@ def settings_for(voc: Path) -> Settings:
         paste=PasteSettings(segments, fit_images=1, thresholds=(0.1,), lambdas=(0.1,), choice_images=2),
     )
     return replace(
-        demo,
+        tiny,
         folds=FOLDS,
-        data=replace(demo.data, voc=str(voc)),
-        trunk=replace(demo.trunk, pretrain_images=24, pretrain_steps=3, chunk=1),
-        training=TrainingSettings(0.5, steps("ce"), steps("ce"), steps("uoi"), steps("iou"), steps("uoi+ce")),
-        superpixels=replace(demo.superpixels, segments=60),
+        trunk=replace(tiny.trunk, chunk=1),
+        training=replace(tiny.training, feature_scale=0.5),
         proposals=proposals,
-        ranking=replace(demo.ranking, C=(0.01, 1.0), splits=2),
     )
 
 

@@ -9,57 +9,37 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import tiny_settings
 from tinysegrank.errors import BackendError, ConfigError, DatasetError
 from tinysegrank.experiment import (
     Segmenter,
     Silent,
     evaluate_folder,
     label_photographs,
-    named_settings,
     read_counts,
     run_experiment,
 )
-from tinysegrank.experiment.settings import CrfSettings, MapSettings, ProposalSettings, Settings, TrainingSettings
+from tinysegrank.experiment.runner import read_run
+from tinysegrank.experiment.settings import MapSettings
 from tinysegrank.experiment.stages.described import load_described
 from tinysegrank.files import read_json
 from tinysegrank.proposals import ProposalStore
 from tinysegrank.ranking import RANKERS, Ranker, corpus_gains, fit_ranker
-from tinysegrank.segnet import TrainingOptions
-from tinysegrank.voc import VOCSegmentation, make_toy_voc, overlay, read_image, read_labels
+from tinysegrank.voc import VOCSegmentation, overlay, read_image, read_labels
 
 pytestmark = pytest.mark.slow
 
-STEPS = 6
 
-
-def short(loss: str) -> TrainingOptions:
-    return TrainingOptions(loss, steps=STEPS, rate=0.01, batch=8)
-
-
-def small_settings(voc: Path) -> Settings:
-    demo = named_settings("demo")
-    return replace(
-        demo,
-        data=replace(demo.data, voc=str(voc)),
-        trunk=replace(demo.trunk, pretrain_images=24, pretrain_steps=3, chunk=4),
-        training=TrainingSettings(0.0, short("ce"), short("ce"), short("uoi"), short("iou"), short("uoi+ce")),
-        superpixels=replace(demo.superpixels, segments=60),
-        proposals=ProposalSettings(count=4, crf=CrfSettings(strengths=(4.0,), lambdas=(0.3, 0.6), choice_images=6)),
-        report=replace(demo.report, panels=2),
-    )
+@pytest.fixture(scope="module")
+def toy(tiny_run) -> Path:
+    return Path(tiny_run.settings.data.voc)
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("toy")
-    make_toy_voc(root, train=14, val=6, seed=1)
-    return root
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, toy):
-    path = tmp_path_factory.mktemp("run") / "run"
-    return run_experiment(path, small_settings(toy), jobs=1, progress=Silent())
+def finished(tmp_path_factory, tiny_run):
+    path = tmp_path_factory.mktemp("finished") / "run"
+    shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("evidence", "report.html"))
+    return read_run(path, jobs=1, progress=Silent())
 
 
 def contents(path: Path, *suffixes: str) -> dict[str, bytes]:
@@ -104,7 +84,7 @@ def test_the_oracle_is_at_least_as_good_in_every_image(finished, toy):
 
 
 def test_two_processes_give_the_same_bits(tmp_path, finished, toy):
-    other = run_experiment(tmp_path / "run", small_settings(toy), jobs=2, progress=Silent())
+    other = run_experiment(tmp_path / "run", tiny_settings(toy), jobs=2, progress=Silent())
     kinds = (".npy", ".png", ".csv", ".safetensors")
     assert contents(other.path, *kinds) == contents(finished.path, *kinds)
 
@@ -123,22 +103,22 @@ def test_interrupted_anywhere_it_ends_the_same(tmp_path, finished, toy):
 
     for at in (2, 3, 4, 5):
         with pytest.raises(KeyboardInterrupt):
-            run_experiment(tmp_path / "run", small_settings(toy), jobs=1, progress=Interrupting(at))
-    other = run_experiment(tmp_path / "run", small_settings(toy), jobs=1, progress=Silent())
+            run_experiment(tmp_path / "run", tiny_settings(toy), jobs=1, progress=Interrupting(at))
+    other = run_experiment(tmp_path / "run", tiny_settings(toy), jobs=1, progress=Silent())
     kinds = (".npy", ".png", ".csv", ".safetensors")
     assert contents(other.path, *kinds) == contents(finished.path, *kinds)
 
 
 def test_a_second_call_changes_nothing(finished, toy):
     before = {path: path.stat().st_mtime_ns for path in finished.path.rglob("*") if path.is_file()}
-    run_experiment(finished.path, small_settings(toy), jobs=1, progress=Silent())
+    run_experiment(finished.path, tiny_settings(toy), jobs=1, progress=Silent())
     after = {path: path.stat().st_mtime_ns for path in finished.path.rglob("*") if path.is_file()}
     changed = {path.name for path in after if after[path] != before.get(path)}
     assert changed <= {"run.toml"}
 
 
 def test_only_the_stages_that_are_asked_for_are_done(tmp_path, finished, toy):
-    run = run_experiment(tmp_path / "run", small_settings(toy), jobs=1, progress=Silent(), until="proposing")
+    run = run_experiment(tmp_path / "run", tiny_settings(toy), jobs=1, progress=Silent(), until="proposing")
     stages = {"data", "trunk", "superpixels", "maps", "proposing"}
     assert {path.name for path in run.path.iterdir()} == {"run.toml", ".lock", *stages}
     kinds = (".safetensors", ".json")
@@ -149,7 +129,7 @@ def test_only_the_stages_that_are_asked_for_are_done(tmp_path, finished, toy):
 
 def test_segnets_own_labelling_is_one_more_proposal(tmp_path, finished, toy):
     shutil.copytree(finished.path, tmp_path / "run")
-    settings = small_settings(toy)
+    settings = tiny_settings(toy)
     settings = replace(settings, proposals=replace(settings.proposals, segnet=True))
     run = run_experiment(tmp_path / "run", settings, jobs=1, progress=Silent(), update=True)
     assert run.stamp("proposing") == finished.stamp("proposing")  # nothing is fitted anew
@@ -166,8 +146,8 @@ def test_segnets_own_labelling_is_one_more_proposal(tmp_path, finished, toy):
 
 def test_another_ranker_on_some_blocks(tmp_path, finished, toy):
     shutil.copytree(finished.path, tmp_path / "run")
-    settings = small_settings(toy)
-    changed = replace(settings.ranking, ranker="structural", blocks=("segnet", "rerank"))
+    settings = tiny_settings(toy)
+    changed = replace(settings.ranking, ranker="structural", C=(), blocks=("segnet", "rerank"))
     settings = replace(settings, ranking=changed)
     run = run_experiment(tmp_path / "run", settings, jobs=1, progress=Silent(), update=True, until="ranker")
     chosen = read_json(run.folder("ranker") / "chosen.json")
@@ -183,7 +163,7 @@ def test_another_ranker_on_some_blocks(tmp_path, finished, toy):
 @pytest.mark.parametrize("balance", [True, False], ids=["balanced", "plain"])
 def test_the_ranker_learns_the_quality_asked_for(tmp_path, finished, toy, balance):
     shutil.copytree(finished.path, tmp_path / "run")
-    settings = small_settings(toy)
+    settings = tiny_settings(toy)
     changed = replace(settings.ranking, quality="corpus", balance=balance, C=(1e-3, 1.0), splits=3)
     settings = replace(settings, ranking=changed)
     run = run_experiment(tmp_path / "run", settings, jobs=1, progress=Silent(), update=True, until="ranker")
@@ -207,10 +187,9 @@ def test_the_ranker_learns_the_quality_asked_for(tmp_path, finished, toy, balanc
 
 def test_a_changed_loss_retrains_only_its_networks(tmp_path, finished, toy):
     shutil.copytree(finished.path, tmp_path / "run")
-    settings = small_settings(toy)
-    settings = replace(
-        settings, training=replace(settings.training, iou=replace(settings.training.iou, steps=STEPS + 1))
-    )
+    settings = tiny_settings(toy)
+    longer = replace(settings.training.iou, steps=settings.training.iou.steps + 1)
+    settings = replace(settings, training=replace(settings.training, iou=longer))
     before = {path.parent.name: path.stat().st_mtime_ns for path in (tmp_path / "run" / "training").glob("*/log.csv")}
     run = run_experiment(tmp_path / "run", settings, jobs=1, progress=Silent(), update=True)
     after = {path.parent.name: path.stat().st_mtime_ns for path in run.folder("training").glob("*/log.csv")}
@@ -257,7 +236,7 @@ def test_photographs_of_every_kind(tmp_path, finished, rng):
 
 @pytest.mark.voc
 def test_real_images_with_the_real_trunk(tmp_path, voc_root, alexnet_weights):
-    small = small_settings(voc_root)
+    small = tiny_settings(voc_root)
     settings = replace(
         small,
         data=replace(small.data, voc=str(voc_root), train="train", val="val", limit=8),

@@ -1,4 +1,4 @@
-"""Evaluation of batches of 1 to 70 images, on 1 to 4 threads: the twin against the readable functions, layer by layer.
+"""Numba evaluation of 1 to 70 images, on 1 to 4 threads, against the readable functions, layer by layer.
 
 How work is cut into parts and chunks depends on the number of images, so every number has to be right.
 """
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from tests.nn.nn_strategies import seeds
-from tests.nn.nn_twins import assert_near
+from tests.nn.nn_versions import assert_near
 from tinysegrank import nn
 
 

@@ -1,4 +1,4 @@
-"""The twin of convolution against the readable one in float64, on any shape, layout and number of threads."""
+"""The Numba version of convolution against the readable one in float64, on any shape, layout and number of threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from tests.nn.nn_strategies import seeds
-from tests.nn.nn_twins import assert_near, layouts
+from tests.nn.nn_versions import assert_near, layouts
 from tinysegrank import nn
 from tinysegrank.compiled import address, compiled
 from tinysegrank.errors import ShapeError
@@ -44,7 +44,7 @@ class Case(NamedTuple):
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Convolutions that the twin takes: odd sizes, groups, batches of 1, images in every layout."""
+    """Convolutions that the Numba version supports: odd sizes, groups, batches of 1, images in every layout."""
     rng = np.random.default_rng(draw(seeds))
     N, groups, stride = draw(st.integers(1, 9)), draw(st.integers(1, 3)), draw(st.sampled_from([1, 1, 2, 4]))
     C, F = draw(st.integers(-(-8 // stride**2), 19 // stride)), draw(st.integers(8, 19))

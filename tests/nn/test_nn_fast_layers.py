@@ -1,4 +1,4 @@
-"""The twins of pooling, normalisation, ReLU, dropout and evaluation against the readable ones."""
+"""The Numba versions of pooling, normalisation, ReLU, dropout and evaluation against the readable ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from tests.nn.nn_strategies import poolings, seeds
-from tests.nn.nn_twins import assert_near, both_ways, layouts
+from tests.nn.nn_versions import assert_near, both_ways, layouts
 from tinysegrank import nn
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.fast import evaluation, geometry, threads
@@ -31,8 +31,8 @@ def test_pooling_to_the_bit(case, seed, layout) -> None:
         gradient = np.random.default_rng(seed).standard_normal(y.shape, dtype=np.float32)
         return y, nn.max_pool2d_backward(gradient, context)
 
-    for readable, twin in zip(*both_ways(run), strict=True):
-        np.testing.assert_array_equal(readable, twin)
+    for readable, numba in zip(*both_ways(run), strict=True):
+        np.testing.assert_array_equal(readable, numba)
 
 
 @given(
@@ -51,8 +51,8 @@ def test_normalisation_is_that_of_float64(shape, size, alpha, beta, k, seed, lay
     for dtype in (np.float32, np.float64):
         y, context = nn.local_response_norm(x.astype(dtype), size=size, alpha=alpha, beta=beta, k=k)
         results.append((y, nn.local_response_norm_backward(gradient.astype(dtype), context)))
-    for twin, exact in zip(*results, strict=True):
-        assert_near(twin, exact, 1e-5)
+    for numba, exact in zip(*results, strict=True):
+        assert_near(numba, exact, 1e-5)
 
 
 @given(
@@ -75,8 +75,8 @@ def test_dropout_and_relu_to_the_bit(shape, p, seed, layout, data) -> None:
         gradient = nn.relu_backward(nn.dropout_backward(y, scale), context)
         return y, scale, positive, gradient, rng.random(3, dtype=np.float32), rng.random(3)
 
-    for readable, twin in zip(*both_ways(run), strict=True):
-        np.testing.assert_array_equal(readable, twin)
+    for readable, numba in zip(*both_ways(run), strict=True):
+        np.testing.assert_array_equal(readable, numba)
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3, 4)], ids=str)
@@ -88,9 +88,9 @@ def test_dropout_and_relu_of_other_ranks(rng: np.random.Generator, shape: tuple[
         positive, context = nn.relu(x)
         return y, positive, nn.relu_backward(nn.dropout_backward(y, scale), context)
 
-    for readable, twin in zip(*both_ways(run), strict=True):
-        assert twin.shape == shape
-        np.testing.assert_array_equal(readable, twin)
+    for readable, numba in zip(*both_ways(run), strict=True):
+        assert numba.shape == shape
+        np.testing.assert_array_equal(readable, numba)
 
 
 def test_dropout_drawn_by_several_threads_is_the_same(rng: np.random.Generator) -> None:
@@ -100,8 +100,8 @@ def test_dropout_drawn_by_several_threads_is_the_same(rng: np.random.Generator) 
         drawn = np.random.default_rng(7)
         return *nn.dropout(x, p=0.3, rng=drawn), drawn.random(3), drawn.random(3, dtype=np.float32)
 
-    for readable, twin in zip(*both_ways(run), strict=True):
-        np.testing.assert_array_equal(readable, twin)
+    for readable, numba in zip(*both_ways(run), strict=True):
+        np.testing.assert_array_equal(readable, numba)
 
 
 @given(st.integers(1, 2**24 - 1))
@@ -132,7 +132,7 @@ def test_gradients_of_another_shape_are_refused(rng: np.random.Generator) -> Non
 
 
 def a_network(rng: np.random.Generator, order: tuple[str, ...]) -> nn.Sequential:
-    """Every kind of piece: with and without ReLU, pooling and normalisation in turn, and layers without a twin."""
+    """Every kind of piece: with and without ReLU, pooling and normalisation in turn, and layers without Numba."""
 
     def conv(F: int, C: int, size: int, **options) -> nn.Conv2d:
         weight = rng.standard_normal((F, C, size, size), dtype=np.float32) / np.float32(np.sqrt(C) * size)

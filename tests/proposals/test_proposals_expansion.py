@@ -1,4 +1,4 @@
-"""Alpha-expansion against enumeration on small Potts energies; its numba twin against the readable version."""
+"""Alpha-expansion against enumeration on small Potts energies; its Numba version against the readable one."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_codes_follow_the_definition():
         np.testing.assert_array_equal(uniform_codes(grey), slow_codes(grey))
 
 
-@pytest.mark.parametrize("accelerate", ["1", "0"], ids=["twin", "readable"])
+@pytest.mark.parametrize("accelerate", ["1", "0"], ids=["numba", "readable"])
 @pytest.mark.parametrize("cell", [1, 2, 5, 20])
 def test_lbp_is_the_weighted_share_of_each_code(monkeypatch, cell, accelerate):
     monkeypatch.setenv("TINYSEGRANK_ACCELERATE", accelerate)

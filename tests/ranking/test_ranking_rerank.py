@@ -155,7 +155,7 @@ def test_chamfer_by_loops(monkeypatch, rng, accelerate, density):
     density=st.sampled_from([0.0, 0.01, 0.2, 1.0]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_twins_agree_exactly(shape, density, seed):
+def test_the_numba_versions_agree_exactly(shape, density, seed):
     rng = np.random.default_rng(seed)
     edges = (some_edges(rng, shape) * (rng.random(shape) < density)).astype(np.float32)
     boundary = boundary_pixels(blobs(rng, shape, [1, 2]) * (rng.random() < 0.9))
@@ -165,8 +165,8 @@ def test_twins_agree_exactly(shape, density, seed):
             patch.setenv("TINYSEGRANK_ACCELERATE", accelerate)
             known = image_edges(edges, boundary)
             found.append((*known, chamfer_features(known, boundary)))
-    for readable, twin in zip(*found, strict=True):
-        np.testing.assert_array_equal(readable, twin, strict=True)
+    for readable, numba in zip(*found, strict=True):
+        np.testing.assert_array_equal(readable, numba, strict=True)
 
 
 def test_distances_of_a_large_map_are_those_of_scipy(rng):

@@ -109,7 +109,7 @@ def test_orders_differ_in_pool_and_norm(rng: np.random.Generator) -> None:
 
 @pytest.fixture
 def readable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The twin of a convolution lets a NaN spoil its whole tile."""
+    """Turn Numba versions off: that of a convolution lets a NaN spoil its whole tile."""
     monkeypatch.setenv("TINYSEGRANK_ACCELERATE", "0")
 
 

@@ -111,7 +111,7 @@ def test_drawn_weights(runner: Runner, size: int, rng: np.random.Generator) -> N
 
 @pytest.mark.parametrize("images", [1, 3, 12])
 @pytest.mark.parametrize("preset", ORDERS)
-def test_the_twins_at_full_width(preset: str, images: int, rng: np.random.Generator) -> None:
+def test_the_numba_versions_at_full_width(preset: str, images: int, rng: np.random.Generator) -> None:
     """All eight convolutions by tiles: one image, a few by all threads, and some that come in chunks."""
     model = SegNet(21, preset, rng=rng)
     layers = [layer for layer in model.network.layers.values() if isinstance(layer, Conv2d)]

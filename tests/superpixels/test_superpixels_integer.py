@@ -1,4 +1,4 @@
-"""SLIC in whole numbers: each step against its definition, the twins against the readable versions, to the bit."""
+"""SLIC in whole numbers: each step against its definition, the Numba versions against the readable ones, to the bit."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tinysegrank.errors import ShapeError
 from tinysegrank.superpixels import clusters, fast, fast_parts, lab, parts, slic
 from tinysegrank.superpixels.integer import grid, spatial_table
 
-TWINS = pytest.mark.parametrize(
-    "twins", [(lab, clusters, parts), (fast, fast, fast_parts)], ids=["readable", "numba"]
+VERSIONS = pytest.mark.parametrize(
+    "version", [(lab, clusters, parts), (fast, fast, fast_parts)], ids=["readable", "numba"]
 )  # lab_units and smooth; assign and move_centres; join_small_parts
 
 
@@ -30,31 +30,31 @@ def to_lab(rgb, module=lab):
     return module.lab_units(rgb, lab.light_table(), lab.root_table())
 
 
-@TWINS
-def test_lab_is_scikit_images(twins):
+@VERSIONS
+def test_lab_is_scikit_images(version):
     rgb = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
     rgb[:60] //= 10  # dark colours, where the root is steep
-    found, expected = to_lab(rgb, twins[0]) / 32, np.moveaxis(rgb2lab(rgb), 2, 0)
-    assert to_lab(rgb, twins[0]).dtype == np.int16
+    found, expected = to_lab(rgb, version[0]) / 32, np.moveaxis(rgb2lab(rgb), 2, 0)
+    assert to_lab(rgb, version[0]).dtype == np.int16
     np.testing.assert_allclose(found, expected, rtol=0, atol=0.3)
     np.testing.assert_allclose(found[:, 60:].mean(axis=(1, 2)), expected[:, 60:].mean(axis=(1, 2)), atol=0.02)
 
 
-@TWINS
-def test_grey_has_no_colour_and_white_has_lightness_100(twins):
+@VERSIONS
+def test_grey_has_no_colour_and_white_has_lightness_100(version):
     grey = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 256, 3)
-    L, a, b = to_lab(grey, twins[0])[:, 0]
+    L, a, b = to_lab(grey, version[0])[:, 0]
     assert not a.any() and not b.any()
     assert L[0] == 0 and L[255] == 3200 and (np.diff(L) > 0).all()
 
 
-@TWINS
+@VERSIONS
 @pytest.mark.parametrize("deviation", [0.4, 1.0, 3.0])
-def test_smoothing_is_scipys(twins, deviation):
+def test_smoothing_is_scipys(version, deviation):
     planes = np.random.default_rng(1).integers(-3500, 3500, (3, 20, 31)).astype(np.int16)
     radius = len(lab.gaussian_weights(deviation)) // 2
     expected = [ndimage.gaussian_filter(p.astype(float), deviation, mode="nearest", radius=radius) for p in planes]
-    found = twins[0].smooth(planes, lab.gaussian_weights(deviation))
+    found = version[0].smooth(planes, lab.gaussian_weights(deviation))
     np.testing.assert_allclose(found, expected, atol=1.5)  # whole numbers, rounded twice
 
 
@@ -68,9 +68,9 @@ def random_clusters(seed, reach=4):
     return planes, centres.astype(np.int32), table, rng.integers(0, S, (H, W)).astype(np.int32)
 
 
-@TWINS
+@VERSIONS
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(0, 3))
-def test_assign_by_the_definition(twins, seed, stride, first):
+def test_assign_by_the_definition(version, seed, stride, first):
     planes, centres, table, labels = random_clusters(seed)
     first, reach = first % stride, len(table) // 2
     expected = labels.copy()
@@ -83,13 +83,13 @@ def test_assign_by_the_definition(twins, seed, stride, first):
             ]
             if around:
                 expected[y, x] = min(around)[1]
-    twins[1].assign(planes, centres, table, labels, np.zeros_like(labels), first, stride)
+    version[1].assign(planes, centres, table, labels, np.zeros_like(labels), first, stride)
     np.testing.assert_array_equal(labels, expected)
 
 
-@TWINS
+@VERSIONS
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(0, 3))
-def test_centres_move_to_the_mean(twins, seed, stride, first):
+def test_centres_move_to_the_mean(version, seed, stride, first):
     planes, centres, _, labels = random_clusters(seed)
     first %= stride
     expected = centres.astype(float)
@@ -99,7 +99,7 @@ def test_centres_move_to_the_mean(twins, seed, stride, first):
         if chosen.any():
             rows, columns = rows[chosen], columns[chosen]
             expected[s] = np.mean([*planes[:, rows, columns], rows, columns], axis=1)
-    twins[1].move_centres(planes, labels, centres, first, stride)
+    version[1].move_centres(planes, labels, centres, first, stride)
     np.testing.assert_array_equal(centres, np.floor(expected + 0.5 + 1e-9))
 
 
@@ -135,32 +135,32 @@ def test_connected_parts_are_scipys(seed, count):
     assert (np.diff(np.unique(found, return_index=True)[1]) > 0).all()  # in the order of first pixels
 
 
-@TWINS
-def test_a_small_part_joins_the_neighbour_most_alike(twins):
+@VERSIONS
+def test_a_small_part_joins_the_neighbour_most_alike(version):
     labels = np.array([[0, 0, 0, 0], [0, 2, 1, 1], [3, 3, 1, 1], [3, 3, 1, 1]], np.int32)
     planes = np.zeros((3, 4, 4), np.int16)
     for label, colour in enumerate([(0, 0, 0), (100, 90, 0), (100, 60, 0), (0, 60, 0)]):
         planes[:, labels == label] = np.array(colour)[:, None]
     expected = np.array([[0, 0, 0, 0], [0, 1, 1, 1], [2, 2, 1, 1], [2, 2, 1, 1]])
-    np.testing.assert_array_equal(twins[2].join_small_parts(labels, planes, 3), expected)
+    np.testing.assert_array_equal(version[2].join_small_parts(labels, planes, 3), expected)
 
 
-@TWINS
-def test_pieces_of_one_cluster_are_taken_apart(twins):
+@VERSIONS
+def test_pieces_of_one_cluster_are_taken_apart(version):
     labels = np.array([[5, 5, 2, 5, 5]], np.int32).repeat(2, axis=0)
     planes = np.zeros((3, 2, 5), np.int16)
-    np.testing.assert_array_equal(twins[2].join_small_parts(labels, planes, 2), [[0, 0, 1, 2, 2]] * 2)
-    np.testing.assert_array_equal(twins[2].join_small_parts(labels, planes, 3), [[0, 0, 0, 1, 1]] * 2)  # of two alike
-    assert not twins[2].join_small_parts(labels, planes, 11).any()  # all too small: one is left
+    np.testing.assert_array_equal(version[2].join_small_parts(labels, planes, 2), [[0, 0, 1, 2, 2]] * 2)
+    np.testing.assert_array_equal(version[2].join_small_parts(labels, planes, 3), [[0, 0, 0, 1, 1]] * 2)  # of two alike
+    assert not version[2].join_small_parts(labels, planes, 11).any()  # all too small: one is left
 
 
-@TWINS
+@VERSIONS
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(0, 30))
-def test_joined_parts_are_whole_connected_and_large(twins, seed, count, smallest):
+def test_joined_parts_are_whole_connected_and_large(version, seed, count, smallest):
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, count, rng.integers(1, 15, 2)).astype(np.int32)
     planes = rng.integers(-9, 9, (3, *labels.shape)).astype(np.int16)
-    found, before = twins[2].join_small_parts(labels, planes, smallest), parts.connected_parts(labels)
+    found, before = version[2].join_small_parts(labels, planes, smallest), parts.connected_parts(labels)
     assert found.dtype == np.int32
     pairs = np.unique(np.stack([before.ravel(), found.ravel()]), axis=1)
     assert len(pairs[0]) == before.max() + 1  # no part is torn
@@ -189,7 +189,7 @@ def test_joined_parts_are_whole_connected_and_large(twins, seed, count, smallest
     st.booleans(),
     st.integers(0, 2**32 - 1),
 )
-def test_twins_agree_to_the_bit(height, width, segments, compactness, smoothing, is_noise, seed):
+def test_the_numba_versions_agree_to_the_bit(height, width, segments, compactness, smoothing, is_noise, seed):
     image = photograph((height, width), seed)
     if is_noise:
         image = np.random.default_rng(seed).integers(0, 256, image.shape, dtype=np.uint8)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tinysegrank.errors import DatasetError, ShapeError
 from tinysegrank.upsampling import fast, naive, superpixel, superpixel_distributions
 
-TIE = 1e-12  # where two classes' probabilities agree to this, readable version and twin may choose differently
+TIE = 1e-12  # where two classes' probabilities agree to this, the readable version and Numba's may choose differently
 
 
 def edge(number: int, length: int, count: int) -> int:
@@ -74,11 +74,11 @@ def test_against_loops_over_pixels(scene):
 
 @settings(deadline=None)  # compiles on first use
 @given(scenes())
-def test_the_twin_equals_the_readable_version(scene):
+def test_the_numba_version_equals_the_readable_one(scene):
     coarse, superpixels = scene
-    twin, readable = fast.superpixel(coarse, superpixels), superpixel(coarse.astype(np.float64), superpixels)
-    assert twin.dtype == np.uint8
-    assert_labels_agree(twin, readable, superpixel_distributions(coarse, superpixels), superpixels)
+    numba, readable = fast.superpixel(coarse, superpixels), superpixel(coarse.astype(np.float64), superpixels)
+    assert numba.dtype == np.uint8
+    assert_labels_agree(numba, readable, superpixel_distributions(coarse, superpixels), superpixels)
 
 
 def test_photograph_sized_scene_without_ties_gives_identical_labels():
@@ -120,7 +120,7 @@ def test_gaps_in_the_numbers_are_empty_rows():
     )
 
 
-def test_the_environment_turns_the_twin_off(monkeypatch):
+def test_the_environment_turns_the_numba_version_off(monkeypatch):
     monkeypatch.delenv("TINYSEGRANK_ACCELERATE", raising=False)
     calls = []
     monkeypatch.setattr(fast, "superpixel", lambda *arrays: calls.append(arrays))

@@ -10,7 +10,7 @@ from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
 from tinysegrank.nn.arguments import ConvContext, check_conv2d, check_floating, half_in_float32
-from tinysegrank.nn.fast import TileContext, takes_tiles, takes_twin
+from tinysegrank.nn.fast import TileContext, takes_tiles, uses_numba
 from tinysegrank.nn.windows import Pair, extract_windows, scatter_windows
 
 
@@ -33,7 +33,7 @@ def conv2d(
         ShapeError: ranks, channels, groups or dtypes do not fit, or a window is larger than the padded map.
     """
     stride, padding, out = check_conv2d(x, weight, bias, stride, padding, groups)
-    if takes_twin(x) and takes_tiles(weight, stride):
+    if uses_numba(x) and takes_tiles(weight, stride):
         from tinysegrank.nn.fast import convolution
 
         return convolution.conv2d(x, weight, bias, stride=stride[0], padding=padding, groups=groups, out=out)

@@ -11,7 +11,7 @@ from array_api_compat import array_namespace, device
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.arguments import check_floating
-from tinysegrank.nn.fast import takes_twin
+from tinysegrank.nn.fast import uses_numba
 
 
 def dropout(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Array, Array | None]:
@@ -31,7 +31,7 @@ def dropout(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Arr
         raise ShapeError(f"dropout: p={p} is not a probability in [0, 1)")
     if rng is None or p == 0:
         return x, None
-    if takes_twin(x):
+    if uses_numba(x):
         from tinysegrank.nn.fast import pointwise
 
         return pointwise.dropout(x, p=p, rng=rng)

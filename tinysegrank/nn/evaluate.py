@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinysegrank.backend import Array
-from tinysegrank.nn.fast import Kept, Step, takes_twin
+from tinysegrank.nn.fast import Kept, Step, uses_numba
 from tinysegrank.nn.layer import Conv2d, Dropout, Generator, Layer, LocalResponseNorm, MaxPool2d, ReLU
 
 
@@ -19,7 +19,7 @@ def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator = None, kept: 
         rng: for dropout; None is evaluation.
         kept: cache of the Numba version, for calls with the same layers and the same parameters.
     """
-    if takes_twin(x):
+    if uses_numba(x):
         from tinysegrank.nn.fast import evaluation
 
         kept = Kept() if kept is None else kept

@@ -11,7 +11,7 @@ from array_api_compat import array_namespace
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.arguments import NormContext, check_floating, check_norm_size, half_in_float32
-from tinysegrank.nn.fast import takes_twin
+from tinysegrank.nn.fast import uses_numba
 
 
 @half_in_float32
@@ -33,7 +33,7 @@ def local_response_norm(
     if x.ndim < 2:
         raise ShapeError(f"local_response_norm takes x (N, C, ...), not {tuple(x.shape)}")
     check_norm_size(size)
-    if x.ndim == 4 and takes_twin(x):
+    if x.ndim == 4 and uses_numba(x):
         from tinysegrank.nn.fast import normalisation
 
         y, scale = normalisation.local_response_norm(x, size=size, alpha=alpha, beta=beta, k=k)
@@ -54,7 +54,7 @@ def local_response_norm_backward(gradient: Array, context: NormContext) -> Array
     """
     check_floating("local_response_norm_backward", gradient=gradient)
     x, scale, size, alpha, beta = context
-    if x.ndim == 4 and takes_twin(gradient, x):
+    if x.ndim == 4 and uses_numba(gradient, x):
         from tinysegrank.nn.fast import normalisation
 
         return normalisation.local_response_norm_backward(gradient, x, scale, size, alpha, beta)

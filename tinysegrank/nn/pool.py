@@ -10,7 +10,7 @@ from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
 from tinysegrank.nn.arguments import PoolContext, check_floating, check_max_pool2d
-from tinysegrank.nn.fast import takes_twin
+from tinysegrank.nn.fast import uses_numba
 from tinysegrank.nn.windows import Pair, tap_slices
 
 
@@ -29,7 +29,7 @@ def max_pool2d(
     """
     check_floating("max_pool2d", real=True, x=x)
     size, stride, out = check_max_pool2d(tuple(x.shape), size, stride, ceil_mode)
-    if takes_twin(x):
+    if uses_numba(x):
         from tinysegrank.nn.fast import pooling
 
         return pooling.max_pool2d(x, size, stride, out)
@@ -50,7 +50,7 @@ def max_pool2d_backward(gradient: Array, context: PoolContext) -> Array:
     """
     check_floating("max_pool2d_backward", gradient=gradient)
     x, y, size, stride = context
-    if takes_twin(gradient, x):
+    if uses_numba(gradient, x):
         from tinysegrank.nn.fast import pooling
 
         return pooling.max_pool2d_backward(gradient, context)

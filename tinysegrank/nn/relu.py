@@ -6,7 +6,7 @@ from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
 from tinysegrank.nn.arguments import check_floating
-from tinysegrank.nn.fast import takes_twin
+from tinysegrank.nn.fast import uses_numba
 
 
 def relu(x: Array) -> tuple[Array, Array]:
@@ -31,7 +31,7 @@ def relu_backward(gradient: Array, context: Array) -> Array:
     returns  | as gradient | as gradient |
     """
     check_floating("relu_backward", gradient=gradient)
-    if takes_twin(gradient):
+    if uses_numba(gradient):
         from tinysegrank.nn.fast import pointwise
 
         return pointwise.relu_backward(gradient, context)

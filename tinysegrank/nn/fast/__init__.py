@@ -1,7 +1,7 @@
-"""Numba versions ("twins") of the layers, for float32 NumPy arrays on a CPU; `tinysegrank.nn` has the reference code.
+"""Numba versions of the layers, for float32 NumPy arrays on a CPU; `tinysegrank.nn` has the reference code.
 
-A twin takes and returns the same shapes as the function it replaces, (N, C, H, W), but stores maps with channels last
-in memory, so that the innermost loops run over contiguous numbers. TINYSEGRANK_ACCELERATE=0 turns the twins off.
+They take and return the same shapes as the functions they replace, (N, C, H, W), but store maps with channels last in
+memory, so that the innermost loops run over contiguous numbers. TINYSEGRANK_ACCELERATE=0 turns them off.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Kept:
         self.lock = Lock()
 
 
-def takes_twin(*arrays: Any) -> bool:
+def uses_numba(*arrays: Any) -> bool:
     """Return whether to use Numba versions: if they are enabled, and all arrays are non-empty float32 NumPy arrays."""
     return accelerated() and all(
         isinstance(array, np.ndarray) and array.dtype == np.float32 and array.size for array in arrays

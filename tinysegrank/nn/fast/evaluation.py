@@ -20,7 +20,7 @@ import numpy as np
 
 from tinysegrank.backend import Array
 from tinysegrank.nn.arguments import check_conv2d, check_max_pool2d, check_norm_size
-from tinysegrank.nn.fast import Kept, Step, takes_tiles, takes_twin
+from tinysegrank.nn.fast import Kept, Step, takes_tiles, uses_numba
 from tinysegrank.nn.fast.convolution import UNBOUNDED
 from tinysegrank.nn.fast.filters import filter_values
 from tinysegrank.nn.fast.fold import fold_filters, folded_size
@@ -91,14 +91,14 @@ def evaluate(layers: Sequence[Step], x: Array, *, rng: np.random.Generator | Non
 def _pieces(layers: Sequence[Step], place: int, x: Array, rng: np.random.Generator | None) -> tuple[list[Piece], int]:
     """Return the consecutive pieces from layer `place` on, perhaps none, and the index of the layer after them."""
     pieces: list[Piece] = []
-    if not takes_twin(x):
+    if not uses_numba(x):
         return pieces, place
     shape = x.shape
     while place < len(layers):
         layer = layers[place]
         if pieces and rng is None and layer.kind == "dropout":
             place += 1
-        elif layer.kind == "convolution" and takes_twin(*layer.parameters.values()) and _takes_tiles(layer):
+        elif layer.kind == "convolution" and uses_numba(*layer.parameters.values()) and _takes_tiles(layer):
             if pieces and layer.options["stride"] not in (1, (1, 1)):  # a program can fold its input only
                 break
             piece, place = _piece(layers, place, shape)

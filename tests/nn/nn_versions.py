@@ -1,4 +1,4 @@
-"""What the tests of accelerated twins share: arrays in every layout, and the tolerance."""
+"""Helpers of the tests of Numba versions: arrays in every layout, and the tolerance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-TOLERANCE = 1e-4  # of the largest entry; the twins' docstrings state it
+TOLERANCE = 1e-4  # of the largest entry; the Numba versions' docstrings state it
 
 LAYOUTS = {
     "contiguous": lambda x: x,
@@ -27,7 +27,7 @@ def assert_near(actual: np.ndarray, exact: np.ndarray, tolerance: float = TOLERA
 
 
 def both_ways(run: Callable[[], tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """What `run()` returns without and with acceleration."""
+    """Return the results of `run()` without and with acceleration."""
     results = []
     for accelerate in "01":
         with pytest.MonkeyPatch.context() as patch:
