@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
 import shutil
 import socket
@@ -11,10 +13,10 @@ from dataclasses import replace
 
 import pytest
 
-from tinysegrank.errors import ConfigError
+from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.experiment import Run, Settings, Shown, Silent, artifacts
 from tinysegrank.experiment.folder_lock import FolderLock
-from tinysegrank.experiment.runner import Stage, execute, open_run
+from tinysegrank.experiment.runner import Stage, execute, open_run, read_run
 from tinysegrank.files import write_text
 
 pytestmark = pytest.mark.slow
@@ -125,6 +127,84 @@ def test_a_copied_run_is_as_good_as_the_original(tmp_path, work):
     go(tmp_path / "run", work)
     shutil.copytree(tmp_path / "run", tmp_path / "copy", copy_function=shutil.copyfile)  # with new times
     assert go(tmp_path / "copy", work) == []
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The files that are read to check them; a file is forgotten when the list is cleared, as by another process."""
+
+    class Read(list):
+        def clear(self):
+            super().clear()
+            artifacts._digest_of.cache_clear()
+
+    found, digest = Read(), artifacts.file_digest
+
+    def noted(path):
+        found.append(path.name)
+        return digest(path)
+
+    monkeypatch.setattr(artifacts, "file_digest", noted)
+    return found
+
+
+FILES = ["a.txt", "c.txt", "result.txt", "result.txt"]
+
+
+@pytest.fixture
+def copied(tmp_path, work, reads):
+    """A finished run whose files have other times than its stamps say."""
+    go(tmp_path / "run", work)
+    shutil.copytree(tmp_path / "run", tmp_path / "copy", copy_function=shutil.copyfile)
+    for path in (tmp_path / "copy").rglob("*.txt"):
+        os.utime(path, (1, 1))
+    reads.clear()
+    return tmp_path / "copy"
+
+
+@pytest.mark.parametrize("keep_stale", [False, True])
+def test_a_copied_run_is_read_once(copied, work, reads, monkeypatch, keep_stale):
+    if keep_stale:
+        monkeypatch.setattr(artifacts, "code_of", lambda module: "other")
+    assert go(copied, work, keep_stale=keep_stale) == []
+    assert sorted(reads) == FILES
+    reads.clear()
+    assert go(copied, work, keep_stale=keep_stale) == [] == reads
+
+
+def test_a_copied_run_is_read_once_by_what_needs_it(copied, reads):
+    run = read_run(copied, jobs=1, progress=Silent())
+    run.require(["first", "third"], "a test")
+    assert sorted(reads) == FILES[:3]
+    reads.clear()
+    run.require(["first", "third"], "a test")
+    assert reads == []
+
+
+@pytest.mark.parametrize("reason", ["locked", "read-only"])
+def test_a_copied_run_that_cannot_be_written_to_is_read_once_by_a_process(copied, work, reads, monkeypatch, reason):
+    def refuse(*arguments):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with FolderLock(copied) as lock:
+        if reason == "locked":
+            lock.hold()
+        else:
+            monkeypatch.setattr("tinysegrank.experiment.folder_lock.FileLock.acquire", refuse)
+        before = {path: path.read_bytes() for path in copied.rglob("stamp.json")}
+        for _ in range(2):
+            assert go(copied, work) == []
+            read_run(copied, jobs=1, progress=Silent()).require(["first", "second", "third"], "a test")
+    assert sorted(reads) == FILES
+    assert {path: path.read_bytes() for path in copied.rglob("stamp.json")} == before
+
+
+def test_a_copied_run_with_a_changed_file_keeps_no_time_of_it(copied, work, reads):
+    (copied / "third" / "a.txt").write_text("x.txt")
+    with pytest.raises(CheckpointError, match=r"third/a\.txt: is missing or changed"):
+        read_run(copied, jobs=1, progress=Silent()).require(["third"], "a test")
+    assert go(copied, work) == ["third"]
+    assert work.wrote == ["a.txt"]
 
 
 def test_results_of_other_code_are_made_anew_or_kept_on_request(tmp_path, work, monkeypatch):

@@ -127,6 +127,7 @@ def _make(run: Run, piece: Piece, seeds: tuple[int, ...], lock: FolderLock, *, r
     """Make one piece, or keep it."""
     folder, key = _folder(run, piece), _key(run, piece, seeds)
     if not redo and artifacts.inspect(folder, key) is Condition.FRESH:
+        artifacts.renew_times(folder, lock)
         run.progress.kept(piece.name)
     else:
         lock.hold()

@@ -14,15 +14,17 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from tinysegrank.code_digest import code_digest
 from tinysegrank.config import to_dict
-from tinysegrank.errors import CheckpointError
+from tinysegrank.errors import CheckpointError, ConfigError, OutputError
+from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.files import is_temporary, read_json, write_json
 
 STAMP = "stamp.json"
@@ -37,6 +39,7 @@ _MACHINERY = frozenset(
         "experiment.artifacts",
         "experiment.folder_lock",
         "experiment.progress",
+        "experiment.run_folder",
         "experiment.runner",
         "experiment.settings",  # settings are part of a key by their values
     )
@@ -49,11 +52,8 @@ Loaded = TypeVar("Loaded")
 class Key(NamedTuple):
     """What an artifact is made from: a digest of settings and inputs, and one of the code."""
 
-    made_from: str
-    code: str
-
-
-NO_KEY = Key("", "")
+    made_from: str = ""
+    code: str = ""
 
 
 class File(NamedTuple):
@@ -86,7 +86,7 @@ class Stamp:
         files: its files by path relative to the folder.
     """
 
-    key: Key = NO_KEY
+    key: Key = field(default_factory=Key)
     complete: bool = False
     seconds: float = 0.0
     files: Mapping[str, File] = field(default_factory=dict)
@@ -153,28 +153,48 @@ def inspect(folder: Path, key: Key) -> Condition:
         return Condition.INTERRUPTED if stamp.key == key else Condition.STALE
     if stamp.key.code != key.code:
         return Condition.OTHER_CODE
-    return Condition.DAMAGED if damaged_files(folder, stamp) else Condition.FRESH
+    return Condition.DAMAGED if damaged_files(folder) else Condition.FRESH
 
 
-def damaged_files(folder: Path, stamp: Stamp, *, thorough: bool = False) -> list[str]:
+def damaged_files(folder: Path) -> list[str]:
     """Return the names of an artifact's files that are missing or changed since they were written.
 
-    Args:
-        folder: folder of the artifact.
-        stamp: its record.
-        thorough: read every file; otherwise only those whose size or time has changed.
+    A file whose size and time are as in the stamp is not read, and any other file once for each of its states.
     """
-    return [name for name, file in stamp.files.items() if not _as_written(folder / name, file, thorough)]
+    return [name for name, file in read_stamp(folder).files.items() if _now(folder / name, file) is None]
 
 
-def _as_written(path: Path, file: File, thorough: bool) -> bool:
+def renew_times(folder: Path, lock: FolderLock) -> None:
+    """Store the files' present times in an artifact's stamp, if all are as they were written.
+
+    Files that were copied have new times, so they are read to check them; afterwards they need not be read again. If
+    the run folder's lock cannot be taken, or the folder cannot be written to, nothing is stored.
+    """
+    stamp = read_stamp(folder)
+    now = {name: found for name, file in stamp.files.items() if (found := _now(folder / name, file))}
+    if len(now) == len(stamp.files) and now != stamp.files:
+        with suppress(ConfigError, OutputError):
+            lock.hold()
+            _write_stamp(folder, replace(stamp, files=now))
+
+
+def _now(path: Path, file: File) -> File | None:
+    """Return the record of a file with its present time, or None if it is missing or not as it was written."""
     try:
         now = path.stat()
         if now.st_size != file.size:
-            return False
-        return (now.st_mtime_ns == file.time and not thorough) or file_digest(path) == file.sha256
+            return None
+        if now.st_mtime_ns == file.time:
+            return file
+        same = _digest_of(path, now.st_size, now.st_mtime_ns, now.st_ino) == file.sha256
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return False
+        return None
+    return file._replace(time=now.st_mtime_ns) if same else None
+
+
+@cache
+def _digest_of(path: Path, *state: int) -> str:  # noqa: ARG001
+    return file_digest(path)
 
 
 def file_digest(path: Path) -> str:
@@ -198,7 +218,7 @@ def make(folder: Path, key: Key, work: Callable[[], Any], *, parts: bool = False
     if condition is Condition.FRESH:
         return stamp
     if condition is Condition.DAMAGED:
-        for name in damaged_files(folder, stamp):
+        for name in damaged_files(folder):
             _remove((folder / name).parent if whole_folders else folder / name)
     elif condition is not Condition.INTERRUPTED and folder.exists() and not parts:
         shutil.rmtree(folder)

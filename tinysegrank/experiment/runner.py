@@ -82,11 +82,14 @@ class Run:
                 f"it with the command that began it"
             )
         for stage in stages:
-            for name in artifacts.damaged_files(self.folder(stage), self.stamp(stage)):
+            for name in artifacts.damaged_files(self.folder(stage)):
                 raise CheckpointError(
                     f"{self.folder(stage) / name}: is missing or changed since it was written; repeat the command "
                     f"that made the run, which replaces it"
                 )
+        with FolderLock(self.path) as lock:
+            for stage in stages:
+                artifacts.renew_times(self.folder(stage), lock)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "progress": Silent()}
@@ -225,10 +228,9 @@ def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: 
     for stage in stages:
         key, folder = stage_key(run, stage, before), run.folder(stage.name)
         found = artifacts.inspect(folder, key)
-        stale = (
-            found is Condition.OTHER_CODE and keep_stale and not artifacts.damaged_files(folder, run.stamp(stage.name))
-        )
+        stale = found is Condition.OTHER_CODE and keep_stale and not artifacts.damaged_files(folder)
         if found is Condition.FRESH or stale:
+            artifacts.renew_times(folder, lock)
             run.progress.kept(stage.name)
         else:
             lock.hold()
@@ -268,7 +270,7 @@ def _module(stage: Stage) -> str:
 
 
 def _damage(folder: Path) -> str:
-    names = artifacts.damaged_files(folder, artifacts.read_stamp(folder))
+    names = artifacts.damaged_files(folder)
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     return f"{folder.name}/{names[0]}{more}: missing or changed since they were written; replaced"
 
