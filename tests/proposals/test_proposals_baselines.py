@@ -178,14 +178,6 @@ def test_pools_interleave_and_go_on_with_the_longer_list():
     assert labels_of(interleave(flat(1, 2, 3, 4), flat(5, 6), count=9)) == [1, 5, 2, 6, 3, 4]
     assert labels_of(interleave(flat(1, 2, 3, 4), flat(5, 6), count=3)) == [1, 5, 2]
     assert labels_of(interleave(flat(1, 1, 2), [], flat(2, 3), count=9)) == [1, 2, 1, 3, 2]
-    assert labels_of(interleave(flat(1, 1, 2), [], flat(2, 3), count=9, distinct=True)) == [1, 2, 3]
-    assert labels_of(interleave(flat(1, 1, 2), flat(1, 3), count=2, distinct=True)) == [1, 3]
-
-
-def test_pools_keep_the_first_of_equals_with_its_score():
-    kept = interleave(flat(1, 2), flat(2, 1), count=5, distinct=True)
-    assert labels_of(kept) == [1, 2]
-    assert [p.score for p in kept] == [0.0, 0.0]
 
 
 def test_bad_pools_are_named():

@@ -15,8 +15,8 @@ from tinysegrank.proposals import (
     choose,
     choose_lambda,
     divmbest,
+    engine_under,
     label_fractions,
-    propose_image,
     superpixel_features,
     trial,
 )
@@ -46,11 +46,18 @@ def classifier():
     return SuperpixelClassifier(hidden=16, epochs=40).fit(*stacked, rng=np.random.default_rng(0))
 
 
+def propose(image, classifier, options, segments=300):
+    superpixels = slic(image, segments=segments)
+    graph = region_graph(superpixels, image)
+    z = classifier.log_probabilities(superpixel_features(image, superpixels, graph), balance=options.balance)
+    return divmbest(engine_under(z, superpixels, graph, options), options.lam, options.count)
+
+
 def test_finds_the_objects_of_new_scenes(classifier):
     options = ProposalOptions(strength=5.0, lam=0.5, count=5)
     for seed in (20, 21):
         image, labels = scene(seed)
-        proposals = propose_image(image, classifier, options, segments=60)
+        proposals = propose(image, classifier, options, segments=60)
         assert len(proposals) == 5
         assert image_iou(labels, proposals[0].labels) > 0.8
         assert proposals[0].score == max(p.score for p in proposals)
@@ -69,7 +76,7 @@ def test_finds_the_objects_of_new_scenes(classifier):
     ids=["blank", "white grey", "one column", "one row", "one pixel", "noise"],
 )
 def test_any_image_has_proposals(classifier, image):
-    proposals = propose_image(image, classifier, ProposalOptions(count=4))
+    proposals = propose(image, classifier, ProposalOptions(count=4))
     assert len(proposals) == 4
     for proposal in proposals:
         assert proposal.labels.shape == image.shape[:2]

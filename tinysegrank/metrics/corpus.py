@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
+from typing import TypeVar
 
 import numpy as np
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.metrics.confusion import Confusion
 from tinysegrank.voc.classes import NUM_CLASSES
+
+First = TypeVar("First")
+Second = TypeVar("Second")
 
 
 def corpus_iou(
@@ -27,11 +32,14 @@ def corpus_iou(
         DatasetError: a value is out of range.
     """
     confusion = Confusion(num_classes)
-    try:
-        for truth, labelled in zip(truths, labels, strict=True):
-            confusion.update(truth, labelled)
-    except ShapeError:
-        raise
-    except ValueError as error:
-        raise ShapeError(f"truths, labels: {error}; give one of each for every image") from error
+    for truth, labelled in in_step(truths, labels, "truths, labels"):
+        confusion.update(truth, labelled)
     return confusion.iou()
+
+
+def in_step(first: Iterable[First], second: Iterable[Second], names: str) -> Iterator[tuple[First, Second]]:
+    """Yield pairs of items, neither of them None; raise a ShapeError that begins with `names` if one ends early."""
+    for pair in zip_longest(first, second):
+        if pair[0] is None or pair[1] is None:
+            raise ShapeError(f"{names}: one is longer than the other; give one of each for every image")
+        yield pair

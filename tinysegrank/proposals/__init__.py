@@ -78,7 +78,7 @@ from __future__ import annotations
 
 from tinysegrank.proposals.baselines import best_labellings, best_pastings, perturb_and_map
 from tinysegrank.proposals.choice import CRITERIA, Choice, choose, choose_lambda, trial
-from tinysegrank.proposals.crf.crf import CrfEngine, potts_weights
+from tinysegrank.proposals.crf.crf import CrfEngine, ProposalOptions, engine_under, potts_weights
 from tinysegrank.proposals.crf.expansion import expansion, potts_energy
 from tinysegrank.proposals.crf.features import FEATURE_NAMES, superpixel_features
 from tinysegrank.proposals.crf.fractions import label_fractions
@@ -90,7 +90,6 @@ from tinysegrank.proposals.crf.inputs import (
     classifier_inputs,
     map_features,
 )
-from tinysegrank.proposals.crf.pipeline import ProposalOptions, engine_under, propose_image
 from tinysegrank.proposals.crf.unary import SuperpixelClassifier
 from tinysegrank.proposals.curves import OracleCurve, OracleTally, oracle_curve, oracle_tally
 from tinysegrank.proposals.divmbest import Engine, PastedSegments, Proposal, count_distinct, divmbest
@@ -146,7 +145,6 @@ __all__ = [
     "perturb_and_map",
     "potts_energy",
     "potts_weights",
-    "propose_image",
     "segment_overlaps",
     "superpixel_features",
     "training_rows",

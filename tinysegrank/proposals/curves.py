@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.errors import ConfigError
 from tinysegrank.metrics import Confusion, image_confusions, iou_of_confusion, mean_of_present
+from tinysegrank.metrics.corpus import in_step
 from tinysegrank.proposals.divmbest import Proposal
 from tinysegrank.voc import NUM_CLASSES
 
@@ -143,14 +144,9 @@ def oracle_curve(
     Paper: section 3.3, by the image IoU of the DivMBest release.
     """
     total = None
-    try:
-        for truth, of_image in zip(truths, proposals, strict=True):
-            tally = oracle_tally(truth, of_image, counts, num_classes=num_classes)
-            total = tally if total is None else total + tally
-    except ShapeError:
-        raise
-    except ValueError as error:
-        raise ShapeError(f"truths, proposals: {error}; give one of each for every image") from error
+    for truth, of_image in in_step(truths, proposals, "truths, proposals"):
+        tally = oracle_tally(truth, of_image, counts, num_classes=num_classes)
+        total = tally if total is None else total + tally
     if total is None:
         raise ConfigError("truths: there are none; give at least one image")
     return total.curve(classes)

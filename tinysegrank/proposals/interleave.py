@@ -9,13 +9,12 @@ from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.proposals.divmbest import Proposal, check_count
 
 
-def interleave(*lists: Sequence[Proposal], count: int, distinct: bool = False) -> list[Proposal]:
+def interleave(*lists: Sequence[Proposal], count: int) -> list[Proposal]:
     """Interleave proposals of one image: the first of each list, then the second of each, and so on.
 
     Args:
         lists: proposals of each engine, best first; the first proposal of the first list stays first.
         count: number of proposals to return; all if there are fewer.
-        distinct: skip proposals whose labels equal those of an earlier one.
 
     Proposals keep the scores of their own engines, which are not comparable: rank them by something else.
 
@@ -29,9 +28,4 @@ def interleave(*lists: Sequence[Proposal], count: int, distinct: bool = False) -
         raise ConfigError("lists: there is no proposal in them; give at least one")
     if len(shapes := {p.labels.shape for p in mixed}) > 1:
         raise ShapeError(f"lists: proposals of sizes {sorted(shapes)}; give those of one image")
-    if distinct:
-        firsts: dict[bytes, Proposal] = {}
-        for p in mixed:
-            firsts.setdefault(p.labels.tobytes(), p)
-        mixed = list(firsts.values())
     return mixed[:count]

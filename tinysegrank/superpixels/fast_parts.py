@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinysegrank.compiled import compiled
+from tinysegrank.superpixels.parts import in_order
 
 
 def join_small_parts(labels: np.ndarray, lab: np.ndarray, smallest: int) -> np.ndarray:
@@ -12,14 +13,15 @@ def join_small_parts(labels: np.ndarray, lab: np.ndarray, smallest: int) -> np.n
     parts, count = _connected_parts(labels)
     total = _totals(parts, lab, count)  # (P, 4)
     small = np.flatnonzero(total[:, 3] < smallest)
-    return _renumbered(parts, _join(parts, total, small[np.argsort(total[small, 3], kind="stable")], smallest))
+    joined = _join(parts, total, small[np.argsort(total[small, 3], kind="stable")], smallest)
+    return in_order(joined)[parts]
 
 
 @compiled()
 def _join(parts: np.ndarray, total: np.ndarray, order: np.ndarray, smallest: int) -> np.ndarray:
     """Join each part smaller than `smallest`, in this order, to the neighbour nearest in colour.
 
-    Return the part that each part has joined, or itself; `total` is updated in place.
+    Return the part that each part now belongs to, perhaps itself; `total` is updated in place.
     """
     first, beside = _borders(parts, total[:, 3] < smallest)
     joined = np.arange(len(total))  # the part that a part has joined, or itself
@@ -39,6 +41,8 @@ def _join(parts: np.ndarray, total: np.ndarray, order: np.ndarray, smallest: int
         if nearest >= 0:
             joined[mine] = nearest
             total[nearest] += total[mine]
+    for part in range(len(joined)):
+        joined[part] = _whole(joined, part)
     return joined
 
 
@@ -138,21 +142,3 @@ def _borders(parts: np.ndarray, small: np.ndarray) -> tuple[np.ndarray, np.ndarr
                 first[part + 1] += first[part]  # the end of each list, which is then filled backwards
             beside = np.empty(first[-1], np.int32)
     return first, beside
-
-
-@compiled()
-def _renumbered(parts: np.ndarray, joined: np.ndarray) -> np.ndarray:
-    """Return the map of joined parts, numbered in the order of their first pixels."""
-    number = np.full(len(joined), -1, np.int32)
-    count = 0
-    for part in range(len(joined)):
-        root = _whole(joined, part)
-        if number[root] < 0:
-            number[root] = count
-            count += 1
-        number[part] = number[root]
-    found = np.empty(parts.shape, np.int32)
-    for y in range(parts.shape[0]):
-        for x in range(parts.shape[1]):
-            found[y, x] = number[parts[y, x]]
-    return found

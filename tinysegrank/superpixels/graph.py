@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.superpixels.slic import as_rgb
+from tinysegrank.superpixels.slic import as_lab
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,41 @@ class RegionGraph:
     centroids: NDArray[np.float64]
 
 
+class Contacts(NamedTuple):
+    """Pairs of 4-neighbouring pixels in different superpixels, in fixed order.
+
+    edges      | (E, 2) | int32 | pairs of superpixels a < b, sorted by a, then b, each pair once
+    edge       | (C,)   | int64 | row of `edges` that each pair of pixels belongs to
+    one, other | (C,)   | int64 | the two pixels, numbered row by row
+    """
+
+    edges: NDArray[np.int32]
+    edge: NDArray[np.int64]
+    one: NDArray[np.int64]
+    other: NDArray[np.int64]
+
+
+def contacts(superpixels: NDArray[np.integer]) -> Contacts:
+    """Find the pairs of 4-neighbouring pixels that are in different superpixels.
+
+    superpixels | (H, W) | integer | 0..S-1
+
+    Raises:
+        ShapeError: superpixels are not a map with a pixel, or a number is negative.
+    """
+    if superpixels.ndim != 2 or not superpixels.size or superpixels.min() < 0:
+        raise ShapeError(f"superpixels {superpixels.shape} must be a map (H, W) of numbers from 0, none negative")
+    pixel, flat = np.arange(superpixels.size).reshape(superpixels.shape), superpixels.ravel().astype(np.int64)
+    pairs = []
+    for first, second in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+        across = superpixels[first] != superpixels[second]
+        pairs.append((pixel[first][across], pixel[second][across]))
+    one, other = np.concatenate(pairs, axis=1)  # (C,) each
+    a, b, count = flat[one], flat[other], int(flat.max()) + 1
+    keys, edge = np.unique(np.minimum(a, b) * count + np.maximum(a, b), return_inverse=True)
+    return Contacts(np.stack(np.divmod(keys, count), axis=1).astype(np.int32), edge, one, other)
+
+
 def region_graph(
     superpixels: NDArray[np.integer], image: NDArray[np.uint8], *, lab: NDArray[np.floating] | None = None
 ) -> RegionGraph:
@@ -44,39 +80,22 @@ def region_graph(
     Raises:
         ShapeError: superpixels, image or lab do not have the same size, or a superpixel number is negative.
     """
-    if superpixels.ndim != 2 or superpixels.shape != image.shape[:2] or superpixels.size == 0:
-        raise ShapeError(f"superpixels {superpixels.shape} and image {image.shape} must have the same, non-zero size")
-    if superpixels.min() < 0:
-        raise ShapeError("superpixels must be numbered from 0, found a negative number")
-    if lab is None:
-        from skimage.color import rgb2lab
-
-        lab = rgb2lab(as_rgb(image).astype(np.float32) / 255)
+    if superpixels.shape != image.shape[:2]:
+        raise ShapeError(f"superpixels {superpixels.shape} and image {image.shape} must have the same size")
+    found = contacts(superpixels)
+    lab = as_lab(image) if lab is None else lab
     if lab.shape != (*superpixels.shape, 3):
         raise ShapeError(f"lab must have shape {(*superpixels.shape, 3)}, got {lab.shape}")
 
-    count = int(superpixels.max()) + 1
-    keys, distances = [], []
-    for first, second in (
-        (np.s_[:, :-1], np.s_[:, 1:]),
-        (np.s_[:-1, :], np.s_[1:, :]),
-    ):
-        a, b = superpixels[first], superpixels[second]
-        across = a != b
-        a, b = a[across].astype(np.int64), b[across].astype(np.int64)  # (pairs,)
-        keys.append(np.minimum(a, b) * count + np.maximum(a, b))
-        step = lab[first][across].astype(np.float64) - lab[second][across]  # (pairs, 3)
-        distances.append(np.square(step).sum(axis=1))
-    pairs, edge_of_pair = np.unique(np.concatenate(keys), return_inverse=True)
-    boundary = np.bincount(edge_of_pair, minlength=len(pairs))
-    total = np.bincount(edge_of_pair, weights=np.concatenate(distances), minlength=len(pairs))
-
+    colours = lab.reshape(-1, 3)
+    distances = np.square(colours[found.one].astype(np.float64) - colours[found.other]).sum(axis=1)  # (C,)
+    boundary = np.bincount(found.edge, minlength=len(found.edges))  # (E,)
+    total = np.bincount(found.edge, distances, len(found.edges))
     flat = superpixels.ravel()
-    areas = np.bincount(flat, minlength=count)
-    rows, columns = np.divmod(np.arange(flat.size), superpixels.shape[1])
-    sums = np.stack([np.bincount(flat, weights=axis, minlength=count) for axis in (rows, columns)], axis=1)  # (S, 2)
+    areas = np.bincount(flat)  # (S,)
+    sums = np.stack([np.bincount(flat, axis.ravel()) for axis in np.indices(superpixels.shape)], axis=1)  # (S, 2)
     return RegionGraph(
-        edges=np.stack(np.divmod(pairs, count), axis=1).astype(np.int32),  # (E, 2)
+        edges=found.edges,
         boundary=boundary,
         contrast=total / np.maximum(boundary, 1),
         areas=areas,

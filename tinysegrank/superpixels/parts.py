@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from tinysegrank.superpixels.graph import contacts
 
 
 def join_small_parts(labels: NDArray[np.int32], lab: NDArray[np.int16], smallest: int) -> NDArray[np.int32]:
@@ -23,12 +23,10 @@ def join_small_parts(labels: NDArray[np.int32], lab: NDArray[np.int16], smallest
     sums = np.stack([np.bincount(parts.ravel(), weights=plane.ravel()) for plane in lab], axis=1)  # (P, 3)
     total = np.column_stack([sums, sizes]).astype(np.int64)  # (P, 4)
     neighbours: dict[int, set[int]] = {int(part): set() for part in np.flatnonzero(sizes < smallest)}
-    for one, other in ((parts[:, :-1], parts[:, 1:]), (parts[:-1], parts[1:])):
-        across = (one != other) & ((sizes < smallest)[one] | (sizes < smallest)[other])
-        for a, b in np.unique(np.stack([one[across], other[across]], axis=1), axis=0).tolist():
-            for part, beside in ((a, b), (b, a)):
-                if part in neighbours:
-                    neighbours[part].add(beside)
+    for a, b in contacts(parts).edges.tolist():
+        for part, beside in ((a, b), (b, a)):
+            if part in neighbours:
+                neighbours[part].add(beside)
 
     joined = list(range(len(sizes)))  # the part that a part has joined, or itself
 
@@ -46,22 +44,19 @@ def join_small_parts(labels: NDArray[np.int32], lab: NDArray[np.int16], smallest
         step = {other: int(np.square(total[other, :3] // total[other, 3] - colour).sum()) for other in around}
         joined[mine] = nearest = min(around, key=lambda other: (step[other], other))
         total[nearest] += total[mine]
-    return in_order(np.array([whole(part) for part in range(len(sizes))])[parts])
+    return in_order(np.array([whole(part) for part in range(len(sizes))]))[parts]
 
 
 def connected_parts(labels: NDArray[np.integer]) -> NDArray[np.int32]:
     """Number the connected parts of equal labels, (H, W), in the order of their first pixels."""
-    pixel = np.arange(labels.size).reshape(labels.shape)
-    right, down = labels[:, :-1] == labels[:, 1:], labels[:-1] == labels[1:]
-    one = np.concatenate([pixel[:, :-1][right], pixel[:-1][down]])
-    other = np.concatenate([pixel[:, 1:][right], pixel[1:][down]])
-    touching = coo_array((np.ones(len(one), np.bool_), (one, other)), shape=(labels.size, labels.size))
-    return in_order(connected_components(touching, directed=False)[1].reshape(labels.shape))
+    from skimage.measure import label
+
+    return (label(labels, background=-1, connectivity=1) - 1).astype(np.int32)
 
 
 def in_order(numbers: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Renumber from 0 in the order of first occurrence."""
+    """Renumber (N,) from 0 in the order of first occurrence."""
     _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int32)
     rank[np.argsort(first)] = np.arange(len(first))
-    return rank[inverse].reshape(numbers.shape)
+    return rank[inverse]

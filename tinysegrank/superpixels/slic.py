@@ -27,6 +27,25 @@ def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)  # (H, W, 3)
 
 
+def as_lab(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Convert an image to CIE Lab.
+
+    image   | (H, W) or (H, W, 3) | uint8   | 0..255
+    returns | (H, W, 3)           | float32 | L in 0..100, a and b about -128..127
+
+    Raises:
+        ShapeError: see `as_rgb`.
+    """
+    from skimage.color import rgb2lab
+
+    return rgb2lab(as_rgb(image).astype(np.float32) / 255)  # (H, W, 3)
+
+
+def close_gaps(numbers: NDArray[np.integer]) -> NDArray[np.int32]:
+    """Renumber superpixels so that every number from 0 occurs, in the same order: (H, W)."""
+    return (np.cumsum(np.bincount(numbers.ravel()) > 0) - 1)[numbers].astype(np.int32)
+
+
 def slic(
     image: NDArray[np.uint8],
     *,
@@ -83,10 +102,7 @@ def skimage_slic(rgb: NDArray[np.uint8], *, segments: int, compactness: float, s
         start_label=0,
         channel_axis=-1,
     )
-    # a cluster that lost all its pixels leaves a gap in the numbers: close it
-    occurs = np.bincount(found.ravel()) > 0
-    number = np.cumsum(occurs) - 1
-    return number[found].astype(np.int32)  # (H, W)
+    return close_gaps(found)  # a cluster that lost all its pixels leaves a gap
 
 
 METHODS = {"integer": integer_slic, "scikit-image": skimage_slic}

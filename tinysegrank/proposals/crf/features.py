@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.superpixels import RegionGraph, as_rgb
+from tinysegrank.superpixels import RegionGraph, as_lab, as_rgb
 
 HUES, ORIENTATIONS = 8, 8
 PATTERNS = 10  # rotation-invariant uniform local binary patterns of 8 neighbours: 0..8 bits set, and all others
@@ -52,10 +52,7 @@ def superpixel_features(
     rgb = as_rgb(image)
     if superpixels.shape != rgb.shape[:2]:
         raise ShapeError(f"superpixels {superpixels.shape} and image {image.shape} must have the same size")
-    if lab is None:
-        from skimage.color import rgb2lab
-
-        lab = rgb2lab(rgb.astype(np.float32) / 255)
+    lab = as_lab(image) if lab is None else lab
     appearance = np.concatenate([_colour(rgb, lab, superpixels), _texture(lab[..., 0], superpixels)], axis=1)
     return np.concatenate(
         [

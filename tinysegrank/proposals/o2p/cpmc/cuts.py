@@ -1,9 +1,6 @@
 """Parametric minimum cuts, a nested sequence of foregrounds as the foreground becomes cheaper; and connected parts.
 
 For each step l this minimises over x in {0, 1}^S:  E_l(x) = - sum_i gain[l, i] x_i + sum_ij w_ij [x_i != x_j].
-
-Kept from CPMC: the energy and its exact minimum for every lambda. Changed: pseudoflow, which solves all breakpoints at
-once, is replaced by a maximum flow for each of a few lambdas, on superpixels.
 """
 
 from __future__ import annotations
@@ -93,7 +90,7 @@ def connected_parts(members: NDArray[np.bool_], edges: NDArray[np.integer]) -> N
     edges   | (E, 2) | integer | neighbouring superpixels
     returns | (P, S) | bool    | connected, not empty, all different
 
-    Kept from CPMC. All sets are split in one call, as one graph with R * S nodes.
+    All sets are split in one call, as one graph with R * S nodes.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components

@@ -1,8 +1,6 @@
 """Description of a segment by 25 numbers: its shape, place and border, and its contrast with its surroundings.
 
-Kept from CPMC: the region properties and the measures of cut and contrast. Changed: similarities inside and outside use
-colours, not textons and brightness; bags of words and pyramids of oriented gradients are left out. Everything
-is a sum or an extreme over superpixels, or over their boundaries.
+Everything is a sum or an extreme over superpixels, or over their boundaries.
 """
 
 from __future__ import annotations

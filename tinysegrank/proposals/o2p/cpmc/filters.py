@@ -1,8 +1,4 @@
-"""Select segments: those with low cut ratios, one of each group of near duplicates, in a diverse order.
-
-Kept from CPMC: every step, in its order. Left out: the morphological opening, since unions of superpixels have no
-threads one pixel wide.
-"""
+"""Select segments: those with low cut ratios, one of each group of near duplicates, in a diverse order."""
 
 from __future__ import annotations
 
@@ -71,10 +67,9 @@ def best_of_clusters(
         raise ShapeError(f"overlaps {overlaps.shape} must be square, a row for each of {len(ratios)} ratios")
     if not len(ratios):
         return np.zeros(0, np.intp)
-    count, cluster = connected_components(csr_array(overlaps >= 1 - distance), directed=False)
+    _, cluster = connected_components(csr_array(overlaps >= 1 - distance), directed=False)
     order = np.lexsort((np.arange(len(ratios)), ratios))  # the best first
     _, first = np.unique(cluster[order], return_index=True)
-    assert len(first) == count  # noqa: S101
     return np.sort(order[first])
 
 
@@ -93,7 +88,7 @@ def diverse_order(
         ShapeError: the arrays do not fit each other.
         ConfigError: `count` is below 0, or `relevance` is outside 0..1.
 
-    Source: Carbonell and Goldstein, "The use of MMR", SIGIR 1998, as CPMC uses it; kept as it is there.
+    Source: Carbonell and Goldstein, "The use of MMR", SIGIR 1998, as CPMC uses it.
     """
     if overlaps.shape != (len(scores), len(scores)):
         raise ShapeError(f"overlaps {overlaps.shape} must be square, a row for each of {len(scores)} scores")

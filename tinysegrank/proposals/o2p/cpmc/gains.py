@@ -1,7 +1,6 @@
 """The hypotheses of the cuts and their gains: seeds, the cost of touching the image's frame, and lambda.
 
-Kept from CPMC: the frame's weight of 1000, the colour term and its constants, lambda on every pixel outside the seed.
-Changed: everything is summed over superpixels, which have the mean colour of their pixels.
+Everything is summed over superpixels, which have the mean colour of their pixels.
 """
 
 from __future__ import annotations
@@ -41,8 +40,6 @@ def grid_seeds(superpixels: NDArray[np.integer], *, grid: int = 5, size: int = 4
         grid: number of points down and across; hypotheses are ordered row by row.
         size: side of the square in pixels.
 
-    Kept from CPMC: the 5 x 5 grid, the size of 40 pixels, the soft frame. Changed: a seed is a set of superpixels.
-
     Raises:
         ShapeError: superpixels are not a map, or an option is below 1.
     """
@@ -67,8 +64,6 @@ def frame_hypotheses(superpixels: NDArray[np.integer]) -> Hypotheses:
     """Return a hypothesis without a seed for each part of the frame in FRAMES, whose pixels have weight 1.
 
     superpixels | (H, W) | integer | 0..S-1
-
-    Kept from CPMC: the six parts, for the uniform segmenter only.
 
     Raises:
         ShapeError: superpixels are not a map.
@@ -105,6 +100,7 @@ FRAME_COST = 1.0 * UNIT  # of putting a frame pixel into the foreground
 COLOUR_COST = 0.3 * UNIT  # of a pixel on one side with exactly a colour of the other side's palette
 DECAY = 0.07  # exponential decay of that cost with the L1 distance in RGB
 COLOURS = 5  # number of colours in each side's palette
+ROUNDS = 10  # of the clustering that finds them, at most
 SEED_GAIN = 2**40  # more than the cost of all boundaries in an image
 
 
@@ -160,7 +156,7 @@ def _likeness(colours: NDArray[np.floating], weights: NDArray[np.number]) -> NDA
     """Return the similarity of each superpixel's colour to the palette of colours with these weights: (S,)."""
     if not weights.any():  # the frame of an image of one pixel
         return np.zeros(len(colours))
-    centres = palette(colours, weights, count=COLOURS)
+    centres = palette(colours, weights)
     distance = np.abs(colours[:, None] - centres).sum(axis=2).min(axis=1)  # (S,)
     return COLOUR_COST * np.exp(-DECAY * distance)
 
@@ -178,32 +174,18 @@ def _gains(
     return np.where(hypotheses.seeds[:, None], SEED_GAIN, gain)
 
 
-def palette(
-    colours: NDArray[np.floating], weights: NDArray[np.number], *, count: int = 5, rounds: int = 10
-) -> NDArray[np.float64]:
+def palette(colours: NDArray[np.floating], weights: NDArray[np.number], *, count: int = COLOURS) -> NDArray[np.float64]:
     """Cluster colours by Lloyd's algorithm, from initial centres that are each the farthest from those before.
 
     colours | (N, 3) | floating | such as the mean R, G, B of superpixels
     weights | (N,)   | number   | at least 0, some above 0: pixels that the colour stands for
     returns | (P, 3) | float64  | at most `count` centres; fewer if there are fewer different colours
 
-    Kept from CPMC: k-means with K = 5 on RGB. Changed: on mean colours of superpixels, not on pixels, and with a fixed
-    start instead of a random one.
-
     Raises:
-        ShapeError: the arrays do not fit each other, no weight is above 0, or `count` is below 1.
+        ShapeError: the arrays do not fit each other, or no weight is above 0.
     """
-    if (
-        colours.ndim != 2
-        or weights.shape != (len(colours),)
-        or not (weights > 0).any()
-        or weights.min() < 0
-        or count < 1
-    ):
-        raise ShapeError(
-            f"colours (N, 3) and weights (N,) of at least 0, one above it, and count >= 1 are needed, got "
-            f"{colours.shape}, {weights.shape}, {count}"
-        )
+    if colours.ndim != 2 or weights.shape != (len(colours),) or not (weights > 0).any():
+        raise ShapeError(f"colours {colours.shape}, weights {weights.shape}: give (N, 3) and (N,), one above 0")
     used = weights > 0
     x, w = colours[used].astype(np.float64), weights[used].astype(np.float64)
     centres = x[[np.argmax(w)]]  # (1, 3)
@@ -212,7 +194,7 @@ def palette(
         centres = np.concatenate([centres, x[[nearest.argmax()]]])
         nearest = np.minimum(nearest, np.square(x - centres[-1]).sum(axis=1))
     owner = np.full(len(x), -1)
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         before, owner = owner, np.square(x[:, None] - centres).sum(axis=2).argmin(axis=1)
         if np.array_equal(before, owner):
             break

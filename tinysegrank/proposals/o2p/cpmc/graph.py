@@ -1,9 +1,4 @@
-"""The graph that CPMC cuts: an edge map, superpixels along its edges, and the cost of separating neighbours.
-
-Changed from CPMC: gPb, a trained edge detector that takes minutes per image, is replaced by the largest Sobel gradient
-over the Lab channels, which takes 30 ms on a photograph and ignores texture; pixels are replaced by superpixels, which
-CPMC itself uses after the cuts.
-"""
+"""The graph that CPMC cuts: an edge map, superpixels along its edges, and the cost of separating neighbours."""
 
 from __future__ import annotations
 
@@ -13,17 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.superpixels import as_rgb
+from tinysegrank.superpixels import as_lab, close_gaps, contacts
 
 
-def edge_map(
-    image: NDArray[np.uint8], *, smoothing: float = 1.5, lab: NDArray[np.floating] | None = None
-) -> NDArray[np.float32]:
+def edge_map(image: NDArray[np.uint8], *, smoothing: float = 1.5) -> NDArray[np.float32]:
     """Measure the strength of the edge at each pixel, relative to the strongest in the image.
 
-    image   | (H, W) or (H, W, 3) | uint8    | 0..255
-    lab     | (H, W, 3)           | floating | CIE Lab of `image`, if already computed
-    returns | (H, W)              | float32  | 0..1; all 0 if the image has a single colour
+    image   | (H, W) or (H, W, 3) | uint8   | 0..255
+    returns | (H, W)              | float32 | 0..1; all 0 if the image has a single colour
 
     Args:
         smoothing: standard deviation in pixels of a Gaussian filter applied to each channel first.
@@ -35,16 +27,13 @@ def edge_map(
     image segmentation", PAMI 2011.
     """
     from scipy import ndimage
-    from skimage.color import rgb2lab
 
-    rgb = as_rgb(image)
+    lab = as_lab(image)
     if not 0 <= smoothing < float("inf"):
         raise ShapeError(f"smoothing must be at least 0 and finite, got {smoothing}")
-    if lab is None:
-        lab = rgb2lab(rgb.astype(np.float32) / 255)
-    strength = np.zeros(rgb.shape[:2], np.float32)
+    strength = np.zeros(lab.shape[:2], np.float32)
     for channel in range(3):
-        smooth = ndimage.gaussian_filter(np.asarray(lab[..., channel], np.float32), smoothing, mode="nearest")
+        smooth = ndimage.gaussian_filter(lab[..., channel], smoothing, mode="nearest")
         gradient = np.hypot(*(ndimage.sobel(smooth, axis, mode="nearest") for axis in (0, 1)))
         np.maximum(strength, gradient, out=strength)
     top = strength.max()
@@ -69,8 +58,6 @@ def oversegment(
         count: number of superpixels to aim at.
         compactness: cost per pixel of distance from the marker, in units of the edge map; larger gives rounder ones.
 
-    Changed from CPMC, which cuts pixels and afterwards stores its segments as unions of superpixels.
-
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, `edges` are of another size, or an option is out of range.
 
@@ -85,9 +72,7 @@ def oversegment(
     if edges.shape != image.shape[:2]:
         raise ShapeError(f"edges {edges.shape} and image {image.shape} must have the same size")
     flooded = watershed(edges, markers=_markers(edges.shape, count), compactness=compactness)
-    occurs = np.bincount(flooded.ravel()) > 0
-    contiguous: NDArray[np.int32] = (np.cumsum(occurs) - 1)[flooded].astype(np.int32)  # (H, W)
-    return contiguous
+    return close_gaps(flooded)  # (H, W)
 
 
 def _markers(shape: tuple[int, ...], count: int) -> NDArray[np.int32]:
@@ -138,34 +123,17 @@ def find_boundaries(
         contrast: edge strength at which the cost has fallen to 1/e.
         floor: cost of separating two pixels across even the strongest edge, so that boundaries stay short.
 
-    Kept from CPMC: the exponential and the small constant (8 to 11 there, by segmenter). Changed: the sum over a
-    boundary is rounded to an integer for the cut. As in the paper, and since the map is not thinned, a pair costs what
-    the larger of its two edge strengths says.
-
     Raises:
         ShapeError: the maps differ in size, a number is negative, or an option is out of range.
     """
-    if superpixels.ndim != 2 or superpixels.shape != edges.shape or superpixels.size == 0:
-        raise ShapeError(f"superpixels {superpixels.shape} and edges {edges.shape} must have the same, non-zero size")
-    if superpixels.min() < 0:
-        raise ShapeError("superpixels must be numbered from 0, found a negative number")
+    if superpixels.shape != edges.shape:
+        raise ShapeError(f"superpixels {superpixels.shape} and edges {edges.shape} must have the same size")
     if not contrast > 0 or not 0 <= floor < float("inf"):
         raise ShapeError(f"contrast must be above 0 and floor at least 0, got {contrast}, {floor}")
-    count = int(superpixels.max()) + 1
-    keys, strengths = [], []
-    for first, second in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
-        a, b = superpixels[first], superpixels[second]
-        across = a != b
-        a, b = a[across].astype(np.int64), b[across].astype(np.int64)  # (pairs,)
-        keys.append(np.minimum(a, b) * count + np.maximum(a, b))
-        strengths.append(np.maximum(edges[first][across], edges[second][across]).astype(np.float64))
-    strength = np.concatenate(strengths)
-    pairs, edge_of_pair = np.unique(np.concatenate(keys), return_inverse=True)
-    length = np.bincount(edge_of_pair, minlength=len(pairs))
-    cost = np.bincount(edge_of_pair, UNIT * np.exp(-strength / contrast) + floor, len(pairs))
-    return Boundaries(
-        edges=np.stack(np.divmod(pairs, count), axis=1).astype(np.int32),  # (E, 2)
-        length=length,
-        weight=np.rint(cost).astype(np.int64),
-        strength=np.bincount(edge_of_pair, strength, len(pairs)) / np.maximum(length, 1),
-    )
+    found, flat = contacts(superpixels), edges.ravel()
+    strength = np.maximum(flat[found.one], flat[found.other]).astype(np.float64)  # (C,)
+    count = len(found.edges)
+    length = np.bincount(found.edge, minlength=count)  # (E,)
+    cost = np.bincount(found.edge, UNIT * np.exp(-strength / contrast) + floor, count)
+    mean = np.bincount(found.edge, strength, count) / np.maximum(length, 1)
+    return Boundaries(found.edges, length, np.rint(cost).astype(np.int64), mean)
