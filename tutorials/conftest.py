@@ -1,15 +1,13 @@
-"""Run the Python cells of the numbered pages as tests, one test a page.
+"""Run the numbered pages as tests, one test a page: the notebooks that a reader gets are executed, answers included.
 
-The cells of a page run in order and share their names. A cell that starts with `>>>` also has its output checked,
-numbers to one in the last digit, since processors round differently. The cells run in a temporary folder, so that
-tests change no file here. With TINYSEGRANK_DRAW=1 they run in this one, where
-`figure.savefig("figures/04_flips.png")` draws the picture shown.
+What a cell prints must be what the page says, digit for digit; the last digit may differ by one, since processors round
+differently. Figures are saved to a temporary folder, so that tests change no file here. With TINYSEGRANK_DRAW=1 they
+are saved to this one, where `figure.savefig("figures/04_flips.png")` draws the picture shown.
 """
 
 from __future__ import annotations
 
 import contextlib
-import doctest
 import io
 import os
 import re
@@ -18,32 +16,20 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
-import matplotlib
-import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 import pytest
-import sybil.evaluators.doctest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 from PIL import Image
-from sybil import Sybil
-from sybil.evaluators.doctest import NUMBER
-from sybil.example import SybilFailure
-from sybil.parsers.markdown import PythonCodeBlockParser
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE))  # for the pages' `from drawing import ...`
-from drawing import STYLE
+sys.path.append(str(HERE))  # for `import notebooks`, and the pages' `from drawing import ...`
+from notebooks import Cell, answer_cells, notebook, page_cells
 
-
-def _close(expected: str, actual: str, tolerance: float = 1e-12) -> bool:
-    """Compare as decimals: 0.44 and 0.43 differ by one in the last digit, as they may, but as floats by a bit more."""
-    return abs(Decimal(expected) - Decimal(actual)) <= Decimal(str(tolerance))
-
-
-sybil.evaluators.doctest.float_approx_equal = _close
-SYBIL = Sybil([PythonCodeBlockParser(doctest_optionflags=NUMBER | doctest.ELLIPSIS)])
 LARGEST_FIGURE = 60_000  # bytes
+DECIMAL = re.compile(r"-?\d+\.\d*")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.File | None:
@@ -63,27 +49,55 @@ class Cells(pytest.Item):
     """All cells of a page: one test, so that pytest-xdist does not deal them out to processes that share no names."""
 
     def runtest(self) -> None:
-        document = SYBIL.parse(self.path)
-        matplotlib.use("Agg")
-        with matplotlib.rc_context(STYLE), drawing_folder(self.path.stem[:2]) as folder, contextlib.chdir(folder):
-            try:
-                for example in document.examples():
-                    example.evaluate()
-            finally:
-                plt.close("all")
-            for link in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", document.text):
+        with drawing_folder(self.path.stem[:2]) as folder:
+            run_cells([*page_cells(self.path, folder, saves=True), *answer_cells(self.path, folder)], folder)
+            for link in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", self.path.read_text(encoding="utf-8")):
                 for picture in (folder / link, HERE / link):  # just drawn, and shown
                     size = picture.stat().st_size  # or the picture is missing, an error that names it
                     assert size <= LARGEST_FIGURE, f"{picture} has {size} bytes; draw less or make it smaller"
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: Any) -> Any:
-        if isinstance(excinfo.value, SybilFailure):
-            return str(excinfo.value)
-        excinfo.traceback = excinfo.traceback.cut(path=self.path)
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: object) -> object:
+        if isinstance(excinfo.value, CellExecutionError | AssertionError):
+            return re.sub(r"\x1b\[[\d;]*m", "", str(excinfo.value))  # without colours
         return super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, 0, self.path.name
+
+
+def run_cells(cells: list[Cell], folder: Path) -> None:
+    """Execute cells in a folder; they must print what the page says, and warn of nothing."""
+    made = nbformat.from_dict(notebook(cells))
+    nbformat.validate(made)
+    paths = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": paths, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    client = NotebookClient(made, timeout=600, resources={"metadata": {"path": str(folder)}})
+    done = client.execute(env=environment)
+    for cell, ran in zip(cells, done.cells, strict=True):
+        outputs = ran.get("outputs", [])
+        assert not [each for each in outputs if each.get("name") == "stderr"], f"{cell.source}\nwarns:\n{outputs}"
+        if cell.prints:
+            printed = "".join(each.get("text", "") for each in outputs)
+            printed += "".join(each.data["text/plain"] for each in outputs if each.output_type == "execute_result")
+            assert same(cell.prints, printed), f"{cell.source}\nprints\n{printed}\nbut the page says\n{cell.prints}"
+
+
+def same(expected: str, printed: str) -> bool:
+    """Compare texts, decimals to one in the last digit and to the same number of digits; "..." stands for anything."""
+    expected, printed = (re.sub(r"\s+", " ", text).strip() for text in (expected, printed))
+    pattern = "".join(
+        rf"(-?\d+\.\d{{{len(piece.partition('.')[2])}}}(?!\d))" if DECIMAL.fullmatch(piece) else
+        re.escape(piece).replace(re.escape("..."), ".*")
+        for piece in re.split(rf"({DECIMAL.pattern})", expected)
+    )  # fmt: skip
+    found = re.fullmatch(pattern, printed)
+    if found is None:
+        return False
+    decimals = DECIMAL.findall(expected)
+    return all(
+        abs(Decimal(a) - Decimal(b)) <= Decimal(1).scaleb(-len(a.partition(".")[2]))
+        for a, b in zip(decimals, found.groups(), strict=True)
+    )
 
 
 @contextlib.contextmanager
@@ -109,7 +123,7 @@ def kept_if_alike(number: str) -> Iterator[None]:
 
 
 def alike(one: bytes, other: bytes) -> bool:
-    """Whether two pictures differ by no more than the smoothing of their edges, as text does between releases."""
+    """Return whether two pictures differ by no more than the smoothing of their edges, as text does between releases."""
     a, b = (Image.open(io.BytesIO(data)).convert("L") for data in (one, other))
     if a.size != b.size:
         return False
