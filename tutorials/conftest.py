@@ -123,7 +123,7 @@ def kept_if_alike(number: str) -> Iterator[None]:
 
 
 def alike(one: bytes, other: bytes) -> bool:
-    """Return whether two pictures differ by no more than the smoothing of their edges, as text does between releases."""
+    """Return whether two pictures differ by no more than the smoothing of edges, as text does between releases."""
     a, b = (Image.open(io.BytesIO(data)).convert("L") for data in (one, other))
     if a.size != b.size:
         return False
