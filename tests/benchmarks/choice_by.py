@@ -20,7 +20,7 @@ from tinysegrank.experiment import Run, Shown
 from tinysegrank.experiment.images import names as image_names
 from tinysegrank.experiment.proposers import crf, paste
 from tinysegrank.experiment.proposers.protocol import FOLDER, held_out_trials
-from tinysegrank.experiment.runner import read_run
+from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.files import read_json, write_text
 from tinysegrank.metrics import mean_of_present
 from tinysegrank.proposals import CRITERIA, choose

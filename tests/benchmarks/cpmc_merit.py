@@ -14,10 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tinysegrank.config import from_dict, read_toml
-from tinysegrank.experiment import Run, Settings, Silent
+from tinysegrank.experiment import Silent
 from tinysegrank.experiment.images import ImageOfRun, images_of
-from tinysegrank.experiment.runner import SETTINGS_FILE
+from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.stages.segments import read_segments
 from tinysegrank.files import write_text
 from tinysegrank.parallel import parallel_map
@@ -42,7 +41,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--jobs", type=int, default=2)
     asked = parser.parse_args()
-    run = Run(asked.run, from_dict(Settings, read_toml(asked.run / SETTINGS_FILE)), asked.jobs, Silent())
+    run = read_run(asked.run, jobs=asked.jobs, progress=Silent())
     images = images_of(run, "val")
     found = merit(parallel_map(examine, images, jobs=asked.jobs), counts=COUNTS)
     columns = (Column("segments", ".0f"), Column("average best overlap", ".3f"), Column("covering", ".3f"))

@@ -19,11 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.config import from_dict, read_toml
 from tinysegrank.errors import TrainingError
 from tinysegrank.experiment import Run, Settings, Silent
 from tinysegrank.experiment.images import open_split
-from tinysegrank.experiment.runner import SETTINGS_FILE
+from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.stages.features import read_scale, store
 from tinysegrank.experiment.stages.trunk import NETWORK
 from tinysegrank.files import read_json, write_json, write_text
@@ -128,7 +127,7 @@ def main() -> None:
     )
     parser.add_argument("--jobs", type=int, default=2)
     asked = parser.parse_args()
-    run = Run(asked.run, from_dict(Settings, read_toml(asked.run / SETTINGS_FILE)), asked.jobs, Silent())
+    run = read_run(asked.run, jobs=asked.jobs, progress=Silent())
     seeds = [int(seed) for seed in asked.seeds.split(",")]
     results: dict[str, list[dict[str, object]]] = {}
     for names in (["start"], asked.variants):

@@ -16,9 +16,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import average_precision_score
 
-from tinysegrank.config import from_dict, read_toml
-from tinysegrank.experiment import Run, Settings, Silent, images
-from tinysegrank.experiment.runner import SETTINGS_FILE
+from tinysegrank.experiment import Silent, images
+from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.stages import features
 from tinysegrank.nn import max_pool2d
 from tinysegrank.parallel import one_blas_thread
@@ -38,7 +37,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--C", type=float, nargs="+", default=[0.1, 1.0, 10.0])
     asked = parser.parse_args()
-    run = Run(asked.run, from_dict(Settings, read_toml(asked.run / SETTINGS_FILE)), 1, Silent())
+    run = read_run(asked.run, jobs=1, progress=Silent())
     split, store = images.open_split(run.settings, "train"), features.store(run, "train")
     count = len(split.names)
     shares = np.concatenate([class_shares(split.labels(i)[None]) for i in range(count)])  # (N, K-1)

@@ -22,11 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from tinysegrank.config import from_dict, read_toml
-from tinysegrank.experiment import Run, Settings, Silent
+from tinysegrank.experiment import Silent
 from tinysegrank.experiment.images import open_split
 from tinysegrank.experiment.proposers import proposers_of
-from tinysegrank.experiment.runner import SETTINGS_FILE
+from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.parallel import one_blas_thread
 from tinysegrank.proposals import SegmentModel
 from tinysegrank.proposals.o2p.second_order import Projection, description_length
@@ -152,7 +151,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=20, help="val images, evenly spread")
     parser.add_argument("--full", type=int, default=5, help="of them with descriptors in full; 0 for none")
     asked = parser.parse_args()
-    run = Run(asked.run, from_dict(Settings, read_toml(asked.run / SETTINGS_FILE)), 1, Silent())
+    run = read_run(asked.run, jobs=1, progress=Silent())
     split = open_split(run.settings, "val")
     chosen = np.unique(np.linspace(0, len(split) - 1, min(asked.images, len(split))).astype(int))
     images = [split.image(int(i)) for i in chosen]

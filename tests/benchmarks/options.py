@@ -18,9 +18,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tinysegrank.config import from_dict, read_toml
-from tinysegrank.experiment import Run, Settings, Shown, run_experiment
-from tinysegrank.experiment.runner import SETTINGS_FILE
+from tinysegrank.experiment import Run, Settings, Shown, Silent, run_experiment
+from tinysegrank.experiment.run_folder import SETTINGS_FILE, read_run
 from tinysegrank.experiment.stages.evaluation import read_counts
 from tinysegrank.files import read_json, write_json, write_text
 from tinysegrank.metrics import Confusion
@@ -118,7 +117,7 @@ def main() -> None:
     parser.add_argument("--options", nargs="+", choices=list(OPTIONS), default=list(OPTIONS))
     parser.add_argument("--jobs", type=int, default=2)
     asked = parser.parse_args()
-    settings = from_dict(Settings, read_toml(asked.run / SETTINGS_FILE))
+    settings = read_run(asked.run, jobs=1, progress=Silent()).settings
     from tinysegrank.cli.show import console
 
     for name in asked.options:

@@ -17,13 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.config import from_dict, read_toml
-from tinysegrank.experiment import Run, Settings, Silent
+from tinysegrank.experiment import Silent
 from tinysegrank.experiment import images as run_data
 from tinysegrank.experiment.images import ImageOfRun, images_of
 from tinysegrank.experiment.proposers import crf, paste
 from tinysegrank.experiment.proposers.protocol import Model, model_of
-from tinysegrank.experiment.runner import SETTINGS_FILE
+from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.files import write_text
 from tinysegrank.parallel import parallel_map
 from tinysegrank.proposals import (
@@ -106,7 +105,7 @@ def main() -> None:
     parser.add_argument("--engines", nargs="+", choices=list(ENGINES), default=list(ENGINES))
     parser.add_argument("--jobs", type=int, default=2)
     asked = parser.parse_args()
-    run = Run(asked.run, from_dict(Settings, read_toml(asked.run / SETTINGS_FILE)), asked.jobs, Silent())
+    run = read_run(asked.run, jobs=asked.jobs, progress=Silent())
 
     def tasks(which: str, indices: list[int], fold: int, count: int, scales: dict, perturbed_only: bool) -> list[Task]:
         models = {name: model_of(run, name, fold) for name in asked.engines}

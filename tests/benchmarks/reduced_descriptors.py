@@ -26,7 +26,7 @@ from tinysegrank.experiment import images as run_data
 from tinysegrank.experiment.images import ImageOfRun, images_of
 from tinysegrank.experiment.proposers.paste import Pasting, propose_under
 from tinysegrank.experiment.proposers.protocol import Model, model_of
-from tinysegrank.experiment.runner import read_run
+from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.metrics import paired_difference
 from tinysegrank.parallel import parallel_map
 from tinysegrank.proposals import oracle_tally

@@ -17,10 +17,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.svm import LinearSVR
 
-from tinysegrank.config import from_dict, read_toml
-from tinysegrank.experiment import Run, Settings, Silent
+from tinysegrank.experiment import Silent
 from tinysegrank.experiment import images as run_data
-from tinysegrank.experiment.runner import SETTINGS_FILE
+from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.stages.segments import read_rows
 from tinysegrank.parallel import one_blas_thread
 from tinysegrank.proposals.o2p.support_vectors import fit_regression
@@ -44,7 +43,7 @@ SOLVERS = {"newton": by_newton, "liblinear": by_liblinear}
 
 def contend(solver: str, path: Path, images: int, classes: tuple[int, ...]) -> tuple[float, float, float]:
     """Seconds, MiB and the sum of the objectives of one contender."""
-    run = Run(path, from_dict(Settings, read_toml(path / SETTINGS_FILE)), 1, Silent())
+    run = read_run(path, jobs=1, progress=Silent())
     rows = [read_rows(image) for image in run_data.images_of(run, "train")[:images]]
     X, targets = (np.concatenate(parts) for parts in zip(*rows, strict=True))
     del rows

@@ -17,7 +17,7 @@ import numpy as np
 
 from tinysegrank.experiment import STAGES, Silent
 from tinysegrank.experiment.images import names
-from tinysegrank.experiment.runner import read_run
+from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.files import write_text
 from tinysegrank.reporting import Cell, Column, Curve, Plot, Table, plots
 

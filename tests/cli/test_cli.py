@@ -187,7 +187,7 @@ def test_predict_needs_photographs_and_then_a_finished_run(tmp_path, toy):
     photo = VOCSegmentation(toy, "val").image_path(0)
     result = call("predict", photo, "--run", tmp_path, "--out", tmp_path / "out")
     assert result.exit_code == 1
-    assert "is no run folder" in " ".join(result.stderr.split())
+    assert "is not a run folder" in " ".join(result.stderr.split())
     assert not (tmp_path / "out").exists()
 
 

@@ -14,7 +14,7 @@ from tinysegrank.evidence.claims import Statement, check_claims, verdict_of_orde
 from tinysegrank.evidence.piece import Finding, Piece, Request
 from tinysegrank.experiment import Silent, artifacts
 from tinysegrank.experiment.folder_lock import FolderLock
-from tinysegrank.experiment.runner import read_run
+from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.settings import EvidenceSettings
 from tinysegrank.experiment.stages.described import read_columns, write_columns
 from tinysegrank.files import read_json, write_json
@@ -160,7 +160,7 @@ def test_bad_requests(tiny_run, names, seeds, error, message):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
-    with pytest.raises(CheckpointError, match="is no run folder"):
+    with pytest.raises(CheckpointError, match="is not a run folder"):
         collect_evidence(tmp_path, ("table-1",), jobs=1, progress=Silent())
 
 

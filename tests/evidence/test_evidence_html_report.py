@@ -91,7 +91,7 @@ def test_report_without_evidence_and_with_a_name_to_escape(tmp_path, tiny_run):
 
 def test_a_report_needs_a_finished_run(tmp_path, tiny_run):
     result = call("report", tmp_path)
-    assert result.exit_code == 1 and "is no run folder" in " ".join(result.stderr.split())
+    assert result.exit_code == 1 and "is not a run folder" in " ".join(result.stderr.split())
     path = tmp_path / "run"
     shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("evidence", "report", "evaluation"))
     result = call("report", path)

@@ -16,7 +16,8 @@ import pytest
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.experiment import Run, Settings, Shown, Silent, artifacts
 from tinysegrank.experiment.folder_lock import FolderLock
-from tinysegrank.experiment.runner import Stage, execute, open_run, read_run
+from tinysegrank.experiment.run_folder import open_run, read_run
+from tinysegrank.experiment.runner import Stage, execute
 from tinysegrank.files import write_text
 
 pytestmark = pytest.mark.slow
@@ -78,7 +79,7 @@ def test_a_second_call_does_nothing(tmp_path, work):
 
 def test_a_second_call_writes_nothing(tmp_path, work, monkeypatch):
     go(tmp_path / "run", work)
-    for name in ("runner.write_text", "artifacts.write_json", "folder_lock.FileLock.acquire"):
+    for name in ("run_folder.write_text", "artifacts.write_json", "folder_lock.FileLock.acquire"):
         monkeypatch.setattr(f"tinysegrank.experiment.{name}", None)  # as on a disk that cannot be written to
     assert go(tmp_path / "run", work) == []
 

@@ -18,7 +18,7 @@ from tinysegrank.config import from_dict, merge, parse_assignments, read_toml, t
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment import Settings, Silent, run_experiment
 from tinysegrank.experiment.folder_lock import FolderLock
-from tinysegrank.experiment.runner import open_run, read_run
+from tinysegrank.experiment.run_folder import open_run, read_run
 
 OF_EITHER_SIGN = {"proposals.paste.thresholds"}  # a score counts from the mean
 WITHOUT_CHOICES = {"data.voc", "data.train", "data.val", "trunk.weights", "proposals.folder"}  # files and folders

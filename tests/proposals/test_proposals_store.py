@@ -28,13 +28,13 @@ def proposals(count=3, shape=(5, 7), seed=0):
 def test_what_is_written_comes_back_in_order(tmp_path, count):
     store, given = ProposalStore(tmp_path / "store"), proposals(count)
     assert store.names() == ()
-    assert "one" not in store
+    assert not store.folder("one").exists()
     store.write("one", given)
     labels, scores = store.read("one")
     np.testing.assert_array_equal(labels, [p.labels for p in given])
     np.testing.assert_array_equal(scores, [p.score for p in given])
     assert labels.dtype == np.uint8
-    assert "one" in store
+    assert store.folder("one").is_dir()
     assert store.names() == ("one",)
     assert store.path("one", 0).name == ("000.png" if count > 100 else "00.png")
 

@@ -120,7 +120,7 @@ def demo(
     from tinysegrank.cli.show import console, show_results
     from tinysegrank.config import from_dict
     from tinysegrank.experiment import Settings, Shown, named_settings, run_experiment
-    from tinysegrank.experiment.runner import check_run_folder
+    from tinysegrank.experiment.run_folder import check_run_folder
     from tinysegrank.voc import make_toy_voc
 
     get_backend()  # fails before the scenes are drawn

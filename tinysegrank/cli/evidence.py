@@ -33,7 +33,7 @@ def evidence(
     from tinysegrank.cli.show import console
     from tinysegrank.evidence import collect_evidence, evidence_state
     from tinysegrank.experiment import Shown
-    from tinysegrank.experiment.runner import read_run
+    from tinysegrank.experiment.run_folder import read_run
 
     progress = Shown(console)
     if not names:
@@ -59,7 +59,7 @@ def report(
     """Write a finished run and its evidence as one self-contained HTML file."""
     from tinysegrank.evidence import write_html_report
     from tinysegrank.experiment import Silent
-    from tinysegrank.experiment.runner import read_run
+    from tinysegrank.experiment.run_folder import read_run
 
     file = out or run / "report.html"
     write_html_report(read_run(run, jobs=1, progress=Silent()), file)

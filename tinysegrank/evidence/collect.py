@@ -24,7 +24,8 @@ from tinysegrank.experiment import artifacts
 from tinysegrank.experiment.artifacts import Condition
 from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.progress import Progress
-from tinysegrank.experiment.runner import Run, read_run
+from tinysegrank.experiment.run_folder import read_run
+from tinysegrank.experiment.runner import Run
 
 ALL, SEEDS = "all", (0, 1, 2)
 PIECES = [

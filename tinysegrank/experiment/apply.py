@@ -10,7 +10,7 @@ from PIL import Image
 
 from tinysegrank.errors import DatasetError
 from tinysegrank.experiment.progress import Progress
-from tinysegrank.experiment.runner import read_run
+from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.stages import (
     classifiers,
     coarse,

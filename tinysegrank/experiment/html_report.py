@@ -11,7 +11,8 @@ from tinysegrank import __version__
 from tinysegrank.errors import CheckpointError, ShapeError
 from tinysegrank.experiment.images import names
 from tinysegrank.experiment.protocol import STAGES
-from tinysegrank.experiment.runner import SETTINGS_FILE, Run, made_by_other_code
+from tinysegrank.experiment.run_folder import SETTINGS_FILE
+from tinysegrank.experiment.runner import Run, made_by_other_code
 from tinysegrank.experiment.settings import LOSSES
 from tinysegrank.experiment.stages import report
 from tinysegrank.experiment.stages.evaluation import read_counts

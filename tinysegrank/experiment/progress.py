@@ -1,52 +1,40 @@
-"""What a long run shows: one line a stage, with a bar where there is something to count."""
+"""Progress of a long run: one line per stage, with a bar where there is something to count."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol
+from contextlib import contextmanager
+from typing import Any
 
 Advance = Callable[[int], None]
 
 
-class Progress(Protocol):
-    """Where a run reports to."""
+class Progress:
+    """Where a run reports to. A subclass overrides what it shows; this class shows nothing."""
 
-    def stage(self, name: str) -> AbstractContextManager[None]:
-        """Return a context manager around the work of a stage."""
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:  # noqa: ARG002
+        """Surround the work of a stage."""
+        yield
 
     def kept(self, name: str) -> None:
-        """Say that a stage's result is kept."""
+        """Report that a stage's results are kept."""
 
-    def count(self, what: str, total: int) -> AbstractContextManager[Advance]:
-        """Return a context manager around work of `total` units; it yields a function that adds finished units."""
+    @contextmanager
+    def count(self, what: str, total: int) -> Iterator[Advance]:  # noqa: ARG002
+        """Surround work of `total` units; yield a function that adds finished units."""
+        yield lambda units: None  # noqa: ARG005
 
     def say(self, text: str) -> None:
         """Report one line of text."""
 
 
-class Silent:
+class Silent(Progress):
     """Reports nothing."""
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:  # noqa: ARG002
-        """Do nothing."""
-        yield
 
-    def kept(self, name: str) -> None:
-        """Do nothing."""
-
-    @contextmanager
-    def count(self, what: str, total: int) -> Iterator[Advance]:  # noqa: ARG002
-        """Do nothing."""
-        yield lambda units: None  # noqa: ARG005
-
-    def say(self, text: str) -> None:
-        """Do nothing."""
-
-
-class Shown:
+class Shown(Progress):
     """Reports on a rich console: bars on a terminal, finished lines anywhere."""
 
     def __init__(self, console: Any) -> None:

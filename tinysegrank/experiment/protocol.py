@@ -14,7 +14,8 @@ from tinysegrank.errors import ConfigError, OutputError
 from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.proposers import proposers_of
-from tinysegrank.experiment.runner import Run, Stage, execute, open_run
+from tinysegrank.experiment.run_folder import open_run
+from tinysegrank.experiment.runner import Run, Stage, execute
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages import (
     classifiers,

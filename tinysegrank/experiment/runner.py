@@ -1,29 +1,23 @@
 """Stages of a run: each reads the folders of earlier stages and writes its own.
 
-A second call does only what is missing or changed; `artifacts` decides what that is.
+A second call does only what is missing or changed; `artifacts` decides which stages that is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tinysegrank.backend import accelerated, get_backend
-from tinysegrank.cluster import check_shared
-from tinysegrank.config import from_dict, read_toml, to_dict, to_toml
-from tinysegrank.errors import CheckpointError, ConfigError
+from tinysegrank.errors import CheckpointError
 from tinysegrank.experiment import artifacts
 from tinysegrank.experiment.artifacts import Condition, Key, Stamp
 from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.progress import Progress, Silent
 from tinysegrank.experiment.settings import Settings
-from tinysegrank.files import write_text
-from tinysegrank.outputs import check_folder
-
-SETTINGS_FILE = "run.toml"
 
 
 @dataclass(frozen=True)
@@ -109,7 +103,6 @@ class Stage:
         used: returns whether it has anything to do under the settings.
         backend: whether it computes on the array backend, so that another backend's results are stale.
         parts, whole_folders: see `artifacts.make`.
-        module: the module whose code it runs; that of `work` by default.
     """
 
     name: str
@@ -122,7 +115,6 @@ class Stage:
     backend: bool = False
     parts: bool = False
     whole_folders: bool = False
-    module: str = ""
 
     def needed(self, settings: Settings) -> tuple[str, ...]:
         """Return its needs under these settings, including those in stages that are not used."""
@@ -138,76 +130,6 @@ def stage_of(need: str) -> str:
     return need.partition("/")[0]
 
 
-def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
-    """Open a run folder to read from it.
-
-    Raises:
-        CheckpointError: it is not a run folder.
-        ConfigError: its settings cannot be read, are damaged, or are those of another version.
-    """
-    file = path / SETTINGS_FILE
-    if not file.is_file():
-        raise CheckpointError(f"{path}: is no run folder; make one with `tinysegrank demo` or `tinysegrank run`")
-    return Run(path.absolute(), _read_settings(file), jobs, progress)
-
-
-def _read_settings(file: Path) -> Settings:
-    try:
-        return from_dict(Settings, read_toml(file))
-    except ConfigError as error:
-        if isinstance(error.__cause__, OSError):
-            raise
-        said = str(error).removeprefix(f"{file}: ")
-        raise ConfigError(
-            f"{file}: is damaged or of another version ({said}); repeat the command that made the run with --update, "
-            f"which writes it anew and keeps the results that still fit"
-        ) from error
-
-
-def check_run_folder(path: Path) -> None:
-    """Check that a path is a run folder, is empty, or can be made.
-
-    Raises:
-        ConfigError: it holds something else.
-        OutputError: it cannot be made.
-    """
-    if (path / SETTINGS_FILE).is_file():
-        return
-    if path.is_dir() and any(not child.name.startswith(".") for child in path.iterdir()):
-        raise ConfigError(f"{path}: is not empty and holds no {SETTINGS_FILE}; choose another --out")
-    check_folder(path, named=path)
-
-
-def open_run(path: Path, settings: Settings, lock: FolderLock, *, jobs: int, progress: Progress, update: bool) -> Run:
-    """Create a run folder, or open one made with the same settings.
-
-    Raises:
-        ConfigError: the folder was made with other settings, or those it holds are damaged, and `update` is false; it
-            holds something else; or another process is at work on it.
-        OutputError: the folder cannot be made.
-    """
-    check_run_folder(path)
-    file = path / SETTINGS_FILE
-    if file.is_file():
-        try:
-            held = _read_settings(file)
-            changes = [] if held == settings else _differences(to_dict(held), to_dict(settings))
-        except ConfigError as error:
-            if not update or isinstance(error.__cause__, OSError):
-                raise
-            changes = ["all"]
-        if changes and not update:
-            raise ConfigError(
-                f"{path}: this run was made with another configuration: {'; '.join(changes[:5])}. "
-                f"Choose another --out, or pass --update to make anew what depends on it"
-            )
-    if not file.is_file() or changes:  # nothing is written where nothing changes: a finished run may be read-only
-        lock.hold()
-        write_text(file, to_toml(settings))
-    check_shared(path)
-    return Run(path.absolute(), settings, jobs, progress)
-
-
 def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: bool = False) -> None:
     """Bring every stage that is used up to date, in order.
 
@@ -221,65 +143,44 @@ def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: 
         ConfigError: another process is at work on the run.
     """
     stages = [stage for stage in stages if stage.used(run.settings)]
+    used = {stage.name for stage in stages}
     if other := made_by_other_code(run, stages):
         what = "kept all the same" if keep_stale else "made anew (--keep-stale keeps them)"
         run.progress.say(f"made by other code, {what}: {', '.join(other)}")
-    before: set[str] = set()
     for stage in stages:
-        key, folder = stage_key(run, stage, before), run.folder(stage.name)
+        key, folder = stage_key(run, stage, used), run.folder(stage.name)
         found = artifacts.inspect(folder, key)
-        stale = found is Condition.OTHER_CODE and keep_stale and not artifacts.damaged_files(folder)
-        if found is Condition.FRESH or stale:
+        damaged = artifacts.damaged_files(folder) if found in (Condition.DAMAGED, Condition.OTHER_CODE) else []
+        if found is Condition.FRESH or (found is Condition.OTHER_CODE and keep_stale and not damaged):
             artifacts.renew_times(folder, lock)
             run.progress.kept(stage.name)
-        else:
-            lock.hold()
-            if found is Condition.DAMAGED:
-                run.progress.say(_damage(folder))
-            with run.progress.stage(stage.name):
-                artifacts.make(
-                    folder, key, partial(stage.work, run), parts=stage.parts, whole_folders=stage.whole_folders
-                )
-        before.add(stage.name)
+            continue
+        lock.hold()
+        if found is Condition.DAMAGED:
+            more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+            run.progress.say(f"{stage.name}/{damaged[0]}{more}: missing or changed since they were written; replaced")
+        with run.progress.stage(stage.name):
+            work = partial(stage.work, run)
+            artifacts.make(folder, key, work, parts=stage.parts, whole_folders=stage.whole_folders)
 
 
-def stage_key(run: Run, stage: Stage, before: Collection[str]) -> Key:
-    """Return the key of a stage, given the names of the stages before it that are used."""
+def stage_key(run: Run, stage: Stage, used: Collection[str]) -> Key:
+    """Return the key of a stage, given the names of the stages that are used."""
     inputs = {
         "stage": stage.name,
         "outside": stage.outside(run.settings),
-        "needs": {need: run.content(need) for need in stage.needed(run.settings) if stage_of(need) in before},
+        "needs": {need: run.content(need) for need in stage.needed(run.settings) if stage_of(need) in used},
         "accelerated": accelerated(),
     }
     if stage.backend:
         backend = get_backend()
         inputs["backend"] = [backend.name, str(backend.device)]
-    return artifacts.key(stage.settings(run.settings), inputs, _module(stage))
+    return artifacts.key(stage.settings(run.settings), inputs, stage.work.__module__)
 
 
 def made_by_other_code(run: Run, stages: Sequence[Stage]) -> list[str]:
-    """Return the names of the finished stages whose files were written by other code than the present."""
-    stamps = [(stage, run.stamp(stage.name)) for stage in stages if stage.used(run.settings)]
+    """Return the names of the finished stages whose results were made by code other than the present."""
+    finished = [stage for stage in stages if stage.used(run.settings) and run.stamp(stage.name).complete]
     return [
-        stage.name for stage, stamp in stamps if stamp.complete and stamp.key.code != artifacts.code_of(_module(stage))
+        stage.name for stage in finished if run.stamp(stage.name).key.code != artifacts.code_of(stage.work.__module__)
     ]
-
-
-def _module(stage: Stage) -> str:
-    return stage.module or stage.work.__module__
-
-
-def _damage(folder: Path) -> str:
-    names = artifacts.damaged_files(folder)
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"{folder.name}/{names[0]}{more}: missing or changed since they were written; replaced"
-
-
-def _differences(held: Mapping[str, Any], asked: Mapping[str, Any], place: str = "") -> list[str]:
-    lines = []
-    for key in held:
-        if isinstance(held[key], dict):
-            lines += _differences(held[key], asked[key], f"{place}{key}.")
-        elif held[key] != asked[key]:
-            lines.append(f"{place}{key} was {held[key]!r}, is now {asked[key]!r}")
-    return lines

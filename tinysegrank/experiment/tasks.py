@@ -56,13 +56,13 @@ def do_missing(
     units: Callable[[Task], int] = _one,
     local: bool = False,
 ) -> None:
-    """Call a function for each task whose files are not all there.
+    """Call a function for each task that has not been done.
 
     Args:
         run, what, function, tasks, units, local: as for `map_tasks`.
-        files: the files that the function writes for a task.
+        files: returns the files that the function writes for a task, or folders that appear once they are complete.
     """
-    missing = [task for task in tasks if not all(file.is_file() for file in files(task))]
+    missing = [task for task in tasks if not all(file.exists() for file in files(task))]
     done = sum(map(units, tasks)) - sum(map(units, missing))
     for _ in map_tasks(run, what, function, missing, units=units, done=done, local=local):
         pass

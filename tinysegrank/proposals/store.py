@@ -38,9 +38,6 @@ class ProposalStore:
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
 
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._folder(name).is_dir()
-
     def names(self) -> tuple[str, ...]:
         """Return the names of the images that have proposals, sorted; hidden folders are unfinished work."""
         if not self.root.is_dir():
@@ -54,7 +51,7 @@ class ProposalStore:
             DatasetError: there are none, they differ in size, or a label is not a class.
             OutputError: the folder cannot be written.
         """
-        target = self._folder(name)
+        target = self.folder(name)
         if not proposals:
             raise DatasetError(f"{name}: has no proposal to write; an image needs at least one")
         _same_size({f"proposal {m} of {name}": proposal.labels for m, proposal in enumerate(proposals)})
@@ -100,7 +97,7 @@ class ProposalStore:
         Raises:
             DatasetError: there is no proposal, or the scores are not one number for each, finite or NaN.
         """
-        count, path = len(self.paths(name)), self._folder(name) / SCORES
+        count, path = len(self.paths(name)), self.folder(name) / SCORES
         if not path.exists():
             return np.full(count, np.nan)
         scores = _read_list(path, count)
@@ -121,7 +118,7 @@ class ProposalStore:
             DatasetError: there is no proposal, or the file is damaged or does not fit: as many entries as proposals,
                 classes 1..20, finite scores, no more pixels than the image has.
         """
-        paths, path = self.paths(name), self._folder(name) / SEGMENTS
+        paths, path = self.paths(name), self.folder(name) / SEGMENTS
         if not path.exists():
             return [None] * len(paths)
         entries = _read_list(path, len(paths))
@@ -144,7 +141,7 @@ class ProposalStore:
         Raises:
             DatasetError: there are none, or one is not a number.
         """
-        folder = self._folder(name)
+        folder = self.folder(name)
         paths = [folder / name for name in names_in(folder) if name.endswith(".png")]
         if not paths:
             raise DatasetError(f"{folder}: holds no proposal; write them as 00.png, 01.png, ... there")
@@ -157,10 +154,11 @@ class ProposalStore:
         """Return the path of the proposal that is row `number` of `read`."""
         paths = self.paths(name)
         if not 0 <= number < len(paths):
-            raise DatasetError(f"{self._folder(name)}: there is no proposal {number} of {len(paths)}")
+            raise DatasetError(f"{self.folder(name)}: there is no proposal {number} of {len(paths)}")
         return paths[number]
 
-    def _folder(self, name: str) -> Path:
+    def folder(self, name: str) -> Path:
+        """Return the folder of an image's proposals; it is complete if it exists."""
         if not name or name[0] == "." or "/" in name or "\\" in name:
             raise DatasetError(f"{name!r} is not a bare image name; leave out folder and ending")
         return self.root / name

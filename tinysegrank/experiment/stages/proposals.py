@@ -16,7 +16,7 @@ from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages.coarse import ranked_by, read_coarse
 from tinysegrank.experiment.stages.superpixels import read_superpixels, superpixels_of
-from tinysegrank.experiment.tasks import map_tasks
+from tinysegrank.experiment.tasks import do_missing
 from tinysegrank.proposals import Proposal, ProposalStore, interleave
 
 
@@ -42,14 +42,16 @@ def make(run: Run) -> None:
     """Write the proposals of every image; a training image's come from the models fitted without its fold."""
     proposers, fold_of = proposers_of(run.settings), folds(run)
     for which in SPLITS:
-        target, images = store(run, which), images_of(run, which)
-        missing = [image for image in images if image.name not in target]
         tasks = []
-        for image in missing:
+        for image in images_of(run, which):
             fold = int(fold_of[image.number]) if which == "train" else -1
             tasks.append(_Propose(image, tuple((one, model_of(run, one.name, fold)) for one in proposers)))
-        for _ in map_tasks(run, f"{which} images", _propose, tasks, done=len(images) - len(missing)):
-            pass
+        do_missing(run, f"{which} images", _propose, tasks, _folders)
+
+
+def _folders(task: _Propose) -> list[Path]:
+    """Return the folder of an image's proposals, which appears once it is complete."""
+    return [store(task.image.run, task.image.which).folder(task.image.name)]
 
 
 def _propose(task: _Propose) -> None:

@@ -1,0 +1,97 @@
+"""Run folders: opened to read or to write, and the settings file in each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tinysegrank.cluster import check_shared
+from tinysegrank.config import from_dict, read_toml, to_dict, to_toml
+from tinysegrank.errors import CheckpointError, ConfigError
+from tinysegrank.experiment.folder_lock import FolderLock
+from tinysegrank.experiment.progress import Progress
+from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.settings import Settings
+from tinysegrank.files import write_text
+from tinysegrank.outputs import check_folder
+
+SETTINGS_FILE = "run.toml"
+
+
+def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
+    """Open a run folder to read from it.
+
+    Raises:
+        CheckpointError: it is not a run folder.
+        ConfigError: its settings cannot be read, are damaged, or are those of another version.
+    """
+    if not (path / SETTINGS_FILE).is_file():
+        raise CheckpointError(f"{path}: is not a run folder; make one with `tinysegrank demo` or `tinysegrank run`")
+    return Run(path.absolute(), _read_settings(path), jobs, progress)
+
+
+def check_run_folder(path: Path) -> None:
+    """Check that a path is a run folder, is empty, or can be made.
+
+    Raises:
+        ConfigError: it holds something else.
+        OutputError: it cannot be made.
+    """
+    if (path / SETTINGS_FILE).is_file():
+        return
+    if path.is_dir() and any(not child.name.startswith(".") for child in path.iterdir()):
+        raise ConfigError(f"{path}: is not empty and holds no {SETTINGS_FILE}; choose another --out")
+    check_folder(path, named=path)
+
+
+def open_run(path: Path, settings: Settings, lock: FolderLock, *, jobs: int, progress: Progress, update: bool) -> Run:
+    """Create a run folder, or open one made with the same settings.
+
+    Nothing is written where nothing changes, so that a finished run may be on a read-only disk.
+
+    Raises:
+        ConfigError: the folder was made with other settings, or those it holds are damaged, and `update` is false; it
+            holds something else; or another process is at work on it.
+        OutputError: the folder cannot be made.
+    """
+    check_run_folder(path)
+    asked, held = to_dict(settings), {}
+    if (path / SETTINGS_FILE).is_file():
+        try:
+            held = to_dict(_read_settings(path))
+        except ConfigError as error:
+            if not update or isinstance(error.__cause__, OSError):
+                raise
+        if held != asked and not update:
+            raise ConfigError(
+                f"{path}: this run was made with another configuration: {'; '.join([*_differences(held, asked)][:5])}. "
+                f"Choose another --out, or pass --update to make anew what depends on it"
+            )
+    if held != asked:
+        lock.hold()
+        write_text(path / SETTINGS_FILE, to_toml(settings))
+    check_shared(path)
+    return Run(path.absolute(), settings, jobs, progress)
+
+
+def _read_settings(path: Path) -> Settings:
+    file = path / SETTINGS_FILE
+    try:
+        return from_dict(Settings, read_toml(file))
+    except ConfigError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+        said = str(error).removeprefix(f"{file}: ")
+        raise ConfigError(
+            f"{file}: is damaged or of another version ({said}); repeat the command that made the run with --update, "
+            f"which writes it anew and keeps the results that still fit"
+        ) from error
+
+
+def _differences(held: Mapping[str, Any], asked: Mapping[str, Any], section: str = "") -> Iterator[str]:
+    for key, value in held.items():
+        if isinstance(value, dict):
+            yield from _differences(value, asked[key], f"{section}{key}.")
+        elif value != asked[key]:
+            yield f"{section}{key} was {value!r}, is now {asked[key]!r}"
