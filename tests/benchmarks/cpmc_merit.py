@@ -21,7 +21,7 @@ from tinysegrank.experiment.stages.segments import read_segments
 from tinysegrank.files import write_text
 from tinysegrank.parallel import parallel_map
 from tinysegrank.proposals.o2p.segments import best_overlaps, merit
-from tinysegrank.reporting import Column, Table, curves
+from tinysegrank.reporting import Column, Curve, Plot, Table, plots
 from tinysegrank.voc import VOID, find_objects
 
 COUNTS = (1, 5, 10, 20, 30, 50, 75, 100, 125, 150)
@@ -51,8 +51,9 @@ def main() -> None:
     table = Table(f"CPMC segments of {len(images)} val images, {found.objects} objects", columns, rows)
     write_text(asked.out / "cpmc_merit.md", table.to_markdown())
     write_text(asked.out / "cpmc_merit.csv", table.to_csv())
-    lines = {"covering": (found.counts, found.covering), "average best overlap": (found.counts, found.abo)}
-    curves(asked.out / "cpmc_merit.png", lines, x_label="segments", y_label="overlap, 0..1")
+    lines = {"covering": found.covering, "average best overlap": found.abo}
+    curves = {name: Curve(found.counts, values) for name, values in lines.items()}
+    plots(asked.out / "cpmc_merit.png", [Plot(curves, "segments", "overlap, 0..1")])
     print(table.to_markdown())
 
 

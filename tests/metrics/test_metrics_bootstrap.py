@@ -56,13 +56,13 @@ def test_a_method_against_itself(rng):
 
 
 def test_interval_covers_what_other_images_give(rng):
-    """On new images of the same kind, the difference falls into nine of ten 90 % intervals, about."""
+    """On new images of the same kind, the difference falls into 19 of 20 intervals, about."""
     truth = np.mean([np.subtract(*map(mean_of, methods(rng, images=200))) for _ in range(5)])
     inside = 0
     for _ in range(60):
-        found = paired_difference(*methods(rng, images=30), rng=rng, resamples=200, share=0.9)
+        found = paired_difference(*methods(rng, images=30), rng=rng, resamples=200)
         inside += found.low <= truth <= found.high
-    assert 44 <= inside <= 60
+    assert 50 <= inside <= 60
 
 
 def test_a_rare_class_is_left_out_of_the_resamples_that_lack_it(rng):
@@ -79,11 +79,9 @@ def test_a_rare_class_is_left_out_of_the_resamples_that_lack_it(rng):
         (lambda a, b: (a[:3], b), {}, "shapes"),
         (lambda a, b: (a[:0], b[:0]), {}, "shapes"),
         (lambda a, b: (a, b[::-1]), {}, "truths differ"),
-        (lambda a, b: (a, b), {"resamples": 0}, "at least 1"),
-        (lambda a, b: (a, b), {"share": 1.0}, "between 0 and 1"),
         (lambda a, b: (a, b), {"classes": ()}, "none of"),
     ],
-    ids=["lengths", "empty", "truths", "resamples", "share", "classes"],
+    ids=["lengths", "empty", "truths", "classes"],
 )
 def test_bad_input(rng, change, options, message):
     with pytest.raises(ShapeError, match=message):

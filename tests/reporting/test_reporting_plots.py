@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.reporting import Curve, Plot, bars, heat_maps, plots
-from tinysegrank.reporting.curves import line_styles
+from tinysegrank.reporting import Curve, Plot, bars, heat_maps, loss_curves, plots
+from tinysegrank.reporting.plots import line_styles, running_mean
 
 
 def pixels(path):
@@ -63,6 +63,24 @@ def test_the_legend_of_many_curves_stands_beside_them(tmp_path, curves, beside):
     assert (np.flatnonzero(red[sample].any(axis=0)).max() > curve_ends) == beside
 
 
+def test_losses_are_smoothed_over_a_fiftieth_of_the_longest_run(tmp_path):
+    noise, steps = np.random.default_rng(0).random(200), np.arange(200)
+    loss_curves(tmp_path / "a.png", {"CE": (steps, noise), "UOI": (steps[:9], noise[:9])})
+    pale = 255 * 0.8 + 0.2 * np.array([0x00, 0x72, 0xB2])
+    assert (np.abs(pixels(tmp_path / "a.png") - pale) <= 2).all(axis=2).mean() > 0.001  # the raw curve
+    curves = {"CE": Curve(steps, noise), "UOI": Curve(steps[:9], noise[:9])}
+    plots(tmp_path / "b.png", [Plot(curves, "step", "loss of the minibatch", "Training", smoothing=4)])
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 8, 50])
+def test_running_mean_by_slices(width):
+    values = np.random.default_rng(0).random(20)
+    before, after = (width - 1) // 2, width // 2
+    expected = [values[max(i - before, 0) : i + after + 1].mean() for i in range(20)]
+    np.testing.assert_allclose(running_mean(values, width), expected, rtol=1e-12)
+
+
 def test_bars_are_as_long_as_their_values(tmp_path):
     bars(tmp_path / "a.png", ["cat", "do$g"], {"ours": [10, 40], "paper": [None, 20]}, label="per cent")
     picture = pixels(tmp_path / "a.png")
@@ -100,6 +118,7 @@ def test_same_input_same_file(tmp_path):
         (lambda path: plots(path, [Plot({}, "x", "y")]), "at least one"),
         (lambda path: plots(path, [Plot({"a": Curve([0], [1])}, "x", "y", logarithmic="x")]), "logarithmic x"),
         (lambda path: plots(path, [Plot({"a": Curve([1], [1], [0], [2])}, "x", "y", logarithmic="y")]), "arithmic y"),
+        (lambda path: loss_curves(path, {}), "at least one"),
         (lambda path: Curve([0, 1], [1]), "same number"),
         (lambda path: Curve([], []), "at least one"),
         (lambda path: Curve([0], [np.nan]), "NaN"),
@@ -110,7 +129,22 @@ def test_same_input_same_file(tmp_path):
         (lambda path: heat_maps(path, np.zeros((9, 9, 3), np.uint8), np.zeros((3, 3, 20))), "21"),
         (lambda path: heat_maps(path, np.zeros((9, 9, 3), np.uint8), np.full((3, 3, 21), 1.5)), "outside"),
     ],
-    ids=["none", "empty", "log-x", "log-y", "lengths", "points", "nan", "edge", "groups", "bars", "ranges", "k", "1.5"],
+    ids=[
+        "none",
+        "empty",
+        "log-x",
+        "log-y",
+        "loss",
+        "length",
+        "point",
+        "nan",
+        "edge",
+        "group",
+        "bar",
+        "range",
+        "k",
+        "1.5",
+    ],
 )
 def test_bad_input_leaves_no_file(tmp_path, make, message):
     with pytest.raises(ShapeError, match=message):

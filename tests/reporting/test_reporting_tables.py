@@ -137,13 +137,6 @@ def test_methods_table():
     assert list(TABLE_2.values()) == [31.3, 31.9, 47.4, 48.5, 48.7, 53.1]
 
 
-def test_other_classes_than_those_of_voc():
-    counts = Confusion(2).update(np.array([[0, 1]]), np.array([[0, 0]]))
-    assert [row[1] for row in per_class_table({"m": counts}, class_names=("sky", "sea")).rows] == [50, 0, 25]
-    with pytest.raises(ShapeError, match="21 classes"):
-        per_class_table({"m": counts}, class_names=("sky", "sea"), paper=["SDS"])
-
-
 @pytest.mark.parametrize("make", [per_class_table, methods_table])
 def test_bad_input(make):
     with pytest.raises(ShapeError, match="none"):

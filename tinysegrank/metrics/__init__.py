@@ -4,7 +4,7 @@ from tinysegrank.metrics.bootstrap import Difference, paired_difference
 from tinysegrank.metrics.confusion import Confusion, MeanIoU, image_confusions, iou_of_confusion
 from tinysegrank.metrics.corpus import corpus_iou
 from tinysegrank.metrics.image import image_iou, image_ious, mean_of_present
-from tinysegrank.metrics.overlap import mask_overlaps, overlap
+from tinysegrank.metrics.overlap import mask_overlaps
 
 __all__ = [
     "Confusion",
@@ -17,6 +17,5 @@ __all__ = [
     "iou_of_confusion",
     "mask_overlaps",
     "mean_of_present",
-    "overlap",
     "paired_difference",
 ]

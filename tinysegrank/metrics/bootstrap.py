@@ -33,9 +33,8 @@ def paired_difference(
     rng: np.random.Generator,
     classes: Sequence[int] | None = None,
     resamples: int = 1000,
-    share: float = 0.95,
 ) -> Difference:
-    """Compute the mean corpus IoU of the first method minus that of the second, with a confidence interval.
+    """Compute the mean corpus IoU of the first method minus that of the second, with its 95 % confidence interval.
 
     first, second | (N, K, K)  | integer | confusion matrix of each image; the same images in the same order
     returns       | Difference | float   | -1..1
@@ -48,11 +47,9 @@ def paired_difference(
         rng: draws the resamples.
         classes: classes to average over; all by default.
         resamples: number of resamples.
-        share: confidence level, the share of the resampled differences inside the interval; its two tails are equal.
 
     Raises:
-        ShapeError: the arrays do not fit, their truths differ, none of the classes is in the truth, or an option is
-            out of range.
+        ShapeError: the arrays do not fit, their truths differ, or none of the classes is in the truth.
 
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, percentile intervals.
     """
@@ -61,8 +58,6 @@ def paired_difference(
         raise ShapeError(f"first, second: shapes {first.shape}, {second.shape}; give (N, K, K) of the same images")
     if not np.array_equal(first.sum(axis=2), second.sum(axis=2)):
         raise ShapeError("first, second: their truths differ; measure both on the same images, in the same order")
-    if resamples < 1 or not 0 < share < 1:
-        raise ShapeError(f"resamples, share: {resamples}, {share}; give at least 1, and a share between 0 and 1")
     images, chosen = len(first), list(range(first.shape[1]) if classes is None else classes)
     flat = [matrices.reshape(images, -1).astype(np.float64) for matrices in (first, second)]  # (N, K K), exact
     value = float(_mean_difference(np.ones((1, images)), flat, chosen)[0])
@@ -72,7 +67,7 @@ def paired_difference(
     for start in range(0, resamples, _AT_ONCE):
         count = min(_AT_ONCE, resamples - start)
         drawn.append(_mean_difference(rng.multinomial(images, np.full(images, 1 / images), size=count), flat, chosen))
-    low, high = np.nanquantile(np.concatenate(drawn), [(1 - share) / 2, (1 + share) / 2])
+    low, high = np.nanquantile(np.concatenate(drawn), [0.025, 0.975])
     return Difference(value, float(low), float(high))
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from tinysegrank.reporting.accuracy import methods_table, per_class_table
 from tinysegrank.reporting.bars import bars
-from tinysegrank.reporting.curves import curves, loss_curves
 from tinysegrank.reporting.document import Document, Picture, Section, Statement
 from tinysegrank.reporting.heat_maps import heat_maps
 from tinysegrank.reporting.panels import PanelRow, qualitative_panels
 from tinysegrank.reporting.paper import TABLE_1, TABLE_1_AVERAGE, TABLE_2, paper_mean
-from tinysegrank.reporting.plots import Curve, Plot, plots
+from tinysegrank.reporting.plots import Curve, Plot, loss_curves, plots
 from tinysegrank.reporting.tables import Cell, Column, Table
 
 __all__ = [
@@ -27,7 +26,6 @@ __all__ = [
     "Statement",
     "Table",
     "bars",
-    "curves",
     "heat_maps",
     "loss_curves",
     "methods_table",

@@ -8,7 +8,7 @@ from tinysegrank.errors import ShapeError
 from tinysegrank.metrics import Confusion
 from tinysegrank.reporting.paper import TABLE_1, TABLE_2, paper_mean
 from tinysegrank.reporting.tables import Cell, Column, Table
-from tinysegrank.voc import CLASS_NAMES
+from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES
 
 _NOTE = "Corpus IoU in per cent; means leave out classes absent from the truth."
 
@@ -19,7 +19,6 @@ def per_class_table(
     title: str = "IoU of each class",
     common: Sequence[int] = (),
     paper: Sequence[str] = (),
-    class_names: Sequence[str] = CLASS_NAMES,
 ) -> Table:
     """Tabulate the corpus IoU of methods: one row per class, one column per method, and the mean in the last row.
 
@@ -28,22 +27,19 @@ def per_class_table(
         title: title of the table.
         common: classes to show a second mean over, for data in which the others are rare.
         paper: methods of the paper's Table 1 to add as columns; their means are over the same classes as ours.
-        class_names: name of each class.
 
     Raises:
-        ShapeError: there is no method, a number of classes differs from that of the names, the truths differ, or a
-            method is not in Table 1.
+        ShapeError: there is no method, a number of classes is not 21, the truths differ, or a method is not in Table 1.
     """
-    _check(confusions, class_names)
-    unknown = [name for name in paper if name not in TABLE_1]
-    if unknown or (paper and len(class_names) != len(CLASS_NAMES)):
-        raise ShapeError(f"paper: {list(paper)}; choose from {list(TABLE_1)}, with the 21 classes of VOC")
+    _check(confusions)
+    if not set(paper) <= TABLE_1.keys():
+        raise ShapeError(f"paper: {list(paper)}; choose from {list(TABLE_1)}")
     ious = [100 * confusion.iou() for confusion in confusions.values()]
     rows: list[tuple[Cell, ...]] = [
         (name, *(float(iou[index]) for iou in ious), *(TABLE_1[method][index] for method in paper))
-        for index, name in enumerate(class_names)
+        for index, name in enumerate(CLASS_NAMES)
     ]
-    for classes, suffix in ((range(len(class_names)), ""), *(((common, ", common"),) if common else ())):
+    for classes, suffix in ((range(NUM_CLASSES), ""), *(((common, ", common"),) if common else ())):
         means = [confusion.mean_iou(absent="skip", classes=classes) for confusion in confusions.values()]
         present = _present(confusions, classes)  # the paper's means are of the same classes
         published = (paper_mean(method, present) for method in paper)
@@ -57,29 +53,25 @@ def methods_table(
     *,
     title: str = "Mean IoU of each method",
     common: Sequence[int] = (),
-    paper: Mapping[str, float] = TABLE_2,
-    class_names: Sequence[str] = CLASS_NAMES,
 ) -> Table:
-    """Tabulate the mean IoU of each method, beside the paper's figure for the method of that name.
+    """Tabulate the mean IoU of each method, beside the paper's for the method of that name, or a dash.
 
     Args:
         confusions: confusion matrix of each method by its name, all over the same images.
         title: title of the table.
         common: classes to show a second mean over, in an extra column.
-        paper: published mean by method name; methods without one get a dash.
-        class_names: name of each class.
 
     Raises:
-        ShapeError: there is no method, the numbers of classes differ, or the truths differ.
+        ShapeError: there is no method, a number of classes is not 21, or the truths differ.
     """
-    _check(confusions, class_names)
+    _check(confusions)
     rows: list[tuple[Cell, ...]] = []
     for name, confusion in confusions.items():
         means = [confusion.mean_iou(absent="skip")]
         if common:
             means.append(confusion.mean_iou(absent="skip", classes=common))
-        rows.append((name, *(100 * mean.value for mean in means), paper.get(name)))
-    headings = [_mean_name(len(_present(confusions, range(len(class_names)))))]
+        rows.append((name, *(100 * mean.value for mean in means), TABLE_2.get(name)))
+    headings = [_mean_name(len(_present(confusions, range(NUM_CLASSES))))]
     if common:
         headings.append(_mean_name(len(_present(confusions, common))) + ", common")
     return Table(title, (Column("method"), *map(Column, headings), Column("paper (val)")), tuple(rows), _NOTE)
@@ -95,14 +87,12 @@ def _mean_name(classes: int) -> str:
     return f"mean of {classes}" + (" class" if classes == 1 else " classes")
 
 
-def _check(confusions: Mapping[str, Confusion], class_names: Sequence[str]) -> None:
+def _check(confusions: Mapping[str, Confusion]) -> None:
     if not confusions:
         raise ShapeError("confusions: there are none; give the counts of at least one method")
     first = next(iter(confusions.values()))
     for name, confusion in confusions.items():
-        if confusion.num_classes != len(class_names):
-            raise ShapeError(
-                f"{name}: {confusion.num_classes} classes, {len(class_names)} class_names; give one name per class"
-            )
+        if confusion.num_classes != NUM_CLASSES:
+            raise ShapeError(f"{name}: {confusion.num_classes} classes; give the counts of VOC's {NUM_CLASSES}")
         if (confusion.matrix.sum(axis=1) != first.matrix.sum(axis=1)).any():
             raise ShapeError(f"{name}: its truth differs from the first method's; measure all on the same images")

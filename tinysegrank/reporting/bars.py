@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.files import atomic_write
-from tinysegrank.reporting.curves import line_styles
+from tinysegrank.reporting.plots import line_styles, png
 
 _ROW, _NARROW_ROW, _MANY = 0.19, 0.14, 40  # height of a bar in inches, below 40 bars and from 40 on
 
@@ -22,11 +21,8 @@ def bars(
     label: str,
     title: str = "",
     ranges: Mapping[str, Sequence[tuple[float, float] | None]] | None = None,
-    dpi: int = 130,
 ) -> None:
-    """Draw a PNG of horizontal bars with their values: in each group one bar per series.
-
-    The same input gives the same file, to the byte, with one version of Matplotlib.
+    """Draw a PNG, 7 inches wide, of horizontal bars with their values: in each group one bar per series. See `png`.
 
     Args:
         path: the PNG file, written atomically.
@@ -36,7 +32,6 @@ def bars(
         title: title of the figure.
         ranges: smallest and largest value per group for some of the series, drawn as a line over the bar; None draws
             no line.
-        dpi: dots per inch; the figure is 7 inches wide.
 
     Raises:
         ShapeError: there is no group or series, or the number of values of a series is not that of the groups.
@@ -47,37 +42,30 @@ def bars(
     for name, values in [*series.items(), *ranges.items()]:
         if len(values) != len(groups):
             raise ShapeError(f"{name}: {len(values)} values for {len(groups)} groups; give one per group")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     rows = len(groups) * (len(series) + 0.8)
     row = _ROW if len(groups) * len(series) < _MANY else _NARROW_ROW
-    figure = Figure(figsize=(7, 1.1 + row * rows + 0.2 * len(series)), dpi=dpi, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
     thickness = 1 / (len(series) + 0.8)
-    for number, (name, (colour, _)) in enumerate(line_styles(list(series)).items()):
-        lengths = np.array([np.nan if value is None else value for value in series[name]], np.float64)
-        place = np.arange(len(groups)) + (number - (len(series) - 1) / 2) * thickness
-        axes.barh(place, lengths, thickness, color=colour, label=name, edgecolor="white", linewidth=0.4)
-        ends = lengths.copy()
-        for index, span in enumerate(ranges.get(name, ())):
-            if span is not None:
-                axes.plot(span, [place[index]] * 2, color="black", linewidth=1.2, solid_capstyle="butt")
-                ends[index] = max(ends[index], span[1])
-        for y, end, value in zip(place, ends, lengths, strict=True):
-            if np.isfinite(value):
-                axes.annotate(
-                    f"{value:.1f}", (end, y), (3, 0), textcoords="offset points", va="center", fontsize=7, color="0.25"
-                )
-    axes.set_yticks(range(len(groups)), [group.replace("$", r"\$") for group in groups])
-    axes.set_ylim(len(groups) - 0.5, -0.5)
-    axes.set_xlabel(label, parse_math=False)
-    axes.set_title(title, parse_math=False)
-    axes.margins(x=0.08)
-    axes.grid(axis="x", alpha=0.3)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=min(len(series), 3), frameon=False, fontsize=9)
-    with atomic_write(path) as stream:
-        figure.savefig(stream, format="png", metadata={"Software": None})
+    with png(path, 7, 1.1 + row * rows + 0.2 * len(series)) as figure:
+        axes = figure.add_subplot()
+        for number, (name, (colour, _)) in enumerate(line_styles(list(series)).items()):
+            lengths = np.array([np.nan if value is None else value for value in series[name]], np.float64)
+            place = np.arange(len(groups)) + (number - (len(series) - 1) / 2) * thickness
+            axes.barh(place, lengths, thickness, color=colour, label=name, edgecolor="white", linewidth=0.4)
+            ends = lengths.copy()
+            for index, span in enumerate(ranges.get(name, ())):
+                if span is not None:
+                    axes.plot(span, [place[index]] * 2, color="black", linewidth=1.2, solid_capstyle="butt")
+                    ends[index] = max(ends[index], span[1])
+            for y, end, value in zip(place, ends, lengths, strict=True):
+                if np.isfinite(value):
+                    told = axes.annotate(f"{value:.1f}", (end, y), (3, 0), textcoords="offset points", va="center")
+                    told.set(fontsize=7, color="0.25")
+        axes.set_yticks(range(len(groups)), [group.replace("$", r"\$") for group in groups])
+        axes.set_ylim(len(groups) - 0.5, -0.5)
+        axes.set_xlabel(label, parse_math=False)
+        axes.set_title(title, parse_math=False)
+        axes.margins(x=0.08)
+        axes.grid(axis="x", alpha=0.3)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        figure.legend(loc="outside lower center", ncols=min(len(series), 3), frameon=False, fontsize=9)

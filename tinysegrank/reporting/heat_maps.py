@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.files import atomic_write
-from tinysegrank.voc import CLASS_NAMES, overlay
+from tinysegrank.reporting.plots import png
+from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES, overlay
 
 _WIDTH = 1.45  # of one image in the figure, inches
 _TALLEST = 1.4  # largest ratio of an image's height to its width
@@ -22,67 +22,56 @@ def heat_maps(
     maps: np.ndarray,
     *,
     labels: Mapping[str, np.ndarray] | None = None,
-    names: Sequence[str] = CLASS_NAMES,
     title: str = "",
-    dpi: int = 110,
 ) -> None:
     """Draw a PNG of an image, its label maps, and one heat map per class, dark for 0 and bright for 1.
 
     image  | (H, W, 3)   | uint8    | R, G, B
-    maps   | (h, w, K)   | floating | 0..1, the probability of each class in each cell
+    maps   | (h, w, 21)  | floating | 0..1, the probability of each class in each cell
     labels | each (H, W) | integer  | label maps to draw over the image, by heading
 
-    The same input gives the same file, to the byte, with one version of Matplotlib.
-
-    Args:
-        path: the PNG file, written atomically.
-        names: names of the K classes.
-        title: title of the figure.
-        dpi: dots per inch.
+    The file is written as `png` says.
 
     Raises:
-        ShapeError: the maps are not finite values in 0..1, or their number is not that of the names.
+        ShapeError: the maps are not finite values in 0..1, or are not 21.
 
     Paper: the semantic feature maps of section 3.1, its Figure 4.
     """
     maps = np.asarray(maps)
-    if maps.ndim != 3 or maps.shape[2] != len(names) or maps.size == 0:
-        raise ShapeError(f"maps: shape {maps.shape}; give (h, w, {len(names)}), one map for each of the names")
+    if maps.ndim != 3 or maps.shape[2] != NUM_CLASSES or maps.size == 0:
+        raise ShapeError(f"maps: shape {maps.shape}; give (h, w, {NUM_CLASSES}), one map for each class")
     if not (np.isfinite(maps).all() and maps.min() >= 0 and maps.max() <= 1 + 1e-5):
         raise ShapeError("maps: values outside 0..1; give probabilities")
     from matplotlib.axes import Axes
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
-    from matplotlib.figure import Figure
 
     pictures = [("image", image), *((heading, overlay(image, drawn)) for heading, drawn in (labels or {}).items())]
-    rows = -(-(len(pictures) + len(names)) // _PER_ROW)
+    rows = -(-(len(pictures) + NUM_CLASSES) // _PER_ROW)
     ratio = image.shape[0] / image.shape[1]
     # all lengths in inches, from the upper left; each cell is a heading with an image below it
+    # placed by hand, as measuring two dozen headings takes seconds
     tall = _WIDTH * min(ratio, _TALLEST)
     width, height = _WIDTH * _PER_ROW + 0.7, 0.35 + rows * (tall + 0.28)
-    figure = Figure(figsize=(width, height), dpi=dpi)
-    figure.set_layout_engine("none")  # placed by hand: measuring two dozen headings takes seconds
-    FigureCanvasAgg(figure)
+    with png(path, width, height, dpi=110, placed=True) as figure:
 
-    def place(number: int, heading: str) -> Axes:
-        row, column = divmod(number, _PER_ROW)
-        left, top = column * _WIDTH, 0.35 + row * (tall + 0.28)
-        spot = ((left + 0.04) / width, 1 - (top + 0.2 + tall) / height, (_WIDTH - 0.08) / width, tall / height)
-        figure.text((left + _WIDTH / 2) / width, 1 - (top + 0.15) / height, heading, ha="center", fontsize=7.5,
-                    parse_math=False)  # fmt: skip
-        axes = figure.add_axes(spot)
-        axes.set_axis_off()
-        return axes
+        def place(number: int, heading: str) -> Axes:
+            row, column = divmod(number, _PER_ROW)
+            left, top = column * _WIDTH, 0.35 + row * (tall + 0.28)
+            spot = ((left + 0.04) / width, 1 - (top + 0.2 + tall) / height, (_WIDTH - 0.08) / width, tall / height)
+            figure.text((left + _WIDTH / 2) / width, 1 - (top + 0.15) / height, heading, ha="center", fontsize=7.5,
+                        parse_math=False)  # fmt: skip
+            axes = figure.add_axes(spot)
+            axes.set_axis_off()
+            return axes
 
-    for number, (heading, picture) in enumerate(pictures):
-        place(number, heading).imshow(picture, interpolation="antialiased", aspect="auto")
-    for number, (name, heat) in enumerate(zip(names, np.moveaxis(maps, 2, 0), strict=True), start=len(pictures)):
-        axes = place(number, f"{name}, up to {heat.max():.2f}")
-        axes.imshow(heat, vmin=0, vmax=1, cmap="inferno", interpolation="nearest", aspect="auto")
-    bar = figure.add_axes((1 - 0.55 / width, 0.15, 0.12 / width, 0.65))
-    figure.colorbar(ScalarMappable(norm=Normalize(0, 1), cmap="inferno"), cax=bar)
-    figure.text(0.5, 1 - 0.2 / height, title, ha="center", fontsize=10, parse_math=False)
-    with atomic_write(path) as stream:
-        figure.savefig(stream, format="png", metadata={"Software": None})
+        for number, (heading, picture) in enumerate(pictures):
+            place(number, heading).imshow(picture, interpolation="antialiased", aspect="auto")
+        for number, (name, heat) in enumerate(
+            zip(CLASS_NAMES, np.moveaxis(maps, 2, 0), strict=True), start=len(pictures)
+        ):
+            axes = place(number, f"{name}, up to {heat.max():.2f}")
+            axes.imshow(heat, vmin=0, vmax=1, cmap="inferno", interpolation="nearest", aspect="auto")
+        bar = figure.add_axes((1 - 0.55 / width, 0.15, 0.12 / width, 0.65))
+        figure.colorbar(ScalarMappable(norm=Normalize(0, 1), cmap="inferno"), cax=bar)
+        figure.text(0.5, 1 - 0.2 / height, title, ha="center", fontsize=10, parse_math=False)

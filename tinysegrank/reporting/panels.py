@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.files import atomic_write
-from tinysegrank.voc import BACKGROUND, CLASS_NAMES, VOID, overlay, palette, tile_index
+from tinysegrank.reporting.plots import png
+from tinysegrank.voc import BACKGROUND, CLASS_NAMES, NUM_CLASSES, VOID, overlay, palette, tile_index
 
 _WIDTH = 2.1  # of one image in the figure, inches
 _TALLEST = 1.25  # largest ratio of an image's height to its width
@@ -35,32 +35,19 @@ class PanelRow:
     captions: Mapping[str, str] = field(default_factory=dict)
 
 
-def qualitative_panels(
-    path: Path | str,
-    rows: Sequence[PanelRow],
-    *,
-    class_names: Sequence[str] = CLASS_NAMES,
-    opacity: float = 0.75,
-    dpi: int = 110,
-) -> None:
+def qualitative_panels(path: Path | str, rows: Sequence[PanelRow], *, opacity: float = 0.75) -> None:
     """Draw a PNG with one row per image: the image, then each label map laid over it; and a legend of the classes.
 
-    The same input gives the same file, to the byte, with one version of Matplotlib.
-
     Args:
-        path: the PNG file, written atomically.
+        path: the PNG file, written as `png` says.
         rows: the images and label maps; all rows have the same headings in the same order.
-        class_names: name of each class.
         opacity: opacity of the labels' colours, 0..1.
-        dpi: dots per inch; an image is some two inches wide.
 
     Raises:
         ShapeError: there is no row, headings differ, a label map is larger than its image, or a label is neither a
             class nor void.
     """
-    headings = _check(rows, class_names)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    headings = _check(rows)
     from matplotlib.patches import Patch
 
     classes = _classes_seen(rows)
@@ -69,34 +56,31 @@ def qualitative_panels(
     # all lengths in inches, from the lower left; each row is images with a line of captions below them
     heights = [_WIDTH * min(row.image.shape[0] / row.image.shape[1], _TALLEST) + 0.25 for row in rows]
     width, height = _WIDTH * (len(headings) + 1), 0.3 + sum(heights) + 0.25 + 0.22 * lines
-    figure = Figure(figsize=(width, height), dpi=dpi)
-    figure.set_layout_engine("none")  # placed by hand, whatever the style
-    FigureCanvasAgg(figure)
+    with png(path, width, height, dpi=110, placed=True) as figure:
 
-    def write(column: int, y: float, text: str, **style: Any) -> None:
-        figure.text((column + 0.5) * _WIDTH / width, y / height, text, ha="center", parse_math=False, **style)
+        def write(column: int, y: float, text: str, **style: Any) -> None:
+            figure.text((column + 0.5) * _WIDTH / width, y / height, text, ha="center", parse_math=False, **style)
 
-    for column, heading in enumerate(["image", *headings]):
-        write(column, height - 0.18, heading, va="center", fontsize=10, weight="bold")
-    bottoms = height - 0.3 - np.cumsum(heights)
-    for row, bottom, tall in zip(rows, bottoms, heights, strict=True):
-        painted = [overlay(row.image, stretch(row.labels[name], row.image), opacity) for name in headings]
-        captions = [row.name, *(row.captions.get(name, "") for name in headings)]
-        for column, (picture, caption) in enumerate(zip([row.image, *painted], captions, strict=True)):
-            left, across = column * _WIDTH + 0.03, _WIDTH - 0.06
-            axes = figure.add_axes((left / width, (bottom + 0.22) / height, across / width, (tall - 0.25) / height))
-            axes.imshow(picture, interpolation="antialiased")
-            axes.set_axis_off()
-            write(column, bottom + 0.17, caption, va="top", fontsize=8)
-    colours = palette()[classes] / 255
-    patches = [
-        Patch(facecolor=colour, edgecolor="0.4", linewidth=0.5, label="void" if index == VOID else class_names[index])
-        for index, colour in zip(classes, colours, strict=True)
-    ]
-    if patches:
-        figure.legend(handles=patches, loc="lower center", ncols=min(per_line, len(patches)), frameon=False, fontsize=9)
-    with atomic_write(path) as stream:
-        figure.savefig(stream, format="png", metadata={"Software": None})
+        for column, heading in enumerate(["image", *headings]):
+            write(column, height - 0.18, heading, va="center", fontsize=10, weight="bold")
+        bottoms = height - 0.3 - np.cumsum(heights)
+        for row, bottom, tall in zip(rows, bottoms, heights, strict=True):
+            painted = [overlay(row.image, stretch(row.labels[name], row.image), opacity) for name in headings]
+            captions = [row.name, *(row.captions.get(name, "") for name in headings)]
+            for column, (picture, caption) in enumerate(zip([row.image, *painted], captions, strict=True)):
+                left, across = column * _WIDTH + 0.03, _WIDTH - 0.06
+                axes = figure.add_axes((left / width, (bottom + 0.22) / height, across / width, (tall - 0.25) / height))
+                axes.imshow(picture, interpolation="antialiased")
+                axes.set_axis_off()
+                write(column, bottom + 0.17, caption, va="top", fontsize=8)
+        names = {VOID: "void", **dict(enumerate(CLASS_NAMES))}
+        patches = [
+            Patch(facecolor=colour, edgecolor="0.4", linewidth=0.5, label=names[index])
+            for index, colour in zip(classes, palette()[classes] / 255, strict=True)
+        ]
+        if patches:
+            columns = min(per_line, len(patches))
+            figure.legend(handles=patches, loc="lower center", ncols=columns, frameon=False, fontsize=9)
 
 
 def stretch(labels: np.ndarray, image: np.ndarray) -> np.ndarray:
@@ -118,7 +102,7 @@ def _classes_seen(rows: Sequence[PanelRow]) -> list[int]:
     return sorted(seen - {BACKGROUND})  # background shows the image
 
 
-def _check(rows: Sequence[PanelRow], class_names: Sequence[str]) -> list[str]:
+def _check(rows: Sequence[PanelRow]) -> list[str]:
     if not rows:
         raise ShapeError("rows: there are none; give at least one image")
     headings = list(rows[0].labels)
@@ -132,7 +116,7 @@ def _check(rows: Sequence[PanelRow], class_names: Sequence[str]) -> list[str]:
                 raise ShapeError(
                     f"{row.name}, {heading}: labels of {labels.shape} on an image of {row.image.shape[:2]}"
                 )
-            strange = [v for v in np.unique(labels).tolist() if not 0 <= v < len(class_names) and v != VOID]
+            strange = [v for v in np.unique(labels).tolist() if not 0 <= v < NUM_CLASSES and v != VOID]
             if strange:
                 raise ShapeError(f"{row.name}, {heading}: labels {strange[:5]} are neither a class nor void ({VOID})")
     return headings

@@ -1,19 +1,53 @@
-"""Line plots side by side, with bands around curves that average several trainings."""
+"""Line plots side by side, with bands around curves that average several trainings; and what all figures share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.files import atomic_write
-from tinysegrank.reporting.curves import line_styles
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart by readers of every colour vision; see jfly.uni-koeln.de/color
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_DASHES = ("-", "--", ":")
 MOST_INSIDE = 6  # curves in a plot whose legend is inside it; with more it is beside the plot
+
+
+@contextmanager
+def png(path: Path | str, width: float, height: float, *, dpi: int = 130, placed: bool = False) -> Iterator[Figure]:
+    """Make a figure of a size in inches, and write it as a PNG on leaving the block, atomically.
+
+    The same drawing gives the same file, to the byte, with one version of Matplotlib.
+
+    Args:
+        placed: whether everything is placed by hand, instead of by Matplotlib's constrained layout.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=dpi)
+    figure.set_layout_engine("none" if placed else "constrained")
+    FigureCanvasAgg(figure)
+    yield figure
+    with atomic_write(path) as stream:
+        figure.savefig(stream, format="png", metadata={"Software": None})
+
+
+def line_styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return a colour and a dash pattern for each distinct name, assigned in order."""
+    return {
+        name: (_COLOURS[number % len(_COLOURS)], _DASHES[number // len(_COLOURS) % len(_DASHES)])
+        for number, name in enumerate(dict.fromkeys(names))
+    }
 
 
 @dataclass(frozen=True)
@@ -51,6 +85,7 @@ class Plot:
         x_label, y_label: names and units of the axes.
         title: title of the plot.
         logarithmic: axes that are logarithmic: "", "x", "y" or "xy"; their values must be above 0.
+        smoothing: points in the running mean that is drawn over a pale raw curve; 1 draws the raw curve alone.
     """
 
     curves: Mapping[str, Curve]
@@ -58,17 +93,11 @@ class Plot:
     y_label: str
     title: str = ""
     logarithmic: str = ""
+    smoothing: int = 1
 
 
-def plots(path: Path | str, side_by_side: Sequence[Plot], *, dpi: int = 130) -> None:
-    """Draw a PNG of plots side by side.
-
-    The same input gives the same file, to the byte, with one version of Matplotlib.
-
-    Args:
-        path: the PNG file, written atomically.
-        side_by_side: the plots; a name has the same colour in each.
-        dpi: dots per inch; a plot is 5.6 x 4 inches.
+def plots(path: Path | str, side_by_side: Sequence[Plot]) -> None:
+    """Draw a PNG of plots side by side, 5.6 x 4 inches each; a name has the same colour in each. See `png`.
 
     Raises:
         ShapeError: there is no plot, a plot has no curve, or a value is not above 0 on a logarithmic axis.
@@ -77,16 +106,37 @@ def plots(path: Path | str, side_by_side: Sequence[Plot], *, dpi: int = 130) -> 
         raise ShapeError("plots: none, or one without a curve; give at least one plot, and a curve in each")
     for plot in side_by_side:
         _check_logarithmic(plot)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     styles = line_styles([name for plot in side_by_side for name in plot.curves])
-    figure = Figure(figsize=(5.6 * len(side_by_side), 4), dpi=dpi, layout="constrained")
-    FigureCanvasAgg(figure)
-    for axes, plot in zip(figure.subplots(1, len(side_by_side), squeeze=False)[0], side_by_side, strict=True):
-        _draw(axes, plot, styles)
-    with atomic_write(path) as stream:
-        figure.savefig(stream, format="png", metadata={"Software": None})
+    with png(path, 5.6 * len(side_by_side), 4) as figure:
+        for axes, plot in zip(figure.subplots(1, len(side_by_side), squeeze=False)[0], side_by_side, strict=True):
+            _draw(axes, plot, styles)
+
+
+def loss_curves(
+    path: Path | str, runs: Mapping[str, tuple[np.ndarray, np.ndarray]], *, title: str = "Training"
+) -> None:
+    """Draw training loss against step for several runs, smoothed over a fiftieth of the longest run.
+
+    runs | name to steps, losses: (n,), (n,) | numbers | finite
+
+    Raises:
+        ShapeError: see `Curve` and `plots`.
+    """
+    curves = {name: Curve(steps, losses) for name, (steps, losses) in runs.items()}
+    smoothing = max([1, *(len(curve.y) // 50 for curve in curves.values())])
+    plots(path, [Plot(curves, "step", "loss of the minibatch", title, smoothing=smoothing)])
+
+
+def running_mean(values: np.ndarray, width: int) -> np.ndarray:
+    """Return the centred running mean over `width` values, over fewer at the ends.
+
+    values  | (n,) | floating |
+    returns | (n,) | float64  |
+    """
+    total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    index = np.arange(len(values))
+    start, end = np.maximum(index - (width - 1) // 2, 0), np.minimum(index + width // 2 + 1, len(values))
+    return (total[end] - total[start]) / (end - start)
 
 
 def _draw(axes: Any, plot: Plot, styles: Mapping[str, tuple[str, str]]) -> None:
@@ -94,8 +144,11 @@ def _draw(axes: Any, plot: Plot, styles: Mapping[str, tuple[str, str]]) -> None:
         colour, dash = styles[name]
         if curve.low is not None:
             axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
+        if plot.smoothing > 1:
+            axes.plot(curve.x, curve.y, color=colour, alpha=0.2, linewidth=0.8)
+        y = running_mean(curve.y, plot.smoothing) if plot.smoothing > 1 else curve.y
         marker = "o" if len(curve.x) <= 30 else ""
-        axes.plot(curve.x, curve.y, dash, color=colour, linewidth=1.8, label=name, marker=marker, markersize=3)
+        axes.plot(curve.x, y, dash, color=colour, linewidth=1.8, label=name, marker=marker, markersize=3)
     scales = {axis: "log" if axis in plot.logarithmic else "linear" for axis in "xy"}
     axes.set(xscale=scales["x"], yscale=scales["y"])
     axes.set_xlabel(plot.x_label, parse_math=False)

@@ -93,16 +93,9 @@ def _draw(run: Run, folder: Path) -> None:
         reporting.loss_curves(folder / f"loss_{loss.replace('+', '_')}.png", {_NAIVE_NAMES[loss]: logs[loss]})
     curve = picked.read_oracle_curve(run)
     numbers = np.arange(1, len(curve["corpus_mean_iou"]) + 1)
-    reporting.curves(
-        folder / "oracle.png",
-        {
-            "corpus IoU of the picks": (numbers, 100 * np.array(curve["corpus_mean_iou"])),
-            "mean image IoU": (numbers, 100 * np.array(curve["mean_image_iou"])),
-        },
-        x_label="proposals",
-        y_label="per cent",
-        title="Oracle",
-    )
+    lines = {"corpus IoU of the picks": curve["corpus_mean_iou"], "mean image IoU": curve["mean_image_iou"]}
+    oracle = {name: reporting.Curve(numbers, 100 * np.array(values)) for name, values in lines.items()}
+    reporting.plots(folder / "oracle.png", [reporting.Plot(oracle, "proposals", "per cent", "Oracle")])
     if run.settings.report.panels:
         reporting.qualitative_panels(folder / "panels.png", panel_rows(run))
 

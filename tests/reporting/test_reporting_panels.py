@@ -1,14 +1,13 @@
-"""Figures: the pixels where they can be told, the same file each time, and bad input."""
+"""Panels: the pixels where they can be told, the same file each time, and bad input."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
 
+from tests.reporting.test_reporting_plots import colours_in
 from tinysegrank.errors import ShapeError
-from tinysegrank.reporting import PanelRow, curves, loss_curves, qualitative_panels
-from tinysegrank.reporting.curves import running_mean
+from tinysegrank.reporting import PanelRow, qualitative_panels
 from tinysegrank.reporting.panels import stretch
 from tinysegrank.upsampling import naive
 from tinysegrank.voc import palette
@@ -19,11 +18,6 @@ def row(name="2007_000001", height=60, width=80, label=8):
     truth = np.full((height, width), label, np.uint8)
     truth[:5] = 255
     return PanelRow(name, image, {"truth": truth, "coarse $x$": np.full((13, 13), 15, np.uint8)}, {"truth": "IoU 0.5"})
-
-
-def colours_in(path):
-    with Image.open(path) as picture:
-        return set(map(tuple, np.asarray(picture.convert("RGB")).reshape(-1, 3).tolist()))
 
 
 def test_panels_show_images_and_labels_and_the_legend(tmp_path):
@@ -46,9 +40,7 @@ def test_legend_colours_are_opaque_where_labels_are_not(tmp_path):
 def test_same_input_same_file(tmp_path):
     for name in ("a", "b"):
         qualitative_panels(tmp_path / f"panels-{name}.png", [row()])
-        loss_curves(tmp_path / f"loss-{name}.png", {"CE": (np.arange(200), np.linspace(2, 1, 200))})
-    for figure in ("panels", "loss"):
-        assert (tmp_path / f"{figure}-a.png").read_bytes() == (tmp_path / f"{figure}-b.png").read_bytes()
+    assert (tmp_path / "panels-a.png").read_bytes() == (tmp_path / "panels-b.png").read_bytes()
 
 
 def test_background_alone_has_no_legend(tmp_path):
@@ -77,43 +69,4 @@ def test_coarse_maps_are_drawn_as_naive_upsampling_draws_them():
 def test_bad_panels_leave_no_file(tmp_path, rows, message):
     with pytest.raises(ShapeError, match=message):
         qualitative_panels(tmp_path / "a.png", rows)
-    assert not list(tmp_path.iterdir())
-
-
-def test_curves_have_a_colour_a_run(tmp_path):
-    x = np.arange(10)
-    curves(tmp_path / "a.png", {"one": (x, x), "two": (x, x + 5.0)}, x_label="proposals", y_label="IoU (%)")
-    colours = colours_in(tmp_path / "a.png")
-    assert (0x00, 0x72, 0xB2) in colours and (0xD5, 0x5E, 0x00) in colours and (0x00, 0x9E, 0x73) not in colours
-
-
-def test_many_runs_and_a_logarithmic_axis(tmp_path):
-    runs = {f"run {number}": (np.arange(3), np.arange(1, 4) * 10.0**number) for number in range(9)}
-    loss_curves(tmp_path / "a.png", runs, logarithmic=True)
-    with Image.open(tmp_path / "a.png") as picture:
-        assert picture.size == (832, 520)
-
-
-@pytest.mark.parametrize("width", [1, 2, 3, 8, 50])
-def test_running_mean_by_slices(width):
-    values = np.random.default_rng(0).random(20)
-    before, after = (width - 1) // 2, width // 2
-    expected = [values[max(i - before, 0) : i + after + 1].mean() for i in range(20)]
-    np.testing.assert_allclose(running_mean(values, width), expected, rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("runs", "options", "message"),
-    [
-        ({}, {}, "runs"),
-        ({"a": ([1], [1, 2])}, {}, "a: x of"),
-        ({"a": ([], [])}, {}, "at least one"),
-        ({"a": ([0, 1], [1, np.nan])}, {}, "a: NaN"),
-        ({"a": ([0, 1], [0, 1])}, {"logarithmic": True}, "logarithmic"),
-        ({"a": ([0, 1], [0, 1])}, {"smoothing": 0}, "smoothing"),
-    ],
-)
-def test_bad_curves_leave_no_file(tmp_path, runs, options, message):
-    with pytest.raises(ShapeError, match=message):
-        curves(tmp_path / "a.png", runs, x_label="x", y_label="y", **options)
     assert not list(tmp_path.iterdir())
