@@ -19,6 +19,6 @@ tar --extract --file "$place"/tinysegrank-*.tar.gz --directory "$place" --one-to
 cd "$place/sdist"  # -P: the sources beside the tests are not imported, the wheel is
 "$python" -P "$OLDPWD/.ci/smoke.py"
 # tests that use the extras; warnings are for the newest versions to give
-HYPOTHESIS_PROFILE=quick "$python" -P -m pytest -q -n 2 -p no:cacheprovider -W ignore tests/test_cluster.py \
+HYPOTHESIS_PROFILE=quick "$python" -P -m pytest -q -n 2 -p no:cacheprovider -W ignore tests/test_cluster.py tests/fetching \
   tests/test_backend.py tests/nn/test_nn_onnx.py tests/proposals/test_proposals_maxflow.py tutorials/03_softmax.md \
   -k "not killed and not kills and not fast_cut"

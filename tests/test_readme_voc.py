@@ -1,63 +1,106 @@
-"""README's section on PASCAL VOC: its command and its recipe for train_aug, on a toy VOC."""
+"""README's section on PASCAL VOC: its commands, with a server on this machine in place of the publishers'."""
 
 from __future__ import annotations
 
-import re
+import hashlib
 import shlex
-import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.io import savemat
 from typer.testing import CliRunner
 
-from tinysegrank.voc import VOCSegmentation, make_toy_voc
+pytest.importorskip("pooch", reason="pooch, which downloads, is not installed")
+
+from tests.fetching.conftest import server  # noqa: F401  # a fixture
+from tests.fetching.file_server import FileServer
+from tests.fetching.published import SBD_ONLY, annotation, sbd_archive, sbd_masks, voc_archive
+from tests.segnet.segnet_toys import write_caffemodel
+from tinysegrank.cli import app
+from tinysegrank.fetching import SOURCES
+from tinysegrank.segnet import SegNet
+from tinysegrank.voc import VOCSegmentation
 
 SECTION = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8").split("## On PASCAL VOC\n")[1]
-RECIPE = re.search(r"(?:^    .*\n|^\n)*^    from scipy.*\n(?:^    .*\n|^\n)*", SECTION, re.MULTILINE)
+COMMANDS = [
+    shlex.split(line, comments=True)[1:] for line in SECTION.split("runs the experiment")[0].splitlines() if line
+]
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture
-def published(tmp_path, monkeypatch):
-    """A toy VOC under the names that README uses, with the splits that VOC has."""
-    monkeypatch.chdir(tmp_path)
-    make_toy_voc(tmp_path / "VOCdevkit" / "VOC2012", train=3, val=2, seed=1)
-    splits = tmp_path.joinpath("VOCdevkit/VOC2012/ImageSets/Segmentation")
-    assert sorted(path.stem for path in splits.iterdir()) == ["train", "trainval", "val"]
-    return tmp_path / "VOCdevkit" / "VOC2012"
+def published(tmp_path: Path, server: FileServer, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811
+    """A folder to work in, and all published files, made of toys, under their own names."""
+    made = tmp_path / "published"
+    voc = voc_archive(made)
+    sbd = sbd_archive(
+        made / "benchmark.tgz", {n: annotation(m) for n, m in sbd_masks(made / "VOCdevkit/VOC2012").items()}
+    )
+    arrays = {name: np.asarray(array) for name, array in SegNet(4, "alexnet").trunk.parameters.items()}
+    weights = write_caffemodel(made / "bvlc_alexnet.caffemodel", arrays)
+    for name, path in (("voc2012", voc), ("sbd", sbd), ("alexnet", weights)):
+        content = path.read_bytes()
+        server.files[f"/{path.name}"] = content
+        checksum = f"md5:{hashlib.md5(content).hexdigest()}"
+        assert SOURCES[name].file == path.name
+        source = SOURCES[name]._replace(address=f"{server.address}/{path.name}", checksum=checksum)
+        monkeypatch.setitem(SOURCES, name, source)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return made
+
+
+def test_the_commands_fetch_and_run(published: Path, server: FileServer) -> None:  # noqa: F811
+    assert [command[0] for command in COMMANDS] == ["fetch", "fetch", "fetch", "run"]
+    server.faults = ["break", "", "corrupt"]
+    for command in COMMANDS[:3]:
+        outcome = call(*command)
+        assert outcome.exit_code == 0, outcome.output
+    outcome = call(*COMMANDS[3], "--until", "data")
+    assert outcome.exit_code == 0, outcome.output
+    root = Path("data/VOCdevkit/VOC2012")
+    train, augmented = VOCSegmentation(root, "train"), VOCSegmentation(root, "train_aug")
+    assert augmented.names == (*train.names, *SBD_ONLY)
+    assert "train: 5 images of VOC2012/train_aug" in outcome.output
+    asked = len(server.asked)
+    for command in COMMANDS[:3]:  # again: everything is there
+        assert call(*command).exit_code == 0
+    assert len(server.asked) == asked
+
+
+def test_archives_on_disk(published: Path, server: FileServer) -> None:  # noqa: F811
+    early = call("fetch", "sbd", "--to", "data")
+    assert early.exit_code == 1 and "val.txt: there is no such split" in early.stderr
+    outcome = call("fetch", "voc2012", "--to", "data", "--archive", published / "VOCtrainval_11-May-2012.tar")
+    assert outcome.exit_code == 0 and "as published" in " ".join(outcome.output.split()), outcome.output
+    (published / "benchmark.tgz").rename(published / "own.tgz")
+    with (published / "own.tgz").open("ab") as stream:
+        stream.write(bytes(512))  # gzip's padding
+    outcome = call("fetch", "sbd", "--to", "data", "--archive", published / "own.tgz")
+    assert outcome.exit_code == 0 and "not the published file" in " ".join(outcome.output.split()), outcome.output
+    assert not server.asked
+    assert len(VOCSegmentation("data/VOCdevkit/VOC2012", "train_aug")) == 5
 
 
 @pytest.mark.usefixtures("published")
-def test_the_first_command_needs_nothing_but_the_weights():
-    from tinysegrank.cli import app
-
-    command = next(line for line in SECTION.splitlines() if line.startswith("    tinysegrank run"))
-    outcome = CliRunner().invoke(app, shlex.split(command)[1:])
+def test_what_cannot_be_fetched() -> None:
+    for arguments, said in (
+        (["coco"], 'fetch "coco": choose one of voc2012, sbd, alexnet, caffenet, torchvision-alexnet'),
+        (["alexnet", "--archive", "net"], "archive=net: alexnet is a single file; give it to `run --weights`"),
+        (["voc2012", "--archive", "nowhere.tar"], "nowhere.tar: cannot be read: No such file or directory"),
+        (["voc2012", "--mirror", "host"], "mirror=host: give an address"),
+    ):
+        outcome = call("fetch", *arguments, "--to", "data")
+        assert outcome.exit_code == 1
+        assert said in " ".join(outcome.stderr.split())
+        assert not Path("data").exists()
+    outcome = call("run", "--voc", "nowhere", "--weights", "x", "--out", "runs/voc")
     assert outcome.exit_code == 1
-    assert "bvlc_alexnet.caffemodel" in outcome.output  # the data is taken; the weights are not here
-    assert "split" not in outcome.output
-    assert not Path("runs").exists()
-
-
-def test_the_recipe_adds_berkeleys_masks_without_those_of_val(published):
-    train, val = VOCSegmentation(published, "train"), VOCSegmentation(published, "val")
-    folder = published.parents[1] / "benchmark_RELEASE" / "dataset" / "cls"
-    folder.mkdir(parents=True)
-    first = val.image_path(0)
-    masks = {}
-    for k, name in enumerate((train.names[0], val.names[0], "2008_000007", "2008_000008")):
-        masks[name] = np.full(val.labels(0).shape, 4 + k, np.uint8)
-        savemat(folder / f"{name}.mat", {"GTcls": {"Segmentation": masks[name], "Boundaries": [0]}})
-        if not (published / "JPEGImages" / f"{name}.jpg").exists():
-            (published / "JPEGImages" / f"{name}.jpg").write_bytes(first.read_bytes())
-    before = train.labels(0), val.labels(0)
-    assert RECIPE is not None
-    exec(textwrap.dedent(RECIPE[0]), {})
-    augmented = VOCSegmentation(published, "train_aug")
-    assert augmented.names == (*train.names, "2008_000007", "2008_000008")
-    for index, name in ((3, "2008_000007"), (4, "2008_000008")):
-        np.testing.assert_array_equal(augmented.labels(index), masks[name])
-    augmented.check()
-    np.testing.assert_array_equal(train.labels(0), before[0])
-    np.testing.assert_array_equal(val.labels(0), before[1])
+    made = call("fetch", "voc2012", "--to", "data")
+    assert "data/VOCdevkit/VOC2012: give it to `tinysegrank run --voc data/VOCdevkit/VOC2012`" in made.output
+    outcome = call("run", "--voc", "data/VOCdevkit/VOC2012", "--weights", "x", "--out", "runs/voc")
+    assert "train_aug.txt: there is no such split; there are train, trainval, val" in outcome.stderr
+    assert "pass --set data.train=train, or get SBD: `tinysegrank fetch sbd`" in outcome.stderr

@@ -43,6 +43,10 @@ class WeightsError(TinySegRankError):
     """A weight file is missing, damaged, or does not fit the network."""
 
 
+class DownloadError(TinySegRankError):
+    """A file cannot be downloaded, or is not the published one."""
+
+
 class CheckpointError(TinySegRankError):
     """A checkpoint or a stage's result is missing, damaged, or of another model or program."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
+from difflib import get_close_matches
 from pathlib import Path
 
 from tinysegrank.errors import DatasetError, explain_os_error
@@ -12,7 +13,7 @@ _SHOWN = 5
 _ENDINGS = (".jpg", ".jpeg", ".png")
 _SAVE_AS = "save it as UTF-8, one name per line"
 _AUGMENTED = (
-    "; VOC as published has train, val and trainval: pass --set data.train=train, or add SBD's masks as README says"
+    "; VOC as published has train, val and trainval: pass --set data.train=train, or get SBD: `tinysegrank fetch sbd`"
 )
 
 
@@ -33,9 +34,7 @@ def read_split(path: Path) -> tuple[str, ...]:
     except FileNotFoundError as error:
         there = sorted(other.stem for other in path.parent.glob("*.txt"))
         known = f"there are {', '.join(there)}" if there else "that folder has no split files"
-        raise DatasetError(
-            f"{path}: there is no such split; {known}{_AUGMENTED if path.stem == 'train_aug' else ''}"
-        ) from error
+        raise DatasetError(f"{path}: there is no such split; {known}{_advice(path.stem, there)}") from error
     except OSError as error:
         raise DatasetError(explain_os_error(path, error)) from error
     if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or b"\0" in content:
@@ -57,6 +56,14 @@ def read_split(path: Path) -> tuple[str, ...]:
         twice = sorted(name for name, count in Counter(names).items() if count > 1)
         raise DatasetError(f"{path}: names {len(twice)} images more than once: {first_few(twice)}; remove the copies")
     return tuple(names)
+
+
+def _advice(split: str, there: list[str]) -> str:
+    """Return which of the splits that are there would do, as text."""
+    if split == "train_aug":
+        return _AUGMENTED
+    near = get_close_matches(split, there, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _bare(name: str) -> bool:

@@ -1,0 +1,109 @@
+"""Add Berkeley's annotations (SBD) to VOC 2012: masks as PNG, and the split `train_aug`.
+
+Source: Hariharan et al., "Semantic contours from inverse detectors", ICCV 2011. benchmark_RELEASE/dataset/cls/NAME.mat
+holds a struct GTcls whose field Segmentation is a mask of VOC's classes, without void.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from tinysegrank.errors import DatasetError, OutputError
+from tinysegrank.fetching.archives import opened_tar
+from tinysegrank.fetching.download import Counter
+from tinysegrank.files import write_text
+from tinysegrank.outputs import check_folder
+from tinysegrank.voc import write_labels
+from tinysegrank.voc.dataset import MASKS
+from tinysegrank.voc.images import opened
+from tinysegrank.voc.split import first_few, read_split, split_file
+
+AUGMENTED = "train_aug"
+_LARGEST = 1 << 24  # bytes of one .mat file; SBD's have a few thousand
+
+
+def add_sbd(source: Path, root: Path, *, progress: Counter, replace: bool = False) -> Path:
+    """Write SBD's masks of images outside VOC's train and val beside VOC's own, and the list `train_aug`.
+
+    The list has VOC's train images, then those of SBD that VOC's train and val don't have, so none of val is in it, and
+    VOC's masks are used where both have one. It is written last.
+
+    Args:
+        source: SBD's archive, benchmark.tgz, or the folder that it unpacks to.
+        root: the VOC root, VOCdevkit/VOC2012.
+        progress: where to report.
+        replace: replace a `train_aug` that differs, and its masks.
+
+    Returns:
+        The file of the list.
+
+    Raises:
+        DatasetError: the archive is damaged or holds no annotations, a mask doesn't fit its image, or VOC lacks a
+            photograph.
+        OutputError: a `train_aug` with other names exists, or the folder cannot be written.
+    """
+    train, val = (read_split(split_file(root, split)) for split in ("train", "val"))
+    annotations = dict(_annotations(source))
+    more = sorted(annotations.keys() - {*train, *val})
+    if not more:
+        raise DatasetError(
+            f"{source}: holds no cls/NAME.mat of an image outside VOC's train and val; give SBD's archive"
+        )
+    missing = [name for name in more if not (root / "JPEGImages" / f"{name}.jpg").is_file()]
+    if missing:
+        raise DatasetError(
+            f"{root}: lacks the photographs of {len(missing)} of SBD's annotations: {first_few(missing)}; "
+            "unpack VOC 2012 again, whose archive has them all"
+        )
+    target, text = split_file(root, AUGMENTED), "".join(f"{name}\n" for name in (*train, *more))
+    if target.exists() and not replace and read_split(target) != (*train, *more):
+        raise OutputError(f"{target}: exists and has other names; pass --force to replace it")
+    check_folder(root / MASKS, named=root / MASKS)
+    with progress.count("SBD's masks", len(more)) as advance:
+        for name in more:
+            path = root / MASKS / f"{name}.png"
+            if replace or not path.exists():
+                write_labels(
+                    path, _mask(annotations[name], f"{source}: {name}.mat", root / "JPEGImages" / f"{name}.jpg")
+                )
+            advance(1)
+    write_text(target, text)
+    return target
+
+
+def _annotations(source: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and content of each cls/NAME.mat; nothing else in the archive is unpacked."""
+    if source.is_dir():
+        for path in sorted(source.rglob("cls/*.mat")):
+            yield path.stem, path.read_bytes()
+        return
+    with opened_tar(source) as archive:
+        for member in archive:
+            inner = PurePosixPath(member.name)
+            if not (member.isreg() and inner.suffix == ".mat" and inner.parent.name == "cls"):
+                continue
+            if member.size > _LARGEST:
+                raise DatasetError(
+                    f"{source}: {inner} has {member.size} bytes, far more than a mask; give SBD's archive"
+                )
+            content = archive.extractfile(member)
+            if content is not None:
+                yield inner.stem, content.read()
+
+
+def _mask(content: bytes, named: str, photograph: Path) -> np.ndarray:
+    from scipy.io import loadmat
+
+    try:
+        mask = np.asarray(loadmat(io.BytesIO(content))["GTcls"][0, 0]["Segmentation"])
+    except Exception as error:  # SciPy raises many kinds of exceptions for a damaged file
+        said = " ".join(str(error).split())[:120] or type(error).__name__
+        raise DatasetError(f"{named}: is not an annotation of SBD ({said}); download the archive again") from error
+    with opened(photograph) as image:
+        if mask.shape != (image.height, image.width):
+            raise DatasetError(f"{named}: shape {mask.shape} does not fit {photograph}, {image.width} x {image.height}")
+    return mask
