@@ -38,6 +38,13 @@ class Confusion:
         self.num_classes = num_classes
         self.matrix = np.zeros((num_classes, num_classes), np.int64)
 
+    @classmethod
+    def of(cls, matrix: np.ndarray) -> Self:
+        """Return the confusion with the counts (K, K) of a matrix."""
+        confusion = cls(len(matrix))
+        confusion.matrix += matrix
+        return confusion
+
     def update(self, truth: np.ndarray, labels: np.ndarray) -> Self:
         """Add the pixels of an image, in place.
 

@@ -154,6 +154,4 @@ def oracle_curve(
 
 def mean_iou_of(matrix: NDArray[np.int64], classes: Sequence[int] | None = None) -> float:
     """Return the mean IoU of a confusion matrix over the classes in its truth, or those of them that are listed."""
-    confusion = Confusion(len(matrix))
-    confusion.matrix += matrix
-    return confusion.mean_iou(classes=classes).value
+    return Confusion.of(matrix).mean_iou(classes=classes).value

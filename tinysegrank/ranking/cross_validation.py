@@ -90,7 +90,8 @@ def choose_C(  # noqa: N802  # C is the field's name
     fold = assign_folds([str(name) for name in images], folds, seed=seed)[image]  # (rows,)
     work = partial(_held_out_picks, X, quality, groups, fold, candidates, estimator, weights)
     picks = np.concatenate(list(parallel_map(work, range(folds), jobs=jobs, on_cluster=False)), axis=1)  # (n, images)
-    accuracy = np.array([_corpus_accuracy(confusions[rows], classes) for rows in picks])
+    totals = [Confusion.of(confusions[rows].sum(axis=0, dtype=np.int64)) for rows in picks]
+    accuracy = np.array([total.mean_iou(classes=classes).value for total in totals])
     if np.isnan(accuracy).all():
         raise ShapeError("classes: none is in the truth of these images; choose others")
     return ChosenC(candidates[int(np.argmax(accuracy))], np.array(candidates), accuracy)
@@ -120,9 +121,3 @@ def _held_out_picks(
         ranker.set_params(C=C).fit(X_train, quality[train], groups[train])
         picks.append(test[pick(ranker.decision_function(X_test), groups[test])])
     return np.stack(picks)
-
-
-def _corpus_accuracy(confusions: np.ndarray, classes: Sequence[int] | None) -> float:
-    total = Confusion(confusions.shape[1])
-    total.matrix += confusions.sum(axis=0, dtype=np.int64)
-    return total.mean_iou(absent="skip", classes=classes).value

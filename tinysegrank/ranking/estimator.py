@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+from typing import Any, Self
+
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.ranking.oracle import pick
 
+log = logging.getLogger(__name__)
 _ROWS = 1024  # checked at a time, to use little memory compared with X
 
 
@@ -50,9 +55,73 @@ class LinearRanker(GroupRanker):
     def _scores(self, X: np.ndarray) -> np.ndarray:
         return X @ self.coef_.astype(X.dtype)
 
-    def _start(self, d: int, *, warm: bool) -> np.ndarray:
-        """Return the previous coefficients if warm_start is set and their number fits, else 0: (d,) float64."""
-        return self.coef_ if warm and getattr(self, "n_features_in_", None) == d else np.zeros(d)
+
+class ConvexRanker(LinearRanker):
+    """A linear ranker that minimises 0.5 |w|^2 + C * a convex loss.
+
+    A subclass has the parameters below, `_problem` and `_minimise`.
+
+    Args:
+        C: weight of the loss against the penalty on w.
+        tol: precision at which to stop.
+        max_iter: largest number of steps.
+        warm_start: start from the coefficients of the previous fit; the optimum is the same.
+
+    Attributes:
+        coef_: (d,) float64.
+        n_features_in_: d.
+        n_pairs_: number of pairs of rows that were compared; 0 leaves coef_ at 0.
+        n_iter_: number of steps.
+        objective_: smallest value found.
+    """
+
+    C: float
+    tol: float
+    max_iter: int
+    warm_start: bool
+    n_pairs_: int
+    n_iter_: int
+    objective_: float
+
+    def fit(self, X: np.ndarray, quality: np.ndarray, groups: np.ndarray) -> Self:
+        """Learn to rank the rows of each group by quality.
+
+        X       | (rows, d) | float32 or float64 | features; kept in its dtype, other dtypes become float64
+        quality | (rows,)   | floating           | accuracy of the proposal alone (metrics.image_iou); larger is better
+        groups  | (rows,)   | integer            | number of the row's image; its rows need not be adjacent
+
+        Without rows of different quality in any group, the coefficients are 0 and a line is logged.
+
+        Raises:
+            ShapeError: the arrays do not fit or are not finite, or an option is unknown or out of range.
+        """
+        if not (np.isfinite(self.C) and self.C > 0):
+            raise ShapeError(f"C: {self.C} is not a finite number above 0")
+        if not (0 < self.tol < 1 and self.max_iter >= 1):
+            raise ShapeError(f"tol, max_iter: {self.tol}, {self.max_iter}; give 0 < tol < 1 and max_iter of 1 or more")
+        X = check_features(X)
+        if len(X) != len(np.atleast_1d(quality)):
+            raise ShapeError(f"X, quality: {len(X)} and {np.size(quality)} rows; give one quality per row")
+        problem, self.n_pairs_ = self._problem(X, quality, groups)
+        d = X.shape[1]
+        start = self.coef_ if self.warm_start and getattr(self, "n_features_in_", None) == d else np.zeros(d)
+        self.n_features_in_ = d
+        if not self.n_pairs_:
+            log.warning("no two proposals of an image differ in quality: nothing to rank, all coefficients are 0")
+            self.coef_, self.n_iter_, self.objective_ = np.zeros(d), 0, 0.0
+        elif unfinished := self._minimise(problem, start):
+            from sklearn.exceptions import ConvergenceWarning
+
+            warnings.warn(unfinished, ConvergenceWarning, stacklevel=2)
+        return self
+
+    def _problem(self, X: np.ndarray, quality: np.ndarray, groups: np.ndarray) -> tuple[Any, int]:
+        """Return what `_minimise` takes, and the number of pairs."""
+        raise NotImplementedError
+
+    def _minimise(self, problem: Any, start: np.ndarray) -> str:
+        """Set the fitted attributes; return "", or a warning if it stopped before `tol` was reached."""
+        raise NotImplementedError
 
 
 def check_features(X: np.ndarray) -> np.ndarray:
@@ -72,16 +141,4 @@ def check_features(X: np.ndarray) -> np.ndarray:
             raise ShapeError(
                 f"X: row {row}, column {column} is {X[row, column]}; fill or drop what could not be measured"
             )
-    return X
-
-
-def check_training(X: np.ndarray, quality: np.ndarray) -> np.ndarray:
-    """Check that X has one row per quality, and return it as `check_features` does.
-
-    Raises:
-        ShapeError: see `check_features`; or the numbers of rows differ.
-    """
-    X = check_features(X)
-    if X.shape[0] != len(np.atleast_1d(quality)):
-        raise ShapeError(f"X, quality: {len(X)} and {np.size(quality)} rows; give one quality per row")
     return X

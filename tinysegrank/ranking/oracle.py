@@ -19,7 +19,7 @@ def pick(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """
     scores, groups = check_groups("scores", scores, groups)
     order = np.lexsort((-scores, groups))  # stable, so that the first of equals stays first
-    return order[_starts(groups[order])]
+    return order[run_starts(groups[order])]
 
 
 def oracle_picks(quality: np.ndarray, groups: np.ndarray, *, first: int | None = None) -> np.ndarray:
@@ -75,7 +75,7 @@ def rank_in_group(groups: np.ndarray) -> np.ndarray:
     returns | (rows,) | int64   | 0, 1, ... within the row's group
     """
     order = np.argsort(groups, kind="stable")
-    starts = _starts(groups[order])
+    starts = run_starts(groups[order])
     rank = np.empty(len(groups), np.int64)
     rank[order] = np.arange(len(groups)) - np.repeat(starts, np.diff(starts, append=len(groups)))
     return rank
@@ -101,6 +101,6 @@ def check_groups(name: str, values: np.ndarray, groups: np.ndarray) -> tuple[np.
     return values, groups
 
 
-def _starts(ordered: np.ndarray) -> np.ndarray:
+def run_starts(ordered: np.ndarray) -> np.ndarray:
     """Return the index at which each run of equal numbers starts."""
     return np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))

@@ -7,7 +7,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.ranking.oracle import check_groups, pick
+from tinysegrank.ranking.oracle import check_groups, pick, run_starts
+
+MIN_DIFFERENCE = 1e-3
 
 
 class Pairs(NamedTuple):
@@ -23,14 +25,8 @@ class Pairs(NamedTuple):
     difference: np.ndarray
 
 
-def ranking_pairs(
-    quality: np.ndarray,
-    groups: np.ndarray,
-    *,
-    pairs: Literal["oracle", "all"] = "oracle",
-    min_difference: float = 1e-3,
-) -> Pairs:
-    """List the pairs of rows of one group whose qualities differ by at least `min_difference`.
+def ranking_pairs(quality: np.ndarray, groups: np.ndarray, *, pairs: Literal["oracle", "all"] = "oracle") -> Pairs:
+    """List the pairs of rows of one group whose qualities differ by at least MIN_DIFFERENCE.
 
     quality | (rows,) | floating | accuracy of the proposal alone
     groups  | (rows,) | integer  | number of the row's image; its rows need not be adjacent
@@ -38,39 +34,25 @@ def ranking_pairs(
     Args:
         pairs: "oracle" pairs the best row of each group (of equals the first) with each other row; "all" pairs each
             row with each worse one.
-        min_difference: smallest difference kept, above 0, so that no pair has equal quality.
 
     Raises:
-        ShapeError: the arrays do not fit, a quality is not finite, or an option is unknown or out of range.
+        ShapeError: the arrays do not fit, a quality is not finite, or `pairs` is unknown.
 
     Source: the constraints of Yadollahpour et al. (CVPR 2013) for "oracle", those of Joachims (KDD 2002) for "all".
     """
     quality, groups = check_groups("quality", quality, groups)
     if not np.isfinite(quality).all():
         raise ShapeError("quality: holds infinity; give accuracies")
-    if not min_difference > 0:
-        raise ShapeError(f"min_difference: {min_difference} is not above 0; equals cannot be ranked")
     if pairs == "oracle":
         _, group = np.unique(groups, return_inverse=True)
         better, worse = pick(quality, groups)[group], np.arange(len(quality))
     elif pairs == "all":
-        better, worse = _all_within_groups(groups)
+        order = np.argsort(groups, kind="stable")
+        rows_of = np.split(order, run_starts(groups[order])[1:])  # the rows of each group
+        better = np.concatenate([np.repeat(rows, len(rows)) for rows in rows_of])
+        worse = np.concatenate([np.tile(rows, len(rows)) for rows in rows_of])
     else:
         raise ShapeError(f"pairs: {pairs!r} is neither 'oracle' nor 'all'")
     difference = quality[better] - quality[worse]
-    kept = difference >= min_difference
+    kept = difference >= MIN_DIFFERENCE
     return Pairs(better[kept], worse[kept], difference[kept])
-
-
-def _all_within_groups(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return all ordered pairs of distinct rows within groups."""
-    order = np.argsort(groups, kind="stable")
-    size = np.unique(groups, return_counts=True)[1]  # (groups,)
-    start = np.cumsum(size) - size
-    partners = np.repeat(size, size)  # number of rows in the group of each row, in order
-    first = np.repeat(np.arange(len(order)), partners)
-    # the second row runs once through the group for each first row
-    turn = np.arange(len(first)) - np.repeat(np.cumsum(partners) - partners, partners)
-    second = np.repeat(np.repeat(start, size), partners) + turn
-    distinct = first != second
-    return order[first[distinct]], order[second[distinct]]

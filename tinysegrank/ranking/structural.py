@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from typing import Self
-
 import numpy as np
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.ranking.cutting_planes import minimise_by_planes
-from tinysegrank.ranking.estimator import LinearRanker, check_training
+from tinysegrank.ranking.estimator import ConvexRanker
 from tinysegrank.ranking.oracle import check_groups, pick, rank_in_group
 
-log = logging.getLogger(__name__)
 
-
-class StructuralSVM(LinearRanker):
+class StructuralSVM(ConvexRanker):
     """Structural SVM with slack rescaling; larger decision values are better.
 
     With y* the best of an image's proposals, x(y) the features of proposal y, and L(y) the accuracy of y* minus that
@@ -25,20 +19,17 @@ class StructuralSVM(LinearRanker):
         0.5 |w|^2 + (C / n) sum_i xi_i   with   w . (x_i(y*) - x_i(y)) >= 1 - xi_i / L_i(y),   xi_i >= 0
 
     over the n images, so that a proposal nearly as good as the oracle may rank above it at little cost. The most
-    violated of an image's constraints is found among all its proposals. Features should be standardised first.
+    violated of an image's constraints is found among all its proposals. Features should be standardised first. Of
+    equally good best rows the first is compared with the worse ones. An image with rows of equal quality has no
+    constraints but counts in n.
 
     Args:
         C: weight of the mean slack against the penalty on w.
         tol: stop at this duality gap, relative to the lower bound on the objective.
         max_iter: largest number of cutting planes; tens to hundreds are usual, more for larger C.
-        warm_start: start from the coefficients of the previous fit; the optimum is the same.
+        warm_start: see `ConvexRanker`, also for the other attributes.
 
     Attributes:
-        coef_: (d,) float64.
-        n_features_in_: d.
-        n_pairs_: proposals worse than the best of their image; 0 leaves coef_ at 0.
-        n_iter_: number of cutting planes.
-        objective_: smallest value found.
         bounds_: (n_iter_, 2) float64, the lower and upper bound on the optimum after each; the former never falls,
             the latter never rises.
 
@@ -53,44 +44,16 @@ class StructuralSVM(LinearRanker):
         self.max_iter = max_iter
         self.warm_start = warm_start
 
-    def fit(self, X: np.ndarray, quality: np.ndarray, groups: np.ndarray) -> Self:
-        """Learn to rank the best row of each group above the others.
+    def _problem(self, X: np.ndarray, quality: np.ndarray, groups: np.ndarray) -> tuple[SlackRescaling, int]:
+        risk, self.bounds_ = SlackRescaling(X, quality, groups), np.zeros((0, 2))
+        return risk, int(np.count_nonzero(risk.loss))
 
-        X       | (rows, d) | float32 or float64 | features; kept in its dtype, other dtypes become float64
-        quality | (rows,)   | floating           | accuracy of the proposal alone (metrics.image_iou); larger is better
-        groups  | (rows,)   | integer            | number of the row's image; its rows need not be adjacent
-
-        Of equally good best rows the first is compared with the worse ones. An image with rows of equal quality has no
-        constraints but counts in n. If all images are such, the coefficients are 0 and a line is logged.
-
-        Raises:
-            ShapeError: the arrays do not fit or are not finite, or an option is out of range.
-        """
-        self._check_options()
-        X = check_training(X, quality)
-        risk = SlackRescaling(X, quality, groups)
-        start = self._start(X.shape[1], warm=self.warm_start)
-        self.n_features_in_, self.n_pairs_ = X.shape[1], int(np.count_nonzero(risk.loss))
-        if not self.n_pairs_:
-            log.warning("no two proposals of an image differ in quality: nothing to rank, all coefficients are 0")
-            self.coef_, self.n_iter_, self.objective_, self.bounds_ = np.zeros(X.shape[1]), 0, 0.0, np.zeros((0, 2))
-            return self
-        solution = minimise_by_planes(risk, start, self.C, tol=self.tol, max_iter=self.max_iter)
-        lower, upper = (float(bound) for bound in solution.bounds[-1])
-        if not solution.converged:
-            from sklearn.exceptions import ConvergenceWarning
-
-            message = f"stopped after {self.max_iter} planes with the optimum between {lower:g} and {upper:g}; "
-            warnings.warn(message + f"raise max_iter or tol={self.tol}", ConvergenceWarning, stacklevel=2)
+    def _minimise(self, problem: SlackRescaling, start: np.ndarray) -> str:
+        solution = minimise_by_planes(problem, start, self.C, tol=self.tol, max_iter=self.max_iter)
         self.coef_, self.bounds_, self.n_iter_ = solution.w, solution.bounds, len(solution.bounds)
-        self.objective_ = upper
-        return self
-
-    def _check_options(self) -> None:
-        if not (np.isfinite(self.C) and self.C > 0):
-            raise ShapeError(f"C: {self.C} is not a finite number above 0")
-        if not (0 < self.tol < 1 and self.max_iter >= 1):
-            raise ShapeError(f"tol, max_iter: {self.tol}, {self.max_iter}; give 0 < tol < 1 and max_iter of 1 or more")
+        lower, self.objective_ = (float(bound) for bound in solution.bounds[-1])
+        between = f"with the optimum between {lower:g} and {self.objective_:g}; raise max_iter or tol={self.tol}"
+        return "" if solution.converged else f"stopped after {self.max_iter} planes {between}"
 
 
 class SlackRescaling:
