@@ -1,7 +1,8 @@
 """The paper's supplement, Eqs. 18-67, written out as printed, against the library and against differences.
 
 z, q and p are (N, K): scores, predicted and true distributions of N cells, as in the supplement. Where it prints two
-forms, both are here. The chain rule of Eqs. 49, 54, 55 and 61-63, read to the letter, is shown to be wrong.
+forms, both are here. The chain rule of Eqs. 54, 55 and 61-63 is shown to hold for total derivatives, while z_ik alone
+moves, and not for partial ones; that of Eq. 49 for neither.
 """
 
 # ruff: noqa: E741  (I is the intersection, as in the supplement)
@@ -198,18 +199,33 @@ def test_the_printed_forms_are_identical(one: str, other: str, z: np.ndarray, p:
     assert_close(coefficients(one, z, p), coefficients(other, z, p), 1e-14)
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_the_printed_chain_rule_read_to_the_letter_is_wrong(name: str, z: np.ndarray, p: np.ndarray) -> None:
-    """Eqs. 49, 54, 55 and 61-63.
+def slopes_of_q(z: np.ndarray, step: float = 1e-6) -> np.ndarray:
+    """dq_ik'/dz_ik by differences, as (N, K, K) with k' before k."""
+    slopes = np.zeros((N, K, K))
+    for i, k in itertools.product(range(N), range(K)):
+        d = np.zeros_like(z)
+        d[i, k] = step
+        slopes[i, :, k] = (eq_20(z + d)[i] - eq_20(z - d)[i]) / (2 * step)
+    return slopes
 
-    As partial derivatives, d/dq_ik of the term k' is 0 unless k' = k, which leaves A_ik q_ik (1 - q_ik) whichever of
-    the two last factors is taken. If it is cancelled instead against dq_ik/dz_ik as printed in Eq. 54, the sum over k'
-    of A_ik' multiplies q_ik (1 - q_ik). Neither is the gradient; Eqs. 56 and 64, by q_ik', are.
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_printed_chain_rule_holds_for_total_derivatives_but_for_eq_49(
+    name: str, z: np.ndarray, p: np.ndarray
+) -> None:
+    """Eqs. 49, 54, 55 and 61-63, with dq_ik'/dq_ik the ratio of both slopes in z_ik.
+
+    As partial derivatives, d/dq_ik of the term k' is 0 unless k' = k, which leaves A_ik q_ik (1 - q_ik).
     """
     loss, printed_loss = LOSSES[name]
     q, A = eq_20(z), coefficients({"iou": "57", "uoi": "65"}[name], z, p)
-    gradient = differences(printed_loss, z, p)
-    for wrong in (A * q * (1 - q), A.sum(axis=1, keepdims=True) * q * (1 - q)):
+    gradient, slopes = differences(printed_loss, z, p), slopes_of_q(z)
+    own = np.einsum("ikk->ik", slopes)  # (N, K): dq_ik/dz_ik
+    ratio = slopes / own[:, None]  # (N, K, K): dq_ik'/dq_ik
+    different = ~np.eye(K, dtype=bool)
+    assert_close(ratio[:, different], (-q[:, :, None] / (1 - q[:, None]))[:, different], 1e-6)
+    assert_close((A[..., None] * ratio).sum(axis=1) * own, gradient, 1e-6)  # Eqs. 54 and 55, 61 to 63
+    for wrong in (A * q * (1 - q), (A[..., None] * ratio * slopes).sum(axis=1)):  # partial derivatives; Eq. 49
         assert np.abs(wrong - gradient).max() > 0.1 * np.abs(gradient).max()
     assert_close(of_library(loss, z, p)[1], gradient, 1e-8)
 
