@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ import numpy as np
 import pytest
 
 from tinysegrank import code_digest
-from tinysegrank import compiled as module
+from tinysegrank import compiled_cache as module
 from tinysegrank.cli.doctor import findings
-from tinysegrank.compiled import KEPT, cache_folder, compiled, intrinsic
+from tinysegrank.compiled import compiled, intrinsic
+from tinysegrank.compiled_cache import KEPT, LATELY, cache_folder
 
-fcntl = pytest.importorskip("fcntl")
 CALL = """
 import numpy as np
 from tinysegrank.voc.runs import list_ones
@@ -273,36 +274,23 @@ def test_the_users_cache_folder_is_the_usual_place(tmp_path, monkeypatch):
     assert cache_folder().parent == tmp_path / "home" / "tinysegrank" / "compiled"
 
 
-def test_folders_of_old_sources_go_but_the_newest_and_those_in_use(cache):
+def test_old_folders_go_but_those_used_last_and_lately(cache):
     base = cache / f"tinysegrank-{os.getuid()}"
-    old = [base / f"old{number}" for number in range(KEPT + 4)]
+    now, old = time.time(), [base / f"old{number}" for number in range(KEPT + 4)]
     for number, folder in enumerate(old):
         folder.mkdir(parents=True)
         (folder / "code").write_text("")
-        os.utime(folder, (10**9 + number, 10**9 + number))
-    base.chmod(0o700)
-    descriptor = os.open(old[1], os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_SH)  # as another process does
-    try:
-        present = cache_folder()
-    finally:
-        os.close(descriptor)
-    assert set(base.iterdir()) == {present, old[1], *old[-KEPT:]}
-
-
-def test_where_locks_do_not_work_old_folders_stay_for_a_month(cache, monkeypatch):
-    def no_locks(*_):
-        raise OSError(38, "Function not implemented")
-
-    monkeypatch.setattr(fcntl, "flock", no_locks)
-    base = cache / f"tinysegrank-{os.getuid()}"
-    old = [base / f"old{number}" for number in range(KEPT + 2)]
-    for number, folder in enumerate(old):
-        folder.mkdir(parents=True)
-        os.utime(folder, (10**9, 10**9) if number == 0 else None)
+        os.utime(folder, (now, now - LATELY - 60 - number))
     base.chmod(0o700)
     present = cache_folder()
-    assert set(base.iterdir()) == {present, *old[1:]}
+    assert set(base.iterdir()) == {present, *old[:KEPT]}
+    many = [base / f"new{number}" for number in range(KEPT + 4)]
+    for folder in many:
+        folder.mkdir()
+    present.rmdir()
+    forget()
+    assert cache_folder() == present
+    assert set(base.iterdir()) == {present, *many}
 
 
 def test_doctor_shows_the_folder():

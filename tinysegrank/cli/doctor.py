@@ -79,7 +79,7 @@ def _blas() -> str:
 
 
 def _compiled() -> str:
-    from tinysegrank.compiled import cache_folder
+    from tinysegrank.compiled_cache import cache_folder
 
     folder = cache_folder()
     return f"cached in {folder}" if folder else "not cached, for lack of a writable folder; set NUMBA_CACHE_DIR to one"

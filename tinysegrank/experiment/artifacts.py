@@ -35,6 +35,7 @@ _MACHINERY = frozenset(
     for name in (
         "cluster",
         "code_digest",
+        "compiled_cache",
         "worker",
         "experiment.artifacts",
         "experiment.folder_lock",
