@@ -71,9 +71,10 @@ class _Source(NamedTuple):
 def _read(module: str) -> _Source:
     tree = ast.parse(_file(module).read_bytes())
     origins = dict(_origins(tree))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            _drop_docstring(node)
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
     return _Source(hashlib.sha256(ast.dump(tree).encode()).hexdigest(), origins)
 
 
@@ -82,10 +83,6 @@ def _file(module: str) -> Path:
         return Path(str(sys.modules[module].__file__))
     place = _ROOT.joinpath(*module.split(".")[1:])
     return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-
-
-def _is_module(name: str) -> bool:
-    return _file(name).is_file()
 
 
 def _origins(tree: ast.Module) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -104,15 +101,9 @@ def _defining(module: str, name: str) -> str:
     """Return the module that defines `name` of `module`, following imports through subpackages' __init__.py."""
     if not name:
         return module
-    if _is_module(f"{module}.{name}"):
+    if _file(f"{module}.{name}").is_file():
         return f"{module}.{name}"
     if _file(module).name != "__init__.py":
         return module
     origins = _read(module).origins
     return _defining(*origins[name]) if name in origins else module
-
-
-def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-    first = node.body[0] if node.body else None
-    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-        del node.body[0]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tinysegrank import __version__
 from tinysegrank.backend import VARIABLE, get_backend
+from tinysegrank.cli.commands import CORES
 from tinysegrank.errors import TinySegRankError
 
 LIBRARIES = (
@@ -43,8 +44,7 @@ def findings() -> Iterator[tuple[str, str]]:
         except TinySegRankError as error:
             yield f"  {name}", str(error)
     yield "BLAS", _blas()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield "cores", f"{cores} available to this process"
+    yield "cores", f"{CORES} available to this process"
     for variable in (
         VARIABLE,
         "TINYSEGRANK_ACCELERATE",

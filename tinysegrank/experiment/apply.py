@@ -84,11 +84,6 @@ class Labelled(NamedTuple):
     labels: Path
     overlay: Path
 
-    @classmethod
-    def of(cls, photograph: Path, folder: Path) -> Labelled:
-        """Return the paths for a photograph's files in a folder."""
-        return cls(folder / f"{photograph.stem}.labels.png", folder / f"{photograph.stem}.overlay.png")
-
 
 def label_photographs(
     paths: list[Path], run_path: Path, out: Path, *, progress: Progress, replace: bool = False
@@ -115,7 +110,7 @@ def label_photographs(
                 raise DatasetError(
                     f"{path}: a side is below {SMALLEST_SIDE} pixels, one for each cell of the coarse grid"
                 )
-    results = [Labelled.of(path, out) for path in paths]
+    results = [Labelled(out / f"{path.stem}.labels.png", out / f"{path.stem}.overlay.png") for path in paths]
     check_results(
         [(path, file) for path, files in zip(paths, results, strict=True) for file in files],
         option="--out",

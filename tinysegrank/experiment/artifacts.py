@@ -83,7 +83,7 @@ class Stamp:
     Attributes:
         key: what it was made from.
         complete: whether the work was finished.
-        seconds: time it took, including interrupted calls.
+        seconds: time it took, and that of later repairs; that of interrupted calls is left out.
         files: its files by path relative to the folder.
     """
 

@@ -55,17 +55,19 @@ def write_report(
         verdicts: verdict on each of the paper's orderings (better, worse) that was tested.
         test: the command that tests them.
     """
-    counts = read_counts(run)
+    counts, settings = read_counts(run), (run.path / SETTINGS_FILE).read_text(encoding="utf-8")
     tables = report.tables(run, counts)
     upsampled = (tables["naive"], tables["superpixel"], tables["eq17"])
+    caption = "Evenly spread images of val: truth, SegNet's argmax, superpixels, the 1-best, the chosen, the oracle"
+    panels = (read_picture(run.folder("report") / "panels.png", caption),) if run.settings.report.panels else ()
     shown = (
         _in_short(run, counts, tables["table_2"], verdicts, test),
         Section("Table 1: the classes", tables=(tables["per_class"],)),
         Section("Naive and superpixel upsampling, and Eq. 17, by training loss", tables=upsampled),
         _curves(run),
-        Section("Images of val", pictures=_panels(run)),
+        Section("Images of val", pictures=panels),
         *sections,
-        Section("Settings", paragraphs=(f"{SETTINGS_FILE} of the run:",), listing=_settings_text(run)),
+        Section("Settings", paragraphs=(f"{SETTINGS_FILE} of the run:",), listing=settings),
         Section("Time and versions", tables=(_seconds_table(run), _versions_table())),
     )
     write_text(file, Document(f"tinysegrank: {run.path.resolve().name}", _facts(run), shown).to_html())
@@ -124,14 +126,6 @@ def _curves(run: Run) -> Section:
     return Section("Curves", pictures=pictures, tables=(table,))
 
 
-def _panels(run: Run) -> tuple[Picture, ...]:
-    """Return the panels of the run, if it drew any."""
-    if not run.settings.report.panels:
-        return ()
-    caption = "Evenly spread images of val: truth, SegNet's argmax, superpixels, the 1-best, the chosen, the oracle"
-    return (read_picture(run.folder("report") / "panels.png", caption),)
-
-
 def read_picture(file: Path, caption: str) -> Picture:
     """Read a PNG of the run.
 
@@ -144,18 +138,10 @@ def read_picture(file: Path, caption: str) -> Picture:
         raise CheckpointError(f"{file}: cannot be read as a PNG ({error}); make it again") from error
 
 
-def _settings_text(run: Run) -> str:
-    """Return the settings as they are on disk."""
-    return (run.path / SETTINGS_FILE).read_text(encoding="utf-8")
-
-
 def _seconds_table(run: Run) -> Table:
     """Return a table of the time that each stage took, and the total."""
-    stages = sorted(path.parent.name for path in run.path.glob("*/stamp.json"))
-    seconds = {stage: run.stamp(stage).seconds for stage in stages}
-    order = sorted(stages, key=lambda stage: (run.folder(stage) / "stamp.json").stat().st_mtime_ns)
-    rows = [(stage, seconds[stage]) for stage in order]
-    total = sum(seconds.values())
+    rows = [(stage.name, run.stamp(stage.name).seconds) for stage in STAGES if run.stamp(stage.name).complete]
+    total = sum(seconds for _, seconds in rows)
     note = "Wall-clock time, that before an interruption left out."
     return Table("Seconds of the stages", (Column("stage"), Column("seconds")), (*rows, ("all", total)), note)
 

@@ -1,4 +1,4 @@
-"""Scoring a folder of label PNGs, ours or anyone's, against a split's truth."""
+"""Score a folder of label PNGs, ours or anyone's, against the truth of a split."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from tinysegrank.voc.census import Census
 from tinysegrank.voc.labels import read_mask
 from tinysegrank.voc.split import names_in
 
-_AT_ONCE = 32
-
 
 class _Task(NamedTuple):
-    pairs: tuple[tuple[Path, Path], ...]  # truth, labels
+    truth: Path
+    labels: Path
+
+
+class _Compared(NamedTuple):
+    confusion: Confusion
+    truth: Census
+    labels: Census
 
 
 def evaluate_folder(folder: Path, split: VOCSegmentation, *, jobs: int = 1) -> Confusion:
@@ -41,36 +46,26 @@ def evaluate_folder(folder: Path, split: VOCSegmentation, *, jobs: int = 1) -> C
             f"such as {missing[0]}.png; VOC scores a whole split"
         )
     place = folder.absolute()
-    pairs = [(split.labels_path(i).absolute(), place / f"{name}.png") for i, name in enumerate(split.names)]
-    tasks = [_Task(tuple(pairs[i : i + _AT_ONCE])) for i in range(0, len(pairs), _AT_ONCE)]
+    tasks = [_Task(split.labels_path(i).absolute(), place / f"{name}.png") for i, name in enumerate(split.names)]
     total, truth, labels = Confusion(), Census(), Census()
-    for part in parallel_map(_evaluate_some, tasks, jobs=jobs):
-        total.merge(part.confusion)
-        truth.merge(part.truth)
-        labels.merge(part.labels)
+    for image in parallel_map(_compare, tasks, jobs=jobs):
+        total.merge(image.confusion)
+        truth.merge(image.truth)
+        labels.merge(image.labels)
     truth.refuse_other_palette()
     truth.refuse_no_object(f"split {split.split!r}")
     labels.refuse_other_palette()
     return total
 
 
-class _Part(NamedTuple):
-    confusion: Confusion
-    truth: Census
-    labels: Census
-
-
-def _evaluate_some(task: _Task) -> _Part:
-    part = _Part(Confusion(), Census(), Census())
-    for truth_path, labels_path in task.pairs:
-        truth, labels = read_mask(truth_path), read_mask(labels_path)
-        (height, width), (rows, columns) = truth.labels.shape, labels.labels.shape
-        if (height, width) != (rows, columns):
-            raise DatasetError(
-                f"{labels_path}: is {columns} x {rows}, its image {width} x {height}; "
-                "write labels at the size of their image"
-            )
-        part.confusion.update(truth.labels, check_labels(labels.labels, void=None, name=labels_path))
-        part.truth.add(truth_path, truth)
-        part.labels.add(labels_path, labels)
-    return part
+def _compare(task: _Task) -> _Compared:
+    truth, labels = read_mask(task.truth), read_mask(task.labels)
+    (height, width), (rows, columns) = truth.labels.shape, labels.labels.shape
+    if (height, width) != (rows, columns):
+        raise DatasetError(
+            f"{task.labels}: is {columns} x {rows}, its image {width} x {height}; "
+            "write labels at the size of their image"
+        )
+    confusion = Confusion()
+    confusion.update(truth.labels, check_labels(labels.labels, void=None, name=task.labels))
+    return _Compared(confusion, Census().add(task.truth, truth), Census().add(task.labels, labels))

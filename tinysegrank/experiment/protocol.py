@@ -41,26 +41,11 @@ from tinysegrank.experiment.stages import (
 STAGES = tuple(
     module.STAGE
     for module in (
-        data,
-        trunk,
-        features,
-        crops,
-        training,
-        coarse,
-        classifiers,
-        superpixels,
-        maps,
-        upsampled,
-        segments,
-        proposing,
-        proposals,
-        described,
-        ranker,
-        picked,
-        evaluation,
-        report,
+        data, trunk, features, crops, training, coarse, classifiers, superpixels, maps, upsampled, segments, proposing,
+        proposals, described, ranker, picked, evaluation, report,
     )
-)
+)  # fmt: skip
+"""All stages, each after those that it needs."""
 
 
 def run_experiment(
@@ -77,11 +62,11 @@ def run_experiment(
 
     Args:
         path: the run folder; made if it does not exist.
-        settings: every number.
+        settings: settings of the run.
         jobs: worker processes; the results are the same for any number.
         progress: where to report.
-        update: take new settings for a folder made with others, and make anew what depends on them.
-        until: name of the last stage; only it and what it needs are done.
+        update: change the settings of an existing run, and make anew what depends on them.
+        until: name of the last stage; only that stage and those it needs are done.
         keep_stale: keep results that were made by other code.
 
     Raises:
@@ -89,10 +74,9 @@ def run_experiment(
             long work, and the message names the file, setting or stage.
         OutputError: the run folder cannot be written, or holds an input.
     """
-    get_backend()  # one that cannot be used is said now, not when the first network is made
+    get_backend()  # one that cannot be used is reported now, not when the first network is made
     stages = stages_until(until, settings)
-    settings = _with_absolute_paths(settings)
-    _keep_inputs_out(path, settings)
+    settings = _with_absolute_inputs(settings, path)
     data.check_settings(settings, truth=described.STAGE in stages)
     for proposer in proposers_of(settings):
         proposer.check(settings)
@@ -102,25 +86,22 @@ def run_experiment(
     return run
 
 
-def _with_absolute_paths(settings: Settings) -> Settings:
-    def absolute(path: str) -> str:
-        return str(Path(path).resolve()) if path else ""
+def _with_absolute_inputs(settings: Settings, path: Path) -> Settings:
+    """Return the settings with absolute paths of inputs.
 
-    changes = {
-        "data": {"voc": str(Path(settings.data.voc).resolve())},
-        "trunk": {"weights": absolute(settings.trunk.weights)},
-        "proposals": {"folder": absolute(settings.proposals.folder)},
-    }
+    Raises:
+        OutputError: an input is in the run folder, where a stage that is made anew would delete it.
+    """
+    changes = {}
+    for part, name in (("data", "voc"), ("trunk", "weights"), ("proposals", "folder")):
+        if given := getattr(getattr(settings, part), name):
+            place = Path(given).resolve()
+            if place.is_relative_to(path.resolve()):
+                raise OutputError(
+                    f"{path}: holds {part}.{name}={place}, which making a stage anew may delete; move it elsewhere"
+                )
+            changes[part] = {name: str(place)}
     return from_dict(Settings, changes, base=settings)
-
-
-def _keep_inputs_out(path: Path, settings: Settings) -> None:
-    """Check that no input is in the run folder, where a stage that is made anew would delete it."""
-    for name in ("data.voc", "trunk.weights", "proposals.folder"):
-        part, key = name.split(".")
-        given = getattr(getattr(settings, part), key)
-        if given and Path(given).is_relative_to(path.resolve()):
-            raise OutputError(f"{path}: holds {name}={given}, which making a stage anew may delete; move it elsewhere")
 
 
 def stages_until(name: str, settings: Settings) -> list[Stage]:

@@ -25,7 +25,7 @@ from tinysegrank.ranking import (
 )
 from tinysegrank.segnet import FeatureStore
 
-_AT_ONCE = 64  # images
+_AT_ONCE = 64  # images and mirror images
 
 
 class ImageScores(NamedTuple):
@@ -53,9 +53,7 @@ def make(run: Run) -> None:
     for which in SPLITS:
         if not _descriptors(folder, which).is_file():
             write_array(_descriptors(folder, which), _describe(store(run, which), fully_connected(run.settings)))
-    members = images_of(run, "train")
-    parts = [members[i : i + _AT_ONCE] for i in range(0, len(members), _AT_ONCE)]
-    shares = np.concatenate(list(parallel_map(_shares_of, parts, jobs=run.jobs)))  # (N, K-1)
+    shares = np.concatenate(list(parallel_map(_shares_of, images_of(run, "train"), jobs=run.jobs)))  # (N, K-1)
     tasks = [
         _Fit(folder, fold, shares, np.flatnonzero(fold_of != fold), run.settings.classifier.C)
         for fold in range(-1, run.settings.folds)
@@ -73,12 +71,12 @@ def scores_of(run: Run, which: str) -> list[ImageScores]:
     folder = run.folder(STAGE.name)
     descriptors = read_array(_descriptors(folder, which))[::2]  # not of the mirror images
     fold_of = images.folds(run) if which == "train" else np.full(len(descriptors), -1)
-    found: list[ImageScores | None] = [None] * len(descriptors)
+    found = {}
     for fold in np.unique(fold_of):
         classifier, members = read_classifier(run, int(fold)), np.flatnonzero(fold_of == fold)
         for image, scores in zip(members, classifier.scores(descriptors[members]), strict=True):
             found[image] = ImageScores(scores, classifier.thresholds_)
-    return [scores for scores in found if scores is not None]
+    return [found[image] for image in range(len(descriptors))]
 
 
 def scores_of_image(classifier: ImageClassifier, views: np.ndarray, layers: FullyConnected | None) -> ImageScores:
@@ -102,8 +100,8 @@ def _describe(features: FeatureStore, layers: FullyConnected | None) -> np.ndarr
     return np.concatenate([image_descriptors(features.gather("features", some), layers) for some in rows])
 
 
-def _shares_of(members: list[ImageOfRun]) -> np.ndarray:
-    return np.concatenate([class_shares(member.labels()[None]) for member in members])
+def _shares_of(image: ImageOfRun) -> np.ndarray:
+    return class_shares(image.labels()[None])  # (1, K-1)
 
 
 def _fit(task: _Fit) -> None:

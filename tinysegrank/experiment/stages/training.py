@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,7 +105,7 @@ def _remove_others(run: Run) -> None:
 
 def _train_chain(tasks: list[_Task]) -> list[str]:
     for task in tasks:
-        artifacts.make(task.folder, task.key(), lambda task=task: _train(task))  # type: ignore[misc]
+        artifacts.make(task.folder, task.key(), partial(_train, task))
     return [task.training.name for task in tasks]
 
 
