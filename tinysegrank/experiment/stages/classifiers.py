@@ -71,11 +71,11 @@ def scores_of(run: Run, which: str) -> list[ImageScores]:
     folder = run.folder(STAGE.name)
     descriptors = read_array(_descriptors(folder, which))[::2]  # not of the mirror images
     fold_of = images.folds(run) if which == "train" else np.full(len(descriptors), -1)
-    found = {}
+    found: dict[int, ImageScores] = {}
     for fold in np.unique(fold_of):
         classifier, members = read_classifier(run, int(fold)), np.flatnonzero(fold_of == fold)
         for image, scores in zip(members, classifier.scores(descriptors[members]), strict=True):
-            found[image] = ImageScores(scores, classifier.thresholds_)
+            found[int(image)] = ImageScores(scores, classifier.thresholds_)
     return [found[image] for image in range(len(descriptors))]
 
 
