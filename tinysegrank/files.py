@@ -199,8 +199,8 @@ def read_compressed(path: Path | str) -> Iterator[Mapping[str, np.ndarray]]:
         yield arrays
 
 
-def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], *, about: Mapping[str, str] | None = None) -> None:
-    """Write named NumPy arrays, with the strings `about` in the header, as one safetensors file, atomically."""
+def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], *, about: Mapping[str, Any] | None = None) -> None:
+    """Write named NumPy arrays, with `about`, as JSON, in the header, as one safetensors file, atomically."""
     from safetensors.numpy import save
 
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}

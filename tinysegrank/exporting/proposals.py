@@ -1,0 +1,89 @@
+"""A run's proposals as a folder for other programs, and a table of their scores."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+
+from tinysegrank.errors import ConfigError
+from tinysegrank.experiment.images import SPLITS, names
+from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.stages import described, proposals, ranker
+from tinysegrank.files import atomic_write, write_text
+from tinysegrank.outputs import check_results
+from tinysegrank.proposals.store import SCORES, SEGMENTS
+
+COLUMNS = ("image", "proposal", "file", "model_score", "ranker_score", "rank", "image_iou")
+
+
+def export_proposals(run: Run, folder: Path, *, split: str = "val", replace: bool = False) -> Path:
+    """Copy the proposals of a split to FOLDER/NAME/00.png, 01.png, ..., and write FOLDER/SPLIT.csv; return the table.
+
+    The folder is laid out as `proposals.folder` takes it, for another run or another program. The table has a row for
+    each proposal: the score that its model gave, the ranker's, its rank by that (1 is what SegNet+SVM picks), and its
+    IoU. The last three are empty if the run is not that far, as with a val split without masks.
+
+    Args:
+        run: a run with finished proposals.
+        folder: made if missing.
+        split: "val" or "train"; the ranker was fitted on the latter.
+        replace: replace files that an earlier call wrote.
+
+    Raises:
+        ConfigError: the split is neither.
+        CheckpointError: the proposals are not finished, or a file has changed.
+        OutputError: a file cannot be written or already exists.
+    """
+    if split not in SPLITS:
+        raise ConfigError(f'split="{split}": choose one of {", ".join(SPLITS)}')
+    run.require([proposals.STAGE.name], "an export of the proposals")
+    store, images, table = proposals.store(run, split), names(run, split), folder / f"{split}.csv"
+    paths = {name: store.paths(name) for name in images}
+    extra = [path.with_name(other) for path in (p[0] for p in paths.values()) for other in (SCORES, SEGMENTS)]
+    files = [*(path for some in paths.values() for path in some), *(path for path in extra if path.is_file())]
+    results = [(path, folder / path.parent.name / path.name) for path in files]
+    check_results([*results, (run.path, table)], option="--out", replace=replace)
+    rows = _rows(run, split, {name: (some, store.read_scores(name)) for name, some in paths.items()})
+    for source, result in results:
+        with atomic_write(result) as stream:
+            stream.write(source.read_bytes())
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([COLUMNS, *rows])
+    write_text(table, text.getvalue())
+    return table
+
+
+def _rows(run: Run, split: str, held: dict[str, tuple[list[Path], np.ndarray]]) -> list[list[object]]:
+    """Return the rows of the table; a number that is not known is an empty cell."""
+    ranked = _ranked(run, split)
+    rows: list[list[object]] = []
+    for name, (paths, scores) in held.items():
+        theirs, quality = ranked.get(name, (np.full(len(paths), np.nan),) * 2)
+        ranks = np.argsort(np.argsort(-theirs, kind="stable"), kind="stable") + 1
+        for m, path in enumerate(paths):
+            rank = int(ranks[m]) if np.isfinite(theirs[m]) else ""
+            numbers = [_cell(scores[m]), _cell(theirs[m]), rank, _cell(quality[m])]
+            rows.append([name, m, f"{name}/{path.name}", *numbers])
+    return rows
+
+
+def _ranked(run: Run, split: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the ranker's scores and the IoU of each image's proposals; {} if there is no ranker yet."""
+    needed = (described.STAGE.name, ranker.STAGE.name)
+    if not all(run.stamp(stage).complete for stage in needed):
+        return {}
+    run.require(needed, "the ranker's scores")
+    table = described.load_described(run, split).table
+    scores = ranker.load_ranker(run).scores(table)
+    return {
+        name: (scores[table.groups == group], table.quality[table.groups == group])
+        for group, name in enumerate(table.images)
+    }
+
+
+def _cell(number: float) -> object:
+    return float(number) if np.isfinite(number) else ""
