@@ -17,9 +17,11 @@ from tinysegrank.errors import CheckpointError, ShapeError, WeightsError
 from tinysegrank.files import atomic_write, reading
 from tinysegrank.segnet.crops import CORNERS, corner_windows
 from tinysegrank.segnet.network import SegNet
+from tinysegrank.voc.preprocess import WHOLE, Window
 from tinysegrank.voc.targets import soft_targets
 
 KINDS = ("features", "targets", "weights")
+_BOTH = (slice(None), slice(None, None, -1))  # of an image's columns: as it is, mirrored
 
 
 class _Layout(NamedTuple):
@@ -198,10 +200,8 @@ def chunk_arrays(
     """
     if labels is not None and len(labels) != len(images):
         raise ShapeError(f"{len(labels)} label maps for {len(images)} images; give one per image")
-    views = (slice(None), slice(None, None, -1)) if mirrors else (slice(None),)  # of the columns
-    whole = [model.preset.preprocessing.apply(image) for image in images]
-    prepared = [x[:, :, view] for x in whole for view in views]
-    arrays = {"features": stored(model.features(model.backend.asarray(np.stack(prepared))))}
+    views = _BOTH if mirrors else _BOTH[:1]
+    arrays = {"features": _features(model, images, views)}
     if labels is not None:
         pairs = [soft_targets(label[:, view], num_classes=model.num_classes) for label in labels for view in views]
         arrays["targets"], arrays["weights"] = (np.stack(part) for part in zip(*pairs, strict=True))
@@ -219,13 +219,18 @@ def crop_arrays(model: SegNet, images: Sequence[np.ndarray], share: float, *, mi
         ShapeError: an array is not an RGB image.
         ConfigError: the share is not above 0 and at most 1.
     """
-    corners = []
-    for window in corner_windows(share):  # one corner at a time, for no more memory than `chunk_arrays`
-        prepared = []
-        for image in images:
-            x = model.preset.preprocessing.apply(image, window=window)
-            prepared += [x, x[:, :, ::-1]] if mirrors else [x]
-        features = stored(model.features(model.backend.asarray(np.stack(prepared))))
-        corners.append(features.reshape(len(images), -1, *features.shape[1:]))  # (n, 1 or 2, C, 13, 13)
-    stacked = np.stack(corners, axis=1)  # (n, 4, 1 or 2, C, 13, 13)
+    views = _BOTH if mirrors else _BOTH[:1]
+    # one corner at a time, for no more memory than `chunk_arrays`
+    corners = [_features(model, images, views, window) for window in corner_windows(share)]  # (n v, C, 13, 13) each
+    by_image = [part.reshape(len(images), len(views), *part.shape[1:]) for part in corners]
+    stacked = np.stack(by_image, axis=1)  # (n, 4, v, C, 13, 13)
     return {"features": stacked.reshape(-1, *stacked.shape[3:])}  # (r, C, 13, 13)
+
+
+def _features(
+    model: SegNet, images: Sequence[np.ndarray], views: Sequence[slice], window: Window = WHOLE
+) -> np.ndarray:
+    """Return what a store keeps of a part of each image, for each view of its columns in turn."""
+    parts = [model.preset.preprocessing.apply(image, window=window) for image in images]
+    prepared = np.stack([x[:, :, view] for x in parts for view in views])  # (n v, 3, S, S)
+    return stored(model.features(model.backend.asarray(prepared)))

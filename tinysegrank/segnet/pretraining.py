@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank.backend import to_numpy
-from tinysegrank.errors import CheckpointError, ShapeError, TrainingError
-from tinysegrank.files import read_about, read_arrays, write_arrays
+from tinysegrank.errors import ShapeError, TrainingError
 from tinysegrank.losses import soft_cross_entropy
 from tinysegrank.nn.layer import MaxPool2d
 from tinysegrank.nn.sequential import Sequential
 from tinysegrank.nn.sgd import SGD, step_schedule
 from tinysegrank.segnet.network import SegNet, convolution
 from tinysegrank.segnet.presets import ConvShape
+from tinysegrank.segnet.resume import restore_state, write_state
 from tinysegrank.segnet.weights import fault_in
 
 POOLED = 6  # side of the 13 x 13 map after pooling
@@ -68,10 +68,13 @@ def pretrain_trunk(
     network = Sequential({**model.trunk.layers, "pool5": MaxPool2d(), "scores": scores})
     sgd = SGD(rate=rate, momentum=0.9, decay=5e-4, max_norm=5.0)
     learnt_from = hashlib.sha256(images.tobytes() + classes.astype(np.int64).tobytes()).hexdigest()
-    saved = _Checkpoint(checkpoint, repr((seed, steps, rate, batch, learnt_from)))
-    begin, hits = saved.restore(network, sgd, rng)
-    if begin and progress is not None:
-        progress(begin, float("nan"))
+    training, begin, hits = repr((seed, steps, rate, batch, learnt_from)), 0, list[float]()
+    if checkpoint is not None and checkpoint.is_file():
+        arrays, about = restore_state(checkpoint, network, sgd, training=training, backend=backend)
+        begin, hits = int(about["step"]), arrays["hits"].tolist()
+        rng.bit_generator.state = json.loads(about["rng"])
+        if progress is not None:
+            progress(begin, float("nan"))
     for step in range(begin, steps):
         chosen = rng.choice(len(images), size=min(batch, len(images)), replace=False)
         x = np.stack([model.preset.preprocessing.apply(images[i]) for i in chosen])  # (N, 3, S, S)
@@ -86,43 +89,11 @@ def pretrain_trunk(
             raise TrainingError(f"the classification loss is {loss} at step {step}; lower the pre-training rate")
         if step >= steps - max(steps // 10, 1):
             hits.append(float(np.mean(to_numpy(z)[:, :, 0, 0].argmax(1) == classes[chosen])))
-        if (step + 1) % checkpoint_every == 0:
-            saved.save(network, sgd, rng, step + 1, hits)
+        if checkpoint is not None and (step + 1) % checkpoint_every == 0:
+            about = {"step": str(step + 1), "training": training, "rng": json.dumps(rng.bit_generator.state)}
+            write_state(checkpoint, network, sgd, {"hits": np.array(hits, np.float64)}, about)
         if progress is not None:
             progress(step + 1, loss)
     if fault := fault_in({name: to_numpy(array) for name, array in model.trunk.parameters.items()}):
         raise TrainingError(f"{fault} after the last step; lower the pre-training rate")
     return float(np.mean(hits))
-
-
-class _Checkpoint:
-    """A file with the state of a training between two steps; without a path, nothing is written or read."""
-
-    def __init__(self, path: Path | None, identity: str) -> None:
-        self.path, self.identity = path, identity
-
-    def save(self, network: Sequential, sgd: SGD, rng: np.random.Generator, step: int, hits: list[float]) -> None:
-        """Write the step, parameters, velocities, the random generator's state and the accuracies so far."""
-        if self.path is None:
-            return
-        arrays = {f"parameter/{name}": to_numpy(array) for name, array in network.trainable.items()}
-        arrays |= {f"velocity/{name}": array for name, array in sgd.state().items()}
-        arrays["hits"] = np.array(hits, np.float64)
-        state = json.dumps(rng.bit_generator.state)
-        write_arrays(self.path, arrays, about={"step": str(step), "training": self.identity, "rng": state})
-
-    def restore(self, network: Sequential, sgd: SGD, rng: np.random.Generator) -> tuple[int, list[float]]:
-        """Restore the state that `save` wrote; return the step and the accuracies so far, (0, []) without a file."""
-        if self.path is None or not self.path.is_file():
-            return 0, []
-        about, arrays = read_about(self.path), read_arrays(self.path)
-        if about.get("training") != self.identity:
-            raise CheckpointError(f"{self.path}: belongs to another training; delete it, or choose another folder")
-        parts: dict[str, dict[str, np.ndarray]] = {"parameter": {}, "velocity": {}}
-        for name, array in arrays.items():
-            if "/" in name:
-                parts[name.split("/", 1)[0]][name.split("/", 1)[1]] = array
-        network.assign(parts["parameter"])
-        sgd.restore(parts["velocity"], network.trainable)
-        rng.bit_generator.state = json.loads(about["rng"])
-        return int(about["step"]), arrays["hits"].tolist()

@@ -16,8 +16,7 @@ import numpy as np
 
 from tinysegrank.backend import Array, to_numpy
 from tinysegrank.config import Options, option
-from tinysegrank.errors import CheckpointError, ConfigError, TrainingError
-from tinysegrank.files import read_about, read_arrays, write_arrays
+from tinysegrank.errors import ConfigError, TrainingError
 from tinysegrank.losses import TABLE, CorpusCounts, named
 from tinysegrank.losses.expected import check_weights
 from tinysegrank.nn.layer import Gradients
@@ -26,6 +25,7 @@ from tinysegrank.segnet.corpus import COUNTS, CountsKeeper
 from tinysegrank.segnet.features import FeatureStore
 from tinysegrank.segnet.full_batch import Batch, full_batch_gradients
 from tinysegrank.segnet.network import SegNet
+from tinysegrank.segnet.resume import part, restore_state, write_state
 from tinysegrank.segnet.weights import fault_in
 
 
@@ -220,34 +220,20 @@ class _Run:
             raise TrainingError(f"{fault} after step {self.step}: the training diverged; lower its rate")
 
     def save(self, path: Path, records: list[Record]) -> None:
-        """Write the step, parameters, velocities, counts, recent losses and log."""
-        arrays = {f"parameter/{n}": to_numpy(array) for n, array in self.model.trainable.items()}
-        arrays |= {f"velocity/{n}": array for n, array in self.sgd.state().items()}
-        arrays |= {f"counts/{n}": array for n, array in self.counts.state().items()}
-        arrays["losses"] = self.last_losses()
-        arrays["records"] = np.array(records, np.float64).reshape(-1, 2)
+        """Write the network's state, the step, counts, recent losses and log."""
+        own = {f"counts/{name}": array for name, array in self.counts.state().items()}
+        own |= {"losses": self.last_losses(), "records": np.array(records, np.float64).reshape(-1, 2)}
+        about = {"step": str(self.step), "training": self._identity()}
+        write_state(path, self.model.network, self.sgd, own, about)
         self.saved = self.step
-        write_arrays(path, arrays, about={"step": str(self.step), "training": self._identity()})
 
     def restore(self, path: Path) -> list[Record]:
         """Restore the state that `save` wrote; return the log so far."""
-        about, arrays = read_about(path), read_arrays(path)
-        if about.get("training") != self._identity():
-            raise CheckpointError(f"{path}: belongs to another training; delete it, or choose another folder")
+        network, backend = self.model.network, self.model.backend
+        arrays, about = restore_state(path, network, self.sgd, training=self._identity(), backend=backend)
         self.step = self.saved = int(about["step"])
-
-        def part(kind: str) -> dict[str, np.ndarray]:
-            return {name.split("/", 1)[1]: array for name, array in arrays.items() if name.startswith(f"{kind}/")}
-
-        parameters = part("parameter")
-        if lacking := self.model.trainable.keys() - parameters.keys():
-            raise CheckpointError(f"{path}: lacks {', '.join(sorted(lacking))}; delete it and run again")
-        if fault := fault_in(parameters):
-            raise CheckpointError(f"{path}: {fault}; delete it and run again")
-        self.model.assign(parameters)
-        self.sgd.restore(part("velocity"), self.model.trainable)
-        self.counts.restore(part("counts"))
-        self.losses.extend(arrays.get("losses", ()))  # checkpoints of version 0.1 lack them
+        self.counts.restore(part(arrays, "counts"))
+        self.losses.extend(arrays["losses"])
         return [Record(int(step), float(loss)) for step, loss in arrays["records"]]
 
     def _identity(self) -> str:

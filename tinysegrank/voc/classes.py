@@ -38,17 +38,6 @@ VOID = 255
 
 
 @cache
-def _palette() -> np.ndarray:
-    index = np.arange(256)
-    colours = np.zeros((256, 3), np.uint8)
-    for step in range(8):
-        for channel in range(3):
-            bit = index >> (3 * step + channel) & 1
-            colours[:, channel] |= (bit << (7 - step)).astype(np.uint8)
-    colours.flags.writeable = False
-    return colours
-
-
 def palette() -> np.ndarray:
     """Return the colour of each label, by the devkit's rule.
 
@@ -59,7 +48,14 @@ def palette() -> np.ndarray:
 
     Source: VOClabelcolormap.m of the VOC devkit, by its rule.
     """
-    return _palette()
+    index = np.arange(256)
+    colours = np.zeros((256, 3), np.uint8)
+    for step in range(8):
+        for channel in range(3):
+            bit = index >> (3 * step + channel) & 1
+            colours[:, channel] |= (bit << (7 - step)).astype(np.uint8)
+    colours.flags.writeable = False
+    return colours
 
 
 def parse_classes(text: str) -> tuple[int, ...]:

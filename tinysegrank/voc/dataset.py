@@ -18,7 +18,6 @@ from tinysegrank.voc.split import first_few, names_in, read_split, split_file
 
 MASKS = "SegmentationClass"
 SMALLEST_SIDE = 13  # one pixel per tile of the coarse grid
-_SHOWN = 5
 
 
 class Sample(NamedTuple):
@@ -129,12 +128,8 @@ class VOCSegmentation:
                 palette, or none has an object.
         """
         triples = [
-            (
-                self.image_path(i),
-                None if self.masks is None else self.labels_path(i),
-                self.root / "SegmentationObject" / f"{name}.png",
-            )
-            for i, name in enumerate(self.names)
+            (self.image_path(i), None if self.masks is None else self.labels_path(i), self.instances_path(i))
+            for i in range(len(self))
         ]
         problems, whole, census = [], sha256(), Census()
         for name, result in zip(self.names, parallel_map(_examine, triples, jobs=jobs), strict=True):
@@ -145,9 +140,7 @@ class VOCSegmentation:
         if problems:
             raise DatasetError(
                 f"{self.root}: split {self.split!r}: {len(problems)} of {len(self.names)} images cannot be used: "
-                + "; ".join(problems[:_SHOWN])
-                + ("; ..." if len(problems) > _SHOWN else "")
-                + ". Replace these files, or take their names out of the split file"
+                f"{first_few(problems, '; ')}. Replace these files, or take their names out of the split file"
             )
         if self.masks is not None:
             census.refuse_other_palette()

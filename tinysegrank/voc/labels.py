@@ -12,6 +12,7 @@ from tinysegrank.errors import DatasetError, ShapeError
 from tinysegrank.files import atomic_write
 from tinysegrank.voc.classes import BACKGROUND, NUM_CLASSES, VOID, palette
 from tinysegrank.voc.images import opened
+from tinysegrank.voc.split import first_few
 
 
 class Mask(NamedTuple):
@@ -62,7 +63,7 @@ def read_mask(path: Path | str, *, num_classes: int = NUM_CLASSES) -> Mask:
     strange = used[(used >= num_classes) & (used != VOID)]
     if strange.size:
         raise DatasetError(
-            f"{path}: labels {_some(strange)} are neither a class (0..{num_classes - 1}) nor void ({VOID});"
+            f"{path}: labels {first_few(strange)} are neither a class (0..{num_classes - 1}) nor void ({VOID});"
             " was the mask saved with another label list, resized with interpolation, or coloured?"
         )
     mask = Mask(labels, used, counts[used], colours)
@@ -137,13 +138,9 @@ def check_labels(
             f" (0..{num_classes - 1})"
         )
     if not good.all():
-        strange, also = _some(np.unique(labels[~good])), "" if void is None else f" or void ({void})"
+        strange, also = first_few(np.unique(labels[~good])), "" if void is None else f" or void ({void})"
         raise DatasetError(f"{name}: {strange} is not a class (0..{num_classes - 1}){also}")
     return labels.astype(np.uint8, copy=False)
-
-
-def _some(values: np.ndarray) -> str:
-    return ", ".join(map(str, values[:5])) + (", ..." if len(values) > 5 else "")
 
 
 def write_labels(path: Path | str, labels: np.ndarray) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+
+import numpy as np
 
 from tinysegrank.errors import DatasetError, explain_os_error
 
@@ -84,6 +87,6 @@ def names_in(folder: Path) -> set[str]:
         raise DatasetError(explain_os_error(folder, error)) from error
 
 
-def first_few(items: list[str]) -> str:
-    """Return the first items of a list as text, with "..." if there are more."""
-    return ", ".join(items[:_SHOWN]) + (", ..." if len(items) > _SHOWN else "")
+def first_few(items: Sequence[object] | np.ndarray, separator: str = ", ") -> str:
+    """Return the first items as text, with "..." if there are more."""
+    return separator.join(map(str, items[:_SHOWN])) + (f"{separator}..." if len(items) > _SHOWN else "")
