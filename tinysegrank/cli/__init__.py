@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from tinysegrank.cli import evidence as _evidence  # noqa: F401  # adds its commands
-from tinysegrank.cli import export as _export  # noqa: F401
-from tinysegrank.cli import fetch as _fetch  # noqa: F401
-from tinysegrank.cli.commands import app
+from tinysegrank.cli import commands, evidence, export, fetch  # noqa: F401  # each adds its subcommands
+from tinysegrank.cli.group import app
 
 __all__ = ["app"]

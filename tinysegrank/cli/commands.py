@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
-import sys
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from tinysegrank import __version__
-from tinysegrank.errors import TinySegRankError
-
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from tinysegrank.cli.group import CORES, Dask, Jobs, app, workers
 
 Out = Annotated[Path, typer.Option("--out", help="Run folder; created if missing, resumed if it exists.")]
-Jobs = Annotated[
-    int, typer.Option("--jobs", min=1, help="Number of worker processes; the results do not depend on it.")
-]
-Dask = Annotated[
-    str | None,
-    typer.Option(
-        "--dask",
-        metavar="ADDRESS",
-        help="Run on the Dask cluster of this scheduler, such as tcp://host:8786, instead of in --jobs processes.",
-    ),
-]
 Classes = Annotated[
     str, typer.Option("--classes", help="Also report the mean over these classes: comma-separated names or numbers.")
 ]
@@ -38,71 +21,6 @@ KeepStale = Annotated[
     bool,
     typer.Option("--keep-stale", help="Keep results that other versions of the code computed; the report says so."),
 ]
-
-
-class _Commands(typer.core.TyperGroup):
-    """A command group that prints errors as one line, and replaces characters that the terminal cannot show."""
-
-    def main(self, *args: Any, **options: Any) -> Any:
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-                stream.reconfigure(errors="replace")
-        try:
-            return super().main(*args, **options)
-        except TinySegRankError as error:
-            message = f"{error}"
-        except MemoryError as error:
-            message = f"out of memory ({error}); repeat the command with fewer --jobs: finished work is kept"
-        except OSError as error:  # never of a closed pipe: there typer exits quietly
-            place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-            message = f"{place}{error.strerror or error}; fix this and repeat the command: finished work is kept"
-        typer.secho(f"error: {message}", fg="red", err=True)
-        sys.exit(1)
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            result = super().invoke(ctx)
-            if sys.stdout is not None:
-                sys.stdout.flush()  # now, while an error can still be shown
-            return result
-        except KeyboardInterrupt:
-            again = "with --force" if ctx.invoked_subcommand == "predict" else "to resume"
-            typer.secho(f"interrupted; finished work is kept: repeat the command {again}", err=True)
-            raise typer.Exit(130) from None
-
-
-app = typer.Typer(
-    name="tinysegrank",
-    cls=_Commands,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Semantic segmentation by ranking graphical-model proposals with a small ConvNet, from scratch on NumPy.",
-)
-
-
-def workers(dask: str | None) -> AbstractContextManager[Any]:
-    """Return a context in which tasks run on the Dask cluster at this address; with None it changes nothing."""
-    if dask is None:
-        return nullcontext()
-    from tinysegrank.cluster import cluster
-
-    return cluster(dask)
-
-
-def _show_version(value: bool) -> None:
-    if value:
-        typer.echo(f"tinysegrank {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def main(
-    version: Annotated[  # handled by its callback
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
-    """Semantic segmentation by ranking graphical-model proposals with a small ConvNet."""
 
 
 @app.command()
@@ -163,8 +81,8 @@ def run(
         typer.Option("--set", help="Override one setting, such as training.start.steps=2000; repeatable."),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", help="Use at most this many images of each split, the first ones.")
-    ] = None,
+        int, typer.Option("--limit", help="Use at most this many images of each split, the first ones; 0 for all.")
+    ] = 0,
     classes: Classes = "",
     until: Annotated[str, typer.Option("--until", help="Run only this stage and those it depends on.")] = "report",
     jobs: Jobs = CORES,
@@ -180,13 +98,9 @@ def run(
 
     changes = merge(read_toml(config) if config is not None else {}, parse_assignments(settings_given or []))
     base = named_settings(str(changes.get("experiment", experiment)))
-    given: dict[str, Any] = {"data": {"voc": str(voc)}, "trunk": {}}
-    if weights is not None:
-        given["trunk"]["weights"] = str(weights)
+    given: dict[str, Any] = {"data": {"voc": str(voc), "limit": limit}, "trunk": {"weights": str(weights or "")}}
     if preset is not None:
         given["trunk"]["preset"] = preset
-    if limit is not None:
-        given["data"]["limit"] = limit
     if folds is not None:
         given["folds"] = folds
     if classes:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tinysegrank import __version__
 from tinysegrank.backend import VARIABLE, get_backend
-from tinysegrank.cli.commands import CORES
+from tinysegrank.cli.group import CORES
 from tinysegrank.errors import TinySegRankError
 
 LIBRARIES = (

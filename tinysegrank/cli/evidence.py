@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tinysegrank.cli.commands import CORES, Dask, Jobs, app, workers
+from tinysegrank.cli.group import CORES, Dask, Jobs, app, workers
 from tinysegrank.errors import ConfigError
 
 Folder = Annotated[Path, typer.Argument(help="Run folder.")]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tinysegrank.cli.commands import app
+from tinysegrank.cli.group import app
 
 export = typer.Typer(no_args_is_help=True, help="Write a run's results for other programs.")
 app.add_typer(export, name="export")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tinysegrank.cli.commands import app
+from tinysegrank.cli.group import app
 from tinysegrank.errors import ConfigError
 
 
