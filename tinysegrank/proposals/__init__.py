@@ -56,7 +56,7 @@ changed    | cuts of superpixels of the whole image, not of pixels at half size 
 changed    | largest Sobel gradient over Lab, not gPb: milliseconds, not minutes | o2p.cpmc.graph.edge_map
 changed    | 1000 exp(-max(e)/0.05) + 11, one rule for all segmenters | o2p.cpmc.graph.find_boundaries
 kept       | exact cuts for every lambda: 0 and 20 from 0.001 up | o2p.cpmc.gains.lambdas o2p.cpmc.cuts.parametric_cuts
-changed    | a maximum flow that is kept from lambda to lambda, not pseudoflow | crf.fast_maxflow.nested_cuts
+changed    | a maximum flow that is kept from lambda to lambda, not pseudoflow | crf.maxflow.nested_cuts
 kept       | 5 x 5 seeds; a frame that costs less near the seed | o2p.cpmc.gains.grid_seeds
 simplified | seeds of one size, not snapped to regions | o2p.cpmc.gains.grid_seeds
 kept       | uniform gains up to 150 | o2p.cpmc.gains.uniform_gains

@@ -75,78 +75,19 @@ def expand(
     nodes   | (N,) | intp | labels; the other arguments are those of `expansion`
     returns | (N,) | intp | labels
 
-    The Numba version `fast_expansion` runs unless TINYSEGRANK_ACCELERATE=0; the results are the same.
+    The Numba versions of its steps in `fast_expansion` run unless TINYSEGRANK_ACCELERATE=0; the results are the same.
     """
     if accelerated():
-        from tinysegrank.proposals.crf import fast_expansion  # compiled on first use
-
-        return fast_expansion.expand(nodes, alpha, unary, edges, weights)
-    return readable_expand(nodes, alpha, unary, edges, weights)
-
-
-def readable_expand(
-    nodes: NDArray[np.intp],
-    alpha: int,
-    unary: NDArray[np.float64],
-    edges: NDArray[np.integer],
-    weights: NDArray[np.float64],
-) -> NDArray[np.intp]:
-    """Readable version of `expand`, by SciPy's maximum flow."""
-    price = unary[:, alpha] - unary[np.arange(len(nodes)), nodes]
-    candidate = gainers(nodes, alpha, price, edges, weights)
-    chosen = np.flatnonzero(candidate)
-    if not len(chosen):
+        from tinysegrank.proposals.crf.fast_expansion import binary_problem, gainers  # compiled on first use
+    else:
+        from tinysegrank.proposals.crf.expansion_steps import binary_problem, gainers
+    price, candidate = gainers(nodes, alpha, unary, edges, weights)
+    if not candidate.any():
         return nodes
-    number = np.full(len(nodes), -1)
-    number[chosen] = np.arange(len(chosen))
-    a, b = edges[:, 0], edges[:, 1]
-    cost = np.stack([np.zeros(len(chosen)), price[chosen]], axis=1)  # (C, 2)
-    # an edge to a neighbour that cannot move is a unary cost: w[alpha != its label] - w[own label != its label]
-    for own, other in ((a, b), (b, a)):
-        half = candidate[own] & ~candidate[other]
-        fixed = nodes[other[half]]
-        change = weights[half] * ((fixed != alpha).astype(float) - (fixed != nodes[own[half]]))
-        cost[:, 1] += np.bincount(number[own[half]], change, len(chosen))
-    inner = candidate[a] & candidate[b]
-    w = weights[inner]
-    keep = w * (nodes[a[inner]] != nodes[b[inner]])
-    pairwise = np.stack([keep, w, w, np.zeros_like(w)], axis=1)  # (inner, 4): E00, E01, E10, E11
-    takes = minimise_binary(cost, number[edges[inner]], pairwise)
+    takes = minimise_binary(*binary_problem(nodes, alpha, price, candidate, edges, weights))
     moved = nodes.copy()
-    moved[chosen[takes]] = alpha
+    moved[np.flatnonzero(candidate)[takes]] = alpha
     return moved
-
-
-def gainers(
-    nodes: NDArray[np.intp],
-    alpha: int,
-    price: NDArray[np.float64],
-    edges: NDArray[np.integer],
-    weights: NDArray[np.float64],
-) -> NDArray[np.bool_]:
-    """Find the nodes that may take `alpha` in a best move; all others provably keep their label.
-
-    nodes   | (N,)   | intp    | current labels
-    price   | (N,)   | float64 | unary cost of `alpha` minus that of the current label
-    returns | (N,)   | bool    | False where taking `alpha` increases the energy whatever the neighbours do
-
-    Excluding a node makes its neighbours' moves more expensive, so this is repeated until nothing changes. About half
-    of all expansions end here without a cut, and the other cuts are small.
-    """
-    own, other = np.concatenate([edges, edges[:, ::-1]]).T  # (2 E,) each
-    w = np.concatenate([weights, weights])
-    same = w * (nodes[own] == nodes[other])
-    # To a neighbour that keeps the label it shares with this node, moving costs w; to one that may take alpha, or has
-    # it, moving saves at most w.
-    dearest = price + np.bincount(own, same, len(nodes))
-    saved = same + w
-    candidate: NDArray[np.bool_] = nodes != alpha
-    has_alpha = ~candidate
-    while True:
-        cheapest = dearest - np.bincount(own, saved * (candidate | has_alpha)[other], len(nodes))
-        before, candidate = candidate, candidate & (cheapest < 0)
-        if np.array_equal(before, candidate):
-            return candidate
 
 
 def check_potts(unary: NDArray[np.floating], edges: NDArray[np.integer], weights: NDArray[np.floating]) -> None:

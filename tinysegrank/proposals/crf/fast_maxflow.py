@@ -14,13 +14,7 @@ from tinysegrank.compiled import compiled
 
 @compiled()
 def nested_cuts(edges: np.ndarray, forward: np.ndarray, backward: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    """Find the smallest source side among the minimum cuts, for every hypothesis and every step.
-
-    edges    | (E, 2)    | integer | pairs of nodes i, j of 0..S-1; pairs may be duplicated
-    forward  | (E,)      | integer | at least 0: capacity of the arc from i to j
-    backward | (E,)      | integer | at least 0: capacity of the arc from j to i
-    gain     | (B, L, S) | int64   | arc from the source where above 0, to the sink where below; never falling along L
-    returns  | (B, L, S) | bool    | True on the source side
+    """Numba version of `maxflow.nested_cuts`; the results are the same.
 
     Exact while the gains of all nodes, and the capacities at each, sum to less than 2^63.
 

@@ -1,4 +1,4 @@
-"""Minimum cuts, and minimisation of binary energies by a cut, with SciPy's maximum flow.
+"""Minimum cuts by SciPy's maximum flow, or by Numba, and minimisation of binary energies by a cut.
 
 SciPy's capacities are 32-bit integers: larger ones wrap around silently, hence the checks and the scaling here.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysegrank.backend import accelerated
 from tinysegrank.errors import ShapeError
 
 LARGEST_CAPACITY = 2**31 - 1
@@ -55,54 +56,61 @@ def minimum_cut(
     return reached
 
 
-def minimise_binary(
-    unary: NDArray[np.floating], edges: NDArray[np.integer], pairwise: NDArray[np.floating]
+def nested_cuts(
+    edges: NDArray[np.integer], forward: NDArray[np.int64], backward: NDArray[np.int64], gain: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Minimise a submodular energy of binary variables x by one cut; of several minima, the one with fewest x = 1.
+    """Find the smallest source side among the minimum cuts, for every hypothesis and every step.
 
-    unary    | (N, 2) | floating | cost of x_i = 0 and of x_i = 1
-    edges    | (E, 2) | integer  | pairs i, j of 0..N-1, i != j
-    pairwise | (E, 4) | floating | cost of (x_i, x_j) = 00, 01, 10, 11, with E01 + E10 >= E00 + E11
-    returns  | (N,)   | bool     | x
+    edges    | (E, 2)    | integer | pairs of nodes i, j of 0..S-1; pairs may be duplicated
+    forward  | (E,)      | int64   | at least 0: capacity of the arc from i to j
+    backward | (E,)      | int64   | at least 0: capacity of the arc from j to i
+    gain     | (B, L, S) | int64   | arc from the source where above 0, to the sink where below; never falling along L
+    returns  | (B, L, S) | bool    | True on the source side
 
-    Exact where costs are integers and the pairwise costs at each node sum to at most 2^28; others are rounded to about
-    2^-28 of the largest such sum.
+    The Numba version `fast_maxflow.nested_cuts` keeps the flow from step to step, and runs unless
+    TINYSEGRANK_ACCELERATE=0; the results are the same. Here each step is a maximum flow from scratch.
 
     Raises:
-        ShapeError: the arrays do not fit each other, or an edge is not submodular.
+        ShapeError: see `minimum_cut`.
+    """
+    if accelerated():
+        from tinysegrank.proposals.crf import fast_maxflow  # compiled on first use
+
+        return fast_maxflow.nested_cuts(edges, forward, backward, gain)
+    count = gain.shape[2]
+    node, source, sink = np.arange(count), np.full(count, count), np.full(count, count + 1)
+    arcs = np.concatenate([edges, edges[:, ::-1], np.stack([source, node], 1), np.stack([node, sink], 1)])
+    found = np.zeros(gain.shape, np.bool_)
+    for place in np.ndindex(gain.shape[:2]):
+        capacity = np.concatenate([forward, backward, np.maximum(gain[place], 0), np.maximum(-gain[place], 0)])
+        found[place] = minimum_cut(count + 2, count, count + 1, arcs, capacity)[:count]
+    return found
+
+
+def minimise_binary(
+    price: NDArray[np.float64], edges: NDArray[np.integer], bond: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Minimise sum_i price_i x_i + sum_ij bond_ij (1 - x_i) x_j by one cut; of several minima, take the fewest x = 1.
+
+    price   | (N,)   | float64 | cost of x_i = 1
+    edges   | (E, 2) | integer | pairs i, j of 0..N-1
+    bond    | (E,)   | float64 | at least 0: cost of x_i = 0 with x_j = 1
+    returns | (N,)   | bool    | x
+
+    Exact where costs are integers and the bonds at each node sum to at most 2^28; others are rounded to about 2^-28 of
+    the largest such sum.
 
     Source: Kolmogorov and Zabih, "What energy functions can be minimized via graph cuts?", PAMI 2004.
     """
-    count = len(unary)
-    if unary.shape != (count, 2) or edges.shape != (len(edges), 2) or pairwise.shape != (len(edges), 4):
-        raise ShapeError(
-            f"unary (N, 2), edges (E, 2) and pairwise (E, 4) are needed, got {unary.shape}, {edges.shape}, "
-            f"{pairwise.shape}"
-        )
-    e00, e01, e10, e11 = pairwise.T.astype(np.float64)
-    i, j = edges[:, 0], edges[:, 1]
-    # E(x_i, x_j) = E00 + (E10 - E00) x_i + (E11 - E10) x_j + bond (1 - x_i) x_j
-    bond = e01 + e10 - e00 - e11
-    if bond.size and bond.min() < -1e-9 * np.abs(pairwise).max():
-        raise ShapeError("pairwise must be submodular, E01 + E10 >= E00 + E11, on every edge")
-    bond = np.maximum(bond, 0)
-    price = (unary[:, 1] - unary[:, 0]).astype(np.float64)  # cost of x_i = 1
-    price += np.bincount(i, e10 - e00, count) + np.bincount(j, e11 - e10, count)
     # a price beyond the sum of its bonds decides the node: clipping it keeps the minimum, and precision
-    reach = np.bincount(i, bond, count) + np.bincount(j, bond, count)
+    reach = np.bincount(edges[:, 0], bond, len(price)) + np.bincount(edges[:, 1], bond, len(price))
     limit = 2 * reach.max(initial=0)
     if limit == 0:
         return price < 0
-    clipped = np.clip(price, -2 * reach, 2 * reach)
     scale = 2.0 ** np.floor(np.log2(2**29 / limit))  # a power of two: integers stay exact
-
-    # x = 1 is the source side: x_i = 1 cuts i -> sink, x_i = 0 cuts source -> i, (0, 1) cuts j -> i.
-    node = np.arange(count)
-    source, sink = np.full(count, count), np.full(count, count + 1)
-    arcs = np.concatenate([np.stack([node, sink], 1), np.stack([source, node], 1), np.stack([j, i], 1)])
-    cost = np.concatenate([np.maximum(clipped, 0), np.maximum(-clipped, 0), bond])
-    capacity = np.rint(cost * scale).astype(np.int64)
-    used = capacity > 0
-    side = minimum_cut(count + 2, count, count + 1, arcs[used], capacity[used])
+    gain = np.rint(np.clip(-price, -2 * reach, 2 * reach) * scale).astype(np.int64)
+    capacity = np.rint(bond * scale).astype(np.int64)
+    # x = 1 is the source side: x_i = 1 cuts i -> sink, x_i = 0 cuts source -> i, (0, 1) cuts j -> i
+    side = nested_cuts(edges, np.zeros_like(capacity), capacity, gain[None, None])[0, 0]
     # decided nodes by their own price: if the reach is tiny, the clipped price may have been rounded to 0
-    return np.where(np.abs(price) > reach, price < 0, side[:count])
+    return np.where(np.abs(price) > reach, price < 0, side)

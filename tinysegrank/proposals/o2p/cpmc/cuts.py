@@ -8,9 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysegrank.backend import accelerated
 from tinysegrank.errors import ShapeError
-from tinysegrank.proposals.crf.maxflow import minimum_cut
+from tinysegrank.proposals.crf.maxflow import nested_cuts
 
 
 def parametric_cuts(
@@ -23,12 +22,13 @@ def parametric_cuts(
     gain    | (B, L, S) | integer | what x_i = 1 saves under each of B hypotheses; never falling along L
     returns | (B, L, S) | bool    | x, nested: x[b, l] is contained in x[b, l + 1]
 
-    The Numba version `fast_maxflow.nested_cuts`, which keeps the flow from step to step, runs unless
-    TINYSEGRANK_ACCELERATE=0; the results are the same. A gain larger than the cost of all boundaries of a superpixel
-    puts it into the foreground whatever the others do; seeds have such gains.
+    A gain larger than the cost of all boundaries of a superpixel puts it into the foreground whatever the others do;
+    seeds have such gains.
 
     Raises:
         ShapeError: the arrays do not fit each other or are not integers, a weight is negative, or a gain falls.
+
+    Source: Picard's reduction: positive gains are arcs from the source, negative ones arcs to the sink.
     """
     if gain.ndim != 3 or edges.shape != (len(edges), 2) or weights.shape != (len(edges),):
         raise ShapeError(
@@ -43,14 +43,8 @@ def parametric_cuts(
         raise ShapeError("weights must be at least 0")
     if (np.diff(gain, axis=1) < 0).any():
         raise ShapeError("gain must not fall from a step to the next: only then are the cuts nested")
-    clipped = clip_gain(edges, weights, gain)
-    if accelerated():
-        from tinysegrank.proposals.crf import fast_maxflow  # compiled on first use
-
-        price = weights.astype(np.int64)
-        found: NDArray[np.bool_] = fast_maxflow.nested_cuts(edges.astype(np.int64), price, price, clipped)
-        return found
-    return readable_cuts(edges, weights, clipped)
+    price = weights.astype(np.int64)
+    return nested_cuts(edges.astype(np.int64), price, price, clip_gain(edges, weights, gain))
 
 
 def clip_gain(edges: NDArray[np.integer], weights: NDArray[np.integer], gain: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -64,23 +58,6 @@ def clip_gain(edges: NDArray[np.integer], weights: NDArray[np.integer], gain: ND
     for end in (0, 1):
         np.add.at(reach, edges[:, end], weights)
     return np.asarray(np.clip(gain, -reach - 1, reach + 1), np.int64)
-
-
-def readable_cuts(
-    edges: NDArray[np.integer], weights: NDArray[np.integer], gain: NDArray[np.integer]
-) -> NDArray[np.bool_]:
-    """Readable version of `parametric_cuts` on clipped gains: one maximum flow from scratch per step.
-
-    Source: Picard's reduction: positive gains are arcs from the source, negative ones arcs to the sink.
-    """
-    count = gain.shape[2]
-    node, source, sink = np.arange(count), np.full(count, count), np.full(count, count + 1)
-    arcs = np.concatenate([edges, edges[:, ::-1], np.stack([source, node], 1), np.stack([node, sink], 1)])
-    found = np.zeros(gain.shape, np.bool_)
-    for place in np.ndindex(gain.shape[:2]):
-        capacity = np.concatenate([weights, weights, np.maximum(gain[place], 0), np.maximum(-gain[place], 0)])
-        found[place] = minimum_cut(count + 2, count, count + 1, arcs, capacity)[:count]
-    return found
 
 
 def connected_parts(members: NDArray[np.bool_], edges: NDArray[np.integer]) -> NDArray[np.bool_]:
