@@ -1,9 +1,11 @@
-"""A worker process that the system ends is one error, and the next call works."""
+"""Worker processes end when their work is of no more use, however it came to that, and the next call works."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import time
 
 import pytest
 
@@ -25,3 +27,38 @@ def test_a_killed_worker_is_one_sentence():
         "2: finished work is kept"
     )
     assert list(parallel_map(kill_at_two, [0, 1, 3], jobs=2)) == [0, 1, 3]
+
+
+def sleep_unless_zero(seconds: int) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def test_workers_are_killed_where_results_are_left_over():
+    def take_one():
+        for worker in parallel_map(sleep_unless_zero, [0, 600, 600], jobs=2):
+            raise KeyError(worker)  # joblib's warning would be an error
+
+    with pytest.raises(KeyError) as error:
+        take_one()
+    assert multiprocessing.active_children() == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(error.value.args[0], 0)
+    assert len(list(parallel_map(sleep_unless_zero, [0, 0], jobs=2))) == 2
+
+
+def refuse_zero(seconds: int) -> None:
+    time.sleep(seconds)
+    if seconds == 0:
+        raise ValueError("zero")
+
+
+def test_an_error_in_one_worker_kills_the_others():
+    with pytest.raises(ValueError, match="zero"):
+        list(parallel_map(refuse_zero, [600, 0], jobs=2))
+    assert multiprocessing.active_children() == []
+
+
+def test_what_cannot_be_pickled_is_no_killed_worker():
+    with pytest.raises(Exception, match=r"(?i)pickle"):
+        list(parallel_map(len, [multiprocessing.current_process()], jobs=2))

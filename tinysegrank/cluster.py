@@ -2,7 +2,7 @@
 
 Only tasks (names, numbers, at most the coarse maps of an image) and their results are sent. Workers read and write all
 other files themselves, so all machines must see the data and the run folder under the same paths. If a worker dies, its
-task is given to another; if there is no worker, the run waits for one.
+task is given to another. If the command ends early, each worker finishes the task that it is at.
 
 Dask sends pickles, so anyone who can reach the scheduler can run code on the workers: keep it in a trusted network.
 """
@@ -11,140 +11,110 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
+from tinysegrank.code_digest import surroundings
 from tinysegrank.errors import ConfigError
-from tinysegrank.files import write_text
-from tinysegrank.worker import check_worker, packed, perform, surroundings
+from tinysegrank.files import writing
 
-_IN_FLIGHT = 256  # tasks sent ahead: enough for workers that join later, few enough to keep their results in memory
+_AHEAD = 256  # tasks sent ahead: enough for workers that join later, few enough to keep their results in memory
+
+active_client: ContextVar[Any] = ContextVar("active_client", default=None)
+"""The Dask client of the innermost `with cluster(...)` around the caller, if any."""
 
 
-@dataclass
-class Cluster:
-    """A connection to the scheduler of a Dask cluster, opened by `cluster`."""
+@contextmanager
+def cluster(address: str, *, timeout: float = 20.0) -> Iterator[Any]:
+    """Send the work of `parallel_map` inside the block to a Dask cluster; yield the Dask client.
 
-    client: Any
-    address: str
+    Args:
+        address: address of the scheduler.
+        timeout: seconds to wait for the scheduler, and then for a first worker.
 
-    def map(self, apply: Callable[..., Any], function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        """Yield `apply(function, item)`, computed by a worker, for each item in order.
-
-        Raises:
-            ConfigError: a worker does not fit (see `cluster`), a task killed every worker that ran it, or the
-                connection to the scheduler is lost.
-        """
-        from distributed import KilledWorker
-
-        sent: deque[Any] = deque()
+    Raises:
+        ConfigError: distributed isn't installed, no scheduler or worker answers, or the first worker doesn't fit.
+    """
+    with ExitStack() as stack:
         try:
-            for item in items:
-                sent.append(self.client.submit(perform, *packed(apply, function, item), pure=False))
-                if len(sent) == _IN_FLIGHT:
-                    yield sent.popleft().result()
-            while sent:
-                yield sent.popleft().result()
-        except (KilledWorker, CancelledError) as error:
-            reason = "the scheduler no longer answers; start it and its workers again"
-            if isinstance(error, KilledWorker):
-                reason = (
-                    f"a task killed every worker that ran it, the last one {error.last_worker.address}; give workers "
-                    "more memory, or run fewer per machine"
-                )
-            raise ConfigError(f"{self.address}: {reason}, and repeat the command: finished work is kept") from error
+            from distributed import Client
+            from distributed.comm import connect
+            from distributed.security import Security
+
+            options = Security().get_connection_args("client")
+            greeting = asyncio.wait_for(connect(address, timeout=timeout, **options), 2 * timeout)
+            with ThreadPoolExecutor(1) as thread:  # its own event loop, as a notebook already runs one in this thread
+                thread.submit(asyncio.run, greeting).result().abort()  # a Client may wait for ever on other programs
+            client = stack.enter_context(Client(address, timeout=timeout, set_as_default=False))
+            _submit(client, os.path.exists, "").result(timeout)  # a task makes an adaptive cluster start a worker
+        except (ImportError, OSError, ValueError, TypeError) as error:  # TypeError: tls without certificates
+            raise ConfigError(
+                f"{address}: no Dask cluster answers ({str(error) or 'another program does'}); start one by "
+                "`pip install 'tinysegrank[dask]'` on every machine, `dask scheduler`, which prints its address, such "
+                "as tcp://192.168.1.5:8786, and `dask worker ADDRESS --nthreads 1 --nworkers CORES`"
+            ) from error
+        stack.callback(active_client.reset, active_client.set(client))
+        yield client
 
 
-_active: ContextVar[Cluster | None] = ContextVar("cluster", default=None)
+def cluster_map(client: Any, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """Yield `function(item)`, computed by a worker, for each item in order.
+
+    Raises:
+        ConfigError: a worker doesn't fit, a task killed every worker that ran it, or the scheduler is gone.
+    """
+    from distributed import KilledWorker
+
+    calls = (_submit(client, function, item) for item in items)
+    sent = deque(islice(calls, _AHEAD))
+    try:
+        while sent:
+            yield sent.popleft().result()
+            sent.extend(islice(calls, 1))
+    except KilledWorker as error:
+        todo = "give workers more memory, or run fewer per machine, and repeat the command: finished work is kept"
+        raise ConfigError(f"{error.last_worker.address}: the last worker that a task killed; {todo}") from error
+    except CancelledError as error:
+        todo = "start it and its workers again, and repeat the command: finished work is kept"
+        raise ConfigError(f"{client.scheduler.address}: the scheduler no longer answers; {todo}") from error
 
 
-def active_cluster() -> Cluster | None:
-    """Return the cluster of the innermost `with cluster(...)` around the caller, if any."""
-    return _active.get()
+def _submit(client: Any, function: Callable[[Any], Any], item: Any) -> Any:
+    return client.submit(_perform, ("threads=1", *surroundings()), pickle.dumps((function, item)), pure=False)
+
+
+def _perform(expected: tuple[str, ...], pickled: bytes) -> Any:
+    """Run a pickled call on a worker, if it has one thread, and the sender's code, versions and settings."""
+    from distributed import get_worker
+    from joblib import parallel_config
+    from numba import set_num_threads
+
+    found = (f"threads={get_worker().state.nthreads}", *surroundings())
+    if different := [f"{there}, not {here}" for there, here in zip(found, expected, strict=True) if there != here]:
+        raise ConfigError(f"worker {get_worker().address}: has {'; '.join(different)}; make them the same")
+    set_num_threads(1)
+    with parallel_config(backend="sequential"):  # for libraries that call joblib inside
+        function, item = pickle.loads(pickled)  # noqa: S301
+        return function(item)
 
 
 def check_shared(folder: Path) -> None:
     """Inside `cluster`, check that all workers see a folder of this process under the same path.
 
     Raises:
-        ConfigError: a worker does not; the message names it.
+        ConfigError: a worker doesn't.
     """
-    if (active := active_cluster()) is None:
-        return
-    probe = folder.absolute() / f".shared-{secrets.token_hex(6)}"
-    write_text(probe, "")
-    try:
-        blind = [worker for worker, seen in active.client.run(probe.exists).items() if not seen]
-    finally:
-        probe.unlink()
-    if blind:
-        raise ConfigError(
-            f"{probe.parent}: worker {blind[0]} does not see this folder, but workers read and write a run's files "
-            "themselves; put it and the data where all machines see them under the same path"
-        )
-
-
-@contextmanager
-def cluster(address: str, *, timeout: float = 20.0) -> Iterator[Cluster]:
-    """Send the work of `parallel_map` inside the block to the workers of a running Dask cluster.
-
-    Args:
-        address: address of the scheduler, such as "tcp://192.168.1.5:8786".
-        timeout: seconds to wait for the scheduler, and then for a first worker.
-
-    Raises:
-        ConfigError: distributed is not installed, no scheduler or no worker answers, or a worker does not fit: it has
-            several threads, or its code, library versions or array backend are not those of this process.
-    """
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise ConfigError(
-            f"{address}: a cluster needs the library distributed, which is not installed ({error}); "
-            f"run `pip install 'tinysegrank[dask]'` here and on every machine of the cluster"
-        ) from error
-    _find_scheduler(address, timeout)
-    with Client(address, timeout=timeout, set_as_default=False) as client:
-        try:
-            client.submit(os.getpid, pure=False).result(timeout)  # a task makes an adaptive cluster start a worker
-        except TimeoutError as error:
-            raise ConfigError(
-                f"{address}: the scheduler has no worker and got none within {timeout:g} s; "
-                f"start some with `dask worker {address} --nthreads 1 --nworkers CORES`"
-            ) from error
-        client.run(check_worker, surroundings())
-        token = _active.set(connected := Cluster(client, address))
-        try:
-            yield connected
-        finally:
-            _active.reset(token)
-
-
-def _find_scheduler(address: str, timeout: float) -> None:
-    """Check that a Dask scheduler answers; Dask's client would wait long, or for ever if another program answers."""
-    from distributed.comm import connect
-    from distributed.security import Security
-
-    async def greet() -> None:
-        comm = await connect(address, timeout=timeout, **Security().get_connection_args("client"))
-        await comm.close()
-
-    try:
-        with ThreadPoolExecutor(1) as thread:  # its own event loop, as a notebook already runs one in this thread
-            thread.submit(asyncio.run, asyncio.wait_for(greet(), 2 * timeout)).result()
-    except (ValueError, TypeError) as error:  # TypeError: tls without certificates
-        raise ConfigError(
-            f'"{address}": is not the address of a Dask scheduler ({error}); give one such as tcp://192.168.1.5:8786'
-        ) from error
-    except OSError as error:
-        raise ConfigError(
-            f"{address}: no Dask scheduler answers within {timeout:g} s ({error or 'another program does'}); "
-            f"start one with `dask scheduler`, which prints its address"
-        ) from error
+    if client := active_client.get():
+        with writing(folder), NamedTemporaryFile(dir=folder.absolute(), prefix=".shared-") as probe:
+            blind = [worker for worker, seen in client.run(os.path.exists, probe.name).items() if not seen]
+        if blind:
+            todo = "put it and the data where all machines see them under the same path"
+            raise ConfigError(f"{folder}: worker {blind[0]} doesn't see this folder; {todo}")

@@ -1,12 +1,15 @@
-"""Digests of the package's own source code, to tell results of changed code from current ones."""
+"""Digests of the package's own source code, and all else that must agree for two processes to compute the same."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import os
+import platform
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +17,8 @@ import tinysegrank
 
 PACKAGE = "tinysegrank"
 _ROOT = Path(tinysegrank.__file__).parent
+_LIBRARIES = ("numpy", "scipy", "scikit-image", "scikit-learn", "numba")  # those that compute
+_VARIABLES = ("TINYSEGRANK_BACKEND", "TINYSEGRANK_ACCELERATE")
 
 
 @lru_cache(maxsize=64)
@@ -41,6 +46,17 @@ def all_modules() -> list[str]:
     """Return the full names of all modules of the package."""
     paths = [path.relative_to(_ROOT).with_suffix("") for path in sorted(_ROOT.rglob("*.py"))]
     return [".".join((PACKAGE, *path.parts)).removesuffix(".__init__") for path in paths]
+
+
+def surroundings() -> tuple[str, ...]:
+    """Return the code, versions and settings that two processes must share for their results to be the same."""
+    return (*_versions(), *(f"{name}={os.environ.get(name, '')}" for name in _VARIABLES))
+
+
+@lru_cache(maxsize=1)
+def _versions() -> tuple[str, ...]:
+    libraries = (f"{name} {version(name)}" for name in _LIBRARIES)
+    return (f"Python {platform.python_version()}", f"tinysegrank of code {code_digest(*all_modules())[:8]}", *libraries)
 
 
 def importers_of(module: str, name: str) -> list[str]:

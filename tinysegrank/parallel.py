@@ -6,15 +6,22 @@ machine or, inside `cluster`, the workers of a Dask cluster on any number of mac
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import sys
+import threading
+import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from concurrent.futures.process import BrokenProcessPool
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
-from tinysegrank.cluster import active_cluster
+from tinysegrank.cluster import active_client, cluster_map
 from tinysegrank.errors import WorkerError
 
+_WATCH_SECONDS = 0.2  # between two looks of a worker whether its command is still there
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # mallopt's numbers for them
 
 Item = TypeVar("Item")
@@ -69,22 +76,42 @@ def parallel_map(
         WorkerError: the operating system killed a worker process of this machine.
     """
     from joblib import Parallel, delayed
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    cluster = active_cluster() if on_cluster else None
-    if cluster is not None:
-        yield from cluster.map(one_blas_thread, function, items)
+    call = partial(one_blas_thread, function)
+    client = active_client.get() if on_cluster else None
+    if client is not None:
+        yield from cluster_map(client, call, items)
     elif jobs == 1:
-        for item in items:
-            yield one_blas_thread(function, item)
+        yield from map(call, items)
     else:
-        calls = (delayed(one_blas_thread)(function, item) for item in items)
+        calls = (delayed(call)(item) for item in items)
+        results = Parallel(n_jobs=jobs, return_as="generator", initializer=_follow, initargs=(os.getpid(),))(calls)
         try:
-            yield from Parallel(n_jobs=jobs, return_as="generator")(calls)
-        except TerminatedWorkerError as error:
-            signals = ", ".join(sorted(set(re.findall(r"SIG[A-Z]+", str(error))))) or "signal unknown"
-            cause = ", most likely for lack of memory" if "SIGKILL" in signals else ""
+            for result in results:  # noqa: UP028  # `yield from` would close it before the warning is silenced
+                yield result
+        except BrokenProcessPool as error:
+            ends = ", ".join(sorted(set(re.findall(r"SIG[A-Z]+|EXIT\(\d+\)", str(error)))))
+            if not ends:  # a task that cannot be pickled, say
+                raise
+            cause = ", most likely for lack of memory" if "SIGKILL" in ends else ""
             raise WorkerError(
-                f"a worker process was killed ({signals}){cause}; repeat the command with --jobs below {jobs}: "
+                f"a worker process was killed ({ends}){cause}; repeat the command with --jobs below {jobs}: "
                 "finished work is kept"
             ) from error
+        finally:
+            with warnings.catch_warnings(action="ignore"):  # joblib's, that tasks were cancelled
+                results.close()  # where not all results were taken, this kills the worker processes
+
+
+def _follow(command: int) -> None:
+    """Make a worker process leave signals to the command, the process that started it, and end when that has ended."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    threading.Thread(target=_end_after, args=(command,), daemon=True).start()
+
+
+def _end_after(command: int) -> None:
+    while os.getppid() == command:
+        time.sleep(_WATCH_SECONDS)
+    os._exit(1)  # at once: the main thread may be at work for minutes

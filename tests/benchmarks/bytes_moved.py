@@ -22,13 +22,14 @@ from pathlib import Path
 
 import psutil
 
+from tinysegrank import parallel
 from tinysegrank.cluster import cluster
+from tinysegrank.code_digest import surroundings
 from tinysegrank.experiment import STAGES, Silent, named_settings, run_experiment
 from tinysegrank.experiment.settings import Settings, TrainingSettings
 from tinysegrank.files import write_text
 from tinysegrank.reporting import Column, Table
 from tinysegrank.voc import VOCSegmentation
-from tinysegrank.worker import packed
 
 
 @dataclass
@@ -90,19 +91,19 @@ def main() -> None:
     )
     images = sum(len(VOCSegmentation(asked.voc, which, limit=asked.limit or None)) for which in ("train_aug", "val"))
     stages = Stages()
-    with cluster(asked.dask) as connected:
-        compute = connected.map
+    with cluster(asked.dask):
+        compute = parallel.cluster_map
 
-        def counted(apply, function, items):
+        def counted(client, function, items):
             moved = stages.moved[stages.now]
             items = list(items)
             moved.tasks += len(items)
-            moved.sent += sum(len(pickle.dumps(packed(apply, function, item), protocol=5)) for item in items)
-            for result in compute(apply, function, items):
+            moved.sent += sum(len(pickle.dumps((surroundings(), function, item), protocol=5)) for item in items)
+            for result in compute(client, function, items):
                 moved.returned += len(pickle.dumps(result, protocol=5))
                 yield result
 
-        connected.map = counted
+        parallel.cluster_map = counted
         run_experiment(asked.out, settings, jobs=1, progress=stages, until="evaluation")
 
     columns = ("stage", "tasks", "bytes a task", "bytes a result", "bytes an image", "loopback, bytes an image")

@@ -36,7 +36,6 @@ _MACHINERY = frozenset(
         "cluster",
         "code_digest",
         "compiled_cache",
-        "worker",
         "experiment.artifacts",
         "experiment.folder_lock",
         "experiment.progress",
