@@ -11,7 +11,7 @@ from tinysegrank.experiment.protocol import STAGES
 from tinysegrank.experiment.runner import Run, Stage, execute, stage_of
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages import described, evaluation, proposals, proposing, training
-from tinysegrank.experiment.stages.coarse import ranked_by, read_coarse
+from tinysegrank.experiment.stages.coarse import read_ranked
 from tinysegrank.experiment.tasks import do_missing
 from tinysegrank.files import read_arrays
 from tinysegrank.ranking import FeatureTable
@@ -99,7 +99,7 @@ def _describe(image: ImageOfRun) -> None:
     assert isinstance(run, DerivedRun)  # noqa: S101
     soft, _ = soft_targets_many(proposals.store(run, image.which).read(image.name)[0])  # (M, 13, 13, K)
     old_table, old_others = described.paths(replace(image, run=run.base))
-    coarse = read_coarse(run, ranked_by(run.settings, image.which))[image.number]
+    coarse = read_ranked(image)
     held = FeatureTable.load_without_columns(old_table, described.read_columns(run.base))
     features = segnet_features(coarse, soft, eps=run.settings.ranking.eps)
     others = {"confusions": read_arrays(old_others)["confusions"], **described.distances_of(image, soft)}

@@ -52,6 +52,11 @@ def ranked_by(settings: Settings, which: str) -> str:
     return "train" if which == "train" else f"val-{settings.ranking.loss}"
 
 
+def read_ranked(image: images.ImageOfRun) -> np.ndarray:
+    """Read the coarse map (h, w, K) that an image's proposals are ranked by: out of fold for a training image."""
+    return read_coarse(image.run, ranked_by(image.run.settings, image.which))[image.number]
+
+
 def _predict(run: Run, training: Training, which: str, numbers: np.ndarray | None) -> np.ndarray:
     model, mirrored = load_segnet(network_path(run, training)), run.settings.coarse.mirrored
     whole, corners = features.store(run, which), crops.store(run, which)

@@ -11,7 +11,7 @@ import numpy as np
 from tinysegrank.experiment.images import IMAGES, SPLITS, ImageOfRun, images_of
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.stages.classifiers import ImageScores, scores_of
-from tinysegrank.experiment.stages.coarse import NETWORKS, ranked_by, read_coarse
+from tinysegrank.experiment.stages.coarse import NETWORKS, read_coarse, read_ranked
 from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.experiment.tasks import do_missing
 from tinysegrank.files import read_arrays, read_json, write_arrays, write_json
@@ -46,7 +46,7 @@ def _describe(task: _Task) -> None:
     quality = np.nan_to_num(mean_of_present(confusions))  # an image all void: every proposal is as good
     proposals = ImageProposals(
         image.image(),
-        read_coarse(run, ranked_by(run.settings, image.which))[image.number],
+        read_ranked(image),
         labels,
         classifier_scores=task.classifiers.scores,
         size_thresholds=task.classifiers.thresholds,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,11 +9,11 @@ import numpy as np
 
 from tinysegrank import upsampling
 from tinysegrank.experiment.images import IMAGES, SPLITS, ImageOfRun, folds, images_of
-from tinysegrank.experiment.proposers import Proposer, proposers_of
-from tinysegrank.experiment.proposers.protocol import Model, model_of
+from tinysegrank.experiment.proposers import Proposer, proposers_of, reads_coarse
+from tinysegrank.experiment.proposers.protocol import Model, ProposeNew, model_of
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import Settings
-from tinysegrank.experiment.stages.coarse import ranked_by, read_coarse
+from tinysegrank.experiment.stages.coarse import read_ranked
 from tinysegrank.experiment.stages.superpixels import read_superpixels, superpixels_of
 from tinysegrank.experiment.tasks import do_missing
 from tinysegrank.proposals import Proposal, ProposalStore, interleave
@@ -58,8 +57,7 @@ def _propose(task: _Propose) -> None:
     image, asked = task.image, task.image.run.settings.proposals
     found = interleave(*(proposer.propose(image, model) for proposer, model in task.models), count=asked.count)
     if asked.segnet:
-        coarse = read_coarse(image.run, ranked_by(image.run.settings, image.which))[image.number]
-        found.append(labelling_of(coarse, read_superpixels(image)))
+        found.append(labelling_of(read_ranked(image), read_superpixels(image)))
     store(image.run, image.which).write(image.name, found)
 
 
@@ -72,12 +70,12 @@ def labelling_of(coarse: np.ndarray, superpixels: np.ndarray) -> Proposal:
     return Proposal(upsampling.superpixel(coarse, superpixels), float("nan"), np.zeros(0, np.int64))
 
 
-def load_proposer(run: Run) -> Callable[[np.ndarray, np.ndarray], list[Proposal]]:
-    """Return a function that takes any image (H, W, 3) and its coarse map, and proposes as the run did for val."""
+def load_proposer(run: Run) -> ProposeNew:
+    """Return a function that proposes for any image as the run did for val."""
     functions, options = [proposer.load(run) for proposer in proposers_of(run.settings)], run.settings.proposals
 
     def propose(image: np.ndarray, coarse: np.ndarray) -> list[Proposal]:
-        found = interleave(*(function(image) for function in functions), count=options.count)
+        found = interleave(*(function(image, coarse) for function in functions), count=options.count)
         if options.segnet:
             found.append(labelling_of(coarse, superpixels_of(image, run.settings)))
         return found
@@ -91,6 +89,6 @@ STAGE = Stage(
     (*IMAGES, "superpixels", "maps", "segments", "proposing"),
     lambda s: s.proposals,
     listing,
-    also=lambda s: ("coarse",) if s.proposals.segnet else (),
+    also=lambda s: ("coarse",) if s.proposals.segnet or reads_coarse(s) else (),
     whole_folders=True,
 )
