@@ -52,8 +52,7 @@ class Confusion:
         labels | (H, W) | integer | 0..K-1, also at void pixels
 
         Raises:
-            ShapeError: the two differ in shape, or are not of integers.
-            DatasetError: a value is out of range.
+            ShapeError, DatasetError: see `image_confusions`.
         """
         self.matrix += image_confusions(truth, np.asarray(labels)[None], num_classes=self.num_classes)[0]
         return self

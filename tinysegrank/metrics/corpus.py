@@ -28,8 +28,8 @@ def corpus_iou(
     This is not the mean of `image_iou`: large objects weigh more, and a rare class is judged over all images at once.
 
     Raises:
-        ShapeError: the two have different lengths, or an image's arrays differ in shape.
-        DatasetError: a value is out of range.
+        ShapeError: the two have different lengths.
+        ShapeError, DatasetError: see `image_confusions`.
     """
     confusion = Confusion(num_classes)
     for truth, labelled in in_step(truths, labels, "truths, labels"):

@@ -15,12 +15,9 @@ CHUNK = 4096  # pixels at a time, which stay in the L1 cache for all proposals
 def count_pairs(
     truth: np.ndarray, proposals: np.ndarray, num_classes: int, strange: np.ndarray | None = None
 ) -> np.ndarray:
-    """Count the pairs of true class and label. All values must be in range, unless `strange` is given.
+    """Numba version of `confusion.count_pairs`.
 
-    truth     | (P,)      | uint8 | 0..K-1, or 255 where void
-    proposals | (M, P)    | uint8 | 0..K-1
-    strange   | (1,)      | bool  | set to True if a value is out of range; its pair is not counted
-    returns   | (M, K, K) | int64 | pixels
+    strange | (1,) | bool | if given, values may be out of range: it is set to True, and their pairs are not counted
     """
     M, P = proposals.shape
     counts = np.zeros((M, num_classes, num_classes), np.int64)

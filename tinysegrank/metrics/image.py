@@ -9,32 +9,23 @@ from tinysegrank.voc.classes import NUM_CLASSES
 
 
 def image_iou(truth: np.ndarray, labels: np.ndarray, *, num_classes: int = NUM_CLASSES) -> float:
-    """Return the mean IoU over the classes in an image's truth or labels, background included, void pixels left out.
-
-    truth  | (H, W) | integer | 0..K-1, or 255 where void
-    labels | (H, W) | integer | 0..K-1
-
-    The mean is in 0..1, and NaN where the whole image is void.
-
-    Raises:
-        ShapeError: the two differ in shape, or are not of integers.
-        DatasetError: a value is out of range.
-
-    Source: voc_test_models.m of the DivMBest release, by its rule.
-    """
+    """Return `image_ious` of one labelling (H, W), as a number."""
     return float(image_ious(truth, np.asarray(labels)[None], num_classes=num_classes)[0])
 
 
 def image_ious(truth: np.ndarray, proposals: np.ndarray, *, num_classes: int = NUM_CLASSES) -> np.ndarray:
-    """Return `image_iou` of several labellings of one image.
+    """Return the mean IoU over the classes in an image's truth or labels, for several labellings of the image.
+
+    Background counts like any class; void pixels are left out.
 
     truth     | (H, W)    | integer | 0..K-1, or 255 where void
     proposals | (M, H, W) | integer | 0..K-1
     returns   | (M,)      | float64 | 0..1, NaN where the whole image is void
 
     Raises:
-        ShapeError: the shapes do not fit, or the arrays are not of integers.
-        DatasetError: a value is out of range.
+        ShapeError, DatasetError: see `image_confusions`.
+
+    Source: voc_test_models.m of the DivMBest release, by its rule.
     """
     return mean_of_present(image_confusions(truth, proposals, num_classes=num_classes))
 

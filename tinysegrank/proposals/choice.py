@@ -53,8 +53,7 @@ def choose(grid: Sequence[Setting], trials: Iterable[NDArray[np.int64]], *, by: 
         trials: trials of images that are not used for testing.
         by: "image", the mean over images of the image IoU, by which the oracle picks; or "corpus", the mean over the
             classes in the truth of the corpus IoU, which is reported. On few images "corpus" has a large error, since
-            a class with one or two objects counts as much as any other: of settings chosen on 60 images, those by
-            "image" gave the better proposals for other images, by either IoU (tutorials/results.md).
+            a class with one or two objects counts as much as any other (tutorials/results.md).
 
     Of equally good settings the first is chosen; images that are all void are ignored.
 
@@ -95,11 +94,9 @@ def choose_lambda(
     truths | each (H, W) | integer | 0..K-1, or 255 where void
 
     Args:
-        engines: one model per image; may be a generator.
-        truths: the images' labels, in the order of the engines; never of images used for testing.
+        engines, truths: one of each per image, never of those used for testing; may be generators.
         grid: the weights to try.
         count: number of proposals per image M.
-        num_classes: number of classes K.
 
     Raises:
         ConfigError: the grid or the images are empty, or a weight is negative.

@@ -124,15 +124,10 @@ def oracle_curve(
 ) -> OracleCurve:
     """Return the corpus IoU of the oracle among the first m proposals of each image, for each m of `counts`.
 
-    truths    | each (H, W)    | integer               | 0..K-1, or 255 where void
-    proposals | each (M, H, W) | integer, or Proposals | 0..K-1; images may differ in M
-
     Args:
-        truths: the images' labels; taken one at a time.
-        proposals: the images' proposals, in the order of the truths; taken one at a time.
+        truths, proposals: one of each per image, see `oracle_tally`; taken one at a time. Images may differ in M.
         counts: the numbers m.
         classes: the listed classes, over which a second mean is taken.
-        num_classes: number of classes K.
 
     To use worker processes, compute an `oracle_tally` of each image, add them up, and take the `curve` of the sum.
     `ranking.oracle_quality` gives the mean of image accuracies instead, from a table of them.

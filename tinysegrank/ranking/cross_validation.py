@@ -12,7 +12,7 @@ from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.metrics import Confusion
 from tinysegrank.parallel import parallel_map
 from tinysegrank.ranking.estimator import GroupRanker, check_features
-from tinysegrank.ranking.oracle import check_groups, pick
+from tinysegrank.ranking.oracle import check_confusions, check_groups, pick
 from tinysegrank.ranking.standardize import Standardizer
 from tinysegrank.ranking.svm import RankSVM
 from tinysegrank.voc import assign_folds
@@ -75,11 +75,9 @@ def choose_C(  # noqa: N802  # C is the field's name
     """
     X = check_features(X)
     quality, groups = check_groups("quality", quality, groups)
-    confusions = np.asarray(confusions)
-    if len(X) != len(groups) or confusions.ndim != 3 or confusions.shape != (len(X), *confusions.shape[1:2] * 2):
-        raise ShapeError(
-            f"X, groups, confusions: shapes {X.shape}, {groups.shape}, {confusions.shape}; give one row per proposal"
-        )
+    confusions = check_confusions(confusions, groups)
+    if len(X) != len(groups):
+        raise ShapeError(f"X, groups: shapes {X.shape}, {groups.shape}; give one row per proposal")
     candidates = sorted(set(grid))
     if not candidates or not all(np.isfinite(C) and C > 0 for C in candidates):
         raise ShapeError(f"grid: {list(grid)}; give finite values above 0")

@@ -64,10 +64,7 @@ def kl_divergences(coarse: np.ndarray, proposal: np.ndarray, *, eps: float = 1e-
 
 
 def check_distributions(coarse: np.ndarray, proposal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Check that both are distributions over the same classes on the same grid, and return them as float64.
-
-    coarse   | (h, w, K)                 | floating |
-    proposal | (h, w, K) or (M, h, w, K) | floating |
+    """Check both arguments of `kl_divergences`, and return them as float64.
 
     Raises:
         ShapeError: they do not fit, or a cell holds a negative number, a NaN, or does not sum to 1 within 1e-3.

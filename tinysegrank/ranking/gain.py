@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinysegrank.errors import ShapeError
+from tinysegrank.ranking.oracle import check_confusions
 
 
 def corpus_gains(
@@ -38,9 +39,8 @@ def corpus_gains(
     Raises:
         ShapeError: the arrays do not fit, or none of the classes is present.
     """
-    confusions, groups, at = np.asarray(confusions), np.asarray(groups), np.asarray(at)
-    if confusions.ndim != 3 or confusions.shape != (len(groups), *confusions.shape[1:2] * 2):
-        raise ShapeError(f"confusions, groups: shapes {confusions.shape}, {groups.shape}; give one matrix per row")
+    groups, at = np.asarray(groups), np.asarray(at)
+    confusions = check_confusions(confusions, groups)
     if not np.array_equal(np.sort(groups[at]), np.unique(groups)):
         raise ShapeError("at: give one row of each image")
     inside = np.einsum("nkk->nk", confusions).astype(np.float64)  # (rows, K)

@@ -101,6 +101,14 @@ def check_groups(name: str, values: np.ndarray, groups: np.ndarray) -> tuple[np.
     return values, groups
 
 
+def check_confusions(confusions: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Check that there is one confusion matrix per row; raise ShapeError otherwise."""
+    confusions = np.asarray(confusions)
+    if confusions.ndim != 3 or confusions.shape != (len(groups), *confusions.shape[1:2] * 2):
+        raise ShapeError(f"confusions, groups: shapes {confusions.shape}, {groups.shape}; give one matrix per row")
+    return confusions
+
+
 def run_starts(ordered: np.ndarray) -> np.ndarray:
     """Return the index at which each run of equal numbers starts."""
     return np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))

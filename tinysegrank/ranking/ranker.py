@@ -110,13 +110,8 @@ def fit_ranker(
         table: features and quality of the training images' proposals.
         blocks: blocks of the table to use; all by default.
         balance: give every block the same sum of variances, whatever its number of columns; see `balancing_weights`.
-        estimator: estimator to fit, whose C is replaced; RankSVM() by default. It must be linear, with coef_ after
-            `fit`.
-        grid: values of C to try.
+        estimator, grid, seed, classes, jobs: see `choose_C`. The estimator must be linear, with coef_ after `fit`.
         splits: number of folds of the cross-validation, at most the number of images.
-        seed: random seed of the folds.
-        classes: classes whose mean IoU chooses C; all by default.
-        jobs: number of worker processes; the result does not depend on it.
 
     Raises:
         ConfigError: a block is unknown, or the estimator has no C.

@@ -10,13 +10,7 @@ from tinysegrank.voc.runs import list_ones
 
 @compiled()
 def tile_counts(labels: np.ndarray, row_edges: np.ndarray, column_edges: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count the pixels of each class in each tile of each label map.
-
-    labels       | (M, H, W)       | uint8 | values from `num_classes` on are not counted
-    row_edges    | (GH + 1,)       | int64 | pixels
-    column_edges | (GW + 1,)       | int64 | pixels
-    returns      | (M, GH, GW, K)  | int64 | pixels
-    """
+    """Numba version of `targets.tile_counts`, given the `tile_edges` of both sides."""
     M, _, W = labels.shape
     rows, columns = row_edges.size - 1, column_edges.size - 1
     counts = np.zeros((M, rows, columns, num_classes), np.int64)

@@ -27,31 +27,14 @@ def tile_edges(length: int, count: int) -> np.ndarray:
 
 
 def tile_index(length: int, count: int) -> np.ndarray:
-    """Return the tile of each pixel along a side.
-
-    returns | (length,) | int64 | 0..count-1
-
-    Raises:
-        DatasetError: the side has fewer pixels than tiles.
-    """
+    """Return the tile of each pixel along a side, for the tiles of `tile_edges`: (length,) int64, 0..count-1."""
     return np.repeat(np.arange(count), np.diff(tile_edges(length, count)))
 
 
 def soft_targets(
     labels: np.ndarray, *, grid: tuple[int, int] = (13, 13), num_classes: int = NUM_CLASSES, void: int | None = VOID
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the class distribution in each tile of one label map.
-
-    labels | (H, W)       | integer | 0..num_classes-1, or `void`
-    target | (GH, GW, K)  | float32 | share of each class among the tile's non-void pixels; all 0 where there are none
-    weight | (GH, GW)     | float32 | share of the tile's pixels that are not void
-
-    Raises:
-        ShapeError: the array is not two-dimensional, or not of integers.
-        DatasetError: the image is smaller than the grid, or a label is neither a class nor void.
-
-    Source: paper, section 4 (soft ground truth); leaving void out of a tile's shares is our choice.
-    """
+    """Return `soft_targets_many` of one label map (H, W): target (GH, GW, K) and weight (GH, GW)."""
     if labels.ndim != 2:
         raise ShapeError(f"labels: shape {labels.shape} is not (H, W); soft_targets_many takes several maps")
     target, weight = soft_targets_many(labels[None], grid=grid, num_classes=num_classes, void=void)
@@ -64,12 +47,14 @@ def soft_targets_many(
     """Compute the class distribution in each tile of several label maps of one size, such as an image's proposals.
 
     labels | (M, H, W)       | integer | 0..num_classes-1, or `void`; proposals have void=None
-    target | (M, GH, GW, K)  | float32 | see `soft_targets`
-    weight | (M, GH, GW)     | float32 | see `soft_targets`
+    target | (M, GH, GW, K)  | float32 | share of each class among a tile's non-void pixels; all 0 where there are none
+    weight | (M, GH, GW)     | float32 | share of the tile's pixels that are not void
 
     Raises:
         ShapeError: the array is not three-dimensional, or not of integers.
         DatasetError: the images are smaller than the grid, or a label is neither a class nor void.
+
+    Source: paper, section 4 (soft ground truth); leaving void out of a tile's shares is our choice.
     """
     if labels.ndim != 3:
         raise ShapeError(f"labels: shape {labels.shape} is not (M, H, W)")

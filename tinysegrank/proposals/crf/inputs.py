@@ -32,8 +32,7 @@ def map_features(maps: Sequence[NDArray[np.floating]], superpixels: NDArray[np.i
     maps        | each (C, h, w) | floating | of `segnet.TrunkMaps`
     superpixels | (H, W)         | integer  | 0..S-1
 
-    Raises:
-        ShapeError: see `superpixels.pool_maps`.
+    Raises ShapeError as `superpixels.pool_maps` does.
     """
     pooled = pool_maps(maps, superpixels)
     mean = np.concatenate([part.mean(axis=(1, 2)) for part in maps])

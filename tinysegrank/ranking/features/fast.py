@@ -21,16 +21,7 @@ def nearest_edges(
     ring_of: np.ndarray,
     bin_of: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the distance to the nearest edge at each threshold, and the strongest edge at that distance.
-
-    edges   | (H, W)          | float32 |
-    places  | (n, 2)          | int64   | row, column
-    offsets | (o, 2)          | int64   | within the largest radius, sorted into rings of equal distance
-    starts  | (r + 1,)        | int64   | start of each ring in the offsets
-    ring_of | (radius^2 + 2,) | int64   | ring of each squared distance
-    bin_of  | (radius^2 + 2,) | uint8   | bin of each squared distance; the last entry stands for all larger ones
-    returns | (n, T), (n, T)  | uint8, float32 | bins, strengths
-    """
+    """Numba version of `chamfer._nearest_edges`, given the results of `chamfer._disc` and `chamfer._bin_of_squares`."""
     H, W = edges.shape
     T, n, limit = len(thresholds), len(places), len(bin_of) - 2
     bins = np.empty((n, T), np.uint8)
@@ -58,14 +49,7 @@ def nearest_edges(
 
 @compiled()
 def edges_to_boundary(edges: np.ndarray, levels: np.ndarray, boundary: np.ndarray, bin_of: np.ndarray) -> np.ndarray:
-    """Sum edge strengths by level and by bin of the distance to the boundary.
-
-    edges    | (H, W)          | float32 |
-    levels   | (H, W)          | uint8   | thresholds that the edge reaches, 0..10
-    boundary | (H, W)          | bool    |
-    bin_of   | (radius^2 + 2,) | uint8   | bin of each squared distance; the last entry stands for all larger ones
-    returns  | (11, 7)         | float64 | the last bin is for edges beyond the largest radius
-    """
+    """Numba version of `chamfer._edges_to_boundary`, given the result of `chamfer._bin_of_squares`."""
     H, W = edges.shape
     limit = len(bin_of) - 2
     reach = int(np.sqrt(limit))

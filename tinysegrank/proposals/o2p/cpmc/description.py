@@ -5,8 +5,6 @@ Everything is a sum or an extreme over superpixels, or over their boundaries.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -72,38 +70,16 @@ def segment_features(
             f"image {image.shape}, superpixels {superpixels.shape} and members {members.shape} do not fit each other"
         )
     inside = members.astype(np.float64)  # (R, S); its products run in BLAS
-    border = _border(inside, boundaries)
-    frame = _frame(superpixels)
-    shape = _shape(inside, superpixels, border.length, frame)
-    return np.column_stack([shape, _contrast(inside, rgb, superpixels, boundaries, border)])
-
-
-class _Border(NamedTuple):
-    """The borders of segments.
-
-    parted | (R, E) | float64 | 1 if the segment's border runs between the two superpixels of an edge, else 0
-    length | (R,)   | float64 | length of the border, in pixel pairs
-    """
-
-    parted: NDArray[np.float64]
-    length: NDArray[np.float64]
-
-
-def _border(inside: NDArray[np.float64], boundaries: Boundaries) -> _Border:
-    a, b = boundaries.edges.T
-    parted = np.abs(inside[:, a] - inside[:, b])
-    return _Border(parted, parted @ boundaries.length)
-
-
-def _frame(superpixels: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Return the length of the image's frame, in pixels, that each superpixel touches: (S,)."""
-    sides = np.concatenate([superpixels[0], superpixels[-1], superpixels[:, 0], superpixels[:, -1]])
-    return np.bincount(sides, minlength=int(superpixels.max()) + 1)
+    parted = boundaries.crossed(members)  # (R, E)
+    shape = _shape(inside, superpixels, parted @ boundaries.length)
+    return np.column_stack([shape, _contrast(inside, rgb, superpixels, boundaries, parted)])
 
 
 def _shape(
-    inside: NDArray[np.float64], superpixels: NDArray[np.integer], border: NDArray[np.float64], frame: NDArray[np.int64]
+    inside: NDArray[np.float64], superpixels: NDArray[np.integer], border: NDArray[np.float64]
 ) -> NDArray[np.float64]:
+    sides = np.concatenate([superpixels[0], superpixels[-1], superpixels[:, 0], superpixels[:, -1]])
+    frame = np.bincount(sides, minlength=inside.shape[1])  # (S,), pixels of the image's frame that each one touches
     height, width = superpixels.shape
     diagonal = np.hypot(height, width)
     y, x = (axis.ravel() + 0.5 for axis in np.indices(superpixels.shape, np.float64))
@@ -180,15 +156,16 @@ def _contrast(
     rgb: NDArray[np.uint8],
     superpixels: NDArray[np.integer],
     boundaries: Boundaries,
-    border: _Border,
+    parted: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     a, b = boundaries.edges.T
-    length = np.maximum(border.length, TINY)
+    border = parted @ boundaries.length  # (R,)
+    length = np.maximum(border, TINY)
     total = boundaries.length * boundaries.strength
     average = total.sum() / max(boundaries.length.sum(), 1)
     inner = inside[:, a] * inside[:, b]  # (R, E)
     weak = boundaries.length * (boundaries.strength <= average)
-    cut_ratio = np.where(border.length > 0, border.parted @ boundaries.weight / length, UNIT)
+    cut_ratio = np.where(border > 0, parted @ boundaries.weight / length, UNIT)
 
     level = rgb.astype(np.int32) * LEVELS >> 8  # (H, W, 3)
     code = level @ np.array([LEVELS**2, LEVELS, 1], np.int32)
@@ -204,9 +181,9 @@ def _contrast(
     return np.column_stack(
         [
             np.log(np.maximum(cut_ratio, 1)),
-            border.parted @ total / length,
+            parted @ total / length,
             inner @ total / np.maximum(inner @ boundaries.length, 1),
-            border.parted @ weak / length,
+            parted @ weak / length,
             _chi_square(own, touched @ histograms),
             _chi_square(own, histograms.sum(axis=0) - own),
         ]

@@ -15,8 +15,7 @@ def cut_ratios(members: NDArray[np.bool_], boundaries: Boundaries) -> NDArray[np
     members | (R, S) | bool    | superpixels of each segment
     returns | (R,)   | float64 | in the unit of `boundaries.weight`; infinite for the whole image, which has no border
     """
-    a, b = boundaries.edges.T
-    parted = (members[:, a] != members[:, b]).astype(np.float64)  # (R, E)
+    parted = boundaries.crossed(members)  # (R, E)
     weight, length = parted @ boundaries.weight, parted @ boundaries.length
     return np.where(length > 0, weight / np.maximum(length, 1), np.inf)
 

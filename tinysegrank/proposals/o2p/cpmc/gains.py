@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from tinysegrank.errors import ShapeError
 from tinysegrank.proposals.o2p.cpmc.graph import UNIT
 
-FRAMES = ("all", "all but bottom", "horizontal", "vertical", "bottom", "top")
-
 
 class Hypotheses(NamedTuple):
     """B hypotheses for one image: seeds for the foreground, and the background's part of the frame.
@@ -47,7 +45,9 @@ def grid_seeds(superpixels: NDArray[np.integer], *, grid: int = 5, size: int = 4
     if min(grid, size) < 1:
         raise ShapeError(f"grid and size must be at least 1, got {grid} and {size}")
     rows, columns = (np.floor((np.arange(grid) + 0.5) * n / grid).astype(int) for n in superpixels.shape)
-    border, frame_rows, frame_columns = _frame_pixels(superpixels)
+    on_frame = np.ones(superpixels.shape, np.bool_)
+    on_frame[1:-1, 1:-1] = False
+    border, (frame_rows, frame_columns) = superpixels[on_frame], np.nonzero(on_frame)
     seeds = np.zeros((grid**2, len(areas)), np.bool_)
     frame = np.zeros((grid**2, len(areas)))
     for b, (row, column) in enumerate((r, c) for r in rows for c in columns):
@@ -61,7 +61,9 @@ def grid_seeds(superpixels: NDArray[np.integer], *, grid: int = 5, size: int = 4
 
 
 def frame_hypotheses(superpixels: NDArray[np.integer]) -> Hypotheses:
-    """Return a hypothesis without a seed for each part of the frame in FRAMES, whose pixels have weight 1.
+    """Return six hypotheses without a seed, each against a part of the frame, whose pixels have weight 1.
+
+    The parts are all of it, all but the bottom, top and bottom, left and right, the bottom, and the top.
 
     superpixels | (H, W) | integer | 0..S-1
 
@@ -71,29 +73,15 @@ def frame_hypotheses(superpixels: NDArray[np.integer]) -> Hypotheses:
     areas = _areas(superpixels)
     top, bottom = superpixels[:1], superpixels[-1:]
     left, right = superpixels[:, :1], superpixels[:, -1:]
-    parts = {
-        "all": (top, bottom, left, right),
-        "all but bottom": (top, left, right),
-        "horizontal": (top, bottom),
-        "vertical": (left, right),
-        "bottom": (bottom,),
-        "top": (top,),
-    }
-    frame = [sum(np.bincount(p.ravel(), minlength=len(areas)) for p in parts[name]) for name in FRAMES]
-    return Hypotheses(np.zeros((len(FRAMES), len(areas)), np.bool_), np.array(frame, np.float64))
+    parts = ((top, bottom, left, right), (top, left, right), (top, bottom), (left, right), (bottom,), (top,))
+    frame = [sum(np.bincount(side.ravel(), minlength=len(areas)) for side in part) for part in parts]
+    return Hypotheses(np.zeros((len(parts), len(areas)), np.bool_), np.array(frame, np.float64))
 
 
 def _areas(superpixels: NDArray[np.integer]) -> NDArray[np.int64]:
     if superpixels.ndim != 2 or superpixels.size == 0 or superpixels.min() < 0:
         raise ShapeError(f"superpixels must be a map (H, W) of numbers from 0, got {superpixels.shape}")
     return np.bincount(superpixels.ravel())
-
-
-def _frame_pixels(superpixels: NDArray[np.integer]) -> tuple[NDArray[np.integer], ...]:
-    """Return superpixel, row and column of each pixel of the frame."""
-    on_frame = np.ones(superpixels.shape, np.bool_)
-    on_frame[1:-1, 1:-1] = False
-    return superpixels[on_frame], *np.nonzero(on_frame)
 
 
 FRAME_COST = 1.0 * UNIT  # of putting a frame pixel into the foreground
@@ -134,10 +122,7 @@ def colour_gains(
 ) -> NDArray[np.int64]:
     """Compute gains with colour: lambda, plus similarity to the seed, minus that to the frame and the frame's cost.
 
-    areas    | (S,)      | integer  | pixels of each superpixel
-    schedule | (L,)      | floating | lambda of each step, never falling
-    colours  | (S, 3)    | floating | mean R, G, B of each superpixel, 0..255
-    returns  | (B, L, S) | int64    | SEED_GAIN at seeds
+    colours | (S, 3) | floating | mean R, G, B of each superpixel, 0..255; for the others see `uniform_gains`
 
     The similarity of a pixel to a palette is COLOUR_COST * exp(-DECAY * smallest L1 distance to one of its colours).
 

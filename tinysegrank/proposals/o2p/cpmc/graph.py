@@ -108,6 +108,11 @@ class Boundaries(NamedTuple):
     weight: NDArray[np.int64]
     strength: NDArray[np.float64]
 
+    def crossed(self, members: NDArray[np.bool_] | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return 1 where a segment's border runs between the superpixels of an edge, else 0: (R, S) -> (R, E)."""
+        a, b = self.edges.T
+        return (members[:, a] != members[:, b]).astype(np.float64)
+
 
 def find_boundaries(
     superpixels: NDArray[np.integer], edges: NDArray[np.floating], *, contrast: float = 0.05, floor: float = 11

@@ -65,14 +65,12 @@ class Candidates(NamedTuple):
 
     superpixels | (H, W) | int32   | 0..S-1
     boundaries  |        |         | boundaries between the superpixels
-    colours     | (S, 3) | float64 | mean R, G, B of each superpixel, 0..255
     members     | (R, S) | bool    | superpixels of each segment
     ratios      | (R,)   | float64 | cut ratio of each segment, of UNIT = 1000
     """
 
     superpixels: NDArray[np.int32]
     boundaries: Boundaries
-    colours: NDArray[np.float64]
     members: NDArray[np.bool_]
     ratios: NDArray[np.float64]
 
@@ -117,7 +115,7 @@ def candidates(image: NDArray[np.uint8], *, options: CpmcOptions | None = None, 
     members = members[drop_duplicates(segment_overlaps(members, areas))]
     ratios = cut_ratios(members, boundaries)
     best = best_of_clusters(segment_overlaps(members, areas), ratios)
-    return Candidates(superpixels, boundaries, colours, members[best], ratios[best])
+    return Candidates(superpixels, boundaries, members[best], ratios[best])
 
 
 def cpmc(
