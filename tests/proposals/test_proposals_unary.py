@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import pytest
 
-from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
+from tinysegrank.errors import CheckpointError, ConfigError, DatasetError, ShapeError
 from tinysegrank.files import read_about, read_arrays, write_arrays
 from tinysegrank.proposals import SuperpixelClassifier, label_fractions
 from tinysegrank.proposals.crf import unary
@@ -35,6 +35,8 @@ def test_fractions_are_the_distribution_over_pixels_that_are_not_void():
     np.testing.assert_array_equal(fractions, expected)
     with pytest.raises(ShapeError, match="same size"):
         label_fractions(labels.T, superpixels)
+    with pytest.raises(DatasetError, match="21 is not a class"):  # it would count as background of the next superpixel
+        label_fractions(np.full_like(labels, 21), superpixels)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -86,10 +86,10 @@ def test_risk_and_its_planes():
 def test_slope_along_a_line_by_differences():
     arrays = problem(2, images=30)
     risk, (w, p) = SlackRescaling(*arrays), np.random.default_rng(0).standard_normal((2, 3))
-    line, step = risk.along(risk.scores(w), risk.scores(p)), 1e-6
+    slope_at, step = risk.slopes(risk.scores(w), risk.scores(p)), 1e-6
     for t in (0.0, 0.3, 1.0, 7.0):
         slope = (risk_by_loops(w + (t + step) * p, arrays) - risk_by_loops(w + (t - step) * p, arrays)) / (2 * step)
-        assert line.slope(t) == pytest.approx(slope, rel=1e-6)
+        assert slope_at(t) == pytest.approx(slope, rel=1e-6)
 
 
 def minimum_by_all_supports(G, b, total):

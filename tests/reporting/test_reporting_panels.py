@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.reporting.test_reporting_plots import colours_in
-from tinysegrank.errors import ShapeError
+from tinysegrank.errors import DatasetError, ShapeError
 from tinysegrank.reporting import PanelRow, qualitative_panels
 from tinysegrank.reporting.panels import stretch
 from tinysegrank.upsampling import naive
@@ -67,6 +67,6 @@ def test_coarse_maps_are_drawn_as_naive_upsampling_draws_them():
     ],
 )
 def test_bad_panels_leave_no_file(tmp_path, rows, message):
-    with pytest.raises(ShapeError, match=message):
+    with pytest.raises((ShapeError, DatasetError), match=message):
         qualitative_panels(tmp_path / "a.png", rows)
     assert not list(tmp_path.iterdir())

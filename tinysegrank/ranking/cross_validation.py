@@ -11,7 +11,7 @@ import numpy as np
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.metrics import Confusion
 from tinysegrank.parallel import parallel_map
-from tinysegrank.ranking.estimator import GroupRanker, check_features
+from tinysegrank.ranking.estimator import LinearRanker, check_features
 from tinysegrank.ranking.oracle import check_confusions, check_groups, pick
 from tinysegrank.ranking.standardize import Standardizer
 from tinysegrank.ranking.svm import RankSVM
@@ -41,7 +41,7 @@ def choose_C(  # noqa: N802  # C is the field's name
     grid: Sequence[float] = C_GRID,
     folds: int = 5,
     seed: int = 0,
-    estimator: GroupRanker | None = None,
+    estimator: LinearRanker | None = None,
     weights: np.ndarray | None = None,
     classes: Sequence[int] | None = None,
     jobs: int = 1,
@@ -101,7 +101,7 @@ def _held_out_picks(
     groups: np.ndarray,
     fold: np.ndarray,
     candidates: Sequence[float],
-    estimator: GroupRanker,
+    estimator: LinearRanker,
     weights: np.ndarray | None,
     held_out: int,
 ) -> np.ndarray:

@@ -16,6 +16,7 @@ Franc and Sonnenburg, "Optimized cutting plane algorithm for support vector mach
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -25,13 +26,6 @@ from tinysegrank.ranking.simplex_qp import minimise_on_simplex
 _NEAR = 0.1  # position of the new plane between the best w found (0) and the programme's (1)
 _QP_PART = 1e-3  # tolerance of the programme, relative to the gap still wanted
 _DOUBLINGS, _HALVINGS = 10, 20  # of the line search, which need not be exact
-
-
-class Line(Protocol):
-    """The risk R along a line: at scores + t * direction."""
-
-    def slope(self, t: float) -> float:
-        """Return a slope (subgradient) of R at t."""
 
 
 class Risk(Protocol):
@@ -46,8 +40,8 @@ class Risk(Protocol):
     def plane(self, scores: np.ndarray) -> tuple[np.ndarray, float]:
         """Return the tangent plane R(w) >= b - a . w at these scores: a (d,), and b."""
 
-    def along(self, scores: np.ndarray, direction: np.ndarray) -> Line:
-        """Return R along scores + t * direction."""
+    def slopes(self, scores: np.ndarray, direction: np.ndarray) -> Callable[[float], float]:
+        """Return a slope (subgradient) of R along scores + t * direction, as a function of t."""
 
 
 class PlanesSolution(NamedTuple):
@@ -97,7 +91,7 @@ def minimise_by_planes(risk: Risk, start: np.ndarray, C: float, *, tol: float, m
         lower = max(lower, bound)  # smaller only by rounding
         programme_scores = risk.scores(programme_w)
         direction, scores_direction = programme_w - w, programme_scores - scores
-        t = _line_search(w, direction, C, risk.along(scores, scores_direction))
+        t = _line_search(w, direction, C, risk.slopes(scores, scores_direction))
         there, scores_there = w + t * direction, scores + t * scores_direction
         value_there = float(0.5 * there @ there + C * risk.value(scores_there))
         if value_there < upper:
@@ -109,17 +103,17 @@ def minimise_by_planes(risk: Risk, start: np.ndarray, C: float, *, tol: float, m
     return PlanesSolution(w, np.array(bounds), bool(upper <= (1 + tol) * lower))
 
 
-def _line_search(w: np.ndarray, direction: np.ndarray, C: float, line: Line) -> float:
+def _line_search(w: np.ndarray, direction: np.ndarray, C: float, slope: Callable[[float], float]) -> float:
     """Return a t > 0 near the minimum of P along w + t * direction, which is convex: its slope changes sign once."""
     constant, linear = float(w @ direction), float(direction @ direction)
     low, high = 0.0, 1.0
     for _ in range(_DOUBLINGS):
-        if constant + linear * high + C * line.slope(high) >= 0:
+        if constant + linear * high + C * slope(high) >= 0:
             break
         low, high = high, 2 * high
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if constant + linear * middle + C * line.slope(middle) < 0:
+        if constant + linear * middle + C * slope(middle) < 0:
             low = middle
         else:
             high = middle

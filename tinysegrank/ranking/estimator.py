@@ -16,9 +16,10 @@ log = logging.getLogger(__name__)
 _ROWS = 1024  # checked at a time, to use little memory compared with X
 
 
-class GroupRanker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A scikit-learn estimator whose `fit` sets `n_features_in_` and whose `_scores` are larger for better rows."""
+class LinearRanker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A scikit-learn estimator whose `fit` sets `coef_` and `n_features_in_`; its scores are X @ coef_."""
 
+    coef_: np.ndarray
     n_features_in_: int
 
     def decision_function(self, X: np.ndarray) -> np.ndarray:
@@ -37,23 +38,11 @@ class GroupRanker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         X = check_features(X)
         if X.shape[1] != self.n_features_in_:
             raise ShapeError(f"X: {X.shape[1]} columns, trained on {self.n_features_in_}; give the same features")
-        return np.asarray(self._scores(X), np.float64)
+        return np.asarray(X @ self.coef_.astype(X.dtype), np.float64)  # multiplied in the precision of X
 
     def score(self, X: np.ndarray, quality: np.ndarray, groups: np.ndarray) -> float:
         """Return the mean quality of the rows picked, one of each group; the arguments are those of `fit`."""
         return float(np.asarray(quality, np.float64)[pick(self.decision_function(X), groups)].mean())
-
-    def _scores(self, X: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
-
-
-class LinearRanker(GroupRanker):
-    """A ranker whose scores are X @ coef_, in the precision of X."""
-
-    coef_: np.ndarray
-
-    def _scores(self, X: np.ndarray) -> np.ndarray:
-        return X @ self.coef_.astype(X.dtype)
 
 
 class ConvexRanker(LinearRanker):

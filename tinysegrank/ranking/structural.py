@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tinysegrank.errors import ShapeError
@@ -96,22 +98,16 @@ class SlackRescaling:
         a = weights @ self.X[self.best] - weights @ self.X[self.rows[self._image, worst]]  # (d,)
         return np.asarray(a, np.float64) / len(loss), float(loss.mean())
 
-    def along(self, scores: np.ndarray, direction: np.ndarray) -> _SlackLine:
-        """Return R along scores + t * direction."""
-        linear = self.loss * (direction[self.rows] - direction[self.best][:, None])
-        return _SlackLine(self.violations(scores), linear)
+    def slopes(self, scores: np.ndarray, direction: np.ndarray) -> Callable[[float], float]:
+        """Return the slope of R along scores + t * direction, as a function of t.
 
+        R is then the mean over images of the largest of M linear functions of t.
+        """
+        constant = self.violations(scores)  # (n, M)
+        linear = self.loss * (direction[self.rows] - direction[self.best][:, None])  # (n, M)
 
-class _SlackLine:
-    """The risk along a line: the mean over images of the largest of M linear functions of t.
+        def slope(t: float) -> float:
+            worst = (constant + t * linear).argmax(axis=1)[:, None]  # (n, 1)
+            return float(np.take_along_axis(linear, worst, axis=1).mean())
 
-    constant, linear | (n, M) | float64 | violations at t = 0, and their slopes
-    """
-
-    def __init__(self, constant: np.ndarray, linear: np.ndarray) -> None:
-        self.constant, self.linear = constant, linear
-
-    def slope(self, t: float) -> float:
-        """Return a slope (subgradient) of R at t."""
-        worst = (self.constant + t * self.linear).argmax(axis=1)[:, None]  # (n, 1)
-        return float(np.take_along_axis(self.linear, worst, axis=1).mean())
+        return slope

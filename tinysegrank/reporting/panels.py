@@ -11,7 +11,7 @@ import numpy as np
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.reporting.plots import png
-from tinysegrank.voc import BACKGROUND, CLASS_NAMES, NUM_CLASSES, VOID, overlay, palette, tile_index
+from tinysegrank.voc import BACKGROUND, CLASS_NAMES, VOID, check_labels, overlay, palette, tile_index
 
 _WIDTH = 2.1  # of one image in the figure, inches
 _TALLEST = 1.25  # largest ratio of an image's height to its width
@@ -44,8 +44,8 @@ def qualitative_panels(path: Path | str, rows: Sequence[PanelRow], *, opacity: f
         opacity: opacity of the labels' colours, 0..1.
 
     Raises:
-        ShapeError: there is no row, headings differ, a label map is larger than its image, or a label is neither a
-            class nor void.
+        ShapeError: there is no row, headings differ, or a label map is larger than its image.
+        DatasetError: a label is neither a class nor void.
     """
     headings = _check(rows)
     from matplotlib.patches import Patch
@@ -116,7 +116,5 @@ def _check(rows: Sequence[PanelRow]) -> list[str]:
                 raise ShapeError(
                     f"{row.name}, {heading}: labels of {labels.shape} on an image of {row.image.shape[:2]}"
                 )
-            strange = [v for v in np.unique(labels).tolist() if not 0 <= v < NUM_CLASSES and v != VOID]
-            if strange:
-                raise ShapeError(f"{row.name}, {heading}: labels {strange[:5]} are neither a class nor void ({VOID})")
+            check_labels(labels, name=f"{row.name}, {heading}")
     return headings

@@ -59,14 +59,9 @@ def mean_with_crops(coarse: np.ndarray, crops: np.ndarray, share: float) -> np.n
 def cell_overlaps(start: float, stop: float, count: int) -> np.ndarray:
     """Return how much of each cell along an image's side is covered by each cell of a window, 1-D.
 
-    The side and the window are both divided into `count` equal cells.
+    The side and the window, from `start` to `stop` as shares of the side, are both divided into `count` equal cells.
 
     returns | (count, count) | float64 | [r, i]: share of the image's cell r that the window's cell i covers, 0..1
-
-    Args:
-        start: start of the window, as a share of the side.
-        stop: end of the window, as a share of the side.
-        count: number of cells.
     """
     cells = np.arange(count + 1) / count
     inner = start + (stop - start) * cells

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.voc import NUM_CLASSES, VOID
+from tinysegrank.voc import NUM_CLASSES, VOID, check_labels
 
 
 def label_fractions(
@@ -21,10 +21,12 @@ def label_fractions(
 
     Raises:
         ShapeError: the arrays differ in size.
+        DatasetError: a label is neither a class nor void.
     """
     if labels.shape != superpixels.shape:
         raise ShapeError(f"labels {labels.shape} and superpixels {superpixels.shape} must have the same size")
     count = int(superpixels.max()) + 1
+    labels = check_labels(labels, num_classes=num_classes)
     known = labels != VOID
     joint = superpixels[known].astype(np.int64) * num_classes + labels[known]
     pixels = np.bincount(joint, minlength=count * num_classes).reshape(count, num_classes)
