@@ -16,6 +16,7 @@ import pytest
 
 from tests.segnet.segnet_toys import write_caffemodel
 from tinysegrank.errors import WeightsError
+from tinysegrank.ranking import load_fully_connected
 from tinysegrank.segnet import PRESETS, SegNet, presets_of, read_weights
 from tinysegrank.segnet.torch_checkpoint import read_torch
 
@@ -136,6 +137,20 @@ def test_a_layer_of_another_shape_fits_no_preset(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_presets_own_shapes_are_recognised(name: str) -> None:
     assert name in presets_of({key: np.asarray(a) for key, a in SegNet(4, name).trunk.parameters.items()})
+
+
+def test_fc6_and_fc7_have_torchvisions_names_too(tmp_path: Path, rng: np.random.Generator) -> None:
+    layers = {"fc6.weight": (5, 72), "fc6.bias": (5,), "fc7.weight": (5, 5), "fc7.bias": (5,)}
+    ours = {name: rng.standard_normal(shape, np.float32) for name, shape in layers.items()}
+    renamed = {"fc6": "classifier.1", "fc7": "classifier.4"}
+    theirs = {name.replace(name[:3], renamed[name[:3]]): torch.from_numpy(array) for name, array in ours.items()}
+    network = load_fully_connected(save(tmp_path / "net.pth", theirs))
+    assert network is not None
+    features = rng.random((2, 2, 13, 13), np.float32)
+    pooled = torch.nn.functional.max_pool2d(torch.from_numpy(features), 3, 2).flatten(1)
+    hidden = torch.relu(torch.nn.functional.linear(pooled, theirs["classifier.1.weight"], theirs["classifier.1.bias"]))
+    last = torch.relu(torch.nn.functional.linear(hidden, theirs["classifier.4.weight"], theirs["classifier.4.bias"]))
+    np.testing.assert_allclose(network(features), last.numpy(), rtol=1e-4, atol=1e-5)
 
 
 # What is not read ----------------------------------------------------------------------------------------------------

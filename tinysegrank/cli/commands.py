@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tinysegrank.cli.group import CORES, Dask, Jobs, app, workers
+from tinysegrank.cli.group import CORES, Dask, Jobs, Json, app, workers
 
 Out = Annotated[Path, typer.Option("--out", help="Run folder; created if missing, resumed if it exists.")]
 Classes = Annotated[
@@ -139,16 +139,17 @@ def evaluate(
         bool, typer.Option("--strict", help="Also print the devkit's mean over all 21 classes, absent ones included.")
     ] = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write the table to this CSV file.")] = None,
+    as_json: Json = False,
     jobs: Jobs = CORES,
     dask: Dask = None,
 ) -> None:
     """Score a folder of label PNGs by corpus IoU, VOC's measure."""
     from tinysegrank import reporting
-    from tinysegrank.cli.show import console
+    from tinysegrank.cli.show import console, print_json
     from tinysegrank.experiment import evaluate_folder
     from tinysegrank.files import write_text
     from tinysegrank.outputs import check_file
-    from tinysegrank.voc import VOCSegmentation, parse_classes
+    from tinysegrank.voc import CLASS_NAMES, VOCSegmentation, parse_classes
 
     common = parse_classes(classes) if classes else ()
     if csv is not None:
@@ -158,6 +159,20 @@ def evaluate(
     table = reporting.per_class_table({folder.name: confusion}, title=f"{folder} on {split}", common=common)
     if csv is not None:
         write_text(csv, table.to_csv())
+    if as_json:
+        print_json(
+            {
+                "folder": str(folder),
+                "split": split,
+                "iou": dict(zip(CLASS_NAMES, confusion.iou().tolist(), strict=True)),
+                "mean_iou": confusion.mean_iou().value,
+                "classes_in_mean": confusion.mean_iou().classes,
+                "devkit_mean_iou": confusion.mean_iou(absent="strict").value,
+                "common_classes": [CLASS_NAMES[k] for k in common],
+                "common_mean_iou": confusion.mean_iou(classes=common).value,
+            }
+        )
+        return
     console.print(table.to_rich())
     if strict:
         mean = confusion.mean_iou(absent="strict").value
@@ -182,12 +197,15 @@ def toyvoc(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(as_json: Json = False) -> None:
     """Show versions, array backends, devices, BLAS, threads, and the data and weights found."""
     from rich.text import Text
 
     from tinysegrank.cli.doctor import findings
-    from tinysegrank.cli.show import console
+    from tinysegrank.cli.show import console, print_json
 
+    if as_json:
+        print_json({name.strip(): value for name, value in findings()})
+        return
     for name, value in findings():
         console.print(Text.assemble((f"{name:<12} ", "bold"), value), soft_wrap=True)

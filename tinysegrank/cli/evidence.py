@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinysegrank.cli.group import CORES, Dask, Jobs, app, workers
+from tinysegrank.cli.group import CORES, Dask, Jobs, Json, app, workers
 from tinysegrank.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tinysegrank.evidence.piece import Written
 
 Folder = Annotated[Path, typer.Argument(help="Run folder.")]
 
@@ -26,29 +29,50 @@ def evidence(
     redo: Annotated[
         bool, typer.Option("--redo", help="Make existing tables and figures again; trained networks are kept.")
     ] = False,
+    as_json: Json = False,
     jobs: Jobs = CORES,
     dask: Dask = None,
 ) -> None:
     """Test the paper's claims on a run: write claim.md, table.md, table.csv and figure.png to RUN/evidence/NAME/."""
-    from tinysegrank.cli.show import console
+    from tinysegrank.cli.show import beside, console, print_json
     from tinysegrank.evidence import collect_evidence, evidence_state
     from tinysegrank.experiment import Shown
     from tinysegrank.experiment.run_folder import read_run
 
-    progress = Shown(console)
+    progress = Shown(beside if as_json else console)
     if not names:
-        for piece, state in evidence_state(read_run(run, jobs=jobs, progress=progress)):
+        states = evidence_state(read_run(run, jobs=jobs, progress=progress))
+        if as_json:
+            print_json([{"name": piece.name, "title": piece.title, "state": state} for piece, state in states])
+            return
+        for piece, state in states:
             console.print(f"{piece.name:<16} {piece.title}: {state}", markup=False, highlight=False, soft_wrap=True)
         return
     chosen = parse_seeds(seeds)
     with workers(dask):
         found = collect_evidence(run, tuple(names), seeds=chosen, jobs=jobs, progress=progress, redo=redo)
+    if as_json:
+        print_json([_plain(made) for made in found])
+        return
     for made in found:
         console.print(f"\n{made.title}", style="bold", markup=False, highlight=False)
         for claim in made.claims:
             for who, said in (("the paper", claim.paper), ("this run", claim.here), ("so", f"{claim.verdict}.")):
                 console.print(f"  {who}: {said}", markup=False, highlight=False, soft_wrap=True)
         console.print(f"  {made.figure.parent}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _plain(made: Written) -> dict[str, Any]:
+    """Return a piece as values for JSON."""
+    return {
+        "name": made.name,
+        "title": made.title,
+        "claims": [claim._asdict() for claim in made.claims],
+        "columns": [column.name for column in made.table.columns],
+        "rows": made.table.rows,
+        "notes": made.notes,
+        "figure": str(made.figure),
+    }
 
 
 @app.command()

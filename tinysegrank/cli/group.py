@@ -26,6 +26,7 @@ Dask = Annotated[
         help="Run on the Dask cluster of this scheduler, such as tcp://host:8786, instead of in --jobs processes.",
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 class _Commands(typer.core.TyperGroup):
@@ -54,7 +55,7 @@ class _Commands(typer.core.TyperGroup):
                 sys.stdout.flush()  # now, while an error can still be shown
             return result
         except KeyboardInterrupt:
-            again = "with --force" if ctx.invoked_subcommand == "predict" else "to resume"
+            again = "with --force" if ctx.invoked_subcommand in ("predict", "export") else "to resume"
             typer.secho(f"interrupted; finished work is kept: repeat the command {again}", err=True)
             raise typer.Exit(130) from None
 

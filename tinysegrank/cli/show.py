@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import math
 import shlex
+from typing import Any
 
 from rich.console import Console
 
 from tinysegrank.experiment import Run, orderings, read_counts, tables
 
 console = Console()
+beside = Console(stderr=True)
+"""Where progress is shown if the output is for a program."""
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON, with null for NaN and infinity, which JSON has no numbers for."""
+    print(json.dumps(_finite(value), indent=2, allow_nan=False))  # not typer.echo or rich, which may wrap or colour it
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def show_results(run: Run) -> None:
