@@ -1,6 +1,10 @@
 import errno
 import os
+import signal
 import stat
+import subprocess
+import sys
+import textwrap
 import threading
 from pathlib import Path
 
@@ -109,17 +113,60 @@ def test_what_is_in_the_way_is_named(tmp_path, place, message):
     assert (tmp_path / "file").read_text() == "as it was"
 
 
-@pytest.mark.parametrize("call", ["os.fsync", "pathlib.Path.replace", "pathlib.Path.open", "pathlib.Path.mkdir"])
+def unnamed(folder) -> bool:
+    """Whether files of atomic_write have no name in this folder before they are whole."""
+    with atomic_write(folder / "trial"):
+        found = not list(folder.glob(".*.tmp"))
+    (folder / "trial").unlink()
+    return found
+
+
+def test_what_a_killed_process_was_writing_vanishes(tmp_path):
+    if not unnamed(tmp_path):
+        pytest.skip("files cannot be written without a name here")
+    script = """
+        import os, signal, sys
+        from tinysegrank.files import atomic_write
+        with atomic_write(sys.argv[1]) as stream:
+            stream.write(b"half")
+            stream.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "file")], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_are_written_alike_where_they_need_a_name(tmp_path, monkeypatch):
+    for name in ("unnamed", "named"):
+        write_text(tmp_path / name, "first")
+        write_text(tmp_path / name, "second")
+        with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / name) as stream:
+            stream.write(b"half")
+            raise KeyboardInterrupt
+        monkeypatch.delattr("os.O_TMPFILE", raising=False)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["named", "unnamed"]
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"second"} and len(modes) == 1
+
+
+@pytest.mark.parametrize(
+    "call", ["os.fsync", "pathlib.Path.replace", "pathlib.Path.open", "pathlib.Path.mkdir", "os.link"]
+)
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EIO])
 def test_what_the_system_refuses_names_the_path_that_was_given(tmp_path, monkeypatch, call, number):
     def refuse(*arguments, **options):
         named = () if call == "os.fsync" else (str(tmp_path / ".0123456789abcdef.tmp"),)
         raise OSError(number, os.strerror(number), *named)
 
+    if call == "os.link" and not unnamed(tmp_path):
+        pytest.skip("files cannot be written without a name here")
     path = tmp_path / "file.txt"
     write_text(path, "as it was")
     with monkeypatch.context() as patched:
         patched.setattr(call, refuse)
+        if call == "pathlib.Path.open":
+            patched.delattr("os.O_TMPFILE", raising=False)
         with pytest.raises(OutputError) as error:
             write_text(path, "text")
     assert str(error.value).startswith(f"{path}: cannot be written: {os.strerror(number)}; ")

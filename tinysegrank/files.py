@@ -73,8 +73,9 @@ def destination(path: Path | str) -> Path | None:
 def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path`; on leaving the block it is flushed to disk and renamed to `path`.
 
-    Missing folders are created. If the block raises, the temporary file is removed and `path` stays unchanged. If
-    `path` is a symbolic link, its target is replaced. A device or a pipe is written to directly.
+    Missing folders are created. If the block raises, the temporary file is removed and `path` stays unchanged; on Linux
+    and most of its file systems, also if the process is killed. If `path` is a symbolic link, its target is replaced. A
+    device or a pipe is written to directly.
 
     Raises:
         OutputError: the path cannot be written, or is a folder.
@@ -89,18 +90,29 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
     temporary = target.with_name(f".{secrets.token_hex(8)}{_TEMPORARY}")  # the target's name may be too long to extend
     with writing(path):
         target.parent.mkdir(parents=True, exist_ok=True)
-        stream = temporary.open("xb")
+        stream = _new_file(temporary)
     try:
         with writing(path, reads=True), stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
+            with writing(path):
+                if not temporary.exists():  # with src_dir_fd, link follows symbolic links
+                    os.link(f"/proc/self/fd/{stream.fileno()}", temporary, src_dir_fd=stream.fileno())
         with writing(path):
             temporary.replace(target)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def _new_file(path: Path) -> IO[bytes]:
+    """Open a new file; on Linux it has no name yet, so that it vanishes if the process is killed."""
+    if hasattr(os, "O_TMPFILE") and Path("/proc/self/fd").exists():
+        with suppress(OSError):  # not every file system can do it
+            return os.fdopen(os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")
+    return path.open("xb")
 
 
 def is_temporary(path: Path) -> bool:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 import os
+import signal
 import sys
-from contextlib import AbstractContextManager, nullcontext
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Annotated, Any
 
 import typer
@@ -50,14 +55,42 @@ class _Commands(typer.core.TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            result = super().invoke(ctx)
+            with _ending_like_ctrl_c():
+                result = super().invoke(ctx)
             if sys.stdout is not None:
                 sys.stdout.flush()  # now, while an error can still be shown
             return result
-        except KeyboardInterrupt:
-            again = "with --force" if ctx.invoked_subcommand in ("predict", "export") else "to resume"
-            typer.secho(f"interrupted; finished work is kept: repeat the command {again}", err=True)
-            raise typer.Exit(130) from None
+        except KeyboardInterrupt as interrupt:
+            number = signal.Signals(*interrupt.args or (signal.SIGINT,))
+        by = "" if number == signal.SIGINT else f" by {number.name}"
+        again = "with --force" if ctx.invoked_subcommand in ("predict", "export") else "to resume"
+        with suppress(OSError):  # its terminal may be closed
+            typer.secho(f"interrupted{by}; finished work is kept: repeat the command {again}", err=True)
+        raise typer.Exit(128 + number)
+
+
+@contextmanager
+def _ending_like_ctrl_c() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP, the signal of a closed terminal, raise KeyboardInterrupt(number) inside the block."""
+    last = -math.inf
+
+    def interrupt(number: int, frame: object) -> None:  # noqa: ARG001
+        nonlocal last
+        before, last = last, time.monotonic()
+        if last - before > 1:  # shells repeat SIGHUP, which must not interrupt the ending of the worker processes
+            raise KeyboardInterrupt(number)
+
+    numbers = []
+    if threading.current_thread() is threading.main_thread():  # in others, handlers cannot be set
+        known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        numbers = [number for number in known if signal.getsignal(number) is signal.SIG_DFL]  # nohup ignores SIGHUP
+    for number in numbers:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 app = typer.Typer(

@@ -1,0 +1,197 @@
+"""End commands in every way, and check that they leave no process and no temporary file behind.
+
+    python -m tests.reliability.processes --endings 60 --folder /tmp/processes
+
+runs a small experiment again and again in that empty folder, with two worker processes and in a
+terminal of its own. Each time the command is ended after a random time by one of `WAYS`. Then no process of it may be
+alive two seconds later, no temporary file may be left, it must have said one sentence, and its exit code must be right.
+Now and then a second command is started on the same folder: it must be refused while the first is alive, and resume
+once the first is dead. At the end the run is finished and compared, file by file, with one that nobody disturbed.
+
+The suite runs the short form of it, `test_reliability_processes.py`, on the command that draws toy images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import pty
+import random
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+GRACE = 2.0  # seconds after a command's end in which its workers must end
+WAYS = {"SIGTERM": 143, "Ctrl-C": 130, "closed terminal": 129, "SIGKILL": -9}
+"""The ways to end a command, and the exit code of each."""
+
+
+class Command:
+    """A `tinysegrank` command in a terminal, in a session of its own, with an own folder for temporary files."""
+
+    def __init__(self, *arguments: object, temporary: Path) -> None:
+        temporary.mkdir(exist_ok=True)
+        self.temporary, self.output, self._open = temporary, b"", True
+        places = {name: str(temporary) for name in ("TMPDIR", "JOBLIB_TEMP_FOLDER")}
+        command = [sys.executable, "-m", "tinysegrank", *map(str, arguments)]
+        self.process, self._terminal = pty.fork()  # also makes it the leader of a session and of a process group
+        if self.process == 0:
+            os.execve(command[0], command, {**os.environ, **places, "TERM": "dumb", "COLUMNS": "200"})
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        while self._open:
+            if select.select([self._terminal], [], [], 0.05)[0]:
+                try:
+                    self.output += os.read(self._terminal, 65536)
+                except OSError:  # the other end is closed
+                    return
+
+    def end(self, way: str) -> None:
+        """Begin to end it in one of `WAYS`."""
+        if way == "Ctrl-C":
+            os.write(self._terminal, b"\x03")  # the terminal sends SIGINT to the whole group, as from a keyboard
+        elif way == "closed terminal":
+            self._close()
+        else:
+            os.kill(self.process, signal.Signals[way])
+
+    def wait(self, seconds: float = 300) -> int:
+        """Wait for its end, and return its exit code: that of a shell, but -9 after SIGKILL."""
+        last = time.monotonic() + seconds
+        while time.monotonic() < last:
+            done, status = os.waitpid(self.process, os.WNOHANG)
+            if done:
+                self._reader.join(1)
+                self._close()
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.01)
+        raise AssertionError(f"the command did not end within {seconds} s: {self.said()}")
+
+    def _close(self) -> None:
+        if self._open:
+            self._open = False
+            self._reader.join()
+            os.close(self._terminal)
+
+    def alive(self) -> list[str]:
+        """Return the processes of its group that are alive, as lines of ps."""
+        lines = subprocess.check_output(["ps", "-A", "-o", "pgid=,pid=,stat=,args="], text=True).splitlines()
+        fields = [line.split(None, 3) for line in lines]
+        return [" ".join(each) for each in fields if int(each[0]) == self.process and not each[2].startswith("Z")]
+
+    def said(self) -> str:
+        """Return what it wrote to the terminal."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.output.decode(errors="replace")).replace("\r\n", "\n")
+
+
+def check_end(command: Command, way: str, folders: Sequence[Path]) -> float:
+    """End a command that is at work, check what it leaves, and return for how long its workers outlived it.
+
+    Raises:
+        AssertionError: something is left: a process after `GRACE`, a temporary file, or more than one sentence.
+    """
+    command.end(way)
+    code, ended = command.wait(), time.monotonic()
+    while left := command.alive():
+        assert time.monotonic() - ended < GRACE, f"{way}: alive after {GRACE} s: {left}"
+        time.sleep(0.05)
+    outlived = time.monotonic() - ended
+    assert code == WAYS[way], f"{way}: exit code {code}: {command.said()}"
+    said = command.said()
+    assert not re.search(r"Traceback|Warning|Error|Exception", said), f"{way}: {said}"
+    if way in ("SIGTERM", "Ctrl-C"):
+        by = " by SIGTERM" if way == "SIGTERM" else ""
+        sentence = f"interrupted{by}; finished work is kept: repeat the command to resume"
+        assert said.rstrip().endswith(sentence) and said.count("interrupted") == 1, f"{way}: {said}"
+    left = [path for folder in folders for path in folder.rglob(".*.tmp")] + list(command.temporary.iterdir())
+    assert not left, f"{way}: temporary files: {left}"
+    return outlived
+
+
+def wait_until(happens: Callable[[], bool], command: Command, seconds: float = 300) -> None:
+    """Wait until something happens while a command runs.
+
+    Raises:
+        AssertionError: it does not happen in time.
+    """
+    last = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < last, command.said()
+        time.sleep(0.005)
+
+
+def contents(run: Path) -> dict[str, str]:
+    """Return the digests of what a run made, without what depends on the time: stamps, step counts and reports."""
+    kinds = (".npy", ".npz", ".png", ".csv", ".safetensors")
+    files = [path for path in sorted(run.rglob("*")) if path.suffix in kinds]
+    return {str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def main() -> None:
+    """Run the long form."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--endings", type=int, default=60, help="number of commands to end (60)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the times and the ways (0)")
+    parser.add_argument("--folder", type=Path, help="folder for the runs; a new one by default")
+    asked = parser.parse_args()
+    folder = asked.folder or Path(tempfile.mkdtemp(prefix="tinysegrank-processes-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    draw = random.Random(asked.seed)
+    arguments, undisturbed = prepare(folder), folder / "undisturbed"
+
+    def start(run: Path) -> Command:
+        return Command(*arguments, "--out", run, temporary=folder / "temporary")
+
+    begun = time.monotonic()
+    assert start(undisturbed).wait(3600) == 0
+    whole = time.monotonic() - begun
+    counts, refused, outlived, disturbed = Counter[str](), 0, 0.0, folder / "disturbed"
+    while sum(counts.values()) < asked.endings:
+        way = draw.choice(list(WAYS))
+        command = start(disturbed)
+        wait_until(lambda: (disturbed / ".lock").exists() or not command.alive(), command)  # noqa: B023
+        if sum(counts.values()) % 5 == 0 and command.alive():
+            second = start(disturbed)
+            assert second.wait() == 1 and f"process {command.process} on" in second.said(), second.said()
+            refused += 1
+        time.sleep(draw.uniform(0, whole / 4))
+        if not command.alive():  # it was finished: begin again
+            assert command.wait() == 0, command.said()
+            assert contents(disturbed) == contents(undisturbed)
+            disturbed = disturbed.with_name(f"disturbed-{sum(counts.values())}")
+            continue
+        outlived = max(outlived, check_end(command, way, [disturbed]))
+        counts[way] += 1
+    command = start(disturbed)
+    assert command.wait(3600) == 0, command.said()
+    assert contents(disturbed) == contents(undisturbed)
+    print(f"{dict(counts)}; workers outlived the command by {outlived:.2f} s at most; {refused} commands refused")
+
+
+def prepare(folder: Path) -> list[str]:
+    """Make a toy data set and the settings of a small run; return the arguments of the command that runs it."""
+    from tests.conftest import tiny_settings
+    from tinysegrank.config import to_toml
+    from tinysegrank.voc import make_toy_voc
+
+    make_toy_voc(folder / "voc", train=10, val=6, seed=5)
+    settings = folder / "settings.toml"
+    settings.write_text(to_toml(tiny_settings(folder / "voc")))
+    return ["run", "--voc", str(folder / "voc"), "--config", str(settings), "--jobs", "2"]
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        main()
