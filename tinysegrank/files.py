@@ -83,9 +83,9 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
     target = destination(path)
     if target is None:
         with writing(path):
-            stream = os.fdopen(os.open(path, os.O_WRONLY), "wb")
-        with writing(path, reads=True), stream:
-            yield stream
+            pipe = os.fdopen(os.open(path, os.O_WRONLY), "wb")
+        with writing(path, reads=True), pipe:
+            yield pipe
         return
     temporary = target.with_name(f".{secrets.token_hex(8)}{_TEMPORARY}")  # the target's name may be too long to extend
     with writing(path):

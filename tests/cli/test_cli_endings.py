@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from tinysegrank.cli import app
 from tinysegrank.errors import WorkerError
+from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, write_labels
 
 
@@ -146,3 +148,38 @@ def test_outputs_are_refused_before_any_work(tmp_path, monkeypatch, toy, labels,
     assert message in " ".join(result.stderr.split())
     assert photo.read_bytes() == b"\x89PNG a photograph"
     assert sorted(tmp_path.rglob("*")) == [folder, folder / "thesis.tex", photo]
+
+
+def test_a_second_demo_is_refused_before_it_draws(tmp_path):
+    with FolderLock(tmp_path / "run") as lock:
+        lock.hold()
+        result = call("demo", "--out", tmp_path / "run", "--jobs", 1)
+    assert result.exit_code == 1
+    assert f"process {os.getpid()} on" in result.stderr and not (tmp_path / "run-toyvoc").exists()
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_ends_a_command_as_ctrl_c_does(tmp_path, monkeypatch, name, code):
+    def stop(*arguments, **options):
+        try:
+            signal.raise_signal(signal.Signals[name])
+        finally:
+            signal.raise_signal(signal.Signals[name])  # a second one while the first is dealt with, as shells send it
+            ended.append(True)
+
+    ended = []
+    monkeypatch.setattr("tinysegrank.voc.make_toy_voc", stop)
+    result = call("toyvoc", tmp_path / "toy")
+    assert (result.exit_code, ended) == (code, [True])
+    assert result.stderr == f"interrupted by {name}; finished work is kept: repeat the command to resume\n"
+    assert signal.getsignal(signal.Signals[name]) is signal.SIG_DFL
+
+
+def test_signals_that_are_ignored_stay_so(tmp_path, monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        monkeypatch.setattr("tinysegrank.voc.make_toy_voc", lambda *_, **__: signal.raise_signal(signal.SIGHUP))
+        assert call("toyvoc", tmp_path / "toy").exit_code == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -223,7 +223,9 @@ def test_a_stage_that_is_not_used_is_not_run(tmp_path, work):
     assert go(tmp_path / "run", work, replace(Settings(), seed=1), update=True) == ["second", "third"]
 
 
-def test_a_second_process_is_refused_by_name(tmp_path, work):
+def test_a_second_process_is_refused_by_name(tmp_path, work, monkeypatch):
+    waited = []
+    monkeypatch.setattr("time.sleep", waited.append)
     holder = (
         "import sys, time; from pathlib import Path; from tinysegrank.experiment.folder_lock import FolderLock\n"
         "with FolderLock(Path(sys.argv[1])) as lock: lock.hold(); print('held', flush=True); time.sleep(60)"
@@ -233,7 +235,12 @@ def test_a_second_process_is_refused_by_name(tmp_path, work):
         with pytest.raises(ConfigError, match=f"process {other.pid} on {socket.gethostname()} is at work on this run"):
             go(tmp_path / "run", work)
         other.kill()
+    assert not waited
     assert go(tmp_path / "run", work) == ["first", "second", "third"]
+    assert waited == [2.0]  # for worker processes of the one that was killed
+    waited.clear()
+    assert go(tmp_path / "run", work, replace(Settings(), seed=1), update=True) == ["second", "third"]
+    assert not waited
 
 
 def test_a_file_left_by_a_killed_process_goes(tmp_path, work):

@@ -38,7 +38,8 @@ def demo(
     from tinysegrank.cli.show import console, show_results
     from tinysegrank.config import from_dict
     from tinysegrank.experiment import Settings, Shown, named_settings, run_experiment
-    from tinysegrank.experiment.run_folder import check_run_folder
+    from tinysegrank.experiment.folder_lock import FolderLock
+    from tinysegrank.experiment.run_folder import SETTINGS_FILE, check_run_folder
     from tinysegrank.voc import make_toy_voc
 
     get_backend()  # fails before the scenes are drawn
@@ -46,10 +47,14 @@ def demo(
     here, progress = Path(os.path.abspath(out)), Shown(console)  # noqa: PTH100  # resolves "." and ".." too
     voc = here.with_name(f"{here.name}-toyvoc") / f"seed-{seed}-{images}"
     settings = from_dict(Settings, {"seed": seed, "data": {"voc": str(voc)}}, base=named_settings("demo"))
-    with workers(dask):
+    with workers(dask), FolderLock(out) as lock:
+        if not (out / SETTINGS_FILE).is_file():
+            lock.hold()  # so that a second command doesn't draw the scenes too
         with progress.stage("toy scenes"):
             make_toy_voc(voc, train=images, val=max(images // 3, 20), seed=seed, jobs=jobs)
-        done = run_experiment(out, settings, jobs=jobs, progress=progress, update=update, keep_stale=keep_stale)
+        done = run_experiment(
+            out, settings, jobs=jobs, progress=progress, update=update, keep_stale=keep_stale, lock=lock
+        )
     show_results(done)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -12,6 +13,7 @@ from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.files import read_json, write_json, writing
 
 _LOCK, _OWNER = ".lock", ".lock-owner.json"
+_GRACE = 2.0  # seconds in which worker processes end after their command was killed
 
 
 class FolderLock:
@@ -38,6 +40,8 @@ class FolderLock:
                 raise ConfigError(
                     f"{self._folder}: {self._owner()} is at work on this run; wait for it, or end it"
                 ) from error
+        if (self._folder / _OWNER).exists():  # the last owner was killed: its workers may still be writing
+            time.sleep(_GRACE)
         write_json(self._folder / _OWNER, {"process": os.getpid(), "host": socket.gethostname()})
 
     def _owner(self) -> str:

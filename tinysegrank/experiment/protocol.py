@@ -57,6 +57,7 @@ def run_experiment(
     update: bool = False,
     until: str = "report",
     keep_stale: bool = False,
+    lock: FolderLock | None = None,
 ) -> Run:
     """Run the stages of an experiment that are missing or out of date in a run folder.
 
@@ -68,6 +69,7 @@ def run_experiment(
         update: change the settings of an existing run, and make anew what depends on them.
         until: name of the last stage; only that stage and those it needs are done.
         keep_stale: keep results that were made by other code.
+        lock: lock of the run folder, if the caller may have it already; it is released.
 
     Raises:
         DatasetError, WeightsError, ConfigError, BackendError: an input or setting is wrong. It is checked before any
@@ -80,9 +82,9 @@ def run_experiment(
     data.check_settings(settings, truth=described.STAGE in stages)
     for proposer in proposers_of(settings):
         proposer.check(settings)
-    with FolderLock(path) as lock:
-        run = open_run(path, settings, lock, jobs=jobs, progress=progress, update=update)
-        execute(run, stages, lock, keep_stale=keep_stale)
+    with lock or FolderLock(path) as held:
+        run = open_run(path, settings, held, jobs=jobs, progress=progress, update=update)
+        execute(run, stages, held, keep_stale=keep_stale)
     return run
 
 
