@@ -132,14 +132,10 @@ def read_stamp(folder: Path) -> Stamp:
 def _read_stamp(path: Path) -> Stamp:
     try:
         found = read_json(path)
-        files = {name: File(*map(_typed, File.__annotations__, file)) for name, file in found["files"].items()}
+        files = {name: File(int(size), int(when), str(sha)) for name, (size, when, sha) in found["files"].items()}
         return Stamp(Key(*found["key"]), bool(found["complete"]), float(found["seconds"]), files)
     except (CheckpointError, KeyError, TypeError, ValueError, AttributeError):
         return Stamp()
-
-
-def _typed(name: str, value: Any) -> Any:
-    return str(value) if name == "sha256" else int(value)
 
 
 def inspect(folder: Path, key: Key) -> Condition:

@@ -11,7 +11,6 @@ from tinysegrank.experiment.settings import (
     EvidenceSettings,
     MapSettings,
     ProposalSettings,
-    ReportSettings,
     Settings,
     SuperpixelSettings,
     TrainingSettings,
@@ -56,7 +55,6 @@ DEMO = Settings(
     proposals=ProposalSettings(
         crf=CrfSettings("both", mirrored=False, epochs=8, strengths=(5.0, 20.0), lambdas=(0.2, 0.5), choice_images=30)
     ),
-    report=ReportSettings(),
 )
 """Minutes on scenes that it draws itself."""
 

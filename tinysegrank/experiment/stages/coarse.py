@@ -32,14 +32,10 @@ def make(run: Run) -> None:
     folder = run.folder(STAGE.name)
     for loss in NETWORKS:
         write_array(folder / f"val-{loss}.npy", _predict(run, Training(-1, loss), "val", None))
-    fold_of, out = images.folds(run), []
-    for fold in range(run.settings.folds):
-        held_out = np.flatnonzero(fold_of == fold)
-        out.append((held_out, _predict(run, Training(fold, run.settings.ranking.loss), "train", held_out)))
-    coarse = np.empty((len(fold_of), *out[0][1].shape[1:]), np.float32)
-    for held_out, part in out:
-        coarse[held_out] = part
-    write_array(folder / "train.npy", coarse)
+    fold_of, loss = images.folds(run), run.settings.ranking.loss
+    held_out = [np.flatnonzero(fold_of == fold) for fold in range(run.settings.folds)]
+    parts = [_predict(run, Training(fold, loss), "train", numbers) for fold, numbers in enumerate(held_out)]
+    write_array(folder / "train.npy", np.concatenate(parts)[np.argsort(np.concatenate(held_out))])
 
 
 def read_coarse(run: Run, which: str) -> np.ndarray:

@@ -66,11 +66,7 @@ def read_confusions(run: Run, system: str) -> np.ndarray:
 
 def read_counts(run: Run) -> dict[str, Confusion]:
     """Read the confusion of each of SYSTEMS over all of val."""
-    confusions = {}
-    for name in SYSTEMS:
-        confusions[name] = Confusion()
-        confusions[name].matrix += read_confusions(run, name).sum(axis=0)
-    return confusions
+    return {name: Confusion.of(read_confusions(run, name).sum(axis=0)) for name in SYSTEMS}
 
 
 STAGE = Stage("evaluation", make, (IMAGES[1], "described", "upsampled", "picked"))
