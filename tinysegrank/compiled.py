@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Concatenate, Literal, ParamSpec, TypedDict, TypeVar, Unpack, cast
 
+import numba.extending
+
 from tinysegrank.compiled_cache import Cache, source_digest
 
 P = ParamSpec("P")
@@ -28,12 +30,10 @@ def compiled(**options: Unpack[Options]) -> Callable[[Callable[P, R]], Callable[
     Args:
         options: options of `numba.njit`, except that functions release the GIL unless `nogil=False`.
     """
-    from numba import njit
-
     source_digest()  # at import: the sources on disk may have changed by the first call
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        dispatcher = njit(**({"nogil": True} | options))(function)
+        dispatcher = numba.njit(**({"nogil": True} | options))(function)
         if hasattr(dispatcher, "_cache"):  # not where NUMBA_DISABLE_JIT is set
             dispatcher._cache = Cache(function)
         return cast("Callable[P, R]", dispatcher)
@@ -43,9 +43,7 @@ def compiled(**options: Unpack[Options]) -> Callable[[Callable[P, R]], Callable[
 
 def intrinsic(function: Callable[Concatenate[Any, P], Any]) -> Callable[P, Any]:
     """Wrap `numba.extending.intrinsic` with types: make a function that emits LLVM code callable from compiled code."""
-    from numba.extending import intrinsic
-
-    return cast("Callable[P, Any]", intrinsic(function))
+    return cast("Callable[P, Any]", numba.extending.intrinsic(function))
 
 
 def address(function: Any, *types: Any) -> int:

@@ -12,6 +12,7 @@ truncated or unreadable is compiled again.
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import pickle
 import platform
@@ -26,6 +27,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numba
+import platformdirs
+from numba.core.caching import NullCache
+from numba.core.compiler import CompileResult
+from numba.core.registry import cpu_target
+from numba.core.serialize import dumps
+
 from tinysegrank import __version__
 from tinysegrank.code_digest import code_digest, importers_of
 from tinysegrank.files import atomic_write
@@ -38,7 +46,7 @@ _INERT = (VARIABLE, "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER")  # settings th
 _CHECKSUM = sha256().digest_size
 
 
-class Cache:
+class Cache(NullCache):  # type: ignore[misc]  # numba has no types
     """The cache of one function, with the methods that numba's dispatchers call.
 
     There is one file per combination of argument types: a checksum, then the pickled types and machine code.
@@ -56,8 +64,6 @@ class Cache:
 
     def load_overload(self, signature: Any, context: Any) -> Any:
         """Return the compiled function for some types, or None if it is not in the cache."""
-        from numba.core.compiler import CompileResult
-
         context.refresh()
         if (folder := cache_folder()) is None:
             return None
@@ -73,8 +79,6 @@ class Cache:
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Store a compiled function, if it can be pickled and the folder can be written to."""
-        from numba.core.serialize import dumps
-
         if result.lifted or result.library.has_dynamic_globals or (folder := cache_folder()) is None:
             return
         content = dumps((signature, result._reduce()))
@@ -82,15 +86,6 @@ class Cache:
             _make_private(folder)
             with atomic_write(folder / self._file(signature)) as stream:
                 stream.write(sha256(content).digest() + content)
-
-    def enable(self) -> None:
-        """Do nothing: the cache is always on."""
-
-    def disable(self) -> None:
-        """Do nothing: the cache is always on."""
-
-    def flush(self) -> None:
-        """Do nothing: files of one folder never become stale."""
 
     def _file(self, signature: Any) -> str:
         return f"{self._name}-{sha256(f'{signature} {self._enclosed}'.encode()).hexdigest()[:16]}"
@@ -130,35 +125,23 @@ def cache_folder() -> Path | None:
 
 
 def _warn(parts: list[str]) -> None:
-    import multiprocessing
-
     if parts and multiprocessing.parent_process() is None:  # once, not in every worker process
         LOGGER.warning("%s; set %s to a folder that only you can write to", "; ".join(parts), VARIABLE)
 
 
 def _state() -> str:
     """Return a digest of everything that machine code depends on."""
-    import numba
-    from numba.core.registry import cpu_target
-
     settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("NUMBA_") and k not in _INERT)
-    versions = [
-        __version__,
-        source_digest(),
-        numba.__version__,
-        platform.python_implementation(),
-        platform.python_version(),
-    ]
+    python = f"{platform.python_implementation()} {platform.python_version()}"
     processor = [str(part) for part in cpu_target.target_context.codegen().magic_tuple()]
-    return sha256("\n".join([*versions, *processor, *settings]).encode()).hexdigest()[:16]
+    parts = [__version__, source_digest(), numba.__version__, python, *processor, *settings]
+    return sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def _chosen_base() -> Path:
-    from platformdirs import user_cache_dir
-
     if chosen := os.environ.get(VARIABLE):
         return _shared_base(chosen)
-    return Path(user_cache_dir("tinysegrank", appauthor=False), "compiled")
+    return Path(platformdirs.user_cache_dir("tinysegrank", appauthor=False), "compiled")
 
 
 def _shared_base(parent: str) -> Path:

@@ -1,4 +1,4 @@
-"""A finished run applied to one's own photographs: propose, rank, and write the chosen labels."""
+"""Label photographs with a finished run: propose, rank, and write the chosen labels."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ Loaded = TypeVar("Loaded")
 
 
 class Key(NamedTuple):
-    """What an artifact is made from: a digest of settings and inputs, and one of the code."""
+    """The origin of an artifact: a digest of settings and inputs, and one of the code."""
 
     made_from: str = ""
     code: str = ""

@@ -94,21 +94,18 @@ def _in_short(
     run: Run, counts: dict[str, Confusion], table: Table, verdicts: Mapping[tuple[str, str], str], test: str
 ) -> Section:
     """Return Table 2 and the paper's orderings, each with its verdict, or with its figures if not tested."""
-    ordered, items = report.ordered_means(run, counts), []
-    for (better, high), (worse, low) in ordered:
-        found_here = verdicts.get((better, worse), report.untested(high, low))
-        items.append(f"{better} ({high:.1f}) over {worse} ({low:.1f}): {found_here}")
     if verdicts:
         found = list(verdicts.values())
         counted = ", ".join(f"{verdict} {found.count(verdict)}" for verdict in dict.fromkeys(found))
         judged = f"The paper's {len(found)} orderings, as tested on this run under Evidence: {counted}."
     else:
         judged = (
-            f"The paper's {len(ordered)} orderings are set beside the figures of this one run, untested: chance may "
-            f"have made a difference or hidden one. Test them by `{test}`."
+            f"The paper's {len(report.ORDERINGS)} orderings are set beside the figures of this one run, untested: "
+            f"chance may have made a difference or hidden one. Test them by `{test}`."
         )
     paragraph = f"Mean corpus IoU on val of each way of labelling, beside the paper's Table 2. {judged}"
-    return Section("Results in short, and Table 2", (paragraph,), tables=(table,), items=tuple(items))
+    items = tuple(line.removeprefix("- ") for line in report.orderings(run, counts, verdicts))
+    return Section("Results in short, and Table 2", (paragraph,), tables=(table,), items=items)
 
 
 def _curves(run: Run) -> Section:

@@ -18,7 +18,7 @@ from tinysegrank.voc.split import split_file
 
 SPLITS = ("train", "val")
 IMAGES = ("data/train.json", "data/val.json")
-"""The files of the run that name its images and hold fingerprints of them and their masks, a file for each split."""
+"""The files of the run that name its images and hold fingerprints of them and of their masks, one per split."""
 OBJECTS, WEIGHTS = "data/objects.json", "data/weights.json"
 """Fingerprints of the training images' object masks, and of the weight file."""
 

@@ -1,4 +1,4 @@
-"""The coarse maps: of val by every network, of each training image by the network that did not see it."""
+"""Coarse maps: of val by every network, and of each training image by a network that was not trained on it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def coarse_of(model: SegNet, image: np.ndarray, views: np.ndarray, settings: Set
     """
     options = settings.coarse
 
-    def mean(maps: np.ndarray) -> np.ndarray:  # of the mirror image too, where it counts: (1, 13, 13, K)
+    def mean(maps: np.ndarray) -> np.ndarray:  # with the mirror image's, if it is averaged: (1, 13, 13, K)
         return mean_of_views(maps[:1], maps[1:]) if options.mirrored else maps[:1]
 
     coarse = mean(predict_features(model, views))

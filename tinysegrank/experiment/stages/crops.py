@@ -1,4 +1,4 @@
-"""conv5's features of four corner crops of every image, where coarse maps are averaged with theirs."""
+"""conv5's features of four corner crops of every image, for runs whose coarse maps are averaged over crops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each way of choosing picks among the proposals of val."""
+"""The proposals of val that each system picks."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,42 +49,37 @@ def make(run: Run) -> None:
 def tables(run: Run, counts: dict[str, Confusion]) -> dict[str, reporting.Table]:
     """Return tables by file name: Table 2, IoU per class beside Table 1, and upsampling and Eq. 17 by training loss."""
     common = run.settings.report.classes
+    per_class = partial(reporting.per_class_table, common=common)
     systems = {name: counts[folder_of(run.settings, name)] for name in TABLE_2}
-    naive = {_NAIVE_NAMES[name]: counts[f"upsampled/naive-{name}"] for name in NETWORKS}
-    superpixel = {_NAIVE_NAMES[name]: counts[f"upsampled/superpixel-{name}"] for name in NETWORKS}
-    chosen = {name: counts[f"picked/segnet-{name}"] for name in NETWORKS}
+
+    def by_loss(system: str) -> dict[str, Confusion]:
+        return {_NAIVE_NAMES[loss]: counts[f"{system}-{loss}"] for loss in NETWORKS}
+
     return {
         "table_2": reporting.methods_table(systems, title="Table 2: mean IoU on val", common=common),
-        "per_class": reporting.per_class_table(systems, title="IoU of each class", common=common, paper=("SegNets",)),
-        "naive": reporting.per_class_table(naive, title="Naive upsampling, by training loss", common=common),
-        "superpixel": reporting.per_class_table(superpixel, title="Superpixel upsampling, by loss", common=common),
-        "eq17": reporting.per_class_table(
-            {_NAIVE_NAMES[name]: confusion for name, confusion in chosen.items()},
-            title="Proposals chosen by Eq. 17, by training loss",
-            common=common,
-        ),
+        "per_class": per_class(systems, title="IoU of each class", paper=("SegNets",)),
+        "naive": per_class(by_loss("upsampled/naive"), title="Naive upsampling, by training loss"),
+        "superpixel": per_class(by_loss("upsampled/superpixel"), title="Superpixel upsampling, by loss"),
+        "eq17": per_class(by_loss("picked/segnet"), title="Proposals chosen by Eq. 17, by training loss"),
     }
 
 
-def ordered_means(run: Run, counts: dict[str, Confusion]) -> list[tuple[tuple[str, float], tuple[str, float]]]:
-    """Return each ordering of the paper with this run's means: (better, per cent), (worse, per cent)."""
+def orderings(
+    run: Run, counts: dict[str, Confusion], verdicts: Mapping[tuple[str, str], str] | None = None
+) -> list[str]:
+    """Return one line per ordering of the paper: both means of this run, and the verdict on it.
+
+    Without a verdict on the pair (better, worse) in `verdicts`, the line says how the means compare, chance aside.
+    """
     classes = run.settings.report.classes or None
-    systems = {name: counts[folder_of(run.settings, name)] for name in TABLE_2}
-    means = {name: 100 * confusion.mean_iou(classes=classes).value for name, confusion in systems.items()}
-    return [((better, means[better]), (worse, means[worse])) for better, worse in ORDERINGS]
-
-
-def orderings(run: Run, counts: dict[str, Confusion]) -> list[str]:
-    """Return one line per ordering of the paper: both means, and how they compare in this run."""
-    return [
-        f"- {better} ({high:.1f}) over {worse} ({low:.1f}): {untested(high, low)}"
-        for (better, high), (worse, low) in ordered_means(run, counts)
-    ]
-
-
-def untested(high: float, low: float) -> str:
-    """Return in words how the mean that the paper has higher compares with the other; chance isn't considered."""
-    return "higher here" if high > low else "lower here" if high < low else "not ordered here"
+    means = {name: 100 * counts[folder_of(run.settings, name)].mean_iou(classes=classes).value for name in TABLE_2}
+    lines = []
+    for better, worse in ORDERINGS:
+        high, low = means[better], means[worse]
+        compared = "higher here" if high > low else "lower here" if high < low else "not ordered here"
+        verdict = (verdicts or {}).get((better, worse), compared)
+        lines.append(f"- {better} ({high:.1f}) over {worse} ({low:.1f}): {verdict}")
+    return lines
 
 
 def _draw(run: Run, folder: Path) -> None:

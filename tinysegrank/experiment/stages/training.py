@@ -1,4 +1,4 @@
-"""The trainings of SegNet's head, side by side where they don't wait for each other."""
+"""The trainings of SegNet's head, in parallel where they don't depend on each other."""
 
 from __future__ import annotations
 
