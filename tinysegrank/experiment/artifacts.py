@@ -33,18 +33,11 @@ _FORMAT = 2  # raise when the same key no longer stands for the same files
 _MACHINERY = frozenset(
     f"tinysegrank.{name}"
     for name in (
-        "cluster",
-        "code_digest",
-        "compiled_cache",
-        "experiment.artifacts",
-        "experiment.folder_lock",
-        "experiment.progress",
-        "experiment.run_folder",
-        "experiment.runner",
-        "experiment.settings",  # settings are part of a key by their values
+        "cluster", "code_digest", "compiled_cache", "experiment.artifacts", "experiment.folder_lock",
+        "experiment.progress", "experiment.run_folder", "experiment.runner", "experiment.settings",
     )
-)
-"""Modules that decide when a stage runs and where, not what comes out of it."""
+)  # fmt: skip
+"""Modules that decide when a stage runs and where, not what comes out of it; settings are in a key by their values."""
 
 Loaded = TypeVar("Loaded")
 
@@ -171,7 +164,7 @@ def renew_times(folder: Path, lock: FolderLock) -> None:
     if len(now) == len(stamp.files) and now != stamp.files:
         with suppress(ConfigError, OutputError):
             lock.hold()
-            _write_stamp(folder, replace(stamp, files=now))
+            write_json(folder / STAMP, vars(replace(stamp, files=now)))
 
 
 def _now(path: Path, file: File) -> File | None:
@@ -199,8 +192,8 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def make(folder: Path, key: Key, work: Callable[[], Any], *, parts: bool = False, whole_folders: bool = False) -> Stamp:
-    """Bring an artifact up to date and return its record.
+def make(folder: Path, key: Key, work: Callable[[], Any], *, parts: bool = False, whole_folders: bool = False) -> None:
+    """Bring an artifact up to date.
 
     Args:
         folder: folder of the artifact; created if missing.
@@ -212,27 +205,22 @@ def make(folder: Path, key: Key, work: Callable[[], Any], *, parts: bool = False
     """
     condition, stamp = inspect(folder, key), read_stamp(folder)
     if condition is Condition.FRESH:
-        return stamp
+        return
     if condition is Condition.DAMAGED:
         for name in damaged_files(folder):
-            _remove((folder / name).parent if whole_folders else folder / name)
+            path = (folder / name).parent if whole_folders else folder / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
     elif condition is not Condition.INTERRUPTED and folder.exists() and not parts:
         shutil.rmtree(folder)
     earlier = stamp.seconds if condition in (Condition.DAMAGED, Condition.INTERRUPTED) else 0.0
-    _write_stamp(folder, Stamp(key, complete=False, seconds=earlier))
+    write_json(folder / STAMP, vars(Stamp(key, seconds=earlier)))
     started = time.perf_counter()
     work()
     seconds = round(earlier + time.perf_counter() - started, 3)
-    done = Stamp(key, complete=True, seconds=seconds, files=_files_in(folder))
-    _write_stamp(folder, done)
-    return done
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    write_json(folder / STAMP, vars(Stamp(key, complete=True, seconds=seconds, files=_files_in(folder))))
 
 
 def _files_in(folder: Path) -> dict[str, File]:
@@ -245,12 +233,6 @@ def _files_in(folder: Path) -> dict[str, File]:
             now = path.stat()
             files[path.relative_to(folder).as_posix()] = File(now.st_size, now.st_mtime_ns, file_digest(path))
     return files
-
-
-def _write_stamp(folder: Path, stamp: Stamp) -> None:
-    files = {name: list(file) for name, file in stamp.files.items()}
-    record = {"key": list(stamp.key), "complete": stamp.complete, "seconds": stamp.seconds, "files": files}
-    write_json(folder / STAMP, record)
 
 
 def load_once(load: Callable[..., Loaded], path: Path, *arguments: Any) -> Loaded:
