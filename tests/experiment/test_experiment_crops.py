@@ -13,16 +13,13 @@ from tinysegrank.errors import ConfigError
 from tinysegrank.evidence.judge import Judge, make_judge
 from tinysegrank.evidence.trainings import Head, train_head
 from tinysegrank.experiment import Run, Segmenter, Settings, Silent, run_experiment, stages_until
-from tinysegrank.experiment.images import folds, images_of
-from tinysegrank.experiment.proposers.crf import propose_under
-from tinysegrank.experiment.proposers.protocol import model_of
+from tinysegrank.experiment.images import folds
 from tinysegrank.experiment.settings import CoarseSettings
-from tinysegrank.experiment.stages import crops, proposals
+from tinysegrank.experiment.stages import crops
 from tinysegrank.experiment.stages.coarse import coarse_of as run_coarse_of
 from tinysegrank.experiment.stages.coarse import read_coarse
 from tinysegrank.experiment.stages.features import store
 from tinysegrank.experiment.stages.training import Training, network_path
-from tinysegrank.proposals import ProposalOptions
 from tinysegrank.segnet import load_segnet, mean_with_crops, predict_features, predict_store
 from tinysegrank.segnet.crops import corner_windows
 from tinysegrank.voc import VOCSegmentation, read_labels
@@ -54,10 +51,9 @@ def maps(run: Run) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def cropped(tmp_path_factory, tiny_run):
-    """The whole run with crops and mirror images, whose maps are in the CRF's unary costs too; read it only."""
-    path, proposals = tmp_path_factory.mktemp("cropped") / "run", tiny_run.settings.proposals
-    settings = replace(tiny_run.settings, proposals=replace(proposals, crf=replace(proposals.crf, segnet=(0.3,))))
-    return continued(tiny_run, path, with_crops(settings, mirrored=True), until="report")
+    """The whole run with crops and mirror images; read it only."""
+    path = tmp_path_factory.mktemp("cropped") / "run"
+    return continued(tiny_run, path, with_crops(tiny_run.settings, mirrored=True), until="report")
 
 
 def coarse_of(network, image: np.ndarray, *, mirrored: bool) -> np.ndarray:
@@ -104,19 +100,6 @@ def test_photographs_are_labelled_as_the_run_labels_val(cropped):
         np.testing.assert_allclose(found, coarse[i], atol=1e-5)
         chosen = read_labels(cropped.folder("picked") / "svm" / f"{name}.png")
         np.testing.assert_array_equal(segmenter.label(image), chosen)
-
-
-def test_the_crf_uses_the_map_that_ranks_its_proposals(cropped):
-    """SegNet's map is of the network without the image's fold, and reaches the proposals by `with_segnet`."""
-    for which, fold in (("train", 0), ("val", -1)):
-        number = int(np.flatnonzero(folds(cropped) == 0)[0]) if which == "train" else 0
-        image, model = images_of(cropped, which)[number], model_of(cropped, "crf", fold)
-        plain, combined = (
-            propose_under(image, model, (ProposalOptions(4.0, 0.3, 4, 0.3, segnet),))[0] for segnet in (0.0, 0.3)
-        )
-        kept = proposals.store(cropped, which).read(image.name)[0]
-        np.testing.assert_array_equal(kept, [one.labels for one in combined])
-        assert not np.array_equal(kept, [one.labels for one in plain])
 
 
 def test_photographs_without_crops(tiny_run, cropped):

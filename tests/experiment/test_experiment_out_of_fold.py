@@ -49,7 +49,7 @@ def settings_for(voc: Path) -> Settings:
     proposals = ProposalSettings(
         engine="both",
         count=4,
-        crf=CrfSettings("both", strengths=(4.0,), lambdas=(0.3,), segnet=(0.3,), choice_images=2),
+        crf=CrfSettings("both", strengths=(4.0,), lambdas=(0.3,), choice_images=2),
         paste=PasteSettings(segments, fit_images=1, thresholds=(0.1,), lambdas=(0.1,), choice_images=2),
     )
     return replace(

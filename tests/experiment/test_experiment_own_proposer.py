@@ -23,9 +23,6 @@ class Constant:
     name = "constant"
     reads_segments = False
 
-    def reads_coarse(self, settings):
-        return False
-
     def check(self, settings):
         if settings.proposals.count > 20:
             raise ConfigError("proposals.count: constant maps are 20 at most")
@@ -41,7 +38,7 @@ class Constant:
 
     def load(self, run):
         classes = read_json(run.folder("proposing") / self.name / "classes.json")
-        return lambda image, coarse: self._of(image, classes, run.settings.proposals.count)
+        return lambda image: self._of(image, classes, run.settings.proposals.count)
 
     def _of(self, image, classes, count):
         none = np.zeros(0, np.int64)

@@ -117,9 +117,8 @@ class MapSettings(Options):
 
 @dataclass(frozen=True)
 class CrfSettings(Options):
-    """The CRF on superpixels: see `ProposalOptions`.
+    """The CRF on superpixels: see `ProposalOptions`; the strengths and lambdas are tried on `choice_images` images.
 
-    The `strengths`, the `lambdas` and the weights of SegNet's map, `segnet`, are tried on `choice_images` images.
     `features` are the inputs of its classifier, see `proposals.classifier_inputs`: "hand" (hand-made, as published),
     "trunk" (means of the trunk's maps) or "both". With `mirrored`, it also learns from mirror images. `epochs` is the
     number of passes over the training superpixels.
@@ -131,7 +130,6 @@ class CrfSettings(Options):
     balance: float = option(0.3, at_least=0, at_most=1)
     strengths: tuple[float, ...] = option((10.0, 20.0, 40.0), at_least=0)
     lambdas: tuple[float, ...] = option((0.2, 0.4), at_least=0)
-    segnet: tuple[float, ...] = option((0.0,), at_least=0, at_most=1)
     choice_images: int = option(60, at_least=1)
 
 

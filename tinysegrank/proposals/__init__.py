@@ -14,7 +14,6 @@ added      | M best without diversity; approximate on a CRF | baselines.best_lab
 added      | proposals of both engines in turn; the oracle's curve | interleave.interleave curves.oracle_curve
 added      | unaries from the trunk's maps over superpixels, and the image's means | crf.inputs.classifier_inputs
 simplified | hypercolumns: three layers of one input, means over superpixels, not pixels | crf.inputs.map_features
-added      | SegNet's map in the unaries, by a weighted geometric mean | crf.with_segnet.with_segnet
 added      | two 1 x 1 convolutions, trained on shares of classes by AdamW | crf.unary.SuperpixelClassifier
 added      | lambda by the oracle on held-out training images; how theirs was is unknown | choice.choose_lambda
 
@@ -92,7 +91,6 @@ from tinysegrank.proposals.crf.inputs import (
     map_features,
 )
 from tinysegrank.proposals.crf.unary import SuperpixelClassifier
-from tinysegrank.proposals.crf.with_segnet import with_segnet
 from tinysegrank.proposals.curves import OracleCurve, OracleTally, oracle_curve, oracle_tally
 from tinysegrank.proposals.divmbest import Engine, PastedSegments, Proposal, count_distinct, divmbest
 from tinysegrank.proposals.interleave import interleave
@@ -151,5 +149,4 @@ __all__ = [
     "superpixel_features",
     "training_rows",
     "trial",
-    "with_segnet",
 ]

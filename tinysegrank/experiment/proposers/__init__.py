@@ -8,7 +8,7 @@ from tinysegrank.experiment.proposers.paste import PasteProposer
 from tinysegrank.experiment.proposers.protocol import Proposer
 from tinysegrank.experiment.settings import ENGINES, Settings
 
-__all__ = ["ENGINES", "Proposer", "proposers_of", "reads_coarse"]
+__all__ = ["ENGINES", "Proposer", "proposers_of"]
 
 ENGINES |= {
     "crf": (CrfProposer(),),
@@ -22,8 +22,3 @@ ENGINES |= {
 def proposers_of(settings: Settings) -> tuple[Proposer, ...]:
     """Return the proposers that the settings name; their proposals are interleaved in this order."""
     return ENGINES[settings.proposals.engine]
-
-
-def reads_coarse(settings: Settings) -> bool:
-    """Return whether a proposer reads SegNet's coarse maps."""
-    return any(one.reads_coarse(settings) for one in proposers_of(settings))

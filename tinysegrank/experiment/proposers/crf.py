@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,6 @@ from tinysegrank.experiment.images import ImageOfRun, folds, images_of, model_pa
 from tinysegrank.experiment.proposers.protocol import (
     FOLDER,
     Model,
-    ProposeNew,
     choose_on_held_out,
     is_chosen,
     read_chosen,
@@ -22,7 +22,7 @@ from tinysegrank.experiment.proposers.protocol import (
 )
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import ProposalSettings, Settings
-from tinysegrank.experiment.stages import coarse, maps
+from tinysegrank.experiment.stages import maps
 from tinysegrank.experiment.stages.superpixels import read_superpixels, superpixels_of
 from tinysegrank.experiment.tasks import do_missing, map_tasks
 from tinysegrank.files import atomic_write, read_arrays, write_arrays
@@ -39,7 +39,6 @@ from tinysegrank.proposals import (
     engine_under,
     label_fractions,
     map_features,
-    with_segnet,
 )
 from tinysegrank.superpixels import RegionGraph, region_graph
 from tinysegrank.voc import CLASS_NAMES
@@ -50,10 +49,6 @@ class CrfProposer:
 
     name = "crf"
     reads_segments = False
-
-    def reads_coarse(self, settings: Settings) -> bool:
-        """See `Proposer.reads_coarse`."""
-        return any(settings.proposals.crf.segnet)
 
     def check(self, settings: Settings) -> None:
         """See `Proposer.check`."""
@@ -74,16 +69,16 @@ class CrfProposer:
         """See `Proposer.propose`."""
         return propose_under(image, model, (_chosen(model.folder),))[0]
 
-    def load(self, run: Run) -> ProposeNew:
+    def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
         """See `Proposer.load`."""
         folder = run.folder(FOLDER) / self.name
         classifier, options = SuperpixelClassifier.load(model_path(folder, -1)), _chosen(folder)
         make_maps = maps.load_maps(run) if maps.used(run.settings) else None
 
-        def propose(image: np.ndarray, coarse: np.ndarray) -> list[Proposal]:
+        def propose(image: np.ndarray) -> list[Proposal]:
             superpixels = superpixels_of(image, run.settings)
             of_maps = None if make_maps is None else map_features(make_maps(image), superpixels)
-            described = _describe(image, superpixels, run.settings, of_maps, coarse)
+            described = _describe(image, superpixels, run.settings, of_maps)
             return divmbest(_engine(described, classifier, options), options.lam, options.count)
 
         return propose
@@ -156,10 +151,9 @@ def _fit(task: _Fit) -> None:
 def grid_of(asked: ProposalSettings) -> list[ProposalOptions]:
     """Return the constants to choose from."""
     return [
-        ProposalOptions(strength, lam, asked.count, asked.crf.balance, segnet)
+        ProposalOptions(strength=strength, lam=lam, count=asked.count, balance=asked.crf.balance)
         for strength in asked.crf.strengths
         for lam in asked.crf.lambdas
-        for segnet in asked.crf.segnet
     ]
 
 
@@ -167,17 +161,15 @@ def _choose(run: Run) -> None:
     asked = run.settings.proposals
     grid = grid_of(asked)
     choice = choose_on_held_out(run, CrfProposer.name, grid, propose_under, images=asked.crf.choice_images)
-    best, at = choice.best, choice.oracle.argmax()
-    weight = f", weight of SegNet's map {best.segnet:g}" if any(asked.crf.segnet) else ""
     run.progress.say(
-        f"strength {best.strength:g}, lambda {best.lam:g}{weight}: oracle {choice.oracle[at]:.1%}, 1-best "
-        f"{choice.one_best[at]:.1%} mean {asked.choice_by} IoU on held-out training images"
+        f"strength {choice.best.strength:g}, lambda {choice.best.lam:g}: oracle {choice.oracle.max():.1%}, 1-best "
+        f"{choice.one_best[choice.oracle.argmax()]:.1%} mean {asked.choice_by} IoU on held-out training images"
     )
     tried = [
-        {**to_dict(options), "oracle": float(oracle), "one_best": float(one_best)}
+        {"strength": options.strength, "lam": options.lam, "oracle": float(oracle), "one_best": float(one_best)}
         for options, oracle, one_best in zip(grid, choice.oracle, choice.one_best, strict=True)
     ]
-    write_chosen(run, CrfProposer.name, to_dict(best), tried)
+    write_chosen(run, CrfProposer.name, to_dict(choice.best), tried)
 
 
 def _chosen(folder: Path) -> ProposalOptions:
@@ -185,27 +177,22 @@ def _chosen(folder: Path) -> ProposalOptions:
 
 
 class _Superpixels(NamedTuple):
-    """What is computed of an image before any classifier is used; SegNet's map is None where it is not used."""
+    """What is computed of an image before any classifier is used."""
 
     superpixels: np.ndarray
     graph: RegionGraph
     inputs: Inputs
-    coarse: np.ndarray | None
 
 
 def _describe(
-    image: np.ndarray,
-    superpixels: np.ndarray,
-    settings: Settings,
-    of_maps: MapFeatures | None,
-    coarse: np.ndarray | None = None,
+    image: np.ndarray, superpixels: np.ndarray, settings: Settings, of_maps: MapFeatures | None
 ) -> _Superpixels:
     from skimage.color import rgb2lab
 
     lab = rgb2lab(image.astype(np.float32) / 255)
     graph, features = region_graph(superpixels, image, lab=lab), settings.proposals.crf.features
     inputs = classifier_inputs(image, superpixels, graph, features=features, maps=of_maps, lab=lab)
-    return _Superpixels(superpixels, graph, inputs, coarse)
+    return _Superpixels(superpixels, graph, inputs)
 
 
 def _described(image: ImageOfRun, *, mirrored: bool = False) -> _Superpixels:
@@ -218,8 +205,6 @@ def _described(image: ImageOfRun, *, mirrored: bool = False) -> _Superpixels:
 
 def _engine(described: _Superpixels, classifier: SuperpixelClassifier, options: ProposalOptions) -> CrfEngine:
     log_probabilities = classifier.log_probabilities(described.inputs.columns, balance=options.balance)
-    if options.segnet and described.coarse is not None:
-        log_probabilities = with_segnet(log_probabilities, described.coarse, described.superpixels, options.segnet)
     return engine_under(log_probabilities, described.superpixels, described.graph, options)
 
 
@@ -237,7 +222,5 @@ def propose_under(image: ImageOfRun, model: Model, grid: tuple[ProposalOptions, 
 
 def _engines(image: ImageOfRun, model: Model, grid: tuple[ProposalOptions, ...]) -> list[CrfEngine]:
     described = _described(image)
-    if any(options.segnet for options in grid):
-        described = described._replace(coarse=coarse.read_ranked(image))
     classifier = load_once(SuperpixelClassifier.load, model.path)
     return [_engine(described, classifier, options) for options in grid]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.experiment.images import SPLITS, ImageOfRun, open_split
-from tinysegrank.experiment.proposers.protocol import Model, ProposeNew
+from tinysegrank.experiment.proposers.protocol import Model
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.proposals import Proposal, ProposalStore
@@ -24,10 +25,6 @@ class FolderProposer:
 
     name = "folder"
     reads_segments = False
-
-    def reads_coarse(self, settings: Settings) -> bool:  # noqa: ARG002
-        """See `Proposer.reads_coarse`."""
-        return False
 
     def check(self, settings: Settings) -> None:
         """Check that every image has proposals in the folder, the first of the image's size, and that scores are valid.
@@ -69,7 +66,7 @@ class FolderProposer:
         proposals = [Proposal(one, float(score), nodes, segments) for one, score, segments in found]
         return proposals[: asked.count]
 
-    def load(self, run: Run) -> ProposeNew:
+    def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
         """Refuse: a folder has no proposals for a new photograph.
 
         Raises:

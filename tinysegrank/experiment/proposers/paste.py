@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,6 @@ from tinysegrank.experiment.images import ImageOfRun, folds, images_of, model_pa
 from tinysegrank.experiment.proposers.protocol import (
     FOLDER,
     Model,
-    ProposeNew,
     choose_on_held_out,
     is_chosen,
     read_chosen,
@@ -55,10 +55,6 @@ class PasteProposer:
     name = "paste"
     reads_segments = True
 
-    def reads_coarse(self, settings: Settings) -> bool:  # noqa: ARG002
-        """See `Proposer.reads_coarse`."""
-        return False
-
     def check(self, settings: Settings) -> None:
         """See `Proposer.check`."""
 
@@ -81,13 +77,13 @@ class PasteProposer:
         """See `Proposer.propose`."""
         return propose_under(image, model, (_chosen(model.folder),))[0]
 
-    def load(self, run: Run) -> ProposeNew:
+    def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
         """See `Proposer.load`."""
         folder = run.folder(FOLDER) / self.name
         chosen, scorer = _chosen(folder), SegmentScorer.load(model_path(folder, -1))
         model = load_model(run)
 
-        def propose(image: np.ndarray, coarse: np.ndarray) -> list[Proposal]:  # noqa: ARG001
+        def propose(image: np.ndarray) -> list[Proposal]:
             return _propose(describe(model, image), scorer, (chosen,))[0]
 
         return propose

@@ -20,10 +20,6 @@ FOLDER = "proposing"
 _CHOSEN = "chosen.json"
 
 
-ProposeNew = Callable[[np.ndarray, np.ndarray], list[Proposal]]
-"""Takes any image (H, W, 3) and its coarse map (h, w, K), and returns proposals."""
-
-
 class Model(NamedTuple):
     """A fitted model of a proposer: its folder, and the fold left out when it was fitted (-1: none)."""
 
@@ -47,9 +43,6 @@ class Proposer(Protocol):
     name: str
     reads_segments: bool
 
-    def reads_coarse(self, settings: Settings) -> bool:
-        """Return whether it reads SegNet's coarse maps under these settings."""
-
     def check(self, settings: Settings) -> None:
         """Check that the proposer can work under these settings, before a run folder is made.
 
@@ -63,8 +56,8 @@ class Proposer(Protocol):
     def propose(self, image: ImageOfRun, model: Model) -> list[Proposal]:
         """Return proposals for an image of the run, best first, using this model and the constants chosen."""
 
-    def load(self, run: Run) -> ProposeNew:
-        """Return a function that proposes for any image as the run did for val."""
+    def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
+        """Return a function that takes any image (H, W, 3) and returns proposals, made as the run made those of val."""
 
 
 def model_of(run: Run, name: str, fold: int) -> Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,8 +10,8 @@ import numpy as np
 
 from tinysegrank import upsampling
 from tinysegrank.experiment.images import IMAGES, SPLITS, ImageOfRun, folds, images_of
-from tinysegrank.experiment.proposers import Proposer, proposers_of, reads_coarse
-from tinysegrank.experiment.proposers.protocol import Model, ProposeNew, model_of
+from tinysegrank.experiment.proposers import Proposer, proposers_of
+from tinysegrank.experiment.proposers.protocol import Model, model_of
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages.coarse import read_ranked
@@ -70,12 +71,12 @@ def labelling_of(coarse: np.ndarray, superpixels: np.ndarray) -> Proposal:
     return Proposal(upsampling.superpixel(coarse, superpixels), float("nan"), np.zeros(0, np.int64))
 
 
-def load_proposer(run: Run) -> ProposeNew:
-    """Return a function that proposes for any image as the run did for val."""
+def load_proposer(run: Run) -> Callable[[np.ndarray, np.ndarray], list[Proposal]]:
+    """Return a function that takes any image (H, W, 3) and its coarse map, and proposes as the run did for val."""
     functions, options = [proposer.load(run) for proposer in proposers_of(run.settings)], run.settings.proposals
 
     def propose(image: np.ndarray, coarse: np.ndarray) -> list[Proposal]:
-        found = interleave(*(function(image, coarse) for function in functions), count=options.count)
+        found = interleave(*(function(image) for function in functions), count=options.count)
         if options.segnet:
             found.append(labelling_of(coarse, superpixels_of(image, run.settings)))
         return found
@@ -89,6 +90,6 @@ STAGE = Stage(
     (*IMAGES, "superpixels", "maps", "segments", "proposing"),
     lambda s: s.proposals,
     listing,
-    also=lambda s: ("coarse",) if s.proposals.segnet or reads_coarse(s) else (),
+    also=lambda s: ("coarse",) if s.proposals.segnet else (),
     whole_folders=True,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tinysegrank.experiment.images import IMAGES
-from tinysegrank.experiment.proposers import proposers_of, reads_coarse
+from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.runner import Run, Stage
 
 
@@ -20,6 +20,5 @@ STAGE = Stage(
     make,
     (IMAGES[0], "superpixels/train", "maps/train", "segments/train"),
     lambda s: [replace(s.proposals, segnet=False), s.folds, s.seed],  # SegNet's own labelling comes after it
-    also=lambda s: ("coarse/train.npy",) if reads_coarse(s) else (),
     used=lambda s: s.proposals.engine != "folder",
 )

@@ -111,14 +111,12 @@ class ProposalOptions(Options):
     lam: weight of diversity, nats per pixel.
     count: number of proposals per image M.
     balance: power of the class priors that probabilities are divided by, 0..1; see `SuperpixelClassifier`.
-    segnet: weight of SegNet's map in the unary costs, 0..1; see `with_segnet`. Not in the paper.
     """
 
     strength: float = option(40.0, at_least=0)
     lam: float = option(0.4, at_least=0)
     count: int = option(10, at_least=1)
     balance: float = option(0.3, at_least=0, at_most=1)
-    segnet: float = option(0.0, at_least=0, at_most=1)
 
 
 def engine_under(
