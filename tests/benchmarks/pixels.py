@@ -31,7 +31,7 @@ from scipy.sparse import coo_array
 from superpixel_quality import best_labels, boundary_recall, undersegmentation_error
 from threadpoolctl import threadpool_limits
 
-from tinysegrank.metrics import Confusion, fast
+from tinysegrank.metrics import Confusion
 from tinysegrank.parallel import keep_freed_memory
 from tinysegrank.reporting import Column, Table
 from tinysegrank.superpixels import slic
@@ -145,13 +145,8 @@ def confusion_contenders() -> list[Contender]:
     def update(item: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         return Confusion().update(*item).matrix
 
-    def unchecked(item: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        truth, labels = item
-        return fast.count_pairs(truth.reshape(-1), labels.reshape(1, -1), NUM_CLASSES)[0]
-
     found = [
         Contender("numba", update),
-        Contender("numba, values not checked", unchecked),
         Contender("readable", readable(update)),
         Contender("best of NumPy, values not checked", joint_count),
     ]

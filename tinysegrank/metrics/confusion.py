@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple, Self
 
 import numpy as np
 
-from tinysegrank.backend import accelerated
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.voc.classes import NUM_CLASSES, VOID
+from tinysegrank.voc.counting import count_pairs
 from tinysegrank.voc.labels import check_labels
 
 
@@ -111,17 +111,11 @@ def image_confusions(truth: np.ndarray, proposals: np.ndarray, *, num_classes: i
     truth, proposals = np.asarray(truth), np.asarray(proposals)
     if proposals.shape[1:] != truth.shape:
         raise ShapeError(f"labels: shape {proposals.shape[1:]} does not fit truth of shape {truth.shape}")
-    if not (accelerated() and truth.dtype == proposals.dtype == np.uint8):
+    if not truth.dtype == proposals.dtype == np.uint8:
         truth, proposals = _checked(truth, proposals, num_classes)
-    flat = np.ascontiguousarray(truth.reshape(-1))  # (P,)
-    rows = np.ascontiguousarray(proposals.reshape(len(proposals), truth.size))  # (M, P)
-    if not accelerated():
-        return count_pairs(flat, rows, num_classes)
-    from tinysegrank.metrics import fast  # numba loads slowly
-
-    strange = np.zeros(1, np.bool_)
-    counts: np.ndarray = fast.count_pairs(flat, rows, num_classes, strange)
-    if strange[0]:
+    rows = proposals.reshape(len(proposals), truth.size)  # (M, P)
+    counts, strange = count_pairs(truth.reshape(-1), rows, (num_classes, num_classes))
+    if strange:
         _checked(truth, proposals, num_classes)  # says which value it is
     return counts
 
@@ -131,21 +125,6 @@ def _checked(truth: np.ndarray, proposals: np.ndarray, num_classes: int) -> tupl
         check_labels(truth, num_classes=num_classes, name="truth"),
         check_labels(proposals, num_classes=num_classes, void=None),
     )
-
-
-def count_pairs(truth: np.ndarray, proposals: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count the pairs of true class and label; all values must be in range.
-
-    truth     | (P,)      | uint8 | 0..K-1, or 255 where void
-    proposals | (M, P)    | uint8 | 0..K-1
-    returns   | (M, K, K) | int64 | pixels
-
-    The Numba version `fast.count_pairs` runs instead, unless TINYSEGRANK_ACCELERATE=0; its results are the same.
-    """
-    valid = truth != VOID
-    first = num_classes * truth[valid].astype(np.int64)  # (valid,), the row's first bin
-    counts = [np.bincount(first + labels[valid], minlength=num_classes**2) for labels in proposals]
-    return np.array(counts, np.int64).reshape(-1, num_classes, num_classes)
 
 
 def iou_of_confusion(matrix: np.ndarray) -> np.ndarray:

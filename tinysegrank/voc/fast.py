@@ -1,37 +1,42 @@
-"""Numba version of `targets.tile_counts`, on one thread; the results are exactly the same."""
+"""Numba version of `counting.count_pairs`, on one thread; the results are exactly the same."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from tinysegrank.compiled import compiled
+from tinysegrank.voc.classes import VOID
 from tinysegrank.voc.runs import list_ones
+
+CHUNK = 4096  # pixels at a time, which stay in the L1 cache for all maps of columns
 
 
 @compiled()
-def tile_counts(labels: np.ndarray, row_edges: np.ndarray, column_edges: np.ndarray, num_classes: int) -> np.ndarray:
-    """Numba version of `targets.tile_counts`, given the `tile_edges` of both sides."""
-    M, _, W = labels.shape
-    rows, columns = row_edges.size - 1, column_edges.size - 1
-    counts = np.zeros((M, rows, columns, num_classes), np.int64)
-    tile = np.empty(W, np.int64)
-    for c in range(columns):
-        tile[column_edges[c] : column_edges[c + 1]] = c
-    ended = np.zeros((W // 8 + 1) * 8, np.uint8)  # 1 where a run of one label within one tile has ended
+def count_pairs(rows: np.ndarray, columns: np.ndarray, R: int, C: int) -> tuple[np.ndarray, bool]:
+    """Numba version of `counting.count_pairs`."""
+    M, P = columns.shape
+    counts, strange = np.zeros((M, R, C), np.int64), False
+    other_row = np.empty(CHUNK, np.uint8)  # 1 where the row differs from that of the next pixel
+    ended = np.zeros(CHUNK + 8, np.uint8)  # 1 where a run of one pair has ended
     ends = np.empty(len(ended), np.int64)
-    for m in range(M):
-        for r in range(rows):
-            for y in range(row_edges[r], row_edges[r + 1]):
-                row = labels[m, y]
-                before, after, changed = row[:-1], row[1:], ended[1:]
-                for x in range(len(after)):
-                    changed[x] = before[x] != after[x]
-                for c in range(columns):
-                    ended[column_edges[c + 1]] = 1
-                start = 0
-                for end in ends[: list_ones(ended, ends)]:
-                    label = row[start]
-                    if label < num_classes:
-                        counts[m, r, tile[start], label] += end - start
-                    start = end
-    return counts
+    for first in range(0, P, CHUNK):
+        row = rows[first : first + CHUNK]
+        row_before, row_after = row[:-1], row[1:]
+        for p in range(len(row_after)):
+            other_row[p] = row_before[p] != row_after[p]
+        for m in range(M):
+            column = columns[m, first : first + CHUNK]
+            before, after, changed = column[:-1], column[1:], ended[1:]
+            for p in range(len(after)):
+                changed[p] = other_row[p] | (before[p] != after[p])
+            ended[len(row)] = 1
+            ended[len(row) + 1 :] = 0
+            start = 0
+            for end in ends[: list_ones(ended, ends)]:
+                r, c = row[start], column[start]
+                if r < R and c < C:
+                    counts[m, r, c] += end - start
+                elif r != VOID or c >= C:
+                    strange = True
+                start = end
+    return counts, strange

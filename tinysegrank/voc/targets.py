@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
-from tinysegrank.backend import accelerated
 from tinysegrank.errors import DatasetError, ShapeError
 from tinysegrank.voc.classes import NUM_CLASSES, VOID
+from tinysegrank.voc.counting import count_pairs
 from tinysegrank.voc.labels import check_labels
 
 
@@ -60,12 +62,7 @@ def soft_targets_many(
         raise ShapeError(f"labels: shape {labels.shape} is not (M, H, W)")
     labels = check_labels(labels, num_classes=num_classes, void=void)
     row_edges, column_edges = tile_edges(labels.shape[1], grid[0]), tile_edges(labels.shape[2], grid[1])
-    if not accelerated():
-        counts = tile_counts(labels, grid, num_classes)  # (M, GH, GW, K)
-    else:
-        from tinysegrank.voc import fast  # numba loads slowly
-
-        counts = fast.tile_counts(np.ascontiguousarray(labels), row_edges, column_edges, num_classes)
+    counts = tile_counts(labels, grid, num_classes)  # (M, GH, GW, K)
     valid = counts.sum(axis=-1)  # (M, GH, GW)
     tile_sizes = np.outer(np.diff(row_edges), np.diff(column_edges))
     target = (counts / np.maximum(valid, 1)[..., None]).astype(np.float32)  # (M, GH, GW, K)
@@ -78,13 +75,17 @@ def tile_counts(labels: np.ndarray, grid: tuple[int, int], num_classes: int) -> 
     labels  | (M, H, W)         | uint8 | values from `num_classes` on are not counted
     returns | (M, GH, GW, K)    | int64 | pixels
 
-    The Numba version `fast.tile_counts` runs instead, unless TINYSEGRANK_ACCELERATE=0; its results are the same.
-
     Raises:
         DatasetError: the images are smaller than the grid.
     """
-    maps, height, width = labels.shape
-    rows, columns = tile_index(height, grid[0]), tile_index(width, grid[1])
-    first = 256 * (rows[:, None] * grid[1] + columns)  # (H, W), the first bin of the pixel's tile
-    counts = [np.bincount((first + each).ravel(), minlength=256 * grid[0] * grid[1]) for each in labels]
-    return np.array(counts, np.int64).reshape(maps, *grid, 256)[..., :num_classes]
+    tiles = _tiles(labels.shape[1:], grid)
+    counts, _ = count_pairs(tiles, labels.reshape(len(labels), len(tiles)), (grid[0] * grid[1], num_classes))
+    return counts.reshape(-1, *grid, num_classes)
+
+
+@lru_cache(maxsize=64)  # images come in few sizes
+def _tiles(shape: tuple[int, int], grid: tuple[int, int]) -> np.ndarray:
+    """Return the number of each pixel's tile, row by row: (P,), unsigned."""
+    (height, width), (rows, columns) = shape, grid
+    tiles = tile_index(height, rows)[:, None] * columns + tile_index(width, columns)  # (H, W)
+    return tiles.ravel().astype(np.min_scalar_type(rows * columns))
