@@ -63,27 +63,6 @@ def test_finds_the_objects_of_new_scenes(classifier):
         assert proposals[0].score == max(p.score for p in proposals)
 
 
-@pytest.mark.parametrize(
-    "image",
-    [
-        np.zeros((30, 40, 3), np.uint8),
-        np.full((30, 40), 255, np.uint8),
-        np.arange(50, dtype=np.uint8).reshape(50, 1),
-        np.arange(150, dtype=np.uint8).reshape(1, 50, 3),
-        np.zeros((1, 1), np.uint8),
-        np.random.default_rng(0).integers(0, 256, (17, 23, 3), dtype=np.uint8),
-    ],
-    ids=["blank", "white grey", "one column", "one row", "one pixel", "noise"],
-)
-def test_any_image_has_proposals(classifier, image):
-    proposals = propose(image, classifier, ProposalOptions(count=4))
-    assert len(proposals) == 4
-    for proposal in proposals:
-        assert proposal.labels.shape == image.shape[:2]
-        assert proposal.labels.max() < 21
-        assert np.isfinite(proposal.score)
-
-
 @pytest.mark.parametrize("bad", [{"strength": -1.0}, {"lam": float("inf")}, {"count": 0}, {"balance": 1.1}])
 def test_bad_options_are_named(bad):
     with pytest.raises(ConfigError, match=next(iter(bad))):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import struct
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 from sklearn.svm import LinearSVC
 
+from tests.segnet.segnet_toys import blob, layer
 from tinysegrank.errors import CheckpointError, ConfigError, DatasetError, ShapeError, WeightsError
 from tinysegrank.files import write_arrays
 from tinysegrank.ranking import (
@@ -26,25 +26,10 @@ from tinysegrank.voc import CLASS_NAMES
 # Descriptors ---------------------------------------------------------------------------------------------------------
 
 
-def message(field, content):
-    """One field of a protobuf message with bytes as its value."""
-    size, length = len(content), b""
-    while size > 127:
-        length, size = length + bytes([size & 127 | 128]), size >> 7
-    return bytes([field << 3 | 2]) + length + bytes([size]) + content
-
-
-def blob(array):
-    shape = message(7, message(1, bytes(array.shape)))  # each side below 128 is its own varint
-    return message(5, struct.pack(f"<{array.size}f", *array.ravel())) + shape
-
-
 def write_layers(path, **layers):
-    """A .caffemodel in the old dialect: `layers` = 2, of name = 4 and blobs = 6."""
-    content = b""
-    for name, arrays in layers.items():
-        content += message(2, message(4, name.encode()) + b"".join(message(6, blob(array)) for array in arrays))
-    path.write_bytes(content)
+    """A .caffemodel in the old dialect."""
+    content = [layer(name, [blob(array) for array in arrays], old=True) for name, arrays in layers.items()]
+    path.write_bytes(b"".join(content))
     return path
 
 
