@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import tinysegrank
+from tinysegrank.plugins import VARIABLE as PLUGINS
+from tinysegrank.plugins import load_plugins
 
 PACKAGE = "tinysegrank"
 _ROOT = Path(tinysegrank.__file__).parent
 _LIBRARIES = ("numpy", "scipy", "scikit-image", "scikit-learn", "numba")  # those that compute
-_VARIABLES = ("TINYSEGRANK_BACKEND", "TINYSEGRANK_ACCELERATE")
+_VARIABLES = ("TINYSEGRANK_BACKEND", "TINYSEGRANK_ACCELERATE", PLUGINS)
 
 
 @lru_cache(maxsize=64)
-def code_digest(*modules: str, left_out: frozenset[str] = frozenset()) -> str:
+def code_digest(*modules: str, left_out: frozenset[str] = frozenset(), plugins: tuple[str, ...] = ()) -> str:
     """Return a SHA-256 of modules of the package and of all modules that they import from it, directly or indirectly.
 
     Comments and docstrings don't count. An import from a subpackage adds only the file that defines the name, not the
@@ -31,6 +33,8 @@ def code_digest(*modules: str, left_out: frozenset[str] = frozenset()) -> str:
     Args:
         modules: full names, such as "tinysegrank.experiment.stages.trunk".
         left_out: full names of modules to leave out, together with modules that only these import.
+        plugins: full names of modules that count, by their own sources, if they import one of those found: they may
+            add to its tables.
     """
     found, waiting = set(), list(modules)
     while waiting:
@@ -38,8 +42,17 @@ def code_digest(*modules: str, left_out: frozenset[str] = frozenset()) -> str:
         if name not in found and name not in left_out:
             found.add(name)
             waiting += _read(name).imports
+    found |= {name for name in plugins if found & _within_reach(name)}
     lines = "".join(f"{name} {_read(name).digest}\n" for name in sorted(found))
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _within_reach(module: str) -> set[str]:
+    """Return the modules that define what a module imports from the package, or can take from a module it imports."""
+    origins = _read(module).origins.values()
+    imported = {_defining(*origin) for origin in origins if _is_module(*origin)}
+    sources = {source for source, _ in origins}
+    return sources.union(_read(module).imports, *(_read(name).imports for name in imported))
 
 
 def all_modules() -> list[str]:
@@ -50,13 +63,14 @@ def all_modules() -> list[str]:
 
 def surroundings() -> tuple[str, ...]:
     """Return the code, versions and settings that two processes must share for their results to be the same."""
-    return (*_versions(), *(f"{name}={os.environ.get(name, '')}" for name in _VARIABLES))
+    return (*_versions(load_plugins()), *(f"{name}={os.environ.get(name, '')}" for name in _VARIABLES))
 
 
 @lru_cache(maxsize=1)
-def _versions() -> tuple[str, ...]:
+def _versions(plugins: tuple[str, ...]) -> tuple[str, ...]:
     libraries = (f"{name} {version(name)}" for name in _LIBRARIES)
-    return (f"Python {platform.python_version()}", f"tinysegrank of code {code_digest(*all_modules())[:8]}", *libraries)
+    code = code_digest(*all_modules(), *plugins)
+    return (f"Python {platform.python_version()}", f"tinysegrank of code {code[:8]}", *libraries)
 
 
 def importers_of(module: str, name: str) -> list[str]:
@@ -115,11 +129,13 @@ def _origins(tree: ast.Module) -> Iterator[tuple[str, tuple[str, str]]]:
 
 def _defining(module: str, name: str) -> str:
     """Return the module that defines `name` of `module`, following imports through subpackages' __init__.py."""
-    if not name:
-        return module
-    if _file(f"{module}.{name}").is_file():
-        return f"{module}.{name}"
+    if _is_module(module, name):
+        return f"{module}.{name}".rstrip(".")
     if _file(module).name != "__init__.py":
         return module
     origins = _read(module).origins
     return _defining(*origins[name]) if name in origins else module
+
+
+def _is_module(module: str, name: str) -> bool:
+    return not name or _file(f"{module}.{name}").is_file()

@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 
 from tinysegrank.cluster import active_client, cluster_map
 from tinysegrank.errors import WorkerError
+from tinysegrank.plugins import VARIABLE as PLUGINS
+from tinysegrank.plugins import load_plugins
 
 _WATCH_SECONDS = 0.2  # between two looks of a worker whether its command is still there
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # mallopt's numbers for them
@@ -77,7 +79,7 @@ def parallel_map(
     """
     from joblib import Parallel, delayed
 
-    call = partial(one_blas_thread, function)
+    call = partial(_call, function, os.environ.get(PLUGINS, ""))
     client = active_client.get() if on_cluster else None
     if client is not None:
         yield from cluster_map(client, call, items)
@@ -101,6 +103,12 @@ def parallel_map(
         finally:
             with warnings.catch_warnings(action="ignore"):  # joblib's, that tasks were cancelled
                 results.close()  # where not all results were taken, this kills the worker processes
+
+
+def _call(function: Callable[[Item], Result], plugins: str, item: Item) -> Result:
+    os.environ[PLUGINS] = plugins  # of the command, where this is a worker process
+    load_plugins()
+    return one_blas_thread(function, item)
 
 
 def _follow(command: int) -> None:

@@ -17,6 +17,7 @@ import typer
 
 from tinysegrank import __version__
 from tinysegrank.errors import TinySegRankError
+from tinysegrank.plugins import load_plugins
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -42,6 +43,7 @@ class _Commands(typer.core.TyperGroup):
             if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
                 stream.reconfigure(errors="replace")
         try:
+            load_plugins()
             return super().main(*args, **options)
         except TinySegRankError as error:
             message = f"{error}"

@@ -26,6 +26,7 @@ from tinysegrank.config import to_dict
 from tinysegrank.errors import CheckpointError, ConfigError, OutputError
 from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.files import is_temporary, read_json, write_json
+from tinysegrank.plugins import load_plugins
 
 STAMP = "stamp.json"
 _FORMAT = 2  # raise when the same key no longer stands for the same files
@@ -114,7 +115,7 @@ def key(settings: Any, inputs: Any, module: str) -> Key:
 
 def code_of(module: str) -> str:
     """Return a digest of the code of a module and all it imports, without the modules of `_MACHINERY`."""
-    return code_digest(module, left_out=_MACHINERY)
+    return code_digest(module, left_out=_MACHINERY, plugins=load_plugins())
 
 
 def read_stamp(folder: Path) -> Stamp:
