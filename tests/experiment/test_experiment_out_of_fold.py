@@ -24,8 +24,10 @@ from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.proposals import (
     FEATURE_NAMES,
     CpmcOptions,
+    MapPoolingOptions,
     SecondOrderOptions,
     SegmentOptions,
+    SegmentScorer,
     SuperpixelClassifier,
     interleave,
 )
@@ -34,7 +36,7 @@ from tinysegrank.voc import VOCSegmentation, make_toy_voc, write_labels
 pytestmark = pytest.mark.slow
 
 FOLDS = 3
-FITTED = ("trunk", "features/scale.json", "training", "classifiers", "segments", "proposing", "ranker")
+FITTED = ("trunk", "features/scale.json", "training", "classifiers", "segments", "pooled", "proposing", "ranker")
 
 
 def settings_for(voc: Path) -> Settings:
@@ -50,7 +52,15 @@ def settings_for(voc: Path) -> Settings:
         engine="both",
         count=4,
         crf=CrfSettings("both", strengths=(4.0,), lambdas=(0.3,), choice_images=2),
-        paste=PasteSettings(segments, fit_images=1, thresholds=(0.1,), lambdas=(0.1,), choice_images=2),
+        paste=PasteSettings(
+            segments,
+            fit_images=1,
+            thresholds=(0.1,),
+            lambdas=(0.1,),
+            choice_images=2,
+            features="both",
+            maps=MapPoolingOptions(("second-order", "means"), channels=6, length=8),
+        ),
     )
     return replace(
         tiny,
@@ -108,6 +118,13 @@ def test_validation_images_reach_no_fit(tmp_path, run, toy):
     assert {"proposing/crf/all.safetensors", "proposing/paste/all.safetensors"} <= mine.keys()
     fitted_on = SuperpixelClassifier.load(run.path / "proposing/crf/all.safetensors").centre_
     assert len(fitted_on) == len(FEATURE_NAMES) + 2 * 3 * 64 + 2  # the trunk's maps are among what it learnt from
+    columns = SegmentScorer.load(run.path / "proposing/paste/all.safetensors").weights_.shape[1]
+    assert columns == 12 + 2 * 8  # here too
+    assert {
+        "pooled/reduction.safetensors",
+        "pooled/second-order.safetensors",
+        "pooled/means.safetensors",
+    } <= mine.keys()
 
 
 def test_a_fold_reaches_no_model_that_its_rows_come_from(tmp_path, run, toy):

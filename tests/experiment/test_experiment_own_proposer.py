@@ -23,6 +23,9 @@ class Constant:
     name = "constant"
     reads_segments = False
 
+    def map_views(self, settings):
+        return ()
+
     def check(self, settings):
         if settings.proposals.count > 20:
             raise ConfigError("proposals.count: constant maps are 20 at most")

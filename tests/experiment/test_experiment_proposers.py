@@ -13,17 +13,23 @@ from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.experiment import Run, Silent, images, named_settings, run_experiment
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.settings import ENGINES, CrfSettings, PasteSettings, ProposalSettings, Settings
+from tinysegrank.experiment.stages import maps
+from tinysegrank.experiment.stages.pooled import read_pooled
 from tinysegrank.experiment.stages.proposals import load_proposer, store
 from tinysegrank.experiment.stages.segments import load_model, read_rows, read_segments
+from tinysegrank.experiment.stages.superpixels import superpixels_of
 from tinysegrank.files import read_json
 from tinysegrank.metrics import corpus_iou, image_iou
 from tinysegrank.proposals import (
     CpmcOptions,
+    MapModel,
+    MapPoolingOptions,
     PasteEngine,
     SecondOrderOptions,
     SegmentOptions,
     Segments,
     SegmentScorer,
+    map_features,
     training_rows,
 )
 from tinysegrank.voc import VOID, VOCSegmentation, find_objects, make_toy_voc, read_labels, write_labels
@@ -148,6 +154,45 @@ def test_both_engines_take_turns_and_a_photograph_gets_what_the_run_made(tmp_pat
         np.testing.assert_array_equal(labels[::2], store(pasted, "val").read(name)[0][:2])
         np.testing.assert_array_equal(labels[1::2], store(crf, "val").read(name)[0][:2])
     assert not any(crf.folder("segments").rglob("*.npz"))
+
+
+@pytest.mark.parametrize("features", ["trunk", "both"])
+def test_the_trunks_maps_describe_the_segments_that_are_there(tmp_path, pasted, toy, features):
+    path = shutil.copytree(pasted.path, tmp_path / "run")
+    settings = settings_for(toy, "paste")
+    pooling = MapPoolingOptions(("second-order", "means"), channels=6, length=20)
+    paste = replace(settings.proposals.paste, features=features, maps=pooling)
+    settings = replace(
+        settings,
+        trunk=replace(settings.trunk, pretrain_images=24, pretrain_steps=3),
+        proposals=replace(settings.proposals, paste=paste),
+    )
+    run = run_experiment(path, settings, jobs=1, progress=Silent(), until="proposals", update=True)
+    assert run.stamp("segments") == pasted.stamp("segments")  # no segment is made again
+
+    make_maps, image = maps.load_maps(run), member(run, "train", 3)
+    model = MapModel.load(run.folder("pooled"), pooling, (64, 64, 64))
+    sample, segments = VOCSegmentation(toy, "train")[3], read_segments(image).segments
+    rows = training_rows(segments, find_objects(sample.labels), sample.labels != VOID)
+    true, superpixels = rows.members[rows.objects], superpixels_of(sample.image, settings)
+    parts = []
+    for members, view in ((rows.members, np.array), (true, np.fliplr)):
+        means = map_features(make_maps(view(sample.image)), view(superpixels)).superpixels
+        parts.append(
+            model.describe(
+                Segments(view(segments.superpixels), members, np.zeros(len(members))), view(superpixels), means
+            )
+        )
+    np.testing.assert_array_equal(read_pooled(image), np.concatenate(parts))
+    assert read_pooled(image).shape == (len(read_rows(image)[1]), 40)
+
+    scorer = SegmentScorer.load(run.folder("proposing") / "paste" / "all.safetensors")
+    assert scorer.weights_.shape[1] == {"trunk": 40, "both": 24 + 40}[features]
+    proposer, split = load_proposer(run), VOCSegmentation(toy, "val")
+    for index in (0, 2):
+        labels, _ = store(run, "val").read(split.names[index])
+        found = proposer(split.image(index), np.zeros((13, 13, 21)))
+        np.testing.assert_array_equal(np.stack([proposal.labels for proposal in found]), labels)
 
 
 def test_proposals_made_elsewhere(tmp_path, pasted, toy):

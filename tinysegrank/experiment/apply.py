@@ -14,6 +14,7 @@ from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.stages import (
     classifiers,
     coarse,
+    pooled,
     proposals,
     proposing,
     ranker,
@@ -29,7 +30,7 @@ from tinysegrank.voc import overlay, read_image, write_labels
 from tinysegrank.voc.dataset import SMALLEST_SIDE
 from tinysegrank.voc.images import opened
 
-NEEDS = tuple(stage.STAGE for stage in (trunk, training, classifiers, segments, proposing, ranker))
+NEEDS = tuple(stage.STAGE for stage in (trunk, training, classifiers, segments, pooled, proposing, ranker))
 """The stages whose results label a photograph, if they are used."""
 
 

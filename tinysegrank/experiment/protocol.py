@@ -27,6 +27,7 @@ from tinysegrank.experiment.stages import (
     features,
     maps,
     picked,
+    pooled,
     proposals,
     proposing,
     ranker,
@@ -41,8 +42,8 @@ from tinysegrank.experiment.stages import (
 STAGES = tuple(
     module.STAGE
     for module in (
-        data, trunk, features, crops, training, coarse, classifiers, superpixels, maps, upsampled, segments, proposing,
-        proposals, described, ranker, picked, evaluation, report,
+        data, trunk, features, crops, training, coarse, classifiers, superpixels, maps, upsampled, segments, pooled,
+        proposing, proposals, described, ranker, picked, evaluation, report,
     )
 )  # fmt: skip
 """All stages, each after those that it needs."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tinysegrank.config import Options, option
 from tinysegrank.errors import ConfigError
-from tinysegrank.proposals import CRITERIA, FEATURES, SegmentOptions
+from tinysegrank.proposals import CRITERIA, FEATURES, MapPoolingOptions, SegmentOptions
 from tinysegrank.proposals.o2p.pasting import LAMBDAS, THRESHOLDS
 from tinysegrank.ranking import BLOCKS, PAPER_BLOCKS, RANKERS
 from tinysegrank.segnet import MAP_LAYERS, PRESETS, TRUNK, TrainingOptions
@@ -137,8 +137,9 @@ class CrfSettings(Options):
 class PasteSettings(Options):
     """CPMC segments, second-order pooling and pasting.
 
-    `fit_images` training images fit the segments' ranker and projections; thresholds, then lambdas, are tried on
-    `choice_images` images.
+    `features` describe the segments: "hand" (second-order pooling of hand-made descriptors, as published), "trunk" (the
+    trunk's maps, pooled as `maps` says) or "both". `fit_images` training images fit the segments' ranker and
+    projections; thresholds, then lambdas, are tried on `choice_images` images.
     """
 
     segments: SegmentOptions = field(default_factory=SegmentOptions)
@@ -146,6 +147,8 @@ class PasteSettings(Options):
     thresholds: tuple[float, ...] = option(THRESHOLDS)
     lambdas: tuple[float, ...] = option(LAMBDAS, at_least=0)
     choice_images: int = option(200, at_least=1)
+    features: str = option("hand", choices=FEATURES)
+    maps: MapPoolingOptions = field(default_factory=MapPoolingOptions)
 
 
 @dataclass(frozen=True)

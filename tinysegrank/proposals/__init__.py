@@ -95,10 +95,11 @@ from tinysegrank.proposals.curves import OracleCurve, OracleTally, oracle_curve,
 from tinysegrank.proposals.divmbest import Engine, PastedSegments, Proposal, count_distinct, divmbest
 from tinysegrank.proposals.interleave import interleave
 from tinysegrank.proposals.o2p.cpmc import CpmcOptions
+from tinysegrank.proposals.o2p.map_model import MapModel, MapPoolingOptions, descriptions_by_maps
 from tinysegrank.proposals.o2p.model import SegmentModel, SegmentOptions
 from tinysegrank.proposals.o2p.pasting import PasteEngine, choose_threshold
 from tinysegrank.proposals.o2p.scorer import SegmentScorer, TrainingRows, training_rows
-from tinysegrank.proposals.o2p.second_order import SecondOrderOptions
+from tinysegrank.proposals.o2p.second_order import MapReduction, SecondOrderOptions
 from tinysegrank.proposals.o2p.segments import Segments, segment_overlaps
 from tinysegrank.proposals.store import ProposalStore
 
@@ -113,6 +114,9 @@ __all__ = [
     "InputTable",
     "Inputs",
     "MapFeatures",
+    "MapModel",
+    "MapPoolingOptions",
+    "MapReduction",
     "OracleCurve",
     "OracleTally",
     "PasteEngine",
@@ -134,6 +138,7 @@ __all__ = [
     "choose_threshold",
     "classifier_inputs",
     "count_distinct",
+    "descriptions_by_maps",
     "divmbest",
     "engine_under",
     "expansion",

@@ -7,7 +7,7 @@ from tinysegrank.segnet.checkpoint import load_segnet, save_segnet
 from tinysegrank.segnet.crops import CORNERS, mean_with_crops
 from tinysegrank.segnet.features import CropStore, FeatureStore, chunk_arrays, crop_arrays
 from tinysegrank.segnet.full_batch import full_batch_gradients
-from tinysegrank.segnet.maps import MAP_LAYERS, TrunkMaps
+from tinysegrank.segnet.maps import MAP_LAYERS, TrunkMaps, map_channels
 from tinysegrank.segnet.network import TRUNK, SegNet
 from tinysegrank.segnet.predict import mean_of_views, predict, predict_features, predict_store
 from tinysegrank.segnet.presets import PRESETS, Preset
@@ -32,6 +32,7 @@ __all__ = [
     "crop_arrays",
     "full_batch_gradients",
     "load_segnet",
+    "map_channels",
     "mean_of_views",
     "mean_with_crops",
     "predict",

@@ -11,8 +11,14 @@ from tinysegrank.backend import to_numpy
 from tinysegrank.errors import ConfigError
 from tinysegrank.nn.sequential import Prepared, Sequential
 from tinysegrank.segnet.network import TRUNK, SegNet
+from tinysegrank.segnet.presets import Preset
 
 MAP_LAYERS = ("conv3", "conv4", "conv5")
+
+
+def map_channels(preset: Preset, layers: Sequence[str]) -> tuple[int, ...]:
+    """Return the number of channels of each layer's map."""
+    return tuple(preset.convolutions[TRUNK.index(layer)].filters for layer in layers)
 
 
 class TrunkMaps:

@@ -21,7 +21,7 @@ from tinysegrank.experiment.proposers.protocol import (
     write_chosen,
 )
 from tinysegrank.experiment.runner import Run
-from tinysegrank.experiment.settings import ProposalSettings, Settings
+from tinysegrank.experiment.settings import CrfSettings, ProposalSettings, Settings
 from tinysegrank.experiment.stages import maps
 from tinysegrank.experiment.stages.superpixels import read_superpixels, superpixels_of
 from tinysegrank.experiment.tasks import do_missing, map_tasks
@@ -50,6 +50,11 @@ class CrfProposer:
     name = "crf"
     reads_segments = False
 
+    def map_views(self, settings: Settings) -> tuple[bool, ...]:
+        """See `Proposer.map_views`."""
+        asked = settings.proposals.crf
+        return () if asked.features == "hand" else _views(asked)
+
     def check(self, settings: Settings) -> None:
         """See `Proposer.check`."""
         maps.check(settings)
@@ -73,7 +78,7 @@ class CrfProposer:
         """See `Proposer.load`."""
         folder = run.folder(FOLDER) / self.name
         classifier, options = SuperpixelClassifier.load(model_path(folder, -1)), _chosen(folder)
-        make_maps = maps.load_maps(run) if maps.used(run.settings) else None
+        make_maps = maps.load_maps(run) if self.map_views(run.settings) else None
 
         def propose(image: np.ndarray) -> list[Proposal]:
             superpixels = superpixels_of(image, run.settings)
@@ -110,7 +115,7 @@ def _example_files(folder: Path) -> tuple[Path, Path]:
 
 
 def _gather_examples(run: Run, folder: Path) -> None:
-    (path, rest), views = _example_files(folder), (False, True) if run.settings.proposals.crf.mirrored else (False,)
+    (path, rest), views = _example_files(folder), _views(run.settings.proposals.crf)
     tasks = [_View(image, mirrored) for image in images_of(run, "train") for mirrored in views]
     parts: list[list[np.ndarray]] = []
     with atomic_write(path) as stream:
@@ -121,6 +126,11 @@ def _gather_examples(run: Run, folder: Path) -> None:
     of_view = np.repeat(np.arange(len(tasks)), list(map(len, weights)))
     arrays = {"fractions": np.concatenate(fractions), "weights": np.concatenate(weights)}
     write_arrays(rest, {**arrays, "shared": np.stack(shared), "views": of_view, "images": of_view // len(views)})
+
+
+def _views(asked: CrfSettings) -> tuple[bool, ...]:
+    """Return whether each view of a training image that is learnt from is mirrored."""
+    return (False, True) if asked.mirrored else (False,)
 
 
 class _View(NamedTuple):
@@ -197,7 +207,7 @@ def _describe(
 
 def _described(image: ImageOfRun, *, mirrored: bool = False) -> _Superpixels:
     settings, photograph, superpixels = image.run.settings, image.image(), read_superpixels(image)
-    of_maps = maps.read_maps(image, mirrored=mirrored) if maps.used(settings) else None
+    of_maps = maps.read_maps(image, mirrored=mirrored) if settings.proposals.crf.features != "hand" else None
     if mirrored:
         photograph, superpixels = photograph[:, ::-1], superpixels[:, ::-1]
     return _describe(photograph, superpixels, settings, of_maps)

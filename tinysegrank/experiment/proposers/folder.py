@@ -26,6 +26,10 @@ class FolderProposer:
     name = "folder"
     reads_segments = False
 
+    def map_views(self, settings: Settings) -> tuple[bool, ...]:  # noqa: ARG002
+        """See `Proposer.map_views`."""
+        return ()
+
     def check(self, settings: Settings) -> None:
         """Check that every image has proposals in the folder, the first of the image's size, and that scores are valid.
 

@@ -23,13 +23,9 @@ from tinysegrank.experiment.proposers.protocol import (
 )
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import ProposalSettings, Settings
-from tinysegrank.experiment.stages.segments import (
-    DescribedSegments,
-    describe,
-    load_model,
-    read_rows,
-    read_segments,
-)
+from tinysegrank.experiment.stages import maps
+from tinysegrank.experiment.stages.pooled import load_describe, read_pooled
+from tinysegrank.experiment.stages.segments import DescribedSegments, load_model, read_rows, read_segments
 from tinysegrank.experiment.tasks import do_missing
 from tinysegrank.proposals import PasteEngine, Proposal, SegmentScorer, divmbest
 from tinysegrank.voc import NUM_CLASSES
@@ -50,13 +46,18 @@ class Pasting:
 
 
 class PasteProposer:
-    """DivMBest over pastings of CPMC segments, scored by support vector regression on second-order pooling."""
+    """DivMBest over pastings of CPMC segments, scored by support vector regression on their descriptions."""
 
     name = "paste"
     reads_segments = True
 
+    def map_views(self, settings: Settings) -> tuple[bool, ...]:
+        """See `Proposer.map_views`."""
+        return () if settings.proposals.paste.features == "hand" else (False, True)
+
     def check(self, settings: Settings) -> None:
         """See `Proposer.check`."""
+        maps.check(settings)
 
     def fit(self, run: Run) -> None:
         """Fit regressors on all training images and without each fold; choose threshold, then lambda, on fold 0."""
@@ -81,10 +82,14 @@ class PasteProposer:
         """See `Proposer.load`."""
         folder = run.folder(FOLDER) / self.name
         chosen, scorer = _chosen(folder), SegmentScorer.load(model_path(folder, -1))
-        model = load_model(run)
+        model, features = load_model(run), run.settings.proposals.paste.features
+        by_maps = None if features == "hand" else load_describe(run)
 
         def propose(image: np.ndarray) -> list[Proposal]:
-            return _propose(describe(model, image), scorer, (chosen,))[0]
+            segments = model.segments(image)
+            hand = None if features == "trunk" else model.describe(image, segments)
+            described = _beside(hand, None if by_maps is None else by_maps(image, segments))
+            return _propose(DescribedSegments(segments, described), scorer, (chosen,))[0]
 
         return propose
 
@@ -99,10 +104,32 @@ class _Fit(NamedTuple):
 
 
 def _fit(task: _Fit) -> None:
-    parts = [read_rows(image) for image in task.images]
+    parts = [_rows(image) for image in task.images]
     features, targets = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     parts.clear()
     SegmentScorer().fit(features, targets).save(task.path)
+
+
+def _rows(image: ImageOfRun) -> tuple[np.ndarray, np.ndarray]:
+    hand, targets = read_rows(image)
+    return _as_asked(image, hand), targets
+
+
+def _described(image: ImageOfRun) -> DescribedSegments:
+    segments, hand = read_segments(image)
+    return DescribedSegments(segments, _as_asked(image, hand))
+
+
+def _as_asked(image: ImageOfRun, hand: np.ndarray) -> np.ndarray:
+    """Return the descriptions that the settings ask for, of as many rows as there are in `hand`."""
+    features = image.run.settings.proposals.paste.features
+    by_maps = None if features == "hand" else read_pooled(image)[: len(hand)]
+    return _beside(None if features == "trunk" else hand, by_maps)
+
+
+def _beside(*descriptions: np.ndarray | None) -> np.ndarray:
+    """Return descriptions of the same segments beside each other, without those not asked for."""
+    return np.concatenate([part for part in descriptions if part is not None], axis=1)
 
 
 def grid_of(asked: ProposalSettings, threshold: float) -> list[Pasting]:
@@ -130,12 +157,12 @@ def _choose(run: Run) -> None:
 def engine_of(image: ImageOfRun, model: Model) -> tuple[PasteEngine, Pasting]:
     """Return the pasting engine of an image of the run, and the constants that were chosen."""
     chosen = _chosen(model.folder)
-    return _engines(read_segments(image), load_once(SegmentScorer.load, model.path), (chosen,))[0], chosen
+    return _engines(_described(image), load_once(SegmentScorer.load, model.path), (chosen,))[0], chosen
 
 
 def propose_under(image: ImageOfRun, model: Model, grid: tuple[Pasting, ...]) -> list[list[Proposal]]:
     """Propose for an image of the run under each setting."""
-    return _propose(read_segments(image), load_once(SegmentScorer.load, model.path), grid)
+    return _propose(_described(image), load_once(SegmentScorer.load, model.path), grid)
 
 
 def _propose(described: DescribedSegments, scorer: SegmentScorer, grid: tuple[Pasting, ...]) -> list[list[Proposal]]:

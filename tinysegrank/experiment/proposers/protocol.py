@@ -43,6 +43,13 @@ class Proposer(Protocol):
     name: str
     reads_segments: bool
 
+    def map_views(self, settings: Settings) -> tuple[bool, ...]:
+        """Return which of the trunk's maps it reads.
+
+        () stands for none, (False,) for those of the images, (False, True) also for those of the mirror images of
+        training images. The stage `maps` runs only if a proposer reads some.
+        """
+
     def check(self, settings: Settings) -> None:
         """Check that the proposer can work under these settings, before a run folder is made.
 

@@ -8,13 +8,13 @@ from tinysegrank.errors import ConfigError
 from tinysegrank.experiment.artifacts import load_once
 from tinysegrank.experiment.images import IMAGES, SPLITS, ImageOfRun, images_of
 from tinysegrank.experiment.runner import Run, Stage
-from tinysegrank.experiment.settings import MapSettings, Settings
+from tinysegrank.experiment.settings import ENGINES, MapSettings, Settings
 from tinysegrank.experiment.stages.superpixels import read_superpixels
 from tinysegrank.experiment.stages.trunk import network_path
 from tinysegrank.experiment.tasks import do_missing
 from tinysegrank.files import read_arrays, write_arrays
 from tinysegrank.proposals import MapFeatures, map_features
-from tinysegrank.segnet import TrunkMaps, load_segnet
+from tinysegrank.segnet import TrunkMaps, load_segnet, map_channels
 from tinysegrank.segnet.presets import preset_named
 
 _MIRRORED = "mirrored/"
@@ -27,8 +27,18 @@ def make(run: Run) -> None:
 
 
 def used(settings: Settings) -> bool:
-    """Return whether the proposers use the trunk's maps."""
-    return settings.proposals.engine in ("crf", "both") and settings.proposals.crf.features != "hand"
+    """Return whether a proposer reads the trunk's maps."""
+    return bool(_views(settings))
+
+
+def _views(settings: Settings) -> set[bool]:
+    """Return False for the images as they are and True for mirror images of training images, as proposers read them."""
+    return {mirrored for one in ENGINES[settings.proposals.engine] for mirrored in one.map_views(settings)}
+
+
+def channels(run: Run) -> tuple[int, ...]:
+    """Return the number of channels of each of the maps' layers."""
+    return map_channels(preset_named(run.settings.trunk.preset), run.settings.maps.layers)
 
 
 def check(settings: Settings) -> None:
@@ -54,7 +64,7 @@ def _load(path: Path, asked: MapSettings) -> TrunkMaps:
 def _write(image: ImageOfRun) -> None:
     make_maps, photograph, superpixels = load_maps(image.run), image.image(), read_superpixels(image)
     arrays = map_features(make_maps(photograph), superpixels)._asdict()
-    if image.which == "train" and image.run.settings.proposals.crf.mirrored:
+    if image.which == "train" and True in _views(image.run.settings):
         mirrored = map_features(make_maps(photograph[:, ::-1]), superpixels[:, ::-1])
         arrays |= {f"{_MIRRORED}{name}": array for name, array in mirrored._asdict().items()}
     write_arrays(_path(image), arrays)
@@ -74,7 +84,7 @@ STAGE = Stage(
     "maps",
     make,
     (*IMAGES, "trunk", "superpixels"),
-    lambda s: [s.maps, s.proposals.crf.mirrored],
+    lambda s: [s.maps, True in _views(s)],
     used=used,
     backend=True,
 )

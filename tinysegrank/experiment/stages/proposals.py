@@ -87,7 +87,7 @@ def load_proposer(run: Run) -> Callable[[np.ndarray, np.ndarray], list[Proposal]
 STAGE = Stage(
     "proposals",
     make,
-    (*IMAGES, "superpixels", "maps", "segments", "proposing"),
+    (*IMAGES, "superpixels", "maps", "segments", "pooled", "proposing"),
     lambda s: s.proposals,
     listing,
     also=lambda s: ("coarse",) if s.proposals.segnet else (),

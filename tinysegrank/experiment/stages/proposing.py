@@ -18,7 +18,7 @@ def make(run: Run) -> None:
 STAGE = Stage(
     "proposing",
     make,
-    (IMAGES[0], "superpixels/train", "maps/train", "segments/train"),
+    (IMAGES[0], "superpixels/train", "maps/train", "segments/train", "pooled/train"),
     lambda s: [replace(s.proposals, segnet=False), s.folds, s.seed],  # SegNet's own labelling comes after it
     used=lambda s: s.proposals.engine != "folder",
 )

@@ -31,6 +31,21 @@ class DescribedSegments(NamedTuple):
     features: np.ndarray
 
 
+class Rows(NamedTuple):
+    """The training rows of one image.
+
+    targets | (N, K-1) | float32 | of `segments`, then of `mirrored`
+
+    Attributes:
+        segments: the segments, the objects, and the best segment of each object again.
+        mirrored: the objects in the mirror image.
+    """
+
+    segments: Segments
+    mirrored: Segments
+    targets: np.ndarray
+
+
 def make(run: Run) -> None:
     """Fit the segment model on some training images, then write every image's segments and their descriptions.
 
@@ -49,9 +64,7 @@ def load_model(run: Run) -> SegmentModel:
 
 
 def _fit_model(run: Run) -> None:
-    asked, count, folder = run.settings.proposals.paste, len(names(run, "train")), run.folder(STAGE.name)
-    chosen = np.unique(np.linspace(0, count - 1, min(asked.fit_images, count)).astype(int))
-    images, options = images_of(run, "train", chosen), asked.segments
+    images, options, folder = images_to_fit_on(run), run.settings.proposals.paste.segments, run.folder(STAGE.name)
     ranker_path, reduction_path = folder / "ranker.safetensors", folder / "reduction.safetensors"
     if not ranker_path.is_file():
         examples = list(map_tasks(run, "images for the segment ranker", _ranker_examples_of, images))
@@ -67,6 +80,18 @@ def _fit_model(run: Run) -> None:
     SegmentModel(options, SegmentRanker.load(ranker_path), reduction, projection).save(folder)
 
 
+def images_to_fit_on(run: Run) -> list[ImageOfRun]:
+    """Return the training images, evenly spaced, that projections are fitted on."""
+    count, asked = len(names(run, "train")), run.settings.proposals.paste.fit_images
+    return images_of(run, "train", np.unique(np.linspace(0, count - 1, min(asked, count)).astype(int)))
+
+
+def some_of(image: ImageOfRun, found: Segments) -> Segments:
+    """Return some of an image's segments, drawn at random, for fitting a projection."""
+    rng = np.random.default_rng([image.run.settings.seed, 7, image.number])
+    return found.take(np.sort(rng.permutation(len(found))[:_ROWS_PER_IMAGE]))
+
+
 def _ranker_examples_of(image: ImageOfRun) -> Examples:
     options, instances = image.run.settings.proposals.paste.segments, image.split.instances(image.number)
     rng = np.random.default_rng(options.seed)
@@ -78,31 +103,22 @@ def _some_descriptions(image: ImageOfRun) -> np.ndarray:
     ranker = SegmentRanker.load(folder / "ranker.safetensors")
     reduction = DescriptorReduction.load(folder / "reduction.safetensors") if options.sift else None
     photograph = image.image()
-    segments = cpmc(photograph, ranker, options=options.cpmc, rng=np.random.default_rng(options.seed))
-    rng = np.random.default_rng([image.run.settings.seed, 7, image.number])
-    kept = np.sort(rng.permutation(len(segments))[:_ROWS_PER_IMAGE])
-    return describe_segments(photograph, segments.take(kept), options=options.pooling, reduction=reduction)
-
-
-def describe(model: SegmentModel, photograph: np.ndarray) -> DescribedSegments:
-    """Find and describe the segments of any image (H, W, 3)."""
-    segments = model.segments(photograph)
-    return DescribedSegments(segments, model.describe(photograph, segments))
+    found = cpmc(photograph, ranker, options=options.cpmc, rng=np.random.default_rng(options.seed))
+    return describe_segments(photograph, some_of(image, found), options=options.pooling, reduction=reduction)
 
 
 def _write(image: ImageOfRun) -> None:
     """Write one image's segments; for a training image also its further training rows, and all rows' targets."""
     model, photograph = load_model(image.run), image.image()
-    arrays: dict[str, np.ndarray] = {}
+    arrays, segments = {}, model.segments(photograph)
     if image.which == "train":
-        segments, labels = model.segments(photograph), image.labels()
-        rows = training_rows(segments, find_objects(labels, image.split.instances(image.number)), labels != VOID)
-        all_rows = Segments(segments.superpixels, rows.members, np.zeros(len(rows.members)))
-        mirrored = all_rows.take(np.arange(len(rows.members))[rows.objects]).mirrored()
-        features = np.concatenate([model.describe(photograph, all_rows), model.describe(photograph[:, ::-1], mirrored)])
-        arrays["targets"] = np.concatenate([rows.targets, rows.targets[rows.objects]])
+        rows = rows_of(image, segments)
+        features = np.concatenate(
+            [model.describe(photograph, rows.segments), model.describe(photograph[:, ::-1], rows.mirrored)]
+        )
+        arrays["targets"] = rows.targets
     else:
-        segments, features = describe(model, photograph)
+        features = model.describe(photograph, segments)
     write_compressed(
         _path(image),
         **arrays,
@@ -111,6 +127,15 @@ def _write(image: ImageOfRun) -> None:
         scores=segments.scores,
         features=features,
     )
+
+
+def rows_of(image: ImageOfRun, found: Segments) -> Rows:
+    """Return the training rows of one image, given its segments."""
+    labels = image.labels()
+    rows = training_rows(found, find_objects(labels, image.split.instances(image.number)), labels != VOID)
+    all_rows = Segments(found.superpixels, rows.members, np.zeros(len(rows.members)))
+    mirrored = all_rows.take(np.arange(len(rows.members))[rows.objects]).mirrored()
+    return Rows(all_rows, mirrored, np.concatenate([rows.targets, rows.targets[rows.objects]]))
 
 
 def read_segments(image: ImageOfRun) -> DescribedSegments:
@@ -123,10 +148,7 @@ def read_segments(image: ImageOfRun) -> DescribedSegments:
 
 
 def read_rows(image: ImageOfRun) -> tuple[np.ndarray, np.ndarray]:
-    """Read the training rows (N, P) of one image and their targets (N, K-1).
-
-    In order: segments, objects, the best segment of each object again, objects of the mirror image.
-    """
+    """Read the descriptions (N, P) of one image's training rows and their targets (N, K-1), in the order of `Rows`."""
     with read_compressed(_path(image)) as arrays:
         return arrays["features"], arrays["targets"]
 

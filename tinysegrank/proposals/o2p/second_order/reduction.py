@@ -70,7 +70,7 @@ class DescriptorReduction(
             count += 1
         if not count:
             raise ConfigError("images: give at least one to fit on")
-        return cls(_longest(moments[0], sift), _longest(moments[1], lbp))
+        return cls(longest(moments[0], sift), longest(moments[1], lbp))
 
     def apply(self, local: ImageDescriptors) -> ImageDescriptors:
         """Project the texture of every local descriptor."""
@@ -87,7 +87,7 @@ class DescriptorReduction(
         return cls(arrays["sift"], arrays["lbp"])
 
 
-def _longest(moment: NDArray[np.float64], size: int) -> NDArray[np.float32]:
+def longest(moment: NDArray[np.float64], size: int) -> NDArray[np.float32]:
     """Return the eigenvectors of the `size` largest eigenvalues, in order, their largest entries positive."""
     vectors = np.linalg.eigh(moment)[1][:, ::-1][:, :size]
     peak = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)  # (1, size)

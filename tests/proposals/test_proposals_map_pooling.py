@@ -1,0 +1,145 @@
+"""Descriptions of segments from the trunk's maps, against sums over single pixels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
+from tinysegrank.proposals import MapModel, MapPoolingOptions, MapReduction, Segments, descriptions_by_maps
+from tinysegrank.proposals.o2p.map_means import GROUND_WEIGHT, mean_maps, shared_pixels, unit_roots
+from tinysegrank.proposals.o2p.second_order.maps import CELL, second_order_maps
+from tinysegrank.proposals.o2p.second_order.pooling import bounding_boxes
+
+CHANNELS = (4, 3)
+SHAPE = (12, 17)
+
+
+@pytest.fixture
+def scene(rng):
+    """Segments of blocks of 3 x 3 pixels, superpixels of 4 x 5 that cut across them, and their means."""
+    rows, columns = np.indices(SHAPE)
+    own = np.unique(rows // 3 * 100 + columns // 3, return_inverse=True)[1].reshape(SHAPE)
+    superpixels = np.unique(rows // 4 * 100 + columns // 5, return_inverse=True)[1].reshape(SHAPE)
+    members = rng.random((5, own.max() + 1)) < 0.3
+    members[0] = True  # the whole image has no ground
+    members[1:, 0] = True
+    means = rng.gamma(0.5, size=(superpixels.max() + 1, sum(CHANNELS)))
+    return Segments(own, members, np.zeros(5)), superpixels, means
+
+
+def roots_of(mean):
+    parts = np.split(np.sqrt(mean), np.cumsum(CHANNELS)[:-1])
+    return np.concatenate([part / max(np.linalg.norm(part), 1e-12) for part in parts])
+
+
+def test_shared_pixels_are_those_counted(scene):
+    segments, superpixels, _ = scene
+    shared = shared_pixels(segments, superpixels)
+    for r in range(len(segments)):
+        np.testing.assert_array_equal(shared[r], np.bincount(superpixels[segments.mask(r)], minlength=len(shared[r])))
+    with pytest.raises(ShapeError, match="do not fit"):
+        shared_pixels(segments, superpixels[1:])
+
+
+def test_means_are_those_over_the_pixels_of_figure_and_ground(scene):
+    segments, superpixels, means = scene
+    found = mean_maps(means, np.bincount(superpixels.ravel()), shared_pixels(segments, superpixels), CHANNELS)
+    assert (found.dtype, found.shape) == (np.float32, (5, 14))
+    of_pixels = means[superpixels]  # (H, W, C)
+    for r in range(len(segments)):
+        mask = segments.mask(r)
+        np.testing.assert_allclose(found[r, :7], roots_of(of_pixels[mask].mean(axis=0)), rtol=1e-5)
+        ground = GROUND_WEIGHT * roots_of(of_pixels[~mask].mean(axis=0)) if r else np.zeros(7)
+        np.testing.assert_allclose(found[r, 7:], ground, rtol=1e-5)
+
+
+def test_a_layer_without_any_response_stays_zero():
+    found = unit_roots(np.array([[0, 0, 0, 0, 9, 16, 0]]), CHANNELS)
+    np.testing.assert_allclose(found, [[0, 0, 0, 0, 0.6, 0.8, 0]])
+
+
+def test_second_order_pooling_is_over_the_pixels_of_figure_and_ground(scene, rng):
+    segments, superpixels, _ = scene
+    local = rng.normal(size=(superpixels.max() + 1, 2)).astype(np.float32)
+    boxes = bounding_boxes(segments.members, segments.superpixels)
+    found = second_order_maps(local, superpixels, shared_pixels(segments, superpixels), boxes, ridge=1e-2, power=1.0)
+    triangle = np.triu_indices(8)
+    assert (found.dtype, found.shape) == (np.float32, (5, 2 * len(triangle[0])))
+    rows, columns = np.indices(SHAPE)
+    for r in (0, 3):
+        mask = segments.mask(r)
+        box = columns[mask].min(), rows[mask].min(), np.ptp(columns[mask]) + 1, np.ptp(rows[mask]) + 1
+        blocks = []
+        for where, (x0, y0, w, h), size in ((mask, box, 8), (~mask, (0, 0, 17, 12), 24)):
+            total = np.zeros((8, 8))
+            for number in superpixels[where]:
+                inside = superpixels == number
+                x, y = columns[inside].mean(), rows[inside].mean()
+                s = size * CELL
+                place = [(x - x0) / w, (y - y0) / h, (x - x0) / h, (y - y0) / w, s / h, s / w]
+                total += np.outer(d := np.concatenate([local[number], place]), d)
+            log = scipy.linalg.logm(total / where.sum() + 1e-2 * np.eye(8))[triangle] if where.any() else np.zeros(36)
+            blocks.append(log / max(np.linalg.norm(log), 1e-12) / np.sqrt(2))
+        np.testing.assert_allclose(found[r], np.concatenate(blocks), atol=1e-5)
+
+
+def test_the_reduction_keeps_the_directions_that_vary_most(rng):
+    images = [rng.gamma(0.5, size=(count, 7)) for count in (9, 30)]
+    reduction = MapReduction.fit(iter(images), CHANNELS, size=3)
+    roots = np.array([roots_of(mean) for mean in np.concatenate(images)])
+    _, _, directions = np.linalg.svd(roots - roots.mean(axis=0))
+    np.testing.assert_allclose(np.abs(np.sum(reduction.directions * directions[:3].T, axis=0)), 1, atol=1e-5)
+    expected = (roots[:9] - roots.mean(axis=0)) @ reduction.directions
+    np.testing.assert_allclose(reduction.apply(images[0], CHANNELS), expected, atol=1e-5)
+
+
+@pytest.fixture
+def model(scene) -> MapModel:
+    segments, superpixels, means = scene
+    options = MapPoolingOptions(("means", "second-order"), channels=3, length=4)
+    reduction = MapReduction.fit([means], CHANNELS, size=options.channels)
+    rows = list(descriptions_by_maps(options, CHANNELS, reduction, segments, superpixels, means))
+    return MapModel.fit(options, CHANNELS, reduction, rows, rng=np.random.default_rng(0))
+
+
+def test_a_model_describes_by_each_pooling_and_is_saved_and_read(tmp_path, scene, model):
+    segments, superpixels, means = scene
+    found = model.describe(segments, superpixels, means)
+    assert (found.dtype, found.shape) == (np.float32, (5, 8))
+    by_means = mean_maps(means, np.bincount(superpixels.ravel()), shared_pixels(segments, superpixels), CHANNELS)
+    np.testing.assert_allclose(found[:, :4] @ found[:, :4].T, by_means @ by_means.T, rtol=0.1)  # 4 of 5 dimensions
+    assert not MapModel.is_in(tmp_path, model.options)
+    model.save(tmp_path)
+    assert MapModel.is_in(tmp_path, model.options)
+    loaded = MapModel.load(tmp_path, model.options, CHANNELS)
+    np.testing.assert_array_equal(loaded.describe(segments, superpixels, means), found)
+    (tmp_path / "means.safetensors").unlink()
+    assert not MapModel.is_in(tmp_path, model.options)
+    assert MapModel.is_in(tmp_path, replace(model.options, pooling=("second-order",)))
+    with pytest.raises(CheckpointError, match="means"):
+        MapModel.load(tmp_path, model.options, CHANNELS)
+
+
+def test_an_image_without_segments_has_no_rows(scene, model):
+    segments, superpixels, means = scene
+    assert model.describe(segments.take(np.zeros(0, int)), superpixels, means).shape == (0, 8)
+
+
+def test_what_does_not_fit_is_named(scene, model):
+    segments, superpixels, means = scene
+    with pytest.raises(ShapeError, match="do not fit"):
+        model.describe(segments, superpixels, means[1:])
+    with pytest.raises(ShapeError, match=r"means must be \(S, 7\)"):
+        replace(model, options=replace(model.options, pooling=("second-order",))).describe(
+            segments, superpixels, means[:, 1:]
+        )
+    with pytest.raises(ShapeError, match=r"channels \[4, 3\]"):
+        unit_roots(means[:, 1:], CHANNELS)
+    with pytest.raises(ConfigError, match="at least one"):
+        MapReduction.fit([], CHANNELS)
+    with pytest.raises(ConfigError, match="size"):
+        MapReduction.fit([means], CHANNELS, size=0)

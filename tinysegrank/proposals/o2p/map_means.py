@@ -1,0 +1,88 @@
+"""Describe segments by means of the trunk's maps, over the figure and over the ground around it.
+
+The maps are read as means over superpixels: a segment's mean is theirs, weighted by the pixels it shares with each. So
+one product describes all segments of an image, and the network runs no more than once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import ShapeError
+from tinysegrank.proposals.o2p.segments import Segments
+
+GROUND_WEIGHT = 0.5
+TINY = np.float32(1e-12)
+
+
+def shared_pixels(segments: Segments, superpixels: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Count the pixels that each segment shares with each superpixel of another over-segmentation.
+
+    superpixels | (H, W) | integer | 0..S-1
+    returns     | (R, S) | float32 | exact up to 2**24 pixels
+
+    Raises:
+        ShapeError: the superpixels are of an image of another size.
+    """
+    if superpixels.shape != segments.superpixels.shape:
+        raise ShapeError(f"superpixels {superpixels.shape} do not fit segments {segments.superpixels.shape}")
+    own, count = segments.members.shape[1], int(superpixels.max()) + 1
+    pairs = segments.superpixels.astype(np.intp) * count + superpixels
+    shared = np.bincount(pairs.ravel(), minlength=own * count).reshape(own, count)  # (own superpixels, S)
+    return segments.members.astype(np.float32) @ shared.astype(np.float32)
+
+
+def unit_roots(means: NDArray[np.floating], channels: Sequence[int]) -> NDArray[np.float32]:
+    """Return the square roots of each layer's means, scaled to length 1.
+
+    means   | (R, C) | floating | at least 0; the layers' channels one after the other
+    returns | (R, C) | float32  | 0 where all of a layer's means are 0
+
+    Args:
+        channels: number of channels of each layer; their sum is C.
+
+    Raises:
+        ShapeError: the numbers of channels do not add up to C.
+    """
+    if means.ndim != 2 or means.shape[1] != sum(channels):
+        raise ShapeError(f"means: (R, {sum(channels)}) is needed for channels {list(channels)}, got {means.shape}")
+    roots = np.sqrt(means.astype(np.float32))
+    stop = 0
+    for width in channels:
+        start, stop = stop, stop + width
+        layer = roots[:, start:stop]
+        layer /= np.maximum(np.linalg.norm(layer, axis=1, keepdims=True), TINY)
+    return roots
+
+
+def mean_maps(
+    means: NDArray[np.floating], areas: NDArray[np.number], shared: NDArray[np.float32], channels: Sequence[int]
+) -> NDArray[np.float32]:
+    """Describe segments by means of the maps over the figure and the ground, which counts by GROUND_WEIGHT.
+
+    means   | (S, C)  | floating | mean of the maps over each superpixel, at least 0
+    areas   | (S,)    | number   | pixels of each superpixel
+    shared  | (R, S)  | float32  | see `shared_pixels`
+    returns | (R, 2C) | float32  | figure, ground: `unit_roots` of the means; 0 where there is no ground
+
+    Args:
+        channels: number of channels of each layer.
+
+    Raises:
+        ShapeError: the arrays do not fit each other.
+
+    Source: Dai, He and Sun, "Convolutional feature masking for joint object and stuff segmentation", CVPR 2015, for
+    features of segments from maps of the whole image; Hariharan et al., "Hypercolumns for object segmentation and
+    fine-grained localization", CVPR 2015, for several layers beside each other.
+    """
+    if shared.ndim != 2 or not shared.shape[1] == len(means) == len(areas):
+        raise ShapeError(f"means {means.shape}, areas {areas.shape} and shared {shared.shape} do not fit each other")
+    exact = means.astype(np.float32)
+    figure, ground = (
+        unit_roots(pixels @ exact / np.maximum(pixels.sum(axis=1, keepdims=True), 1), channels)
+        for pixels in (shared, areas.astype(np.float32) - shared)
+    )
+    return np.concatenate([figure, np.float32(GROUND_WEIGHT) * ground], axis=1)

@@ -1,0 +1,129 @@
+"""Second-order pooling of the trunk's maps: superpixels as local descriptors, each counting by its pixels.
+
+The means of the maps over a superpixel, reduced to a few numbers, take the place of SIFT. A segment need not be a union
+of the superpixels: each enters its mean outer product by the pixels that they share.
+
+Source: Carreira, Caseiro, Batista and Sminchisescu, "Free-form region description with second-order pooling", PAMI
+2014. There the local descriptors are hand-made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.fitted import About, Arrays, Fitted
+from tinysegrank.proposals.o2p.map_means import unit_roots
+from tinysegrank.proposals.o2p.second_order.log_map import log_matrices, normalise_blocks, upper_triangles
+from tinysegrank.proposals.o2p.second_order.pooling import FIGURE_SIZE, GROUND_SIZE, placed_averages, placements
+from tinysegrank.proposals.o2p.second_order.reduction import longest
+
+CELL = 4.0  # side of a superpixel as a local descriptor, pixels; the placements scale it
+
+
+class MapReduction(Fitted, tag="tinysegrank map reduction 1", shapes={"centre": ("C",), "directions": ("C", "d")}):
+    """Projection of superpixels' `unit_roots` on their principal directions.
+
+    centre     | (C,)   | float32 | mean over training superpixels
+    directions | (C, d) | float32 | orthonormal columns, by decreasing eigenvalue
+    """
+
+    def __init__(self, centre: NDArray[np.float32], directions: NDArray[np.float32]) -> None:
+        if directions.ndim != 2 or centre.shape != (len(directions),) or not 1 <= directions.shape[1] <= len(centre):
+            raise ShapeError(
+                f"centre (C,) and directions (C, d) with d of 1..C are needed, got {centre.shape}, {directions.shape}"
+            )
+        self.centre = centre
+        self.directions = directions
+
+    @classmethod
+    def fit(cls, images: Iterable[NDArray[np.floating]], channels: Sequence[int], *, size: int = 48) -> Self:
+        """Find the directions from all superpixels of some images.
+
+        Args:
+            images: means of the maps over an image's superpixels, (S, C) each; read once, a hundred are enough.
+            channels: number of channels of each layer.
+            size: number of directions d; C if that is less.
+
+        Raises:
+            ConfigError: there is no image, or `size` is below 1.
+            ShapeError: the numbers of channels do not add up to C.
+        """
+        if size < 1:
+            raise ConfigError(f"size must be at least 1, got {size}")
+        count, total, moment = 0, np.zeros(sum(channels)), np.zeros((sum(channels), sum(channels)))
+        for means in images:
+            roots = unit_roots(means, channels).astype(np.float64)
+            count += len(roots)
+            total += roots.sum(axis=0)
+            moment += roots.T @ roots
+        if not count:
+            raise ConfigError("images: give at least one to fit on")
+        centre = total / count
+        covariance = moment / count - np.outer(centre, centre)
+        return cls(centre.astype(np.float32), longest(covariance, size))
+
+    def apply(self, means: NDArray[np.floating], channels: Sequence[int]) -> NDArray[np.float32]:
+        """Return the local descriptors of superpixels: (S, C) to (S, d).
+
+        Raises:
+            ShapeError: the means have other channels than those in `fit`.
+        """
+        if means.ndim != 2 or means.shape[1] != len(self.centre):
+            raise ShapeError(f"means must be (S, {len(self.centre)}), got {means.shape}")
+        return np.asarray((unit_roots(means, channels) - self.centre) @ self.directions, np.float32)
+
+    def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        return {"centre": self.centre, "directions": self.directions}, {}
+
+    @classmethod
+    def _restore(cls, arrays: Arrays, about: About) -> Self:  # noqa: ARG003
+        return cls(arrays["centre"], arrays["directions"])
+
+
+def second_order_maps(
+    local: NDArray[np.floating],
+    superpixels: NDArray[np.integer],
+    shared: NDArray[np.float32],
+    boxes: NDArray[np.floating],
+    *,
+    ridge: float = 1e-3,
+    power: float = 0.75,
+) -> NDArray[np.float32]:
+    """Describe segments by second-order pooling over superpixels, for the figure and the ground around it.
+
+    local       | (S, d)  | floating | a local descriptor of each superpixel, as from `MapReduction.apply`
+    superpixels | (H, W)  | integer  | 0..S-1
+    shared      | (R, S)  | float32  | see `shared_pixels`
+    boxes       | (R, 4)  | floating | bounding box of each segment, see `bounding_boxes`
+    returns     | (R, D)  | float32  | D = (d + 6) (d + 7); figure, ground; 0 where there is no ground
+
+    Args:
+        ridge, power: see `SecondOrderOptions`.
+
+    Raises:
+        ShapeError: the arrays do not fit each other.
+    """
+    if shared.ndim != 2 or shared.shape[1] != len(local) or boxes.shape != (len(shared), 4):
+        raise ShapeError(f"local {local.shape}, shared {shared.shape} and boxes {boxes.shape} do not fit each other")
+    numbers, (height, width) = superpixels.ravel(), superpixels.shape
+    areas = np.bincount(numbers, minlength=len(local))  # (S,)
+    if len(areas) > len(local):
+        raise ShapeError(f"superpixels: numbers up to {len(areas) - 1} for {len(local)} local descriptors")
+    y, x = (
+        np.bincount(numbers, axis.ravel(), len(local)) / np.maximum(areas, 1) for axis in np.indices(superpixels.shape)
+    )
+    placed = np.column_stack([local, x, y, np.full(len(local), CELL), np.ones(len(local))])  # (S, d + 4)
+    blocks = []
+    for pixels, frames, size in (
+        (shared, boxes, FIGURE_SIZE),
+        (areas.astype(np.float32) - shared, np.array([[0, 0, width, height]]), GROUND_SIZE),
+    ):
+        sums = (placed.T * pixels[:, None, :]) @ placed  # (R, d + 4, d + 4)
+        means = placed_averages(sums, placements(frames, size))
+        blocks.append(upper_triangles(log_matrices(means, ridge=ridge)))
+    return normalise_blocks(blocks, power=power)
