@@ -36,7 +36,8 @@ def test_the_best_is_the_papers_but_for_options():
     paper, best = named_settings("paper"), named_settings("best")
     assert best.proposals.engine == "both"
     assert best.proposals.crf == named_settings("quick").proposals.crf
-    proposals = replace(best.proposals, engine="paste", crf=paper.proposals.crf)
+    assert (paper.proposals.paste.features, best.proposals.paste.features) == ("hand", "trunk")
+    proposals = replace(best.proposals, engine="paste", crf=paper.proposals.crf, paste=paper.proposals.paste)
     assert replace(best, experiment="paper", proposals=proposals) == paper
 
 

@@ -10,6 +10,7 @@ from tinysegrank.experiment.settings import (
     DataSettings,
     EvidenceSettings,
     MapSettings,
+    PasteSettings,
     ProposalSettings,
     Settings,
     SuperpixelSettings,
@@ -35,7 +36,7 @@ PAPER = Settings(
 BEST = replace(
     PAPER,
     experiment="best",
-    proposals=replace(PAPER.proposals, engine="both", crf=CrfSettings()),
+    proposals=replace(PAPER.proposals, engine="both", crf=CrfSettings(), paste=PasteSettings(features="trunk")),
 )
 """The paper's protocol with what raised the score on held-out training images; see `tests/benchmarks/options.py`."""
 

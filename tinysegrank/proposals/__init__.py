@@ -42,6 +42,9 @@ kept       | upper triangle, nothing off the diagonal rescaled | o2p.second_orde
 kept       | blocks to length 1, then all together; signed power 0.75 | o2p.second_order.log_map.normalise_blocks
 added      | SIFT and patterns projected before pooling, for speed | o2p.second_order.reduction.DescriptorReduction
 changed    | PCA, not centred: to 512, randomised, fitted on segments | o2p.second_order.projection.Projection
+added      | local descriptors from the trunk's maps, a superpixel each | o2p.second_order.maps.second_order_maps
+added      | square roots of three layers, centred PCA to 48 | o2p.second_order.maps.MapReduction
+simplified | convolutional feature masking: means over superpixels, no pyramid | o2p.map_means.mean_maps
 kept       | target: largest overlap with an instance, void left out | o2p.scorer.training_rows
 changed    | an object is a component of 100 pixels where there are no instances | o2p.scorer.training_rows
 kept       | rows: segments, true masks, again the best segment of an object if above 0.5 | o2p.scorer.training_rows
