@@ -36,7 +36,8 @@ from tinysegrank.voc import VOCSegmentation, make_toy_voc, write_labels
 pytestmark = pytest.mark.slow
 
 FOLDS = 3
-FITTED = ("trunk", "features/scale.json", "training", "classifiers", "segments", "pooled", "proposing", "ranker")
+POOLED = tuple(f"pooled/{name}.safetensors" for name in ("reduction", "second-order", "means"))
+FITTED = ("trunk", "features/scale.json", "training", "classifiers", "segments", *POOLED, "proposing", "ranker")
 
 
 def settings_for(voc: Path) -> Settings:
@@ -120,11 +121,7 @@ def test_validation_images_reach_no_fit(tmp_path, run, toy):
     assert len(fitted_on) == len(FEATURE_NAMES) + 2 * 3 * 64 + 2  # the trunk's maps are among what it learnt from
     columns = SegmentScorer.load(run.path / "proposing/paste/all.safetensors").weights_.shape[1]
     assert columns == 12 + 2 * 8  # here too
-    assert {
-        "pooled/reduction.safetensors",
-        "pooled/second-order.safetensors",
-        "pooled/means.safetensors",
-    } <= mine.keys()
+    assert set(POOLED) <= mine.keys()
 
 
 def test_a_fold_reaches_no_model_that_its_rows_come_from(tmp_path, run, toy):
