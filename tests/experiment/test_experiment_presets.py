@@ -32,13 +32,15 @@ def test_the_papers_protocol():
     assert (paper.ranking.eps, paper.ranking.background_weight, paper.ranking.quality) == (1e-3, 0.02, "image")
 
 
-def test_the_best_is_the_papers_but_for_options():
+def test_the_best_is_the_papers_but_for_folds_superpixels_and_proposals():
     paper, best = named_settings("paper"), named_settings("best")
     assert best.proposals.engine == "both"
     assert best.proposals.crf == named_settings("quick").proposals.crf
     assert (paper.proposals.paste.features, best.proposals.paste.features) == ("hand", "trunk")
     proposals = replace(best.proposals, engine="paste", crf=paper.proposals.crf, paste=paper.proposals.paste)
-    assert replace(best, experiment="paper", proposals=proposals) == paper
+    as_paper = replace(best, experiment="paper", folds=paper.folds, superpixels=paper.superpixels, proposals=proposals)
+    assert as_paper == paper
+    assert best.superpixels == named_settings("quick").superpixels
 
 
 def test_an_unknown_name():
