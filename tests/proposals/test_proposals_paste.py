@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.metrics import image_iou
-from tinysegrank.proposals import PasteEngine, Segments, choose_lambda, count_distinct, divmbest
+from tinysegrank.proposals import PasteEngine, Segments, choose, count_distinct, divmbest, trial
 
 
 def some_segments(count, seed=0, superpixels=6):
@@ -175,7 +175,8 @@ def test_lambda_is_chosen_for_pasting_as_for_the_crf():
     superpixels, truth = np.array([[0, 1]]), np.array([[0, 1]], np.uint8)
     segments = Segments(superpixels, np.array([[True, False], [False, True]]), np.zeros(2))
     paste = PasteEngine(np.array([[0.5], [0.44]]), segments, threshold=0.2, most=1)
-    choice = choose_lambda([paste], [truth], [0.0, 0.02, 0.04], count=2, num_classes=2)
+    grid = [0.0, 0.02, 0.04]
+    choice = choose(grid, [np.stack([trial(truth, divmbest(paste, lam, 2), num_classes=2) for lam in grid])])
     assert choice.best == 0.04
     assert choice.oracle[-1] == 1.0
     assert choice.oracle[0] == choice.one_best[0] == pytest.approx(image_iou(truth, np.array([[1, 0]])))

@@ -13,7 +13,6 @@ from tinysegrank.proposals import (
     ProposalOptions,
     SuperpixelClassifier,
     choose,
-    choose_lambda,
     divmbest,
     engine_under,
     label_fractions,
@@ -134,7 +133,8 @@ def test_lambda_that_reaches_the_truth_is_chosen():
     superpixels, truth = np.array([[0, 1]]), np.array([[0, 1]], np.uint8)
     unary = np.array([[0.0, 9.0], [0.0, 1.0]])
     engine = CrfEngine(unary, np.zeros((0, 2), int), np.zeros(0), superpixels)
-    choice = choose_lambda([engine], [truth], [0.0, 0.5, 2.0, 20.0], count=2)
+    grid = [0.0, 0.5, 2.0, 20.0]
+    choice = choose(grid, [np.stack([trial(truth, divmbest(engine, lam, 2)) for lam in grid])])
     assert choice.best == 2.0
     assert choice.oracle.tolist() == [0.25, 0.25, 1.0, 0.25]
     assert divmbest(engine, 2.0, 2)[1].labels.tolist() == truth.tolist()

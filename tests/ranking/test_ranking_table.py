@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import StandardScaler
 
 from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
-from tinysegrank.files import write_arrays
+from tinysegrank.files import read_about, write_arrays
 from tinysegrank.metrics import corpus_iou, image_confusions, image_ious
 from tinysegrank.ranking import FeatureTable, RankSVM, Standardizer, choose_C, pick
 from tinysegrank.voc import assign_folds
@@ -32,56 +32,42 @@ def test_rows_blocks_and_names():
     np.testing.assert_array_equal(joined.select("segnet"), joined.blocks["segnet"])
 
 
-def test_saved_and_loaded(tmp_path):
-    written = FeatureTable.concatenate([table("a"), table("bé", quality=False)])
-    written.save(tmp_path / "features.safetensors")
-    read = FeatureTable.load(tmp_path / "features.safetensors")
-    assert (read.images, dict(read.columns), list(read.blocks)) == (
-        written.images,
-        dict(written.columns),
-        list(written.blocks),
-    )
-    for name in ("groups", "proposals", "quality"):
-        np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
-    np.testing.assert_array_equal(read.select(), written.select())
-
-
 def test_names_of_columns_are_stored_once_for_many_images(tmp_path):
-    tables = [table("a"), table("b", 200), table("c", quality=False)]
+    joined = FeatureTable.concatenate([table("d"), table("bé", quality=False)])
+    tables = [table("a"), table("b", 200), table("c", quality=False), joined]
     for one in tables:
-        one.save_without_columns(tmp_path / one.images[0])
+        one.save(tmp_path / one.images[0])
         assert b"kl a" not in (tmp_path / one.images[0]).read_bytes()
     columns = dict(tables[0].columns)
-    read = [FeatureTable.load_without_columns(tmp_path / name, columns) for name in "abc"]
-    assert [one.columns for one in read] == [columns] * 3
+    read = [FeatureTable.load(tmp_path / name, columns) for name in "abcd"]
+    assert [one.columns for one in read] == [columns] * 4
     for one, other in zip(read, tables, strict=True):
         assert one.images == other.images
         np.testing.assert_array_equal(one.select(), other.select())
-        np.testing.assert_array_equal(one.quality, other.quality)
-    only = FeatureTable.load_without_columns(tmp_path / "a", {"rerank": columns["rerank"]})
+        for name in ("groups", "proposals", "quality"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    only = FeatureTable.load(tmp_path / "a", {"rerank": columns["rerank"]})
     np.testing.assert_array_equal(only.select(), tables[0].select(["rerank"]))
     for others in ({"segnet": ("kl a",)}, {"colour": ("red",)}):
         with pytest.raises(CheckpointError, match="a: is damaged"):
-            FeatureTable.load_without_columns(tmp_path / "a", others)
-    with pytest.raises(CheckpointError, match="without columns"):
-        FeatureTable.load(tmp_path / "a")
+            FeatureTable.load(tmp_path / "a", others)
 
 
 def test_damaged_files(tmp_path):
-    path = tmp_path / "features.safetensors"
+    path, columns = tmp_path / "features.safetensors", table().columns
     with pytest.raises(CheckpointError, match="features"):
-        FeatureTable.load(path)
+        FeatureTable.load(path, columns)
     write_arrays(path, {"groups": np.zeros(1)})
     with pytest.raises(CheckpointError, match="does not hold"):
-        FeatureTable.load(path)
+        FeatureTable.load(path, columns)
     table().save(path)
+    about = read_about(path)
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(CheckpointError, match="features"):
-        FeatureTable.load(path)
-    about = {"format": "tinysegrank feature table 1", "columns": '{"a": ["x"]}', "images": "[]"}
+        FeatureTable.load(path, columns)
     write_arrays(path, {"groups": np.zeros(1, int)}, about=about)
     with pytest.raises(CheckpointError, match="damaged"):
-        FeatureTable.load(path)
+        FeatureTable.load(path, columns)
 
 
 @pytest.mark.parametrize("blocks", [["colour"], [], ["segnet", "segnet"]])

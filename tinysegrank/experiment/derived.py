@@ -100,7 +100,7 @@ def _describe(image: ImageOfRun) -> None:
     soft, _ = soft_targets_many(proposals.store(run, image.which).read(image.name)[0])  # (M, 13, 13, K)
     old_table, old_others = described.paths(replace(image, run=run.base))
     coarse = read_ranked(image)
-    held = FeatureTable.load_without_columns(old_table, described.read_columns(run.base))
+    held = FeatureTable.load(old_table, described.read_columns(run.base))
     features = segnet_features(coarse, soft, eps=run.settings.ranking.eps)
     others = {"confusions": read_arrays(old_others)["confusions"], **described.distances_of(image, soft)}
     described.write(image, replace(held, blocks={**held.blocks, _BLOCK: features}), others)

@@ -15,7 +15,7 @@ added      | proposals of both engines in turn; the oracle's curve | interleave.
 added      | unaries from the trunk's maps over superpixels, and the image's means | crf.inputs.classifier_inputs
 simplified | hypercolumns: three layers of one input, means over superpixels, not pixels | crf.inputs.map_features
 added      | two 1 x 1 convolutions, trained on shares of classes by AdamW | crf.unary.SuperpixelClassifier
-added      | lambda by the oracle on held-out training images; how theirs was is unknown | choice.choose_lambda
+added      | lambda by the oracle on held-out training images; how theirs was is unknown | choice.choose
 
 DivMBest by pasting
 kept       | a segment takes its best class or background; at most 3; the best on top | o2p.pasting.PasteEngine.solve
@@ -80,7 +80,7 @@ kept       | 0.75 score - 0.25 overlap with those before; 150 at most | o2p.cpmc
 from __future__ import annotations
 
 from tinysegrank.proposals.baselines import best_labellings, best_pastings, perturb_and_map
-from tinysegrank.proposals.choice import CRITERIA, Choice, choose, choose_lambda, trial
+from tinysegrank.proposals.choice import CRITERIA, Choice, choose, trial
 from tinysegrank.proposals.crf.crf import CrfEngine, ProposalOptions, engine_under, potts_weights
 from tinysegrank.proposals.crf.expansion import expansion, potts_energy
 from tinysegrank.proposals.crf.features import FEATURE_NAMES, superpixel_features
@@ -137,7 +137,6 @@ __all__ = [
     "best_labellings",
     "best_pastings",
     "choose",
-    "choose_lambda",
     "choose_threshold",
     "classifier_inputs",
     "count_distinct",

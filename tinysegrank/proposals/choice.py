@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tinysegrank.errors import ConfigError
 from tinysegrank.metrics import mean_of_present
 from tinysegrank.proposals.curves import mean_iou_of, oracle_tally
-from tinysegrank.proposals.divmbest import Engine, Proposal, State, divmbest
+from tinysegrank.proposals.divmbest import Proposal
 from tinysegrank.voc import NUM_CLASSES
 
 Setting = TypeVar("Setting")
@@ -79,33 +79,3 @@ def choose(grid: Sequence[Setting], trials: Iterable[NDArray[np.int64]], *, by: 
         means = np.array([[mean_iou_of(matrix) for matrix in of_setting] for of_setting in confusions])
     oracle, one_best = means.T
     return Choice(grid[int(np.argmax(np.nan_to_num(oracle)))], oracle, one_best)
-
-
-def choose_lambda(
-    engines: Iterable[Engine[State]],
-    truths: Iterable[NDArray[np.integer]],
-    grid: Sequence[float],
-    *,
-    count: int,
-    num_classes: int = NUM_CLASSES,
-) -> Choice[float]:
-    """Choose the weight of diversity by the oracle among `count` proposals of each training image.
-
-    truths | each (H, W) | integer | 0..K-1, or 255 where void
-
-    Args:
-        engines, truths: one of each per image, never of those used for testing; may be generators.
-        grid: the weights to try.
-        count: number of proposals per image M.
-
-    Raises:
-        ConfigError: the grid or the images are empty, or a weight is negative.
-    """
-    pairs = zip(engines, truths, strict=True)
-    return choose(
-        grid,
-        (
-            np.stack([trial(truth, divmbest(engine, lam, count), num_classes=num_classes) for lam in grid])
-            for engine, truth in pairs
-        ),
-    )

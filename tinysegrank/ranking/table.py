@@ -12,18 +12,13 @@ import numpy as np
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.files import write_arrays
-from tinysegrank.fitted import About, Arrays, Fitted, damaged, read_checked
+from tinysegrank.fitted import damaged, read_checked
 
-_WITHOUT_COLUMNS = "tinysegrank feature table without columns 1"
+_FORMAT = "tinysegrank feature table without columns 1"
 
 
 @dataclass(frozen=True, eq=False)
-class FeatureTable(
-    Fitted,
-    tag="tinysegrank feature table 1",
-    shapes={"groups": ("rows",), "proposals": ("rows",), "quality": ("rows",)},
-    not_finite=("quality",),
-):
+class FeatureTable:
     """Features, quality and origin of each proposal.
 
     images    | (images,)            | str     | names of the images, without duplicates
@@ -141,37 +136,24 @@ class FeatureTable(
             raise ConfigError(f"blocks: {chosen}; choose some of {list(self.blocks)}, each once")
         return chosen
 
-    def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    def save(self, path: Path | str) -> None:
+        """Write the table without the names of its columns, which many images' tables have in common."""
         arrays = {f"block/{name}": block for name, block in self.blocks.items()}
         arrays |= {"groups": self.groups, "proposals": self.proposals, "quality": self.quality}
-        columns = json.dumps({name: list(names) for name, names in self.columns.items()})
-        return arrays, {"columns": columns, "images": json.dumps(self.images)}
+        write_arrays(path, arrays, about={"format": _FORMAT, "images": json.dumps(self.images)})
 
     @classmethod
-    def _restore(cls, arrays: Arrays, about: About) -> Self:
-        columns = {name: tuple(names) for name, names in json.loads(about["columns"]).items()}
-        return cls._of_arrays(arrays, about, columns)
-
-    @classmethod
-    def _of_arrays(cls, arrays: Arrays, about: About, columns: Mapping[str, tuple[str, ...]]) -> Self:
-        blocks = {name: arrays[f"block/{name}"] for name in columns}
-        rows = (arrays["groups"], arrays["proposals"], arrays["quality"])
-        return cls(tuple(json.loads(about["images"])), *rows, blocks, columns)
-
-    def save_without_columns(self, path: Path | str) -> None:
-        """Write the table without the names of its columns, which many images' tables have in common."""
-        arrays, about = self._state()
-        write_arrays(path, arrays, about={"format": _WITHOUT_COLUMNS, "images": about["images"]})
-
-    @classmethod
-    def load_without_columns(cls, path: Path | str, columns: Mapping[str, tuple[str, ...]]) -> Self:
-        """Read the blocks named in `columns` from a file that `save_without_columns` wrote.
+    def load(cls, path: Path | str, columns: Mapping[str, tuple[str, ...]]) -> Self:
+        """Read the blocks named in `columns` from a file that `save` wrote.
 
         Raises:
             CheckpointError: the file is missing, damaged, or holds something else, or other columns.
         """
-        about, arrays = read_checked(path, _WITHOUT_COLUMNS, shapes=cls._shapes, not_finite=cls._not_finite)
+        shapes = {"groups": ("rows",), "proposals": ("rows",), "quality": ("rows",)}
+        about, arrays = read_checked(path, _FORMAT, shapes=shapes, not_finite=("quality",))
         try:
-            return cls._of_arrays(arrays, about, columns)
+            blocks = {name: arrays[f"block/{name}"] for name in columns}
+            rows = (arrays["groups"], arrays["proposals"], arrays["quality"])
+            return cls(tuple(json.loads(about["images"])), *rows, blocks, columns)
         except (KeyError, ValueError, ShapeError) as error:
             raise damaged(path, error) from error

@@ -62,7 +62,7 @@ def write(image: ImageOfRun, table: FeatureTable, others: Mapping[str, np.ndarra
     """Write an image's feature table, and its proposals' confusions and distances."""
     features, scores = paths(image)
     write_arrays(scores, others)
-    table.save_without_columns(features)
+    table.save(features)
 
 
 def distances_of(image: ImageOfRun, cells: np.ndarray) -> dict[str, np.ndarray]:
@@ -94,7 +94,7 @@ class Described(NamedTuple):
 def load_described(run: Run, which: str) -> Described:
     """Read the described proposals of a split."""
     columns, files = read_columns(run), [paths(image) for image in images_of(run, which)]
-    table = FeatureTable.concatenate(FeatureTable.load_without_columns(features, columns) for features, _ in files)
+    table = FeatureTable.concatenate(FeatureTable.load(features, columns) for features, _ in files)
     arrays = [read_arrays(scores) for _, scores in files]
     confusions = np.concatenate([array["confusions"] for array in arrays])
     losses = NETWORKS if which == "val" else ()
