@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.evidence.measures import per_cent, summed
+from tinysegrank.evidence.measures import per_cent
 from tinysegrank.experiment import Run, Silent
 from tinysegrank.experiment import images as run_data
 from tinysegrank.experiment.images import ImageOfRun, images_of
@@ -82,7 +82,7 @@ def main() -> None:
     grid = tuple(Pasting(*pair, asked.count) for pair in product(asked.thresholds, asked.lambdas))
     runs = [read_run(path, jobs=asked.jobs, progress=Silent()) for path in (asked.reduced, asked.full)]
     run, both = runs[0], [tally(run, grid, asked.every, asked.jobs) for run in runs]
-    corpus = np.array([[[per_cent(run, summed(of.confusions[:, g, k])) for of in both] for k in (0, 1)]
+    corpus = np.array([[[per_cent(run, of.confusions[:, g, k]) for of in both] for k in (0, 1)]
                        for g in range(len(grid))])  # (G, 2, kinds)  # fmt: skip
     image = np.stack([100 * of.image_ious.mean(axis=0) for of in both], axis=-1)  # the same
     rows: list[tuple[Cell, ...]] = [
@@ -99,7 +99,7 @@ def main() -> None:
     at = [grid[int(g)] for g in corpus[:, 1].argmax(axis=0)]
     best = [of.confusions[:, grid.index(one), 1] for of, one in zip(both, at, strict=True)]
     gap = [100 * x for x in paired_difference(best[0], best[1], rng=rng, classes=classes)]
-    found = [per_cent(run, summed(of)) for of in best]
+    found = [per_cent(run, of) for of in best]
     print(sentence("corpus", at, found, gap))
     at = [grid[int(g)] for g in image[:, 1].argmax(axis=0)]
     of_images = [100 * of.image_ious[:, grid.index(one), 1] for of, one in zip(both, at, strict=True)]

@@ -7,30 +7,38 @@ import pytest
 
 from tinysegrank.evidence.ablation import block_names, block_subsets
 from tinysegrank.evidence.claims import (
-    Claim,
     Ordering,
     Statement,
     check_claims,
     gain_in_words,
     mean_in_words,
-    over_seeds,
     verdict,
     verdict_of_counts,
     verdict_of_gains,
-    verdict_of_same_seeds,
-    verdict_of_sameness,
     verdict_of_seeds,
 )
+from tinysegrank.metrics import Difference
+from tinysegrank.reporting import Claim
 
 AGREES, DIFFERS, UNCLEAR = "agrees", "differs", "too close to tell"
 
 
 @pytest.mark.parametrize(
-    ("gap", "clear", "expected"),
-    [(1.0, True, AGREES), (-1.0, True, DIFFERS), (1.0, False, UNCLEAR), (0.0, True, UNCLEAR), (np.nan, True, UNCLEAR)],
+    ("gap", "of_gain", "of_sameness"),
+    [
+        ((1.0, 0.2, 1.5), AGREES, AGREES),  # another, but by little
+        ((-1.0, -1.5, -0.2), DIFFERS, AGREES),
+        ((0.5, -1.0, 1.5), UNCLEAR, AGREES),
+        ((-1.0, -3.0, 1.0), UNCLEAR, UNCLEAR),
+        ((3.0, 0.5, 6.0), AGREES, DIFFERS),
+        ((-4.0, -6.0, -2.5), DIFFERS, DIFFERS),
+        ((0.0, 0.0, 0.0), UNCLEAR, AGREES),
+        ((np.nan, np.nan, np.nan), UNCLEAR, UNCLEAR),
+    ],
 )
-def test_verdict(gap, clear, expected):
-    assert verdict(gap, clear=clear) == expected
+def test_verdict_of_an_interval(gap, of_gain, of_sameness):
+    assert verdict(Difference(*gap)) == of_gain
+    assert verdict(Difference(*gap), same=True) == of_sameness
 
 
 @pytest.mark.parametrize(
@@ -79,20 +87,6 @@ def test_verdict_of_gains():
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [
-        (-1.0, 1.5, AGREES),
-        (0.2, 1.5, AGREES),  # another, but by little
-        (-3.0, 1.0, UNCLEAR),
-        (0.5, 6.0, DIFFERS),
-        (-6.0, -2.5, DIFFERS),
-    ],
-)
-def test_verdict_of_sameness(low, high, expected):
-    assert verdict_of_sameness(low, high) == expected
-
-
-@pytest.mark.parametrize(
     ("gaps", "expected"),
     [
         ([0.0], UNCLEAR),  # one seed alone
@@ -104,7 +98,7 @@ def test_verdict_of_sameness(low, high, expected):
     ],
 )
 def test_verdict_of_same_seeds(gaps, expected):
-    assert verdict_of_same_seeds(np.array(gaps)) == expected
+    assert verdict_of_seeds(np.array(gaps), same=True) == expected
 
 
 def test_gaps_in_words():
@@ -141,12 +135,26 @@ def test_claims_of_what_was_measured():
         Statement(
             "there are few", "there are {count:.1f}", lambda count: "agrees" if count < 3 else "differs", ("count",)
         ),
-        Ordering("B is like A", "B", "A", same=True),
+        Ordering("B is like A", "B", "A", same=True, opening="at the end "),
+        Statement("others have more", "{count} is not theirs"),
         Ordering("C is better than A", "C", "A"),  # C was not measured
     )
     measured = {"A": np.array([3.0, 3.5]), "B": np.array([1.0, 1.5]), "count": 2}
-    assert check_claims(statements, measured, over_seeds) == (
+    assert check_claims(statements, measured) == (
         Claim("A is better than B", "A 3.2, B 1.2: +2.0 points (+2.0, +2.0 by seed).", "agrees"),
         Claim("there are few", "there are 2.0", "agrees"),
-        Claim("B is like A", "B 1.2, A 3.2: -2.0 points (-2.0, -2.0 by seed).", "too close to tell"),
+        Claim("B is like A", "at the end B 1.2, A 3.2: -2.0 points (-2.0, -2.0 by seed).", "too close to tell"),
+        Claim("others have more", "2 is not theirs", "not compared"),
     )
+
+
+def test_methods_are_compared_over_images_on_the_classes_counted():
+    right, wrong = np.array([[[4, 0], [0, 4]]] * 5), np.array([[[4, 0], [4, 0]]] * 5)  # IoU 1, 1 and 1/2, 0
+    ordering, measured = Ordering("A is better", "A", "B"), {"A": right, "B": wrong}
+    for classes, low in (((), 25.0), ((0,), 50.0), ((1,), 0.0)):
+        gap = 100 - low
+        here = f"A 100.0, B {low:.1f}: +{gap:.1f} points; on val sets drawn anew from these images "
+        here += f"+{gap:.1f} to +{gap:.1f} (95 %)."
+        assert check_claims([ordering], measured, classes) == (Claim("A is better", here, AGREES),)
+    (claim,) = check_claims([Ordering("B is better", "B", "A"), ordering._replace(worse="C")], measured)
+    assert claim.verdict == DIFFERS

@@ -10,27 +10,34 @@ import pytest
 from PIL import Image
 
 from tinysegrank.errors import ConfigError
-from tinysegrank.evidence import PIECES, figure_6
+from tinysegrank.evidence import PIECES
 from tinysegrank.evidence.ablation import eq17_by_features
 from tinysegrank.evidence.figure_2 import richest
-from tinysegrank.evidence.figure_4 import in_and_out
 from tinysegrank.evidence.judge import make_judge
-from tinysegrank.evidence.measures import described, summed
+from tinysegrank.evidence.losses import continue_training
+from tinysegrank.evidence.measures import described
 from tinysegrank.evidence.piece import Request
-from tinysegrank.evidence.single_images import Images, helped_and_hurt, measure, smaller_object, too_much_object
-from tinysegrank.evidence.trainings import read_history
+from tinysegrank.evidence.single_images import (
+    Images,
+    helped_and_hurt,
+    in_and_out,
+    measure,
+    smaller_object,
+    too_much_object,
+)
+from tinysegrank.evidence.trainings import network_of_start
 from tinysegrank.experiment import evaluate_folder
 from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.settings import EvidenceSettings
 from tinysegrank.experiment.stages.coarse import read_coarse
 from tinysegrank.experiment.stages.features import store
 from tinysegrank.files import read_arrays, read_json
-from tinysegrank.metrics import image_iou
+from tinysegrank.metrics import Confusion, image_iou
 from tinysegrank.ranking import proposal_distance
 from tinysegrank.reporting import TABLE_1, TABLE_2
 from tinysegrank.segnet import load_segnet, predict_store
 from tinysegrank.upsampling import naive
-from tinysegrank.voc import CLASS_NAMES, VOCSegmentation, read_labels
+from tinysegrank.voc import CLASS_NAMES, VOCSegmentation, read_labels, tile_edges
 
 pytestmark = pytest.mark.slow
 
@@ -127,7 +134,7 @@ def test_eq_17_is_the_same_by_the_features_of_a_table(tiny_run, evidence, split)
     train = described(tiny_run, "train")
     scores = eq17_by_features(train.table, ranking.background_weight)
     picks = [np.flatnonzero(train.table.groups == i)[np.argmin(scores[train.table.groups == i])] for i in range(10)]
-    expected = per_cent(summed(train.confusions[picks]))
+    expected = per_cent(Confusion.of(train.confusions[picks]))
     assert float(rows["Eq. 17, no SVM"]["held-out training images"]) == pytest.approx(expected)
 
 
@@ -157,12 +164,11 @@ def test_the_richest_label_map_has_the_most_classes_of_some_size():
 
 
 def test_the_judge_agrees_with_the_label_maps(tiny_run, split):
-    judge, ranking = make_judge(tiny_run, proposals=True), tiny_run.settings.ranking
+    judge, ranking = make_judge(tiny_run, picks=True), tiny_run.settings.ranking
     for loss in ("start", "uoi", "uoi+ce"):
         coarse = read_coarse(tiny_run, f"val-{loss}")
-        found = judge.naive(coarse).matrix
-        np.testing.assert_array_equal(found, scored(tiny_run, split, f"upsampled/naive-{loss}").matrix)
-        picks = judge.eq17(coarse, eps=ranking.eps, background_weight=ranking.background_weight).matrix
+        np.testing.assert_array_equal(judge.naive(coarse), scored(tiny_run, split, f"upsampled/naive-{loss}").matrix)
+        picks = judge.eq17(coarse, ranking.eps, ranking.background_weight)
         np.testing.assert_array_equal(picks, scored(tiny_run, split, f"picked/segnet-{loss}").matrix)
 
 
@@ -176,10 +182,8 @@ def test_figure_6_starts_and_ends_at_the_runs_own_networks(tiny_run, evidence, s
             for kind, place in (("naive", f"upsampled/naive-{own}"), ("picks", f"picked/segnet-{own}")):
                 np.testing.assert_array_equal(judged[kind], scored(tiny_run, split, place).matrix)
     _, rows = rows_of(evidence, "figure-6")
-    values = [
-        per_cent_of(read_arrays(evidence / "figure-6" / "trainings" / f"uoi-seed-{seed}" / "step-0000004.safetensors"))
-        for seed in (0, 3)
-    ]
+    ends = [f"figure-6/trainings/uoi-seed-{seed}/step-0000004.safetensors" for seed in (0, 3)]
+    values = [per_cent(Confusion.of(read_arrays(evidence / end)["picks"])) for end in ends]
     assert float(rows["4"]["UOI"]) == pytest.approx(np.mean(values))
     assert float(rows["4"]["UOI, largest"]) == pytest.approx(max(values))
 
@@ -188,30 +192,22 @@ def test_figure_6_trains_a_longer_start_once(tmp_path, tiny_run):
     steps = tiny_run.settings.training.start.steps + 3
     settings = replace(tiny_run.settings, evidence=EvidenceSettings(steps))
     request = Request(replace(tiny_run, settings=settings), tmp_path, (0,), FolderLock(tmp_path))
-    judge = make_judge(request.run, proposals=True)
-    start = figure_6.network_of_start(request, judge)
+    start = network_of_start(request)
     network = start.read_bytes()
-    history = read_history(start.parent)
-    assert history.steps[-1] == steps
+    last = read_arrays(sorted(start.parent.glob("step-*.safetensors"))[-1])
+    assert last["steps"] == steps
     coarse = predict_store(load_segnet(start), store(request.run, "val"))
-    np.testing.assert_array_equal(history.naive[-1], judge.naive(coarse).matrix)
+    np.testing.assert_array_equal(last["naive"], make_judge(request.run, picks=True).naive(coarse))
     written = start.stat().st_mtime_ns
-    assert figure_6.network_of_start(request, judge).read_bytes() == network
+    assert network_of_start(request).read_bytes() == network
+    found = continue_training(request)
     assert start.stat().st_mtime_ns == written  # and not trained again
-    assert f"{steps:,} steps" in figure_6.notes(request.run)[0]
+    assert found.measured["steps"] == steps and f"{steps:,} steps" in found.notes[0]
 
 
 def test_the_start_of_figure_6_has_steps_or_none():
     with pytest.raises(ConfigError, match="start_steps=-1"):
         EvidenceSettings(-1)
-
-
-def per_cent_of(judged):
-    from tinysegrank.metrics import Confusion
-
-    confusion = Confusion()
-    confusion.matrix += judged["picks"]
-    return per_cent(confusion)
 
 
 def test_from_scratch_begins_with_one_head_and_cross_entropy_is_the_runs_start(tiny_run, evidence, split):
@@ -235,24 +231,20 @@ def test_the_background_term_agrees_with_the_runs_picks(tiny_run, evidence, spli
     _, rows = rows_of(evidence, "background-term")
     own = per_cent(scored(tiny_run, split, "picked/segnet-uoi+ce"))
     assert float(rows["0.02"]["IoU, eps 0.001"]) == pytest.approx(own)
-    judge, coarse = make_judge(tiny_run, proposals=True), read_coarse(tiny_run, "val-uoi+ce")
-    picked = judge.eq17_rows(coarse, eps=1e-3, background_weight=1e9)
+    judge, coarse = make_judge(tiny_run, picks=True), read_coarse(tiny_run, "val-uoi+ce")
+    heavy = judge.divergences(coarse, 1e-3) + 1e9 * judge.backgrounds()
     for image, name in enumerate(split.names):  # so heavy a term leaves nothing else to choose by
         paths = sorted((tiny_run.path / "proposals" / "val" / name).glob("*.png"))
-        shares = [(naive_share(read_labels(path))) for path in paths]
-        assert shares[picked[image] - 4 * image] == pytest.approx(min(shares))
+        shares = [background_share(read_labels(path)) for path in paths]
+        picked = np.argmin(heavy[4 * image : 4 * image + 4])
+        assert shares[picked] == pytest.approx(min(shares))
 
 
-def naive_share(labels):
+def background_share(labels):
     """The mean over the cells of the share of background."""
-    rows, columns = (np.array_split(np.arange(n), 1) for n in labels.shape)
-    from tinysegrank.voc import tile_edges
-
     rows, columns = (tile_edges(n, 13) for n in labels.shape)
-    cells = [
-        (labels[rows[r] : rows[r + 1], columns[c] : columns[c + 1]] == 0).mean() for r in range(13) for c in range(13)
-    ]
-    return float(np.mean(cells))
+    cells = [labels[rows[r] : rows[r + 1], columns[c] : columns[c + 1]] for r in range(13) for c in range(13)]
+    return float(np.mean([(cell == 0).mean() for cell in cells]))
 
 
 def test_images_are_measured_as_their_label_maps_are(tiny_run, split):
@@ -289,7 +281,7 @@ def test_images_shown_follow_the_captions(images):
 
 def test_maps_in_and_out_of_their_class_by_pixels(tiny_run, split):
     coarse = np.asarray(read_coarse(tiny_run, "val-uoi+ce"))
-    inside, outside = in_and_out(coarse, make_judge(tiny_run, proposals=False).cell_counts())
+    inside, outside = in_and_out(coarse, make_judge(tiny_run, picks=False).cell_counts())
     pixels = []
     for i in range(len(split)):
         truth = split.labels(i)
@@ -332,14 +324,14 @@ def test_the_ablation_over_seeds_is_that_of_each_seeds_own_proposals_and_rankers
         expected = per_cent(evaluate_folder(other / "picked" / system, split))
         assert float(rows[name]["seed 3"]) == pytest.approx(expected)
     coarse, val = np.load(other / "coarse" / "val-uoi+ce.npy"), described(tiny_run, "val")
-    soft = make_judge(tiny_run, proposals=True).soft_proposals()
+    soft = np.load(evidence / "judge" / "proposals" / "soft.npy")
     confusions = []
     for image, own in enumerate(coarse):
         of_image = np.flatnonzero(val.table.groups == image)
         scores = proposal_distance(own, soft[of_image], background_weight=0.0)
         confusions.append(val.confusions[of_image[np.argmin(scores)]])
     assert float(rows["Eq. 17 without its background term"]["seed 3"]) == pytest.approx(
-        per_cent(summed(np.stack(confusions)))
+        per_cent(Confusion.of(np.stack(confusions)))
     )
     first = per_cent(scored(tiny_run, split, "picked/1-best"))
     assert [float(rows["1-best, no ranking"][f"seed {seed}"]) for seed in (0, 3)] == pytest.approx([first, first])

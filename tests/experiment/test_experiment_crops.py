@@ -160,7 +160,7 @@ def test_interrupted_it_goes_on_with_the_chunks_that_are_there(tmp_path, tiny_ru
 
 
 def test_evidence_judges_with_crops_too(tmp_path, cropped, monkeypatch):
-    judge, judged, naive = make_judge(cropped, proposals=False), [], Judge.naive
+    judge, judged, naive = make_judge(cropped, picks=False), [], Judge.naive
     monkeypatch.setattr(Judge, "naive", lambda self, coarse: judged.append(coarse) or naive(self, coarse))
     options = replace(cropped.settings.training.start, steps=2)
     without = replace(cropped, settings=replace(cropped.settings, coarse=CoarseSettings(mirrored=True)))

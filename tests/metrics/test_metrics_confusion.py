@@ -194,6 +194,14 @@ def test_image_ious_of_proposals_and_of_an_image_all_void():
     assert np.isnan(image_iou(np.full((2, 2), 255), np.zeros((2, 2), int)))
 
 
+def test_sum_of_matrices(rng):
+    matrices = rng.integers(0, 2**31 - 1, (2, 3, 5, 5)).astype(np.int32)  # their sums need 64 bits
+    for some in (matrices, matrices[0], matrices[0, 0]):
+        expected = sum(map(int, some[..., 1, 2].ravel()))
+        found = Confusion.of(some).matrix
+        assert found.dtype == np.int64 and found[1, 2] == expected
+
+
 def test_iou_of_several_matrices():
     matrices = image_confusions(TRUTHS[0], LABELS)
     ious = iou_of_confusion(matrices)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.html_pages import Parsed, check_alone, pictures
 from tinysegrank.errors import ShapeError
-from tinysegrank.reporting import Column, Document, Picture, Section, Statement, Table
+from tinysegrank.reporting import Claim, Column, Document, Picture, Section, Table
 
 NASTY = "<script>alert('x')</script> & \"cat\" | dog"
 
@@ -29,7 +29,7 @@ def document() -> Document:
         (("data", NASTY),),
         (
             Section("First", (NASTY,), items=(NASTY,), tables=(table,), pictures=(Picture(png(), NASTY),)),
-            Section("Second", statements=(Statement(NASTY, "found", "too close to tell"),), below=True),
+            Section("Second", claims=(Claim(NASTY, "found", "too close to tell"),), below=True),
             Section("Third", listing='name = "<b>"\n'),
         ),
     )

@@ -51,6 +51,15 @@ def test_a_band_is_drawn_where_there_is_one(tmp_path):
     assert share[0] < 0.001 and share[1] > 0.02
 
 
+def test_the_mean_of_series_ends_where_one_is_not_finite():
+    series = np.array([[1.0, 2.0, 3.0], [2.0, 6.0, np.nan], [3.0, 1.0, np.inf]])
+    curve = Curve.of_mean(np.array([0, 10, 20]), series)
+    for of, expected in ((curve.x, [0, 10]), (curve.y, [2, 3]), (curve.low, [1, 1]), (curve.high, [3, 6])):
+        np.testing.assert_allclose(of, expected)
+    with pytest.raises(ShapeError, match="at least one"):
+        Curve.of_mean(np.arange(3), np.full((2, 3), np.nan))
+
+
 @pytest.mark.parametrize(("curves", "beside"), [(6, False), (7, True)])
 def test_the_legend_of_many_curves_stands_beside_them(tmp_path, curves, beside):
     x = np.arange(9)

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from tinysegrank.evidence.claims import Claim
-from tinysegrank.evidence.collect import ALL, PIECES, SEEDS, collect_evidence, evidence_state, read_evidence
+from tinysegrank.evidence.claims import Ordering, Statement
+from tinysegrank.evidence.collect import PIECES, collect_evidence, evidence_state
 from tinysegrank.evidence.html_report import write_html_report
-from tinysegrank.evidence.piece import Piece, Written
+from tinysegrank.evidence.piece import Finding, Piece, Request, Written
 
-__all__ = [
-    "ALL",
-    "PIECES",
-    "SEEDS",
-    "Claim",
-    "Piece",
-    "Written",
-    "collect_evidence",
-    "evidence_state",
-    "read_evidence",
-    "write_html_report",
-]
+__all__ = ["PIECES", "Finding", "Ordering", "Piece", "Request", "Statement", "Written", "collect_evidence",
+           "evidence_state", "write_html_report"]  # fmt: skip

@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinysegrank.evidence.measures import per_cent, summed
-from tinysegrank.experiment.runner import Run
-from tinysegrank.metrics import paired_difference
+from tinysegrank.metrics import Confusion, Difference, paired_difference
+from tinysegrank.reporting import Claim
 
-AGREES, DIFFERS, UNCLEAR, APART = "agrees", "differs", "too close to tell", "not compared"
-VERDICTS = (AGREES, DIFFERS, UNCLEAR, APART)
+VERDICTS = AGREES, DIFFERS, UNCLEAR, APART = ("agrees", "differs", "too close to tell", "not compared")
+"""Of a gain only the sign counts. UNCLEAR: the run cannot tell; APART: the paper gives no comparable figure."""
 SEEDS_RULE = (
     "An ordering counts if its mean over the seeds is beyond chance, by Student's t at 5 per cent; of one seed alone, "
     "or where every seed comes to the same, if it is by 2 points or more."
 )
 _ENOUGH = 2.0  # points; below, one training is no evidence
-
-
-class Claim(NamedTuple):
-    """A claim of the paper, what this run shows, and how the two compare.
-
-    The verdict is AGREES, DIFFERS, UNCLEAR (the run cannot tell), or APART (the paper gives no comparable figure). The
-    verdict on a gain is about its sign, not about its size.
-    """
-
-    paper: str
-    here: str
-    verdict: str
 
 
 class Ordering(NamedTuple):
@@ -39,6 +26,7 @@ class Ordering(NamedTuple):
     better: str
     worse: str
     same: bool = False
+    opening: str = ""  # of what is said of the run
 
 
 class Statement(NamedTuple):
@@ -46,64 +34,57 @@ class Statement(NamedTuple):
 
     paper: str
     here: str  # what a run shows, as a format string of measurements
-    rule: Callable[..., str]  # gives the verdict from some of the measurements
+    rule: Callable[..., str] | None = None  # gives the verdict from some of the measurements; None: APART
     judged_by: tuple[str, ...] = ()  # the names of these
 
 
-Compare = Callable[[Ordering, Mapping[str, Any]], tuple[str, str]]
+Statements = Sequence[Ordering | Statement]
 
 
-def check_claims(
-    statements: Iterable[Ordering | Statement], measured: Mapping[str, Any], compare: Compare | None = None
-) -> tuple[Claim, ...]:
+def check_claims(statements: Statements, measured: Mapping[str, Any], classes: Sequence[int] = ()) -> tuple[Claim, ...]:
     """Compare sentences of the paper with what was measured.
 
     Args:
         statements: the sentences; an ordering is left out if one of its methods was not measured.
-        measured: the measurements, by the names that the statements use.
-        compare: describes in words how two methods compare, and gives the verdict; needed for orderings.
+        measured: the measurements, by the names that the statements use; a method's are its confusions of each image
+            of val, (N, K, K), or its value in per cent for each seed, (seeds,).
+        classes: classes to average over; all by default.
     """
     found = []
     for one in statements:
         if isinstance(one, Statement):
-            verdict_ = one.rule(*(measured[name] for name in one.judged_by))
+            verdict_ = one.rule(*(measured[name] for name in one.judged_by)) if one.rule else APART
             found.append(Claim(one.paper, one.here.format(**measured), verdict_))
-        elif compare is not None and {one.better, one.worse} <= measured.keys():
-            found.append(Claim(one.paper, *compare(one, measured)))
+        elif {one.better, one.worse} <= measured.keys():
+            found.append(_compare(one, measured[one.better], measured[one.worse], classes))
     return tuple(found)
 
 
-def over_images(run: Run, shown: Mapping[str, str] | None = None) -> Compare:
-    """Return a function that compares two methods by their confusions (N, K, K) on val, with a bootstrap interval.
+def _compare(ordering: Ordering, better: np.ndarray, worse: np.ndarray, classes: Sequence[int]) -> Claim:
+    """Compare two methods by their values for each seed, or by their confusions with a bootstrap interval."""
+    paper, *names, same, opening = ordering
+    if better.ndim == 1:
+        means, gaps = [mean_in_words(better), mean_in_words(worse)], better - worse
+        rest, found = f"{gain_in_words(gaps)}.", verdict_of_seeds(gaps, same=same)
+    else:
+        means = [f"{100 * Confusion.of(of).mean_iou(classes=classes or None).value:.1f}" for of in (better, worse)]
+        shares = paired_difference(better, worse, rng=np.random.default_rng([0, 17]), classes=classes or None)
+        gap = Difference(*(100 * value for value in shares))
+        rest = f"{gap.value:+.1f} points; on val sets drawn anew from these images {gap.low:+.1f} to {gap.high:+.1f} "
+        rest, found = f"{rest}(95 %).", verdict(gap, same=same)
+    return Claim(paper, f"{opening}{names[0]} {means[0]}, {names[1]} {means[1]}: {rest}", found)
 
-    `shown` maps some of the methods to the names to print.
+
+def verdict(gap: Difference, *, same: bool = False) -> str:
+    """Return the verdict on a claimed gain, or claimed sameness, from the gap found, in points, and its 95 % interval.
+
+    A gain is clear if 0 is outside the interval; sameness, if the interval is within 2 points of 0.
     """
-
-    def compare(ordering: Ordering, confusions: Mapping[str, np.ndarray]) -> tuple[str, str]:
-        names = (ordering.better, ordering.worse)
-        better, worse = ((shown or {}).get(name, name) for name in names)
-        high, low = (per_cent(run, summed(confusions[name])) for name in names)
-        of_images, classes = [confusions[name] for name in names], run.settings.report.classes or None
-        found = paired_difference(*of_images, rng=np.random.default_rng([0, 17]), classes=classes)
-        gap, least, most = (100 * value for value in found)
-        here = f"{better} {high:.1f}, {worse} {low:.1f}: {gap:+.1f} points; on val sets drawn anew from these images "
-        here += f"{least:+.1f} to {most:+.1f} (95 %)."
-        return here, verdict_of_sameness(least, most) if ordering.same else verdict(found.value, clear=found.clear)
-
-    return compare
-
-
-def over_seeds(ordering: Ordering, values: Mapping[str, np.ndarray]) -> tuple[str, str]:
-    """Compare two methods by their values for each seed, in per cent; return the words and the verdict."""
-    better, worse = values[ordering.better], values[ordering.worse]
-    means = f"{ordering.better} {mean_in_words(better)}, {ordering.worse} {mean_in_words(worse)}"
-    gaps = better - worse
-    return f"{means}: {gain_in_words(gaps)}.", (verdict_of_same_seeds if ordering.same else verdict_of_seeds)(gaps)
-
-
-def not_compared() -> str:
-    """Return the verdict on a sentence that the run's results cannot be compared with."""
-    return APART
+    if same and gap.low >= -_ENOUGH and gap.high <= _ENOUGH:
+        return AGREES
+    if not gap.clear or gap.value == 0:
+        return UNCLEAR
+    return verdict_of_fact(gap.value > 0 and not same)
 
 
 def verdict_of_fact(holds: bool) -> str:
@@ -111,60 +92,37 @@ def verdict_of_fact(holds: bool) -> str:
     return AGREES if holds else DIFFERS
 
 
-def verdict_of_order(smaller: float, larger: float) -> str:
-    """Return the verdict on a sentence that one number is smaller in size than another."""
-    return verdict_of_fact(abs(smaller) < abs(larger))
+def verdict_of_seeds(gaps: np.ndarray, *, same: bool = False) -> str:
+    """Return the verdict on a claimed gain, by `SEEDS_RULE`, or sameness, from the gaps, in points, of several seeds.
 
-
-def verdict(gap: float, *, clear: bool = True) -> str:
-    """Return the verdict on a claimed gain; `clear` says whether the sign of the gap is statistically significant."""
-    if not clear or gap == 0 or np.isnan(gap):
-        return UNCLEAR
-    return AGREES if gap > 0 else DIFFERS
-
-
-def verdict_of_seeds(gaps: np.ndarray) -> str:
-    """Return the verdict on a claimed gain from the gaps, in points, of several seeds, by `SEEDS_RULE`."""
-    if len(gaps) == 1 or np.ptp(gaps) == 0:  # one seed, or a gap that does not depend on it
-        return verdict(float(gaps[0]), clear=abs(gaps[0]) >= _ENOUGH)
-    return verdict(float(gaps.mean()), clear=abs(gaps.mean()) > _margin(gaps))
-
-
-def verdict_of_same_seeds(gaps: np.ndarray) -> str:
-    """Return `verdict_of_sameness` for the gaps of several seeds; unclear for one seed or equal gaps."""
-    if np.isnan(gaps).any() or np.ptp(gaps) == 0:
-        return UNCLEAR
-    margin = _margin(gaps)
-    return verdict_of_sameness(float(gaps.mean() - margin), float(gaps.mean() + margin))
-
-
-def _margin(gaps: np.ndarray) -> float:
-    """Return half the length of the 95 % interval of the mean, by Student's t."""
+    Sameness is unclear from one seed alone, or where every seed comes to the same.
+    """
     from scipy.stats import t
 
-    return float(t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / np.sqrt(len(gaps)))
+    if len(gaps) > 1 and np.ptp(gaps) != 0:
+        return verdict_of_gains(gaps, errors=t.ppf(0.975, len(gaps) - 1), same=same)
+    margin = np.inf if same else np.nextafter(_ENOUGH, 0)  # so that 2 points are enough
+    return verdict(Difference(gaps[0], gaps[0] - margin, gaps[0] + margin), same=same)
 
 
-def verdict_of_gains(gains: np.ndarray) -> str:
-    """Return the verdict on a claimed gain: clear if the images' mean gain exceeds twice its standard error."""
-    error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.inf
-    return verdict(float(gains.mean()), clear=abs(gains.mean()) > 2 * error)
+def verdict_of_gains(gains: np.ndarray, *, errors: float = 2.0, same: bool = False) -> str:
+    """Return the verdict on a claimed gain, or sameness, from several gains.
 
-
-def verdict_of_sameness(low: float, high: float) -> str:
-    """Return the verdict on a claim of sameness from the 95 % interval, in points, of the difference found."""
-    if low >= -_ENOUGH and high <= _ENOUGH:
-        return AGREES
-    return DIFFERS if low > 0 or high < 0 else UNCLEAR
+    The interval of their mean extends by `errors` standard errors to each side; of one gain alone it isn't known.
+    """
+    if len(gains) < 2:
+        return UNCLEAR
+    mean, margin = float(gains.mean()), errors * gains.std(ddof=1) / np.sqrt(len(gains))
+    return verdict(Difference(mean, mean - margin, mean + margin), same=same)
 
 
 def verdict_of_counts(better: int, worse: int) -> str:
     """Return the verdict on a claimed gain by a sign test at 5 %, given the numbers of cases better and worse."""
     from scipy.stats import binomtest
 
-    if better + worse == 0:
+    if better + worse == 0 or binomtest(better, better + worse).pvalue >= 0.05:
         return UNCLEAR
-    return verdict(better - worse, clear=binomtest(better, better + worse).pvalue < 0.05)
+    return verdict_of_fact(better > worse)
 
 
 def gain_in_words(gaps: np.ndarray) -> str:

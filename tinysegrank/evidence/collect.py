@@ -7,18 +7,7 @@ from pathlib import Path
 
 from tinysegrank.backend import get_backend
 from tinysegrank.errors import CheckpointError, ConfigError
-from tinysegrank.evidence import (
-    ablation,
-    background_term,
-    figure_2,
-    figure_4,
-    figure_6,
-    from_scratch,
-    over_seeds,
-    single_images,
-    table_1,
-    table_2,
-)
+from tinysegrank.evidence import ablation, background_term, figure_2, losses, over_seeds, single_images, tables
 from tinysegrank.evidence.piece import EVIDENCE, Piece, Request, Written, read_seeds, read_written, write_finding
 from tinysegrank.experiment import artifacts
 from tinysegrank.experiment.artifacts import Condition
@@ -29,23 +18,19 @@ from tinysegrank.experiment.runner import Run
 
 ALL, SEEDS = "all", (0, 1, 2)
 PIECES = [
-    table_1.PIECE,
-    table_1.PIECE_ALONE,
-    table_2.PIECE,
+    *tables.PIECES,
     ablation.PIECE,
     figure_2.PIECE,
-    from_scratch.PIECE,
-    single_images.PIECES[0],
-    figure_4.PIECE,
-    *single_images.PIECES[1:],
-    figure_6.PIECE,
+    losses.FROM_SCRATCH,
+    *single_images.PIECES,
+    losses.FIGURE_6,
     background_term.PIECE,
-    over_seeds.PIECE,
-    over_seeds.PIECE_ABLATION,
+    *over_seeds.PIECES,
 ]
 """All pieces of evidence, in the order of the paper's tables and figures; a piece of your own is one more."""
 MADE = "made"
-_MADE_EARLIER = {
+_MADE = {
+    Condition.FRESH: MADE,
     Condition.STALE: "made from earlier results",
     Condition.OTHER_CODE: "made by other code",
     Condition.DAMAGED: "made, but files are missing or changed",
@@ -76,85 +61,74 @@ def collect_evidence(
 
     Raises:
         CheckpointError: the folder isn't a run, or a piece that was asked for by name needs something that it lacks.
-        ConfigError: a piece is unknown, no seed is given or one is given twice, or another process is at work on the
-            run.
+        ConfigError: a piece is unknown, seeds are missing or duplicated, or another process is at work on the run.
         BackendError: the backend cannot be used.
     """
     get_backend()
     known = [piece.name for piece in PIECES]
     if unknown := [name for name in names if name not in (*known, ALL)]:
         raise ConfigError(f'evidence "{unknown[0]}": choose one of {", ".join(known)}, or {ALL}')
-    pieces = [piece for piece in PIECES if piece.name in names or ALL in names]
     if not seeds or len(set(seeds)) < len(seeds):
         raise ConfigError(f"seeds={list(seeds)}: give at least one, each once")
     run = read_run(path, jobs=jobs, progress=progress)
+    pieces = [piece for piece in PIECES if piece.name in names or ALL in names]
     lacking = {piece.name: what for piece in pieces if (what := _lacks(run, piece))}
     asked_for = [name for name in names if name in lacking]
     if asked_for or len(lacking) == len(pieces):
         name = (asked_for or list(lacking))[0]
-        raise CheckpointError(f"{path}: {name} needs {lacking[name]}; {_way_out(run)}")
+        possible = ", ".join(piece.name for piece in PIECES if not _lacks(run, piece))
+        also = f", or make what it is far enough for: {possible}" if possible else ""
+        way_out = f"finish the run with the command that began it{also}"
+        raise CheckpointError(f"{path}: {name} needs {lacking[name]}; {way_out}")
     for name, what in lacking.items():
         progress.say(f"{name} left out: it needs {what}")
+    made = []
     with FolderLock(path) as lock:
-        return [_make(run, piece, seeds, lock, redo=redo) for piece in pieces if piece.name not in lacking]
+        for piece in (piece for piece in pieces if piece.name not in lacking):
+            folder, key, condition = _inspect(run, piece, seeds)
+            if condition is Condition.FRESH and not redo:
+                artifacts.renew_times(folder, lock)
+                progress.kept(piece.name)
+            else:
+                lock.hold()
+                (folder / artifacts.STAMP).unlink(missing_ok=True)
+                with progress.stage(piece.name):
+                    work = partial(write_finding, piece, Request(run, folder, seeds, lock))
+                    artifacts.make(folder, key, work, parts=piece.seeded)  # trainings have stamps of their own
+            made.append(read_written(folder))
+    return made
 
 
 def _lacks(run: Run, piece: Piece) -> str:
     """Return what a piece needs that the run lacks, as text; "" if it lacks nothing."""
-    missing = [stage for stage in piece.needs if not run.stamp(stage).complete]
-    if missing:
+    if missing := [stage for stage in (*piece.needs, *piece.also(run.settings)) if not run.stamp(stage).complete]:
         return f"the stage{'s' if len(missing) > 1 else ''} {', '.join(missing)}, not finished in this run"
     return piece.lacks(run)
 
 
-def _way_out(run: Run) -> str:
-    possible = [piece.name for piece in PIECES if not _lacks(run, piece)]
-    also = f", or make what it is far enough for: {', '.join(possible)}" if possible else ""
-    return f"finish the run with the command that began it{also}"
-
-
-def _folder(run: Run, piece: Piece) -> Path:
-    return run.folder(EVIDENCE) / piece.name
-
-
-def _key(run: Run, piece: Piece, seeds: tuple[int, ...]) -> artifacts.Key:
-    settings = run.settings
+def _inspect(run: Run, piece: Piece, seeds: tuple[int, ...] | None = None) -> tuple[Path, artifacts.Key, Condition]:
+    """Return the folder of a piece, the key that it should have, and its condition; made with any seeds by default."""
+    folder, settings = run.folder(EVIDENCE) / piece.name, run.settings
+    seeds = read_seeds(folder) if seeds is None else seeds
     own = [settings.report.classes, settings.ranking, settings.seed, piece.settings(settings)]
     inputs = {stage: run.content(stage) for stage in piece.needs}
-    return artifacts.key([piece.name, own, seeds if piece.seeded else ()], inputs, piece.module)
-
-
-def _make(run: Run, piece: Piece, seeds: tuple[int, ...], lock: FolderLock, *, redo: bool) -> Written:
-    """Make one piece, or keep it."""
-    folder, key = _folder(run, piece), _key(run, piece, seeds)
-    if not redo and artifacts.inspect(folder, key) is Condition.FRESH:
-        artifacts.renew_times(folder, lock)
-        run.progress.kept(piece.name)
-    else:
-        lock.hold()
-        (folder / artifacts.STAMP).unlink(missing_ok=True)
-        with run.progress.stage(piece.name):
-            work = partial(write_finding, piece, Request(run, folder, seeds, lock))
-            artifacts.make(folder, key, work, parts=piece.seeded)  # trainings have stamps of their own
-    return read_written(folder)
+    work = piece.work.func if isinstance(piece.work, partial) else piece.work
+    key = artifacts.key([piece.name, own, seeds if piece.seeded else ()], inputs, work.__module__)
+    return folder, key, artifacts.inspect(folder, key)
 
 
 def evidence_state(run: Run) -> list[tuple[Piece, str]]:
     """Return each piece with its state: MADE, how else it was made, "can be made", or what it still needs."""
     states = []
     for piece in PIECES:
-        folder, what = _folder(run, piece), _lacks(run, piece)
-        if artifacts.read_stamp(folder).complete:
-            condition = artifacts.inspect(folder, _key(run, piece, read_seeds(folder)))
-            if what and condition is Condition.FRESH:
-                condition = Condition.STALE
-            states.append((piece, _MADE_EARLIER.get(condition, MADE)))
-        else:
-            states.append((piece, f"needs {what}" if what else "can be made"))
+        (folder, _, condition), what = _inspect(run, piece), _lacks(run, piece)
+        made = Condition.STALE if what and condition is Condition.FRESH else condition
+        not_made = f"needs {what}" if what else "can be made"
+        states.append((piece, _MADE[made] if artifacts.read_stamp(folder).complete else not_made))
     return states
 
 
 def read_evidence(run: Run) -> list[tuple[Written, str]]:
     """Read the pieces made so far, in order, each with its `evidence_state`."""
     made = [(piece, state) for piece, state in evidence_state(run) if state.startswith(MADE)]
-    return [(read_written(_folder(run, piece)), state) for piece, state in made]
+    return [(read_written(run.folder(EVIDENCE) / piece.name), state) for piece, state in made]

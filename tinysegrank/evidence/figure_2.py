@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.evidence.claims import Statement, check_claims, verdict_of_order
+from tinysegrank.evidence.claims import Statement, verdict_of_fact
 from tinysegrank.evidence.measures import class_names
 from tinysegrank.evidence.piece import Finding, Piece, Request
 from tinysegrank.experiment.images import open_split
-from tinysegrank.losses.simulation import FlipCurve, simulate_flips
+from tinysegrank.losses.simulation import simulate_flips
 from tinysegrank.reporting import Column, Curve, Plot, Table
 from tinysegrank.voc import NUM_CLASSES, VOID, VOCSegmentation
 
 STATEMENTS = (
     Statement("the slope of IOU grows as mistakes become fewer and shrinks as they become more (Eqs. 4, 5).",
-              "a hundredth of the pixels costs {iou_first:.4f} IOU where nothing was wrong, {iou_last:.4f} where nine "
-              "tenths are.", verdict_of_order, ("iou_last", "iou_first")),
+              "a hundredth of the pixels costs {iou[0]:.4f} IOU where nothing was wrong, {iou[1]:.4f} where nine "
+              "tenths are.", lambda iou: verdict_of_fact(abs(iou[1]) < abs(iou[0])), ("iou",)),
     Statement("UOI behaves the other way round: a large slope with many mistakes, a small one with few (Eqs. 9, 10).",
-              "a hundredth of the pixels adds {uoi_first:.4f} UOI where nothing was wrong, {uoi_last:.4f} where nine "
-              "tenths are.", verdict_of_order, ("uoi_first", "uoi_last")),
+              "a hundredth of the pixels adds {uoi[0]:.4f} UOI where nothing was wrong, {uoi[1]:.4f} where nine "
+              "tenths are.", lambda uoi: verdict_of_fact(abs(uoi[0]) < abs(uoi[1])), ("uoi",)),
 )  # fmt: skip
 _DRAWS = 5
 _SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -33,27 +32,29 @@ def flip_labels(request: Request) -> Finding:
     """Flip the pixels of one true label map of val, see `richest`, in several random orders; measure IOU and UOI."""
     split = open_split(request.run.settings, "val")
     chosen = richest(split)
-    labels = split.labels(chosen)
+    name, labels = split.names[chosen], split.labels(chosen)
     draws = [simulate_flips(labels, num_classes=NUM_CLASSES, rng=np.random.default_rng(s)) for s in range(_DRAWS)]
     pixels = int(draws[0].mistakes[-1])
-    rows, changes = [], []
-    for share in _SHARES:
-        flipped = round(share * pixels)
-        now, later = ([_mean(draws, name, n) for name in ("iou", "uoi")] for n in (flipped, flipped + _step(pixels)))
-        changes.append([after - before for before, after in zip(now, later, strict=True)])
-        rows.append((100 * share, *now, *changes[-1]))
-    (iou_first, uoi_first), (iou_last, uoi_last) = changes[0], changes[-1]
-    measured = {"iou_first": -iou_first, "iou_last": -iou_last, "uoi_first": uoi_first, "uoi_last": uoi_last}
+    curves = [np.array([one.iou for one in draws]), np.array([one.uoi for one in draws])]  # (draws, pixels + 1)
+    flipped = np.array([round(share * pixels) for share in _SHARES])
+    now, later = ([of[:, at].mean(axis=0) for of in curves] for at in (flipped, flipped + max(1, pixels // 100)))
+    iou, uoi = (after - before for before, after in zip(now, later, strict=True))  # (shares,) each
+    rows = tuple(zip((100 * share for share in _SHARES), *(of.tolist() for of in (*now, iou, uoi)), strict=True))
     columns = (
         Column("pixels flipped, per cent"),
         *(Column(name, ".3f") for name in ("IOU", "UOI")),
         *(Column(f"change of {name}", ".4f") for name in ("IOU", "UOI")),
     )
-    title = f"Figure 2: mean IOU and UOI of the true labels of {split.names[chosen]} while pixels are flipped"
+    title = f"Figure 2: mean IOU and UOI of the true labels of {name} while pixels are flipped"
     note = f"Means of {_DRAWS} random orders; the changes are over the next hundredth of the pixels. "
     note += f"Classes: {class_names(np.unique(labels[labels != VOID]))}."
-    draw = partial(_draw, draws=draws, title=split.names[chosen])
-    return Finding(check_claims(STATEMENTS, measured), Table(title, columns, tuple(rows), note), draw)
+    measured = {"iou": -iou[[0, -1]], "uoi": uoi[[0, -1]]}
+    plots, places = [], np.unique(np.linspace(0, int(0.95 * pixels), _POINTS).astype(int))  # UOI is infinite in the end
+    for heading, of, what in zip(("IOU", "UOI"), curves, ("maximised", "minimised"), strict=True):
+        curve = Curve.of_mean(100 * places / pixels, of[:, places])
+        plots.append(Plot({heading: curve}, "pixels flipped, per cent", f"{heading}, to be {what}", name))
+    table, draw = Table(title, columns, rows, note), partial(reporting.plots, side_by_side=plots)
+    return Finding(STATEMENTS, measured, table, draw)
 
 
 def richest(split: VOCSegmentation) -> int:
@@ -64,34 +65,11 @@ def richest(split: VOCSegmentation) -> int:
 
     def key(i: int) -> tuple[int, int]:
         labels = split.labels(i)
-        counts = np.bincount(labels[labels != VOID], minlength=NUM_CLASSES)
-        counts = counts[counts > 0]
+        counts = np.unique(labels[labels != VOID], return_counts=True)[1]
         smallest = int(counts.min(initial=labels.size))
         return (len(counts) if 100 * smallest >= counts.sum() else 0, smallest)
 
     return max(range(len(split)), key=key)
-
-
-def _step(pixels: int) -> int:
-    return max(1, pixels // 100)
-
-
-def _mean(draws: list[FlipCurve], name: str, flipped: int) -> float:
-    return float(np.mean([getattr(draw, name)[flipped] for draw in draws]))
-
-
-def _draw(path: Path, *, draws: list[FlipCurve], title: str) -> None:
-    """Draw IOU and UOI side by side, up to 95 % of the pixels: UOI is infinite in the end."""
-    end = int(0.95 * draws[0].mistakes[-1])
-    places = np.unique(np.linspace(0, end, _POINTS).astype(int))
-    side_by_side = []
-    for name, what in (("iou", "IOU, to be maximised"), ("uoi", "UOI, to be minimised")):
-        values = np.array([getattr(one, name)[places] for one in draws])  # (draws, points)
-        finite = np.isfinite(values).all(axis=0)
-        x, values = 100 * places[finite] / draws[0].mistakes[-1], values[:, finite]
-        curve = Curve(x, values.mean(axis=0), values.min(axis=0), values.max(axis=0))
-        side_by_side.append(Plot({name.upper(): curve}, "pixels flipped, per cent", what, title))
-    reporting.plots(path, side_by_side)
 
 
 PIECE = Piece("figure-2", "Figure 2: IOU and UOI while labels are flipped", flip_labels, ("data",))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from tinysegrank.evidence import table_2
+from tinysegrank.evidence import tables
 from tinysegrank.evidence.claims import VERDICTS
 from tinysegrank.evidence.collect import ALL, MADE, read_evidence
 from tinysegrank.evidence.piece import Written
 from tinysegrank.experiment.html_report import check_report, read_picture, write_report
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages.report import ORDERINGS
-from tinysegrank.reporting import Section, Statement
+from tinysegrank.reporting import Section
 
 
 def write_html_report(run: Run, file: Path) -> None:
@@ -24,10 +24,10 @@ def write_html_report(run: Run, file: Path) -> None:
     """
     check_report(run, file)
     pieces = read_evidence(run)
-    tested = [one for one, state in pieces if state == MADE and one.name == table_2.PIECE.name]
+    tested = [one for one, state in pieces if state == MADE and one.name == tables.TEST_OF_ORDERINGS]
     verdict_of = {claim.paper: claim.verdict for one in tested for claim in one.claims}
-    verdicts = {pair: verdict_of[table_2.ordering(*pair).paper] for pair in ORDERINGS if tested}
-    write_report(run, file, _sections(run, pieces), verdicts=verdicts, test=_command(run, table_2.PIECE.name))
+    verdicts = {pair: verdict_of[tables.ordering(*pair).paper] for pair in ORDERINGS if tested}
+    write_report(run, file, _sections(run, pieces), verdicts=verdicts, test=_command(run, tables.TEST_OF_ORDERINGS))
 
 
 def _command(run: Run, piece: str) -> str:
@@ -44,11 +44,8 @@ def _sections(run: Run, pieces: list[tuple[Written, str]]) -> list[Section]:
     sections = [Section("Evidence", (opening,))]
     for written, state in pieces:
         earlier = () if state == MADE else (f"{state.capitalize()}; make it again.",)
-        statements = tuple(Statement(*claim) for claim in written.claims)
-        pictures, tables = (read_picture(written.figure, written.table.title),), (written.table,)
-        title = f"Evidence, {written.title}"
+        title, picture = f"Evidence, {written.title}", read_picture(written.figure, written.table.title)
         sections.append(
-            Section(title, earlier, statements=statements, pictures=pictures, tables=tables, items=written.notes,
-                    below=True)
-        )  # fmt: skip
+            Section(title, earlier, written.claims, written.notes, (written.table,), (picture,), below=True)
+        )
     return sections

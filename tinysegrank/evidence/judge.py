@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.evidence.measures import described, summed
+from tinysegrank.evidence.measures import described
 from tinysegrank.evidence.piece import EVIDENCE
 from tinysegrank.experiment import artifacts
 from tinysegrank.experiment.artifacts import load_once
@@ -20,102 +20,92 @@ from tinysegrank.experiment.images import ImageOfRun, images_of
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.files import atomic_write, read_array, read_arrays, write_array, write_arrays
-from tinysegrank.metrics import Confusion
 from tinysegrank.parallel import parallel_map
-from tinysegrank.ranking import pick, proposal_distance
-from tinysegrank.voc import NUM_CLASSES, soft_targets_many
+from tinysegrank.ranking import kl_divergences, pick
+from tinysegrank.voc import BACKGROUND, NUM_CLASSES, soft_targets_many
 from tinysegrank.voc.targets import tile_counts
-
-_AT_ONCE = 16
 
 
 class Judge(NamedTuple):
-    """Evaluates coarse maps (N, 13, 13, K) of val; its files are in two folders, the second for Eq. 17 alone."""
+    """Evaluates coarse maps (N, 13, 13, K) of val."""
 
-    cells: Path
-    proposed: Path
+    folder: Path  # of its files
+    picks: bool  # evaluates what Eq. 17 picks too, not only naive upsampling
 
-    def naive(self, coarse: np.ndarray) -> Confusion:
-        """Return the confusion of naive upsampling, which labels every pixel of a cell with the cell's argmax.
-
-        coarse | (N, 13, 13, K) | floating |
-        """
+    def naive(self, coarse: np.ndarray) -> np.ndarray:
+        """Return the confusion (K, K) of naive upsampling, which labels a cell's pixels with its argmax."""
         cells = self.cell_counts()
-        confusion = Confusion(cells.shape[3])
-        np.add.at(confusion.matrix.T, coarse.argmax(axis=3).ravel(), cells.reshape(-1, cells.shape[3]))
+        classes = cells.shape[3]
+        confusion = np.zeros((classes, classes), np.int64)
+        np.add.at(confusion.T, coarse.argmax(axis=3).ravel(), cells.reshape(-1, classes))
         return confusion
 
-    def eq17_rows(self, coarse: np.ndarray, *, eps: float, background_weight: float) -> np.ndarray:
-        """Return the row of the val table that Eq. 17 picks for each image, (N,) int64."""
-        soft, groups = self.soft_proposals(), self.proposals()["groups"]
-        distances = np.empty(len(groups))
+    def eq17(self, coarse: np.ndarray, eps: float, background_weight: float) -> np.ndarray:
+        """Return the confusion (K, K) of the proposals that Eq. 17 picks."""
+        terms, proposals = self.divergences(coarse, eps) + background_weight * self.backgrounds(), self.proposals()
+        return np.asarray(proposals["confusions"][pick(-terms, proposals["groups"])].sum(axis=0, dtype=np.int64))
+
+    def divergences(self, coarse: np.ndarray, eps: float) -> np.ndarray:
+        """Return the divergences of Eq. 17, the sum of both directions, of each proposal, (rows,) float64."""
+        soft, groups = self._soft(), self.proposals()["groups"]
+        found = np.empty(len(groups))
         for image, own in enumerate(coarse):
             rows = np.flatnonzero(groups == image)
-            options = {"eps": eps, "background_weight": background_weight}
-            distances[rows] = proposal_distance(own, soft[rows[0] : rows[-1] + 1], **options)
-        return pick(-distances, groups)
+            found[rows] = np.sum(kl_divergences(own, soft[rows[0] : rows[-1] + 1], eps=eps), axis=0)
+        return found
 
-    def eq17(self, coarse: np.ndarray, *, eps: float, background_weight: float) -> Confusion:
-        """Return the confusion of the proposals that Eq. 17 picks."""
-        rows = self.eq17_rows(coarse, eps=eps, background_weight=background_weight)
-        return summed(self.proposals()["confusions"][rows])
+    def backgrounds(self) -> np.ndarray:
+        """Return the background term of Eq. 17 of each proposal, in cells, (rows,) float64."""
+        return np.asarray(self._soft()[..., BACKGROUND].sum(axis=(1, 2), dtype=np.float64))
 
     def cell_counts(self) -> np.ndarray:
         """Return the pixels of each true class in each cell, (N, 13, 13, K) int64."""
-        return read_array(self.cells / "cells.npy", mapped=True)
-
-    def soft_proposals(self) -> np.ndarray:
-        """Return the proposals on the coarse grid, (rows, 13, 13, K) float32, memory-mapped."""
-        return read_array(self.proposed / "soft.npy", mapped=True)
+        return read_array(self.folder / "cells" / "cells.npy", mapped=True)
 
     def proposals(self) -> dict[str, np.ndarray]:
         """Return the image of each proposal, (rows,) int64, and its confusion, (rows, K, K) int32."""
-        return load_once(read_arrays, self.proposed / "rows.safetensors")
+        return load_once(read_arrays, self.folder / "proposals" / "rows.safetensors")
+
+    def _soft(self) -> np.ndarray:
+        """Return the proposals on the coarse grid, (rows, 13, 13, K) float32, memory-mapped."""
+        return read_array(self.folder / "proposals" / "soft.npy", mapped=True)
 
 
-def make_judge(run: Run, *, proposals: bool) -> Judge:
-    """Return a judge, computing its files if they are missing; with `proposals` it evaluates Eq. 17 too."""
-    folder, truth = run.folder(EVIDENCE) / "judge", run.content("data/val.json")
-    judge = Judge(folder / "cells", folder / "proposals")
-    artifacts.make(judge.cells, artifacts.key(None, truth, __name__), partial(_write_cells, run, judge))
-    if proposals:
-        key = artifacts.key(None, [truth, run.content("described")], __name__)
-        artifacts.make(judge.proposed, key, partial(_write_proposals, run, judge))
+def make_judge(run: Run, *, picks: bool) -> Judge:
+    """Return a judge, computing its files if they are missing."""
+    judge, truth = Judge(run.folder(EVIDENCE) / "judge", picks), run.content("data/val.json")
+    folder = judge.folder / "cells"
+    artifacts.make(folder, artifacts.key(None, truth, __name__), partial(_write_cells, run, folder))
+    if picks:
+        folder, key = judge.folder / "proposals", artifacts.key(None, [truth, run.content("described")], __name__)
+        artifacts.make(folder, key, partial(_write_proposals, run, folder))
     return judge
 
 
-def _chunks(run: Run) -> list[list[ImageOfRun]]:
-    images = images_of(run, "val")
-    return [images[i : i + _AT_ONCE] for i in range(0, len(images), _AT_ONCE)]
+def _write_cells(run: Run, folder: Path) -> None:
+    cells = parallel_map(_count_cells, images_of(run, "val"), jobs=run.jobs)
+    write_array(folder / "cells.npy", np.concatenate(list(cells)))
 
 
-def _write_cells(run: Run, judge: Judge) -> None:
-    parts = parallel_map(_count_cells, _chunks(run), jobs=run.jobs)
-    write_array(judge.cells / "cells.npy", np.concatenate(list(parts)))
+def _count_cells(image: ImageOfRun) -> np.ndarray:
+    """Count the pixels of each class in each cell, (1, 13, 13, K)."""
+    return tile_counts(image.labels()[None], (13, 13), NUM_CLASSES)
 
 
-def _count_cells(images: list[ImageOfRun]) -> np.ndarray:
-    """Count the pixels of each class in the cells of several images, (n, 13, 13, K)."""
-    return np.concatenate([tile_counts(image.labels()[None], (13, 13), NUM_CLASSES) for image in images])
-
-
-def _write_proposals(run: Run, judge: Judge) -> None:
-    val, chunks = described(run, "val"), _chunks(run)
+def _write_proposals(run: Run, folder: Path) -> None:
+    val, images = described(run, "val"), images_of(run, "val")
     groups = val.table.groups
-    write_arrays(judge.proposed / "rows.safetensors", {"groups": groups, "confusions": val.confusions})
-    what, header = "images whose proposals are read", {"descr": "<f4", "fortran_order": False}
-    with (
-        run.progress.count(what, sum(map(len, chunks))) as advance,
-        atomic_write(judge.proposed / "soft.npy") as stream,
-    ):
-        np.lib.format.write_array_header_1_0(stream, {**header, "shape": (len(groups), 13, 13, NUM_CLASSES)})
-        parts = parallel_map(_soften, chunks, jobs=run.jobs, on_cluster=False)  # they are larger than what is read
-        for chunk, part in zip(chunks, parts, strict=True):
+    write_arrays(folder / "rows.safetensors", {"groups": groups, "confusions": val.confusions})
+    header = {"descr": "<f4", "fortran_order": False, "shape": (len(groups), 13, 13, NUM_CLASSES)}
+    count = run.progress.count("images whose proposals are read", len(images))
+    with count as advance, atomic_write(folder / "soft.npy") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        # not on a cluster, as what is computed is larger than what is read
+        for part in parallel_map(_soften, images, jobs=run.jobs, on_cluster=False):
             stream.write(part.astype("<f4").tobytes())
-            advance(len(chunk))
+            advance(1)
 
 
-def _soften(images: list[ImageOfRun]) -> np.ndarray:
-    """Average the proposals of several images over the cells of the coarse grid, (m, 13, 13, K)."""
-    proposals = store(images[0].run, "val")
-    return np.concatenate([soft_targets_many(proposals.read(image.name)[0])[0] for image in images])
+def _soften(image: ImageOfRun) -> np.ndarray:
+    """Average an image's proposals over the cells of the coarse grid, (m, 13, 13, K)."""
+    return soft_targets_many(store(image.run, "val").read(image.name)[0])[0]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages.described import Described, load_described
 from tinysegrank.experiment.stages.evaluation import folder_of, read_confusions
 from tinysegrank.metrics import Confusion
-from tinysegrank.voc import BACKGROUND, CLASS_NAMES
+from tinysegrank.voc import CLASS_NAMES
 
 
 def described(run: Run, which: str) -> Described:
@@ -30,43 +32,20 @@ def system_confusions(run: Run, names: Iterable[str]) -> dict[str, np.ndarray]:
     return {name: read_confusions(run, folder_of(run.settings, name)) for name in names}
 
 
-def summed(confusions: np.ndarray) -> Confusion:
-    """Add up the confusions (N, K, K) of several images."""
-    confusion = Confusion(confusions.shape[-1])
-    confusion.matrix += confusions.sum(axis=0, dtype=np.int64)
-    return confusion
+def means(run: Run, confusions: np.ndarray) -> list[tuple[str, float]]:
+    """Return the mean corpus IoU over confusions (..., K, K), in per cent, each with a heading.
+
+    The first is over the classes that the run reports; if it names some, another is over all. Classes that aren't in
+    the truth are left out.
+    """
+    confusion, reported = Confusion.of(confusions), run.settings.report.classes
+    found = [confusion.mean_iou(classes=classes) for classes in ((reported, None) if reported else (None,))]
+    return [(f"mean of {mean.classes} classes", 100 * mean.value) for mean in found]
 
 
-def per_cent(run: Run, confusion: Confusion) -> float:
-    """Return the mean corpus IoU, in per cent, of the classes that the run reports, skipping any not in the truth."""
-    return 100 * confusion.mean_iou(classes=run.settings.report.classes or None).value
-
-
-def per_cents(run: Run, matrices: np.ndarray) -> np.ndarray:
-    """Return `per_cent` of each of several confusions | (E, K, K) to (E,)."""
-    return np.array([per_cent(run, summed(matrix[None])) for matrix in matrices])
-
-
-def mean_headings(run: Run, confusion: Confusion) -> tuple[str, ...]:
-    """Return the headings of `means`: the classes reported, and then all classes in the truth if there are more."""
-    everything, common = confusion.mean_iou().classes, run.settings.report.classes
-    reported = (f"mean of {confusion.mean_iou(classes=common).classes} classes",) if common else ()
-    return (*reported, f"mean of {everything} classes")
-
-
-def means(run: Run, confusion: Confusion) -> tuple[float, ...]:
-    """Return the mean corpus IoU, in per cent, under each of `mean_headings`."""
-    everything = 100 * confusion.mean_iou().value
-    return (per_cent(run, confusion), everything) if run.settings.report.classes else (everything,)
-
-
-def background_pixels(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Count the pixels labelled background, those that are background in truth, and all | (..., K, K) to (...) each."""
-    return (
-        confusions[..., BACKGROUND].sum(axis=-1),
-        confusions[..., BACKGROUND, :].sum(axis=-1),
-        confusions.sum((-2, -1)),
-    )
+def per_cent(run: Run, confusions: np.ndarray) -> float:
+    """Return the first of `means`."""
+    return means(run, confusions)[0][1]
 
 
 def class_names(classes: Iterable[int]) -> str:
@@ -74,16 +53,12 @@ def class_names(classes: Iterable[int]) -> str:
     return ", ".join(CLASS_NAMES[index] for index in classes)
 
 
-def draw_beside_paper(
-    path: Path, ours: Mapping[str, Sequence[float] | np.ndarray], paper: Mapping[str, float | None], *, title: str
-) -> None:
-    """Draw a bar for each method's mean beside the paper's.
+def bars_beside_paper(ours: Mapping[str, Any], paper: Mapping[str, float], title: str) -> Callable[[Path], None]:
+    """Return a function that draws a bar for the mean of each method's values, `ours`, beside the paper's.
 
     If a method has several values, a line over its bar goes from the smallest to the largest.
     """
-    series: dict[str, list[float | None]] = {
-        "this run": [float(np.mean(values)) for values in ours.values()],
-        "the paper": [paper.get(name) for name in ours],
-    }
-    spans = {"this run": [(float(min(v)), float(max(v))) if len(v) > 1 else None for v in ours.values()]}
-    reporting.bars(path, list(ours), series, label="mean IoU on val, per cent", title=title, ranges=spans)
+    series: dict[str, Any] = {"this run": list(map(np.mean, ours.values())), "the paper": list(map(paper.get, ours))}
+    spans = {"this run": [(min(values), max(values)) if len(values) > 1 else None for values in ours.values()]}
+    label = "mean IoU on val, per cent"
+    return partial(reporting.bars, groups=list(ours), series=series, label=label, title=title, ranges=spans)

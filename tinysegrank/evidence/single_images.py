@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,15 +12,17 @@ import numpy as np
 from tinysegrank import reporting
 from tinysegrank.evidence import claims
 from tinysegrank.evidence.claims import Statement
-from tinysegrank.evidence.measures import background_pixels, system_confusions
+from tinysegrank.evidence.judge import make_judge
+from tinysegrank.evidence.measures import class_names, system_confusions
 from tinysegrank.evidence.piece import Finding, Piece, Request
-from tinysegrank.experiment.images import names, open_split
+from tinysegrank.experiment.images import images_of
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages.coarse import read_coarse
-from tinysegrank.experiment.stages.evaluation import folder_of
+from tinysegrank.experiment.stages.report import panel_row
 from tinysegrank.metrics import mean_of_present
-from tinysegrank.reporting import Column, PanelRow, Table
-from tinysegrank.voc import read_labels
+from tinysegrank.reporting import Cell, Column, PanelRow, Table
+from tinysegrank.upsampling import naive
+from tinysegrank.voc import BACKGROUND, CLASS_NAMES
 
 SYSTEMS = {
     "naive": "naive upsampling",
@@ -63,12 +65,11 @@ class Figure(NamedTuple):
 def measure(run: Run) -> Images:
     """Measure every image of val."""
     iou, objects = {}, {}
-    confusions = system_confusions(run, SYSTEMS.values())
-    for heading, system in SYSTEMS.items():
-        labelled, true, pixels = background_pixels(confusions[system])
-        iou[heading] = np.nan_to_num(mean_of_present(confusions[system]))
-        objects[heading] = 1 - labelled / np.maximum(pixels, 1)
-        objects["truth"] = 1 - true / np.maximum(pixels, 1)
+    for heading, confusions in zip(SYSTEMS, system_confusions(run, SYSTEMS.values()).values(), strict=True):
+        pixels = np.maximum(confusions.sum(axis=(1, 2)), 1)
+        iou[heading] = np.nan_to_num(mean_of_present(confusions))
+        objects[heading] = 1 - confusions[:, :, BACKGROUND].sum(axis=1) / pixels
+        objects["truth"] = 1 - confusions[:, BACKGROUND].sum(axis=1) / pixels
     return Images(iou, objects)
 
 
@@ -99,61 +100,93 @@ def smaller_object(images: Images) -> np.ndarray:
 
 def _counts(images: Images) -> dict[str, Any]:
     """Count how many images of val show what the captions say of single images."""
-    objects = images.objects
-    found: dict[str, Any] = {"images": len(images.iou["naive"])}
-    pairs = {"eq17": ("Eq. 17", "1-best"), "svm": ("SVM", "Eq. 17"), "oracle": ("oracle", "SVM")}
-    for name, pair in pairs.items():
-        gain = images.gain(*pair)
-        found |= {f"{name}_better": int((gain > 0).sum()), f"{name}_worse": int((gain < 0).sum())}
-        found |= {f"{name}_same": int((gain == 0).sum()), f"{name}_gains": gain, f"{name}_mean": 100 * gain.mean()}
-    gain, size = found["eq17_gains"], objects["Eq. 17"] - objects["1-best"]
-    return found | {
-        "objects": {heading: 100 * share.mean() for heading, share in objects.items()},
-        "naive_excess": objects["naive"] - objects["truth"],
-        "eq17_excess": objects["Eq. 17"] - objects["truth"],
-        "wider_worse": int(((size > 0) & (gain < 0)).sum()),
-        "smaller_better": int(((size < 0) & (gain > 0)).sum()),
-        "smaller_worse": int(((size < 0) & (gain < 0)).sum()),
-        "naive_above_oracle": int((images.gain("naive", "oracle") > 0).sum()),
-    }
+    objects, gain = images.objects, images.gain("Eq. 17", "1-best")
+    size = objects["Eq. 17"] - objects["1-best"]
+    gains = {"eq17": gain, "wider": gain[size > 0], "smaller": gain[size < 0], "svm": images.gain("SVM", "Eq. 17")}
+    gains |= {"oracle": images.gain("oracle", "SVM"), "naive": images.gain("naive", "oracle")}
+    found: dict[str, Any] = {"images": len(gain), "eq17_gains": gain}
+    for name, of in gains.items():
+        found |= {f"{name}_better": int((of > 0).sum()), f"{name}_worse": int((of < 0).sum())}
+        found |= {f"{name}_same": int((of == 0).sum()), f"{name}_mean": 100 * float(of.mean()) if of.size else 0.0}
+    found["excess"] = {heading: share - objects["truth"] for heading, share in objects.items()}
+    return found | {"objects": {heading: 100 * share.mean() for heading, share in objects.items()}}
 
 
 def show_images(request: Request, *, figure: Figure) -> Finding:
-    """Choose images by the rule of a figure, measure them, and draw them."""
-    run, images = request.run, measure(request.run)
-    shown, names_of_val = figure.choose(images), names(request.run, "val")
-    sizes = ("truth", "naive", "1-best", *figure.chosen)
-    rows = tuple(
-        (
-            names_of_val[i],
-            *(float(100 * images.iou[heading][i]) for heading in SYSTEMS),
-            *(float(100 * images.objects[heading][i]) for heading in sizes),
-        )
-        for i in shown
-    )
+    """Choose images by the rule of a figure, measure them, and draw them.
+
+    There is one row per image: truth, coarse argmax, superpixels, the 1-best proposal, what was chosen, the oracle.
+    """
+    run, images, sizes = request.run, measure(request.run), ("truth", "naive", "1-best", *figure.chosen)
+    shown = ("superpixel", "1-best", *figure.chosen, "oracle")
+    kinds = {f"chosen ({kind})" if kind in figure.chosen else kind: kind for kind in shown}
+    rows: list[tuple[Cell, ...]] = []
+    panels = []
+    for image in images_of(run, "val", figure.choose(images)):
+        iou, size = ({heading: float(100 * of[image.number]) for heading, of in part.items()} for part in images)
+        rows.append((image.name, *(iou[heading] for heading in SYSTEMS), *(size[heading] for heading in sizes)))
+        panel = panel_row(image, {heading: SYSTEMS[kind] for heading, kind in kinds.items()})
+        captions = {heading: f"IoU {iou[kind]:.0f}" for heading, kind in {"coarse argmax": "naive", **kinds}.items()}
+        panels.append(replace(panel, captions=captions))
     columns = ("image", *(f"IoU, {heading}" for heading in SYSTEMS), *(f"object, {heading}" for heading in sizes))
     note = f"{figure.rule} IoU of the image, and share of its pixels labelled as objects, in per cent."
-    table = Table(figure.title, tuple(map(Column, columns)), rows, note)
-    draw = partial(_draw, run=run, images=images, shown=shown, chosen=figure.chosen)
-    return Finding(claims.check_claims(figure.statements, _counts(images)), table, draw)
-
-
-def _draw(path: Path, *, run: Run, images: Images, shown: np.ndarray, chosen: tuple[str, ...]) -> None:
-    """Draw one row per image: truth, coarse argmax, superpixels, the 1-best proposal, what was chosen, the oracle."""
-    split, coarse = open_split(run.settings, "val"), read_coarse(run, f"val-{run.settings.ranking.loss}")
-    rows = []
-    for i in shown:
-        labels = {"truth": split.labels(i), "coarse argmax": coarse[i].argmax(axis=2)}
-        captions = {"coarse argmax": f"IoU {100 * images.iou['naive'][i]:.0f}"}
-        for kind in ("superpixel", "1-best", *chosen, "oracle"):
-            heading = f"chosen ({kind})" if kind in chosen else kind
-            folder = folder_of(run.settings, SYSTEMS[kind])
-            labels[heading] = read_labels(run.path_of(f"{folder}/{split.names[i]}.png"))
-            captions[heading] = f"IoU {100 * images.iou[kind][i]:.0f}"
-        rows.append(PanelRow(split.names[i], split.image(i), labels, captions))
+    table = Table(figure.title, tuple(map(Column, columns)), tuple(rows), note)
     grey = np.full((40, 160, 3), 225, np.uint8)
     nothing = PanelRow("no image of val is of the kind that the caption speaks of", grey, {})
-    reporting.qualitative_panels(path, rows or [nothing])
+    draw = partial(reporting.qualitative_panels, rows=panels or [nothing])
+    return Finding(figure.statements, _counts(images), table, draw)
+
+
+def show_feature_maps(request: Request) -> Finding:
+    """Show the maps of the image with the most classes, and test over all of val the paper's reading of such maps."""
+    run = request.run
+    coarse = np.asarray(read_coarse(run, f"val-{run.settings.ranking.loss}"))  # (N, 13, 13, K)
+    cells = make_judge(run, picks=False).cell_counts()
+    (confusions,) = system_confusions(run, ["naive upsampling"]).values()
+    count = (cells.sum(axis=(1, 2)) > 0).sum(axis=1)  # (N,) classes
+    chosen = int(np.lexsort((np.nan_to_num(mean_of_present(confusions)), count))[-1])  # the best labelled of several
+    (image,) = images_of(run, "val", [chosen])
+    maps, truth = coarse[chosen], cells[chosen].sum(axis=(0, 1))
+    inside, outside = in_and_out(coarse, cells)
+    of_classes = (maps.max(axis=(0, 1)), truth / truth.sum(), inside, outside)
+    mean = [float(maps[..., k].mean()) for k in range(len(CLASS_NAMES))]
+    columns = (
+        Column("class"),
+        *(Column(f"this image: {what}", ".3f") for what in ("mean", "largest", "share in the truth")),
+        *(Column(f"all of val: {what}", ".3f") for what in ("in its cells", "in other cells")),
+    )
+    rows = tuple(zip(CLASS_NAMES, mean, *(of.tolist() for of in of_classes), strict=True))
+    note = "Its cells: weighted by the pixels of the class in each cell; other cells by the pixels of other classes."
+    objects = np.setdiff1d(np.flatnonzero(cells.sum(axis=(0, 1, 2))), BACKGROUND)
+    brighter = objects[inside[objects] > outside[objects]]
+    dark = f"; not those of {class_names(np.setdiff1d(objects, brighter))}" if len(brighter) < len(objects) else ""
+    own, order = np.flatnonzero(truth), np.argsort(-maps.mean(axis=(0, 1)))
+    measured = {
+        "brighter": len(brighter),
+        "objects": len(objects),
+        "ratio": np.median(inside[objects] / outside[objects]) if len(objects) else float("nan"),
+        "dark": dark,
+        "most_are": 2 * len(brighter) > len(objects),
+        "own": class_names(own),
+        "brightest": class_names(order[order != BACKGROUND][: max(1, len(own) - 1)]),
+    }
+    pixels = image.image()  # drawn with its truth, the argmax, and 21 maps: three rows of eight
+    labels = {"truth": image.labels(), "coarse argmax": naive(maps, pixels.shape[:2])}
+    draw = partial(reporting.heat_maps, image=pixels, maps=maps, labels=labels, title=image.name)
+    table = Table(f"Figure 4: the semantic feature maps of {image.name}", columns, rows, note)
+    return Finding(FEATURE_MAPS, measured, table, draw)
+
+
+def in_and_out(coarse: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each class's mean probability at its own pixels and at all others, (K,) each; NaN without such pixels.
+
+    coarse | (N, 13, 13, K) | floating | SegNet's distributions
+    cells  | (N, 13, 13, K) | int64    | pixels of each true class
+    """
+    others = cells.sum(axis=3, keepdims=True) - cells
+    with np.errstate(invalid="ignore"):
+        inside, outside = ((coarse * of).sum(axis=(0, 1, 2)) / of.sum(axis=(0, 1, 2)) for of in (cells, others))
+    return inside, outside
 
 
 FIGURES = (
@@ -162,21 +195,21 @@ FIGURES = (
            "object.", too_much_object, ("Eq. 17",), (
         Statement("upsampled naively, SegNet's coarse argmax would predict too much object (Figure 3).",
                   "it labels {objects[naive]:.1f} per cent of the pixels of val as objects, the truth "
-                  "{objects[truth]:.1f}.", claims.verdict_of_gains, ("naive_excess",)),
+                  "{objects[truth]:.1f}.", lambda excess: claims.verdict_of_gains(excess["naive"]), ("excess",)),
         Statement("so it picks a proposal that over-labels the object (Figure 3).",
                   "what Eq. 17 picks is {objects[Eq. 17]:.1f} per cent object. It is worse than the 1-best in "
                   "{eq17_worse} of {images} images; in {wider_worse} of those it labels more of the image as object.",
-                  claims.verdict_of_gains, ("eq17_excess",)),
+                  lambda excess: claims.verdict_of_gains(excess["Eq. 17"]), ("excess",)),
     )),
     Figure("figure-4-ranker", "Figure 4's caption: the SVM ranker helps and hurts",
            "Largest gains, then largest losses, of the SVM against Eq. 17.", helped_and_hurt, ("Eq. 17", "SVM"), (
         Statement("the SVM ranker both hurts and helps SegNet (Figure 4).",
                   "against Eq. 17 it picks a better proposal in {svm_better} images of {images}, a worse one in "
                   "{svm_worse}; the mean gain over all is {svm_mean:+.1f} points of image IoU.",
-                  lambda better, worse: claims.verdict(1, clear=bool(better and worse)), ("svm_better", "svm_worse")),
+                  lambda *counts: claims.AGREES if all(counts) else claims.UNCLEAR, ("svm_better", "svm_worse")),
         Statement("some knowledge of SegNet cannot be expressed, because no proposal holds it (Figure 4, the bike).",
                   "the oracle is {oracle_mean:.1f} points of image IoU above the SVM, naive upsampling above the "
-                  "oracle in {naive_above_oracle} images.", claims.not_compared),
+                  "oracle in {naive_better} images."),
     )),
     Figure("figure-5", "Figure 5: the smaller, better proposal chosen",
            "Largest gains of Eq. 17 over the 1-best where it chose the smaller object, not none at all.",
@@ -190,5 +223,15 @@ FIGURES = (
                   claims.verdict_of_gains, ("eq17_gains",)),
     )),
 )  # fmt: skip
+FEATURE_MAPS = (
+    Statement("the final feature maps are semantic: they give probabilities of each class and can be interpreted.",
+              "over val the maps of {brighter} of {objects} object classes in the truth are brighter where their class "
+              "is than elsewhere (in the median class {ratio:.1f} times){dark}.",
+              claims.verdict_of_fact, ("most_are",)),
+    Statement("the example shows one map for each of the 21 classes.",
+              "the image shown holds {own}; the brightest object maps are those of {brightest}."),
+)  # fmt: skip
+_TITLE = "Figure 4: the semantic feature maps of an image"
 _NEEDS = ("data", "coarse", "upsampled", "picked", "evaluation")
-PIECES = tuple(Piece(figure.name, figure.title, partial(show_images, figure=figure), _NEEDS) for figure in FIGURES)
+PIECES = [Piece(figure.name, figure.title, partial(show_images, figure=figure), _NEEDS) for figure in FIGURES]
+PIECES.insert(1, Piece("figure-4", _TITLE, show_feature_maps, ("data", "coarse", "evaluation")))

@@ -39,10 +39,13 @@ class Confusion:
         self.matrix = np.zeros((num_classes, num_classes), np.int64)
 
     @classmethod
-    def of(cls, matrix: np.ndarray) -> Self:
-        """Return the confusion with the counts (K, K) of a matrix."""
-        confusion = cls(len(matrix))
-        confusion.matrix += matrix
+    def of(cls, matrices: np.ndarray) -> Self:
+        """Return the sum of the confusion matrices of any number of images.
+
+        matrices | (..., K, K) | integer | row: true class, column: label
+        """
+        confusion = cls(matrices.shape[-1])
+        confusion.matrix += matrices.sum(axis=tuple(range(matrices.ndim - 2)), dtype=np.int64)
         return confusion
 
     def update(self, truth: np.ndarray, labels: np.ndarray) -> Self:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinysegrank.reporting.accuracy import methods_table, per_class_table
 from tinysegrank.reporting.bars import bars
-from tinysegrank.reporting.document import Document, Picture, Section, Statement
+from tinysegrank.reporting.document import Claim, Document, Picture, Section
 from tinysegrank.reporting.heat_maps import heat_maps
 from tinysegrank.reporting.panels import PanelRow, qualitative_panels
 from tinysegrank.reporting.paper import TABLE_1, TABLE_1_AVERAGE, TABLE_2, paper_mean
@@ -16,6 +16,7 @@ __all__ = [
     "TABLE_1_AVERAGE",
     "TABLE_2",
     "Cell",
+    "Claim",
     "Column",
     "Curve",
     "Document",
@@ -23,7 +24,6 @@ __all__ = [
     "Picture",
     "Plot",
     "Section",
-    "Statement",
     "Table",
     "bars",
     "heat_maps",

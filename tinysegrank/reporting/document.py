@@ -6,6 +6,7 @@ import base64
 import re
 from dataclasses import dataclass
 from importlib import resources
+from typing import NamedTuple
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.reporting.tables import Table
@@ -35,12 +36,11 @@ class Picture:
         return f"data:image/png;base64,{base64.b64encode(self.png).decode('ascii')}"
 
 
-@dataclass(frozen=True)
-class Statement:
-    """A claim, what was found, and whether the two agree."""
+class Claim(NamedTuple):
+    """A claim of the paper, what a run shows, and how the two compare."""
 
-    claimed: str
-    found: str
+    paper: str
+    here: str
     verdict: str
 
 
@@ -51,7 +51,7 @@ class Section:
     Attributes:
         title: heading.
         paragraphs: plain text.
-        statements: table of claims and findings.
+        claims: table of claims and findings.
         items: entries of a bulleted list.
         tables: shown as tables, and as Markdown to copy.
         pictures: PNGs with captions.
@@ -61,7 +61,7 @@ class Section:
 
     title: str
     paragraphs: tuple[str, ...] = ()
-    statements: tuple[Statement, ...] = ()
+    claims: tuple[Claim, ...] = ()
     items: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     pictures: tuple[Picture, ...] = ()

@@ -75,6 +75,17 @@ class Curve:
         if not all(np.isfinite(a).all() for a in arrays):
             raise ShapeError("curve: NaN or infinity among its points; end the curve before them")
 
+    @classmethod
+    def of_mean(cls, x: np.ndarray, series: np.ndarray) -> Curve:
+        """Return the mean of several series where all are finite, with a band from the smallest to the largest.
+
+        x      | (n,)   | numbers |
+        series | (S, n) | numbers |
+        """
+        finite = np.isfinite(series).all(axis=0)
+        inside = series[:, finite]
+        return cls(x[finite], inside.mean(axis=0), inside.min(axis=0), inside.max(axis=0))
+
 
 @dataclass(frozen=True)
 class Plot:

@@ -66,7 +66,7 @@ def read_confusions(run: Run, system: str) -> np.ndarray:
 
 def read_counts(run: Run) -> dict[str, Confusion]:
     """Read the confusion of each of SYSTEMS over all of val."""
-    return {name: Confusion.of(read_confusions(run, name).sum(axis=0)) for name in SYSTEMS}
+    return {name: Confusion.of(read_confusions(run, name)) for name in SYSTEMS}
 
 
 STAGE = Stage("evaluation", make, (IMAGES[1], "described", "upsampled", "picked"))

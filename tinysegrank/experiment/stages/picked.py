@@ -56,8 +56,8 @@ def _oracle_curve(run: Run, val: Described) -> dict[str, list[float]]:
     corpus, classes, table = [], run.settings.report.classes or None, val.table
     image = oracle_quality(table.quality, table.groups)
     for first in range(1, len(image) + 1):
-        confusion = Confusion.of(val.confusions[oracle_picks(table.quality, table.groups, first=first)].sum(axis=0))
-        corpus.append(confusion.mean_iou(classes=classes).value)
+        confusions = val.confusions[oracle_picks(table.quality, table.groups, first=first)]
+        corpus.append(Confusion.of(confusions).mean_iou(classes=classes).value)
     return {"mean_image_iou": image.tolist(), "corpus_mean_iou": corpus}
 
 

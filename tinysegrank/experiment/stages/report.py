@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.experiment.images import IMAGES, images_of
+from tinysegrank.experiment.images import IMAGES, ImageOfRun, images_of
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.stages import picked
 from tinysegrank.experiment.stages.coarse import NETWORKS, read_coarse
@@ -99,16 +99,19 @@ def _draw(run: Run, folder: Path) -> None:
 
 def panel_rows(run: Run) -> list[reporting.PanelRow]:
     """Return evenly spread images of val with every labelling, as in Figures 3 and 5 of the paper."""
-    images, coarse = images_of(run, "val"), read_coarse(run, f"val-{run.settings.ranking.loss}")
+    images = images_of(run, "val")
     count = min(run.settings.report.panels, len(images))
-    rows = []
-    for i in np.linspace(0, len(images) - 1, count).astype(int):
-        image = images[i]
-        labels = {"truth": image.labels(), "coarse argmax": coarse[i].argmax(axis=2)}
-        for heading, system in _PANELS.items():
-            labels[heading] = read_labels(run.path_of(f"{folder_of(run.settings, system)}/{image.name}.png"))
-        rows.append(reporting.PanelRow(image.name, image.image(), labels))
-    return rows
+    return [panel_row(images[i], _PANELS) for i in np.linspace(0, len(images) - 1, count).astype(int)]
+
+
+def panel_row(image: ImageOfRun, systems: Mapping[str, str]) -> reporting.PanelRow:
+    """Return an image of val with its truth, SegNet's argmax, and what `systems`, by heading, made of it."""
+    run = image.run
+    coarse = read_coarse(run, f"val-{run.settings.ranking.loss}")[image.number]
+    labels = {"truth": image.labels(), "coarse argmax": coarse.argmax(axis=2)}
+    for heading, system in systems.items():
+        labels[heading] = read_labels(run.path_of(f"{folder_of(run.settings, system)}/{image.name}.png"))
+    return reporting.PanelRow(image.name, image.image(), labels)
 
 
 STAGE = Stage(
