@@ -26,12 +26,12 @@ from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.files import write_text
 from tinysegrank.parallel import parallel_map
 from tinysegrank.proposals import (
-    OracleTally,
     best_labellings,
     best_pastings,
+    curve_of,
     divmbest,
     interleave,
-    oracle_tally,
+    oracle_confusions,
     perturb_and_map,
 )
 from tinysegrank.proposals.curves import COUNTS
@@ -50,14 +50,14 @@ class Task(NamedTuple):
 
 
 class Answer(NamedTuple):
-    tallies: dict[str, OracleTally]
+    picked: dict[str, np.ndarray]
     seconds: dict[str, float]
 
 
 def examine(task: Task) -> Answer:
-    """Propose for one image in every way, and tally the oracle of each."""
+    """Propose for one image in every way, and keep the confusions of the oracle of each."""
     labels = task.image.labels()
-    tallies, seconds, first = {}, {}, {}
+    picked, seconds, first = {}, {}, {}
     for name, model in task.models.items():
         module, best = ENGINES[name]
         started = time.perf_counter()
@@ -76,24 +76,24 @@ def examine(task: Task) -> Answer:
             started = time.perf_counter()
             found = function()
             seconds[way] = time.perf_counter() - started
-            tallies[way] = oracle_tally(labels, found, COUNTS)
+            picked[way] = oracle_confusions(labels, found, COUNTS)
             first[way] = found
     if not task.perturbed_only and len(task.models) == 2:
         both = interleave(first["paste, DivMBest"], first["crf, DivMBest"], count=task.count)
-        tallies["both, DivMBest in turn"] = oracle_tally(labels, both, COUNTS)
-    return Answer(tallies, seconds)
+        picked["both, DivMBest in turn"] = oracle_confusions(labels, both, COUNTS)
+    return Answer(picked, seconds)
 
 
-def run_tasks(tasks: list[Task], jobs: int) -> tuple[dict[str, OracleTally], dict[str, float]]:
-    """Sum of the tallies, and mean seconds an image."""
-    total: dict[str, OracleTally] = {}
+def run_tasks(tasks: list[Task], jobs: int) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Confusions of all images' picks (N, C, K, K), and mean seconds an image."""
+    every: dict[str, list[np.ndarray]] = {}
     seconds: dict[str, float] = {}
     for answer in parallel_map(examine, tasks, jobs=jobs):
-        for way, tally in answer.tallies.items():
-            total[way] = total[way] + tally if way in total else tally
+        for way, confusions in answer.picked.items():
+            every.setdefault(way, []).append(confusions)
         for way, spent in answer.seconds.items():
             seconds[way] = seconds.get(way, 0.0) + spent / len(tasks)
-    return total, seconds
+    return {way: np.stack(confusions) for way, confusions in every.items()}, seconds
 
 
 def main() -> None:
@@ -115,7 +115,7 @@ def main() -> None:
     some = held_out[np.linspace(0, len(held_out) - 1, min(asked.choice_images, len(held_out))).astype(int)]
     tried, _ = run_tasks(tasks("train", [int(i) for i in some], 0, 10, SCALES, True), asked.jobs)
     by_image = run.settings.proposals.choice_by == "image"
-    curves = {way: tally.curve() for way, tally in tried.items()}
+    curves = {way: curve_of(picked, COUNTS) for way, picked in tried.items()}
     at_10 = {way: float((c.image_iou if by_image else c.mean)[COUNTS.index(10)]) for way, c in curves.items()}
     chosen = {
         name: (max(scales, key=lambda scale, name=name: at_10[f"{name}, perturbed by {scale:g}"]),)
@@ -134,8 +134,8 @@ def main() -> None:
         Column("seconds an image", ".3f"),
     )
     rows = []
-    for way, tally in total.items():
-        curve = tally.curve(classes)
+    for way, picked in total.items():
+        curve = curve_of(picked, COUNTS, classes)
         accuracies = [float(value) * 100 for value in (*curve.listed, *curve.mean)]
         rows.append((way, *accuracies, seconds.get(way)))
     table = Table(
@@ -148,14 +148,14 @@ def main() -> None:
     print(table.to_markdown())
 
 
-def plot(total: dict[str, OracleTally], classes: list[int] | None, path: Path) -> None:
+def plot(total: dict[str, np.ndarray], classes: list[int] | None, path: Path) -> None:
     """Draw every curve."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    for way, tally in total.items():
-        axes.plot(COUNTS, tally.curve(classes).listed * 100, marker="o", label=way)
+    for way, picked in total.items():
+        axes.plot(COUNTS, curve_of(picked, COUNTS, classes).listed * 100, marker="o", label=way)
     axes.set_xlabel("proposals M")
     axes.set_ylabel("corpus IoU of the oracle, per cent")
     axes.legend(fontsize=7)

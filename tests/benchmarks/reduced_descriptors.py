@@ -27,9 +27,9 @@ from tinysegrank.experiment.images import ImageOfRun, images_of
 from tinysegrank.experiment.proposers.paste import Pasting, propose_under
 from tinysegrank.experiment.proposers.protocol import Model, model_of
 from tinysegrank.experiment.run_folder import read_run
-from tinysegrank.metrics import paired_difference
+from tinysegrank.metrics import mean_of_present, paired_difference
 from tinysegrank.parallel import parallel_map
-from tinysegrank.proposals import oracle_tally
+from tinysegrank.proposals import oracle_confusions
 from tinysegrank.reporting import Cell, Column, Table
 
 
@@ -56,8 +56,8 @@ def oracles(asked: Asked) -> Tally:
     """The tally of one image, without the first dimension."""
     truth = asked.image.labels()
     proposals = propose_under(asked.image, asked.model, asked.grid)
-    found = [oracle_tally(truth, of, (1, one.count)) for of, one in zip(proposals, asked.grid, strict=True)]
-    return Tally(np.stack([one.confusions for one in found]), np.stack([one.image_ious for one in found]))
+    found = [oracle_confusions(truth, of, (1, one.count)) for of, one in zip(proposals, asked.grid, strict=True)]
+    return Tally(np.stack(found), np.nan_to_num(mean_of_present(np.stack(found))))
 
 
 def tally(run: Run, grid: tuple[Pasting, ...], every: int, jobs: int) -> Tally:

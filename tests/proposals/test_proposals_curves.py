@@ -1,15 +1,13 @@
-"""The oracle's curve against its definition, and its tallies added in any grouping."""
+"""The oracle's curve against its definition."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.metrics import corpus_iou, image_iou
-from tinysegrank.proposals import Proposal, oracle_curve, oracle_tally, trial
+from tinysegrank.proposals import Proposal, oracle_confusions, oracle_curve, trial
 
 COUNTS = (1, 2, 3, 7)
 
@@ -44,31 +42,13 @@ def test_curve_by_its_definition(seed):
     assert (np.diff(curve.image_iou) >= 0).all()
 
 
-@given(seed=st.integers(0, 10**6), cut=st.integers(1, 5))
-def test_tallies_add_up_in_any_grouping_and_image_iou_never_falls(seed, cut):
-    truths, labels = images(seed, count=6)
-    tallies = [oracle_tally(t, one, COUNTS) for t, one in zip(truths, labels, strict=True)]
-
-    def total(some):
-        result = some[0]
-        for tally in some[1:]:
-            result = result + tally
-        return result
-
-    whole, parts = total(tallies).curve(), (total(tallies[cut:]) + total(tallies[:cut])).curve()
-    for a, b in zip(whole, parts, strict=True):
-        np.testing.assert_allclose(a, b)
-    assert (np.diff(whole.image_iou) >= -1e-12).all()
-    np.testing.assert_allclose(whole.mean, oracle_curve(truths, labels, COUNTS).mean)
-
-
 def test_proposals_and_their_labels_give_the_same_and_trial_agrees():
     truths, labels = images(3)
     proposals = [[Proposal(one, 0.0, np.zeros(1, int)) for one in of_image] for of_image in labels]
     for a, b in zip(oracle_curve(truths, labels), oracle_curve(truths, proposals), strict=True):
         np.testing.assert_array_equal(a, b)
-    tally = oracle_tally(truths[0], labels[0], (len(labels[0]), 1))
-    np.testing.assert_array_equal(trial(truths[0], proposals[0]), tally.confusions)
+    confusions = oracle_confusions(truths[0], labels[0], (len(labels[0]), 1))
+    np.testing.assert_array_equal(trial(truths[0], proposals[0]), confusions)
 
 
 def test_classes_absent_from_the_truth_are_left_out_of_both_means():
@@ -89,16 +69,14 @@ def test_bad_input_is_named():
     truths, labels = images(0)
     for counts in ((), (0,), (1, -1)):
         with pytest.raises(ConfigError, match="counts"):
-            oracle_tally(truths[0], labels[0], counts)
+            oracle_confusions(truths[0], labels[0], counts)
     with pytest.raises(ConfigError, match="at least one"):
-        oracle_tally(truths[0], [])
+        oracle_confusions(truths[0], [])
     with pytest.raises(ConfigError, match="at least one image"):
         oracle_curve([], [])
     with pytest.raises(ShapeError, match="one of each"):
         oracle_curve(truths, labels[:-1])
     with pytest.raises(ShapeError, match="shape"):
         oracle_curve(truths, [one[:, :2] for one in labels])
-    with pytest.raises(ConfigError, match="differ"):
-        oracle_tally(truths[0], labels[0], (1,)) + oracle_tally(truths[0], labels[0], (2,))
     with pytest.raises(ConfigError, match="classes"):
         oracle_curve(truths, labels, classes=[1, 1])

@@ -94,7 +94,7 @@ from tinysegrank.proposals.crf.inputs import (
     map_features,
 )
 from tinysegrank.proposals.crf.unary import SuperpixelClassifier
-from tinysegrank.proposals.curves import OracleCurve, OracleTally, oracle_curve, oracle_tally
+from tinysegrank.proposals.curves import OracleCurve, curve_of, oracle_confusions, oracle_curve
 from tinysegrank.proposals.divmbest import Engine, PastedSegments, Proposal, count_distinct, divmbest
 from tinysegrank.proposals.interleave import interleave
 from tinysegrank.proposals.o2p.cpmc import CpmcOptions
@@ -121,7 +121,6 @@ __all__ = [
     "MapPoolingOptions",
     "MapReduction",
     "OracleCurve",
-    "OracleTally",
     "PasteEngine",
     "PastedSegments",
     "Proposal",
@@ -140,6 +139,7 @@ __all__ = [
     "choose_threshold",
     "classifier_inputs",
     "count_distinct",
+    "curve_of",
     "descriptions_by_maps",
     "divmbest",
     "engine_under",
@@ -147,8 +147,8 @@ __all__ = [
     "interleave",
     "label_fractions",
     "map_features",
+    "oracle_confusions",
     "oracle_curve",
-    "oracle_tally",
     "perturb_and_map",
     "potts_energy",
     "potts_weights",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError
 from tinysegrank.metrics import mean_of_present
-from tinysegrank.proposals.curves import mean_iou_of, oracle_tally
+from tinysegrank.proposals.curves import mean_iou_of, oracle_confusions
 from tinysegrank.proposals.divmbest import Proposal
 from tinysegrank.voc import NUM_CLASSES
 
@@ -40,7 +40,7 @@ def trial(
 
     Trials of images are independent of each other: compute them in worker processes, and pass them all to `choose`.
     """
-    return oracle_tally(truth, proposals, (len(proposals) or 1, 1), num_classes=num_classes).confusions
+    return oracle_confusions(truth, proposals, (len(proposals) or 1, 1), num_classes=num_classes)
 
 
 def choose(grid: Sequence[Setting], trials: Iterable[NDArray[np.int64]], *, by: str = "image") -> Choice[Setting]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -35,67 +34,18 @@ class OracleCurve(NamedTuple):
     image_iou: NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class OracleTally:
-    """Sums over the oracle's picks on some images; `+` adds the tally of other images.
-
-    confusions | (C, K, K) | int64   | confusion matrices of the proposals picked; row: true class
-    image_ious | (C,)      | float64 | sum over images of the image IoU of the proposal picked
-
-    Args:
-        counts: C values of m; for each, the oracle picks from the first m proposals.
-        images: number of images with a pixel that is not void.
-    """
-
-    counts: tuple[int, ...]
-    confusions: NDArray[np.int64]
-    image_ious: NDArray[np.float64]
-    images: int
-
-    def __add__(self, other: OracleTally) -> OracleTally:
-        """Return the tally of both sets of images together.
-
-        Raises:
-            ConfigError: the two were made for different counts or numbers of classes.
-        """
-        if self.counts != other.counts or self.confusions.shape != other.confusions.shape:
-            raise ConfigError(
-                f"counts {self.counts} and {other.counts}, or the numbers of classes, differ; make all tallies alike"
-            )
-        return OracleTally(
-            self.counts,
-            self.confusions + other.confusions,
-            self.image_ious + other.image_ious,
-            self.images + other.images,
-        )
-
-    def curve(self, classes: Sequence[int] | None = None) -> OracleCurve:
-        """Return the oracle's accuracies for each count.
-
-        Args:
-            classes: the listed classes; all if not given.
-
-        Raises:
-            ConfigError: a class is out of range or duplicated.
-        """
-        mean, listed = (
-            np.array([mean_iou_of(matrix, chosen) for matrix in self.confusions]) for chosen in (None, classes)
-        )
-        image_iou = self.image_ious / self.images if self.images else np.full(len(self.counts), np.nan)
-        return OracleCurve(np.array(self.counts), iou_of_confusion(self.confusions), mean, listed, image_iou)
-
-
-def oracle_tally(
+def oracle_confusions(
     truth: NDArray[np.integer],
     proposals: Sequence[Proposal] | NDArray[np.integer],
     counts: Sequence[int] = COUNTS,
     *,
     num_classes: int = NUM_CLASSES,
-) -> OracleTally:
-    """Tally one image: its best proposal, by image IoU, among the first m, for each m of `counts`.
+) -> NDArray[np.int64]:
+    """Return the confusion matrix of an image's best proposal, by image IoU, among the first m, for each m of `counts`.
 
-    truth     | (H, W)    | integer             | 0..K-1, or 255 where void
+    truth     | (H, W)    | integer               | 0..K-1, or 255 where void
     proposals | (M, H, W) | integer, or Proposals | 0..K-1, in their order; at least one
+    returns   | (C, K, K) | int64                 | pixels; row: true class
 
     Of equally good proposals the first is picked; if an image has fewer than m proposals, all are considered.
 
@@ -110,8 +60,7 @@ def oracle_tally(
     labels = proposals if isinstance(proposals, np.ndarray) else np.stack([p.labels for p in proposals])
     confusions = image_confusions(truth, labels, num_classes=num_classes)  # (M, K, K)
     quality = np.nan_to_num(mean_of_present(confusions))  # (M,); an image all void picks the first
-    picks = [int(np.argmax(quality[:m])) for m in counts]
-    return OracleTally(tuple(counts), confusions[picks], quality[picks], int(confusions[0].any()))
+    return confusions[[int(np.argmax(quality[:m])) for m in counts]]
 
 
 def oracle_curve(
@@ -122,14 +71,14 @@ def oracle_curve(
     *,
     num_classes: int = NUM_CLASSES,
 ) -> OracleCurve:
-    """Return the corpus IoU of the oracle among the first m proposals of each image, for each m of `counts`.
+    """Return the accuracy of the oracle among the first m proposals of each image, for each m of `counts`.
 
     Args:
-        truths, proposals: one of each per image, see `oracle_tally`; taken one at a time. Images may differ in M.
+        truths, proposals: one of each per image, see `oracle_confusions`; taken one at a time. Images may differ in M.
         counts: the numbers m.
         classes: the listed classes, over which a second mean is taken.
 
-    To use worker processes, compute an `oracle_tally` of each image, add them up, and take the `curve` of the sum.
+    To use worker processes, compute the `oracle_confusions` of each image there, and pass them to `curve_of`.
     `ranking.oracle_quality` gives the mean of image accuracies instead, from a table of them.
 
     Raises:
@@ -138,13 +87,24 @@ def oracle_curve(
 
     Paper: section 3.3, by the image IoU of the DivMBest release.
     """
-    total = None
-    for truth, of_image in in_step(truths, proposals, "truths, proposals"):
-        tally = oracle_tally(truth, of_image, counts, num_classes=num_classes)
-        total = tally if total is None else total + tally
-    if total is None:
+    pairs = in_step(truths, proposals, "truths, proposals")
+    picked = [oracle_confusions(truth, of_image, counts, num_classes=num_classes) for truth, of_image in pairs]
+    if not picked:
         raise ConfigError("truths: there are none; give at least one image")
-    return total.curve(classes)
+    return curve_of(np.stack(picked), counts, classes)
+
+
+def curve_of(confusions: NDArray[np.int64], counts: Sequence[int], classes: Sequence[int] | None = None) -> OracleCurve:
+    """Return the curve of N images, given the `oracle_confusions` of each for the same counts: (N, C, K, K).
+
+    Raises:
+        ConfigError: a class is out of range or duplicated.
+    """
+    total, by_image = confusions.sum(axis=0), mean_of_present(confusions)  # (C, K, K), (N, C)
+    mean, listed = (np.array([mean_iou_of(matrix, chosen) for matrix in total]) for chosen in (None, classes))
+    seen = by_image[~np.isnan(by_image).any(axis=1)]  # images with a pixel that is not void
+    image_iou = seen.mean(axis=0) if len(seen) else np.full(len(counts), np.nan)
+    return OracleCurve(np.array(counts), iou_of_confusion(total), mean, listed, image_iou)
 
 
 def mean_iou_of(matrix: NDArray[np.int64], classes: Sequence[int] | None = None) -> float:
