@@ -21,7 +21,7 @@ from tinysegrank.exporting import export_onnx, export_safetensors
 from tinysegrank.exporting.onnx_graph import onnx_model
 from tinysegrank.nn import Softmax
 from tinysegrank.segnet import SegNet, load_segnet, predict
-from tinysegrank.voc import CLASS_NAMES
+from tinysegrank.voc import CLASS_NAMES, read_image
 
 
 def call(*arguments):
@@ -66,6 +66,20 @@ def test_every_preset(preset: str, rng: np.random.Generator) -> None:
     found = by_onnx(onnx_model(model, {}), pixels(photographs, model.preset.preprocessing.size))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     assert np.ptp(expected, axis=(1, 2)).max() > 1e-2
+
+
+@pytest.mark.voc
+def test_real_weights_on_photographs(voc_root: Path, alexnet_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With confident predictions; the readable functions, since the fast ones alone are 1e-5 off."""
+    pytest.importorskip("onnx", reason="onnx, which makes the model, is not installed")
+    monkeypatch.setenv("TINYSEGRANK_ACCELERATE", "0")
+    model = SegNet(21, "alexnet", feature_scale=0.05)
+    model.load_weights(alexnet_weights)
+    model.assign({"conv8.weight": 30 * model.parameters["conv8.weight"]})
+    photographs = [read_image(path) for path in sorted((voc_root / "JPEGImages").glob("*.jpg"))[:2]]
+    expected = predict(model, photographs)
+    np.testing.assert_allclose(by_onnx(onnx_model(model, {}), pixels(photographs, 227)), expected, rtol=0, atol=1e-5)
+    assert expected.max() > 0.5
 
 
 def test_the_model_describes_itself(tmp_path: Path, tiny_run: Run) -> None:

@@ -27,7 +27,7 @@ def export_onnx(run: Run, file: Path, *, loss: str = "", replace: bool = False) 
     coarse | (N, K, 13, 13) | float32 | class distributions
 
     The subtraction of the mean, and whatever else the network's images need, is in the model; its metadata has the
-    names of the classes.
+    names of the classes. onnxruntime's result equals that of the readable functions to 1e-5.
 
     Args:
         run: a run with finished trainings.
