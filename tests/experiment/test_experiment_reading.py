@@ -61,10 +61,10 @@ def test_proposing_for_val_opens_no_mask(tmp_path, settings, monkeypatch):
     assert len(proposals(tmp_path / "run")) == 8 * 3
 
 
-@pytest.mark.parametrize("until", ["report", "described"])
+@pytest.mark.parametrize("until", ["report", "picked"])
 def test_a_split_without_masks_is_not_scored(tmp_path, settings, until):
     hide_masks_of_val(settings)
-    with pytest.raises(ConfigError, match=r"val: the split has no masks, .*; pass --until proposals"):
+    with pytest.raises(ConfigError, match=r"val: the split has no masks, .*; pass --until ranker"):
         run_experiment(tmp_path / "run", settings, jobs=1, progress=Silent(), until=until)
     assert not (tmp_path / "run").exists()
 

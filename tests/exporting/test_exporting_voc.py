@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from tinysegrank.cli import app
 from tinysegrank.errors import CheckpointError, ConfigError, DatasetError, OutputError
-from tinysegrank.experiment import Run, Segmenter, Silent
+from tinysegrank.experiment import Run, Segmenter, Silent, run_experiment
 from tinysegrank.experiment.images import names
 from tinysegrank.experiment.stages.described import load_described
 from tinysegrank.exporting import export_proposals, export_voc
@@ -91,6 +91,23 @@ def test_a_split_without_masks_is_labelled_here(tmp_path: Path, own: Run) -> Non
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
+def test_a_run_whose_val_has_no_masks(tmp_path: Path, tiny_run: Run, own: Run) -> None:
+    """As with VOC's test: the same ranker is fitted, and its picks are the same as if there had been masks."""
+    split = VOCSegmentation(own.settings.data.voc, "val")
+    for i in range(len(split)):
+        split.labels_path(i).unlink()
+    run = run_experiment(tmp_path / "run", own.settings, jobs=1, progress=Silent(), until="ranker")
+    fitted = [one.folder("ranker") / "ranker.safetensors" for one in (run, tiny_run)]
+    assert fitted[0].read_bytes() == fitted[1].read_bytes()
+    found = unpacked(export_voc(run, tmp_path / "out"), tmp_path / "server")
+    assert len(found) == 6
+    for path, labels in found.items():
+        np.testing.assert_array_equal(labels, read_labels(tiny_run.folder("picked") / "svm" / Path(path).name))
+    rows = table_of(export_proposals(run, tmp_path / "proposals"))
+    assert {(row["ranker_score"], row["image_iou"]) for row in rows} == {("", "")}
+
+
 def test_an_image_of_another_size_or_without_labels_is_refused(tmp_path: Path, own: Run) -> None:
     root, name = Path(own.settings.data.voc), names(own, "val")[2]
     photograph = root / "JPEGImages" / f"{name}.jpg"
@@ -107,8 +124,10 @@ def test_an_image_of_another_size_or_without_labels_is_refused(tmp_path: Path, o
     limited = replace(own, settings=replace(own.settings, data=replace(own.settings.data, limit=6)))
     with pytest.raises(DatasetError, match=r"of 'val', as data\.limit left them out: more\.png"):
         export_voc(limited, tmp_path / "out")
-    with pytest.raises(CheckpointError, match="an export to VOC needs the stage picked"):
-        export_voc(replace(own, path=tmp_path), tmp_path / "out")
+    unfinished = tmp_path / "unfinished"
+    shutil.copytree(own.path, unfinished, ignore=lambda folder, names: set(names) - {"run.toml"})
+    with pytest.raises(CheckpointError, match="labelling a photograph needs the stages trunk"):
+        export_voc(replace(own, path=unfinished), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

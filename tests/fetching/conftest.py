@@ -7,8 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.importorskip("pooch", reason="pooch, which downloads, is not installed")
-
 from tests.fetching.file_server import FileServer, serving
 
 

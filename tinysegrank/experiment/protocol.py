@@ -80,7 +80,7 @@ def run_experiment(
     get_backend()  # one that cannot be used is reported now, not when the first network is made
     stages = stages_until(until, settings)
     settings = _with_absolute_inputs(settings, path)
-    data.check_settings(settings, truth=described.STAGE in stages)
+    data.check_settings(settings, truth=picked.STAGE in stages)
     for proposer in proposers_of(settings):
         proposer.check(settings)
     with lock or FolderLock(path) as held:

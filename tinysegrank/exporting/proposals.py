@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank.errors import ConfigError
-from tinysegrank.experiment.images import SPLITS, names
+from tinysegrank.experiment.images import SPLITS, names, open_split
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages import described, proposals, ranker
 from tinysegrank.files import atomic_write, write_text
@@ -72,9 +72,9 @@ def _rows(run: Run, split: str, held: dict[str, tuple[list[Path], np.ndarray]]) 
 
 
 def _ranked(run: Run, split: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return the ranker's scores and the IoU of each image's proposals; {} if there is no ranker yet."""
+    """Return the ranker's scores and the IoU of each image's proposals; {} if the run has none."""
     needed = (described.STAGE.name, ranker.STAGE.name)
-    if not all(run.stamp(stage).complete for stage in needed):
+    if not all(run.stamp(stage).complete for stage in needed) or open_split(run.settings, split).masks is None:
         return {}
     run.require(needed, "the ranker's scores")
     table = described.load_described(run, split).table

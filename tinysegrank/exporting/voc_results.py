@@ -30,8 +30,8 @@ SYSTEM = "svm"
 def export_voc(run: Run, folder: Path, *, split: str = "", replace: bool = False) -> Path:
     """Write SegNet+SVM's labels of a split in the server's layout, and the archive; return the archive.
 
-    The run's own val images have their labels in the run. The images of any other split of its data, such as VOC's
-    test, which has no masks, are labelled here, as `predict` does.
+    The run's own val images have their labels in the run. The images of another split of its data are labelled here, as
+    `predict` does, and so are those of a val split without masks, as VOC's test, in a run with `--until ranker`.
 
     Args:
         run: a finished run.
@@ -45,12 +45,13 @@ def export_voc(run: Run, folder: Path, *, split: str = "", replace: bool = False
         OutputError: a file cannot be written or already exists.
     """
     split = split or run.settings.data.val
+    own = split == run.settings.data.val
     images = VOCSegmentation(run.settings.data.voc, split, masks=None)
     inner = Path("results/VOC2012/Segmentation") / f"comp6_{split}_cls"
     archive, files = folder / f"comp6_{split}.tar.gz", [folder / inner / f"{name}.png" for name in images.names]
     outputs = [*((images.image_path(i), file) for i, file in enumerate(files)), (run.path, archive)]
     check_results(outputs, option="--out", replace=replace)
-    labels_of = _stored(run, images) if split == run.settings.data.val else _labelled(run, images)
+    labels_of = _stored(run, images) if own and run.stamp(picked.STAGE.name).complete else _labelled(run, images)
     with run.progress.count(f"{split} images", len(images)) as advance:
         for i, file in enumerate(files):
             write_labels(file, labels_of(i))

@@ -32,7 +32,7 @@ def check_settings(settings: Settings, *, truth: bool) -> None:
         )
     if truth and val.masks is None:
         raise ConfigError(
-            f"{settings.data.val}: the split has no masks, so nothing can be scored on it; pass --until proposals, or "
+            f"{settings.data.val}: the split has no masks, so nothing can be scored on it; pass --until ranker, or "
             f"set data.val to a split with masks"
         )
     trunk = settings.trunk
@@ -80,7 +80,7 @@ def make(run: Run) -> None:
     for which, listed in zip(SPLITS, IMAGES, strict=True):
         split = open_split(run.settings, which)
         checked = split.check(jobs=run.jobs)
-        found = checked.census if split.masks else "no masks, so only stages up to `proposals` can be done"
+        found = checked.census if split.masks else "no masks, so only stages up to `ranker` can be done"
         run.progress.say(f"{which}: {len(split)} images of {split.root.name}/{split.split}; {found}")
         write_json(run.path_of(listed), {"names": list(split.names), "fingerprint": checked.fingerprint})
         if which == "train":

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.experiment.images import IMAGES, SPLITS, ImageOfRun, images_of
+from tinysegrank.experiment.images import IMAGES, SPLITS, ImageOfRun, images_of, open_split
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.stages.classifiers import ImageScores, scores_of
 from tinysegrank.experiment.stages.coarse import NETWORKS, read_coarse, read_ranked
@@ -30,10 +30,12 @@ class _Task(NamedTuple):
 def make(run: Run) -> None:
     """Write the features of each image's proposals, their confusion matrices and Eq. 17 distances.
 
-    The names of the feature columns are written once, to a file of their own.
+    The names of the feature columns are written once, to a file of their own. A val split without masks is left out.
     """
     write_columns(run, {name: block.columns(CLASS_NAMES) for name, block in BLOCKS.items()})
     for which in SPLITS:
+        if open_split(run.settings, which).masks is None:
+            continue
         tasks = list(map(_Task, images_of(run, which), scores_of(run, which)))
         do_missing(run, f"{which} images", _describe, tasks, lambda task: paths(task.image))
 

@@ -1,4 +1,4 @@
-"""README's section on PASCAL VOC: its commands, with a server on this machine in place of the publishers'."""
+"""README's section on PASCAL VOC: its commands, with a server on this machine instead of the publishers'."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-pytest.importorskip("pooch", reason="pooch, which downloads, is not installed")
-
-from tests.fetching.conftest import server  # noqa: F401  # a fixture
 from tests.fetching.file_server import FileServer
 from tests.fetching.published import SBD_ONLY, annotation, sbd_archive, sbd_masks, voc_archive
 from tests.segnet.segnet_toys import write_caffemodel
@@ -21,7 +18,7 @@ from tinysegrank.fetching import SOURCES
 from tinysegrank.segnet import SegNet
 from tinysegrank.voc import VOCSegmentation
 
-SECTION = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8").split("## On PASCAL VOC\n")[1]
+SECTION = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8").split("## On PASCAL VOC\n")[1]
 COMMANDS = [
     shlex.split(line, comments=True)[1:] for line in SECTION.split("runs the experiment")[0].splitlines() if line
 ]
@@ -32,7 +29,7 @@ def call(*arguments):
 
 
 @pytest.fixture
-def published(tmp_path: Path, server: FileServer, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811
+def published(tmp_path: Path, server: FileServer, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to work in, and all published files, made of toys, under their own names."""
     made = tmp_path / "published"
     voc = voc_archive(made)
@@ -53,7 +50,7 @@ def published(tmp_path: Path, server: FileServer, monkeypatch: pytest.MonkeyPatc
     return made
 
 
-def test_the_commands_fetch_and_run(published: Path, server: FileServer) -> None:  # noqa: F811
+def test_the_commands_fetch_and_run(published: Path, server: FileServer) -> None:
     assert [command[0] for command in COMMANDS] == ["fetch", "fetch", "fetch", "run"]
     server.faults = ["break", "", "corrupt"]
     for command in COMMANDS[:3]:
@@ -71,7 +68,7 @@ def test_the_commands_fetch_and_run(published: Path, server: FileServer) -> None
     assert len(server.asked) == asked
 
 
-def test_archives_on_disk(published: Path, server: FileServer) -> None:  # noqa: F811
+def test_archives_on_disk(published: Path, server: FileServer) -> None:
     early = call("fetch", "sbd", "--to", "data")
     assert early.exit_code == 1 and "val.txt: there is no such split" in early.stderr
     outcome = call("fetch", "voc2012", "--to", "data", "--archive", published / "VOCtrainval_11-May-2012.tar")
