@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.svm import LinearSVC
 
+from tests.ranking.test_ranking_svm import by_liblinear
 from tinysegrank.ranking import RankSVM, ranking_pairs
 from tinysegrank.ranking.newton import PairwiseHinge
 from tinysegrank.ranking.preconditioner import SampledHessian
@@ -53,13 +53,9 @@ def test_of_many_pairs_it_is_the_hessian_of_a_sample_of_the_same_total_weight():
 def test_optimum_is_liblinears_with_sampled_pairs(C):
     X, quality, groups = problem(images=60, proposals=12)
     svm = RankSVM(C=C, pairs="all", tol=1e-9).fit(X, quality, groups)
-    better, worse, difference = ranking_pairs(quality, groups, pairs="all")
-    sign = np.where(np.arange(len(better)) % 2, 1, -1)
-    reference = LinearSVC(C=C, loss="squared_hinge", fit_intercept=False, dual=False, tol=1e-10, max_iter=10**5).fit(
-        sign[:, None] * (X[better] - X[worse]), sign, sample_weight=difference
-    )
-    assert len(better) > 2000
-    np.testing.assert_allclose(svm.coef_, reference.coef_[0], rtol=1e-4, atol=1e-5)
+    reference, count = by_liblinear(X, quality, groups, "all", C)
+    assert count > 2000
+    np.testing.assert_allclose(svm.coef_, reference, rtol=1e-4, atol=1e-5)
 
 
 def test_saves_passes_over_correlated_features(monkeypatch):

@@ -25,6 +25,14 @@ def hinge(seed=0, C=0.7, **options):
     return PairwiseHinge(X, pairs, pairs.difference, C)
 
 
+def by_liblinear(X, quality, groups, kind, C):
+    """The coefficients of LinearSVC on explicit differences, and the number of pairs."""
+    better, worse, difference = ranking_pairs(quality, groups, pairs=kind)
+    sign = np.where(np.arange(len(better)) % 2, 1, -1)  # liblinear wants two classes
+    svm = LinearSVC(C=C, loss="squared_hinge", fit_intercept=False, dual=False, tol=1e-10, max_iter=10**5)
+    return svm.fit(sign[:, None] * (X[better] - X[worse]), sign, sample_weight=difference).coef_[0], len(better)
+
+
 @pytest.mark.parametrize("kind", ["oracle", "all"])
 def test_objective_and_derivatives(kind):
     X, quality, groups = problem()
@@ -70,13 +78,9 @@ def test_line_search_is_exact(seed, scale):
 def test_optimum_is_liblinears_on_explicit_differences(kind, C):
     X, quality, groups = problem(2)
     svm = RankSVM(C=C, pairs=kind, tol=1e-9).fit(X, quality, groups)
-    better, worse, difference = ranking_pairs(quality, groups, pairs=kind)
-    sign = np.where(np.arange(len(better)) % 2, 1, -1)  # liblinear wants two classes
-    reference = LinearSVC(C=C, loss="squared_hinge", fit_intercept=False, dual=False, tol=1e-10, max_iter=10**5).fit(
-        sign[:, None] * (X[better] - X[worse]), sign, sample_weight=difference
-    )
-    np.testing.assert_allclose(svm.coef_, reference.coef_[0], rtol=1e-5, atol=1e-7)
-    assert svm.n_pairs_ == len(better)
+    reference, count = by_liblinear(X, quality, groups, kind, C)
+    np.testing.assert_allclose(svm.coef_, reference, rtol=1e-5, atol=1e-7)
+    assert svm.n_pairs_ == count
 
 
 def test_float32_reaches_the_same_optimum_without_converting_the_features():

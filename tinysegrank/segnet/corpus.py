@@ -18,6 +18,7 @@ from tinysegrank.errors import ConfigError
 from tinysegrank.losses import CorpusCounts
 
 COUNTS = ("batch", "running", "corpus", "full")
+DECAY = 0.9  # share of the old counts in the running average
 _FIELDS = ("intersection", "cardinality", "mass", "weight", "cross_entropy")
 
 
@@ -28,16 +29,15 @@ class CountsKeeper:
         mode: one of COUNTS; "full" keeps nothing, and `present` is not called.
         num_classes: number of classes K.
         whole: returns the counts of all training rows; called in "corpus" mode only.
-        decay: share of the old counts in the running average.
 
     Raises:
         ConfigError: the mode is unknown.
     """
 
-    def __init__(self, mode: str, num_classes: int, whole: Callable[[], CorpusCounts], *, decay: float = 0.9) -> None:
+    def __init__(self, mode: str, num_classes: int, whole: Callable[[], CorpusCounts]) -> None:
         if mode not in COUNTS:
             raise ConfigError(f'counts="{mode}": choose one of {", ".join(COUNTS)}')
-        self.mode, self.num_classes, self.whole, self.decay = mode, num_classes, whole, decay
+        self.mode, self.num_classes, self.whole = mode, num_classes, whole
         self.held: CorpusCounts | None = None
 
     def start_epoch(self) -> None:
@@ -54,7 +54,7 @@ class CountsKeeper:
             return None, 1.0
         batch = CorpusCounts(self.num_classes).update(z, target, weight)
         if self.mode == "running":
-            self.held = batch if self.held is None else self.held.scaled(self.decay).merge(batch.scaled(1 - self.decay))
+            self.held = batch if self.held is None else self.held.scaled(DECAY).merge(batch.scaled(1 - DECAY))
         if self.held is None or batch.weight == 0:
             return self.held, 0.0
         return self.held, self.held.weight / batch.weight

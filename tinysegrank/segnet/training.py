@@ -41,10 +41,9 @@ class TrainingOptions(Options):
         momentum, decay, max_norm: arguments of `nn.SGD`; max_norm 0 turns clipping off.
         min_mass: target mass, in cells, below which a class is left out of losses that average over classes.
         counts: the sums in the ratios UOI, IOU and Dice, see `segnet.corpus`: "batch" (over the minibatch, as in the
-            paper), "running" (an average), "corpus" (over all rows, once per epoch), or "full": every step uses all
-            rows, `batch` at a time, in two passes (`segnet.full_batch`), and equals a step with one batch of all rows.
-            Such a step takes some 1.7 times as long as an epoch of the others, so use far fewer steps and a higher
-            rate. A loss that isn't a function of sums, such as Lovasz-Softmax, supports "batch" only.
+            paper), "running" (an average), "corpus" (over all rows, once per epoch), or "full" (over all rows, in each
+            step, which takes some 1.7 times as long as an epoch of the others: use far fewer steps and a higher rate).
+            A loss that isn't a function of sums, such as Lovasz-Softmax, supports "batch" only.
 
     Raises:
         ConfigError: a value is out of range, or the loss does not support these counts.

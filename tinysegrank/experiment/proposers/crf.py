@@ -40,7 +40,7 @@ from tinysegrank.proposals import (
     label_fractions,
     map_features,
 )
-from tinysegrank.superpixels import RegionGraph, region_graph
+from tinysegrank.superpixels import RegionGraph, as_lab, region_graph
 from tinysegrank.voc import CLASS_NAMES
 
 
@@ -197,9 +197,7 @@ class _Superpixels(NamedTuple):
 def _describe(
     image: np.ndarray, superpixels: np.ndarray, settings: Settings, of_maps: MapFeatures | None
 ) -> _Superpixels:
-    from skimage.color import rgb2lab
-
-    lab = rgb2lab(image.astype(np.float32) / 255)
+    lab = as_lab(image)
     graph, features = region_graph(superpixels, image, lab=lab), settings.proposals.crf.features
     inputs = classifier_inputs(image, superpixels, graph, features=features, maps=of_maps, lab=lab)
     return _Superpixels(superpixels, graph, inputs)
