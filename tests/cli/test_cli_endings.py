@@ -175,6 +175,17 @@ def test_a_signal_ends_a_command_as_ctrl_c_does(tmp_path, monkeypatch, name, cod
     assert signal.getsignal(signal.Signals[name]) is signal.SIG_DFL
 
 
+def test_a_command_that_writes_to_its_closed_terminal_is_interrupted(tmp_path, monkeypatch):
+    def stop(*arguments, **options):
+        try:
+            signal.raise_signal(signal.SIGHUP)
+        finally:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("tinysegrank.voc.make_toy_voc", stop)
+    assert call("toyvoc", tmp_path / "toy").exit_code == 129
+
+
 def test_signals_that_are_ignored_stay_so(tmp_path, monkeypatch):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
     try:

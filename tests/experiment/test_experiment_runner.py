@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 import pickle
 import shutil
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -19,6 +21,7 @@ from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.run_folder import open_run, read_run
 from tinysegrank.experiment.runner import Stage, execute
 from tinysegrank.files import write_text
+from tinysegrank.parallel import parallel_map
 
 pytestmark = pytest.mark.slow
 
@@ -241,6 +244,21 @@ def test_a_second_process_is_refused_by_name(tmp_path, work, monkeypatch):
     waited.clear()
     assert go(tmp_path / "run", work, replace(Settings(), seed=1), update=True) == ["second", "third"]
     assert not waited
+
+
+def sleep(seconds):
+    time.sleep(seconds)
+
+
+def test_workers_end_before_the_lock_is_released(tmp_path):
+    def work():
+        results = parallel_map(sleep, [0, 600, 600], jobs=2)
+        next(results)
+        raise KeyError("in a frame that holds the results")
+
+    with pytest.raises(KeyError) as error, FolderLock(tmp_path):
+        work()
+    assert error.tb and multiprocessing.active_children() == []
 
 
 def test_a_file_left_by_a_killed_process_goes(tmp_path, work):

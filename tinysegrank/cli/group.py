@@ -74,11 +74,11 @@ class _Commands(typer.core.TyperGroup):
 @contextmanager
 def _ending_like_ctrl_c() -> Iterator[None]:
     """Make SIGTERM and SIGHUP, the signal of a closed terminal, raise KeyboardInterrupt(number) inside the block."""
-    last = -math.inf
+    last, by = -math.inf, 0
 
     def interrupt(number: int, frame: object) -> None:  # noqa: ARG001
-        nonlocal last
-        before, last = last, time.monotonic()
+        nonlocal last, by
+        before, last, by = last, time.monotonic(), number
         if last - before > 1:  # shells repeat SIGHUP, which must not interrupt the ending of the worker processes
             raise KeyboardInterrupt(number)
 
@@ -90,6 +90,10 @@ def _ending_like_ctrl_c() -> Iterator[None]:
         signal.signal(number, interrupt)
     try:
         yield
+    except OSError as error:
+        if by:  # what was interrupted then wrote to its closed terminal
+            raise KeyboardInterrupt(by) from error
+        raise
     finally:
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)

@@ -6,6 +6,8 @@ import os
 import socket
 import time
 from pathlib import Path
+from traceback import clear_frames
+from types import TracebackType
 
 from filelock import FileLock, Timeout
 
@@ -54,7 +56,8 @@ class FolderLock:
     def __enter__(self) -> FolderLock:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: object, error: object, traceback: TracebackType | None) -> None:
+        clear_frames(traceback)  # closes what they iterate over, which ends worker processes that would write on
         if self._lock.is_locked:
             (self._folder / _OWNER).unlink(missing_ok=True)
             self._lock.release()
