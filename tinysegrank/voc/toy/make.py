@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -135,20 +136,13 @@ def toy_classification(count: int, *, seed: int, size: int, jobs: int = 1) -> tu
         raise ConfigError(f"count: {count}, seed: {seed}, size: {size}; give 1, 0 and {SMALLEST_SIDE} or above")
     order = np.random.default_rng([seed, _STREAMS["classes"]]).permutation(count)
     classes = 1 + order % (NUM_CLASSES - 1)
-    wanted = [_Object(seed, index, int(label), size) for index, label in enumerate(classes)]
     images = np.empty((count, size, size, 3), np.uint8)
-    for index, image in enumerate(parallel_map(_draw_wanted, wanted, jobs=jobs, on_cluster=False)):
+    draw, wanted = partial(_draw_wanted, seed, size), enumerate(classes.tolist())
+    for index, image in enumerate(parallel_map(draw, wanted, jobs=jobs, on_cluster=False)):
         images[index] = image
     return images, classes
 
 
-class _Object(NamedTuple):
-    seed: int
-    number: int
-    label: int
-    size: int
-
-
-def _draw_wanted(wanted: _Object) -> np.ndarray:
-    rng = np.random.default_rng([wanted.seed, _STREAMS["objects"], wanted.number])
-    return draw_object(rng, wanted.label, size=wanted.size)
+def _draw_wanted(seed: int, size: int, wanted: tuple[int, int]) -> np.ndarray:
+    number, label = wanted
+    return draw_object(np.random.default_rng([seed, _STREAMS["objects"], number]), label, size=size)
