@@ -43,21 +43,29 @@ def assign(
         winner[closer] = number
 
 
+def add_up(lab: NDArray[np.int16], labels: NDArray[np.int32], count: int, first: int, stride: int) -> NDArray[np.int64]:
+    """Add up colours, places and pixels of each cluster in every `stride`-th row.
+
+    lab     | (3, H, W)  | int16 | L, a, b
+    labels  | (H, W)     | int32 | 0..count-1
+    returns | (count, 6) | int64 | sums of L, a, b, row and column; number of pixels
+    """
+    chosen = labels[first::stride]
+    rows, columns = np.indices(chosen.shape)
+    values = [*lab[:, first::stride], first + stride * rows, columns, np.ones_like(chosen)]
+    sums = [np.bincount(chosen.ravel(), value.ravel(), count) for value in values]  # float64 sums of integers are exact
+    return np.stack(sums, axis=1).astype(np.int64)
+
+
 def move_centres(
     lab: NDArray[np.int16], labels: NDArray[np.int32], centres: NDArray[np.int32], first: int, stride: int
 ) -> None:
     """Move each centre to the rounded mean of its pixels in every `stride`-th row, in place; one without pixels stays.
 
-    lab     | (3, H, W) | int16 | L, a, b
-    labels  | (H, W)    | int32 | 0..S-1
-    centres | (S, 5)    | int32 | L, a, b, row, column
+    lab, labels | see `add_up`
+    centres     | (S, 5) | int32 | L, a, b, row, column
     """
-    chosen = labels[first::stride]
-    rows, columns = np.indices(chosen.shape)
-    values = [*lab[:, first::stride], first + stride * rows, columns]
-    size = np.bincount(chosen.ravel(), minlength=len(centres))
-    # float64 sums of integers are exact
-    sums = [np.bincount(chosen.ravel(), weights=value.ravel(), minlength=len(centres)) for value in values]
-    total = np.stack(sums, axis=1).astype(np.int64)  # (S, 5)
-    kept = size > 0
-    centres[kept] = (2 * total[kept] + size[kept, None]) // (2 * size[kept, None])
+    total = add_up(lab, labels, len(centres), first, stride)
+    kept = total[:, 5] > 0
+    sums, size = total[kept, :5], total[kept, 5:]
+    centres[kept] = (2 * sums + size) // (2 * size)

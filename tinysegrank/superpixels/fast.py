@@ -94,10 +94,10 @@ def assign(
 
 
 @compiled()
-def move_centres(lab: np.ndarray, labels: np.ndarray, centres: np.ndarray, first: int, stride: int) -> None:
-    """Numba version of `clusters.move_centres`, which adds up one run of equal labels at a time."""
+def add_up(lab: np.ndarray, labels: np.ndarray, count: int, first: int, stride: int) -> np.ndarray:
+    """Numba version of `clusters.add_up`, one run of equal labels at a time."""
     _, H, W = lab.shape
-    total = np.zeros((len(centres), 6), np.int64)  # L, a, b, row, column, pixels
+    total = np.zeros((count, 6), np.int64)
     for y in range(first, H, stride):
         start = 0
         while start < W:
@@ -117,6 +117,13 @@ def move_centres(lab: np.ndarray, labels: np.ndarray, centres: np.ndarray, first
             total[s, 4] += run * (start + x - 1) // 2  # start + ... + (x - 1)
             total[s, 5] += run
             start = x
+    return total
+
+
+@compiled()
+def move_centres(lab: np.ndarray, labels: np.ndarray, centres: np.ndarray, first: int, stride: int) -> None:
+    """Numba version of `clusters.move_centres`."""
+    total = add_up(lab, labels, len(centres), first, stride)
     for s in range(len(centres)):
         size = total[s, 5]
         if size > 0:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from tinysegrank.compiled import compiled
+from tinysegrank.superpixels.fast import add_up
 from tinysegrank.superpixels.parts import in_order
 
 
 def join_small_parts(labels: np.ndarray, lab: np.ndarray, smallest: int) -> np.ndarray:
     """Numba version of `parts.join_small_parts`."""
     parts, count = _connected_parts(labels)
-    total = _totals(parts, lab, count)  # (P, 4)
+    total = add_up(lab, parts, count, 0, 1)[:, [0, 1, 2, 5]]  # (P, 4)
     small = np.flatnonzero(total[:, 3] < smallest)
     joined = _join(parts, total, small[np.argsort(total[small, 3], kind="stable")], smallest)
     return in_order(joined)[parts]
@@ -89,30 +90,6 @@ def _connected_parts(labels: np.ndarray) -> tuple[np.ndarray, int]:
         for x in range(W):
             parts[y, x] = joined[parts[y, x]]
     return parts, kept
-
-
-@compiled()
-def _totals(parts: np.ndarray, lab: np.ndarray, count: int) -> np.ndarray:
-    """Return the sums of L, a and b over each part, and its number of pixels: (P, 4)."""
-    H, W = parts.shape
-    total = np.zeros((count, 4), np.int64)
-    for y in range(H):
-        start = 0
-        while start < W:
-            part = parts[y, start]
-            L = a = b = np.int64(0)
-            x = start
-            while x < W and parts[y, x] == part:
-                L += lab[0, y, x]
-                a += lab[1, y, x]
-                b += lab[2, y, x]
-                x += 1
-            total[part, 0] += L
-            total[part, 1] += a
-            total[part, 2] += b
-            total[part, 3] += x - start
-            start = x
-    return total
 
 
 @compiled()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysegrank.superpixels.clusters import add_up
 from tinysegrank.superpixels.graph import contacts
 
 
@@ -19,9 +20,8 @@ def join_small_parts(labels: NDArray[np.int32], lab: NDArray[np.int16], smallest
     returns | (H, W)    | int32 | 0..S-1 in the order of their first pixels, each connected along rows and columns
     """
     parts = connected_parts(labels)
-    sizes = np.bincount(parts.ravel())  # (P,)
-    sums = np.stack([np.bincount(parts.ravel(), weights=plane.ravel()) for plane in lab], axis=1)  # (P, 3)
-    total = np.column_stack([sums, sizes]).astype(np.int64)  # (P, 4)
+    total = add_up(lab, parts, int(parts.max()) + 1, 0, 1)[:, [0, 1, 2, 5]]  # (P, 4)
+    sizes = total[:, 3].copy()  # of the parts alone
     neighbours: dict[int, set[int]] = {int(part): set() for part in np.flatnonzero(sizes < smallest)}
     for a, b in contacts(parts).edges.tolist():
         for part, beside in ((a, b), (b, a)):
