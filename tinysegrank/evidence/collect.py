@@ -101,9 +101,7 @@ def collect_evidence(
 
 def _lacks(run: Run, piece: Piece) -> str:
     """Return what a piece needs that the run lacks, as text; "" if it lacks nothing."""
-    if missing := [stage for stage in (*piece.needs, *piece.also(run.settings)) if not run.stamp(stage).complete]:
-        return f"the stage{'s' if len(missing) > 1 else ''} {', '.join(missing)}, not finished in this run"
-    return piece.lacks(run)
+    return run.unfinished((*piece.needs, *piece.also(run.settings))) or piece.lacks(run)
 
 
 def _inspect(run: Run, piece: Piece, seeds: tuple[int, ...] | None = None) -> tuple[Path, artifacts.Key, Condition]:

@@ -59,6 +59,12 @@ class Run:
         stage, _, place = need.partition("/")
         return self.stamp(stage).content(place)
 
+    def unfinished(self, stages: Sequence[str]) -> str:
+        """Return in words which of the stages are not finished; "" if all are."""
+        missing = [stage for stage in stages if not self.stamp(stage).complete]
+        plural = "s" if len(missing) > 1 else ""
+        return f"the stage{plural} {', '.join(missing)}, not finished in this run" if missing else ""
+
     def require(self, stages: Sequence[str], what: str) -> None:
         """Check that stages are finished and their files unchanged since they were written.
 
@@ -69,12 +75,8 @@ class Run:
         Raises:
             CheckpointError: a stage is unfinished or a file was changed; the message names it.
         """
-        if missing := [stage for stage in stages if not self.stamp(stage).complete]:
-            plural = "s" if len(missing) > 1 else ""
-            raise CheckpointError(
-                f"{self.path}: {what} needs the stage{plural} {', '.join(missing)}, not finished in this run; finish "
-                f"it with the command that began it"
-            )
+        if missing := self.unfinished(stages):
+            raise CheckpointError(f"{self.path}: {what} needs {missing}; finish it with the command that began it")
         for stage in stages:
             for name in artifacts.damaged_files(self.folder(stage)):
                 raise CheckpointError(

@@ -74,7 +74,7 @@ def _rows(run: Run, split: str, held: dict[str, tuple[list[Path], np.ndarray]]) 
 def _ranked(run: Run, split: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return the ranker's scores and the IoU of each image's proposals; {} if the run has none."""
     needed = (described.STAGE.name, ranker.STAGE.name)
-    if not all(run.stamp(stage).complete for stage in needed) or open_split(run.settings, split).masks is None:
+    if run.unfinished(needed) or open_split(run.settings, split).masks is None:
         return {}
     run.require(needed, "the ranker's scores")
     table = described.load_described(run, split).table
