@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
+import time
 
 import numpy as np
 import pytest
@@ -158,7 +160,7 @@ def test_a_second_demo_is_refused_before_it_draws(tmp_path):
     assert f"process {os.getpid()} on" in result.stderr and not (tmp_path / "run-toyvoc").exists()
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
 def test_a_signal_ends_a_command_as_ctrl_c_does(tmp_path, monkeypatch, name, code):
     def stop(*arguments, **options):
         try:
@@ -167,12 +169,13 @@ def test_a_signal_ends_a_command_as_ctrl_c_does(tmp_path, monkeypatch, name, cod
             signal.raise_signal(signal.Signals[name])  # a second one while the first is dealt with, as shells send it
             ended.append(True)
 
-    ended = []
+    ended, before = [], signal.getsignal(signal.Signals[name])
     monkeypatch.setattr("tinysegrank.voc.make_toy_voc", stop)
     result = call("toyvoc", tmp_path / "toy")
     assert (result.exit_code, ended) == (code, [True])
-    assert result.stderr == f"interrupted by {name}; finished work is kept: repeat the command to resume\n"
-    assert signal.getsignal(signal.Signals[name]) is signal.SIG_DFL
+    by = "" if name == "SIGINT" else f" by {name}"
+    assert result.stderr == f"interrupted{by}; finished work is kept: repeat the command to resume\n"
+    assert signal.getsignal(signal.Signals[name]) is before
 
 
 def test_a_command_that_writes_to_its_closed_terminal_is_interrupted(tmp_path, monkeypatch):
@@ -184,6 +187,33 @@ def test_a_command_that_writes_to_its_closed_terminal_is_interrupted(tmp_path, m
 
     monkeypatch.setattr("tinysegrank.voc.make_toy_voc", stop)
     assert call("toyvoc", tmp_path / "toy").exit_code == 129
+
+
+def test_a_signal_is_not_lost_in_a_destructor(tmp_path, monkeypatch):
+    class Last:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+
+    def stop(*arguments, **options):
+        Last()
+        time.sleep(60)
+
+    monkeypatch.setattr("tinysegrank.voc.make_toy_voc", stop)
+    assert call("toyvoc", tmp_path / "toy").exit_code == 143
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_in_code_that_is_executed_as_text_gives_the_same_exit_code(name):
+    script = f"""
+        import signal, sys, tinysegrank.voc
+        from tinysegrank.cli import app
+        def stop(*arguments, **options):
+            exec("signal.raise_signal(signal.{name})")
+        tinysegrank.voc.make_toy_voc = stop
+        app(["toyvoc", "toy"])
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + signal.Signals[name] and done.stderr.startswith("interrupted")
 
 
 def test_signals_that_are_ignored_stay_so(tmp_path, monkeypatch):

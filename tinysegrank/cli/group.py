@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import io
-import math
 import os
 import signal
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Annotated, Any
 
 import typer
 
 from tinysegrank import __version__
+from tinysegrank.cli.interrupts import interrupts
 from tinysegrank.errors import TinySegRankError
 from tinysegrank.plugins import load_plugins
 
@@ -57,7 +54,7 @@ class _Commands(typer.core.TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            with _ending_like_ctrl_c():
+            with interrupts():
                 result = super().invoke(ctx)
             if sys.stdout is not None:
                 sys.stdout.flush()  # now, while an error can still be shown
@@ -69,34 +66,6 @@ class _Commands(typer.core.TyperGroup):
         with suppress(OSError):  # its terminal may be closed
             typer.secho(f"interrupted{by}; finished work is kept: repeat the command {again}", err=True)
         raise typer.Exit(128 + number)
-
-
-@contextmanager
-def _ending_like_ctrl_c() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP, the signal of a closed terminal, raise KeyboardInterrupt(number) inside the block."""
-    last, by = -math.inf, 0
-
-    def interrupt(number: int, frame: object) -> None:  # noqa: ARG001
-        nonlocal last, by
-        before, last, by = last, time.monotonic(), number
-        if last - before > 1:  # shells repeat SIGHUP, which must not interrupt the ending of the worker processes
-            raise KeyboardInterrupt(number)
-
-    numbers = []
-    if threading.current_thread() is threading.main_thread():  # in others, handlers cannot be set
-        known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-        numbers = [number for number in known if signal.getsignal(number) is signal.SIG_DFL]  # nohup ignores SIGHUP
-    for number in numbers:
-        signal.signal(number, interrupt)
-    try:
-        yield
-    except OSError as error:
-        if by:  # what was interrupted then wrote to its closed terminal
-            raise KeyboardInterrupt(by) from error
-        raise
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
 
 
 app = typer.Typer(

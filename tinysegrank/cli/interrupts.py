@@ -1,0 +1,59 @@
+"""Let the signals that end a command raise an exception, so that it ends in order: first its workers, then its lock."""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal that ends the command; its argument is the number.
+
+    Of KeyboardInterrupt itself, if it passes a call of `exec`, Python kills the process after all is done.
+    """
+
+
+@contextmanager
+def interrupts() -> Iterator[None]:
+    """Make SIGINT, SIGTERM and SIGHUP, the signal of a closed terminal, raise Interrupted inside the block."""
+    last, by, hook = -math.inf, 0, sys.unraisablehook
+
+    def interrupt(number: int, frame: object) -> None:  # noqa: ARG001
+        nonlocal last, by
+        before, last, by = last, time.monotonic(), number
+        if last - before > 1:  # shells repeat SIGHUP, which must not interrupt the ending of the worker processes
+            raise Interrupted(number)
+
+    def repeat(ignored: Any) -> None:
+        nonlocal last
+        if isinstance(ignored.exc_value, Interrupted):  # it was raised in a destructor or the like, and lost
+            last = -math.inf
+            threading.Timer(0.1, signal.raise_signal, ignored.exc_value.args).start()
+        else:
+            hook(ignored)
+
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():  # in others, handlers cannot be set
+        known = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        handlers = {number: before for number in known if (before := signal.getsignal(number)) in _DEFAULTS}
+    for number in handlers:  # not those that nohup ignores
+        signal.signal(number, interrupt)
+    sys.unraisablehook = repeat
+    try:
+        yield
+    except OSError as error:
+        if by:  # what was interrupted then wrote to its closed terminal
+            raise Interrupted(by) from error
+        raise
+    finally:
+        sys.unraisablehook = hook
+        for number, before in handlers.items():
+            signal.signal(number, before)
