@@ -76,6 +76,10 @@ class ImageOfRun:
         """The image's name."""
         return self.split.names[self.number]
 
+    def file(self, stage: str, ending: str) -> Path:
+        """Return the file that a stage keeps for the image: STAGE/SPLIT/NAME and the ending."""
+        return self.run.folder(stage) / self.which / f"{self.name}{ending}"
+
     def image(self) -> np.ndarray:
         """Read the photograph, (H, W, 3) uint8."""
         return self.split.image(self.number)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tinysegrank.experiment.images import SPLITS, ImageOfRun, images_of
 from tinysegrank.experiment.runner import Run
 from tinysegrank.parallel import parallel_map
 
@@ -66,3 +67,9 @@ def do_missing(
     done = sum(map(units, tasks)) - sum(map(units, missing))
     for _ in map_tasks(run, what, function, missing, units=units, done=done, local=local):
         pass
+
+
+def do_missing_images(run: Run, function: Callable[[ImageOfRun], Any], stage: str, ending: str) -> None:
+    """Call a function for each image of both splits whose file, `ImageOfRun.file(stage, ending)`, is missing."""
+    for which in SPLITS:
+        do_missing(run, f"{which} images", function, images_of(run, which), lambda image: [image.file(stage, ending)])

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment.artifacts import load_once
-from tinysegrank.experiment.images import IMAGES, SPLITS, ImageOfRun, images_of
+from tinysegrank.experiment.images import IMAGES, ImageOfRun
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import ENGINES, MapSettings, Settings
 from tinysegrank.experiment.stages.superpixels import read_superpixels
 from tinysegrank.experiment.stages.trunk import network_path
-from tinysegrank.experiment.tasks import do_missing
+from tinysegrank.experiment.tasks import do_missing_images
 from tinysegrank.files import read_arrays, write_arrays
 from tinysegrank.proposals import MapFeatures, map_features
 from tinysegrank.segnet import TrunkMaps, load_segnet, map_channels
@@ -22,8 +22,7 @@ _MIRRORED = "mirrored/"
 
 def make(run: Run) -> None:
     """Write the means of the maps over each image's superpixels to SPLIT/NAME.safetensors; the maps are not kept."""
-    for which in SPLITS:
-        do_missing(run, f"{which} images", _write, images_of(run, which), lambda image: [_path(image)])
+    do_missing_images(run, _write, STAGE.name, ".safetensors")
 
 
 def used(settings: Settings) -> bool:
@@ -67,17 +66,13 @@ def _write(image: ImageOfRun) -> None:
     if image.which == "train" and True in _views(image.run.settings):
         mirrored = map_features(make_maps(photograph[:, ::-1]), superpixels[:, ::-1])
         arrays |= {f"{_MIRRORED}{name}": array for name, array in mirrored._asdict().items()}
-    write_arrays(_path(image), arrays)
+    write_arrays(image.file(STAGE.name, ".safetensors"), arrays)
 
 
 def read_maps(image: ImageOfRun, *, mirrored: bool = False) -> MapFeatures:
     """Read the features of one image's superpixels; with `mirrored`, those of a training image's mirror image."""
-    arrays, prefix = read_arrays(_path(image)), _MIRRORED if mirrored else ""
+    arrays, prefix = read_arrays(image.file(STAGE.name, ".safetensors")), _MIRRORED if mirrored else ""
     return MapFeatures(arrays[f"{prefix}superpixels"], arrays[f"{prefix}image"])
-
-
-def _path(image: ImageOfRun) -> Path:
-    return image.run.folder(STAGE.name) / image.which / f"{image.name}.safetensors"
 
 
 STAGE = Stage(

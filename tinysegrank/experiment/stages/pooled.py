@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
 from tinysegrank.experiment.artifacts import load_once
-from tinysegrank.experiment.images import IMAGES, OBJECTS, SPLITS, ImageOfRun, images_of
+from tinysegrank.experiment.images import IMAGES, OBJECTS, ImageOfRun
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages import maps, segments
 from tinysegrank.experiment.stages.superpixels import read_superpixels, superpixels_of
-from tinysegrank.experiment.tasks import do_missing, map_tasks
+from tinysegrank.experiment.tasks import do_missing_images, map_tasks
 from tinysegrank.files import read_arrays, write_arrays
 from tinysegrank.proposals import MapModel, MapReduction, Segments, descriptions_by_maps, map_features
 from tinysegrank.proposals.o2p.map_model import reduction_file
@@ -26,8 +25,7 @@ def make(run: Run) -> None:
     """
     if not MapModel.is_in(run.folder(STAGE.name), run.settings.proposals.paste.maps):
         _fit_model(run)
-    for which in SPLITS:
-        do_missing(run, f"{which} images", _write, images_of(run, which), lambda image: [_path(image)])
+    do_missing_images(run, _write, STAGE.name, ".safetensors")
 
 
 def used(settings: Settings) -> bool:
@@ -48,7 +46,7 @@ def load_describe(run: Run) -> Callable[[np.ndarray, Segments], np.ndarray]:
 
 def read_pooled(image: ImageOfRun) -> np.ndarray:
     """Read the descriptions (R, P) of an image's segments; of a training image, those of all rows of `read_rows`."""
-    return read_arrays(_path(image))["features"]
+    return read_arrays(image.file(STAGE.name, ".safetensors"))["features"]
 
 
 def _load_model(run: Run) -> MapModel:
@@ -90,11 +88,7 @@ def _write(image: ImageOfRun) -> None:
         )
     else:
         described = model.describe(found, superpixels, means)
-    write_arrays(_path(image), {"features": described})
-
-
-def _path(image: ImageOfRun) -> Path:
-    return image.run.folder(STAGE.name) / image.which / f"{image.name}.safetensors"
+    write_arrays(image.file(STAGE.name, ".safetensors"), {"features": described})
 
 
 STAGE = Stage(

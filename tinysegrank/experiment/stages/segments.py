@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from tinysegrank.experiment.artifacts import load_once
-from tinysegrank.experiment.images import IMAGES, OBJECTS, SPLITS, ImageOfRun, images_of, names
+from tinysegrank.experiment.images import IMAGES, OBJECTS, ImageOfRun, images_of, names
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import ENGINES, Settings
-from tinysegrank.experiment.tasks import do_missing, map_tasks
+from tinysegrank.experiment.tasks import do_missing_images, map_tasks
 from tinysegrank.files import read_compressed, write_compressed
 from tinysegrank.proposals import SegmentModel, Segments, training_rows
 from tinysegrank.proposals.o2p.cpmc import Examples, SegmentRanker, cpmc, ranker_examples
@@ -54,8 +53,7 @@ def make(run: Run) -> None:
     """
     if not SegmentModel.is_in(run.folder(STAGE.name), run.settings.proposals.paste.segments):
         _fit_model(run)
-    for which in SPLITS:
-        do_missing(run, f"{which} images", _write, images_of(run, which), lambda image: [_path(image)])
+    do_missing_images(run, _write, STAGE.name, ".npz")
 
 
 def load_model(run: Run) -> SegmentModel:
@@ -120,7 +118,7 @@ def _write(image: ImageOfRun) -> None:
     else:
         features = model.describe(photograph, segments)
     write_compressed(
-        _path(image),
+        image.file(STAGE.name, ".npz"),
         **arrays,
         superpixels=segments.superpixels.astype(np.uint16),
         members=np.packbits(segments.members, axis=1),
@@ -140,7 +138,7 @@ def rows_of(image: ImageOfRun, found: Segments) -> Rows:
 
 def read_segments(image: ImageOfRun) -> DescribedSegments:
     """Read the segments of one image of the run, and their descriptions."""
-    with read_compressed(_path(image)) as arrays:
+    with read_compressed(image.file(STAGE.name, ".npz")) as arrays:
         superpixels, packed, scores = arrays["superpixels"].astype(np.int32), arrays["members"], arrays["scores"]
         features = arrays["features"][: len(scores)]
     members = np.unpackbits(packed, axis=1, count=int(superpixels.max()) + 1).astype(np.bool_)
@@ -149,12 +147,8 @@ def read_segments(image: ImageOfRun) -> DescribedSegments:
 
 def read_rows(image: ImageOfRun) -> tuple[np.ndarray, np.ndarray]:
     """Read the descriptions (N, P) of one image's training rows and their targets (N, K-1), in the order of `Rows`."""
-    with read_compressed(_path(image)) as arrays:
+    with read_compressed(image.file(STAGE.name, ".npz")) as arrays:
         return arrays["features"], arrays["targets"]
-
-
-def _path(image: ImageOfRun) -> Path:
-    return image.run.folder(STAGE.name) / image.which / f"{image.name}.npz"
 
 
 def _used(settings: Settings) -> bool:
