@@ -62,3 +62,17 @@ def test_an_error_in_one_worker_kills_the_others():
 def test_what_cannot_be_pickled_is_no_killed_worker():
     with pytest.raises(Exception, match=r"(?i)pickle"):
         list(parallel_map(len, [multiprocessing.current_process()], jobs=2))
+
+
+def signals_of(item: int) -> tuple[set[signal.Signals], set[object]]:
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, [])), {signal.getsignal(number) for number in numbers}
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="there is no Ctrl-C for a group of processes here")
+def test_signals_are_left_to_the_command_from_the_start():
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    for blocked, handlers in parallel_map(signals_of, range(2), jobs=2):
+        assert blocked >= {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}  # while it started
+        assert handlers == {signal.SIG_IGN}
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before

@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from tinysegrank.errors import WorkerError
 from tinysegrank.plugins import VARIABLE as PLUGINS
 from tinysegrank.plugins import load_plugins
 
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _WATCH_SECONDS = 0.2  # between two looks of a worker whether its command is still there
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # mallopt's numbers for them
 
@@ -87,7 +89,8 @@ def parallel_map(
         yield from map(call, items)
     else:
         calls = (delayed(call)(item) for item in items)
-        results = Parallel(n_jobs=jobs, return_as="generator", initializer=_follow, initargs=(os.getpid(),))(calls)
+        with _blocked_signals():  # new processes start with them blocked
+            results = Parallel(n_jobs=jobs, return_as="generator", initializer=_follow, initargs=(os.getpid(),))(calls)
         try:
             for result in results:  # noqa: UP028  # `yield from` would close it before the warning is silenced
                 yield result
@@ -111,11 +114,22 @@ def _call(function: Callable[[Item], Result], plugins: str, item: Item) -> Resul
     return one_blas_thread(function, item)
 
 
+@contextmanager
+def _blocked_signals() -> Iterator[None]:
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _follow(command: int) -> None:
     """Make a worker process leave signals to the command, the process that started it, and end when that has ended."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):  # Windows has no SIGHUP
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_after, args=(command,), daemon=True).start()
 
 
