@@ -105,7 +105,6 @@ def test_another_kind_of_file(path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"preset": "vgg"}, "vgg"),
         ({"num_classes": "many"}, "many"),
         ({"num_classes": "5"}, "conv8"),
         ({"feature_scale": ""}, "float"),
@@ -121,6 +120,13 @@ def test_a_spoilt_header(path: Path, change: dict[str, str | None], reason: str)
     about = {name: value for name, value in (read_about(path) | change).items() if value is not None}
     write_arrays(path, model.parameters, about=about)
     refused(path, f"is damaged .*{reason}")
+
+
+def test_a_preset_that_is_not_there(path: Path) -> None:
+    model = thin_model()
+    save_segnet(path, model)
+    write_arrays(path, model.parameters, about=read_about(path) | {"preset": "vgg"})
+    refused(path, r'needs the preset "vgg"; put it into segnet\.PRESETS first')
 
 
 def test_wrong_parameters(path: Path) -> None:

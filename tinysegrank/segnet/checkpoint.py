@@ -11,6 +11,7 @@ from tinysegrank.files import write_arrays
 from tinysegrank.fitted import damaged, read_checked
 from tinysegrank.nn.layer import Layer
 from tinysegrank.segnet.network import SegNet
+from tinysegrank.segnet.presets import PRESETS
 from tinysegrank.segnet.weights import fault_in
 
 FORMAT = "tinysegrank.segnet.1"
@@ -55,15 +56,19 @@ def _check_layers(path: Path | str, model: SegNet) -> None:
                 raise CheckpointError(
                     f"{path}: not written, as layer {name or wanted} of model.{part} is not the one that the preset "
                     f"{model.preset_name} builds, and the file keeps parameters only, so the layer would be lost; put "
-                    f"the preset's layer back, or save model.parameters in a file of your own"
+                    "the preset's layer back, or let a preset of your own build the layer (Preset.change_head)"
                 )
 
 
 def _described(layer: Layer | None) -> tuple[object, ...]:
-    """Return a layer's type, options and parameter shapes."""
+    """Return a layer's type, options, inner layers and parameter shapes."""
     if layer is None:
         return ()
-    options = {name: value for name, value in vars(layer).items() if name != "parameters"}
+    options = {
+        name: _described(value) if isinstance(value, Layer) else value
+        for name, value in vars(layer).items()
+        if name != "parameters"
+    }
     return type(layer), options, {name: tuple(array.shape) for name, array in layer.parameters.items()}
 
 
@@ -71,13 +76,18 @@ def load_segnet(path: Path | str, *, backend: Backend | None = None) -> SegNet:
     """Read a network from a file that `save_segnet` wrote.
 
     Raises:
-        CheckpointError: the file is missing, damaged or of another kind, or its parameters are unusable (see
-            `weights.fault_in`).
+        CheckpointError: the file is missing, damaged or of another kind, its preset is not in `PRESETS`, or its
+            parameters are unusable (see `weights.fault_in`).
         BackendError: the backend cannot be used.
     """
     if not Path(path).is_file():
         raise CheckpointError(f"{path}: there is no such file; give the segnet file of a finished run")
     about, arrays = read_checked(path, FORMAT)
+    preset = about.get("preset")
+    if preset is not None and preset not in PRESETS:
+        raise CheckpointError(
+            f'{path}: needs the preset "{preset}"; put it into segnet.PRESETS first, or delete a damaged file'
+        )
     backend = get_backend() if backend is None else backend  # outside the try: its errors are not the file's
     try:
         model = SegNet(

@@ -197,7 +197,7 @@ def _build_head(
 ) -> dict[str, Layer]:
     first, second = preset.head
     features = preset.convolutions[-1].filters
-    return {
+    head: dict[str, Layer] = {
         "dropout6": Dropout(p=dropout),
         "conv6": convolution(features, ConvShape(first, 3, padding=1), rng, backend),
         "relu6": ReLU(),
@@ -207,3 +207,4 @@ def _build_head(
         "dropout8": Dropout(p=dropout),
         "conv8": convolution(second, ConvShape(num_classes, 3, padding=1), rng, backend, deviation=0.01),
     }
+    return head if preset.change_head is None else preset.change_head(head, backend)

@@ -7,10 +7,13 @@ structure, and is small enough to train from scratch in a minute.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from tinysegrank.backend import Backend
 from tinysegrank.errors import ConfigError
+from tinysegrank.nn.layer import Layer
 from tinysegrank.voc.preprocess import CAFFE, TORCHVISION, Preprocessing
 
 
@@ -35,6 +38,9 @@ class Preset:
         preprocessing: turns a photograph into the network's input.
         head: number of filters of conv6 and conv7, the first two layers that SegNet adds.
         dropout: probability before each layer that SegNet adds; a small network needs less.
+        change_head: (layers, backend) -> the layers of a head of your own, in order, given those from dropout6 to
+            conv8; it makes the same layers at each call. With `PRESETS["mine"] = replace(PRESETS["tiny"],
+            change_head=...)`, training, prediction, saving and loading use them.
     """
 
     convolutions: tuple[ConvShape, ConvShape, ConvShape, ConvShape, ConvShape]
@@ -42,6 +48,7 @@ class Preset:
     preprocessing: Preprocessing
     head: tuple[int, int] = (128, 128)
     dropout: float = 0.5
+    change_head: Callable[[dict[str, Layer], Backend], dict[str, Layer]] | None = None
 
 
 _IMAGENET = (
