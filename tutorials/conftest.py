@@ -14,26 +14,23 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE))  # for `import notebooks`, and the pages' `from drawing import ...`
-from notebooks import Cell, answer_cells, notebook, page_cells
+from notebooks import PAGE, answer_cells, number_of, page_cells
+from running import run_cells
 
 LARGEST_FIGURE = 60_000  # bytes
-DECIMAL = re.compile(r"-?\d+\.\d*")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.File | None:
-    return Page.from_parent(parent, path=file_path) if re.fullmatch(r"\d\d_\w+\.md", file_path.name) else None
+    return Page.from_parent(parent, path=file_path) if PAGE.fullmatch(file_path.name) else None
 
 
 class Page(pytest.File):
@@ -49,7 +46,7 @@ class Cells(pytest.Item):
     """All cells of a page: one test, so that pytest-xdist does not deal them out to processes that share no names."""
 
     def runtest(self) -> None:
-        with drawing_folder(self.path.stem[:2]) as folder:
+        with drawing_folder(number_of(self.path)) as folder:
             run_cells([*page_cells(self.path, folder, saves=True), *answer_cells(self.path, folder)], folder)
             for link in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", self.path.read_text(encoding="utf-8")):
                 for picture in (folder / link, HERE / link):  # just drawn, and shown
@@ -63,41 +60,6 @@ class Cells(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, 0, self.path.name
-
-
-def run_cells(cells: list[Cell], folder: Path) -> None:
-    """Execute cells in a folder; they must print what the page says, and warn of nothing."""
-    made = nbformat.from_dict(notebook(cells))
-    nbformat.validate(made)
-    paths = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": paths, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-    client = NotebookClient(made, timeout=600, resources={"metadata": {"path": str(folder)}})
-    done = client.execute(env=environment)
-    for cell, ran in zip(cells, done.cells, strict=True):
-        outputs = ran.get("outputs", [])
-        assert not [each for each in outputs if each.get("name") == "stderr"], f"{cell.source}\nwarns:\n{outputs}"
-        if cell.prints:
-            printed = "".join(each.get("text", "") for each in outputs)
-            printed += "".join(each.data["text/plain"] for each in outputs if each.output_type == "execute_result")
-            assert same(cell.prints, printed), f"{cell.source}\nprints\n{printed}\nbut the page says\n{cell.prints}"
-
-
-def same(expected: str, printed: str) -> bool:
-    """Compare texts, decimals to one in the last digit and to the same number of digits; "..." stands for anything."""
-    expected, printed = (re.sub(r"\s+", " ", text).strip() for text in (expected, printed))
-    pattern = "".join(
-        rf"(-?\d+\.\d{{{len(piece.partition('.')[2])}}}(?!\d))" if DECIMAL.fullmatch(piece) else
-        re.escape(piece).replace(re.escape("..."), ".*")
-        for piece in re.split(rf"({DECIMAL.pattern})", expected)
-    )  # fmt: skip
-    found = re.fullmatch(pattern, printed)
-    if found is None:
-        return False
-    decimals = DECIMAL.findall(expected)
-    return all(
-        abs(Decimal(a) - Decimal(b)) <= Decimal(1).scaleb(-len(a.partition(".")[2]))
-        for a, b in zip(decimals, found.groups(), strict=True)
-    )
 
 
 @contextlib.contextmanager
@@ -116,10 +78,12 @@ def drawing_folder(number: str) -> Iterator[Path]:
 def kept_if_alike(number: str) -> Iterator[None]:
     """Put a page's pictures back byte by byte unless they changed visibly, so that other releases leave no trace."""
     before = {path: path.read_bytes() for path in (HERE / "figures").glob(f"{number}_*.png")}
-    yield
-    for path, kept in before.items():
-        if path.read_bytes() != kept and alike(path.read_bytes(), kept):
-            path.write_bytes(kept)
+    try:
+        yield
+    finally:
+        for path, kept in before.items():
+            if path.read_bytes() != kept and alike(path.read_bytes(), kept):
+                path.write_bytes(kept)
 
 
 def alike(one: bytes, other: bytes) -> bool:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
 REPOSITORY = ""  # OWNER/NAME of a public copy on GitHub; if set, each notebook has a badge that opens it in a browser
+PAGE = re.compile(r"(\d\d[a-z]?)_\w+\.md")  # 04_iou_and_uoi.md
 STYLE = "from drawing import use_style\n\nuse_style()"
 TOKEN = re.compile(
     r"^```python\n(?P<code>.*?)^```\n|^<details>\n<summary>(?P<summary>.*?)</summary>\n|^(?P<end></details>)\n?",
@@ -47,7 +48,12 @@ class Cell(NamedTuple):
 
 def pages() -> list[Path]:
     """Return the pages in order."""
-    return sorted(HERE.glob("[0-9][0-9]_*.md"))
+    return sorted(path for path in HERE.glob("*.md") if PAGE.fullmatch(path.name))
+
+
+def number_of(page: Path) -> str:
+    """Return the number of a page as its file name has it, such as 04 or 00b."""
+    return page.stem.partition("_")[0]
 
 
 def parts_of(text: str) -> Iterator[Part]:
@@ -119,7 +125,7 @@ def cells_of(parts: Iterable[Part], folder: Path, *, saves: bool = False) -> Ite
 
 def moved(target: str, folder: Path) -> str:
     """Return a link of a page as it is in a folder: another page is a notebook there, a file is where it was."""
-    if re.fullmatch(r"\d\d_\w+\.md", target):
+    if PAGE.fullmatch(target):
         return target.removesuffix(".md") + ".ipynb"
     return Path(os.path.relpath(HERE / target, folder)).as_posix()
 
@@ -201,7 +207,7 @@ def write(page: Path, folder: Path) -> list[Path]:
 def main() -> None:
     """Write the pages that the command line names, or all."""
     parser = argparse.ArgumentParser(prog="python -m tutorials.notebooks", description=__doc__.split("\n")[0])
-    numbers = [page.stem[:2] for page in pages()]
+    numbers = [number_of(page) for page in pages()]
     parser.add_argument("pages", nargs="*", metavar="NN", help=f"numbers of pages, {numbers[0]} to {numbers[-1]}; all")
     parser.add_argument("--out", type=Path, default=Path("notebooks"), metavar="FOLDER", help="default: notebooks")
     arguments = parser.parse_args()
@@ -210,7 +216,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     shutil.copy2(HERE / "drawing.py", arguments.out)  # what the cells import
     shutil.copytree(HERE / "check", arguments.out / "check", dirs_exist_ok=True)
-    chosen = [page for page in pages() if page.stem[:2] in (arguments.pages or numbers)]
+    chosen = [page for page in pages() if number_of(page) in (arguments.pages or numbers)]
     written = [path for page in chosen for path in write(page, arguments.out)]
     print(f"{len(written)} files written to {arguments.out}; files that exist are kept (delete them to start again)")
 

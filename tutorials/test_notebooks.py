@@ -11,8 +11,8 @@ from pathlib import Path
 import nbformat
 import notebooks
 import pytest
-from conftest import HERE, run_cells, same
-from notebooks import Cell, answer_cells, code_cells, page_cells, pages
+from notebooks import HERE, Cell, answer_cells, code_cells, page_cells, pages
+from running import run_cells, same
 
 PAGE = """# 7. Toys
 
@@ -172,7 +172,9 @@ def test_the_command_makes_notebooks_that_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)
 def test_each_page_says_how_to_run_it(path: Path) -> None:
     text = re.sub(r"\s+", " ", path.read_text(encoding="utf-8").replace("\n>", "\n"))
-    assert f"`python -m tutorials.notebooks {path.stem[:2]}`" in text and f"`notebooks/{path.stem}.py`" in text
+    assert (
+        f"`python -m tutorials.notebooks {notebooks.number_of(path)}`" in text and f"`notebooks/{path.stem}.py`" in text
+    )
     assert re.search(r"\*\*Builds on\*\* .+ \*\*Takes\*\* \d+ seconds of CPU time", text)
     for cell in page_cells(path, HERE) + answer_cells(path, HERE):
         assert "savefig" not in cell.source and "save_small(" not in cell.source and ">>> " not in cell.source

@@ -1,0 +1,179 @@
+"""The same for the exercises of pages 6 to 11."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from answers_0_to_5 import Answers
+from array_api_compat import array_namespace
+from scipy.linalg import logm
+
+rng = np.random.default_rng(0)
+targets = rng.dirichlet(np.full(5, 0.2), (3, 13, 13)).transpose(0, 3, 1, 2)
+weights = rng.random((3, 13, 13))
+shares = (targets * weights[:, None]).sum(axis=(0, 2, 3)) / weights.sum()
+entropies = -(targets * np.log(targets)).sum(axis=1)
+least, constant = (entropies * weights).sum() / weights.sum(), -(shares * np.log(shares)).sum()
+norms = {"uoi": [20.0, 50, 90], "ce": [0.6, 0.7, 0.8]}
+bits = {"pooling": True, "scatter_windows": True, "conv2d": False}
+
+
+def masked_mean(x: Any, mask: Any, *, least: int = 1) -> Any:
+    xp = array_namespace(x, mask)
+    weight = xp.astype(mask, x.dtype)
+    count = xp.sum(weight, axis=(1, 2))
+    return xp.sum(weight * x, axis=(1, 2)) / xp.maximum(count, least * xp.ones_like(count))
+
+
+running = np.cumsum([np.float32(1e6)] + [np.float32(1 / 3)] * 95, dtype=np.float32)
+lost = float(running[44] - running[39]) - 5 / 3
+
+
+def mmr(scores: np.ndarray, overlaps: np.ndarray, *, relevance: float = 0.0, first: int | None = None) -> list[int]:
+    taken = [int(scores.argmax()) if first is None else first]
+    while len(taken) < len(scores):
+        worth = relevance * scores - (1 - relevance) * overlaps[taken].max(axis=0)
+        worth[taken] = -np.inf
+        taken.append(int(worth.argmax()))
+    return taken
+
+
+def by_score(scores: np.ndarray, _: np.ndarray) -> np.ndarray:
+    return np.argsort(-scores, kind="stable")
+
+
+def log_distance(G: np.ndarray, H: np.ndarray) -> float:
+    return float(np.linalg.norm(logm(G) - logm(H)))
+
+
+def changed(costs: np.ndarray, lam: float) -> np.ndarray:
+    return np.diff(np.sort(costs, axis=1)[:, :2], axis=1).ravel() < lam
+
+
+def squared(a: np.ndarray, b: np.ndarray, eps: float) -> float:
+    return float(len(a) * (1 - eps) ** 2 * np.sum((a - b) ** 2))
+
+
+small = np.array([[0.7] * 500 + [0.1] * 500, [0.1] * 500 + [0.7] * 500], dtype=np.float32)
+fooled = small.copy()
+fooled[np.add.accumulate(small, axis=1)[:, -1].argmin()] *= np.float32(1 + 1e-6)
+cells = np.kron(np.arange(169).reshape(13, 13), np.ones((4, 5), dtype=int))
+halves = np.repeat(np.arange(13), 4)[:, None] + np.zeros((1, 65), dtype=int)  # one superpixel for each row of cells
+scene = np.repeat(np.arange(26), 5)[None].repeat(8, axis=0)  # two superpixels in each of 13 cells: 26 runs in a row
+
+
+def counted(truth: np.ndarray, labels: np.ndarray, K: int) -> np.ndarray:
+    counts = np.zeros((K, K), dtype=int)
+    known = truth < K
+    np.add.at(counts, (truth[known], labels[known]), 1)
+    return counts
+
+
+def without_last(truth: np.ndarray, labels: np.ndarray, K: int) -> np.ndarray:
+    return counted(truth[:-3], labels[:-3], K)
+
+
+def void_as_background(truth: np.ndarray, labels: np.ndarray, K: int) -> np.ndarray:
+    return counted(np.where(truth < K, truth, 0), labels, K)
+
+
+SECOND: Answers = {
+    "exercise_6_1": (
+        (least, constant, targets, weights),
+        [(0.0, constant, targets, weights), (least, np.log(5), targets, weights), (constant, least, targets, weights)],
+    ),
+    "exercise_6_2": ((104, range(0, 52, 4)), [(1.04, range(0, 52, 4)), (52, range(0, 52, 4)), (104, range(52))]),
+    "exercise_6_3": (
+        (lambda i, u, p: p > i / (i + u),),
+        [(lambda i, u, p: p > i / u,), (lambda i, u, p: p > 0.5 + 0 * i,), (lambda i, u, p: p < i / (i + u),)],
+    ),
+    "exercise_6_4": (
+        (lambda rate, momentum: 5 * rate / (1 - momentum), 22),
+        [
+            (lambda rate, momentum: 5 * rate, 22),
+            (lambda rate, momentum: 5 * rate / momentum, 22),
+            (lambda rate, momentum: 5 * rate / (1 - momentum), 9),
+        ],
+    ),
+    "exercise_6_5": ((50 / 0.7, norms), [(1.0, norms), (0.7 / 50, norms), (0.3, norms)]),
+    "exercise_7_1": (
+        (masked_mean,),
+        [
+            (lambda x, mask: masked_mean(x, mask, least=10),),
+            (lambda x, mask: array_namespace(x).mean(x, axis=(1, 2)),),
+            (lambda x, mask: np.array([1.0, 1.0, 0.0]),),
+        ],
+    ),
+    "exercise_7_2": (
+        (bits,),
+        [(bits | {"conv2d": True},), (bits | {"pooling": False},), (bits | {"scatter_windows": False},), ({},)],
+    ),
+    "exercise_7_3": ((lost,), [(0.0,), (1e-6,), (5 / 3,)]),
+    "exercise_8_1": (("ABC", -7, 12), [("AB", -7, 12), ("ABC", 7, 12), ("ABC", -7, 19)]),
+    "exercise_8_2": (
+        ([[5, -5], [-5, 5]], 1),
+        [([[5, -5], [6, 5]], 1), ([[5, -5], [-5, 5]], 20), ([[1, 1], [2, 2]], 1)],
+    ),
+    "exercise_8_3": (
+        (lambda S, seed: S - seed + 1,),
+        [(lambda S, seed: S - seed,), (lambda S, seed: S,), (lambda S, seed: 2 ** (S - seed),)],
+    ),
+    "exercise_8_4": (
+        (by_score, mmr),
+        [
+            (mmr, mmr),
+            (by_score, by_score),
+            (by_score, lambda scores, overlaps: mmr(scores, overlaps, first=int(scores.argmin()))),
+        ],
+    ),
+    "exercise_8_5": ((0.1, 0.5), [(1.0, 0.5), (0.1, 1.0), (0.1, 0.05)]),
+    "exercise_9_1": ((23293,), [(143 * 144 // 2,), (2 * 143**2 + 73**2,), (201,)]),
+    "exercise_9_2": ((0.05,), [(0.1,), (0.13,), (0.03,)]),
+    "exercise_9_3": (
+        (log_distance,),
+        [
+            (lambda G, H: float(np.linalg.norm(G - H)),),
+            (lambda G, H: float(np.linalg.norm(np.log(np.diag(G)) - np.log(np.diag(H)))),),
+            (lambda G, H: log_distance(G, H) / 2,),
+        ],
+    ),
+    "exercise_9_4": ((1, 1), [(5, 1), (1, 5), (0, 0)]),
+    "exercise_9_5": (
+        (changed,),
+        [
+            (lambda costs, lam: ~changed(costs, lam),),
+            (lambda costs, lam: changed(costs, lam / 2),),
+            (lambda costs, lam: costs.min(axis=1) < lam,),
+        ],
+    ),
+    "exercise_10_1": (
+        (squared,),
+        [
+            (lambda a, b, eps: squared(a, b, eps) / len(a),),
+            (lambda a, b, eps: squared(a, b, eps) / 2,),
+            (lambda a, b, eps: squared(a, b, eps) / (1 - eps),),
+        ],
+    ),
+    "exercise_10_2": ((338, False), [(338, True), (169, False), (42, False)]),
+    "exercise_10_3": ((2,), [(1,), (4,), (0.5,)]),
+    "exercise_10_4": (
+        (lambda D, c: c @ D,),
+        [(lambda D, c: D.mean(axis=0),), (lambda D, c: -c @ D,), (lambda D, c: c**2 @ D,)],
+    ),
+    "exercise_10_5": (
+        ([2, 2, 3], [3, 5, 5]),
+        [([2, 3, 3], [3, 5, 5]), ([2, 2, 2], [3, 5, 5]), ([2, 2, 3], [3, 3, 5])],
+    ),
+    "exercise_10_6": ((False, True), [(True, True), (False, False), (True, False)]),
+    "exercise_11_1": ((cells,), [(halves,), (np.zeros_like(cells),), (cells // 2,)]),
+    "exercise_11_2": (
+        (fooled,),
+        [(small,), (small.astype(np.float64),), (np.sort(small * [[1], [0.5]]).astype("f4"),)],
+    ),
+    "exercise_11_3": ((208, 5, [scene]), [(104, 10, [scene]), (208, 10, [scene]), (26, 5, [scene])]),
+    "exercise_11_4": (
+        (counted,),
+        [(without_last,), (void_as_background,), (lambda truth, labels, K: counted(truth, labels, K).T,)],
+    ),
+}

@@ -1,0 +1,44 @@
+"""Checks of the exercises of page 3, Softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import expit, log_softmax, softmax
+
+from check.compare import close, exercise, slopes
+
+
+@exercise
+def exercise_3_1(logistic: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Check q_1 as a function of d = z_1 - z_2, an array; it must not overflow."""
+    d = np.array([-1000.0, -700, -40, -2, -0.1, 0, 0.1, 3, 40, 700, 1000])
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        close(logistic(d), expit(d), "the probability", rtol=1e-12, atol=0)
+
+
+@exercise
+def exercise_3_2(covariance: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Check covariance(q), of a class drawn with probabilities q and written as a one among zeros."""
+    for q in ([0.5, 0.3, 0.2], [0.7, 0.1, 0.1, 0.1]):
+        outcomes = np.eye(len(q))  # one column for each class that may be drawn
+        close(covariance(np.array(q)), np.cov(outcomes, aweights=q, bias=True), "the covariance")
+
+
+@exercise
+def exercise_3_3(by_temperature: Callable[[np.ndarray, float], np.ndarray]) -> None:
+    """Check by_temperature(z, T), the derivatives of softmax(z / T) with respect to T."""
+    z, h = np.random.default_rng(1).standard_normal(5), 1e-6
+    for T in (0.5, 1.0, 2.5):
+        right = (softmax(z / (T + h)) - softmax(z / (T - h))) / (2 * h)
+        close(by_temperature(z, T), right, f"the derivatives at T = {T}", atol=1e-8)
+
+
+@exercise
+def exercise_3_4(backward: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
+    """Check backward(g, log_q), the gradient with respect to scores (N, K) of log-softmax along the last axis."""
+    rng = np.random.default_rng(1)
+    z, g = rng.standard_normal((3, 4)), rng.standard_normal((3, 4))
+    right = slopes(lambda z: log_softmax(z, axis=-1), z, g)
+    close(backward(g, log_softmax(z, axis=-1)), right, "the gradient", atol=1e-7)
