@@ -176,14 +176,16 @@ def script(cells: Iterable[Cell]) -> str:
     """Return the same cells as a script, with Markdown as comments and `# %%` before each cell."""
     blocks = []
     for cell in cells:
-        lines = cell.source.split("\n")
         if not cell.is_code:
-            blocks.append("# %% [markdown]\n" + "\n".join(f"# {line}".rstrip() for line in lines))
+            lines = (f"# {line}".rstrip() for line in cell.source.split("\n"))
+            blocks.append("# %% [markdown]\n" + "\n".join(lines))
             continue
-        *_, last = ast.parse(cell.source).body
-        if cell.prints and is_value(value := "\n".join(lines[last.lineno - 1 :])):
-            lines[last.lineno - 1 :] = [f"print(repr({value}))"]  # what a notebook shows
-        blocks.append("# %%\n" + "\n".join(lines))
+        source = cell.source
+        last = ast.get_source_segment(source, ast.parse(source).body[-1]) or ""
+        if cell.prints and is_value(last):
+            before, after = source.rsplit(last, 1)
+            source = f"{before}print(repr({last})){after}"  # what a notebook shows
+        blocks.append("# %%\n" + source)
     return "\n\n".join(blocks) + "\n"
 
 

@@ -29,7 +29,7 @@ def f(x):
 ...     print(f(k))
 1.0
 0.5
->>> f(4)
+>>> f(4)  # a quarter
 0.25
 >>> kept, f = f, None
 >>> f(1)
@@ -90,7 +90,7 @@ def test_a_page_becomes_cells_without_prompts_and_answers(page: Path) -> None:
     assert "[page 4](04_iou_and_uoi.ipynb#43-x)" in title.source and "[above](#toys)" in title.source
     assert "[nn](../tinysegrank/nn/conv.py)" in title.source and "(https://arxiv.org)" in title.source
     assert define.source == "def f(x):\n\n    return 1 / x"
-    assert loop == Cell("for k in (1, 2):\n    print(f(k))\nf(4)", prints="1.0\n0.5\n0.25\n")
+    assert loop == Cell("for k in (1, 2):\n    print(f(k))\nf(4)  # a quarter", prints="1.0\n0.5\n0.25\n")
     assert failing.prints == "TypeError: 'NoneType' object is not callable\n"
     assert restore == Cell("f = kept")
     assert not bash.is_code and "no cell" in bash.source
@@ -170,12 +170,13 @@ def test_the_command_makes_notebooks_that_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)
-def test_each_page_says_how_to_run_it(path: Path) -> None:
+def test_each_page_is_made_and_says_how_to_run_it(path: Path) -> None:
     text = re.sub(r"\s+", " ", path.read_text(encoding="utf-8").replace("\n>", "\n"))
     assert (
         f"`python -m tutorials.notebooks {notebooks.number_of(path)}`" in text and f"`notebooks/{path.stem}.py`" in text
     )
     assert re.search(r"\*\*Builds on\*\* .+ \*\*Takes\*\* \d+ seconds of CPU time", text)
+    compile(notebooks.script(page_cells(path, HERE)), path.name, "exec")
     for cell in page_cells(path, HERE) + answer_cells(path, HERE):
         assert "savefig" not in cell.source and "save_small(" not in cell.source and ">>> " not in cell.source
         for link in [] if cell.is_code else re.findall(r"\]\((?![a-z]+:|#)([^)#]+)", cell.source):
