@@ -5,7 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -76,3 +79,11 @@ def test_signals_are_left_to_the_command_from_the_start():
         assert blocked >= {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}  # while it started
         assert handlers == {signal.SIG_IGN}
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
+@pytest.mark.slow
+def test_the_first_workers_of_a_process_leave_signals_to_it_too():
+    script = (
+        f"import tests.test_parallel as these; these.{test_signals_are_left_to_the_command_from_the_start.__name__}()"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[1], check=True)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from tinysegrank.cluster import active_client, cluster_map
@@ -119,6 +120,7 @@ def _blocked_signals() -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
+    resource_tracker.ensure_running()  # now, as starting it would unblock them
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
