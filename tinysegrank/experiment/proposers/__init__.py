@@ -13,7 +13,7 @@ __all__ = ["ENGINES", "Proposer", "proposers_of"]
 ENGINES |= {
     "crf": (CrfProposer(),),
     "paste": (PasteProposer(),),
-    "both": (PasteProposer(), CrfProposer()),
+    "both": (CrfProposer(), PasteProposer()),
     "folder": (FolderProposer(),),
 }
 """The values of `proposals.engine`. Add one of your own as `ENGINES["mine"] = (Mine(),)`."""
