@@ -184,7 +184,8 @@ def script(cells: Iterable[Cell]) -> str:
         last = ast.get_source_segment(source, ast.parse(source).body[-1]) or ""
         if cell.prints and is_value(last):
             before, after = source.rsplit(last, 1)
-            source = f"{before}print(repr({last})){after}"  # what a notebook shows
+            value = f"({last})" if isinstance(ast.parse(last, mode="eval").body, ast.Tuple) else last
+            source = f"{before}print(repr({value})){after}"  # what a notebook shows
         blocks.append("# %%\n" + source)
     return "\n\n".join(blocks) + "\n"
 

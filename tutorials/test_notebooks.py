@@ -31,6 +31,8 @@ def f(x):
 0.5
 >>> f(4)  # a quarter
 0.25
+>>> f(4), f(1)
+(0.25, 1.0)
 >>> kept, f = f, None
 >>> f(1)
 Traceback (most recent call last):
@@ -85,12 +87,13 @@ def page(tmp_path: Path) -> Path:
 
 
 def test_a_page_becomes_cells_without_prompts_and_answers(page: Path) -> None:
-    style, title, define, loop, failing, restore, bash, drawing, caption, exercise, end = page_cells(page, HERE)
+    style, title, define, loop, pair, failing, restore, bash, drawing, caption, exercise, end = page_cells(page, HERE)
     assert "use_style()" in style.source
     assert "[page 4](04_iou_and_uoi.ipynb#43-x)" in title.source and "[above](#toys)" in title.source
     assert "[nn](../tinysegrank/nn/conv.py)" in title.source and "(https://arxiv.org)" in title.source
     assert define.source == "def f(x):\n\n    return 1 / x"
     assert loop == Cell("for k in (1, 2):\n    print(f(k))\nf(4)  # a quarter", prints="1.0\n0.5\n0.25\n")
+    assert pair == Cell("f(4), f(1)", prints="(0.25, 1.0)\n")
     assert failing.prints == "TypeError: 'NoneType' object is not callable\n"
     assert restore == Cell("f = kept")
     assert not bash.is_code and "no cell" in bash.source
