@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from tinysegrank.errors import CheckpointError, TinySegRankError
-from tinysegrank.evidence.html_report import write_html_report
 from tinysegrank.experiment import STAGES, Segmenter, Silent, run_experiment
 from tinysegrank.experiment.artifacts import STAMP, damaged_files
 from tinysegrank.experiment.images import images_of
 from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.stages import classifiers, coarse, described, features, picked, ranker, superpixels
+from tinysegrank.exporting.html_report import write_html_report
 
 pytestmark = pytest.mark.slow
 

@@ -126,7 +126,7 @@ def test_a_report_never_replaces_a_file_of_the_run(tmp_path, monkeypatch, tiny_r
     shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("evidence", "features", "described"))
     (path / "report.html").write_text("<!DOCTYPE html>\n<title>Somebody else's</title>\n")
     before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
-    monkeypatch.setattr("tinysegrank.evidence.html_report.read_evidence", None)  # it is refused before any work
+    monkeypatch.setattr("tinysegrank.exporting.html_report.read_evidence", None)  # it is refused before any work
     for out in (path / name, path / "report.html"):
         result = call("report", path, "--out", out)
         assert result.exit_code == 1 and result.stderr.startswith(f"error: {out}: ")

@@ -81,9 +81,9 @@ def report(
     out: Annotated[Path | None, typer.Option("--out", help="Output file; RUN/report.html by default.")] = None,
 ) -> None:
     """Write a finished run and its evidence as one self-contained HTML file."""
-    from tinysegrank.evidence import write_html_report
     from tinysegrank.experiment import Silent
     from tinysegrank.experiment.run_folder import read_run
+    from tinysegrank.exporting import write_html_report
 
     file = out or run / "report.html"
     write_html_report(read_run(run, jobs=1, progress=Silent()), file)

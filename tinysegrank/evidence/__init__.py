@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from tinysegrank.evidence.claims import Ordering, Statement
 from tinysegrank.evidence.collect import PIECES, collect_evidence, evidence_state
-from tinysegrank.evidence.html_report import write_html_report
 from tinysegrank.evidence.piece import Finding, Piece, Request, Written
 
 __all__ = ["PIECES", "Finding", "Ordering", "Piece", "Request", "Statement", "Written", "collect_evidence",
-           "evidence_state", "write_html_report"]  # fmt: skip
+           "evidence_state"]  # fmt: skip
