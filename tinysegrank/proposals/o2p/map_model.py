@@ -29,7 +29,7 @@ class MapPoolingOptions(Options):
     length: dimension that each description is projected to.
     """
 
-    pooling: tuple[str, ...] = option(("second-order",), choices=POOLINGS)
+    pooling: tuple[str, ...] = option(POOLINGS, choices=POOLINGS)
     channels: int = option(48, at_least=1)
     length: int = option(512, at_least=1)
 
