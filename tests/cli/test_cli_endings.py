@@ -178,12 +178,13 @@ def test_a_signal_ends_a_command_as_ctrl_c_does(tmp_path, monkeypatch, name, cod
     assert signal.getsignal(signal.Signals[name]) is before
 
 
-def test_a_command_that_writes_to_its_closed_terminal_is_interrupted(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [OSError(errno.EIO, os.strerror(errno.EIO)), WorkerError("killed")])
+def test_a_command_that_fails_after_its_terminal_was_closed_is_interrupted(tmp_path, monkeypatch, error):
     def stop(*arguments, **options):
         try:
             signal.raise_signal(signal.SIGHUP)
         finally:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+            raise error
 
     monkeypatch.setattr("tinysegrank.voc.make_toy_voc", stop)
     assert call("toyvoc", tmp_path / "toy").exit_code == 129

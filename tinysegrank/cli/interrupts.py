@@ -49,8 +49,8 @@ def interrupts() -> Iterator[None]:
     sys.unraisablehook = repeat
     try:
         yield
-    except OSError as error:
-        if by:  # what was interrupted then wrote to its closed terminal
+    except Exception as error:
+        if by:  # what was interrupted then failed: it wrote to its closed terminal, say
             raise Interrupted(by) from error
         raise
     finally:
