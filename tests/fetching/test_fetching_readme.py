@@ -70,7 +70,7 @@ def test_the_commands_fetch_and_run(published: Path, server: FileServer) -> None
 
 def test_archives_on_disk(published: Path, server: FileServer) -> None:
     early = call("fetch", "sbd", "--to", "data")
-    assert early.exit_code == 1 and "val.txt: there is no such split" in early.stderr
+    assert early.exit_code == 1 and "run `fetch voc2012 --to data` first" in early.stderr
     outcome = call("fetch", "voc2012", "--to", "data", "--archive", published / "VOCtrainval_11-May-2012.tar")
     assert outcome.exit_code == 0 and "as published" in " ".join(outcome.output.split()), outcome.output
     (published / "benchmark.tgz").rename(published / "own.tgz")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tinysegrank.cli.group import app
-from tinysegrank.errors import ConfigError
+from tinysegrank.errors import ConfigError, DatasetError
 
 
 @app.command()
@@ -35,6 +35,10 @@ def fetch(
     if source.preset and archive is not None:
         raise ConfigError(f"archive={archive}: {name} is a single file; give it to `run --weights`")
     if name == "sbd":
+        if not (voc_root(to) / "JPEGImages").is_dir():
+            raise DatasetError(
+                f"{to}: has no VOC 2012, whose photographs SBD needs; run `fetch voc2012 --to {to}` first"
+            )
         read_split(split_file(voc_root(to), "val"))  # before a long download
     if archive is None:
         archive = download(source, to, progress=progress, mirror=mirror, replace=force)

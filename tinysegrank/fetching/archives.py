@@ -34,7 +34,8 @@ def opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
 
 
 def _damaged(path: Path, error: Exception) -> DatasetError:
-    return DatasetError(f"{path}: is damaged or no tar archive ({error}); download it again")
+    said = str(error).partition("\n")[0].rstrip(":")  # tarfile adds a line for each compression it tried
+    return DatasetError(f"{path}: is damaged or isn't a tar archive ({said}); download it again")
 
 
 def unpack(path: Path, folder: Path) -> None:

@@ -64,7 +64,8 @@ def download(source: Source, folder: Path, *, progress: Counter, mirror: str = "
     try:
         keeper.fetch(source.file, downloader=_Resuming(path.with_name(f"{path.name}.part"), progress))
     except requests.RequestException as error:
-        said = " ".join(str(error).split())[:160]
+        reason = getattr(error.args[0], "reason", error) if error.args else error  # urllib3's, without its wrapping
+        said = " ".join(str(reason).partition("): ")[2].split() or str(error).split())[:160]
         raise DownloadError(
             f"{address}: cannot be downloaded ({said}); repeat the command to continue, or give a --mirror"
         ) from error

@@ -89,7 +89,7 @@ class _Tensors(pickle.Unpickler):  # finds no class but those below
             return partial(_rebuild_parameter)
         if module == "torch" and name in _STORAGES:
             return _STORAGES[name]
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no tensor")
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which isn't a tensor")
 
     def persistent_load(self, pid: Any) -> np.ndarray:
         """Read a storage as a flat array."""

@@ -57,6 +57,8 @@ def read_weights(path: Path | str) -> WeightFile:
             start, size = stream.read(64), stream.seek(0, 2)
     except OSError as error:
         raise WeightsError(f"{explain_os_error(path, error)}; {_ASK}") from error
+    if not size:
+        raise WeightsError(f"{path}: is empty; {_ASK}")
     for begins, what in _FOREIGN.items():
         if start.startswith(begins):
             raise WeightsError(f"{path}: is {what}; {_ASK}")
