@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -250,3 +251,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if lines:
         terminalreporter.section("what was checked")
         terminalreporter.write_line("\n".join(lines))
+
+
+@pytest.fixture
+def default_signals():
+    """Let the signals that end a command act as in a terminal, also where nohup or a background job ignores them."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -20,6 +20,8 @@ from tinysegrank.errors import WorkerError
 from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, write_labels
 
+pytestmark = pytest.mark.usefixtures("default_signals")
+
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):

@@ -34,6 +34,11 @@ from pathlib import Path
 GRACE = 2.0  # seconds after a command's end in which its workers must end
 WAYS = {"SIGTERM": 143, "Ctrl-C": 130, "closed terminal": 129, "SIGKILL": -9}
 """The ways to end a command, and the exit code of each."""
+_IN_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # the terminal that closes, and whose Ctrl-C is a signal
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
 
 
 class Command:
@@ -43,10 +48,17 @@ class Command:
         temporary.mkdir(exist_ok=True)
         self.temporary, self.output, self._open = temporary, b"", True
         places = {name: str(temporary) for name in ("TMPDIR", "JOBLIB_TEMP_FOLDER")}
-        command = [sys.executable, "-m", "tinysegrank", *map(str, arguments)]
-        self.process, self._terminal = pty.fork()  # also makes it the leader of a session and of a process group
-        if self.process == 0:
-            os.execve(command[0], command, {**os.environ, **places, "TERM": "dumb", "COLUMNS": "200"})
+        self._terminal, other = pty.openpty()
+        self._popen = subprocess.Popen(
+            [sys.executable, "-c", _IN_TERMINAL, "-m", "tinysegrank", *map(str, arguments)],
+            env={**os.environ, **places, "TERM": "dumb", "COLUMNS": "200"},
+            stdin=other,
+            stdout=other,
+            stderr=other,
+            start_new_session=True,
+        )
+        os.close(other)
+        self.process = self._popen.pid
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -69,15 +81,14 @@ class Command:
 
     def wait(self, seconds: float = 300) -> int:
         """Wait for its end, and return its exit code: that of a shell, but -9 after SIGKILL."""
-        last = time.monotonic() + seconds
-        while time.monotonic() < last:
-            done, status = os.waitpid(self.process, os.WNOHANG)
-            if done:
-                self._reader.join(1)
-                self._close()
-                return os.waitstatus_to_exitcode(status)
-            time.sleep(0.01)
-        raise AssertionError(f"the command did not end within {seconds} s: {self.said()}")
+        try:
+            code = self._popen.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            os.killpg(self.process, signal.SIGKILL)
+            raise AssertionError(f"the command did not end within {seconds} s: {self.said()}") from error
+        self._reader.join(1)
+        self._close()
+        return code
 
     def _close(self) -> None:
         if self._open:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.reliability.processes import GRACE, WAYS, Command, check_end, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("default_signals")]
 
 
 @pytest.mark.parametrize("way", WAYS)
