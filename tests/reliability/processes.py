@@ -1,8 +1,8 @@
 """End commands in every way, and check that they leave no process and no temporary file behind.
 
-    python -m tests.reliability.processes --endings 60 --folder /tmp/processes
+    python -m tests.reliability.processes --endings 60
 
-runs a small experiment again and again in that empty folder, with two worker processes and in a
+runs a small experiment again and again in a new folder, with two worker processes and in a
 terminal of its own. Each time the command is ended after a random time by one of `WAYS`. Then no process of it may be
 alive two seconds later, no temporary file may be left, it must have said one sentence, and its exit code must be right.
 Now and then a second command is started on the same folder: it must be refused while the first is alive, and resume

@@ -48,7 +48,7 @@ def exercise_8_2(gains: np.ndarray, weight: float) -> None:
 
 @exercise
 def exercise_8_3(bound: Callable[[int, int], int]) -> None:
-    """Check bound(S, seed): how many cuts of S superpixels can differ if the seed has so many of them."""
+    """Check bound(S, seed): how many cuts of S superpixels can differ if the seed has `seed` of them."""
     for S, seed in [(4, 1), (10, 3), (400, 6)]:
         sizes = range(seed, S + 1)  # nested cuts that differ have different sizes
         close(bound(S, seed), len(sizes), f"the bound for S = {S} and a seed of {seed}")

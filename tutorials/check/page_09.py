@@ -52,6 +52,6 @@ def exercise_9_5(left: Callable[[np.ndarray, float], np.ndarray]) -> None:
     costs = np.random.default_rng(1).uniform(0, 1, (40, 4))
     for lam in (0.05, 0.2):
         first = costs.argmin(axis=1)
-        dearer = costs.copy()
-        dearer[np.arange(40), first] += lam
-        close(left(costs, lam), dearer.argmin(axis=1) != first, f"the nodes that change for lambda = {lam}")
+        raised = costs.copy()
+        raised[np.arange(40), first] += lam
+        close(left(costs, lam), raised.argmin(axis=1) != first, f"the nodes that change for lambda = {lam}")

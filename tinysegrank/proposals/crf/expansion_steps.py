@@ -28,12 +28,12 @@ def gainers(
     same = w * (nodes[own] == nodes[other])
     # To a neighbour that keeps the label it shares with this node, moving costs w; to one that may take alpha, or has
     # it, moving saves at most w.
-    dearest = price + np.bincount(own, same, len(nodes))
+    costliest = price + np.bincount(own, same, len(nodes))
     saved = same + w
     candidate: NDArray[np.bool_] = nodes != alpha
     has_alpha = ~candidate
     while True:
-        cheapest = dearest - np.bincount(own, saved * (candidate | has_alpha)[other], len(nodes))
+        cheapest = costliest - np.bincount(own, saved * (candidate | has_alpha)[other], len(nodes))
         before, candidate = candidate, candidate & (cheapest < 0)
         if np.array_equal(before, candidate):
             return price, candidate

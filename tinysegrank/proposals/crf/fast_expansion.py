@@ -28,7 +28,7 @@ def gainers(
         for e in range(E):
             if nodes[edges[e, 0]] == nodes[edges[e, 1]]:
                 shared[edges[e, end]] += weights[e]
-    dearest = price + shared
+    costliest = price + shared
     saved = np.empty(N)
     before = left + 1
     while left < before:
@@ -40,7 +40,7 @@ def gainers(
                     saved[own] += 2 * weights[e] if nodes[own] == nodes[other] else weights[e]
         before, left = left, 0
         for i in range(N):
-            candidate[i] = candidate[i] and dearest[i] - saved[i] < 0
+            candidate[i] = candidate[i] and costliest[i] - saved[i] < 0
             left += candidate[i]
     return price, candidate
 
