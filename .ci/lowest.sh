@@ -20,5 +20,5 @@ cd "$place/sdist"  # -P: the sources beside the tests are not imported, the whee
 "$python" -P "$OLDPWD/.ci/smoke.py"
 # tests that use the extras; warnings are for the newest versions to give
 HYPOTHESIS_PROFILE=quick "$python" -P -m pytest -q -n 2 -p no:cacheprovider -W ignore tests/test_cluster.py tests/fetching \
-  tests/test_backend.py tests/nn/test_nn_onnx.py tests/proposals/test_proposals_maxflow.py tutorials/03_softmax.md \
+  tests/test_backend.py tests/nn/test_nn_onnx.py tests/proposals/test_proposals_maxflow.py tutorials/04_softmax.md \
   -k "not killed and not kills and not fast_cut"

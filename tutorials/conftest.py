@@ -2,7 +2,7 @@
 
 What a cell prints must be what the page says, digit for digit; the last digit may differ by one, since processors round
 differently. Figures are saved to a temporary folder, so that tests change no file here. With TINYSEGRANK_DRAW=1 they
-are saved to this one, where `figure.savefig("figures/04_flips.png")` draws the picture shown.
+are saved to this one, where `figure.savefig("figures/05_flips.png")` draws the picture shown.
 """
 
 from __future__ import annotations

@@ -92,6 +92,13 @@ def arrow(axes: Axes, start: Point, end: Point, colour: str = INK, *, bend: floa
     )  # fmt: skip
 
 
+def show(axes: Axes, picture: Any, title: str = "", colour: str = INK, **options: Any) -> None:
+    """Draw a picture without axes, under a small title."""
+    axes.imshow(picture, **options)
+    axes.set_title(title, fontsize=8, pad=2, color=colour)
+    axes.axis("off")
+
+
 def save_small(figure: Figure, path: str, *, dpi: int = 80, colours: int = 128) -> None:
     """Write a figure with few colours: pictures with photographs in them take a third of the bytes."""
     buffer = io.BytesIO()

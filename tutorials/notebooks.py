@@ -1,4 +1,4 @@
-"""Make notebooks and scripts of the pages: `python -m tutorials.notebooks 04` from the repository's root.
+"""Make notebooks and scripts of the pages: `python -m tutorials.notebooks 05` from the repository's root.
 
 Each page becomes a notebook, `NN_name.ipynb`; a second one of its exercises with their answers,
 `NN_name.answers.ipynb`, which runs the first; and a script, `NN_name.py`, of the first one's cells. Prompts and printed
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
 REPOSITORY = ""  # OWNER/NAME of a public copy on GitHub; if set, each notebook has a badge that opens it in a browser
-PAGE = re.compile(r"(\d\d[a-z]?)_\w+\.md")  # 04_iou_and_uoi.md
+PAGE = re.compile(r"(\d\d)_\w+\.md")  # 05_iou_and_uoi.md
 STYLE = "from drawing import use_style\n\nuse_style()"
 TOKEN = re.compile(
     r"^```python\n(?P<code>.*?)^```\n|^<details>\n<summary>(?P<summary>.*?)</summary>\n|^(?P<end></details>)\n?",
@@ -52,7 +52,7 @@ def pages() -> list[Path]:
 
 
 def number_of(page: Path) -> str:
-    """Return the number of a page as its file name has it, such as 04 or 00b."""
+    """Return the number of a page as its file name has it, such as 04."""
     return page.stem.partition("_")[0]
 
 
@@ -217,7 +217,8 @@ def main() -> None:
     if unknown := set(arguments.pages) - set(numbers):
         parser.error(f"no such page: {', '.join(sorted(unknown))}; there are {', '.join(numbers)}")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(HERE / "drawing.py", arguments.out)  # what the cells import
+    for module in ("drawing.py", "imitation.py"):  # what the cells import
+        shutil.copy2(HERE / module, arguments.out)
     shutil.copytree(HERE / "check", arguments.out / "check", dirs_exist_ok=True)
     chosen = [page for page in pages() if number_of(page) in (arguments.pages or numbers)]
     written = [path for page in chosen for path in write(page, arguments.out)]

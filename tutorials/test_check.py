@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import check
 import numpy as np
 import pytest
-from answers_0_to_5 import FIRST
-from answers_6_to_11 import SECOND
-from notebooks import number_of, pages
+from notebooks import HERE, number_of, pages
 
-ANSWERS = FIRST | SECOND
+ANSWERS = {
+    name: answers
+    for path in sorted(HERE.glob("answers_*.py"))
+    for name, answers in importlib.import_module(path.stem).ANSWERS.items()
+}
 
 
 def test_every_exercise_has_a_check_and_answers() -> None:
@@ -19,7 +22,7 @@ def test_every_exercise_has_a_check_and_answers() -> None:
     assert sorted(numbered) == sorted(ANSWERS)
     for path in pages():
         text = path.read_text(encoding="utf-8").split("\n## Exercises\n")[1]
-        page = number_of(path).removeprefix("0")
+        page = int(number_of(path))
         questions = [name for name in numbered if name.startswith(f"exercise_{page}_")]
         for name in questions:
             assert text.count(f"check.{name}(") == 2, (

@@ -16,7 +16,7 @@ from running import run_cells, same
 
 PAGE = """# 7. Toys
 
-See [page 4](04_iou_and_uoi.md#43-x), [nn](../tinysegrank/nn/conv.py), [the web](https://arxiv.org) and [above](#toys).
+See [page 5](05_iou_and_uoi.md#43-x), [nn](../tinysegrank/nn/conv.py), [the web](https://arxiv.org) and [above](#toys).
 
 ```python
 def f(x):
@@ -49,12 +49,12 @@ no cell
 <summary>The drawing</summary>
 
 ```python
-figure.savefig("figures/07_toys.png", dpi=80)
+figure.savefig("figures/18_toys.png", dpi=80)
 ```
 
 </details>
 
-![A toy](figures/07_toys.png)
+![A toy](figures/18_toys.png)
 
 *A caption.*
 
@@ -89,7 +89,7 @@ def page(tmp_path: Path) -> Path:
 def test_a_page_becomes_cells_without_prompts_and_answers(page: Path) -> None:
     style, title, define, loop, pair, failing, restore, bash, drawing, caption, exercise, end = page_cells(page, HERE)
     assert "use_style()" in style.source
-    assert "[page 4](04_iou_and_uoi.ipynb#43-x)" in title.source and "[above](#toys)" in title.source
+    assert "[page 5](05_iou_and_uoi.ipynb#43-x)" in title.source and "[above](#toys)" in title.source
     assert "[nn](../tinysegrank/nn/conv.py)" in title.source and "(https://arxiv.org)" in title.source
     assert define.source == "def f(x):\n\n    return 1 / x"
     assert loop == Cell("for k in (1, 2):\n    print(f(k))\nf(4)  # a quarter", prints="1.0\n0.5\n0.25\n")
@@ -167,8 +167,8 @@ def test_the_command_makes_notebooks_that_run(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tutorials.notebooks", "--out", str(tmp_path)]
     ran = subprocess.run([*command, "99"], cwd=HERE.parent, capture_output=True, text=True, check=False)
     assert ran.returncode == 2 and "no such page: 99" in ran.stderr
-    subprocess.run([*command, "02"], cwd=HERE.parent, check=True)
-    answers = nbformat.read(tmp_path / "02_pooling_and_lrn.answers.ipynb", as_version=4)
+    subprocess.run([*command, "03"], cwd=HERE.parent, check=True)
+    answers = nbformat.read(tmp_path / "03_pooling_and_lrn.answers.ipynb", as_version=4)
     run_cells([Cell(cell.source, cell.cell_type == "code") for cell in answers.cells], tmp_path)  # runs the page first
 
 
@@ -178,7 +178,12 @@ def test_each_page_is_made_and_says_how_to_run_it(path: Path) -> None:
     assert (
         f"`python -m tutorials.notebooks {notebooks.number_of(path)}`" in text and f"`notebooks/{path.stem}.py`" in text
     )
-    assert re.search(r"\*\*Builds on\*\* .+ \*\*Takes\*\* \d+ seconds of CPU time", text)
+    takes = re.search(r"\*\*Builds on\*\* .+ \*\*Takes\*\* (\d+) seconds of CPU time", text)
+    assert takes is not None
+    rows = (HERE / "README.md").read_text(encoding="utf-8").split("\n")
+    (row,) = [line for line in rows if f"({path.name}) |" in line]
+    title = text.partition(". ")[2].partition(" #")[0]
+    assert row.endswith(f" | {takes[1]} |") and row.partition("]")[0].partition(". ")[2] in title
     compile(notebooks.script(page_cells(path, HERE)), path.name, "exec")
     for cell in page_cells(path, HERE) + answer_cells(path, HERE):
         assert "savefig" not in cell.source and "save_small(" not in cell.source and ">>> " not in cell.source

@@ -1,67 +1,55 @@
-"""Checks of the exercises of page 2, Max pooling and local response normalisation."""
+"""Checks of the exercises of page 2, Convolution by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
+from scipy.signal import correlate2d
 
-from check.compare import close, exercise, slopes
+from check.compare import close, exercise, require
 
-
-@exercise
-def exercise_2_1(widths: Sequence[int]) -> None:
-    """Check the image widths from 200 to 240 at which both roundings agree."""
-
-    def after(width: int, up: bool) -> int:
-        windows = [at for at in range(0, width, 2) if at + 3 <= width or (up and at - 2 + 3 < width)]
-        return len(windows)
-
-    def agree(pixels: int) -> bool:
-        conv1 = len(range(0, pixels - 10, 4))
-        return after(after(conv1, True), True) == after(after(conv1, False), False)
-
-    right = [pixels for pixels in range(200, 241) if agree(pixels)]
-    close(sorted(widths), right, "the widths")
+SOBEL = np.array([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]])
 
 
 @exercise
-def exercise_2_2(pool: Callable[..., Any], backward: Callable[..., Any]) -> None:
-    """Check an average pooling of 3 x 3 with stride 2: pool(x) -> (y, context), backward(g, context) -> gx."""
+def exercise_2_1(first: int, second: int, others: Sequence[int]) -> None:
+    """Check the widths after layer 1 and layer 2 for 227 pixels, and after layer 1 for 228 to 231."""
+
+    def width(pixels: int, kernel: int, stride: int, padding: int) -> int:
+        return sum(1 for _ in range(-padding, pixels + padding - kernel + 1, stride))
+
+    close(first, width(227, 11, 4, 0), "layer 1's output at 227 pixels")
+    close(second, width(27, 5, 1, 2), "layer 2's output")
+    close(others, [width(pixels, 11, 4, 0) for pixels in range(228, 232)], "layer 1's outputs at 228 to 231")
+
+
+@exercise
+def exercise_2_2(always_zero: np.ndarray) -> None:
+    """Check which entries (6, 6), true or false, have gradient zero whatever the weights."""
+    seen = np.zeros((6, 6), dtype=bool)
+    for r in range(0, 6 - 2, 2):
+        for s in range(0, 6 - 2, 2):
+            seen[r : r + 3, s : s + 3] = True
+    close(always_zero, ~seen, "whether the gradient is always zero")
+
+
+@exercise
+def exercise_2_3(dilated: Callable[[np.ndarray, np.ndarray, int], np.ndarray]) -> None:
+    """Check a dilated convolution, dilated(x, w, d), of one map and one filter."""
     rng = np.random.default_rng(1)
-    for shape in [(7, 7), (8, 12), (3, 6)]:
-        x = rng.standard_normal(shape)
-        starts = [range(0, length - 1, 2) if length > 3 else range(1) for length in shape]
-
-        def by_definition(x: np.ndarray, starts: list[range] = starts) -> np.ndarray:
-            return np.array([[np.mean(x[r : r + 3, s : s + 3]) for s in starts[1]] for r in starts[0]])
-
-        y, context = pool(x)
-        close(y, by_definition(x), f"the means for a map of {shape}")
-        g = rng.standard_normal(np.shape(y))
-        close(backward(g, context), slopes(by_definition, x, g), f"the gradient for a map of {shape}", atol=1e-7)
+    for shape, kernel, d in [((9, 8), (3, 3), 2), ((10, 11), (2, 4), 3), ((5, 5), (3, 2), 1)]:
+        x, w = rng.standard_normal(shape), rng.standard_normal(kernel)
+        spread = np.zeros([d * (k - 1) + 1 for k in kernel])
+        spread[::d, ::d] = w
+        close(dilated(x, w, d), correlate2d(x, spread, mode="valid"), f"a {kernel} filter with d = {d}")
 
 
 @exercise
-def exercise_2_3(summit: float) -> None:
-    """Check the input beyond which a louder channel gives a smaller output, with AlexNet's constants."""
-    x = np.arange(1.0, 1000.0, 0.05)
-    close(summit, x[np.argmax(x * (1 + 1e-4 / 5 * x**2) ** -0.75)], "the summit", rtol=1e-3)
-
-
-@exercise
-def exercise_2_4(lrn: Callable[..., Any], backward: Callable[..., Any]) -> None:
-    """Check an LRN over the channels c - 2 to c + 1: lrn(x, alpha, beta) -> (y, context), and its backward pass."""
-    rng = np.random.default_rng(1)
-    for alpha, beta in [(1.0, 0.75), (0.3, 0.5)]:
-
-        def by_definition(x: np.ndarray, alpha: float = alpha, beta: float = beta) -> np.ndarray:
-            squares = [np.sum(x[max(0, c - 2) : c + 2] ** 2, axis=0) for c in range(len(x))]
-            return x * (1 + alpha / 4 * np.array(squares)) ** -beta
-
-        x = rng.standard_normal((7, 3))
-        y, context = lrn(x, alpha, beta)
-        close(y, by_definition(x), f"the output for alpha = {alpha}, beta = {beta}")
-        g = rng.standard_normal(x.shape)
-        close(backward(g, context), slopes(by_definition, x, g), "the gradient", rtol=1e-5, atol=1e-7)
+def exercise_2_4(first: np.ndarray, second: np.ndarray, products: int) -> None:
+    """Check two small filters that do Sobel's work one after the other, and the products for each output."""
+    x = np.random.default_rng(1).standard_normal((8, 9))
+    in_two = correlate2d(correlate2d(x, np.atleast_2d(first), mode="valid"), np.atleast_2d(second), mode="valid")
+    close(in_two, correlate2d(x, SOBEL, mode="valid"), "the two convolutions, one after the other")
+    require(np.size(first) + np.size(second) < SOBEL.size, "the two filters should be smaller than the one")
+    close(products, np.size(first) + np.size(second), "the products for each output")

@@ -1,44 +1,67 @@
-"""Checks of the exercises of page 3, Softmax."""
+"""Checks of the exercises of page 3, Max pooling and local response normalisation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-from scipy.special import expit, log_softmax, softmax
 
 from check.compare import close, exercise, slopes
 
 
 @exercise
-def exercise_3_1(logistic: Callable[[np.ndarray], np.ndarray]) -> None:
-    """Check q_1 as a function of d = z_1 - z_2, an array; it must not overflow."""
-    d = np.array([-1000.0, -700, -40, -2, -0.1, 0, 0.1, 3, 40, 700, 1000])
-    with np.errstate(over="raise", invalid="raise", divide="raise"):
-        close(logistic(d), expit(d), "the probability", rtol=1e-12, atol=0)
+def exercise_3_1(widths: Sequence[int]) -> None:
+    """Check the image widths from 200 to 240 at which both roundings agree."""
+
+    def after(width: int, up: bool) -> int:
+        windows = [at for at in range(0, width, 2) if at + 3 <= width or (up and at - 2 + 3 < width)]
+        return len(windows)
+
+    def agree(pixels: int) -> bool:
+        conv1 = len(range(0, pixels - 10, 4))
+        return after(after(conv1, True), True) == after(after(conv1, False), False)
+
+    right = [pixels for pixels in range(200, 241) if agree(pixels)]
+    close(sorted(widths), right, "the widths")
 
 
 @exercise
-def exercise_3_2(covariance: Callable[[np.ndarray], np.ndarray]) -> None:
-    """Check covariance(q), of a class drawn with probabilities q and written as a one among zeros."""
-    for q in ([0.5, 0.3, 0.2], [0.7, 0.1, 0.1, 0.1]):
-        outcomes = np.eye(len(q))  # one column for each class that may be drawn
-        close(covariance(np.array(q)), np.cov(outcomes, aweights=q, bias=True), "the covariance")
-
-
-@exercise
-def exercise_3_3(by_temperature: Callable[[np.ndarray, float], np.ndarray]) -> None:
-    """Check by_temperature(z, T), the derivatives of softmax(z / T) with respect to T."""
-    z, h = np.random.default_rng(1).standard_normal(5), 1e-6
-    for T in (0.5, 1.0, 2.5):
-        right = (softmax(z / (T + h)) - softmax(z / (T - h))) / (2 * h)
-        close(by_temperature(z, T), right, f"the derivatives at T = {T}", atol=1e-8)
-
-
-@exercise
-def exercise_3_4(backward: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
-    """Check backward(g, log_q), the gradient with respect to scores (N, K) of log-softmax along the last axis."""
+def exercise_3_2(pool: Callable[..., Any], backward: Callable[..., Any]) -> None:
+    """Check an average pooling of 3 x 3 with stride 2: pool(x) -> (y, context), backward(g, context) -> gx."""
     rng = np.random.default_rng(1)
-    z, g = rng.standard_normal((3, 4)), rng.standard_normal((3, 4))
-    right = slopes(lambda z: log_softmax(z, axis=-1), z, g)
-    close(backward(g, log_softmax(z, axis=-1)), right, "the gradient", atol=1e-7)
+    for shape in [(7, 7), (8, 12), (3, 6)]:
+        x = rng.standard_normal(shape)
+        starts = [range(0, length - 1, 2) if length > 3 else range(1) for length in shape]
+
+        def by_definition(x: np.ndarray, starts: list[range] = starts) -> np.ndarray:
+            return np.array([[np.mean(x[r : r + 3, s : s + 3]) for s in starts[1]] for r in starts[0]])
+
+        y, context = pool(x)
+        close(y, by_definition(x), f"the means for a map of {shape}")
+        g = rng.standard_normal(np.shape(y))
+        close(backward(g, context), slopes(by_definition, x, g), f"the gradient for a map of {shape}", atol=1e-7)
+
+
+@exercise
+def exercise_3_3(summit: float) -> None:
+    """Check the input beyond which a louder channel gives a smaller output, with AlexNet's constants."""
+    x = np.arange(1.0, 1000.0, 0.05)
+    close(summit, x[np.argmax(x * (1 + 1e-4 / 5 * x**2) ** -0.75)], "the summit", rtol=1e-3)
+
+
+@exercise
+def exercise_3_4(lrn: Callable[..., Any], backward: Callable[..., Any]) -> None:
+    """Check an LRN over the channels c - 2 to c + 1: lrn(x, alpha, beta) -> (y, context), and its backward pass."""
+    rng = np.random.default_rng(1)
+    for alpha, beta in [(1.0, 0.75), (0.3, 0.5)]:
+
+        def by_definition(x: np.ndarray, alpha: float = alpha, beta: float = beta) -> np.ndarray:
+            squares = [np.sum(x[max(0, c - 2) : c + 2] ** 2, axis=0) for c in range(len(x))]
+            return x * (1 + alpha / 4 * np.array(squares)) ** -beta
+
+        x = rng.standard_normal((7, 3))
+        y, context = lrn(x, alpha, beta)
+        close(y, by_definition(x), f"the output for alpha = {alpha}, beta = {beta}")
+        g = rng.standard_normal(x.shape)
+        close(backward(g, context), slopes(by_definition, x, g), "the gradient", rtol=1e-5, atol=1e-7)

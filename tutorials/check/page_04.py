@@ -1,81 +1,44 @@
-"""Checks of the exercises of page 4, Intersection over union."""
+"""Checks of the exercises of page 4, Softmax."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import expit, log_softmax, softmax
 
-from check.compare import close, exercise, require, slopes
-
-
-def _case(places: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return rng.standard_normal((places, 4)), rng.dirichlet(np.ones(4), size=places)
+from check.compare import close, exercise, slopes
 
 
 @exercise
-def exercise_4_1(dice: Callable[[np.ndarray], np.ndarray], example: np.ndarray) -> None:
-    """Check Dice as a function of Jaccard, and the Jaccard indices of two classes in two predictions (a row each).
-
-    By the mean Jaccard index one prediction must be better, and by the mean Dice index the other.
-    """
-    intersection, union = np.array([0.0, 1, 30, 50, 99]), np.array([10.0, 10, 100, 60, 99])
-    close(dice(intersection / union), 2 * intersection / (intersection + union), "the Dice index")
-    example = np.asarray(example, dtype=float)
-    require(example.shape == (2, 2) and (example >= 0).all() and (example <= 1).all(), "give 2 x 2 numbers in 0 to 1")
-    jaccard, dices = np.diff(example.mean(axis=1)), np.diff((2 * example / (1 + example)).mean(axis=1))
-    require(jaccard * dices < 0, f"the means differ by {jaccard[0]:.3f} and {dices[0]:.3f}; the signs should differ")
+def exercise_4_1(logistic: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Check q_1 as a function of d = z_1 - z_2, an array; it must not overflow."""
+    d = np.array([-1000.0, -700, -40, -2, -0.1, 0, 0.1, 3, 40, 700, 1000])
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        close(logistic(d), expit(d), "the probability", rtol=1e-12, atol=0)
 
 
 @exercise
-def exercise_4_2(gradient: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
-    """Check gradient(z, p) of the Dice loss with respect to scores (places, K)."""
-
-    def loss(z: np.ndarray, p: np.ndarray) -> np.ndarray:
-        q = softmax(z, axis=1)
-        return np.sum(1 - 2 * (q * p).sum(axis=0) / (q + p).sum(axis=0), keepdims=True)
-
-    z, p = _case(6, 1)
-    close(gradient(z, p), slopes(lambda z: loss(z, p), z, np.ones(1)), "the gradient", rtol=1e-5, atol=1e-8)
+def exercise_4_2(covariance: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Check covariance(q), of a class drawn with probabilities q and written as a one among zeros."""
+    for q in ([0.5, 0.3, 0.2], [0.7, 0.1, 0.1, 0.1]):
+        outcomes = np.eye(len(q))  # one column for each class that may be drawn
+        close(covariance(np.array(q)), np.cov(outcomes, aweights=q, bias=True), "the covariance")
 
 
 @exercise
-def exercise_4_3(slope: Callable[[np.ndarray], Any], raises: bool) -> None:
-    """Check slope(q), UOI's A of an absent class with probabilities q (N,) in softened truth, and what descent does.
-
-    raises: whether descent raises the class's probability.
-    """
-    q = np.random.default_rng(1).uniform(0.01, 0.5, 20)
-    for softened in (0.1 / 4, 1e-4 / 4):  # epsilon / K
-        intersection, cardinality = np.sum(softened * q), np.sum(softened + q)
-        right = (intersection - softened * cardinality) / intersection**2
-        close(np.broadcast_to(slope(q), q.shape), np.full(q.shape, right), "A", rtol=1e-4)
-    require(bool(raises) == (right < 0), "descent moves against the sign of A")
+def exercise_4_3(by_temperature: Callable[[np.ndarray, float], np.ndarray]) -> None:
+    """Check by_temperature(z, T), the derivatives of softmax(z / T) with respect to T."""
+    z, h = np.random.default_rng(1).standard_normal(5), 1e-6
+    for T in (0.5, 1.0, 2.5):
+        right = (softmax(z / (T + h)) - softmax(z / (T - h))) / (2 * h)
+        close(by_temperature(z, T), right, f"the derivatives at T = {T}", atol=1e-8)
 
 
 @exercise
-def exercise_4_4(message: Callable[..., Any], gradient: Callable[..., np.ndarray]) -> None:
-    """Check what two machines send: message(z, p), and the gain's gradient of one's half, gradient(z, p, both).
-
-    message | arrays or numbers of a size that does not grow with the number of places
-    both    | a list of both messages
-    """
-
-    def gain(z: np.ndarray, p: np.ndarray) -> np.ndarray:
-        q = softmax(z, axis=1)
-        intersection = (q * p).sum(axis=0)
-        return np.sum(intersection / ((q + p).sum(axis=0) - intersection), keepdims=True)
-
-    def size(sent: Any) -> int:
-        return sum(size(part) for part in sent) if isinstance(sent, tuple | list) else np.size(sent)
-
-    (z, p), (z_other, p_other) = _case(5, 1), _case(7, 2)
-    both = [message(z, p), message(z_other, p_other)]
-    require(size(both[0]) == size(both[1]) <= 4 * z.shape[1], "a message should hold a few numbers for each class")
-    whole = slopes(
-        lambda z: gain(np.concatenate([z, z_other]), np.concatenate([p, p_other])), z, np.ones(1)
-    )  # fmt: skip
-    close(gradient(z, p, both), whole, "the gradient of the first half", rtol=1e-5, atol=1e-8)
+def exercise_4_4(backward: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
+    """Check backward(g, log_q), the gradient with respect to scores (N, K) of log-softmax along the last axis."""
+    rng = np.random.default_rng(1)
+    z, g = rng.standard_normal((3, 4)), rng.standard_normal((3, 4))
+    right = slopes(lambda z: log_softmax(z, axis=-1), z, g)
+    close(backward(g, log_softmax(z, axis=-1)), right, "the gradient", atol=1e-7)

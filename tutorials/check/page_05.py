@@ -1,70 +1,44 @@
-"""Checks of the exercises of page 5, Your own layer."""
+"""Checks of the exercises of page 5, Intersection over union."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
-from check.compare import close, exercise, slopes
-from tinysegrank import nn
+from check.compare import close, exercise, require
 
 
 @exercise
-def exercise_5_1(silu: Callable[..., Any], backward: Callable[..., Any]) -> None:
-    """Check SiLU: silu(x) -> (y, context), backward(gradient, context) -> gx."""
-    rng = np.random.default_rng(1)
-    x, gradient = 3 * rng.standard_normal((4, 5)), rng.standard_normal((4, 5))
-    y, context = silu(x)
-    close(y, x * expit(x), "the output")
-    close(backward(gradient, context), slopes(lambda x: x * expit(x), x, gradient), "the gradient", atol=1e-8)
+def exercise_5_1(dice: Callable[[np.ndarray], np.ndarray], example: np.ndarray) -> None:
+    """Check Dice as a function of Jaccard, and the Jaccard indices of two classes in two predictions (a row each).
 
-
-@exercise
-def exercise_5_2(leaky: Callable[..., Any], backward: Callable[..., Any]) -> None:
-    """Check a leaky ReLU: leaky(x, a) -> (y, context), backward(gradient, context) -> (gx, ga)."""
-    rng = np.random.default_rng(1)
-    x, gradient = rng.choice([-1, 1], (4, 5)) * (0.1 + rng.random((4, 5))), rng.standard_normal((4, 5))
-    for a in (0.2, 1.5, -0.5):
-
-        def right(x: np.ndarray, a: Any = a) -> np.ndarray:
-            return np.where(x > 0, x, a * x)
-
-        y, context = leaky(x, np.array(a))
-        close(y, right(x), f"the output for a = {a}")
-        gx, ga = backward(gradient, context)
-        close(gx, slopes(right, x, gradient), f"the gradient with respect to x for a = {a}", atol=1e-8)
-        close(ga, slopes(lambda a: right(x, a), np.array(a), gradient), "the gradient with respect to a", atol=1e-8)
-
-
-@exercise
-def exercise_5_3(residual: Callable[[nn.Layer], nn.Layer]) -> None:
-    """Check a residual layer: residual(inner) is a layer with the parameters of inner."""
-    rng = np.random.default_rng(1)
-    inner = nn.Conv2d(rng.standard_normal((3, 3, 1, 1)), rng.standard_normal(3))
-    x, gradient = rng.standard_normal((2, 3, 2, 2)), rng.standard_normal((2, 3, 2, 2))
-    layer = residual(inner)
-    y, context = layer.forward(x)
-    close(y, x + inner.forward(x)[0], "the output")
-    gx, gradients = layer.backward(gradient, context)
-    close(gx, slopes(lambda x: x + inner.forward(x)[0], x, gradient), "the gradient with respect to x", atol=1e-7)
-    _, expected = inner.backward(gradient, inner.forward(x)[1])
-    close(
-        sorted(gradients) == sorted(expected) == sorted(layer.parameters), True, "whether inner's parameters are there"
-    )
-    for name, array in expected.items():
-        close(gradients[name], array, f"the gradient with respect to {name}")
-
-
-@exercise
-def exercise_5_4(many: float, few: float) -> None:
-    """Check how often a check finds one entry that is wrong by 1 %, of 10,000 entries and of 100.
-
-    It is found where the change along the direction, 0.01 |u d|, exceeds 1e-6 times the norms of both.
+    By the mean Jaccard index one prediction must be better, and by the mean Dice index the other.
     """
+    intersection, union = np.array([0.0, 1, 30, 50, 99]), np.array([10.0, 10, 100, 60, 99])
+    close(dice(intersection / union), 2 * intersection / (intersection + union), "the Dice index")
+    example = np.asarray(example, dtype=float)
+    require(example.shape == (2, 2) and (example >= 0).all() and (example <= 1).all(), "give 2 x 2 numbers in 0 to 1")
+    jaccard, dices = np.diff(example.mean(axis=1)), np.diff((2 * example / (1 + example)).mean(axis=1))
+    require(jaccard * dices < 0, f"the means differ by {jaccard[0]:.3f} and {dices[0]:.3f}; the signs should differ")
+
+
+@exercise
+def exercise_5_2(most: Callable[[float, int], float]) -> None:
+    """Check most(u, K), the largest mean IoU of K classes whose mean UOI is u."""
     rng = np.random.default_rng(1)
-    product = np.abs(rng.standard_normal(100_000) * rng.standard_normal(100_000))  # of u and d at the entry
-    close(many, np.mean(0.01 * product > 1e-6 * 10_000), "the share among 10,000 entries", atol=0.12)
-    close(few, np.mean(0.01 * product > 1e-6 * 100), "the share among 100 entries", atol=0.1)
+    for K in (2, 4, 21):
+        for u in (1.0, 1.5, 8.0):
+            found = float(most(u, K))
+            rest = 1 + rng.dirichlet(np.full(K, 0.1), 2000) * K * (u - 1)  # UOIs whose mean is u
+            require(found >= (1 / rest).mean(axis=1).max() - 1e-9, f"for {K} classes, a mean UOI of {u:g} allows more")
+            close(found, (K - 1 + 1 / (1 + K * (u - 1))) / K, f"the mean IoU for u = {u:g}, K = {K}")
+
+
+@exercise
+def exercise_5_3(best: Callable[[float], float]) -> None:
+    """Check best(p), the probability that maximises the gain of one cell with a share p of a class, else another."""
+    q = np.linspace(0, 1, 100_001)
+    for p in (0.2, 0.5, 0.9):
+        gain = sum(a * b / (a + b - a * b) for a, b in ((p, q), (1 - p, 1 - q)))
+        close(best(p), q[gain.argmax()], f"the best q for p = {p:g}", rtol=0, atol=1e-4)

@@ -1,55 +1,67 @@
-"""Checks of the exercises of page 6, Training SegNet."""
+"""Checks of the exercises of page 6, The gradients of IOU and UOI."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from scipy.special import entr
+from scipy.special import softmax
 
-from check.compare import close, exercise, require
+from check.compare import close, exercise, require, slopes
 
 
-@exercise
-def exercise_6_1(least: float, constant: float, targets: np.ndarray, weights: np.ndarray) -> None:
-    """Check the least cross-entropy of any network and of a constant; targets (N, K, 13, 13), weights (N, 13, 13)."""
-    mass = np.einsum("nkrs,nrs->k", targets.astype(float), weights.astype(float))
-    of_cells = entr(targets.astype(float)).sum(axis=1)  # (N, 13, 13)
-    close(least, np.sum(of_cells * weights) / np.sum(weights), "the least of any network", rtol=1e-3)
-    close(constant, entr(mass / mass.sum()).sum(), "the least of a constant", rtol=1e-3)
+def _case(places: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((places, 4)), rng.dirichlet(np.ones(4), size=places)
 
 
 @exercise
-def exercise_6_2(gigabytes: float, edges: Sequence[int]) -> None:
-    """Check the disk for 100 pieces of 12,000 photographs, and rows of 52 at which a piece of the targets may begin."""
-    close(gigabytes, 256 * 13 * 13 * 2 * 100 * 12_000 / 1e9, "the gigabytes", rtol=0.01)
-    close(sorted(edges), np.arange(0, 52, 4), "the rows")
+def exercise_6_1(gradient: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
+    """Check gradient(z, p) of the Dice loss with respect to scores (places, K)."""
+
+    def loss(z: np.ndarray, p: np.ndarray) -> np.ndarray:
+        q = softmax(z, axis=1)
+        return np.sum(1 - 2 * (q * p).sum(axis=0) / (q + p).sum(axis=0), keepdims=True)
+
+    z, p = _case(6, 1)
+    close(gradient(z, p), slopes(lambda z: loss(z, p), z, np.ones(1)), "the gradient", rtol=1e-5, atol=1e-8)
 
 
 @exercise
-def exercise_6_3(better: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]) -> None:
-    """Check better(intersection, union, p): whether it pays to claim a pixel that is right with probability p."""
-    rng = np.random.default_rng(1)
-    union, p = rng.uniform(1, 9, 500), rng.uniform(0, 1, 500)
-    intersection = union * rng.uniform(0, 1, 500)
-    right = (intersection + p) * union > intersection * (union + 1 - p)
-    close(better(intersection, union, p), right, "whether it pays")
+def exercise_6_2(slope: Callable[[np.ndarray], Any], raises: bool) -> None:
+    """Check slope(q), UOI's A of an absent class with probabilities q (N,) in softened truth, and what descent does.
+
+    raises: whether descent raises the class's probability.
+    """
+    q = np.random.default_rng(1).uniform(0.01, 0.5, 20)
+    for softened in (0.1 / 4, 1e-4 / 4):  # epsilon / K
+        intersection, cardinality = np.sum(softened * q), np.sum(softened + q)
+        right = (intersection - softened * cardinality) / intersection**2
+        close(np.broadcast_to(slope(q), q.shape), np.full(q.shape, right), "A", rtol=1e-4)
+    require(bool(raises) == (right < 0), "descent moves against the sign of A")
 
 
 @exercise
-def exercise_6_4(farthest: Callable[[float, float], float], steps: int) -> None:
-    """Check farthest(rate, momentum), the longest step with gradients of norm 5, and the steps to nine tenths of it."""
-    for rate, momentum in [(0.001, 0.9), (0.02, 0.5)]:
-        velocity = 0.0
-        for _ in range(500):
-            velocity = momentum * velocity + rate * 5
-        close(farthest(rate, momentum), velocity, f"the longest step for rate {rate}, momentum {momentum}")
-    velocities = np.cumsum(0.9 ** np.arange(50)) / 10
-    close(steps, np.argmax(velocities >= 0.9) + 1, "the steps to nine tenths with momentum 0.9")
+def exercise_6_3(message: Callable[..., Any], gradient: Callable[..., np.ndarray]) -> None:
+    """Check what two machines send: message(z, p), and the gain's gradient of one's half, gradient(z, p, both).
 
+    message | arrays or numbers of a size that does not grow with the number of places
+    both    | a list of both messages
+    """
 
-@exercise
-def exercise_6_5(times: float, norms: Mapping[str, Sequence[float]]) -> None:
-    """Check how many times UOI's weight cross-entropy's must be, for norms of the gradients "uoi" and "ce"."""
-    require(len(norms["ce"]) > 0, "give the norms of section 6.9")
-    close(times, np.median(norms["uoi"]) / np.median(norms["ce"]), "the ratio of the weights", rtol=0.3)
+    def gain(z: np.ndarray, p: np.ndarray) -> np.ndarray:
+        q = softmax(z, axis=1)
+        intersection = (q * p).sum(axis=0)
+        return np.sum(intersection / ((q + p).sum(axis=0) - intersection), keepdims=True)
+
+    def size(sent: Any) -> int:
+        return sum(size(part) for part in sent) if isinstance(sent, tuple | list) else np.size(sent)
+
+    (z, p), (z_other, p_other) = _case(5, 1), _case(7, 2)
+    both = [message(z, p), message(z_other, p_other)]
+    require(size(both[0]) == size(both[1]) <= 4 * z.shape[1], "a message should hold a few numbers for each class")
+    whole = slopes(
+        lambda z: gain(np.concatenate([z, z_other]), np.concatenate([p, p_other])), z, np.ones(1)
+    )  # fmt: skip
+    close(gradient(z, p, both), whole, "the gradient of the first half", rtol=1e-5, atol=1e-8)

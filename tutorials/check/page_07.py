@@ -1,66 +1,70 @@
-"""Checks of the exercises of page 7, One source, many array libraries."""
+"""Checks of the exercises of page 7, Your own layer."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping
-from importlib.util import find_spec
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
-from check.compare import close, exercise, require
-from tinysegrank.backend import to_numpy
+from check.compare import close, exercise, slopes
+from tinysegrank import nn
 
 
 @exercise
-def exercise_7_1(masked_mean: Callable[[Any, Any], Any]) -> None:
-    """Check masked_mean(x, mask) on NumPy and, where it is installed, on array-api-strict."""
+def exercise_7_1(silu: Callable[..., Any], backward: Callable[..., Any]) -> None:
+    """Check SiLU: silu(x) -> (y, context), backward(gradient, context) -> gx."""
     rng = np.random.default_rng(1)
-    x, mask = rng.standard_normal((3, 4, 5), dtype=np.float32), rng.random((3, 4, 5)) < 0.5
-    mask[2] = False
-    right = [np.mean([x[n, r, s] for r, s in np.argwhere(mask[n])]) if mask[n].any() else 0 for n in range(3)]
-    libraries: list[Any] = [np]
-    if find_spec("array_api_strict"):
-        import array_api_strict
-
-        libraries.append(array_api_strict)
-    for library in libraries:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            means = masked_mean(library.asarray(x), library.asarray(mask))
-        require(
-            type(means) is type(library.asarray(x)), f"with {library.__name__} the result is a {type(means).__name__}"
-        )
-        close(to_numpy(means), right, f"the means with {library.__name__}", rtol=1e-5, atol=1e-6)
+    x, gradient = 3 * rng.standard_normal((4, 5)), rng.standard_normal((4, 5))
+    y, context = silu(x)
+    close(y, x * expit(x), "the output")
+    close(backward(gradient, context), slopes(lambda x: x * expit(x), x, gradient), "the gradient", atol=1e-8)
 
 
 @exercise
-def exercise_7_2(to_the_bit: Mapping[str, bool]) -> None:
-    """Check which of "pooling", "scatter_windows" and "conv2d" must agree to the bit between libraries.
+def exercise_7_2(leaky: Callable[..., Any], backward: Callable[..., Any]) -> None:
+    """Check a leaky ReLU: leaky(x, a) -> (y, context), backward(gradient, context) -> (gx, ga)."""
+    rng = np.random.default_rng(1)
+    x, gradient = rng.choice([-1, 1], (4, 5)) * (0.1 + rng.random((4, 5))), rng.standard_normal((4, 5))
+    for a in (0.2, 1.5, -0.5):
 
-    Python's own sums, in the order of the taps and in the reverse order, are two more libraries.
+        def right(x: np.ndarray, a: Any = a) -> np.ndarray:
+            return np.where(x > 0, x, a * x)
+
+        y, context = leaky(x, np.array(a))
+        close(y, right(x), f"the output for a = {a}")
+        gx, ga = backward(gradient, context)
+        close(gx, slopes(right, x, gradient), f"the gradient with respect to x for a = {a}", atol=1e-8)
+        close(ga, slopes(lambda a: right(x, a), np.array(a), gradient), "the gradient with respect to a", atol=1e-8)
+
+
+@exercise
+def exercise_7_3(residual: Callable[[nn.Layer], nn.Layer]) -> None:
+    """Check a residual layer: residual(inner) is a layer with the parameters of inner."""
+    rng = np.random.default_rng(1)
+    inner = nn.Conv2d(rng.standard_normal((3, 3, 1, 1)), rng.standard_normal(3))
+    x, gradient = rng.standard_normal((2, 3, 2, 2)), rng.standard_normal((2, 3, 2, 2))
+    layer = residual(inner)
+    y, context = layer.forward(x)
+    close(y, x + inner.forward(x)[0], "the output")
+    gx, gradients = layer.backward(gradient, context)
+    close(gx, slopes(lambda x: x + inner.forward(x)[0], x, gradient), "the gradient with respect to x", atol=1e-7)
+    _, expected = inner.backward(gradient, inner.forward(x)[1])
+    close(
+        sorted(gradients) == sorted(expected) == sorted(layer.parameters), True, "whether inner's parameters are there"
+    )
+    for name, array in expected.items():
+        close(gradients[name], array, f"the gradient with respect to {name}")
+
+
+@exercise
+def exercise_7_4(many: float, few: float) -> None:
+    """Check how often a check finds one entry that is wrong by 1 %, of 10,000 entries and of 100.
+
+    It is found where the change along the direction, 0.01 |u d|, exceeds 1e-6 times the norms of both.
     """
     rng = np.random.default_rng(1)
-    windows = rng.standard_normal((2000, 9), dtype=np.float32)
-    forward, reverse = windows[:, 0], windows[:, -1]
-    for tap in range(1, 9):
-        forward, reverse = forward + windows[:, tap], reverse + windows[:, -1 - tap]
-    any_order = not np.array_equal(forward, reverse)  # a matrix product may sum in any order, and this changes bits
-    right = {"pooling": True, "scatter_windows": True, "conv2d": not any_order}
-    require(to_the_bit.keys() == right.keys(), f"give true or false for each of {', '.join(right)}")
-    for name, agrees in right.items():
-        require(bool(to_the_bit[name]) == agrees, f"{name} {'must' if agrees else 'need not'} agree to the bit")
-
-
-@exercise
-def exercise_7_3(error: float) -> None:
-    """Check the error, in float32, of the window sum of channels 40 to 44 by a running sum over 96 squares.
-
-    All squares are 1/3, but for the first, which is a million.
-    """
-    total, at_40 = np.float32(0), np.float32(0)
-    for channel, square in enumerate([np.float32(1e6)] + [np.float32(1 / 3)] * 44):
-        at_40 = total if channel == 40 else at_40
-        total = np.float32(total + square)
-    close(abs(error), abs(float(total - at_40) - 5 / 3), "the error", rtol=0.05)
+    product = np.abs(rng.standard_normal(100_000) * rng.standard_normal(100_000))  # of u and d at the entry
+    close(many, np.mean(0.01 * product > 1e-6 * 10_000), "the share among 10,000 entries", atol=0.12)
+    close(few, np.mean(0.01 * product > 1e-6 * 100), "the share among 100 entries", atol=0.1)

@@ -1,57 +1,37 @@
-"""Checks of the exercises of page 9, Naming segments, and many answers."""
+"""Checks of the exercises of page 9, What each loss favours."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from scipy.linalg import logm
 
-from check.compare import close, exercise
-
-
-@exercise
-def exercise_9_1(numbers: int) -> None:
-    """Check how many numbers describe a segment."""
-    triangles = [len(np.triu_indices(size)[0]) for size in (128 + 9 + 6, 128 + 9 + 6, 58 + 9 + 6)]
-    close(numbers, sum(triangles), "the numbers")
+from check.compare import close, exercise, require
 
 
 @exercise
-def exercise_9_2(lam: float) -> None:
-    """Check the lambda from which on the second solution differs from the first."""
-    gains = np.array([0.30, 0.21, 0.13, 0.03])
-    for trial in np.arange(0.0005, 0.2, 0.001):
-        penalised = gains + np.where(np.arange(4) < 3, -trial, trial)
-        if set(np.argsort(-penalised)[:3]) != {0, 1, 2}:
-            break
-    close(lam, trial, "lambda", rtol=0.02)
-
-
-@exercise
-def exercise_9_3(distance: Callable[[np.ndarray, np.ndarray], float]) -> None:
-    """Check distance(G, H) of two matrices by their logarithms: it must be that of their inverses."""
+def exercise_9_1(better: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]) -> None:
+    """Check better(intersection, union, p): whether it pays to claim a pixel that is right with probability p."""
     rng = np.random.default_rng(1)
-    for size in (2, 4):
-        G, H = (x.T @ x / 20 for x in rng.standard_normal((2, 20, size)))
-        close(distance(G, H), np.sqrt(np.sum((logm(G) - logm(H)) ** 2)), "the distance")
-        close(distance(np.linalg.inv(G), np.linalg.inv(H)), distance(G, H), "the distance of the inverses")
+    union, p = rng.uniform(1, 9, 500), rng.uniform(0, 1, 500)
+    intersection = union * rng.uniform(0, 1, 500)
+    right = (intersection + p) * union > intersection * (union + 1 - p)
+    close(better(intersection, union, p), right, "whether it pays")
 
 
 @exercise
-def exercise_9_4(divmbest: int, perturbed: int) -> None:
-    """Check how many different labellings DivMBest finds at lambda = 0, and perturb-and-MAP at scale 0."""
-    for yours, name in ((divmbest, "DivMBest"), (perturbed, "perturb-and-MAP")):
-        found = {tuple(np.argmax([[0.1, 0.9], [0.8, 0.2]], axis=1)) for _ in range(5)}  # the same problem each time
-        close(yours, len(found), f"the labellings of {name}")
+def exercise_9_2(times: float, norms: Mapping[str, Sequence[float]]) -> None:
+    """Check how many times UOI's weight cross-entropy's must be, for norms of the gradients "uoi" and "ce"."""
+    require(len(norms["ce"]) > 0, "give the norms of section 9.3")
+    close(times, np.median(norms["uoi"]) / np.median(norms["ce"]), "the ratio of the weights", rtol=0.3)
 
 
 @exercise
-def exercise_9_5(left: Callable[[np.ndarray, float], np.ndarray]) -> None:
-    """Check left(costs, lam): the nodes, true or false, that the second solution of a CRF without pairs changes."""
-    costs = np.random.default_rng(1).uniform(0, 1, (40, 4))
-    for lam in (0.05, 0.2):
-        first = costs.argmin(axis=1)
-        raised = costs.copy()
-        raised[np.arange(40), first] += lam
-        close(left(costs, lam), raised.argmin(axis=1) != first, f"the nodes that change for lambda = {lam}")
+def exercise_9_3(line: Callable[[float], float], factor: Callable[[float], float]) -> None:
+    """Check line(f), from which probability on a class is claimed with background's divided by f, and factor(J)."""
+    q = np.linspace(0, 1, 100_001)
+    for f in (1.0, 2.5, 8.0):
+        claimed = q > (1 - q) / f
+        close(line(f), q[claimed][0], f"the line for f = {f:g}", rtol=0, atol=1e-4)
+    for J in (0.1, 0.5, 1.0):
+        close(line(factor(J)), J / (1 + J), f"the line with the factor for J = {J:g}")

@@ -1,74 +1,79 @@
-"""Checks of the exercises of page 10, Picking a proposal."""
+"""Checks of the exercises of page 10, Segments by minimum cuts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import combinations
 
 import numpy as np
-from scipy.special import rel_entr
 
 from check.compare import close, exercise, require
 
+PAIRS, WEIGHTS = [(0, 1), (0, 2), (1, 2), (1, 3), (2, 3)], [6, 2, 3, 4, 8]  # the four patches of section 10.1
+
+
+def _energies(pairs: Sequence[tuple[int, int]], weights: Sequence[float], gains: np.ndarray) -> dict[str, float]:
+    """Return the energy of every set of patches, named by its letters."""
+    energies = {}
+    for bits in range(2 ** len(gains)):
+        x = bits >> np.arange(len(gains)) & 1
+        border = sum(w for (i, j), w in zip(pairs, weights, strict=True) if x[i] != x[j])
+        energies["".join("ABCD"[i] for i in np.flatnonzero(x))] = float(border - gains @ x)
+    return energies
+
 
 @exercise
-def exercise_10_1(both: Callable[[np.ndarray, np.ndarray, float], float]) -> None:
-    """Check both(a, b, eps), the sum of both divergences for eps close to 1, with p = 1/K + (1 - eps) a, likewise q."""
+def exercise_10_1(patches: str, energy: float, flow: float) -> None:
+    """Check the best set at lambda = 5 as letters, its energy, and the maximum flow."""
+    gains = np.array([9, 5, 5, -15])
+    energies = _energies(PAIRS, WEIGHTS, gains)
+    best = min(energies, key=lambda name: energies[name])
+    require("".join(sorted(patches)) == best, f"another set than {patches} has less energy")
+    close(energy, energies[best], "the energy")
+    close(flow, energies[best] + gains[gains > 0].sum(), "the flow")
+
+
+@exercise
+def exercise_10_2(gains: np.ndarray, weight: float) -> None:
+    """Check gains of two patches A, B at two steps (2, 2): the best sets must not be nested, for this weight of A-B."""
+    gains = np.asarray(gains, dtype=float)
+    require(gains.shape == (2, 2) and weight >= 0, "give a row of two gains for each step, and a weight of at least 0")
+    best = []
+    for step in gains:
+        energies = _energies([(0, 1)], [weight], step)
+        lowest = min(energies.values())
+        best.append([set(name) for name, value in energies.items() if value == lowest])
+    nested = any(one <= other or other <= one for one in best[0] for other in best[1])
+    require(not nested, f"the best sets are {best[0]} and {best[1]}: one contains the other")
+
+
+@exercise
+def exercise_10_3(bound: Callable[[int, int], int]) -> None:
+    """Check bound(S, seed): how many cuts of S superpixels can differ if the seed has `seed` of them."""
+    for S, seed in [(4, 1), (10, 3), (400, 6)]:
+        sizes = range(seed, S + 1)  # nested cuts that differ have different sizes
+        close(bound(S, seed), len(sizes), f"the bound for S = {S} and a seed of {seed}")
+
+
+@exercise
+def exercise_10_4(by_score: Callable[..., Sequence[int]], by_overlap: Callable[..., Sequence[int]]) -> None:
+    """Check the order of MMR with the score's weight 1, by_score(scores, overlaps), and 0, by_overlap(...)."""
     rng = np.random.default_rng(1)
-    for K in (3, 21):
-        a, b = (x - 1 / K for x in rng.dirichlet(np.ones(K), 2))
-        p, q = 1 / K + 1e-4 * a, 1 / K + 1e-4 * b
-        right = np.sum(rel_entr(p, q) + rel_entr(q, p))
-        close(both(a, b, 1 - 1e-4), right, f"the sum for {K} classes", rtol=1e-2, atol=0)
+    for _ in range(5):
+        scores, overlaps = rng.random(6), rng.random((6, 6))
+        overlaps = np.maximum(overlaps, overlaps.T)
+        np.fill_diagonal(overlaps, 1)
+        for order, relevance in ((by_score, 1.0), (by_overlap, 0.0)):
+            taken = [int(np.argmax(scores))]
+            while len(taken) < 6:
+                left = [n for n in range(6) if n not in taken]
+                worth = [relevance * scores[n] - (1 - relevance) * max(overlaps[m, n] for m in taken) for n in left]
+                taken.append(left[int(np.argmax(worth))])
+            close(order(scores, overlaps), taken, f"the order with weight {relevance:g}")
 
 
 @exercise
-def exercise_10_2(total: float, can_be_learnt: bool) -> None:
-    """Check the sum of all expected intersections and unions, and whether a linear ranker learns anything from it."""
-    p, q = np.random.default_rng(1).dirichlet(np.ones(21), (2, 169))
-    close(total, np.sum(p * q) + np.sum(p + q - p * q), "the sum")
-    require(not can_be_learnt, "what is the same for all proposals of an image cancels in a linear ranker")
-
-
-@exercise
-def exercise_10_3(longer: float) -> None:
-    """Check how many times as long w is with a margin of 2 as with a margin of 1."""
-
-    def solution(margin: float) -> float:  # one pair, d = 1, c = C = 1: minimise w^2 / 2 + max(0, margin - w)^2
-        w = np.linspace(0, 2, 200_001)
-        return float(w[np.argmin(w**2 / 2 + np.maximum(0, margin - w) ** 2)])
-
-    close(longer, solution(2) / solution(1), "the ratio", rtol=1e-3)
-
-
-@exercise
-def exercise_10_4(direction: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
-    """Check direction(D, c): where w points for small C, with differences D (pairs, features) and weights c."""
-    rng = np.random.default_rng(1)
-    D, c, C = rng.standard_normal((30, 3)), rng.random(30), 1e-8
-    w = np.zeros(3)
-    for _ in range(50):  # descent
-        w -= 0.5 * (w - 2 * C * (c * np.maximum(0, 1 - D @ w)) @ D)
-    yours = np.asarray(direction(D, c), dtype=float)
-    close(yours / np.linalg.norm(yours), w / np.linalg.norm(w), "the direction", rtol=1e-4, atol=1e-4)
-
-
-@exercise
-def exercise_10_5(oracle: Sequence[int], every: Sequence[int]) -> None:
-    """Check the pairs of accuracies 0.9, 0.5, 0.2 with no copy, with a copy of the best, and with one of the second.
-
-    oracle: three numbers for pairs="oracle"; every: three for pairs="all".
-    """
-    lists = ([0.9, 0.5, 0.2], [0.9, 0.9, 0.5, 0.2], [0.9, 0.5, 0.5, 0.2])
-    close(oracle, [sum(q < max(of) for q in of) for of in lists], 'the numbers for pairs="oracle"')
-    pairs = [sum(a != b for a, b in combinations(of, 2)) for of in lists]
-    close(every, pairs, 'the numbers for pairs="all"')
-
-
-@exercise
-def exercise_10_6(standardised: bool, as_it_is: bool) -> None:
-    """Check whether a change of unit can change the picks, with and without the standardiser."""
-    x = np.random.default_rng(1).standard_normal(20)
-    same = np.allclose((x - x.mean()) / x.std(), (1000 * x - 1000 * x.mean()) / (1000 * x).std())
-    require(bool(standardised) != same, "what does the standardiser make of a column times 1000?")
-    require(as_it_is, "without it, a column in small numbers needs a large coefficient, which is penalised")
+def exercise_10_5(whole: float, half: float) -> None:
+    """Check the overlaps of an object, a tenth of the image, with the whole image and with half of the object."""
+    image, thing, part = (np.arange(200) < n for n in (200, 20, 10))
+    for yours, segment, name in ((whole, image, "the whole image"), (half, part, "half of the object")):
+        close(yours, (segment & thing).sum() / (segment | thing).sum(), f"the overlap with {name}")

@@ -1,62 +1,57 @@
-"""Checks of the exercises of page 11, Fast upsampling."""
+"""Checks of the exercises of page 11, Naming segments, and many answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
+from scipy.linalg import logm
 
-from check.compare import close, exercise, require
-from tinysegrank import voc
-
-
-@exercise
-def exercise_11_1(superpixels: np.ndarray) -> None:
-    """Check superpixels (H, W), more than one, for which superpixel upsampling is the naive one for any network."""
-    superpixels = np.asarray(superpixels)
-    require(superpixels.ndim == 2 and len(np.unique(superpixels)) > 1, "give a number for each pixel of an image")
-    rows, columns = (voc.tile_edges(length, 13) for length in superpixels.shape)
-    cells: dict[int, set[tuple[int, int]]] = {}
-    for r in range(13):
-        for c in range(13):
-            for s in np.unique(superpixels[rows[r] : rows[r + 1], columns[c] : columns[c + 1]]):
-                cells.setdefault(int(s), set()).add((r, c))
-    several = [s for s, within in cells.items() if len(within) > 1]
-    require(not several, f"superpixel {several[:1]} lies in several cells, which may differ")
+from check.compare import close, exercise
 
 
 @exercise
-def exercise_11_2(distributions: np.ndarray) -> None:
-    """Check two classes' probabilities at the pixels of a superpixel, (2, 1000): float32 must choose wrongly."""
-    distributions = np.asarray(distributions)
-    require(distributions.shape == (2, 1000) and distributions.dtype == np.float32, "give float32 of shape (2, 1000)")
-    single = np.zeros(2, np.float32)
-    for pixel in distributions.T:
-        single = single + pixel
-    exact = distributions.astype(np.float64).sum(axis=1)
-    require(exact[0] != exact[1], "the exact sums are equal, so neither class is wrong")
-    require(single.argmax() != exact.argmax(), f"sums in float32 choose class {int(exact.argmax())}, the right one")
+def exercise_11_1(numbers: int) -> None:
+    """Check how many numbers describe a segment."""
+    triangles = [len(np.triu_indices(size)[0]) for size in (128 + 9 + 6, 128 + 9 + 6, 58 + 9 + 6)]
+    close(numbers, sum(triangles), "the numbers")
 
 
 @exercise
-def exercise_11_3(runs: float, length: float, scenes: Sequence[np.ndarray]) -> None:
-    """Check the mean number of runs of a scene, and the mean length of a run, by a loop over the rows."""
-    counts = []
-    for superpixels in scenes:
-        edges = set(voc.tile_edges(superpixels.shape[1], 13)[1:-1].tolist())
-        ends = np.diff(superpixels, axis=1) != 0  # (H, W - 1): a run ends before column x + 1
-        ends[:, [edge - 1 for edge in edges]] = True
-        counts.append(ends.sum() + superpixels.shape[0])
-    close(runs, np.mean(counts), "the runs of a scene", rtol=0.05)
-    close(length, np.mean([s.size for s in scenes]) / np.mean(counts), "the pixels of a run", rtol=0.05)
+def exercise_11_2(lam: float) -> None:
+    """Check the lambda from which on the second solution differs from the first."""
+    gains = np.array([0.30, 0.21, 0.13, 0.03])
+    for trial in np.arange(0.0005, 0.2, 0.001):
+        penalised = gains + np.where(np.arange(4) < 3, -trial, trial)
+        if set(np.argsort(-penalised)[:3]) != {0, 1, 2}:
+            break
+    close(lam, trial, "lambda", rtol=0.02)
 
 
 @exercise
-def exercise_11_4(confusion: Callable[[np.ndarray, np.ndarray, int], np.ndarray]) -> None:
-    """Check confusion(truth, labels, K) for flat arrays; classes of K and more in the truth are void."""
+def exercise_11_3(distance: Callable[[np.ndarray, np.ndarray], float]) -> None:
+    """Check distance(G, H) of two matrices by their logarithms: it must be that of their inverses."""
     rng = np.random.default_rng(1)
-    for size in (7, 8, 1000):
-        truth = np.repeat(rng.choice([0, 1, 2, 255], size), 3).astype(np.uint8)
-        labels = np.repeat(rng.integers(0, 3, size), 3).astype(np.uint8)
-        right = [[np.sum((truth == t) & (labels == k)) for k in range(3)] for t in range(3)]
-        close(confusion(truth, labels, 3), right, f"the counts of {truth.size} pixels")
+    for size in (2, 4):
+        G, H = (x.T @ x / 20 for x in rng.standard_normal((2, 20, size)))
+        close(distance(G, H), np.sqrt(np.sum((logm(G) - logm(H)) ** 2)), "the distance")
+        close(distance(np.linalg.inv(G), np.linalg.inv(H)), distance(G, H), "the distance of the inverses")
+
+
+@exercise
+def exercise_11_4(divmbest: int, perturbed: int) -> None:
+    """Check how many different labellings DivMBest finds at lambda = 0, and perturb-and-MAP at scale 0."""
+    for yours, name in ((divmbest, "DivMBest"), (perturbed, "perturb-and-MAP")):
+        found = {tuple(np.argmax([[0.1, 0.9], [0.8, 0.2]], axis=1)) for _ in range(5)}  # the same problem each time
+        close(yours, len(found), f"the labellings of {name}")
+
+
+@exercise
+def exercise_11_5(left: Callable[[np.ndarray, float], np.ndarray]) -> None:
+    """Check left(costs, lam): the nodes, true or false, that the second solution of a CRF without pairs changes."""
+    costs = np.random.default_rng(1).uniform(0, 1, (40, 4))
+    for lam in (0.05, 0.2):
+        first = costs.argmin(axis=1)
+        raised = costs.copy()
+        raised[np.arange(40), first] += lam
+        close(left(costs, lam), raised.argmin(axis=1) != first, f"the nodes that change for lambda = {lam}")

@@ -1,11 +1,11 @@
-"""The same for the exercises of pages 6 to 11."""
+"""The same for the exercises of pages 8 to 19."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from answers_0_to_5 import Answers
+from answers_0_to_7 import Answers
 from array_api_compat import array_namespace
 from scipy.linalg import logm
 
@@ -58,6 +58,9 @@ def squared(a: np.ndarray, b: np.ndarray, eps: float) -> float:
 small = np.array([[0.7] * 500 + [0.1] * 500, [0.1] * 500 + [0.7] * 500], dtype=np.float32)
 fooled = small.copy()
 fooled[np.add.accumulate(small, axis=1)[:, -1].argmin()] *= np.float32(1 + 1e-6)
+corpus = np.array(
+    [[[[900, 1000], [50, 100]], [[800, 1000], [50, 100]]], [[[5, 10], [400, 500]], [[1, 10], [450, 500]]]]
+)  # image, proposal, class, intersection or union
 cells = np.kron(np.arange(169).reshape(13, 13), np.ones((4, 5), dtype=int))
 halves = np.repeat(np.arange(13), 4)[:, None] + np.zeros((1, 65), dtype=int)  # one superpixel for each row of cells
 scene = np.repeat(np.arange(26), 5)[None].repeat(8, axis=0)  # two superpixels in each of 13 cells: 26 runs in a row
@@ -78,17 +81,17 @@ def void_as_background(truth: np.ndarray, labels: np.ndarray, K: int) -> np.ndar
     return counted(np.where(truth < K, truth, 0), labels, K)
 
 
-SECOND: Answers = {
-    "exercise_6_1": (
+ANSWERS: Answers = {
+    "exercise_8_1": (
         (least, constant, targets, weights),
         [(0.0, constant, targets, weights), (least, np.log(5), targets, weights), (constant, least, targets, weights)],
     ),
-    "exercise_6_2": ((104, range(0, 52, 4)), [(1.04, range(0, 52, 4)), (52, range(0, 52, 4)), (104, range(52))]),
-    "exercise_6_3": (
+    "exercise_8_2": ((104, range(0, 52, 4)), [(1.04, range(0, 52, 4)), (52, range(0, 52, 4)), (104, range(52))]),
+    "exercise_9_1": (
         (lambda i, u, p: p > i / (i + u),),
         [(lambda i, u, p: p > i / u,), (lambda i, u, p: p > 0.5 + 0 * i,), (lambda i, u, p: p < i / (i + u),)],
     ),
-    "exercise_6_4": (
+    "exercise_8_3": (
         (lambda rate, momentum: 5 * rate / (1 - momentum), 22),
         [
             (lambda rate, momentum: 5 * rate, 22),
@@ -96,8 +99,16 @@ SECOND: Answers = {
             (lambda rate, momentum: 5 * rate / (1 - momentum), 9),
         ],
     ),
-    "exercise_6_5": ((50 / 0.7, norms), [(1.0, norms), (0.7 / 50, norms), (0.3, norms)]),
-    "exercise_7_1": (
+    "exercise_9_2": ((50 / 0.7, norms), [(1.0, norms), (0.7 / 50, norms), (0.3, norms)]),
+    "exercise_9_3": (
+        (lambda f: 1 / (1 + f), lambda J: 1 / J),
+        [
+            (lambda f: f / (1 + f), lambda J: 1 / J),
+            (lambda f: 1 / f, lambda J: 1 / J),
+            (lambda f: 1 / (1 + f), lambda J: J),
+        ],
+    ),
+    "exercise_18_1": (
         (masked_mean,),
         [
             (lambda x, mask: masked_mean(x, mask, least=10),),
@@ -105,21 +116,21 @@ SECOND: Answers = {
             (lambda x, mask: np.array([1.0, 1.0, 0.0]),),
         ],
     ),
-    "exercise_7_2": (
+    "exercise_18_2": (
         (bits,),
         [(bits | {"conv2d": True},), (bits | {"pooling": False},), (bits | {"scatter_windows": False},), ({},)],
     ),
-    "exercise_7_3": ((lost,), [(0.0,), (1e-6,), (5 / 3,)]),
-    "exercise_8_1": (("ABC", -7, 12), [("AB", -7, 12), ("ABC", 7, 12), ("ABC", -7, 19)]),
-    "exercise_8_2": (
+    "exercise_18_3": ((lost,), [(0.0,), (1e-6,), (5 / 3,)]),
+    "exercise_10_1": (("ABC", -7, 12), [("AB", -7, 12), ("ABC", 7, 12), ("ABC", -7, 19)]),
+    "exercise_10_2": (
         ([[5, -5], [-5, 5]], 1),
         [([[5, -5], [6, 5]], 1), ([[5, -5], [-5, 5]], 20), ([[1, 1], [2, 2]], 1)],
     ),
-    "exercise_8_3": (
+    "exercise_10_3": (
         (lambda S, seed: S - seed + 1,),
         [(lambda S, seed: S - seed,), (lambda S, seed: S,), (lambda S, seed: 2 ** (S - seed),)],
     ),
-    "exercise_8_4": (
+    "exercise_10_4": (
         (by_score, mmr),
         [
             (mmr, mmr),
@@ -127,10 +138,10 @@ SECOND: Answers = {
             (by_score, lambda scores, overlaps: mmr(scores, overlaps, first=int(scores.argmin()))),
         ],
     ),
-    "exercise_8_5": ((0.1, 0.5), [(1.0, 0.5), (0.1, 1.0), (0.1, 0.05)]),
-    "exercise_9_1": ((23293,), [(143 * 144 // 2,), (2 * 143**2 + 73**2,), (201,)]),
-    "exercise_9_2": ((0.05,), [(0.1,), (0.13,), (0.03,)]),
-    "exercise_9_3": (
+    "exercise_10_5": ((0.1, 0.5), [(1.0, 0.5), (0.1, 1.0), (0.1, 0.05)]),
+    "exercise_11_1": ((23293,), [(143 * 144 // 2,), (2 * 143**2 + 73**2,), (201,)]),
+    "exercise_11_2": ((0.05,), [(0.1,), (0.13,), (0.03,)]),
+    "exercise_11_3": (
         (log_distance,),
         [
             (lambda G, H: float(np.linalg.norm(G - H)),),
@@ -138,8 +149,8 @@ SECOND: Answers = {
             (lambda G, H: log_distance(G, H) / 2,),
         ],
     ),
-    "exercise_9_4": ((1, 1), [(5, 1), (1, 5), (0, 0)]),
-    "exercise_9_5": (
+    "exercise_11_4": ((1, 1), [(5, 1), (1, 5), (0, 0)]),
+    "exercise_11_5": (
         (changed,),
         [
             (lambda costs, lam: ~changed(costs, lam),),
@@ -147,7 +158,7 @@ SECOND: Answers = {
             (lambda costs, lam: costs.min(axis=1) < lam,),
         ],
     ),
-    "exercise_10_1": (
+    "exercise_13_1": (
         (squared,),
         [
             (lambda a, b, eps: squared(a, b, eps) / len(a),),
@@ -155,24 +166,26 @@ SECOND: Answers = {
             (lambda a, b, eps: squared(a, b, eps) / (1 - eps),),
         ],
     ),
-    "exercise_10_2": ((338, False), [(338, True), (169, False), (42, False)]),
-    "exercise_10_3": ((2,), [(1,), (4,), (0.5,)]),
-    "exercise_10_4": (
+    "exercise_13_2": ((287.9, 72.0), [(72.0, 287.9), (0.0, 72.0), (287.9, 0.0)]),
+    "exercise_13_3": ((corpus,), [(corpus[::-1, ::-1],), (corpus[:, :, :, ::-1],), (corpus[:1].repeat(2, axis=0),)]),
+    "exercise_14_1": ((338, False), [(338, True), (169, False), (42, False)]),
+    "exercise_14_2": ((2,), [(1,), (4,), (0.5,)]),
+    "exercise_14_3": (
         (lambda D, c: c @ D,),
         [(lambda D, c: D.mean(axis=0),), (lambda D, c: -c @ D,), (lambda D, c: c**2 @ D,)],
     ),
-    "exercise_10_5": (
+    "exercise_14_4": (
         ([2, 2, 3], [3, 5, 5]),
         [([2, 3, 3], [3, 5, 5]), ([2, 2, 2], [3, 5, 5]), ([2, 2, 3], [3, 3, 5])],
     ),
-    "exercise_10_6": ((False, True), [(True, True), (False, False), (True, False)]),
-    "exercise_11_1": ((cells,), [(halves,), (np.zeros_like(cells),), (cells // 2,)]),
-    "exercise_11_2": (
+    "exercise_14_5": ((False, True), [(True, True), (False, False), (True, False)]),
+    "exercise_19_1": ((cells,), [(halves,), (np.zeros_like(cells),), (cells // 2,)]),
+    "exercise_19_2": (
         (fooled,),
         [(small,), (small.astype(np.float64),), (np.sort(small * [[1], [0.5]]).astype("f4"),)],
     ),
-    "exercise_11_3": ((208, 5, [scene]), [(104, 10, [scene]), (208, 10, [scene]), (26, 5, [scene])]),
-    "exercise_11_4": (
+    "exercise_19_3": ((208, 5, [scene]), [(104, 10, [scene]), (208, 10, [scene]), (26, 5, [scene])]),
+    "exercise_19_4": (
         (counted,),
         [(without_last,), (void_as_background,), (lambda truth, labels, K: counted(truth, labels, K).T,)],
     ),

@@ -1,4 +1,4 @@
-"""A right answer to each exercise of pages 0 to 5, and three wrong ones: what the tests give to the checks."""
+"""A right answer to each exercise of pages 0 to 7, and three wrong ones: what the tests give to the checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ coarse = rng.dirichlet(np.ones(21), (13, 13)).astype(np.float32)
 one_class = np.eye(21)[coarse.argmax(axis=2)]
 
 
-# Page 0b --------------------------------------------------------------------------------------------------------------
+# Page 1 --------------------------------------------------------------------------------------------------------------
 
 
 def squares(x: np.ndarray, p: np.ndarray, w: np.ndarray, b: float, *, factor: int = 2) -> Any:
@@ -26,7 +26,7 @@ def squares(x: np.ndarray, p: np.ndarray, w: np.ndarray, b: float, *, factor: in
     return error @ x, error.sum()
 
 
-# Page 1 ---------------------------------------------------------------------------------------------------------------
+# Page 2 ---------------------------------------------------------------------------------------------------------------
 
 
 def dilated(x: np.ndarray, w: np.ndarray, d: int, *, gap: int | None = None) -> np.ndarray:
@@ -40,7 +40,7 @@ last = np.zeros((6, 6), dtype=bool)
 last[5] = last[:, 5] = True
 column, row = np.array([[1.0], [2], [1]]), np.array([[1.0, 0, -1]])
 
-# Page 2 ---------------------------------------------------------------------------------------------------------------
+# Page 3 ---------------------------------------------------------------------------------------------------------------
 
 
 def mean_pool(x: np.ndarray, divisor: int = 0) -> Any:
@@ -84,7 +84,7 @@ def even_backward(g: np.ndarray, context: Any, *, before: int = 1, terms: int = 
     return g * s**-beta - (second if terms == 2 else 0)
 
 
-# Page 3 ---------------------------------------------------------------------------------------------------------------
+# Page 4 ---------------------------------------------------------------------------------------------------------------
 
 
 def by_temperature(z: np.ndarray, T: float, *, power: int = 2, sign: int = -1) -> np.ndarray:
@@ -96,7 +96,7 @@ def log_backward(g: np.ndarray, log_q: np.ndarray) -> np.ndarray:
     return g - np.exp(log_q) * g.sum(axis=-1, keepdims=True)
 
 
-# Page 4 ---------------------------------------------------------------------------------------------------------------
+# Pages 5 and 6 --------------------------------------------------------------------------------------------------------
 
 
 def dice_gradient(z: np.ndarray, p: np.ndarray, *, factor: float = -2, through: bool = True) -> np.ndarray:
@@ -117,7 +117,7 @@ def with_sums(z: np.ndarray, p: np.ndarray, both: Any) -> np.ndarray:
     return q * (A - (A * q).sum(axis=1, keepdims=True))
 
 
-# Page 5 ---------------------------------------------------------------------------------------------------------------
+# Page 7 ---------------------------------------------------------------------------------------------------------------
 
 
 def silu(x: np.ndarray) -> Any:
@@ -165,8 +165,8 @@ def plain(inner: nn.Layer) -> nn.Layer:
     return inner
 
 
-FIRST: Answers = {
-    "exercise_0b_1": (
+ANSWERS: Answers = {
+    "exercise_1_1": (
         (lambda x, p, w, b: squares(x, p, w, b),),
         [
             (lambda x, p, w, b: squares(x, p, w, b, factor=1),),
@@ -174,7 +174,7 @@ FIRST: Answers = {
             (lambda x, p, w, b: (squares(x, p, w, b)[0], len(p) * squares(x, p, w, b)[1]),),
         ],
     ),
-    "exercise_0b_2": (
+    "exercise_1_2": (
         (lambda x: (np.tanh(x), np.tanh(x)), lambda g, y: g * (1 - y**2)),
         [
             (lambda x: (np.tanh(x), x), lambda g, x: g * (1 - x**2)),
@@ -182,23 +182,23 @@ FIRST: Answers = {
             (lambda x: (expit(x), expit(x)), lambda g, y: g * y * (1 - y)),
         ],
     ),
-    "exercise_0b_3": ((354,), [(320,), (36,), (34,)]),
-    "exercise_0b_4": ((1,), [(16,), (2,), (0,)]),
+    "exercise_1_3": ((354,), [(320,), (36,), (34,)]),
+    "exercise_1_4": ((1,), [(16,), (2,), (0,)]),
     "exercise_0_1": ((0.8, masks), [(8 / 12, masks), (0.7, masks), (0.2, masks)]),
     "exercise_0_2": ((0.7 / 21,), [(0.7,), (0.7 / 20,), (0.0,)]),
     "exercise_0_3": (
         (coarse, coarse),
         [(one_class, coarse), (np.full_like(coarse, 1 / 21), coarse), (2 * coarse, coarse)],
     ),
-    "exercise_1_1": (
+    "exercise_2_1": (
         (55, 27, [55, 55, 55, 56]),
         [(54, 27, [55, 55, 55, 56]), (55, 23, [55, 55, 55, 56]), (55, 27, [55, 55, 56, 56])],
     ),
-    "exercise_1_2": (
+    "exercise_2_2": (
         (last,),
         [(~last,), (last & (np.indices((6, 6)).sum(axis=0) == 10),), (np.zeros((6, 6), dtype=bool),)],
     ),
-    "exercise_1_3": (
+    "exercise_2_3": (
         (dilated,),
         [
             (lambda x, w, d: dilated(x, w, d, gap=1),),
@@ -206,12 +206,12 @@ FIRST: Answers = {
             (lambda x, w, d: correlate2d(x, w, mode="valid"),),
         ],
     ),
-    "exercise_1_4": ((row, column, 6), [(row, column, 9), (row, row.T, 6), (column @ row, np.ones((1, 1)), 10)]),
-    "exercise_2_1": (
+    "exercise_2_4": ((row, column, 6), [(row, column, 9), (row, row.T, 6), (column @ row, np.ones((1, 1)), 10)]),
+    "exercise_3_1": (
         ([*range(211, 215), *range(227, 231)],),
         [([227],), ([*range(211, 215)],), ([*range(200, 241)],)],
     ),
-    "exercise_2_2": (
+    "exercise_3_2": (
         (mean_pool, mean_pool_backward),
         [
             (lambda x: mean_pool(x, 9), mean_pool_backward),
@@ -220,8 +220,8 @@ FIRST: Answers = {
             (rounding_down, mean_pool_backward),
         ],
     ),
-    "exercise_2_3": ((316.2,), [(223.6,), (100_000.0,), (1.0,)]),
-    "exercise_2_4": (
+    "exercise_3_3": ((316.2,), [(223.6,), (100_000.0,), (1.0,)]),
+    "exercise_3_4": (
         (even_lrn, even_backward),
         [
             (even_lrn, lambda g, context: even_backward(g, context, before=2)),
@@ -230,15 +230,15 @@ FIRST: Answers = {
             (lambda x, a, b: even_lrn(x, a, b, n=5), even_backward),
         ],
     ),
-    "exercise_3_1": (
+    "exercise_4_1": (
         (lambda d: np.where(d >= 0, 1, np.exp(-abs(d))) / (1 + np.exp(-abs(d))),),
         [(lambda d: 1 / (1 + np.exp(-d)),), (lambda d: 1 / (1 + np.exp(-abs(d))),), (lambda d: expit(-d),)],
     ),
-    "exercise_3_2": (
+    "exercise_4_2": (
         (lambda q: np.diag(q) - np.outer(q, q),),
         [(lambda q: np.diag(q),), (lambda q: -np.outer(q, q),), (lambda q: np.diag(q) + np.outer(q, q),)],
     ),
-    "exercise_3_3": (
+    "exercise_4_3": (
         (by_temperature,),
         [
             (lambda z, T: by_temperature(z, T, power=1),),
@@ -246,7 +246,7 @@ FIRST: Answers = {
             (lambda z, T: -z / T**2 * softmax(z / T),),
         ],
     ),
-    "exercise_3_4": (
+    "exercise_4_4": (
         (log_backward,),
         [
             (lambda g, log_q: g - np.exp(log_q),),
@@ -254,7 +254,7 @@ FIRST: Answers = {
             (lambda g, log_q: g - log_q * g.sum(axis=-1, keepdims=True),),
         ],
     ),
-    "exercise_4_1": (
+    "exercise_5_1": (
         (lambda J: 2 * J / (1 + J), [[0.5, 0.5], [0.1, 0.95]]),
         [
             (lambda J: J / (1 + J), [[0.5, 0.5], [0.1, 0.95]]),
@@ -262,7 +262,15 @@ FIRST: Answers = {
             (lambda J: 2 * J / (1 + J), [[0.5, 0.5], [0.1, 9.5]]),
         ],
     ),
-    "exercise_4_2": (
+    "exercise_5_2": (
+        (lambda u, K: (K - 1 + 1 / (K * u - K + 1)) / K,),
+        [(lambda u, K: 1 / u,), (lambda u, K: 1.0,), (lambda u, K: (K - 1) / K,)],
+    ),
+    "exercise_5_3": (
+        (lambda p: p**2 / (p**2 + (1 - p) ** 2),),
+        [(lambda p: p,), (lambda p: p**2,), (lambda p: float(p > 0.5),)],
+    ),
+    "exercise_6_1": (
         (dice_gradient,),
         [
             (lambda z, p: dice_gradient(z, p, factor=2),),
@@ -270,7 +278,7 @@ FIRST: Answers = {
             (lambda z, p: dice_gradient(z, p, through=False),),
         ],
     ),
-    "exercise_4_3": (
+    "exercise_6_2": (
         (lambda q: -len(q) / q.sum() ** 2, True),
         [
             (lambda q: len(q) / q.sum() ** 2, False),
@@ -278,7 +286,7 @@ FIRST: Answers = {
             (lambda q: -len(q) / q.sum() ** 2, False),
         ],
     ),
-    "exercise_4_4": (
+    "exercise_6_3": (
         (sums, with_sums),
         [
             (sums, lambda z, p, both: with_sums(z, p, [both[0], 0])),
@@ -286,7 +294,7 @@ FIRST: Answers = {
             (lambda z, p: (z, p), lambda z, p, both: with_sums(z, p, [sums(*each) for each in both])),
         ],
     ),
-    "exercise_5_1": (
+    "exercise_7_1": (
         (silu, silu_backward),
         [
             (silu, lambda g, x: g * expit(x)),
@@ -294,7 +302,7 @@ FIRST: Answers = {
             (lambda x: (expit(x), x), lambda g, x: g * expit(x) * (1 - expit(x))),
         ],
     ),
-    "exercise_5_2": (
+    "exercise_7_2": (
         (leaky, leaky_backward),
         [
             (leaky, lambda g, context: (leaky_backward(g, context)[0], g * np.minimum(context[0], 0))),
@@ -302,6 +310,6 @@ FIRST: Answers = {
             (lambda x, a: (np.maximum(x, a * x), (x, a)), leaky_backward),  # another function for a > 1
         ],
     ),
-    "exercise_5_3": ((Residual,), [(OnlyInner,), (Frozen,), (plain,)]),
-    "exercise_5_4": ((0.2, 0.98), [(0.98, 0.98), (0.0, 1.0), (0.2, 0.2)]),
+    "exercise_7_3": ((Residual,), [(OnlyInner,), (Frozen,), (plain,)]),
+    "exercise_7_4": ((0.2, 0.98), [(0.98, 0.98), (0.0, 1.0), (0.2, 0.2)]),
 }
