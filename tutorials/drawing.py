@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from PIL import Image
 
-BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PINK, SKY, YELLOW, GREY, INK = "#CC79A7", "#56B4E9", "#F0E442", "#8A8A8A", "#222222"
-COLOURS = (BLUE, ORANGE, GREEN, RED, PINK, SKY, YELLOW, GREY, "#6A51A3")
+COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PINK, SKY, YELLOW, GREY, "#6A51A3")
 Point = tuple[float, float]
 STYLE = {
     "savefig.dpi": 80,
