@@ -21,7 +21,14 @@ from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.run_folder import open_run, read_run
 
 OF_EITHER_SIGN = {"proposals.paste.thresholds"}  # a score counts from the mean
-WITHOUT_CHOICES = {"data.voc", "data.train", "data.val", "trunk.weights", "proposals.folder"}  # files and folders
+WITHOUT_CHOICES = {
+    "data.classes",
+    "data.voc",
+    "data.train",
+    "data.val",
+    "trunk.weights",
+    "proposals.folder",
+}  # files and folders
 
 
 class Leaf(NamedTuple):
@@ -90,7 +97,7 @@ def test_every_string_has_its_choices(leaf):
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("report.classes=[99]", "give at least 0 and at most 20"),
+        ("report.classes=[99]", "give classes of the data, 0 to 20"),
         ("report.classes=[3, 3]", "give each value once"),
         ("ranking.splits=1", "give at least 2"),
         ("ranking.eps=0", "give more than 0 and less than 1"),

@@ -59,11 +59,11 @@ def test_writing_again_replaces(tmp_path):
 def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
     store, calls = ProposalStore(tmp_path), []
 
-    def failing(path, labels):
+    def failing(path, labels, classes):
         calls.append(path)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        write_labels(path, labels)
+        write_labels(path, labels, classes)
 
     monkeypatch.setattr("tinysegrank.proposals.store.write_labels", failing)
     with pytest.raises(KeyboardInterrupt):

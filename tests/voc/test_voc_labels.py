@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from tinysegrank.errors import DatasetError, ShapeError
-from tinysegrank.voc import check_labels, label_colours, overlay, palette, read_labels, write_labels
+from tinysegrank.voc import Classes, check_labels, label_colours, overlay, palette, read_labels, write_labels
 
 LABELS = np.array([[0, 1, 2, 20], [255, 8, 15, 0]], np.uint8)
 
@@ -74,7 +74,7 @@ def test_labels_outside_the_classes_are_named(tmp_path):
     Image.fromarray(np.array([[0, 21, 254, 255]], np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(DatasetError, match="labels 21, 254 are neither"):
         read_labels(tmp_path / "a.png")
-    assert read_labels(tmp_path / "a.png", num_classes=255).max() == 255
+    assert read_labels(tmp_path / "a.png", Classes(tuple(map(str, range(255))))).max() == 255
 
 
 def test_a_rebuilt_palette_is_found_out(tmp_path):

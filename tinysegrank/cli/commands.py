@@ -14,6 +14,13 @@ Out = Annotated[Path, typer.Option("--out", help="Run folder; created if missing
 Classes = Annotated[
     str, typer.Option("--classes", help="Also report the mean over these classes: comma-separated names or numbers.")
 ]
+ClassesFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--classes-file",
+        help="Names and colours of the classes, one per line; default: classes.txt in the --voc folder, or VOC's.",
+    ),
+]
 Update = Annotated[
     bool, typer.Option("--update", help="Change the run's settings to those given, and redo what depends on them.")
 ]
@@ -60,7 +67,7 @@ def demo(
 
 @app.command()
 def run(
-    voc: Annotated[Path, typer.Option("--voc", help="Folder that contains JPEGImages/ (VOCdevkit/VOC2012).")],
+    voc: Annotated[Path, typer.Option("--voc", help="Folder that contains JPEGImages/ (VOCdevkit/VOC2012, or yours).")],
     out: Out,
     weights: Annotated[
         Path | None,
@@ -89,17 +96,19 @@ def run(
         int, typer.Option("--limit", help="Use at most this many images of each split, the first ones; 0 for all.")
     ] = 0,
     classes: Classes = "",
+    classes_file: ClassesFile = None,
     until: Annotated[str, typer.Option("--until", help="Run only this stage and those it depends on.")] = "report",
     jobs: Jobs = CORES,
     dask: Dask = None,
     update: Update = False,
     keep_stale: KeepStale = False,
 ) -> None:
-    """Run the paper's experiment on PASCAL VOC; the same command resumes an interrupted run."""
+    """Run the paper's experiment on PASCAL VOC or images of your own; the same command resumes an interrupted run."""
     from tinysegrank.cli.show import console, show_results
     from tinysegrank.config import from_dict, merge, parse_assignments, read_toml
     from tinysegrank.experiment import Settings, Shown, named_settings, run_experiment
-    from tinysegrank.voc import parse_classes
+    from tinysegrank.experiment.settings import with_classes
+    from tinysegrank.voc import parse_classes, read_classes
 
     changes = merge(read_toml(config) if config is not None else {}, parse_assignments(settings_given or []))
     base = named_settings(str(changes.get("experiment", experiment)))
@@ -108,9 +117,12 @@ def run(
         given["trunk"]["preset"] = preset
     if folds is not None:
         given["folds"] = folds
+    if classes_file is not None:
+        given["data"]["classes"] = list(read_classes(classes_file).lines())
+    settings = with_classes(from_dict(Settings, merge(given, changes), base=base))
     if classes:
-        given["report"] = {"classes": list(parse_classes(classes))}
-    settings = from_dict(Settings, merge(given, changes), base=base)
+        reported = {"report": {"classes": list(parse_classes(classes, settings.classes))}}
+        settings = from_dict(Settings, merge(reported, {"report": changes.get("report", {})}), base=settings)
     with workers(dask):
         done = run_experiment(
             out, settings, jobs=jobs, progress=Shown(console), update=update, until=until, keep_stale=keep_stale
@@ -136,12 +148,13 @@ def predict(
 
 @app.command()
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="Folder of label PNGs: NAME.png, values 0 to 20, for each image.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of label PNGs: NAME.png, values from 0, for each image.")],
     voc: Annotated[Path, typer.Option("--voc", help="Folder that contains JPEGImages/ (VOCdevkit/VOC2012).")],
     split: Annotated[str, typer.Option("--split", help="Split whose images to score.")] = "val",
     classes: Classes = "",
+    classes_file: ClassesFile = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Also print the devkit's mean over all 21 classes, absent ones included.")
+        bool, typer.Option("--strict", help="Also print the devkit's mean over all classes, absent ones included.")
     ] = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write the table to this CSV file.")] = None,
     as_json: Json = False,
@@ -154,14 +167,16 @@ def evaluate(
     from tinysegrank.experiment import evaluate_folder
     from tinysegrank.files import write_text
     from tinysegrank.outputs import check_file
-    from tinysegrank.voc import CLASS_NAMES, VOCSegmentation, parse_classes
+    from tinysegrank.voc import VOCSegmentation, classes_of, parse_classes, read_classes
 
-    common = parse_classes(classes) if classes else ()
+    known = classes_of(voc) if classes_file is None else read_classes(classes_file)
+    common = parse_classes(classes, known) if classes else ()
     if csv is not None:
         check_file(csv, option="--csv", begins=b"class,")  # the table's first heading
     with workers(dask):
-        confusion = evaluate_folder(folder, VOCSegmentation(voc, split), jobs=jobs)
-    table = reporting.per_class_table({folder.name: confusion}, title=f"{folder} on {split}", common=common)
+        confusion = evaluate_folder(folder, VOCSegmentation(voc, split, classes=known), jobs=jobs)
+    title = f"{folder} on {split}"
+    table = reporting.per_class_table({folder.name: confusion}, title=title, common=common, classes=known)
     if csv is not None:
         write_text(csv, table.to_csv())
     if as_json:
@@ -169,11 +184,11 @@ def evaluate(
             {
                 "folder": str(folder),
                 "split": split,
-                "iou": dict(zip(CLASS_NAMES, confusion.iou().tolist(), strict=True)),
+                "iou": dict(zip(known.names, confusion.iou().tolist(), strict=True)),
                 "mean_iou": confusion.mean_iou().value,
                 "classes_in_mean": confusion.mean_iou().classes,
                 "devkit_mean_iou": confusion.mean_iou(absent="strict").value,
-                "common_classes": [CLASS_NAMES[k] for k in common],
+                "common_classes": [known.names[k] for k in common],
                 "common_mean_iou": confusion.mean_iou(classes=common).value,
             }
         )

@@ -8,12 +8,11 @@ import numpy as np
 
 from tinysegrank import reporting
 from tinysegrank.evidence.claims import Statement, verdict_of_fact
-from tinysegrank.evidence.measures import class_names
 from tinysegrank.evidence.piece import Finding, Piece, Request
 from tinysegrank.experiment.images import open_split
 from tinysegrank.losses.simulation import simulate_flips
 from tinysegrank.reporting import Column, Curve, Plot, Table
-from tinysegrank.voc import NUM_CLASSES, VOID, VOCSegmentation
+from tinysegrank.voc import VOID, VOCSegmentation
 
 STATEMENTS = (
     Statement("the slope of IOU grows as mistakes become fewer and shrinks as they become more (Eqs. 4, 5).",
@@ -33,7 +32,8 @@ def flip_labels(request: Request) -> Finding:
     split = open_split(request.run.settings, "val")
     chosen = richest(split)
     name, labels = split.names[chosen], split.labels(chosen)
-    draws = [simulate_flips(labels, num_classes=NUM_CLASSES, rng=np.random.default_rng(s)) for s in range(_DRAWS)]
+    generators, count = map(np.random.default_rng, range(_DRAWS)), len(split.classes)
+    draws = [simulate_flips(labels, num_classes=count, rng=rng) for rng in generators]
     pixels = int(draws[0].mistakes[-1])
     curves = [np.array([one.iou for one in draws]), np.array([one.uoi for one in draws])]  # (draws, pixels + 1)
     flipped = np.array([round(share * pixels) for share in _SHARES])
@@ -47,7 +47,7 @@ def flip_labels(request: Request) -> Finding:
     )
     title = f"Figure 2: mean IOU and UOI of the true labels of {name} while pixels are flipped"
     note = f"Means of {_DRAWS} random orders; the changes are over the next hundredth of the pixels. "
-    note += f"Classes: {class_names(np.unique(labels[labels != VOID]))}."
+    note += f"Classes: {split.classes.listed(np.unique(labels[labels != VOID]))}."
     measured = {"iou": -iou[[0, -1]], "uoi": uoi[[0, -1]]}
     plots, places = [], np.unique(np.linspace(0, int(0.95 * pixels), _POINTS).astype(int))  # UOI is infinite in the end
     for heading, of, what in zip(("IOU", "UOI"), curves, ("maximised", "minimised"), strict=True):

@@ -22,7 +22,7 @@ from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.files import atomic_write, read_array, read_arrays, write_array, write_arrays
 from tinysegrank.parallel import parallel_map
 from tinysegrank.ranking import kl_divergences, pick
-from tinysegrank.voc import BACKGROUND, NUM_CLASSES, soft_targets_many
+from tinysegrank.voc import BACKGROUND, soft_targets_many
 from tinysegrank.voc.targets import tile_counts
 
 
@@ -89,14 +89,14 @@ def _write_cells(run: Run, folder: Path) -> None:
 
 def _count_cells(image: ImageOfRun) -> np.ndarray:
     """Count the pixels of each class in each cell, (1, 13, 13, K)."""
-    return tile_counts(image.labels()[None], (13, 13), NUM_CLASSES)
+    return tile_counts(image.labels()[None], (13, 13), len(image.run.settings.classes))
 
 
 def _write_proposals(run: Run, folder: Path) -> None:
     val, images = described(run, "val"), images_of(run, "val")
     groups = val.table.groups
     write_arrays(folder / "rows.safetensors", {"groups": groups, "confusions": val.confusions})
-    header = {"descr": "<f4", "fortran_order": False, "shape": (len(groups), 13, 13, NUM_CLASSES)}
+    header = {"descr": "<f4", "fortran_order": False, "shape": (len(groups), 13, 13, len(run.settings.classes))}
     count = run.progress.count("images whose proposals are read", len(images))
     with count as advance, atomic_write(folder / "soft.npy") as stream:
         np.lib.format.write_array_header_1_0(stream, header)
@@ -108,4 +108,5 @@ def _write_proposals(run: Run, folder: Path) -> None:
 
 def _soften(image: ImageOfRun) -> np.ndarray:
     """Average an image's proposals over the cells of the coarse grid, (m, 13, 13, K)."""
-    return soft_targets_many(store(image.run, "val").read(image.name)[0])[0]
+    labels, _ = store(image.run, "val").read(image.name)
+    return soft_targets_many(labels, num_classes=len(image.run.settings.classes))[0]

@@ -15,7 +15,6 @@ from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages.described import Described, load_described
 from tinysegrank.experiment.stages.evaluation import folder_of, read_confusions
 from tinysegrank.metrics import Confusion
-from tinysegrank.voc import CLASS_NAMES
 
 
 def described(run: Run, which: str) -> Described:
@@ -46,11 +45,6 @@ def means(run: Run, confusions: np.ndarray) -> list[tuple[str, float]]:
 def per_cent(run: Run, confusions: np.ndarray) -> float:
     """Return the first of `means`."""
     return means(run, confusions)[0][1]
-
-
-def class_names(classes: Iterable[int]) -> str:
-    """Return the names of classes with commas between."""
-    return ", ".join(CLASS_NAMES[index] for index in classes)
 
 
 def bars_beside_paper(ours: Mapping[str, Any], paper: Mapping[str, float], title: str) -> Callable[[Path], None]:

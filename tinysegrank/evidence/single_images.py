@@ -13,7 +13,7 @@ from tinysegrank import reporting
 from tinysegrank.evidence import claims
 from tinysegrank.evidence.claims import Statement
 from tinysegrank.evidence.judge import make_judge
-from tinysegrank.evidence.measures import class_names, system_confusions
+from tinysegrank.evidence.measures import system_confusions
 from tinysegrank.evidence.piece import Finding, Piece, Request
 from tinysegrank.experiment.images import images_of
 from tinysegrank.experiment.runner import Run
@@ -22,7 +22,7 @@ from tinysegrank.experiment.stages.report import panel_row
 from tinysegrank.metrics import mean_of_present
 from tinysegrank.reporting import Cell, Column, PanelRow, Table
 from tinysegrank.upsampling import naive
-from tinysegrank.voc import BACKGROUND, CLASS_NAMES
+from tinysegrank.voc import BACKGROUND
 
 SYSTEMS = {
     "naive": "naive upsampling",
@@ -133,13 +133,13 @@ def show_images(request: Request, *, figure: Figure) -> Finding:
     table = Table(figure.title, tuple(map(Column, columns)), tuple(rows), note)
     grey = np.full((40, 160, 3), 225, np.uint8)
     nothing = PanelRow("no image of val is of the kind that the caption speaks of", grey, {})
-    draw = partial(reporting.qualitative_panels, rows=panels or [nothing])
+    draw = partial(reporting.qualitative_panels, rows=panels or [nothing], classes=run.settings.classes)
     return Finding(figure.statements, _counts(images), table, draw)
 
 
 def show_feature_maps(request: Request) -> Finding:
     """Show the maps of the image with the most classes, and test over all of val the paper's reading of such maps."""
-    run = request.run
+    run, classes = request.run, request.run.settings.classes
     coarse = np.asarray(read_coarse(run, f"val-{run.settings.ranking.loss}"))  # (N, 13, 13, K)
     cells = make_judge(run, picks=False).cell_counts()
     (confusions,) = system_confusions(run, ["naive upsampling"]).values()
@@ -149,17 +149,17 @@ def show_feature_maps(request: Request) -> Finding:
     maps, truth = coarse[chosen], cells[chosen].sum(axis=(0, 1))
     inside, outside = in_and_out(coarse, cells)
     of_classes = (maps.max(axis=(0, 1)), truth / truth.sum(), inside, outside)
-    mean = [float(maps[..., k].mean()) for k in range(len(CLASS_NAMES))]
+    mean = [float(maps[..., k].mean()) for k in range(len(classes))]
     columns = (
         Column("class"),
         *(Column(f"this image: {what}", ".3f") for what in ("mean", "largest", "share in the truth")),
         *(Column(f"all of val: {what}", ".3f") for what in ("in its cells", "in other cells")),
     )
-    rows = tuple(zip(CLASS_NAMES, mean, *(of.tolist() for of in of_classes), strict=True))
+    rows = tuple(zip(classes.names, mean, *(of.tolist() for of in of_classes), strict=True))
     note = "Its cells: weighted by the pixels of the class in each cell; other cells by the pixels of other classes."
     objects = np.setdiff1d(np.flatnonzero(cells.sum(axis=(0, 1, 2))), BACKGROUND)
     brighter = objects[inside[objects] > outside[objects]]
-    dark = f"; not those of {class_names(np.setdiff1d(objects, brighter))}" if len(brighter) < len(objects) else ""
+    dark = f"; not those of {classes.listed(np.setdiff1d(objects, brighter))}" if len(brighter) < len(objects) else ""
     own, order = np.flatnonzero(truth), np.argsort(-maps.mean(axis=(0, 1)))
     measured = {
         "brighter": len(brighter),
@@ -167,12 +167,12 @@ def show_feature_maps(request: Request) -> Finding:
         "ratio": np.median(inside[objects] / outside[objects]) if len(objects) else float("nan"),
         "dark": dark,
         "most_are": 2 * len(brighter) > len(objects),
-        "own": class_names(own),
-        "brightest": class_names(order[order != BACKGROUND][: max(1, len(own) - 1)]),
+        "own": classes.listed(own),
+        "brightest": classes.listed(order[order != BACKGROUND][: max(1, len(own) - 1)]),
     }
-    pixels = image.image()  # drawn with its truth, the argmax, and 21 maps: three rows of eight
+    pixels = image.image()  # drawn with its truth, the argmax, and a map of each class
     labels = {"truth": image.labels(), "coarse argmax": naive(maps, pixels.shape[:2])}
-    draw = partial(reporting.heat_maps, image=pixels, maps=maps, labels=labels, title=image.name)
+    draw = partial(reporting.heat_maps, image=pixels, maps=maps, labels=labels, title=image.name, classes=classes)
     table = Table(f"Figure 4: the semantic feature maps of {image.name}", columns, rows, note)
     return Finding(FEATURE_MAPS, measured, table, draw)
 

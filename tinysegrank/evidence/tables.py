@@ -11,7 +11,7 @@ import numpy as np
 from tinysegrank import reporting
 from tinysegrank.evidence.ablation import fit_subset
 from tinysegrank.evidence.claims import Ordering, Statement, Statements, verdict_of_counts
-from tinysegrank.evidence.measures import bars_beside_paper, class_names, described, per_cent, system_confusions
+from tinysegrank.evidence.measures import bars_beside_paper, described, per_cent, system_confusions
 from tinysegrank.evidence.piece import Finding, Piece, Request
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages import report
@@ -20,7 +20,7 @@ from tinysegrank.experiment.stages.evaluation import read_counts
 from tinysegrank.metrics import Confusion
 from tinysegrank.ranking import oracle_picks
 from tinysegrank.reporting import TABLE_1, TABLE_1_AVERAGE, TABLE_2
-from tinysegrank.voc import CLASS_NAMES
+from tinysegrank.voc import VOC
 
 TEST_OF_ORDERINGS = "table-2"  # the piece that tests those of Table 2
 BLOCK, RERANK = "rerank", "DivMBest+ReRank"
@@ -89,18 +89,22 @@ def _compare(
     run: Run, methods: dict[str, np.ndarray], statements: Statements, paper: tuple[str, ...], titles: tuple[str, str]
 ) -> Finding:
     """Compare the first method with the 1-best by class; draw the methods beside the first two rows of `paper`."""
+    classes = run.settings.classes
     ours, first = {name: Confusion.of(of_images) for name, of_images in methods.items()}, next(iter(methods))
     present = np.flatnonzero(ours[first].matrix.sum(axis=1))
     ious = {name: confusion.iou()[present] for name, confusion in ours.items()}
     gains = ious[first] - ious["1-best"]
     above, below = int((gains > 0).sum()), int((gains < 0).sum())
-    lost = f", below it in {below} ({class_names(present[gains < 0])})" if below else ""
+    lost = f", below it in {below} ({classes.listed(present[gains < 0])})" if below else ""
     measured: dict[str, Any] = {"better": first, "above": above, "below": below, "present": len(present), "lost": lost}
     measured |= {**methods, **dict.fromkeys(("the 1-best", "the 1-best proposal"), methods["1-best"])}
-    table = reporting.per_class_table(ours, title=titles[0], common=run.settings.report.classes, paper=paper)
+    table = reporting.per_class_table(
+        ours, title=titles[0], common=run.settings.report.classes, paper=paper, classes=classes
+    )
     series: dict[str, Any] = {name: (100 * iou).tolist() for name, iou in ious.items() if name != "oracle"}
-    series |= {f"{name} (paper, test)": [TABLE_1[name][index] for index in present] for name in paper[:2]}
-    groups, label = [CLASS_NAMES[index] for index in present], "IoU of the class, per cent"
+    if classes == VOC:
+        series |= {f"{name} (paper, test)": [TABLE_1[name][index] for index in present] for name in paper[:2]}
+    groups, label = [classes.names[index] for index in present], "IoU of the class, per cent"
     draw = partial(reporting.bars, groups=groups, series=series, label=label, title=titles[1])
     note = _TEST_SET.format(split=run.settings.data.val, data=Path(run.settings.data.voc).name)
     return Finding(statements, measured, table, draw, (note,))

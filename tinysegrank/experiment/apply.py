@@ -58,7 +58,7 @@ class Segmenter:
         """Return the proposal that the ranker scores highest.
 
         image   | (H, W, 3) | uint8 | RGB
-        returns | (H, W)    | uint8 | 0..20
+        returns | (H, W)    | uint8 | 0..K-1
         """
         settings, views = self.run.settings, coarse.views_of(self.network, image)
         found = coarse.coarse_of(self.network, image, views, settings)
@@ -73,6 +73,7 @@ class Segmenter:
             scores=np.array([proposal.score for proposal in proposed]),
             segments=[proposal.segments for proposal in proposed],
             eps=settings.ranking.eps,
+            class_names=settings.classes.names,
         )
         blocks = describe(proposals, self.ranker.blocks)
         best = int(np.argmax(self.ranker.scores(FeatureTable.of_image("photograph", blocks))))
@@ -118,12 +119,13 @@ def label_photographs(
         replace=replace,
     )
     segmenter = Segmenter(run_path, progress=progress)
+    classes = segmenter.run.settings.classes
     with progress.count("photographs", len(paths)) as advance:
         for path, files in zip(paths, results, strict=True):
             photograph = read_image(path, upright=True)
             labels = segmenter.label(photograph)
-            write_labels(files.labels, labels)
+            write_labels(files.labels, labels, classes)
             with atomic_write(files.overlay) as stream:
-                Image.fromarray(overlay(photograph, labels)).save(stream, "PNG")
+                Image.fromarray(overlay(photograph, labels, classes=classes)).save(stream, "PNG")
             advance(1)
     return results

@@ -97,7 +97,8 @@ def _describe_again(run: Run) -> None:
 def _describe(image: ImageOfRun) -> None:
     run = image.run
     assert isinstance(run, DerivedRun)  # noqa: S101
-    soft, _ = soft_targets_many(proposals.store(run, image.which).read(image.name)[0])  # (M, 13, 13, K)
+    labels, _ = proposals.store(run, image.which).read(image.name)
+    soft, _ = soft_targets_many(labels, num_classes=len(run.settings.classes))  # (M, 13, 13, K)
     old_table, old_others = described.paths(replace(image, run=run.base))
     coarse = read_ranked(image)
     held = FeatureTable.load(old_table, described.read_columns(run.base))

@@ -30,10 +30,11 @@ def open_split(settings: Settings, which: str) -> VOCSegmentation:
         DatasetError: the root or the split is missing or incomplete.
     """
     data = settings.data
-    split = VOCSegmentation(data.voc, getattr(data, which), limit=data.limit or None, masks=None)
+    place, limit, classes = (data.voc, getattr(data, which)), data.limit or None, settings.classes
+    split = VOCSegmentation(*place, limit=limit, masks=None, classes=classes)
     if which == "val" and not any((split.root / MASKS / f"{name}.png").is_file() for name in split.names):
         return split
-    return VOCSegmentation(data.voc, getattr(data, which), limit=data.limit or None)
+    return VOCSegmentation(*place, limit=limit, classes=classes)
 
 
 def names(run: Run, which: str) -> tuple[str, ...]:

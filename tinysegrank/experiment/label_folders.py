@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tinysegrank.errors import DatasetError
 from tinysegrank.metrics import Confusion
 from tinysegrank.parallel import parallel_map
-from tinysegrank.voc import VOCSegmentation, check_labels
+from tinysegrank.voc import Classes, VOCSegmentation, check_labels
 from tinysegrank.voc.census import Census
 from tinysegrank.voc.labels import read_mask
 from tinysegrank.voc.split import names_in
@@ -17,6 +17,7 @@ from tinysegrank.voc.split import names_in
 class _Task(NamedTuple):
     truth: Path
     labels: Path
+    classes: Classes
 
 
 class _Compared(NamedTuple):
@@ -32,7 +33,8 @@ def evaluate_folder(folder: Path, split: VOCSegmentation, *, jobs: int = 1) -> C
 
     Raises:
         DatasetError: a file is missing, unreadable, of another size than the truth, or holds a label that is not a
-            class; the palette of the truth or of the labels contradicts VOC's; or no mask of the truth has an object.
+            class; the palette of the truth or of the labels contradicts the classes' colours; or no mask of the truth
+            has an object.
     """
     if not folder.is_dir():
         raise DatasetError(
@@ -46,8 +48,11 @@ def evaluate_folder(folder: Path, split: VOCSegmentation, *, jobs: int = 1) -> C
             f"such as {missing[0]}.png; VOC scores a whole split"
         )
     place = folder.absolute()
-    tasks = [_Task(split.labels_path(i).absolute(), place / f"{name}.png") for i, name in enumerate(split.names)]
-    total, truth, labels = Confusion(), Census(), Census()
+    classes = split.classes
+    tasks = [
+        _Task(split.labels_path(i).absolute(), place / f"{name}.png", classes) for i, name in enumerate(split.names)
+    ]
+    total, truth, labels = Confusion(len(classes)), Census(classes), Census(classes)
     for image in parallel_map(_compare, tasks, jobs=jobs):
         total.merge(image.confusion)
         truth.merge(image.truth)
@@ -59,13 +64,15 @@ def evaluate_folder(folder: Path, split: VOCSegmentation, *, jobs: int = 1) -> C
 
 
 def _compare(task: _Task) -> _Compared:
-    truth, labels = read_mask(task.truth), read_mask(task.labels)
+    truth, labels = read_mask(task.truth, task.classes), read_mask(task.labels, task.classes)
     (height, width), (rows, columns) = truth.labels.shape, labels.labels.shape
     if (height, width) != (rows, columns):
         raise DatasetError(
             f"{task.labels}: is {columns} x {rows}, its image {width} x {height}; "
             "write labels at the size of their image"
         )
-    confusion = Confusion()
-    confusion.update(truth.labels, check_labels(labels.labels, void=None, name=task.labels))
-    return _Compared(confusion, Census().add(task.truth, truth), Census().add(task.labels, labels))
+    confusion = Confusion(len(task.classes))
+    checked = check_labels(labels.labels, num_classes=len(task.classes), void=None, name=task.labels)
+    confusion.update(truth.labels, checked)
+    counted = Census(task.classes).add(task.truth, truth), Census(task.classes).add(task.labels, labels)
+    return _Compared(confusion, *counted)

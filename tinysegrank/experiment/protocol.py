@@ -16,7 +16,7 @@ from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.run_folder import open_run
 from tinysegrank.experiment.runner import Run, Stage, execute
-from tinysegrank.experiment.settings import Settings
+from tinysegrank.experiment.settings import Settings, with_classes
 from tinysegrank.experiment.stages import (
     classifiers,
     coarse,
@@ -79,7 +79,7 @@ def run_experiment(
     """
     get_backend()  # one that cannot be used is reported now, not when the first network is made
     stages = stages_until(until, settings)
-    settings = _with_absolute_inputs(settings, path)
+    settings = with_classes(_with_absolute_inputs(settings, path))
     data.check_settings(settings, truth=picked.STAGE in stages)
     for proposer in proposers_of(settings):
         proposer.check(settings)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from tinysegrank.config import Options, option
@@ -13,7 +14,7 @@ from tinysegrank.ranking import BLOCKS, PAPER_BLOCKS, RANKERS
 from tinysegrank.segnet import MAP_LAYERS, PRESETS, TRUNK, TrainingOptions
 from tinysegrank.superpixels import METHODS
 from tinysegrank.superpixels.integer import STRONGEST
-from tinysegrank.voc import NUM_CLASSES
+from tinysegrank.voc import VOC, VOID, Classes, classes_of
 
 if TYPE_CHECKING:
     from tinysegrank.experiment.proposers.protocol import Proposer
@@ -28,12 +29,21 @@ QUALITIES = ("image", "corpus")
 
 @dataclass(frozen=True)
 class DataSettings(Options):
-    """The images to use: the VOC root, its splits, and how many images of each (0: all)."""
+    """The images to use: the root of the data set, its splits, and how many images of each (0: all).
+
+    `classes` has the lines of a file of classes, see `read_classes`; empty stands for VOC's. A run takes them from
+    `classes.txt` in the root if there is such a file and none are given.
+    """
 
     voc: str = ""
     train: str = "train_aug"
     val: str = "val"
     limit: int = option(0, at_least=0, note="0 takes all images")
+    classes: tuple[str, ...] = option((), may_be_empty=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _parsed(self.classes)
 
 
 @dataclass(frozen=True)
@@ -203,7 +213,7 @@ class RankingSettings(Options):
 class ReportSettings(Options):
     """Classes whose mean is reported (empty: all in the split's truth), and how many images are shown."""
 
-    classes: tuple[int, ...] = option((), at_least=0, at_most=NUM_CLASSES - 1, may_be_empty=True)
+    classes: tuple[int, ...] = option((), at_least=0, at_most=VOID - 1, may_be_empty=True)
     panels: int = option(8, at_least=0)
 
 
@@ -235,3 +245,31 @@ class Settings(Options):
     ranking: RankingSettings = field(default_factory=RankingSettings)
     report: ReportSettings = field(default_factory=ReportSettings)
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if max(self.report.classes, default=0) >= len(self.classes):
+            raise ConfigError(
+                f"report.classes={list(self.report.classes)}: give classes of the data, 0 to {len(self.classes) - 1}"
+            )
+
+    @property
+    def classes(self) -> Classes:
+        """The classes of the data."""
+        return _parsed(self.data.classes)
+
+
+@cache
+def _parsed(lines: tuple[str, ...]) -> Classes:
+    return Classes.parse(lines) if lines else VOC
+
+
+def with_classes(settings: Settings) -> Settings:
+    """Return the settings with the classes that `classes.txt` in the data set's folder names, unless they have some.
+
+    Raises:
+        ConfigError: the file cannot be read, or a line of it cannot be used.
+    """
+    classes = settings.classes if settings.data.classes else classes_of(settings.data.voc)
+    lines = () if classes == VOC else classes.lines()
+    return replace(settings, data=replace(settings.data, classes=lines))

@@ -24,7 +24,6 @@ from tinysegrank.experiment.stages.picked import read_oracle_curve
 from tinysegrank.files import write_text
 from tinysegrank.outputs import check_file
 from tinysegrank.reporting import Column, Document, Picture, Section, Table
-from tinysegrank.voc import CLASS_NAMES
 
 NEEDS = ("data", "picked", "evaluation", "report")
 LIBRARIES = ("numpy", "scipy", "numba", "scikit-image", "scikit-learn", "pillow", "matplotlib", "jinja2", "torch")
@@ -66,7 +65,7 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
     """Return the facts about the run that head the report: data, classes, trunk, proposals, ranker, version."""
     settings = run.settings
     classes = settings.report.classes
-    counted = ", ".join(CLASS_NAMES[index] for index in classes) if classes else "all that are in the truth"
+    counted = settings.classes.listed(classes) if classes else "all that are in the truth"
     train, val = (f"{len(names(run, w)):,} of {getattr(settings.data, w)}" for w in ("train", "val"))
     return (
         ("data", f"{Path(settings.data.voc).name}: images to train on {train}, to test on {val}"),

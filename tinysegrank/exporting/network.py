@@ -17,7 +17,6 @@ from tinysegrank.exporting.onnx_graph import onnx_model
 from tinysegrank.files import atomic_write, read_about, read_arrays, write_arrays
 from tinysegrank.outputs import check_results
 from tinysegrank.segnet import SegNet, load_segnet
-from tinysegrank.voc import CLASS_NAMES
 
 
 def export_onnx(run: Run, file: Path, *, loss: str = "", replace: bool = False) -> None:
@@ -42,7 +41,7 @@ def export_onnx(run: Run, file: Path, *, loss: str = "", replace: bool = False) 
     """
     path = _network(run, file, loss, replace)
     model = load_segnet(path, backend=get_backend("numpy"))
-    content = onnx_model(model, {name: json.dumps(value) for name, value in _about(model).items()})
+    content = onnx_model(model, {name: json.dumps(value) for name, value in _about(run, model).items()})
     with atomic_write(file) as stream:
         stream.write(content)
 
@@ -55,7 +54,7 @@ def export_safetensors(run: Run, file: Path, *, loss: str = "", replace: bool = 
     `export_onnx`; onnx is not needed.
     """
     path = _network(run, file, loss, replace)
-    about = {**read_about(path), **_about(load_segnet(path, backend=get_backend("numpy")))}
+    about = {**read_about(path), **_about(run, load_segnet(path, backend=get_backend("numpy")))}
     write_arrays(file, read_arrays(path), about=about)
 
 
@@ -70,5 +69,5 @@ def _network(run: Run, file: Path, loss: str, replace: bool) -> Path:
     return path
 
 
-def _about(model: SegNet) -> Mapping[str, Any]:
-    return {"classes": list(CLASS_NAMES), "architecture": asdict(model.preset)}
+def _about(run: Run, model: SegNet) -> Mapping[str, Any]:
+    return {"classes": list(run.settings.classes.names), "architecture": asdict(model.preset)}

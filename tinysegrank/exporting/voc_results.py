@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tinysegrank.errors import DatasetError
+from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.experiment import Segmenter
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages import picked
 from tinysegrank.files import atomic_write
 from tinysegrank.outputs import check_results
-from tinysegrank.voc import VOCSegmentation, check_labels, read_image, read_labels, write_labels
+from tinysegrank.voc import VOC, VOCSegmentation, check_labels, read_image, read_labels, write_labels
 from tinysegrank.voc.images import opened
 from tinysegrank.voc.split import first_few
 
@@ -40,10 +40,16 @@ def export_voc(run: Run, folder: Path, *, split: str = "", replace: bool = False
         replace: replace files that an earlier call wrote.
 
     Raises:
+        ConfigError: the run's classes are not VOC's.
         DatasetError: an image of the split has no labels, or labels of another size; a photograph is missing.
         CheckpointError: the run is not finished.
         OutputError: a file cannot be written or already exists.
     """
+    if run.settings.classes != VOC:
+        raise ConfigError(
+            f"{run.path}: its classes ({', '.join(run.settings.classes.names[1:])}) are not VOC's, which the server"
+            " scores; `tinysegrank predict` writes label maps of photographs"
+        )
     split = split or run.settings.data.val
     own = split == run.settings.data.val
     images = VOCSegmentation(run.settings.data.voc, split, masks=None)

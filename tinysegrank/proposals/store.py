@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tinysegrank.errors import CheckpointError, DatasetError
 from tinysegrank.files import read_json, write_json, writing
 from tinysegrank.proposals.divmbest import PastedSegments, Proposal
-from tinysegrank.voc import NUM_CLASSES, check_labels, read_labels, write_labels
+from tinysegrank.voc import VOC, Classes, check_labels, read_labels, write_labels
 from tinysegrank.voc.images import opened
 from tinysegrank.voc.split import names_in
 
@@ -33,10 +33,12 @@ class ProposalStore:
 
     Args:
         root: folder of the images' folders; created by the first write.
+        classes: classes of the labels.
     """
 
-    def __init__(self, root: Path | str) -> None:
+    def __init__(self, root: Path | str, classes: Classes = VOC) -> None:
         self.root = Path(root)
+        self.classes = classes
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the images that have proposals, sorted; hidden folders are unfinished work."""
@@ -60,7 +62,7 @@ class ProposalStore:
         try:
             digits = max(2, len(str(len(proposals) - 1)))
             for m, proposal in enumerate(proposals):
-                write_labels(unfinished / f"{m:0{digits}}.png", proposal.labels)
+                write_labels(unfinished / f"{m:0{digits}}.png", proposal.labels, self.classes)
             write_json(unfinished / SCORES, [float(proposal.score) for proposal in proposals])
             if any(proposal.segments is not None for proposal in proposals):
                 write_json(unfinished / SEGMENTS, [_to_json(proposal.segments) for proposal in proposals])
@@ -75,7 +77,7 @@ class ProposalStore:
     def read(self, name: str) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
         """Read the proposals of an image, in the order of their files' numbers, which may have gaps.
 
-        labels | (M, H, W) | uint8   | 0..20
+        labels | (M, H, W) | uint8   | 0..K-1
         scores | (M,)      | float64 | larger is better; NaN where unknown
 
         Raises:
@@ -83,7 +85,7 @@ class ProposalStore:
                 one number for each, finite or NaN.
         """
         paths = self.paths(name)
-        labels = {str(path): read_labels(path) for path in paths}
+        labels = {str(path): read_labels(path, self.classes) for path in paths}
         _same_size(labels)
         for path, values in labels.items():
             check_labels(values, void=None, name=path)
@@ -116,7 +118,7 @@ class ProposalStore:
 
         Raises:
             DatasetError: there is no proposal, or the file is damaged or does not fit: as many entries as proposals,
-                classes 1..20, finite scores, no more pixels than the image has.
+                classes 1..K-1, finite scores, no more pixels than the image has.
         """
         paths, path = self.paths(name), self.folder(name) / SEGMENTS
         if not path.exists():
@@ -127,7 +129,7 @@ class ProposalStore:
         found = []
         for m, entry in enumerate(entries):
             try:
-                found.append(None if entry is None else _from_json(entry, area))
+                found.append(None if entry is None else _from_json(entry, area, len(self.classes)))
             except (AttributeError, TypeError, ValueError) as error:
                 raise DatasetError(
                     f"{path}: entry {m} is neither null nor lists of classes, scores and pixels of equal length"
@@ -183,14 +185,14 @@ def _to_json(segments: PastedSegments | None) -> dict[str, list[float]] | None:
     )
 
 
-def _from_json(entry: Any, area: int) -> PastedSegments:
+def _from_json(entry: Any, area: int, num_classes: int) -> PastedSegments:
     """Read an entry that `_to_json` made; raises ValueError, TypeError or AttributeError for any other."""
     classes, scores, pixels = (entry.get(name) for name in PastedSegments._fields)
     if not len(classes) == len(scores) == len(pixels):
         raise ValueError(f"{len(classes)} classes, {len(scores)} scores, {len(pixels)} pixels")
     for k in classes:
-        if type(k) is not int or not 1 <= k < NUM_CLASSES:
-            raise ValueError(f"class {_show(k)} is not in 1..{NUM_CLASSES - 1}")
+        if type(k) is not int or not 1 <= k < num_classes:
+            raise ValueError(f"class {_show(k)} is not in 1..{num_classes - 1}")
     for score in scores:
         if not _is_finite(score):
             raise ValueError(f"score {_show(score)} is not a finite number")

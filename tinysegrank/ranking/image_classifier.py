@@ -10,7 +10,6 @@ import numpy as np
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.fitted import About, Arrays, Fitted
-from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES
 
 LOGGER = logging.getLogger(__name__)
 PERCENTILES = (20, 40, 60, 80)
@@ -130,7 +129,7 @@ def size_thresholds(shares: np.ndarray) -> np.ndarray:
 
 
 def _names(classes: int) -> list[str]:
-    own = CLASS_NAMES[1:] if classes == NUM_CLASSES - 1 else [f"class {k}" for k in range(1, classes + 1)]
+    own = [f"class {k}" for k in range(1, classes + 1)]
     return [*own, *(f"{name} of size {percent}" for name in own for percent in PERCENTILES)]
 
 

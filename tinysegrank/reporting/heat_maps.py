@@ -9,7 +9,7 @@ import numpy as np
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.reporting.plots import png
-from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES, overlay
+from tinysegrank.voc import VOC, Classes, overlay
 
 _WIDTH = 1.45  # of one image in the figure, inches
 _TALLEST = 1.4  # largest ratio of an image's height to its width
@@ -23,31 +23,33 @@ def heat_maps(
     *,
     labels: Mapping[str, np.ndarray] | None = None,
     title: str = "",
+    classes: Classes = VOC,
 ) -> None:
     """Draw a PNG of an image, its label maps, and one heat map per class, dark for 0 and bright for 1.
 
     image  | (H, W, 3)   | uint8    | R, G, B
-    maps   | (h, w, 21)  | floating | 0..1, the probability of each class in each cell
+    maps   | (h, w, K)   | floating | 0..1, the probability of each class in each cell
     labels | each (H, W) | integer  | label maps to draw over the image, by heading
 
     The file is written as `png` says.
 
     Raises:
-        ShapeError: the maps are not finite values in 0..1, or are not 21.
+        ShapeError: the maps are not finite values in 0..1, or are not one for each class.
 
     Paper: the semantic feature maps of section 3.1, its Figure 4.
     """
     maps = np.asarray(maps)
-    if maps.ndim != 3 or maps.shape[2] != NUM_CLASSES or maps.size == 0:
-        raise ShapeError(f"maps: shape {maps.shape}; give (h, w, {NUM_CLASSES}), one map for each class")
+    if maps.ndim != 3 or maps.shape[2] != len(classes) or maps.size == 0:
+        raise ShapeError(f"maps: shape {maps.shape}; give (h, w, {len(classes)}), one map for each class")
     if not (np.isfinite(maps).all() and maps.min() >= 0 and maps.max() <= 1 + 1e-5):
         raise ShapeError("maps: values outside 0..1; give probabilities")
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    pictures = [("image", image), *((heading, overlay(image, drawn)) for heading, drawn in (labels or {}).items())]
-    rows = -(-(len(pictures) + NUM_CLASSES) // _PER_ROW)
+    drawn = [(heading, overlay(image, of, classes=classes)) for heading, of in (labels or {}).items()]
+    pictures = [("image", image), *drawn]
+    rows = -(-(len(pictures) + len(classes)) // _PER_ROW)
     ratio = image.shape[0] / image.shape[1]
     # all lengths in inches, from the upper left; each cell is a heading with an image below it
     # placed by hand, as measuring two dozen headings takes seconds
@@ -68,7 +70,7 @@ def heat_maps(
         for number, (heading, picture) in enumerate(pictures):
             place(number, heading).imshow(picture, interpolation="antialiased", aspect="auto")
         for number, (name, heat) in enumerate(
-            zip(CLASS_NAMES, np.moveaxis(maps, 2, 0), strict=True), start=len(pictures)
+            zip(classes.names, np.moveaxis(maps, 2, 0), strict=True), start=len(pictures)
         ):
             axes = place(number, f"{name}, up to {heat.max():.2f}")
             axes.imshow(heat, vmin=0, vmax=1, cmap="inferno", interpolation="nearest", aspect="auto")

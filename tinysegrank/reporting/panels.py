@@ -1,4 +1,4 @@
-"""Qualitative results: one row per image, its label maps side by side in the VOC colours."""
+"""Qualitative results: one row per image, its label maps side by side in the classes' colours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.reporting.plots import png
-from tinysegrank.voc import BACKGROUND, CLASS_NAMES, VOID, check_labels, overlay, palette, tile_index
+from tinysegrank.voc import BACKGROUND, VOC, VOID, Classes, check_labels, overlay, tile_index
 
 _WIDTH = 2.1  # of one image in the figure, inches
 _TALLEST = 1.25  # largest ratio of an image's height to its width
@@ -35,24 +35,27 @@ class PanelRow:
     captions: Mapping[str, str] = field(default_factory=dict)
 
 
-def qualitative_panels(path: Path | str, rows: Sequence[PanelRow], *, opacity: float = 0.75) -> None:
+def qualitative_panels(
+    path: Path | str, rows: Sequence[PanelRow], *, opacity: float = 0.75, classes: Classes = VOC
+) -> None:
     """Draw a PNG with one row per image: the image, then each label map laid over it; and a legend of the classes.
 
     Args:
         path: the PNG file, written as `png` says.
         rows: the images and label maps; all rows have the same headings in the same order.
         opacity: opacity of the labels' colours, 0..1.
+        classes: the classes.
 
     Raises:
         ShapeError: there is no row, headings differ, or a label map is larger than its image.
         DatasetError: a label is neither a class nor void.
     """
-    headings = _check(rows)
+    headings = _check(rows, len(classes))
     from matplotlib.patches import Patch
 
-    classes = _classes_seen(rows)
+    seen = _classes_seen(rows)
     per_line = max(1, int(_WIDTH * (len(headings) + 1) / 1.4))
-    lines = -(-len(classes) // per_line)
+    lines = -(-len(seen) // per_line)
     # all lengths in inches, from the lower left; each row is images with a line of captions below them
     heights = [_WIDTH * min(row.image.shape[0] / row.image.shape[1], _TALLEST) + 0.25 for row in rows]
     width, height = _WIDTH * (len(headings) + 1), 0.3 + sum(heights) + 0.25 + 0.22 * lines
@@ -65,7 +68,7 @@ def qualitative_panels(path: Path | str, rows: Sequence[PanelRow], *, opacity: f
             write(column, height - 0.18, heading, va="center", fontsize=10, weight="bold")
         bottoms = height - 0.3 - np.cumsum(heights)
         for row, bottom, tall in zip(rows, bottoms, heights, strict=True):
-            painted = [overlay(row.image, stretch(row.labels[name], row.image), opacity) for name in headings]
+            painted = [overlay(row.image, stretch(row.labels[name], row.image), opacity, classes) for name in headings]
             captions = [row.name, *(row.captions.get(name, "") for name in headings)]
             for column, (picture, caption) in enumerate(zip([row.image, *painted], captions, strict=True)):
                 left, across = column * _WIDTH + 0.03, _WIDTH - 0.06
@@ -73,10 +76,10 @@ def qualitative_panels(path: Path | str, rows: Sequence[PanelRow], *, opacity: f
                 axes.imshow(picture, interpolation="antialiased")
                 axes.set_axis_off()
                 write(column, bottom + 0.17, caption, va="top", fontsize=8)
-        names = {VOID: "void", **dict(enumerate(CLASS_NAMES))}
+        names = {VOID: "void", **dict(enumerate(classes.names))}
         patches = [
             Patch(facecolor=colour, edgecolor="0.4", linewidth=0.5, label=names[index])
-            for index, colour in zip(classes, palette()[classes] / 255, strict=True)
+            for index, colour in zip(seen, classes.palette[seen] / 255, strict=True)
         ]
         if patches:
             columns = min(per_line, len(patches))
@@ -102,7 +105,7 @@ def _classes_seen(rows: Sequence[PanelRow]) -> list[int]:
     return sorted(seen - {BACKGROUND})  # background shows the image
 
 
-def _check(rows: Sequence[PanelRow]) -> list[str]:
+def _check(rows: Sequence[PanelRow], num_classes: int) -> list[str]:
     if not rows:
         raise ShapeError("rows: there are none; give at least one image")
     headings = list(rows[0].labels)
@@ -116,5 +119,5 @@ def _check(rows: Sequence[PanelRow]) -> list[str]:
                 raise ShapeError(
                     f"{row.name}, {heading}: labels of {labels.shape} on an image of {row.image.shape[:2]}"
                 )
-            check_labels(labels, name=f"{row.name}, {heading}")
+            check_labels(labels, num_classes=num_classes, name=f"{row.name}, {heading}")
     return headings

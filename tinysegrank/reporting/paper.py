@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinysegrank.voc import CLASS_NAMES
+from tinysegrank.voc import NUM_CLASSES
 
-# Paper: Table 1, corpus IoU of each class on PASCAL VOC 2012 test, in the order of voc.CLASS_NAMES.
+# Paper: Table 1, corpus IoU of each class on PASCAL VOC 2012 test, in the order of VOC's classes.
 TABLE_1: dict[str, tuple[float, ...]] = {
     "O2P": (
         84.8, 63.7, 23.4, 44.9, 40.8, 45.1, 58.0, 58.8, 57.6, 12.1, 43.8,
@@ -47,6 +47,6 @@ TABLE_2 = {
 }
 
 
-def paper_mean(method: str, classes: Sequence[int] = range(len(CLASS_NAMES))) -> float:
+def paper_mean(method: str, classes: Sequence[int] = range(NUM_CLASSES)) -> float:
     """Return a method's mean over some classes of Table 1, in per cent; NaN over no classes."""
     return sum(TABLE_1[method][index] for index in classes) / len(classes) if classes else float("nan")

@@ -186,7 +186,12 @@ def stored(features: Array) -> np.ndarray:
 
 
 def chunk_arrays(
-    model: SegNet, images: Sequence[np.ndarray], labels: Sequence[np.ndarray] | None, *, mirrors: bool
+    model: SegNet,
+    images: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray] | None,
+    *,
+    mirrors: bool,
+    num_classes: int | None = None,
 ) -> dict[str, np.ndarray]:
     """Compute the arrays of one chunk of a `FeatureStore`.
 
@@ -194,6 +199,10 @@ def chunk_arrays(
     labels  | n arrays (H, W)         | uint8   | 0..K-1 and 255; None for a store without targets
     returns | features (r, C, 13, 13) | float16 | conv5 after ReLU; r = 2 n with mirrors (image, mirror, image, ...)
             | targets (r, 13, 13, K), weights (r, 13, 13) | float32 | of the image as labelled, mirrored likewise
+
+    Args:
+        mirrors: whether the mirror images follow their images.
+        num_classes: number of classes K; by default the network's.
 
     Raises:
         ShapeError: there isn't one label map per image.
@@ -203,7 +212,11 @@ def chunk_arrays(
     views = _BOTH if mirrors else _BOTH[:1]
     arrays = {"features": _features(model, images, views)}
     if labels is not None:
-        pairs = [soft_targets(label[:, view], num_classes=model.num_classes) for label in labels for view in views]
+        pairs = [
+            soft_targets(label[:, view], num_classes=num_classes or model.num_classes)
+            for label in labels
+            for view in views
+        ]
         arrays["targets"], arrays["weights"] = (np.stack(part) for part in zip(*pairs, strict=True))
     return arrays
 

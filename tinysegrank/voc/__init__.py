@@ -1,6 +1,17 @@
 """PASCAL VOC: classes and palette, images and label maps, preprocessing, soft targets, folds, and a toy VOC."""
 
-from tinysegrank.voc.classes import BACKGROUND, CLASS_NAMES, NUM_CLASSES, VOID, palette, parse_classes
+from tinysegrank.voc.classes import (
+    BACKGROUND,
+    CLASS_NAMES,
+    NUM_CLASSES,
+    VOC,
+    VOID,
+    Classes,
+    classes_of,
+    palette,
+    parse_classes,
+    read_classes,
+)
 from tinysegrank.voc.dataset import Sample, VOCSegmentation
 from tinysegrank.voc.folds import assign_folds
 from tinysegrank.voc.images import read_image
@@ -16,7 +27,9 @@ __all__ = [
     "CLASS_NAMES",
     "NUM_CLASSES",
     "TORCHVISION",
+    "VOC",
     "VOID",
+    "Classes",
     "Objects",
     "Preprocessing",
     "Sample",
@@ -24,12 +37,14 @@ __all__ = [
     "VOCSegmentation",
     "assign_folds",
     "check_labels",
+    "classes_of",
     "find_objects",
     "label_colours",
     "make_toy_voc",
     "overlay",
     "palette",
     "parse_classes",
+    "read_classes",
     "read_image",
     "read_labels",
     "soft_targets",

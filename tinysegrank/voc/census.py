@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from tinysegrank.errors import DatasetError
-from tinysegrank.voc.classes import BACKGROUND, CLASS_NAMES, NUM_CLASSES, VOID
+from tinysegrank.voc.classes import BACKGROUND, VOC, VOID, Classes
 from tinysegrank.voc.labels import RENUMBER, Mask, background_elsewhere
 
 
@@ -18,11 +18,13 @@ class Census:
     """Counts of the labels in any number of masks.
 
     Attributes:
+        classes: the classes of the masks.
         images: number of masks with each label.
         pixels: number of pixels of each label.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, classes: Classes = VOC) -> None:
+        self.classes = classes
         self.images: Counter[int] = Counter()
         self.pixels: Counter[int] = Counter()
         self._coloured: Path | None = None  # a mask where label 0 is in use and coloured
@@ -74,13 +76,13 @@ class Census:
             hint = (
                 f"are objects painted {VOID}, which is void?"
                 if self.pixels[VOID]
-                else f"give masks with classes, 1 to {NUM_CLASSES - 1}"
+                else f"give masks with classes, 1 to {len(self.classes) - 1}"
             )
             raise DatasetError(f"no mask of {what} has an object; {hint}")
 
     def __str__(self) -> str:
         """Return a line with the classes found, the number of masks with each, and the share of void pixels."""
         found = [(k, count) for k, count in self.images.most_common() if k not in (BACKGROUND, VOID)]
-        listed = ", ".join(f"{CLASS_NAMES[k]} {count}" for k, count in found)
+        listed = ", ".join(f"{self.classes.names[k]} {count}" for k, count in found)
         void = 100 * self.pixels[VOID] / max(self.pixels.total(), 1)
-        return f"{len(found)} of {NUM_CLASSES - 1} classes (masks with each: {listed}), {void:.1f} % void"
+        return f"{len(found)} of {len(self.classes) - 1} classes (masks with each: {listed}), {void:.1f} % void"

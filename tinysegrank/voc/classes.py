@@ -1,40 +1,28 @@
-"""The classes of PASCAL VOC, their palette, and the two values that are not objects: background and void."""
+"""The classes of a data set, VOC's by default: their names and colours, and background and void, which are no objects.
+
+A file `classes.txt` in the data set's folder names classes of its own; see `read_classes`.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 
-from tinysegrank.errors import ConfigError
+from tinysegrank.errors import ConfigError, explain_os_error
 
-CLASS_NAMES = (
-    "background",
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
-)
-NUM_CLASSES = len(CLASS_NAMES)
 BACKGROUND = 0
 VOID = 255
+CLASSES_FILE = "classes.txt"
+Colour = tuple[int, int, int]
+_COLOUR_AT_END = re.compile(r"\s+(?:#([0-9a-f]{6})|(\d+)[\s,]+(\d+)[\s,]+(\d+))$", re.IGNORECASE)
+_LIKE_A_COLOUR = re.compile(r"\s#\w*$|\d+[\s,]+\d+[\s,]+\d+$")
 
 
 @cache
@@ -58,7 +46,178 @@ def palette() -> np.ndarray:
     return colours
 
 
-def parse_classes(text: str) -> tuple[int, ...]:
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a data set; `len` of it is their number K.
+
+    Attributes:
+        names: name of each class, the background first.
+        colours: R, G, B of each; by default those of VOC's palette.
+
+    Raises:
+        ConfigError: there are fewer than 2 or more than 255 classes, a name or colour is duplicated, or one cannot be
+            used.
+    """
+
+    names: tuple[str, ...]
+    colours: tuple[Colour, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.colours:
+            object.__setattr__(self, "colours", tuple(map(_usual_colour, range(len(self.names)))))
+        if not 2 <= len(self.names) == len(self.colours) <= VOID:
+            raise ConfigError(
+                f"classes: {len(self.names)} names and {len(self.colours)} colours; give 1 to {VOID - 1} classes"
+                " besides the background, each with one colour or none with any"
+            )
+        for k in range(len(self.names)):
+            if fault := _fault(self.names[: k + 1], self.colours[: k + 1]):
+                raise ConfigError(f"classes: {fault}")
+
+    @classmethod
+    def parse(cls, lines: Iterable[str], place: object = "classes") -> Self:
+        """Return the classes that the lines of a file name, see `read_classes`.
+
+        Args:
+            lines: the lines.
+            place: the file or setting, for error messages.
+
+        Raises:
+            ConfigError: naming the place and the line.
+        """
+        names: list[str] = []
+        colours: list[Colour] = []
+        for number, line in enumerate(lines, start=1):
+            text = line.strip()
+            if not text or text.startswith("#") or text == "__ignore__":  # labelme's name of what it leaves out
+                continue
+            name, colour = _split(text)
+            is_background = name.lower().strip("_") == "background"
+            if not names and not is_background:
+                names, colours = ["background"], [_usual_colour(BACKGROUND)]
+            names.append("background" if is_background else name)
+            colours.append(colour or _usual_colour(len(colours)))
+            if fault := _fault(names, colours):
+                raise ConfigError(f"{place}: line {number}: {fault}")
+        if len(names) < 2:
+            raise ConfigError(f"{place}: names no class; write one per line, such as: weed 0 128 0")
+        return cls(tuple(names), tuple(colours))
+
+    def lines(self) -> tuple[str, ...]:
+        """Return the lines of a file with these classes."""
+        return tuple(f"{name} #{bytes(colour).hex()}" for name, colour in zip(self.names, self.colours, strict=True))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def palette(self) -> np.ndarray:
+        """The colour of each label, (256, 3) uint8: those of the classes, and VOC's of all others; read-only."""
+        colours = palette().copy()
+        colours[: len(self)] = self.colours
+        colours.flags.writeable = False
+        return colours
+
+    def listed(self, indices: Iterable[int]) -> str:
+        """Return the names of classes with commas between."""
+        return ", ".join(self.names[index] for index in indices)
+
+
+def read_classes(path: Path | str) -> Classes:
+    """Read a file of classes: UTF-8 text, one class per line, as `name`, `name R G B` or `name #rrggbb`.
+
+    The first class is 1, the next 2, and so on; 0 is the background, which the first line may name to give it a colour.
+    A class without a colour has the one that VOC's palette gives to its number. Empty lines and lines that begin with #
+    are ignored.
+
+    Raises:
+        ConfigError: the file cannot be read, or names no class; or a name or colour cannot be used or is duplicated,
+            and the message has the line.
+    """
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(explain_os_error(path, error)) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text; save it as UTF-8") from error
+    return Classes.parse(text.splitlines(), path)
+
+
+def classes_of(root: Path | str) -> Classes:
+    """Return the classes that `classes.txt` in a data set's folder names, or VOC's if there is no such file."""
+    path = Path(root) / CLASSES_FILE
+    return read_classes(path) if path.is_file() else VOC
+
+
+def _split(text: str) -> tuple[str, Colour | None]:
+    """Return the name in a line, and its colour if it has one."""
+    if not (found := _COLOUR_AT_END.search(text)):
+        return text, None
+    in_hex, *numbers = found.groups()
+    red, green, blue = bytes.fromhex(in_hex) if in_hex else map(int, numbers)
+    return text[: found.start()], (red, green, blue)
+
+
+def _usual_colour(index: int) -> Colour:
+    red, green, blue = palette()[min(index, VOID)].tolist()
+    return red, green, blue
+
+
+def _fault(names: Sequence[str], colours: Sequence[Colour]) -> str:
+    """Return the reason why the last class cannot follow those before it, or "" if it can."""
+    *earlier, name = names
+    *taken, colour = colours
+    if not name.strip() or not name.isprintable() or set(name) & set(",|"):
+        return f"{name!r} is not a name; write letters, digits and blanks, without commas or bars"
+    if _LIKE_A_COLOUR.search(name) or not all(0 <= value <= 255 for value in colour):
+        return f"{name!r} has no colour that can be used; write R G B, each 0 to 255, or #rrggbb"
+    if name == "void":
+        return f"void is not a class: pixels without a label are {VOID}, whatever the classes"
+    if name in earlier:
+        return f"{name} is there twice" + (
+            "; it is class 0: put it first or leave it out" if name == earlier[0] else ""
+        )
+    if len(names) > VOID:
+        return f"{name} is one class too many; {VOID - 1} besides the background fit a label map"
+    if colour == _usual_colour(VOID):
+        return f"{name} has the colour of void, {' '.join(map(str, colour))}; give it another"
+    if colour in taken:
+        other = names[taken.index(colour)]
+        return f"{name} has the colour of {other}, {' '.join(map(str, colour))}; give one of them another"
+    return ""
+
+
+VOC = Classes(
+    (
+        "background",
+        "aeroplane",
+        "bicycle",
+        "bird",
+        "boat",
+        "bottle",
+        "bus",
+        "car",
+        "cat",
+        "chair",
+        "cow",
+        "diningtable",
+        "dog",
+        "horse",
+        "motorbike",
+        "person",
+        "pottedplant",
+        "sheep",
+        "sofa",
+        "train",
+        "tvmonitor",
+    )
+)
+"""The classes of PASCAL VOC."""
+CLASS_NAMES = VOC.names
+NUM_CLASSES = len(VOC)
+
+
+def parse_classes(text: str, classes: Classes = VOC) -> tuple[int, ...]:
     """Parse comma-separated class names or numbers, such as "background,cat,8"; return class indices, in this order.
 
     Raises:
@@ -66,18 +225,19 @@ def parse_classes(text: str) -> tuple[int, ...]:
     """
     indices: list[int] = []
     for entry in (part.strip() for part in text.split(",")):
-        index = _class_index(entry)
+        index = _class_index(entry, classes)
         if index in indices:
-            raise ConfigError(f"classes: {CLASS_NAMES[index]} ({index}) is duplicated in {text!r}; name it once")
+            raise ConfigError(f"classes: {classes.names[index]} ({index}) is duplicated in {text!r}; name it once")
         indices.append(index)
     return tuple(indices)
 
 
-def _class_index(entry: str) -> int:
-    if entry in CLASS_NAMES:
-        return CLASS_NAMES.index(entry)
-    if entry.isascii() and entry.isdigit() and int(entry) < NUM_CLASSES:
+def _class_index(entry: str, classes: Classes) -> int:
+    names = classes.names
+    if entry in names:
+        return names.index(entry)
+    if entry.isascii() and entry.isdigit() and int(entry) < len(classes):
         return int(entry)
-    near = get_close_matches(entry.lower().replace(" ", ""), CLASS_NAMES, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"classes are 0 to {NUM_CLASSES - 1} or {', '.join(CLASS_NAMES)}"
-    raise ConfigError(f"classes: {entry!r} is not a class of PASCAL VOC; {hint}")
+    near = get_close_matches(entry.lower().replace(" ", ""), names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"classes are 0 to {len(classes) - 1} or {', '.join(names)}"
+    raise ConfigError(f"classes: {entry!r} is not a class of {'PASCAL VOC' if classes == VOC else 'the data'}; {hint}")

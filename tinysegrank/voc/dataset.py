@@ -1,4 +1,4 @@
-"""A split of PASCAL VOC, or of any folder laid out like it."""
+"""A split of PASCAL VOC, or of a data set of one's own laid out like it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import numpy as np
 from tinysegrank.errors import ConfigError, DatasetError, explain_os_error
 from tinysegrank.parallel import parallel_map
 from tinysegrank.voc.census import Census
-from tinysegrank.voc.classes import VOID
+from tinysegrank.voc.classes import VOC, VOID, Classes, classes_of
 from tinysegrank.voc.images import read_image
 from tinysegrank.voc.labels import read_labels, read_mask
 from tinysegrank.voc.split import first_few, names_in, read_split, split_file
 
 MASKS = "SegmentationClass"
 SMALLEST_SIDE = 13  # one pixel per tile of the coarse grid
+_OBJECTS = Classes(("background", *(f"object {number}" for number in range(1, VOID))))  # of an instance map
 
 
 class Sample(NamedTuple):
     """One image with its labels.
 
     image  | (H, W, 3) | uint8 | R, G, B
-    labels | (H, W)    | uint8 | 0..20, or 255 where void
+    labels | (H, W)    | uint8 | 0..K-1, or 255 where void
     """
 
     name: str
@@ -42,9 +43,10 @@ class VOCSegmentation:
         split: name of the split file without its ending: "train", "val", ...
         limit: use only the first `limit` names; None for all.
         masks: folder of the label maps; None for a split without them, such as the devkit's "test".
+        classes: classes of the data; by default those that ROOT/classes.txt names, or VOC's without such a file.
 
     Attributes:
-        root, split, masks: the arguments.
+        root, split, masks, classes: the arguments.
         names: image names in the order of the split file.
 
     Raises:
@@ -52,12 +54,21 @@ class VOCSegmentation:
         ConfigError: the limit is below 1.
     """
 
-    def __init__(self, root: Path | str, split: str, *, limit: int | None = None, masks: str | None = MASKS) -> None:
+    def __init__(
+        self,
+        root: Path | str,
+        split: str,
+        *,
+        limit: int | None = None,
+        masks: str | None = MASKS,
+        classes: Classes | None = None,
+    ) -> None:
         if limit is not None and limit < 1:
             raise ConfigError(f"limit: {limit} images; give 1 or more, or None for all")
         self.root = Path(root)
         self.split = split
         self.masks = masks
+        self.classes = classes_of(root) if classes is None else classes
         if "JPEGImages" not in names_in(self.root):
             raise DatasetError(f"{self.root}: holds no folder JPEGImages; {_where_else(self.root)}")
         self.names = read_split(split_file(root, split))[:limit]
@@ -104,8 +115,8 @@ class VOCSegmentation:
         return read_image(self.image_path(index))
 
     def labels(self, index: int) -> np.ndarray:
-        """Read a label map: (H, W) uint8, 0..20 or 255 where void; raises DatasetError if it is damaged."""
-        return read_labels(self.labels_path(index))
+        """Read a label map: (H, W) uint8, 0..K-1 or 255 where void; raises DatasetError if it is damaged."""
+        return read_labels(self.labels_path(index), self.classes)
 
     def instances(self, index: int) -> np.ndarray | None:
         """Read an instance map: (H, W) uint8, number of the object or 0, 255 void; None if the file does not exist.
@@ -114,7 +125,7 @@ class VOCSegmentation:
             DatasetError: the file is damaged.
         """
         path = self.instances_path(index)
-        return read_labels(path, num_classes=VOID) if path.is_file() else None
+        return read_labels(path, _OBJECTS) if path.is_file() else None
 
     def check(self, *, jobs: int = 1) -> Checked:
         """Decode every file, so that no damaged one stops long work half way; return a fingerprint and label counts.
@@ -124,15 +135,19 @@ class VOCSegmentation:
 
         Raises:
             DatasetError: files are damaged, a mask differs in size from its image, or an image is smaller than the
-                coarse grid; the first few are named, each with what is wrong. Or the masks together contradict VOC's
-                palette, or none has an object.
+                coarse grid; the first few are named, each with what is wrong. Or the masks together contradict the
+                classes' colours, or none has an object.
         """
-        triples = [
-            (self.image_path(i), None if self.masks is None else self.labels_path(i), self.instances_path(i))
+        files = [
+            _Files(
+                self.image_path(i), self.labels_path(i) if self.masks else None, self.instances_path(i), self.classes
+            )
             for i in range(len(self))
         ]
-        problems, whole, census = [], sha256(), Census()
-        for name, result in zip(self.names, parallel_map(_examine, triples, jobs=jobs), strict=True):
+        problems, whole, census = [], sha256(), Census(self.classes)
+        if self.classes != VOC:
+            whole.update(repr(self.classes.lines()).encode())
+        for name, result in zip(self.names, parallel_map(_examine, files, jobs=jobs), strict=True):
             if result.problem:
                 problems.append(result.problem)
             census.merge(result.census)
@@ -152,12 +167,20 @@ class Checked(NamedTuple):
     """Result of `VOCSegmentation.check`.
 
     Attributes:
-        fingerprint: SHA-256 over the names and the bytes of all images and masks, in the split's order.
+        fingerprint: SHA-256 over the names and the bytes of all images and masks, in the split's order, and over the
+            classes where they are not VOC's.
         census: counts of the labels in the masks; `str` of it is a line to show.
     """
 
     fingerprint: str
     census: Census
+
+
+class _Files(NamedTuple):
+    image: Path
+    labels: Path | None
+    instances: Path
+    classes: Classes
 
 
 class _Examined(NamedTuple):
@@ -166,27 +189,27 @@ class _Examined(NamedTuple):
     census: Census
 
 
-def _examine(paths: tuple[Path, Path | None, Path]) -> _Examined:
+def _examine(files: _Files) -> _Examined:
     """Read all files of one image: return what is wrong with them, their digest and label counts.
 
     Raises:
         DatasetError: the operating system cannot read a file at the moment, which is not the file's fault.
     """
-    image_path, labels_path, instances_path = paths
-    census = Census()
+    image_path, labels_path, instances_path, classes = files
+    census = Census(classes)
     try:
         image = read_image(image_path)
         if min(image.shape[:2]) < SMALLEST_SIDE:
             raise DatasetError(f"{image_path}: {image.shape[1]} x {image.shape[0]}, a side is below {SMALLEST_SIDE}")
         digest = sha256(_read_bytes(image_path))
         if labels_path is not None:
-            mask = read_mask(labels_path)
+            mask = read_mask(labels_path, classes)
             if image.shape[:2] != mask.labels.shape:
                 raise DatasetError(f"{labels_path}: {_sizes(image, mask.labels)}")
             census.add(labels_path, mask)
             digest.update(_read_bytes(labels_path))
         if instances_path.is_file():
-            instances = read_labels(instances_path, num_classes=VOID)
+            instances = read_labels(instances_path, _OBJECTS)
             if image.shape[:2] != instances.shape:
                 raise DatasetError(f"{instances_path}: {_sizes(image, instances)}")
     except DatasetError as error:

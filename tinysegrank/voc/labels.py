@@ -10,7 +10,7 @@ from PIL import Image
 
 from tinysegrank.errors import DatasetError, ShapeError
 from tinysegrank.files import atomic_write
-from tinysegrank.voc.classes import BACKGROUND, NUM_CLASSES, VOID, palette
+from tinysegrank.voc.classes import BACKGROUND, NUM_CLASSES, VOC, VOID, Classes
 from tinysegrank.voc.images import opened
 from tinysegrank.voc.split import first_few
 
@@ -30,7 +30,7 @@ class Mask(NamedTuple):
     colours: np.ndarray
 
 
-def read_labels(path: Path | str, *, num_classes: int = NUM_CLASSES) -> np.ndarray:
+def read_labels(path: Path | str, classes: Classes = VOC) -> np.ndarray:
     """Read a label map: the raw indices of a palette PNG, or the values of an 8-bit single-channel one.
 
     returns | (H, W) | uint8 | 0..num_classes-1, or 255 where void
@@ -40,10 +40,10 @@ def read_labels(path: Path | str, *, num_classes: int = NUM_CLASSES) -> np.ndarr
             neither a class nor void, or has a palette that contradicts VOC's: a label has the VOC colour of another
             one, or label 0 is coloured and another label black.
     """
-    return read_mask(path, num_classes=num_classes).labels
+    return read_mask(path, classes).labels
 
 
-def read_mask(path: Path | str, *, num_classes: int = NUM_CLASSES) -> Mask:
+def read_mask(path: Path | str, classes: Classes = VOC) -> Mask:
     """Read a label map with its palette and the count of each label; see `read_labels`."""
     with opened(path) as image:
         if image.format != "PNG":
@@ -60,14 +60,14 @@ def read_mask(path: Path | str, *, num_classes: int = NUM_CLASSES) -> Mask:
         colours = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
     counts = np.bincount(labels.ravel(), minlength=256)
     used = np.flatnonzero(counts)
-    strange = used[(used >= num_classes) & (used != VOID)]
+    strange = used[(used >= len(classes)) & (used != VOID)]
     if strange.size:
         raise DatasetError(
-            f"{path}: labels {first_few(strange)} are neither a class (0..{num_classes - 1}) nor void ({VOID});"
+            f"{path}: labels {first_few(strange)} are neither a class (0..{len(classes) - 1}) nor void ({VOID});"
             " was the mask saved with another label list, resized with interpolation, or coloured?"
         )
     mask = Mask(labels, used, counts[used], colours)
-    _refuse_other_palette(path, mask, num_classes)
+    _refuse_other_palette(path, mask, classes)
     return mask
 
 
@@ -76,11 +76,11 @@ def _bit_depth(path: Path | str) -> int:
         return stream.read(25)[24]  # the ninth byte of the header chunk's data
 
 
-def _refuse_other_palette(path: Path | str, mask: Mask, num_classes: int) -> None:
+def _refuse_other_palette(path: Path | str, mask: Mask, classes: Classes) -> None:
     """Check the palette against VOC's: a drawing program that saves a mask again may renumber its labels."""
     for label in mask.used[mask.used < len(mask.colours)]:
-        same = np.flatnonzero((palette() == mask.colours[label]).all(axis=1))  # VOC's colours differ
-        if same.size and (same[0] < num_classes or same[0] == VOID) and same[0] not in (BACKGROUND, label):
+        same = np.flatnonzero((classes.palette == mask.colours[label]).all(axis=1))  # VOC's colours differ
+        if same.size and (same[0] < len(classes) or same[0] == VOID) and same[0] not in (BACKGROUND, label):
             raise DatasetError(
                 f"{path}: label {label} has the VOC colour of label {same[0]}; the palette was rebuilt when the file"
                 " was saved again, so its indices are not classes: use the original file"
@@ -143,38 +143,38 @@ def check_labels(
     return labels.astype(np.uint8, copy=False)
 
 
-def write_labels(path: Path | str, labels: np.ndarray) -> None:
-    """Write a label map as an 8-bit palette PNG of raw indices with the VOC colours, atomically.
+def write_labels(path: Path | str, labels: np.ndarray, classes: Classes = VOC) -> None:
+    """Write a label map as an 8-bit palette PNG of raw indices with the classes' colours, atomically.
 
-    labels | (H, W) | integer | 0..20, or 255 where void
+    labels | (H, W) | integer | 0..K-1, or 255 where void
 
     Raises:
         ShapeError: the array is not two-dimensional, is empty, or is not of integers.
         DatasetError: a label is neither a class nor void.
     """
-    labels = check_labels(labels)
+    labels = check_labels(labels, num_classes=len(classes))
     if labels.ndim != 2 or not labels.size:
         raise ShapeError(f"labels: shape {labels.shape} is not (H, W); pass the label map of one image")
     image = Image.fromarray(labels)
-    image.putpalette(palette().tobytes())
+    image.putpalette(classes.palette.tobytes())
     with atomic_write(path) as stream:
         image.save(stream, format="PNG")
 
 
-def label_colours(labels: np.ndarray) -> np.ndarray:
-    """Return the VOC colour of each label.
+def label_colours(labels: np.ndarray, classes: Classes = VOC) -> np.ndarray:
+    """Return the colour of each label.
 
     labels  | (..., H, W)    | uint8 | 0..255
     returns | (..., H, W, 3) | uint8 | R, G, B
     """
-    return palette()[labels]  # (..., H, W, 3)
+    return classes.palette[labels]  # (..., H, W, 3)
 
 
-def overlay(image: np.ndarray, labels: np.ndarray, opacity: float = 0.6) -> np.ndarray:
+def overlay(image: np.ndarray, labels: np.ndarray, opacity: float = 0.6, classes: Classes = VOC) -> np.ndarray:
     """Blend the colours of all labels but background into an image.
 
     image   | (H, W, 3) | uint8 | R, G, B
-    labels  | (H, W)    | uint8 | 0..20, or 255 where void
+    labels  | (H, W)    | uint8 | 0..K-1, or 255 where void
     returns | (H, W, 3) | uint8 | R, G, B
 
     Raises:
@@ -184,5 +184,5 @@ def overlay(image: np.ndarray, labels: np.ndarray, opacity: float = 0.6) -> np.n
         raise ShapeError(f"labels: shape {labels.shape} does not fit an image of shape {image.shape}")
     if not 0 <= opacity <= 1:
         raise ShapeError(f"opacity: {opacity} is outside 0..1")
-    painted = np.rint((1 - opacity) * image + opacity * label_colours(labels)).astype(np.uint8)  # (H, W, 3)
+    painted = np.rint((1 - opacity) * image + opacity * label_colours(labels, classes)).astype(np.uint8)  # (H, W, 3)
     return np.where(labels[..., None] == BACKGROUND, image, painted)

@@ -41,7 +41,6 @@ from tinysegrank.proposals import (
     map_features,
 )
 from tinysegrank.superpixels import RegionGraph, as_lab, region_graph
-from tinysegrank.voc import CLASS_NAMES
 
 
 class CrfProposer:
@@ -66,7 +65,7 @@ class CrfProposer:
             _fit_classifiers(run, paths)
         for path in paths:
             learnt = SuperpixelClassifier.load(path).classes_
-            say_what_is_not_learnt(run, path, "examples", learnt, range(len(CLASS_NAMES)))
+            say_what_is_not_learnt(run, path, "examples", learnt, range(len(run.settings.classes)))
         if not is_chosen(run, self.name):
             _choose(run)
 
@@ -142,8 +141,9 @@ def _example(view: _View) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
     """Return the inputs of an image's superpixels, their own columns as float16, and the true fractions and weights."""
     described = _described(view.image, mirrored=view.mirrored)
     own, shared = described.inputs
-    labels = view.image.labels()
-    truth = label_fractions(labels[:, ::-1] if view.mirrored else labels, described.superpixels)
+    labels, num_classes = view.image.labels(), len(view.image.run.settings.classes)
+    labels = labels[:, ::-1] if view.mirrored else labels
+    truth = label_fractions(labels, described.superpixels, num_classes=num_classes)
     return own.astype(np.float16), shared, *truth
 
 

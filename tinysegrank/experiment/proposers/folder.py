@@ -39,7 +39,7 @@ class FolderProposer:
         """
         if not settings.proposals.folder:
             raise ConfigError('proposals.folder: give the folder of the proposals, or another engine than "folder"')
-        store = ProposalStore(settings.proposals.folder)
+        store = ProposalStore(settings.proposals.folder, settings.classes)
         for which in SPLITS:
             split = open_split(settings, which)
             for index, name in enumerate(split.names):
@@ -63,7 +63,7 @@ class FolderProposer:
             DatasetError: one is damaged, or they differ in size.
         """
         asked = image.run.settings.proposals
-        store = ProposalStore(Path(asked.folder))
+        store = ProposalStore(Path(asked.folder), image.run.settings.classes)
         labels, scores = store.read(image.name)
         found = zip(labels, scores, store.read_segments(image.name), strict=True)
         nodes = np.zeros(0, np.int64)

@@ -28,7 +28,6 @@ from tinysegrank.experiment.stages.pooled import load_describe, read_pooled
 from tinysegrank.experiment.stages.segments import DescribedSegments, load_model, read_rows, read_segments
 from tinysegrank.experiment.tasks import do_missing
 from tinysegrank.proposals import PasteEngine, Proposal, SegmentScorer, divmbest
-from tinysegrank.voc import NUM_CLASSES
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class PasteProposer:
         do_missing(run, "segment regressors", _fit, tasks, lambda task: [task.path], local=True)
         for task in tasks:
             learnt = SegmentScorer.load(task.path).classes_
-            say_what_is_not_learnt(run, task.path, "segments", learnt, range(1, NUM_CLASSES))
+            say_what_is_not_learnt(run, task.path, "segments", learnt, range(1, len(run.settings.classes)))
         if not is_chosen(run, self.name):
             _choose(run)
 

@@ -14,7 +14,6 @@ from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.tasks import map_tasks
 from tinysegrank.files import read_json, write_json
 from tinysegrank.proposals import Choice, Proposal, choose, trial
-from tinysegrank.voc import CLASS_NAMES
 
 FOLDER = "proposing"
 _CHOSEN = "chosen.json"
@@ -74,8 +73,10 @@ def model_of(run: Run, name: str, fold: int) -> Model:
 
 def say_what_is_not_learnt(run: Run, path: Path, what: str, learnt: np.ndarray, known: Iterable[int]) -> None:
     """Report the classes that a model was not fitted for, because they have too few examples."""
-    if few := [CLASS_NAMES[k] for k in known if k not in learnt]:
-        run.progress.say(f"{path.stem}: too few {what} of {', '.join(few)}; they get a constant score")
+    if few := [k for k in known if k not in learnt]:
+        run.progress.say(
+            f"{path.stem}: too few {what} of {run.settings.classes.listed(few)}; they get a constant score"
+        )
 
 
 def write_chosen(run: Run, name: str, options: dict[str, Any], tried: Any) -> None:
@@ -137,5 +138,6 @@ def held_out_trials(
 
 
 def _try(asked: _Try) -> np.ndarray:
-    labels = asked.image.labels()
-    return np.stack([trial(labels, found) for found in asked.propose(asked.image, asked.model, asked.grid)])
+    labels, num_classes = asked.image.labels(), len(asked.image.run.settings.classes)
+    proposed = asked.propose(asked.image, asked.model, asked.grid)
+    return np.stack([trial(labels, found, num_classes=num_classes) for found in proposed])

@@ -101,7 +101,7 @@ def _describe(features: FeatureStore, layers: FullyConnected | None) -> np.ndarr
 
 
 def _shares_of(image: ImageOfRun) -> np.ndarray:
-    return class_shares(image.labels()[None])  # (1, K-1)
+    return class_shares(image.labels()[None], num_classes=len(image.run.settings.classes))  # (1, K-1)
 
 
 def _fit(task: _Fit) -> None:

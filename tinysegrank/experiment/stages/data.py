@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tinysegrank.config import to_dict
 from tinysegrank.errors import ConfigError, WeightsError
 from tinysegrank.experiment.artifacts import file_digest
 from tinysegrank.experiment.images import IMAGES, OBJECTS, SPLITS, WEIGHTS, open_split
@@ -90,4 +91,10 @@ def make(run: Run) -> None:
         write_json(run.path_of(WEIGHTS), {"weights": file_digest(Path(run.settings.trunk.weights))})
 
 
-STAGE = Stage("data", make, settings=lambda s: s.data, outside=listing)
+def _settings(settings: Settings) -> dict[str, Any]:
+    """Return the settings of the data; without classes for VOC's, as in the runs made before there were others."""
+    found = to_dict(settings.data)
+    return found if found["classes"] else {name: value for name, value in found.items() if name != "classes"}
+
+
+STAGE = Stage("data", make, settings=_settings, outside=listing)

@@ -17,7 +17,6 @@ from tinysegrank.experiment.tasks import do_missing
 from tinysegrank.files import read_arrays, read_json, write_arrays, write_json
 from tinysegrank.metrics import image_confusions, mean_of_present
 from tinysegrank.ranking import BLOCKS, FeatureTable, ImageProposals, describe, proposal_distance
-from tinysegrank.voc import CLASS_NAMES
 
 _COLUMNS = "columns.json"
 
@@ -32,7 +31,7 @@ def make(run: Run) -> None:
 
     The names of the feature columns are written once, to a file of their own. A val split without masks is left out.
     """
-    write_columns(run, {name: block.columns(CLASS_NAMES) for name, block in BLOCKS.items()})
+    write_columns(run, {name: block.columns(run.settings.classes.names) for name, block in BLOCKS.items()})
     for which in SPLITS:
         if open_split(run.settings, which).masks is None:
             continue
@@ -41,10 +40,10 @@ def make(run: Run) -> None:
 
 
 def _describe(task: _Task) -> None:
-    image, run = task.image, task.image.run
+    image, run, names = task.image, task.image.run, task.image.run.settings.classes.names
     stored = store(run, image.which)
     labels, map_scores = stored.read(image.name)  # (M, H, W)
-    confusions = image_confusions(image.labels(), labels)  # (M, K, K)
+    confusions = image_confusions(image.labels(), labels, num_classes=len(names))  # (M, K, K)
     quality = np.nan_to_num(mean_of_present(confusions))  # an image all void: every proposal is as good
     proposals = ImageProposals(
         image.image(),
@@ -55,6 +54,7 @@ def _describe(task: _Task) -> None:
         scores=map_scores,
         segments=stored.read_segments(image.name),
         eps=run.settings.ranking.eps,
+        class_names=names,
     )
     table = FeatureTable.of_image(image.name, describe(proposals, list(BLOCKS)), quality)
     write(image, table, {"confusions": confusions.astype(np.int32), **distances_of(image, proposals.cells)})

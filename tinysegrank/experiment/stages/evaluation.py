@@ -48,9 +48,9 @@ def make(run: Run) -> None:
 
 
 def _confusions_of_upsampled(image: ImageOfRun) -> np.ndarray:
-    folder = image.run.folder(upsampled.STAGE.name)
-    maps = np.stack([read_labels(folder / system / f"{image.name}.png") for system in upsampled.SYSTEMS])
-    return image_confusions(image.labels(), maps).astype(np.int32)  # (systems, K, K)
+    folder, classes = image.run.folder(upsampled.STAGE.name), image.run.settings.classes
+    maps = np.stack([read_labels(folder / system / f"{image.name}.png", classes) for system in upsampled.SYSTEMS])
+    return image_confusions(image.labels(), maps, num_classes=len(classes)).astype(np.int32)  # (systems, K, K)
 
 
 def folder_of(settings: Settings, name: str) -> str:

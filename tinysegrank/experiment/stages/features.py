@@ -59,7 +59,8 @@ def _compute(task: Chunk) -> None:
         arrays = crop_arrays(network, images, target.share, mirrors=target.mirrors)
     else:
         labels = [member.labels() for member in members] if target.targets else None
-        arrays = chunk_arrays(network, images, labels, mirrors=target.mirrors)
+        num_classes = len(task.run.settings.classes)
+        arrays = chunk_arrays(network, images, labels, mirrors=target.mirrors, num_classes=num_classes)
     target.write(task.number, arrays)
 
 

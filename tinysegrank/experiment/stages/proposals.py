@@ -22,7 +22,7 @@ from tinysegrank.proposals import Proposal, ProposalStore, interleave
 
 def store(run: Run, which: str) -> ProposalStore:
     """Return the proposals of a split."""
-    return ProposalStore(run.folder(STAGE.name) / which)
+    return ProposalStore(run.folder(STAGE.name) / which, run.settings.classes)
 
 
 def listing(settings: Settings) -> dict[str, list[int]]:

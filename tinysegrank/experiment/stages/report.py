@@ -48,15 +48,15 @@ def make(run: Run) -> None:
 
 def tables(run: Run, counts: dict[str, Confusion]) -> dict[str, reporting.Table]:
     """Return tables by file name: Table 2, IoU per class beside Table 1, and upsampling and Eq. 17 by training loss."""
-    common = run.settings.report.classes
-    per_class = partial(reporting.per_class_table, common=common)
+    common, classes = run.settings.report.classes, run.settings.classes
+    per_class = partial(reporting.per_class_table, common=common, classes=classes)
     systems = {name: counts[folder_of(run.settings, name)] for name in TABLE_2}
 
     def by_loss(system: str) -> dict[str, Confusion]:
         return {_NAIVE_NAMES[loss]: counts[f"{system}-{loss}"] for loss in NETWORKS}
 
     return {
-        "table_2": reporting.methods_table(systems, title="Table 2: mean IoU on val", common=common),
+        "table_2": reporting.methods_table(systems, title="Table 2: mean IoU on val", common=common, classes=classes),
         "per_class": per_class(systems, title="IoU of each class", paper=("SegNets",)),
         "naive": per_class(by_loss("upsampled/naive"), title="Naive upsampling, by training loss"),
         "superpixel": per_class(by_loss("upsampled/superpixel"), title="Superpixel upsampling, by loss"),
@@ -94,7 +94,7 @@ def _draw(run: Run, folder: Path) -> None:
     oracle = {name: reporting.Curve(numbers, 100 * np.array(values)) for name, values in lines.items()}
     reporting.plots(folder / "oracle.png", [reporting.Plot(oracle, "proposals", "per cent", "Oracle")])
     if run.settings.report.panels:
-        reporting.qualitative_panels(folder / "panels.png", panel_rows(run))
+        reporting.qualitative_panels(folder / "panels.png", panel_rows(run), classes=run.settings.classes)
 
 
 def panel_rows(run: Run) -> list[reporting.PanelRow]:
@@ -110,7 +110,8 @@ def panel_row(image: ImageOfRun, systems: Mapping[str, str]) -> reporting.PanelR
     coarse = read_coarse(run, f"val-{run.settings.ranking.loss}")[image.number]
     labels = {"truth": image.labels(), "coarse argmax": coarse.argmax(axis=2)}
     for heading, system in systems.items():
-        labels[heading] = read_labels(run.path_of(f"{folder_of(run.settings, system)}/{image.name}.png"))
+        path = run.path_of(f"{folder_of(run.settings, system)}/{image.name}.png")
+        labels[heading] = read_labels(path, run.settings.classes)
     return reporting.PanelRow(image.name, image.image(), labels)
 
 

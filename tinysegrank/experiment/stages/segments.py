@@ -130,7 +130,8 @@ def _write(image: ImageOfRun) -> None:
 def rows_of(image: ImageOfRun, found: Segments) -> Rows:
     """Return the training rows of one image, given its segments."""
     labels = image.labels()
-    rows = training_rows(found, find_objects(labels, image.split.instances(image.number)), labels != VOID)
+    objects, num_classes = find_objects(labels, image.split.instances(image.number)), len(image.run.settings.classes)
+    rows = training_rows(found, objects, labels != VOID, num_classes=num_classes)
     all_rows = Segments(found.superpixels, rows.members, np.zeros(len(rows.members)))
     mirrored = all_rows.take(np.arange(len(rows.members))[rows.objects]).mirrored()
     return Rows(all_rows, mirrored, np.concatenate([rows.targets, rows.targets[rows.objects]]))

@@ -110,11 +110,12 @@ def _train_chain(tasks: list[_Task]) -> list[str]:
 
 
 def _train(task: _Task) -> None:
-    folder, model = task.folder, load_segnet(task.begin)
-    seeds = task.training.seeds(task.run.settings.seed)
-    if task.training.loss == START:  # the trunk's file has no trained head: draw one
-        preset, rng = task.run.settings.trunk.preset, np.random.default_rng(seeds)
-        model.network.assign(SegNet(preset=preset, rng=rng, backend=model.backend).trainable)
+    folder, model, settings = task.folder, load_segnet(task.begin), task.run.settings
+    seeds = task.training.seeds(settings.seed)
+    if task.training.loss == START:  # the trunk's file has no head of the data's classes: draw one
+        trunk_only, rng = model, np.random.default_rng(seeds)
+        model = SegNet(len(settings.classes), settings.trunk.preset, rng=rng, backend=trunk_only.backend)
+        model.network.assign(trunk_only.trunk.parameters)
         model.feature_scale = task.feature_scale
     records = train(
         model,

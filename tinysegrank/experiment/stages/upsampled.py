@@ -33,7 +33,7 @@ def _upsample(image: ImageOfRun) -> None:
         coarse = read_coarse(image.run, f"val-{loss}")[image.number]
         naive = kind == "naive"
         labels = upsampling.naive(coarse, superpixels.shape) if naive else upsampling.superpixel(coarse, superpixels)
-        write_labels(path, labels)
+        write_labels(path, labels, image.run.settings.classes)
 
 
 STAGE = Stage("upsampled", make, (IMAGES[1], "superpixels/val", "coarse"))

@@ -13,7 +13,6 @@ from tinysegrank.fitted import About, Arrays, Fitted
 from tinysegrank.losses import soft_cross_entropy
 from tinysegrank.nn import AdamW, Conv2d, Dropout, ReLU, Sequential, cosine_schedule, log_softmax
 from tinysegrank.proposals.crf.inputs import InputTable
-from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES
 
 LOGGER = logging.getLogger(__name__)
 FEWEST = 5  # classes that are the most frequent label of fewer superpixels are not learnt
@@ -140,8 +139,7 @@ class SuperpixelClassifier(
         if not len(self.classes_):
             raise ShapeError(f"fractions: no class is the main one of {FEWEST} superpixels; give more images")
         for k in np.flatnonzero(main < FEWEST):
-            name = CLASS_NAMES[k] if len(main) == NUM_CLASSES else str(k)
-            LOGGER.info("class %s is the main one of %d superpixels: given probability %g", name, main[k], FLOOR)
+            LOGGER.info("class %d is the main one of %d superpixels: given probability %g", k, main[k], FLOOR)
 
     def _fit_network(
         self,

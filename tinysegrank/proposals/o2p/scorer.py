@@ -17,7 +17,7 @@ from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.fitted import About, Arrays, Fitted
 from tinysegrank.proposals.o2p.segments import Segments
 from tinysegrank.proposals.o2p.support_vectors import fit_regression
-from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES
+from tinysegrank.voc import NUM_CLASSES
 from tinysegrank.voc.objects import Objects
 
 LOGGER = logging.getLogger(__name__)
@@ -120,14 +120,13 @@ class SegmentScorer(
         self.classes_ = np.flatnonzero(good >= FEWEST) + 1
         self.weights_ = np.zeros((targets.shape[1], features.shape[1]), np.float32)
         for k in range(1, targets.shape[1] + 1):
-            name = CLASS_NAMES[k] if targets.shape[1] == NUM_CLASSES - 1 else str(k)
             if k not in self.classes_:
-                LOGGER.info("class %s has %d segments with overlap above %g: not learnt", name, good[k - 1], GOOD)
+                LOGGER.info("class %d has %d segments with overlap above %g: not learnt", k, good[k - 1], GOOD)
                 continue
             centred = targets[:, k - 1].astype(np.float64) - self.means_[k - 1]
             found = fit_regression(features, centred, C=self.C, epsilon=self.epsilon)
             if not found.converged:
-                LOGGER.warning("class %s: the regression did not converge in %d steps", name, found.steps)
+                LOGGER.warning("class %d: the regression did not converge in %d steps", k, found.steps)
             self.weights_[k - 1] = found.w
         return self
 

@@ -15,7 +15,8 @@ from tinysegrank.voc.labels import check_labels
 def pair_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str, ...]:
     """Return the names of the columns of `pair_features`: for each kind the pairs (0, 1), (0, 2), ..., (1, 2), ..."""
     kinds = ("centroid_x", "centroid_y", "pixels", "together")
-    return tuple(f"{kind}_{a}_{b}" for kind in kinds for a, b in combinations(class_names, 2))
+    between = "|" if any("_" in name for name in class_names) else "_"  # so that no two pairs give the same name
+    return tuple(f"{kind}_{a}{between}{b}" for kind in kinds for a, b in combinations(class_names, 2))
 
 
 def class_moments(labels: np.ndarray, *, num_classes: int = NUM_CLASSES) -> tuple[np.ndarray, np.ndarray]:
