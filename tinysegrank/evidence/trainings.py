@@ -68,7 +68,8 @@ def _train(head: Head) -> None:
     if head.begin:
         model = load_segnet(head.begin)
     else:
-        model = SegNet(preset=head.run.settings.trunk.preset, rng=np.random.default_rng(head.seeds))
+        settings, rng = head.run.settings, np.random.default_rng(head.seeds)
+        model = SegNet(len(settings.classes), settings.trunk.preset, rng=rng)
         model.feature_scale = read_scale(head.run)
     if not checkpoint.is_file():
         _judge(head, model, 0)
