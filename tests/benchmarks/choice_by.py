@@ -19,7 +19,8 @@ import numpy as np
 from tinysegrank.experiment import Run, Shown
 from tinysegrank.experiment.images import names as image_names
 from tinysegrank.experiment.proposers import crf, paste
-from tinysegrank.experiment.proposers.protocol import FOLDER, held_out_trials
+from tinysegrank.experiment.proposers.divmbest import held_out_trials
+from tinysegrank.experiment.proposers.protocol import FOLDER
 from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.files import read_json, write_text
 from tinysegrank.metrics import mean_of_present
@@ -32,14 +33,14 @@ def trials_of(run: Run, name: str, folds: list[int]) -> tuple[list[str], np.ndar
     """What the settings are, and the oracle's confusions (images, settings, K, K)."""
     asked = run.settings.proposals
     if name == "crf":
-        grid, under = crf.grid_of(asked), crf.propose_under
+        grid, proposer = crf.grid_of(asked), crf.CrfProposer()
         names = [f"strength {options.strength:g}, lambda {options.lam:g}" for options in grid]
     else:
         chosen = read_json(run.folder(FOLDER) / "paste" / "chosen.json")["options"]
-        grid, under = paste.grid_of(asked, chosen["threshold"]), paste.propose_under
+        grid, proposer = paste.grid_of(asked, chosen["threshold"]), paste.PasteProposer()
         names = [f"lambda {options.lam:g}" for options in grid]
     count = len(image_names(run, "train"))
-    trials = [one for fold in folds for one in held_out_trials(run, name, grid, under, images=count, fold=fold)]
+    trials = [one for fold in folds for one in held_out_trials(run, proposer, grid, images=count, fold=fold)]
     return names, np.stack(trials)
 
 

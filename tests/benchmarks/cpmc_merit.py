@@ -20,7 +20,6 @@ from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.stages.segments import read_segments
 from tinysegrank.files import write_text
 from tinysegrank.parallel import parallel_map
-from tinysegrank.proposals.o2p.segments import best_overlaps, merit
 from tinysegrank.reporting import Column, Curve, Plot, Table, plots
 from tinysegrank.voc import VOID, find_objects
 
@@ -32,7 +31,9 @@ def examine(image: ImageOfRun) -> tuple[np.ndarray, np.ndarray]:
     labels = image.labels()
     objects, known = find_objects(labels, image.split.instances(image.number)).masks, labels != VOID
     segments = read_segments(image).segments
-    return best_overlaps(segments, objects, counts=COUNTS, known=known), (objects & known).sum(axis=(1, 2))
+    overlaps = segments.overlaps_with(objects, known=known)  # (R, O)
+    best = np.stack([overlaps[:n].max(axis=0, initial=0) for n in COUNTS])
+    return best, (objects & known).sum(axis=(1, 2))
 
 
 def main() -> None:
@@ -43,16 +44,15 @@ def main() -> None:
     asked = parser.parse_args()
     run = read_run(asked.run, jobs=asked.jobs, progress=Silent())
     images = images_of(run, "val")
-    found = merit(parallel_map(examine, images, jobs=asked.jobs), counts=COUNTS)
+    parts = zip(*parallel_map(examine, images, jobs=asked.jobs), strict=True)
+    best, sizes = (np.concatenate(part, axis=-1) for part in parts)  # (counts, objects), (objects,)
+    lines = {"covering": best @ sizes / sizes.sum(), "average best overlap": best.mean(axis=1)}
     columns = (Column("segments", ".0f"), Column("average best overlap", ".3f"), Column("covering", ".3f"))
-    rows = tuple(
-        (float(n), float(a), float(c)) for n, a, c in zip(found.counts, found.abo, found.covering, strict=True)
-    )
-    table = Table(f"CPMC segments of {len(images)} val images, {found.objects} objects", columns, rows)
+    rows = tuple(zip(map(float, COUNTS), *(lines[column.name].tolist() for column in columns[1:]), strict=True))
+    table = Table(f"CPMC segments of {len(images)} val images, {len(sizes)} objects", columns, rows)
     write_text(asked.out / "cpmc_merit.md", table.to_markdown())
     write_text(asked.out / "cpmc_merit.csv", table.to_csv())
-    lines = {"covering": found.covering, "average best overlap": found.abo}
-    curves = {name: Curve(found.counts, values) for name, values in lines.items()}
+    curves = {name: Curve(np.array(COUNTS), values) for name, values in lines.items()}
     plots(asked.out / "cpmc_merit.png", [Plot(curves, "segments", "overlap, 0..1")])
     print(table.to_markdown())
 

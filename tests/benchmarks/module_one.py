@@ -28,13 +28,14 @@ from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.parallel import one_blas_thread
 from tinysegrank.proposals import SegmentModel
-from tinysegrank.proposals.o2p.second_order import Projection, description_length
+from tinysegrank.proposals.o2p.second_order import Projection
 from tinysegrank.reporting import Column, Table
 
 CPMC, SECOND_ORDER, PIPELINE = (
     f"tinysegrank.{name}"
     for name in ("proposals.o2p.cpmc.pipeline", "proposals.o2p.second_order", "experiment.proposers.crf")
 )
+LENGTH = 23293  # of a description that is not reduced
 STEPS = {
     "paste": {
         "CPMC: edges, superpixels": [f"{CPMC}:{f}" for f in ("edge_map", "oversegment", "find_boundaries")],
@@ -62,7 +63,7 @@ STEPS = {
         "triangles, lengths, powers": [f"{SECOND_ORDER}.describe:{f}" for f in ("upper_triangles", "normalise_blocks")],
         "projection": ["tinysegrank.proposals.o2p.model:Projection.apply"],
         "scores": ["tinysegrank.proposals:SegmentScorer.scores"],
-        "pasting, DivMBest": ["tinysegrank.experiment.proposers.paste:divmbest"],
+        "pasting, DivMBest": ["tinysegrank.experiment.proposers.divmbest:divmbest"],
     },
     "crf": {
         "superpixels": [f"{PIPELINE}:superpixels_of", f"{PIPELINE}:region_graph"],
@@ -70,7 +71,7 @@ STEPS = {
         "features": [f"{PIPELINE}:classifier_inputs"],
         "unaries": ["tinysegrank.proposals:SuperpixelClassifier.log_probabilities"],
         "expansion": ["tinysegrank.proposals.crf.crf:expansion"],
-        "penalties, painting": [f"{PIPELINE}:divmbest"],
+        "penalties, painting": ["tinysegrank.experiment.proposers.divmbest:divmbest"],
     },
 }
 
@@ -139,9 +140,10 @@ def memory() -> str:
 
 def in_full(propose: Callable[[np.ndarray], Any], options: Any) -> None:
     """Take the reduction out of the segment model that a pasting proposer holds."""
-    cell = next(c for c in propose.__closure__ or () if isinstance(c.cell_contents, SegmentModel))
+    engine = next(c.cell_contents for c in propose.__closure__ or () if callable(c.cell_contents))
+    cell = next(c for c in engine.__closure__ or () if isinstance(c.cell_contents, SegmentModel))
     rng = np.random.default_rng(0)
-    directions = rng.standard_normal((description_length(), options.length), np.float32) / 100
+    directions = rng.standard_normal((LENGTH, options.length), np.float32) / 100
     cell.cell_contents = replace(cell.cell_contents, reduction=None, projection=Projection(directions))
 
 

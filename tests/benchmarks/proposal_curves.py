@@ -19,8 +19,10 @@ import numpy as np
 
 from tinysegrank.experiment import Silent
 from tinysegrank.experiment import images as run_data
+from tinysegrank.experiment.artifacts import load_once
 from tinysegrank.experiment.images import ImageOfRun, images_of
-from tinysegrank.experiment.proposers import crf, paste
+from tinysegrank.experiment.proposers.crf import CrfProposer
+from tinysegrank.experiment.proposers.paste import PasteProposer
 from tinysegrank.experiment.proposers.protocol import Model, model_of
 from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.files import write_text
@@ -37,7 +39,7 @@ from tinysegrank.proposals import (
 from tinysegrank.proposals.curves import COUNTS
 from tinysegrank.reporting import Column, Table
 
-ENGINES = {"paste": (paste, best_pastings), "crf": (crf, best_labellings)}
+ENGINES = {"paste": (PasteProposer(), best_pastings), "crf": (CrfProposer(), best_labellings)}
 SCALES = {"paste": (0.01, 0.02, 0.04, 0.08), "crf": (0.4, 0.8, 1.6, 3.2)}
 
 
@@ -59,9 +61,10 @@ def examine(task: Task) -> Answer:
     labels = task.image.labels()
     picked, seconds, first = {}, {}, {}
     for name, model in task.models.items():
-        module, best = ENGINES[name]
+        proposer, best = ENGINES[name]
         started = time.perf_counter()
-        engine, chosen = module.engine_of(task.image, model)
+        chosen = proposer.chosen(model.folder)
+        (engine,) = proposer.engines(task.image, load_once(proposer.kind.load, model.path), [chosen])
         seconds[f"{name}: scores"] = time.perf_counter() - started
         ways = {
             f"{name}, perturbed by {scale:g}": functools.partial(

@@ -24,7 +24,7 @@ from tinysegrank.evidence.measures import per_cent
 from tinysegrank.experiment import Run, Silent
 from tinysegrank.experiment import images as run_data
 from tinysegrank.experiment.images import ImageOfRun, images_of
-from tinysegrank.experiment.proposers.paste import Pasting, propose_under
+from tinysegrank.experiment.proposers.paste import PasteProposer, Pasting
 from tinysegrank.experiment.proposers.protocol import Model, model_of
 from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.metrics import mean_of_present, paired_difference
@@ -55,7 +55,7 @@ class Tally(NamedTuple):
 def oracles(asked: Asked) -> Tally:
     """The tally of one image, without the first dimension."""
     truth = asked.image.labels()
-    proposals = propose_under(asked.image, asked.model, asked.grid)
+    proposals = PasteProposer().propose_under(asked.image, asked.model, asked.grid)
     found = [oracle_confusions(truth, of, (1, one.count)) for of, one in zip(proposals, asked.grid, strict=True)]
     return Tally(np.stack(found), np.nan_to_num(mean_of_present(np.stack(found))))
 

@@ -1,4 +1,4 @@
-"""Descriptions against scikit-image and definitions, the ranker, and the figures of merit."""
+"""Descriptions against scikit-image and definitions, and the ranker."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from skimage.measure import regionprops
 from sklearn.linear_model import Ridge
 
 from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
-from tinysegrank.metrics import mask_overlaps
-from tinysegrank.proposals import Segments
 from tinysegrank.proposals.o2p.cpmc import (
     SEGMENT_FEATURES,
     SegmentRanker,
@@ -18,7 +16,6 @@ from tinysegrank.proposals.o2p.cpmc import (
     oversegment,
     segment_features,
 )
-from tinysegrank.proposals.o2p.segments import best_overlaps, merit
 
 
 @pytest.fixture(scope="module")
@@ -171,36 +168,3 @@ def test_options_of_the_ranker_are_checked(option):
 def test_what_cannot_be_fitted_is_refused(features, quality):
     with pytest.raises(ShapeError, match="features"):
         SegmentRanker().fit(features, quality, rng=np.random.default_rng(0))
-
-
-# Figures of merit ----------------------------------------------------------------------------------------------------
-
-
-def test_merit_by_definition():
-    rng = np.random.default_rng(3)
-    images, best, sizes = [], [], []
-    for objects in (2, 0, 3):
-        superpixels = rng.permutation(np.resize(np.arange(9), 80)).reshape(8, 10)
-        members = rng.random((6, 9)) < 0.5
-        members[:, 0] = True
-        segments, known = Segments(superpixels, members, np.zeros(6)), rng.random((8, 10)) < 0.8
-        masks = rng.random((objects, 8, 10)) < 0.4
-        images.append((best_overlaps(segments, masks, counts=(1, 4, 100), known=known), masks.sum(axis=(1, 2))))
-        overlaps = mask_overlaps(np.stack([segments.mask(r) for r in range(6)]), masks, valid=known)
-        best += [[column[:n].max() for n in (1, 4, 6)] for column in overlaps.T]
-        sizes += [mask.sum() for mask in masks]
-    found = merit(images, counts=(1, 4, 100))
-    assert found.objects == 5
-    np.testing.assert_allclose(found.abo, np.mean(best, axis=0))
-    np.testing.assert_allclose(found.covering, np.average(best, axis=0, weights=sizes))
-
-
-def test_merit_of_nothing():
-    superpixels = np.zeros((2, 3), int)
-    none = Segments(superpixels, np.zeros((0, 1), bool), np.zeros(0))
-    assert best_overlaps(none, np.ones((2, 2, 3), bool), counts=(1, 2)).tolist() == [[0, 0], [0, 0]]
-    assert np.isnan(merit([], counts=(1, 2)).abo).all()
-    with pytest.raises(ConfigError, match="counts"):
-        best_overlaps(none, np.ones((1, 2, 3), bool), counts=(0,))
-    with pytest.raises(ShapeError, match="sizes"):
-        merit([(np.zeros((2, 3)), np.zeros(2, int))], counts=(1, 2))

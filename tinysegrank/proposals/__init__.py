@@ -24,8 +24,8 @@ changed    | ranked by and held to the gain over its own background, not the lar
 kept       | lambda off each pasted pair for good, off the rest's background once | o2p.pasting.PasteEngine.diversify
 changed    | backgrounds reset in every image (the release: only in the last) | o2p.pasting.PasteEngine.diversify
 changed    | penalties, not the noise that the release switches on | divmbest.divmbest
-changed    | one threshold for all classes, by accuracy on training images | o2p.pasting.choose_threshold
-left out   | the search on test images for one that keeps 2.2 segments an image | o2p.pasting.choose_threshold
+changed    | one threshold for all classes, by accuracy on training images | choice.choose
+left out   | the search on test images for one that keeps 2.2 segments an image | choice.choose
 kept       | lambda 0.08 is among those tried; M up to 30 is the caller's | o2p.pasting.LAMBDAS
 
 Second-order pooling (in o2p.second_order)
@@ -100,7 +100,7 @@ from tinysegrank.proposals.interleave import interleave
 from tinysegrank.proposals.o2p.cpmc import CpmcOptions
 from tinysegrank.proposals.o2p.map_model import MapModel, MapPoolingOptions, descriptions_by_maps
 from tinysegrank.proposals.o2p.model import SegmentModel, SegmentOptions
-from tinysegrank.proposals.o2p.pasting import PasteEngine, choose_threshold
+from tinysegrank.proposals.o2p.pasting import PasteEngine
 from tinysegrank.proposals.o2p.scorer import SegmentScorer, TrainingRows, training_rows
 from tinysegrank.proposals.o2p.second_order import MapReduction, SecondOrderOptions
 from tinysegrank.proposals.o2p.segments import Segments, segment_overlaps
@@ -136,7 +136,6 @@ __all__ = [
     "best_labellings",
     "best_pastings",
     "choose",
-    "choose_threshold",
     "classifier_inputs",
     "count_distinct",
     "curve_of",

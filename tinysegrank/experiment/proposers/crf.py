@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.config import from_dict, to_dict
-from tinysegrank.experiment.artifacts import load_once
-from tinysegrank.experiment.images import ImageOfRun, folds, images_of, model_path
-from tinysegrank.experiment.proposers.protocol import (
-    FOLDER,
-    Model,
-    choose_on_held_out,
-    is_chosen,
-    read_chosen,
-    say_what_is_not_learnt,
-    write_chosen,
-)
+from tinysegrank.experiment.images import ImageOfRun, folds, images_of
+from tinysegrank.experiment.proposers.divmbest import DivMBestProposer
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import CrfSettings, ProposalSettings, Settings
 from tinysegrank.experiment.stages import maps
@@ -31,11 +21,9 @@ from tinysegrank.proposals import (
     Inputs,
     InputTable,
     MapFeatures,
-    Proposal,
     ProposalOptions,
     SuperpixelClassifier,
     classifier_inputs,
-    divmbest,
     engine_under,
     label_fractions,
     map_features,
@@ -43,49 +31,56 @@ from tinysegrank.proposals import (
 from tinysegrank.superpixels import RegionGraph, as_lab, region_graph
 
 
-class CrfProposer:
+class CrfProposer(DivMBestProposer):
     """DivMBest over a Potts CRF with unary costs by superpixel classifiers."""
 
     name = "crf"
     reads_segments = False
+    kind, constants, examples, first = SuperpixelClassifier, ProposalOptions, "examples", 0
 
     def map_views(self, settings: Settings) -> tuple[bool, ...]:
         """See `Proposer.map_views`."""
         asked = settings.proposals.crf
         return () if asked.features == "hand" else _views(asked)
 
-    def check(self, settings: Settings) -> None:
-        """See `Proposer.check`."""
-        maps.check(settings)
+    def fit_models(self, run: Run, paths: Sequence[Path]) -> None:
+        """Fit the classifiers that don't exist, on examples that are gathered first."""
+        if all(path.is_file() for path in paths):
+            return
+        folder, fold_of = paths[0].parent, folds(run)
+        _gather_examples(run, folder)
+        tasks = [_Fit(run.settings, fold, fold_of != fold, folder, path) for fold, path in enumerate(paths, start=-1)]
+        do_missing(run, "superpixel classifiers", _fit, tasks, lambda task: [task.path])
+        for file in _example_files(folder):
+            file.unlink()
 
-    def fit(self, run: Run) -> None:
-        """Fit a classifier on all training images and one without each fold; choose strength and lambda on fold 0."""
-        paths = [model_path(run.folder(FOLDER) / self.name, fold) for fold in (-1, *range(run.settings.folds))]
-        if not all(path.is_file() for path in paths):
-            _fit_classifiers(run, paths)
-        for path in paths:
-            learnt = SuperpixelClassifier.load(path).classes_
-            say_what_is_not_learnt(run, path, "examples", learnt, range(len(run.settings.classes)))
-        if not is_chosen(run, self.name):
-            _choose(run)
+    def choose(self, run: Run) -> None:
+        """Choose strength and lambda."""
+        grid = grid_of(run.settings.proposals)
+        choice = self.try_out(run, grid, images=run.settings.proposals.crf.choice_images)
+        tried = [
+            {"strength": options.strength, "lam": options.lam, "oracle": float(oracle), "one_best": float(one_best)}
+            for options, oracle, one_best in zip(grid, choice.oracle, choice.one_best, strict=True)
+        ]
+        self.keep(run, choice, f"strength {choice.best.strength:g}", tried)
 
-    def propose(self, image: ImageOfRun, model: Model) -> list[Proposal]:
-        """See `Proposer.propose`."""
-        return propose_under(image, model, (_chosen(model.folder),))[0]
+    def engines(
+        self, image: ImageOfRun, model: SuperpixelClassifier, grid: Sequence[ProposalOptions]
+    ) -> Iterable[CrfEngine]:
+        """See `DivMBestProposer.engines`."""
+        described = _described(image)
+        return [_engine(described, model, options) for options in grid]
 
-    def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
-        """See `Proposer.load`."""
-        folder = run.folder(FOLDER) / self.name
-        classifier, options = SuperpixelClassifier.load(model_path(folder, -1)), _chosen(folder)
+    def load_engine(self, run: Run, model: SuperpixelClassifier) -> Callable[[np.ndarray, ProposalOptions], CrfEngine]:
+        """See `DivMBestProposer.load_engine`."""
         make_maps = maps.load_maps(run) if self.map_views(run.settings) else None
 
-        def propose(image: np.ndarray) -> list[Proposal]:
+        def engine(image: np.ndarray, options: ProposalOptions) -> CrfEngine:
             superpixels = superpixels_of(image, run.settings)
             of_maps = None if make_maps is None else map_features(make_maps(image), superpixels)
-            described = _describe(image, superpixels, run.settings, of_maps)
-            return divmbest(_engine(described, classifier, options), options.lam, options.count)
+            return _engine(_describe(image, superpixels, run.settings, of_maps), model, options)
 
-        return propose
+        return engine
 
 
 class _Fit(NamedTuple):
@@ -94,15 +89,6 @@ class _Fit(NamedTuple):
     used: np.ndarray  # (images,) bool
     folder: Path  # of the examples
     path: Path
-
-
-def _fit_classifiers(run: Run, paths: list[Path]) -> None:
-    folder, fold_of = paths[0].parent, folds(run)
-    _gather_examples(run, folder)
-    tasks = [_Fit(run.settings, fold, fold_of != fold, folder, path) for fold, path in enumerate(paths, start=-1)]
-    do_missing(run, "superpixel classifiers", _fit, tasks, lambda task: [task.path])
-    for file in _example_files(folder):
-        file.unlink()
 
 
 def _example_files(folder: Path) -> tuple[Path, Path]:
@@ -167,25 +153,6 @@ def grid_of(asked: ProposalSettings) -> list[ProposalOptions]:
     ]
 
 
-def _choose(run: Run) -> None:
-    asked = run.settings.proposals
-    grid = grid_of(asked)
-    choice = choose_on_held_out(run, CrfProposer.name, grid, propose_under, images=asked.crf.choice_images)
-    run.progress.say(
-        f"strength {choice.best.strength:g}, lambda {choice.best.lam:g}: oracle {choice.oracle.max():.1%}, 1-best "
-        f"{choice.one_best[choice.oracle.argmax()]:.1%} mean {asked.choice_by} IoU on held-out training images"
-    )
-    tried = [
-        {"strength": options.strength, "lam": options.lam, "oracle": float(oracle), "one_best": float(one_best)}
-        for options, oracle, one_best in zip(grid, choice.oracle, choice.one_best, strict=True)
-    ]
-    write_chosen(run, CrfProposer.name, to_dict(choice.best), tried)
-
-
-def _chosen(folder: Path) -> ProposalOptions:
-    return from_dict(ProposalOptions, read_chosen(folder))
-
-
 class _Superpixels(NamedTuple):
     """What is computed of an image before any classifier is used."""
 
@@ -214,21 +181,3 @@ def _described(image: ImageOfRun, *, mirrored: bool = False) -> _Superpixels:
 def _engine(described: _Superpixels, classifier: SuperpixelClassifier, options: ProposalOptions) -> CrfEngine:
     log_probabilities = classifier.log_probabilities(described.inputs.columns, balance=options.balance)
     return engine_under(log_probabilities, described.superpixels, described.graph, options)
-
-
-def engine_of(image: ImageOfRun, model: Model) -> tuple[CrfEngine, ProposalOptions]:
-    """Return the CRF of an image of the run, and the constants that were chosen."""
-    options = _chosen(model.folder)
-    return _engines(image, model, (options,))[0], options
-
-
-def propose_under(image: ImageOfRun, model: Model, grid: tuple[ProposalOptions, ...]) -> list[list[Proposal]]:
-    """Propose for an image of the run under each setting."""
-    engines = zip(_engines(image, model, grid), grid, strict=True)
-    return [divmbest(engine, options.lam, options.count) for engine, options in engines]
-
-
-def _engines(image: ImageOfRun, model: Model, grid: tuple[ProposalOptions, ...]) -> list[CrfEngine]:
-    described = _described(image)
-    classifier = load_once(SuperpixelClassifier.load, model.path)
-    return [_engine(described, classifier, options) for options in grid]

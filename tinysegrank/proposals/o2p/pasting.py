@@ -7,17 +7,14 @@ greedy choice is exact.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError, ShapeError
-from tinysegrank.proposals.choice import Choice, choose, trial
 from tinysegrank.proposals.divmbest import PastedSegments, Proposal
 from tinysegrank.proposals.o2p.segments import Segments
-from tinysegrank.voc import NUM_CLASSES
 
 LAMBDAS = (0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.16)
 """Weights of diversity to choose from, in units of overlap; the release of DivMBest uses 0.08."""
@@ -141,41 +138,3 @@ class PasteEngine:
         """Add `scale` times Gumbel noise to the score of each class and of the background on each segment."""
         noise = scale * rng.gumbel(size=(len(self.scores), 1 + self.scores.shape[1]))  # (R, K)
         return PasteState(self.scores + noise[:, 1:], self.threshold + noise[:, 0])
-
-
-def choose_threshold(
-    scores: Iterable[NDArray[np.floating]],
-    segments: Iterable[Segments],
-    truths: Iterable[NDArray[np.integer]],
-    grid: Sequence[float] = THRESHOLDS,
-    *,
-    most: int = MOST,
-    simplicity: float = SIMPLICITY,
-    num_classes: int = NUM_CLASSES,
-) -> Choice[float]:
-    """Choose the threshold under which the first proposals have the best mean image IoU.
-
-    scores   | each (R, K-1) | floating | of a training image's segments, by regressors not trained on the image
-    segments | each          | Segments | of the image
-    truths   | each (H, W)   | integer  | 0..K-1, or 255 where void
-
-    Returns:
-        The choice; its `oracle` and `one_best` are equal, since each image has a single proposal.
-
-    Raises:
-        ConfigError: the grid or the images are empty, or an option is out of range.
-        ShapeError: arrays do not fit each other.
-    """
-
-    def first(of_image: NDArray[np.floating], parts: Segments, threshold: float) -> Proposal:
-        engine = PasteEngine(of_image, parts, threshold=threshold, most=most, simplicity=simplicity)
-        return engine.solve(engine.initial())
-
-    images = zip(scores, segments, truths, strict=True)
-    return choose(
-        grid,
-        (
-            np.stack([trial(truth, [first(of_image, parts, t)], num_classes=num_classes) for t in grid])
-            for of_image, parts, truth in images
-        ),
-    )

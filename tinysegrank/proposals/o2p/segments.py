@@ -6,14 +6,12 @@ matrix products with sums over superpixels. CPMC makes such segments; others can
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.errors import ShapeError
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +47,6 @@ class Segments:
         """Number of pixels of each superpixel: (S,)."""
         return np.bincount(self.superpixels.ravel(), minlength=self.members.shape[1])
 
-    def areas(self) -> NDArray[np.int64]:
-        """Number of pixels of each segment: (R,)."""
-        return np.asarray(self.members @ self.superpixel_areas(), np.int64)
-
     def mask(self, index: int) -> NDArray[np.bool_]:
         """Return the mask (H, W) of one segment."""
         return np.asarray(self.members[index][self.superpixels], np.bool_)
@@ -64,10 +58,6 @@ class Segments:
     def mirrored(self) -> Segments:
         """Return the same segments of the image mirrored left to right."""
         return Segments(self.superpixels[:, ::-1], self.members, self.scores)
-
-    def overlaps(self) -> NDArray[np.float64]:
-        """Return the intersection over union of every pair of segments: (R, R)."""
-        return segment_overlaps(self.members, self.superpixel_areas())
 
     def overlaps_with(self, masks: NDArray[np.bool_], *, known: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
         """Return the intersection over union of every segment with every mask.
@@ -108,67 +98,3 @@ def segment_overlaps(members: NDArray[np.bool_], areas: NDArray[np.integer]) -> 
     sizes = weighted.sum(axis=1).astype(np.float64)
     union = sizes[:, None] + sizes - intersection
     return intersection / np.maximum(union, 1)
-
-
-COUNTS = (10, 20, 50, 100, 150)
-
-
-class Merit(NamedTuple):
-    """Quality of segments as a function of their number.
-
-    counts   | (N,) | int64   | numbers of segments per image
-    abo      | (N,) | float64 | average best overlap: mean over the objects; NaN without objects
-    covering | (N,) | float64 | the same, each object weighted by its pixels
-    objects  |      | int     | number of objects
-    """
-
-    counts: NDArray[np.int64]
-    abo: NDArray[np.float64]
-    covering: NDArray[np.float64]
-    objects: int
-
-
-def best_overlaps(
-    segments: Segments,
-    objects: NDArray[np.bool_],
-    *,
-    counts: Sequence[int] = COUNTS,
-    known: NDArray[np.bool_] | None = None,
-) -> NDArray[np.float64]:
-    """Return the best overlap of each object with one of the first n segments, for each n in `counts`.
-
-    objects | (O, H, W) | bool    | masks, as from `voc.find_objects`
-    known   | (H, W)    | bool    | pixels that are not void; all by default
-    returns | (N, O)    | float64 | 0..1; 0 if there is no segment; a count above R means all
-
-    Raises:
-        ConfigError: a count is below 1.
-        ShapeError: the masks are not of the image's size.
-    """
-    if not counts or min(counts) < 1:
-        raise ConfigError(f"counts must be numbers of at least 1, got {list(counts)}")
-    overlaps = segments.overlaps_with(objects, known=known)  # (R, O)
-    return np.stack([overlaps[:n].max(axis=0, initial=0) for n in counts])
-
-
-def merit(
-    images: Iterable[tuple[NDArray[np.floating], NDArray[np.integer]]], *, counts: Sequence[int] = COUNTS
-) -> Merit:
-    """Compute the quality of the segments of a set of images.
-
-    images | (N, O), (O,) per image | floating, integer | `best_overlaps` of the image's objects, and their pixels
-
-    Raises:
-        ShapeError: overlaps and sizes do not fit each other or `counts`.
-    """
-    overlaps, sizes = [np.zeros((len(counts), 0))], [np.zeros(0)]
-    for of_image, pixels in images:
-        if of_image.shape != (len(counts), *pixels.shape):
-            raise ShapeError(f"overlaps {of_image.shape} and sizes {pixels.shape} must be ({len(counts)}, O) and (O,)")
-        overlaps.append(np.asarray(of_image, np.float64))
-        sizes.append(np.asarray(pixels, np.float64))
-    best, size = np.concatenate(overlaps, axis=1), np.concatenate(sizes)
-    if not len(size):
-        nothing = np.full(len(counts), np.nan)
-        return Merit(np.array(counts), nothing, nothing.copy(), 0)
-    return Merit(np.array(counts), best.mean(axis=1), best @ size / size.sum(), len(size))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinysegrank.proposals.o2p.second_order.describe import describe_segments, description_length
+from tinysegrank.proposals.o2p.second_order.describe import describe_segments
 from tinysegrank.proposals.o2p.second_order.local import SecondOrderOptions, local_descriptors
 from tinysegrank.proposals.o2p.second_order.maps import MapReduction, second_order_maps
 from tinysegrank.proposals.o2p.second_order.projection import Projection
@@ -14,7 +14,6 @@ __all__ = [
     "Projection",
     "SecondOrderOptions",
     "describe_segments",
-    "description_length",
     "local_descriptors",
     "second_order_maps",
 ]

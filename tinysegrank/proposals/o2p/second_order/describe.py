@@ -18,28 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.proposals.o2p.second_order.lbp import LBP_LENGTH
-from tinysegrank.proposals.o2p.second_order.local import COLOURS, SecondOrderOptions, local_descriptors
+from tinysegrank.proposals.o2p.second_order.local import SecondOrderOptions, local_descriptors
 from tinysegrank.proposals.o2p.second_order.log_map import log_matrices, normalise_blocks, upper_triangles
 from tinysegrank.proposals.o2p.second_order.pooling import (
     FIGURE_SIZE,
     GROUND_SIZE,
-    PLACED,
     bounding_boxes,
     placed_averages,
     placements,
     superpixel_sums,
 )
 from tinysegrank.proposals.o2p.second_order.reduction import DescriptorReduction
-from tinysegrank.proposals.o2p.second_order.sift import SIFT_LENGTH
 from tinysegrank.proposals.o2p.segments import Segments
-
-
-def description_length(reduction: DescriptorReduction | None = None) -> int:
-    """Return the dimension of a segment's description: 23,293 in full, less after a reduction."""
-    sift, lbp = (SIFT_LENGTH, LBP_LENGTH) if reduction is None else reduction.sizes
-    sides = [length + len(COLOURS) + PLACED for length in (sift, sift, lbp)]
-    return sum(n * (n + 1) // 2 for n in sides)
 
 
 def describe_segments(
@@ -57,7 +47,7 @@ def describe_segments(
     Args:
         segments: segments of this image.
         options: see `SecondOrderOptions`; the defaults if not given.
-        reduction: reduces SIFT and binary patterns before pooling; D is `description_length(reduction)`.
+        reduction: reduces SIFT and binary patterns before pooling; D is 23,293 without.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or its size is not that of the segments.
