@@ -193,7 +193,10 @@ def test_check_says_what_the_masks_hold(root):
     assert dict(census.images) == {0: 3, 15: 2, 8: 1, 255: 1}
     pixels = np.bincount(np.concatenate([mask.ravel() for mask in masks.values()]))
     assert dict(census.pixels) == {k: pixels[k] for k in (0, 8, 15, 255)}
-    assert str(census) == "2 of 20 classes (masks with each: person 2, cat 1), 4.8 % void"  # 90 of 1,890 pixels
+    assert str(census) == (
+        "3 palette PNGs read by number; 2 of 20 classes (masks and pixels of each: person 2, 4.8 %; cat 1, 0.1 %), "
+        "4.8 % void"  # 90, 2 and 90 of 1,890 pixels
+    )
 
 
 def test_a_background_elsewhere_is_found_over_the_whole_split(root):
@@ -210,7 +213,7 @@ def test_a_background_elsewhere_is_found_over_the_whole_split(root):
     both = {"2007_000002": apart["2007_000002"]}
     both["2007_000002"][3:5] = 0
     paint(root, both, coloured)
-    with pytest.raises(DatasetError, match=r"1 of 3 .*2007_000002\.png: label 0 is coloured and label 1 black; VOC's"):
+    with pytest.raises(DatasetError, match=r"1 of 3 .*2007_000002\.png: label 0 is coloured and label 1 black; the b"):
         VOCSegmentation(root, "train").check()
 
 
@@ -221,6 +224,42 @@ def test_palettes_that_are_unset_or_grey_contradict_nothing(root):
     for colours in ([0] * 768, [v for g in range(256) for v in (g, g, g)], None):
         paint(root, masks, colours)
         assert VOCSegmentation(root, "train").check().census.images[3] == 1
+
+
+def test_photographs_and_masks_have_any_ending(root):
+    folder = root / "JPEGImages"
+    (folder / "2007_000001.jpg").rename(folder / "2007_000001.JPG")
+    with Image.open(folder / "2007_000002.jpg") as image:
+        image.save(folder / "2007_000002.Png")
+    (folder / "2007_000002.jpg").unlink()
+    (root / "SegmentationClass/2007_000001.png").rename(root / "SegmentationClass/2007_000001.PNG")
+    data = VOCSegmentation(root, "train")
+    assert {data.image_path(i).suffix for i in range(3)} == {".JPG", ".Png", ".jpg"}
+    assert {data.labels_path(i).suffix for i in range(3)} == {".PNG", ".png"}
+    data.check()
+
+
+def test_palettes_read_by_colour_and_others_do_not_mix(root):
+    (root / "classes.txt").write_text("crop 0 128 0\nweed 255 0 0\n")
+    paint(root, of(root, 1), [0, 0, 0, 255, 0, 0])  # 1 is painted as a weed
+    census = VOCSegmentation(root, "train").check(jobs=2).census
+    assert dict(census.images) == {2: 3}
+    assert str(census) == (
+        "3 palette PNGs read by colour; 1 of 2 classes, without crop (masks and pixels of each: weed 3, 100.0 %), "
+        "0.0 % void"
+    )
+    paint(root, {"2007_000001": np.ones((21, 30))}, [0, 0, 0, 9, 9, 9])
+    with pytest.raises(
+        DatasetError,
+        match=r"2007_000002\.png: has the classes' colours .* 2007_000001\.png has colours of no",
+    ):
+        VOCSegmentation(root, "train").check()
+
+
+def test_a_photograph_that_is_turned_may_be_why_sizes_differ(root):
+    write_labels(root / "SegmentationClass" / "2007_000001.png", np.zeros((30, 21), int))
+    with pytest.raises(DatasetError, match=r"21 x 30 labels for an image of 30 x 21 \(if its EXIF data turns the"):
+        VOCSegmentation(root, "train").check()
 
 
 def test_an_image_smaller_than_the_grid_is_found_early(root):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tinysegrank.errors import DatasetError
-from tinysegrank.voc.split import read_split
+from tinysegrank.voc.split import files_by_stem, read_split
 
 NAMES = ("2007_000032", "2007_000039", "2007_000063")
 
@@ -60,6 +60,16 @@ def test_names_with_dots_and_other_letters_are_names(tmp_path):
     assert read_split(tmp_path / "val.txt") == ("photo.1", "h\u00e4user", "IMG_2.5")
 
 
+def test_files_by_stem_takes_endings_in_any_case(tmp_path):
+    for name in ("a.JPG", "b.c.jpeg", "d.txt", ".hidden", "e"):
+        (tmp_path / name).touch()
+    assert files_by_stem(tmp_path, (".jpg", ".jpeg")) == {"a": "a.JPG", "b.c": "b.c.jpeg"}
+    assert files_by_stem(tmp_path / "gone", (".jpg",)) == {}
+    (tmp_path / "a.jpeg").touch()
+    with pytest.raises(DatasetError, match=r"a\.jpeg: a\.JPG is there too; remove one"):
+        files_by_stem(tmp_path, (".jpg", ".jpeg"))
+
+
 def test_latin_1_is_named(tmp_path):
     (tmp_path / "val.txt").write_bytes("h\u00e4user\n".encode("latin-1"))
     with pytest.raises(DatasetError, match=r"val\.txt: is not UTF-8 text"):
@@ -72,7 +82,8 @@ def test_a_missing_split_lists_those_there_are_and_what_would_do(tmp_path):
     with pytest.raises(DatasetError, match=r"tset\.txt: there is no such split; there are train, trainval, val$"):
         read_split(tmp_path / "tset.txt")
     with pytest.raises(
-        DatasetError, match=r"there are train, trainval, val; VOC as published .*--set data\.train=train, or"
+        DatasetError,
+        match=r"there are train, trainval, val; pass --set data\.train=train, or get SBD's annot",
     ):
         read_split(tmp_path / "train_aug.txt")
     with pytest.raises(DatasetError, match="that folder has no split files"):

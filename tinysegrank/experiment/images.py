@@ -13,8 +13,8 @@ from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import DataSettings, Settings
 from tinysegrank.files import read_json
 from tinysegrank.voc import VOCSegmentation, assign_folds
-from tinysegrank.voc.dataset import MASKS
-from tinysegrank.voc.split import split_file
+from tinysegrank.voc.dataset import MASK_ENDINGS, MASKS
+from tinysegrank.voc.split import files_by_stem, split_file
 
 SPLITS = ("train", "val")
 IMAGES = ("data/train.json", "data/val.json")
@@ -32,7 +32,7 @@ def open_split(settings: Settings, which: str) -> VOCSegmentation:
     data = settings.data
     place, limit, classes = (data.voc, getattr(data, which)), data.limit or None, settings.classes
     split = VOCSegmentation(*place, limit=limit, masks=None, classes=classes)
-    if which == "val" and not any((split.root / MASKS / f"{name}.png").is_file() for name in split.names):
+    if which == "val" and not files_by_stem(split.root / MASKS, MASK_ENDINGS).keys() & set(split.names):
         return split
     return VOCSegmentation(*place, limit=limit, classes=classes)
 

@@ -10,7 +10,7 @@ from tinysegrank.metrics import Confusion
 from tinysegrank.parallel import parallel_map
 from tinysegrank.voc import Classes, VOCSegmentation, check_labels
 from tinysegrank.voc.census import Census
-from tinysegrank.voc.labels import read_mask
+from tinysegrank.voc.masks import read_mask
 from tinysegrank.voc.split import names_in
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.reporting.plots import png
-from tinysegrank.voc import BACKGROUND, VOC, VOID, Classes, check_labels, overlay, tile_index
+from tinysegrank.voc import BACKGROUND, VOC, Classes, check_labels, overlay, tile_index
 
 _WIDTH = 2.1  # of one image in the figure, inches
 _TALLEST = 1.25  # largest ratio of an image's height to its width
@@ -76,9 +76,8 @@ def qualitative_panels(
                 axes.imshow(picture, interpolation="antialiased")
                 axes.set_axis_off()
                 write(column, bottom + 0.17, caption, va="top", fontsize=8)
-        names = {VOID: "void", **dict(enumerate(classes.names))}
         patches = [
-            Patch(facecolor=colour, edgecolor="0.4", linewidth=0.5, label=names[index])
+            Patch(facecolor=colour, edgecolor="0.4", linewidth=0.5, label=classes.name(index))
             for index, colour in zip(seen, classes.palette[seen] / 255, strict=True)
         ]
         if patches:

@@ -1,4 +1,4 @@
-"""Label counts over all masks of a split, to find masks that follow another convention than VOC's.
+"""Label counts over all masks of a split, to say what was understood and to find masks of another convention.
 
 Each mask may look right alone; together they can show that another tool numbered the labels.
 """
@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Self
 
 from tinysegrank.errors import DatasetError
-from tinysegrank.voc.classes import BACKGROUND, VOC, VOID, Classes
-from tinysegrank.voc.labels import RENUMBER, Mask, background_elsewhere
+from tinysegrank.voc.classes import BACKGROUND, CLASSES_FILE, VOC, VOID, Classes
+from tinysegrank.voc.masks import BY_COLOUR, BY_NUMBER, RENUMBER, Mask, background_elsewhere, has_class_colours
+
+_FEW = 5  # classes without a mask, which are named
 
 
 class Census:
@@ -21,12 +23,15 @@ class Census:
         classes: the classes of the masks.
         images: number of masks with each label.
         pixels: number of pixels of each label.
+        kinds: number of masks of each kind, see `masks`.
     """
 
     def __init__(self, classes: Classes = VOC) -> None:
         self.classes = classes
         self.images: Counter[int] = Counter()
         self.pixels: Counter[int] = Counter()
+        self.kinds: Counter[str] = Counter()
+        self._first: dict[str, Path] = {}  # masks with palettes other than the classes', by kind
         self._coloured: Path | None = None  # a mask where label 0 is in use and coloured
         # a mask whose palette colours label 0, and another label that is black in it
         self._black: tuple[Path, int] | None = None
@@ -36,6 +41,9 @@ class Census:
         used = mask.used.tolist()
         self.images.update(used)
         self.pixels.update(dict(zip(used, mask.pixels.tolist(), strict=True)))
+        self.kinds[mask.kind] += 1
+        if mask.kind == BY_COLOUR or (mask.kind == BY_NUMBER and not has_class_colours(mask, self.classes)):
+            self._first.setdefault(mask.kind, path)
         coloured, black = background_elsewhere(mask)
         if coloured and self._coloured is None:
             self._coloured = path
@@ -47,16 +55,24 @@ class Census:
         """Add the masks of another census, in place."""
         self.images.update(other.images)
         self.pixels.update(other.pixels)
+        self.kinds.update(other.kinds)
+        self._first = {**other._first, **self._first}
         self._coloured = self._coloured or other._coloured
         self._black = self._black or other._black
         return self
 
     def refuse_other_palette(self) -> None:
-        """Check that the masks together do not contradict VOC's palette.
+        """Check that the palettes of the masks together do not contradict the classes' colours.
 
         Raises:
-            DatasetError: label 0 is coloured in one mask, and another label black in another.
+            DatasetError: label 0 is coloured in one mask, and another label black in another; or one mask is read by
+                colour, and another by number although its colours are not those of classes.
         """
+        if len(self._first) > 1:
+            raise DatasetError(
+                f"{self._first[BY_COLOUR]}: has the classes' colours under other numbers, so it is read by colour; but"
+                f" {self._first[BY_NUMBER].name} has colours of no class; give {CLASSES_FILE} the colours of all masks"
+            )
         if self._coloured and self._black:
             path, label = self._black
             raise DatasetError(
@@ -81,8 +97,14 @@ class Census:
             raise DatasetError(f"no mask of {what} has an object; {hint}")
 
     def __str__(self) -> str:
-        """Return a line with the classes found, the number of masks with each, and the share of void pixels."""
-        found = [(k, count) for k, count in self.images.most_common() if k not in (BACKGROUND, VOID)]
-        listed = ", ".join(f"{self.classes.names[k]} {count}" for k, count in found)
-        void = 100 * self.pixels[VOID] / max(self.pixels.total(), 1)
-        return f"{len(found)} of {len(self.classes) - 1} classes (masks with each: {listed}), {void:.1f} % void"
+        """Return a line with the kinds of masks, the classes found, and the masks and the share of pixels of each."""
+        kinds = " and ".join(f"{count} {kind}" for kind, count in self.kinds.most_common())
+        found = [k for k, _ in self.images.most_common() if k not in (BACKGROUND, VOID)]
+        share = {k: f"{100 * pixels / self.pixels.total():.1f} %" for k, pixels in self.pixels.items()}
+        listed = "; ".join(f"{self.classes.name(k)} {self.images[k]}, {share[k]}" for k in found)
+        lacking = sorted(set(range(1, len(self.classes))) - set(found))
+        without = f", without {self.classes.listed(lacking)}" if len(lacking) <= _FEW else ""
+        return (
+            f"{kinds}; {len(found)} of {len(self.classes) - 1} classes{without if lacking else ''}"
+            f" (masks and pixels of each: {listed}), {share.get(VOID, '0.0 %')} void"
+        )

@@ -118,6 +118,10 @@ class Classes:
         colours.flags.writeable = False
         return colours
 
+    def name(self, label: int) -> str:
+        """Return the name of a class or of void."""
+        return "void" if label == VOID else self.names[label]
+
     def listed(self, indices: Iterable[int]) -> str:
         """Return the names of classes with commas between."""
         return ", ".join(self.names[index] for index in indices)

@@ -13,10 +13,12 @@ from tinysegrank.parallel import parallel_map
 from tinysegrank.voc.census import Census
 from tinysegrank.voc.classes import VOC, VOID, Classes, classes_of
 from tinysegrank.voc.images import read_image
-from tinysegrank.voc.labels import read_labels, read_mask
-from tinysegrank.voc.split import first_few, names_in, read_split, split_file
+from tinysegrank.voc.masks import read_labels, read_mask
+from tinysegrank.voc.split import files_by_stem, first_few, names_in, read_split, split_file
 
 MASKS = "SegmentationClass"
+PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+MASK_ENDINGS = (".png",)
 SMALLEST_SIDE = 13  # one pixel per tile of the coarse grid
 _OBJECTS = Classes(("background", *(f"object {number}" for number in range(1, VOID))))  # of an instance map
 
@@ -37,6 +39,7 @@ class VOCSegmentation:
     """The images and label maps that a split file names.
 
     Files: ROOT/ImageSets/Segmentation/SPLIT.txt (one name per line), ROOT/JPEGImages/NAME.jpg, ROOT/MASKS/NAME.png.
+    Photographs may be PNG and other formats as well, and endings in capitals.
 
     Args:
         root: folder that contains JPEGImages/, in the devkit VOCdevkit/VOC2012.
@@ -72,19 +75,18 @@ class VOCSegmentation:
         if "JPEGImages" not in names_in(self.root):
             raise DatasetError(f"{self.root}: holds no folder JPEGImages; {_where_else(self.root)}")
         self.names = read_split(split_file(root, split))[:limit]
-        self._require("JPEGImages", ".jpg")
-        if masks is not None:
-            self._require(masks, ".png")
+        self._photographs = self._require("JPEGImages", PHOTOGRAPHS)
+        self._label_maps = {} if masks is None else self._require(masks, MASK_ENDINGS)
 
-    def _require(self, folder: str, ending: str) -> None:
-        place = self.root / folder
-        there = names_in(place)
-        missing = [f"{folder}/{name}{ending}" for name in self.names if name + ending not in there]
-        if missing:
+    def _require(self, folder: str, endings: tuple[str, ...]) -> dict[str, str]:
+        """Return the file of each name in a folder, given the endings that it may have."""
+        there = files_by_stem(self.root / folder, endings)
+        if missing := [f"{folder}/{name}{endings[0]}" for name in self.names if name not in there]:
             raise DatasetError(
                 f"{self.root}: split {self.split!r}: {len(missing)} of {len(self.names)} files are missing:"
                 f" {first_few(missing)}; unpack the data set again, or take the names out of the split file"
             )
+        return {name: there[name] for name in self.names}
 
     def __len__(self) -> int:
         return len(self.names)
@@ -98,13 +100,13 @@ class VOCSegmentation:
 
     def image_path(self, index: int) -> Path:
         """Return the path of an image's photograph."""
-        return self.root / "JPEGImages" / f"{self.names[index]}.jpg"
+        return self.root / "JPEGImages" / self._photographs[self.names[index]]
 
     def labels_path(self, index: int) -> Path:
         """Return the path of an image's label map; raises DatasetError for a split without them."""
         if self.masks is None:
             raise DatasetError(f"{self.root}: split {self.split!r} was opened without label maps (masks=None)")
-        return self.root / self.masks / f"{self.names[index]}.png"
+        return self.root / self.masks / self._label_maps[self.names[index]]
 
     def instances_path(self, index: int) -> Path:
         """Return the path of an image's instance map, which need not exist."""
@@ -234,4 +236,6 @@ def _where_else(root: Path) -> str:
 
 
 def _sizes(image: np.ndarray, labels: np.ndarray) -> str:
-    return f"{labels.shape[1]} x {labels.shape[0]} labels for an image of {image.shape[1]} x {image.shape[0]}"
+    turned = image.shape[1::-1] == labels.shape and image.shape[0] != image.shape[1]
+    advice = " (if its EXIF data turns the photograph, save it upright)" if turned else ""
+    return f"{labels.shape[1]} x {labels.shape[0]} labels for an image of {image.shape[1]} x {image.shape[0]}{advice}"

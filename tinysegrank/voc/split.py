@@ -13,11 +13,9 @@ import numpy as np
 from tinysegrank.errors import DatasetError, explain_os_error
 
 _SHOWN = 5
-_ENDINGS = (".jpg", ".jpeg", ".png")
+_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _SAVE_AS = "save it as UTF-8, one name per line"
-_AUGMENTED = (
-    "; VOC as published has train, val and trainval: pass --set data.train=train, or get SBD: `tinysegrank fetch sbd`"
-)
+_AUGMENTED = ", or get SBD's annotations of VOC's images: `tinysegrank fetch sbd`"
 
 
 def split_file(root: Path | str, split: str) -> Path:
@@ -36,7 +34,7 @@ def read_split(path: Path) -> tuple[str, ...]:
         content = path.read_bytes()
     except FileNotFoundError as error:
         there = sorted(other.stem for other in path.parent.glob("*.txt"))
-        known = f"there are {', '.join(there)}" if there else "that folder has no split files"
+        known = f"there are {', '.join(there)}" if there else "that folder has no split files; write one name per line"
         raise DatasetError(f"{path}: there is no such split; {known}{_advice(path.stem, there)}") from error
     except OSError as error:
         raise DatasetError(explain_os_error(path, error)) from error
@@ -63,10 +61,12 @@ def read_split(path: Path) -> tuple[str, ...]:
 
 def _advice(split: str, there: list[str]) -> str:
     """Return which of the splits that are there would do, as text."""
+    near = get_close_matches(split.removesuffix("_aug"), there, n=1)
+    if not near:
+        return ""
     if split == "train_aug":
-        return _AUGMENTED
-    near = get_close_matches(split, there, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+        return f"; pass --set data.train={near[0]}{_AUGMENTED}"
+    return f"; did you mean {near[0]}?"
 
 
 def _bare(name: str) -> bool:
@@ -85,6 +85,20 @@ def names_in(folder: Path) -> set[str]:
         return set()
     except OSError as error:
         raise DatasetError(explain_os_error(folder, error)) from error
+
+
+def files_by_stem(folder: Path, endings: tuple[str, ...]) -> dict[str, str]:
+    """Return the name of each file in a folder with one of these endings, in any case, by its name without the ending.
+
+    Raises:
+        DatasetError: two files differ in nothing but the ending, or the system refuses to list the folder.
+    """
+    found: dict[str, str] = {}
+    for name in sorted(names_in(folder)):
+        stem, dot, ending = name.rpartition(".")
+        if dot + ending.lower() in endings and found.setdefault(stem, name) != name:
+            raise DatasetError(f"{folder / name}: {found[stem]} is there too; remove one, as a split file names {stem}")
+    return found
 
 
 def first_few(items: Sequence[object] | np.ndarray, separator: str = ", ") -> str:
