@@ -9,7 +9,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,9 @@ from tinysegrank.plugins import load_plugins
 
 PACKAGE = "tinysegrank"
 _ROOT = Path(tinysegrank.__file__).parent
-_LIBRARIES = ("numpy", "scipy", "scikit-image", "scikit-learn", "numba")  # those that compute
+_LIBRARIES = ("numpy", "scipy", "scikit-image", "scikit-learn", "numba")  # those that results depend on
+_OTHERS = ("pillow", "matplotlib", "array-api-compat", "pooch", "safetensors", "onnx", "torch", "jax", "cupy-cuda12x",
+           "distributed")  # fmt: skip
 _VARIABLES = ("TINYSEGRANK_BACKEND", "TINYSEGRANK_ACCELERATE", PLUGINS)
 
 
@@ -64,6 +66,17 @@ def all_modules() -> list[str]:
 def surroundings() -> tuple[str, ...]:
     """Return the code, versions and settings that two processes must share for their results to be the same."""
     return (*_versions(load_plugins()), *(f"{name}={os.environ.get(name, '')}" for name in _VARIABLES))
+
+
+def library_versions() -> dict[str, str]:
+    """Return the version of each library that the package can use, or "not installed", by name."""
+    found = {}
+    for name in (*_LIBRARIES, *_OTHERS):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
 
 
 @lru_cache(maxsize=1)

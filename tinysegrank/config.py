@@ -175,6 +175,17 @@ def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     return merged
 
 
+def look_up(table: Mapping[str, Value], name: str, option: str) -> Value:
+    """Return an entry of a table.
+
+    Raises:
+        ConfigError: there is no entry of that name; the message says which option named it, and lists the names.
+    """
+    if name not in table:
+        raise ConfigError(f'{option}="{name}": choose one of {", ".join(table)}')
+    return table[name]
+
+
 def _typed(value: Any, hint: Any, where: str) -> Any:
     """Return `value` as the type `hint`, which is bool, int, float, str, or a tuple of one of these.
 

@@ -13,7 +13,7 @@ import pytest
 from tests.fetching.file_server import FileServer
 from tinysegrank.errors import ConfigError, DownloadError, OutputError
 from tinysegrank.experiment import Silent
-from tinysegrank.fetching import SOURCES, Source, check_archive, download, source_named
+from tinysegrank.fetching import SOURCES, Source, check_archive, download
 
 CHUNK = 1 << 18  # a broken connection loses what is less
 CONTENT = np.random.default_rng(0).bytes(12 * CHUNK)
@@ -140,14 +140,11 @@ def test_progress_adds_up_to_the_megabytes(source: Source, server: FileServer, t
 
 def test_the_table(tmp_path: Path) -> None:
     lengths = {"md5": 32, "sha1": 40, "sha256": 64}
-    for name, source in SOURCES.items():
+    for source in SOURCES.values():
         kind, _, digest = source.checksum.partition(":")
         assert len(bytes.fromhex(digest)) * 2 == lengths[kind]
         assert urllib.request.Request(source.address).host and source.file
-        assert source_named(name) is source
     assert SOURCES["torchvision-alexnet"].checksum.startswith("sha256:7be5be79")  # as its name says
-    with pytest.raises(ConfigError, match=r'fetch "coco": choose one of voc2012, sbd'):
-        source_named("coco")
     (tmp_path / "a").write_bytes(b"abc")
     right = Source("http://host/a", "md5:900150983cd24fb0d6963f7d28e17f72")  # RFC 1321
     assert check_archive(right, tmp_path / "a") == f"{tmp_path}/a: md5:900150983cd24fb0d6963f7d28e17f72, as published"

@@ -85,7 +85,7 @@ def test_archives_on_disk(published: Path, server: FileServer) -> None:
 @pytest.mark.usefixtures("published")
 def test_what_cannot_be_fetched() -> None:
     for arguments, said in (
-        (["coco"], 'fetch "coco": choose one of voc2012, sbd, alexnet, caffenet, torchvision-alexnet'),
+        (["coco"], 'fetch="coco": choose one of voc2012, sbd, alexnet, caffenet, torchvision-alexnet'),
         (["alexnet", "--archive", "net"], "archive=net: alexnet is a single file; give it to `run --weights`"),
         (["voc2012", "--archive", "nowhere.tar"], "nowhere.tar: cannot be read: No such file or directory"),
         (["voc2012", "--mirror", "host"], "mirror=host: give an address"),

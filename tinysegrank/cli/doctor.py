@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 from collections.abc import Iterator
@@ -11,31 +10,15 @@ from pathlib import Path
 from tinysegrank import __version__
 from tinysegrank.backend import VARIABLE, get_backend
 from tinysegrank.cli.group import CORES
+from tinysegrank.code_digest import library_versions
 from tinysegrank.errors import TinySegRankError
-
-LIBRARIES = (
-    "numpy",
-    "scipy",
-    "scikit-image",
-    "scikit-learn",
-    "numba",
-    "pillow",
-    "array-api-compat",
-    "pooch",
-    "safetensors",
-    "onnx",
-    "torch",
-    "jax",
-    "cupy-cuda12x",
-    "distributed",
-)
 
 
 def findings() -> Iterator[tuple[str, str]]:
     """Yield (name, value) pairs to print; never raises."""
     yield "tinysegrank", __version__
     yield "Python", f"{platform.python_version()} on {platform.platform()}"
-    yield "libraries", ", ".join(f"{name} {_version(name)}" for name in LIBRARIES)
+    yield "libraries", ", ".join(f"{name} {version}" for name, version in library_versions().items())
     yield "compiled", _compiled()
     try:
         yield "backend", get_backend().describe()
@@ -58,13 +41,6 @@ def findings() -> Iterator[tuple[str, str]]:
         yield f"  {variable}", os.environ.get(variable, "not set")
     yield "data", _data()
     yield "weights", _weights()
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _blas() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinysegrank.errors import ConfigError
+from tinysegrank.config import look_up
 from tinysegrank.experiment.settings import (
     CrfSettings,
     DataSettings,
@@ -70,6 +70,4 @@ def named_settings(name: str) -> Settings:
     Raises:
         ConfigError: there are no settings of that name.
     """
-    if name not in EXPERIMENTS:
-        raise ConfigError(f'experiment="{name}": choose one of {", ".join(EXPERIMENTS)}')
-    return EXPERIMENTS[name]
+    return look_up(EXPERIMENTS, name, "experiment")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 import shlex
 from pathlib import Path
 
 from tinysegrank import __version__
+from tinysegrank.code_digest import library_versions
 from tinysegrank.errors import CheckpointError, ShapeError
 from tinysegrank.evidence import tables
 from tinysegrank.evidence.claims import VERDICTS
@@ -26,7 +26,6 @@ from tinysegrank.outputs import check_file
 from tinysegrank.reporting import Column, Document, Picture, Section, Table
 
 NEEDS = ("data", "picked", "evaluation", "report")
-LIBRARIES = ("numpy", "scipy", "numba", "scikit-image", "scikit-learn", "pillow", "matplotlib", "jinja2", "torch")
 _OPENING = b'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'  # of every report
 _CURVES = {
     "loss_ce.png": "Cross-entropy: the start and the control that continues with it",
@@ -157,9 +156,5 @@ def _seconds_table(run: Run) -> Table:
 def _versions_table() -> Table:
     """Return a table of the versions of the software that wrote this report."""
     rows = [("tinysegrank", __version__), ("Python", f"{platform.python_version()} on {platform.system()}")]
-    for library in LIBRARIES:
-        try:
-            rows.append((library, importlib.metadata.version(library)))
-        except importlib.metadata.PackageNotFoundError:
-            rows.append((library, "not installed"))
+    rows += library_versions().items()
     return Table("Versions", (Column("what"), Column("version")), tuple(rows), "Of what wrote this report.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinysegrank.fetching.download import download
 from tinysegrank.fetching.sbd import add_sbd
-from tinysegrank.fetching.sources import SOURCES, Source, check_archive, source_named
+from tinysegrank.fetching.sources import SOURCES, Source, check_archive
 from tinysegrank.fetching.voc2012 import unpack_voc, voc_root
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "add_sbd",
     "check_archive",
     "download",
-    "source_named",
     "unpack_voc",
     "voc_root",
 ]

@@ -65,17 +65,6 @@ SOURCES = {
 }
 
 
-def source_named(name: str) -> Source:
-    """Return the source of a name.
-
-    Raises:
-        ConfigError: the name is unknown.
-    """
-    if name not in SOURCES:
-        raise ConfigError(f'fetch "{name}": choose one of {", ".join(SOURCES)}')
-    return SOURCES[name]
-
-
 def check_archive(source: Source, path: Path) -> str:
     """Return a line that says whether a file on disk is the published one, with its digest.
 

@@ -6,7 +6,7 @@ here.
 
 from __future__ import annotations
 
-from tinysegrank.errors import ConfigError
+from tinysegrank.config import look_up
 from tinysegrank.losses.counts import Loss
 from tinysegrank.losses.cross_entropy import soft_cross_entropy
 from tinysegrank.losses.dice import soft_dice
@@ -36,6 +36,4 @@ def named(name: str, *, min_mass: float = 0.5) -> Loss:
     Raises:
         ConfigError: the name is unknown.
     """
-    if name not in TABLE:
-        raise ConfigError(f'loss="{name}": choose one of {", ".join(TABLE)}')
-    return bind(TABLE[name], min_mass=min_mass)
+    return bind(look_up(TABLE, name, "loss"), min_mass=min_mass)

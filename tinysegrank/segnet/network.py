@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from tinysegrank.backend import Array, Backend, get_backend
+from tinysegrank.config import look_up
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.nn.layer import Conv2d, Dropout, Gradients, Layer, LocalResponseNorm, MaxPool2d, ReLU
 from tinysegrank.nn.sequential import Sequential
-from tinysegrank.segnet.presets import ConvShape, Preset, preset_named
+from tinysegrank.segnet.presets import PRESETS, ConvShape, Preset
 from tinysegrank.segnet.weight_files import trunk_of
 
 TRUNK = ("conv1", "conv2", "conv3", "conv4", "conv5")
@@ -55,7 +56,7 @@ class SegNet:
         dropout: float | None = None,
         frozen: tuple[str, ...] = TRUNK,
     ) -> None:
-        self.num_classes, self.preset_name, self.preset = num_classes, preset, preset_named(preset)
+        self.num_classes, self.preset_name, self.preset = num_classes, preset, look_up(PRESETS, preset, "preset")
         self.dropout = self.preset.dropout if dropout is None else dropout
         self.backend = get_backend() if backend is None else backend
         rng = np.random.default_rng(0) if rng is None else rng

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tinysegrank.backend import Backend
-from tinysegrank.errors import ConfigError
 from tinysegrank.nn.layer import Layer
 from tinysegrank.voc.preprocess import CAFFE, TORCHVISION, Preprocessing
 
@@ -85,14 +84,3 @@ PRESETS = {
         dropout=0.2,
     ),
 }
-
-
-def preset_named(name: str) -> Preset:
-    """Return the preset of a name.
-
-    Raises:
-        ConfigError: the name is unknown.
-    """
-    if name not in PRESETS:
-        raise ConfigError(f'preset="{name}": choose one of {", ".join(PRESETS)}')
-    return PRESETS[name]

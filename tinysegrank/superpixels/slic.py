@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.config import look_up
+from tinysegrank.errors import ShapeError
 from tinysegrank.superpixels.integer import integer_slic
 
 
@@ -79,9 +80,8 @@ def slic(
             "segments must be at least 1, compactness above 0 and smoothing at least 0, got "
             f"segments={segments}, compactness={compactness}, smoothing={smoothing}"
         )
-    if method not in METHODS:
-        raise ConfigError(f"method={method!r}: choose one of {', '.join(METHODS)}")
-    return METHODS[method](as_rgb(image), segments=segments, compactness=compactness, smoothing=smoothing)
+    chosen = look_up(METHODS, method, "method")
+    return chosen(as_rgb(image), segments=segments, compactness=compactness, smoothing=smoothing)
 
 
 def skimage_slic(rgb: NDArray[np.uint8], *, segments: int, compactness: float, smoothing: float) -> NDArray[np.int32]:

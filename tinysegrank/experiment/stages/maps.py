@@ -14,8 +14,7 @@ from tinysegrank.experiment.stages.trunk import network_path
 from tinysegrank.experiment.tasks import do_missing_images
 from tinysegrank.files import read_arrays, write_arrays
 from tinysegrank.proposals import MapFeatures, map_features
-from tinysegrank.segnet import TrunkMaps, load_segnet, map_channels
-from tinysegrank.segnet.presets import preset_named
+from tinysegrank.segnet import PRESETS, TrunkMaps, load_segnet, map_channels
 
 _MIRRORED = "mirrored/"
 
@@ -37,7 +36,7 @@ def _views(settings: Settings) -> set[bool]:
 
 def channels(run: Run) -> tuple[int, ...]:
     """Return the number of channels of each of the maps' layers."""
-    return map_channels(preset_named(run.settings.trunk.preset), run.settings.maps.layers)
+    return map_channels(PRESETS[run.settings.trunk.preset], run.settings.maps.layers)
 
 
 def check(settings: Settings) -> None:
@@ -46,7 +45,7 @@ def check(settings: Settings) -> None:
     Raises:
         ConfigError: the maps would be coarser than SegNet's.
     """
-    least = preset_named(settings.trunk.preset).preprocessing.size
+    least = PRESETS[settings.trunk.preset].preprocessing.size
     if used(settings) and settings.maps.size < least:
         raise ConfigError(f"maps.size={settings.maps.size}: give at least {least}, SegNet's own input")
 
