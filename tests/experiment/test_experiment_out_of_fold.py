@@ -15,12 +15,15 @@ import pytest
 from PIL import Image
 
 from tests.conftest import tiny_settings
+from tinysegrank.errors import ConfigError
 from tinysegrank.experiment import Run, Silent, images, run_experiment
-from tinysegrank.experiment.images import images_of
+from tinysegrank.experiment.images import images_of, model_path
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.proposers.protocol import model_of
 from tinysegrank.experiment.settings import CrfSettings, PasteSettings, ProposalSettings, Settings
+from tinysegrank.experiment.stages.maps import read_means
 from tinysegrank.experiment.stages.proposals import store
+from tinysegrank.experiment.stages.segments import images_to_fit_on, load_model, read_segments
 from tinysegrank.proposals import (
     FEATURE_NAMES,
     CpmcOptions,
@@ -31,6 +34,7 @@ from tinysegrank.proposals import (
     SuperpixelClassifier,
     interleave,
 )
+from tinysegrank.proposals.o2p.cpmc import SegmentRanker
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, write_labels
 
 pytestmark = pytest.mark.slow
@@ -48,6 +52,7 @@ def settings_for(voc: Path) -> Settings:
         sift=12,
         lbp=8,
         length=12,
+        rank_channels=4,
     )
     proposals = ProposalSettings(
         engine="both",
@@ -55,7 +60,7 @@ def settings_for(voc: Path) -> Settings:
         crf=CrfSettings("both", strengths=(4.0,), lambdas=(0.3,), choice_images=2),
         paste=PasteSettings(
             segments,
-            fit_images=1,
+            fit_images=3,
             thresholds=(0.1,),
             lambdas=(0.1,),
             choice_images=2,
@@ -126,7 +131,8 @@ def test_validation_images_reach_no_fit(tmp_path, run, toy):
 
 def test_a_fold_reaches_no_model_that_its_rows_come_from(tmp_path, run, toy):
     fold_of = images.folds(run)
-    fold = next(fold for fold in (1, 2) if fold != fold_of[0])  # constants are chosen on fold 0; image 0 fits segments
+    fitted_on = [image.number for image in images_to_fit_on(run)]  # projections of segments, which use no truth
+    (fold,) = {1, 2} - set(fold_of[fitted_on])  # constants are chosen on fold 0
     changed = exchanged(toy, tmp_path / "toy", "train", np.flatnonzero(fold_of == fold))
     other = run_experiment(tmp_path / "run", settings_for(changed), jobs=1, progress=Silent(), until="described")
     mine, theirs = fitted(run), fitted(other)
@@ -136,6 +142,7 @@ def test_a_fold_reaches_no_model_that_its_rows_come_from(tmp_path, run, toy):
         f"training/without-fold-{fold}-start",
         f"training/without-fold-{fold}-uoi+ce",
         f"classifiers/without-fold-{fold}.safetensors",
+        "segments/ranker",
         "proposing/crf",
         "proposing/paste",
     }
@@ -143,6 +150,45 @@ def test_a_fold_reaches_no_model_that_its_rows_come_from(tmp_path, run, toy):
     for name in theirs:  # and it reaches the others: the test can fail
         if name.startswith(("training/", "proposing/")) and name.endswith(".safetensors") and name not in without:
             assert mine[name] != theirs[name], name
+
+
+def test_the_truth_of_a_fold_reaches_no_ranker_of_its_segments(tmp_path, run, toy):
+    fold_of, settings = images.folds(run), settings_for(toy)
+    copy = shutil.copytree(toy, tmp_path / "toy")
+    settings = replace(settings, data=replace(settings.data, voc=str(copy)))
+    paste = replace(settings.proposals.paste, fit_images=12)
+    settings = replace(settings, proposals=replace(settings.proposals, paste=paste))
+    mine = run_experiment(tmp_path / "mine", settings, jobs=1, progress=Silent(), until="segments")
+    before, fold, split = fitted(mine), int(fold_of[3]), VOCSegmentation(copy, "train")
+    for index in np.flatnonzero(fold_of == fold):
+        labels = split.labels(int(index)).copy()
+        labels[: len(labels) // 2] = 7
+        write_labels(split.labels_path(int(index)), labels)
+    after = fitted(run_experiment(tmp_path / "other", settings, jobs=1, progress=Silent(), until="segments"))
+    rankers = {name for name in before if name.startswith("segments/ranker")} - {"segments/ranker-maps.safetensors"}
+    assert len(rankers) == 1 + FOLDS
+    assert {name for name in rankers if before[name] == after[name]} == {
+        f"segments/ranker/without-fold-{fold}.safetensors"
+    }
+    assert before["segments/ranker-maps.safetensors"] == after["segments/ranker-maps.safetensors"]
+
+    (image,) = images_of(mine, "train", [3])
+    found, folder = read_segments(image).segments, mine.folder("segments")
+    ranker = SegmentRanker.load(model_path(folder / "ranker", fold))
+    model = replace(load_model(mine), ranker=ranker)
+    expected = model.segments(image.image(), read_means(image))
+    np.testing.assert_array_equal(found.members, expected.members)
+    np.testing.assert_array_equal(found.scores, expected.scores)
+    with pytest.raises(ConfigError, match="maps: give"):
+        model.segments(image.image())
+
+
+def test_too_few_images_for_the_segment_ranker_are_called_that(tmp_path, toy):
+    settings = settings_for(toy)
+    paste = replace(settings.proposals.paste, fit_images=1)
+    settings = replace(settings, proposals=replace(settings.proposals, paste=paste))
+    with pytest.raises(ConfigError, match=r"paste\.fit_images=1: .* outside fold 0"):
+        run_experiment(tmp_path / "run", settings, jobs=1, progress=Silent(), until="segments")
 
 
 def test_the_rows_of_a_fold_are_by_the_models_without_it(run):

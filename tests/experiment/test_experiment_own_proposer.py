@@ -41,7 +41,7 @@ class Constant:
 
     def load(self, run):
         classes = read_json(run.folder("proposing") / self.name / "classes.json")
-        return lambda image: self._of(image, classes, run.settings.proposals.count)
+        return lambda photograph: self._of(photograph.image, classes, run.settings.proposals.count)
 
     def _of(self, image, classes, count):
         none = np.zeros(0, np.int64)

@@ -32,14 +32,16 @@ def test_the_papers_protocol():
     assert (paper.ranking.eps, paper.ranking.background_weight, paper.ranking.quality) == (1e-3, 0.02, "image")
 
 
-def test_the_best_is_the_papers_but_for_folds_superpixels_and_proposals():
+def test_the_best_is_the_papers_but_for_folds_mirror_images_superpixels_and_proposals():
     paper, best = named_settings("paper"), named_settings("best")
     assert best.proposals.engine == "both"
     assert best.proposals.crf == named_settings("quick").proposals.crf
     assert (paper.proposals.paste.features, best.proposals.paste.features) == ("hand", "trunk")
     proposals = replace(best.proposals, engine="paste", crf=paper.proposals.crf, paste=paper.proposals.paste)
     as_paper = replace(best, experiment="paper", folds=paper.folds, superpixels=paper.superpixels, proposals=proposals)
-    assert as_paper == paper
+    assert replace(as_paper, coarse=paper.coarse) == paper
+    assert (paper.coarse.mirrored, best.coarse.mirrored, named_settings("quick").coarse.mirrored) == (False, True, True)
+    assert (paper.proposals.paste.segments.rank_channels, best.proposals.paste.segments.rank_channels) == (0, 8)
     assert best.superpixels == named_settings("quick").superpixels
 
 

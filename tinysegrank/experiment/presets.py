@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tinysegrank.config import look_up
 from tinysegrank.experiment.settings import (
+    CoarseSettings,
     CrfSettings,
     DataSettings,
     EvidenceSettings,
@@ -17,6 +18,7 @@ from tinysegrank.experiment.settings import (
     TrainingSettings,
     TrunkSettings,
 )
+from tinysegrank.proposals import SegmentOptions
 from tinysegrank.segnet import TrainingOptions
 
 HAND_MADE = CrfSettings(
@@ -27,6 +29,7 @@ HAND_MADE = CrfSettings(
 PAPER = Settings(
     experiment="paper",
     folds=10,
+    coarse=CoarseSettings(mirrored=False),
     superpixels=SuperpixelSettings(method="scikit-image"),  # distances in real numbers, as published
     proposals=ProposalSettings(engine="paste", count=30, crf=HAND_MADE),
     evidence=EvidenceSettings(start_steps=4000),
@@ -37,14 +40,21 @@ BEST = replace(
     PAPER,
     experiment="best",
     folds=5,
+    coarse=CoarseSettings(),
     superpixels=SuperpixelSettings(),
-    proposals=replace(PAPER.proposals, engine="both", crf=CrfSettings(), paste=PasteSettings(features="trunk")),
+    proposals=replace(
+        PAPER.proposals,
+        engine="both",
+        crf=CrfSettings(),
+        paste=PasteSettings(SegmentOptions(rank_channels=8), features="trunk"),
+    ),
 )
 """What raised the score on held-out training images; see `tests/benchmarks/options.py`."""
 
 DEMO = Settings(
     experiment="demo",
     data=DataSettings(train="train", val="val"),
+    coarse=CoarseSettings(mirrored=False),
     trunk=TrunkSettings("tiny", pretrain_images=2400, pretrain_steps=750, pretrain_rate=0.01),
     training=TrainingSettings(
         start=TrainingOptions("ce", steps=400, rate=0.05, batch=32),

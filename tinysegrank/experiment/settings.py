@@ -87,11 +87,11 @@ class TrainingSettings(Options):
 class CoarseSettings(Options):
     """SegNet's coarse maps, which the paper computes from the whole image alone.
 
-    `mirrored` averages the map with that of the mirrored image. `crops` averages it with those of four corner crops,
+    `mirrored` averages the map with that of the mirror image. `crops` averages it with those of four corner crops,
     also mirrored if `mirrored` is set; its value is the crop's side as a share of the image's (0: no crops).
     """
 
-    mirrored: bool = False
+    mirrored: bool = True
     crops: float = 0.0
 
     def __post_init__(self) -> None:

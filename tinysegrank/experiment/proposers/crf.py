@@ -13,7 +13,7 @@ from tinysegrank.experiment.proposers.divmbest import DivMBestProposer
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import CrfSettings, ProposalSettings, Settings
 from tinysegrank.experiment.stages import maps
-from tinysegrank.experiment.stages.superpixels import read_superpixels, superpixels_of
+from tinysegrank.experiment.stages.superpixels import read_superpixels
 from tinysegrank.experiment.tasks import do_missing, map_tasks
 from tinysegrank.files import atomic_write, read_arrays, write_arrays
 from tinysegrank.proposals import (
@@ -26,7 +26,6 @@ from tinysegrank.proposals import (
     classifier_inputs,
     engine_under,
     label_fractions,
-    map_features,
 )
 from tinysegrank.superpixels import RegionGraph, as_lab, region_graph
 
@@ -71,14 +70,15 @@ class CrfProposer(DivMBestProposer):
         described = _described(image)
         return [_engine(described, model, options) for options in grid]
 
-    def load_engine(self, run: Run, model: SuperpixelClassifier) -> Callable[[np.ndarray, ProposalOptions], CrfEngine]:
+    def load_engine(
+        self, run: Run, model: SuperpixelClassifier
+    ) -> Callable[[maps.Photograph, ProposalOptions], CrfEngine]:
         """See `DivMBestProposer.load_engine`."""
-        make_maps = maps.load_maps(run) if self.map_views(run.settings) else None
+        reads_maps = bool(self.map_views(run.settings))
 
-        def engine(image: np.ndarray, options: ProposalOptions) -> CrfEngine:
-            superpixels = superpixels_of(image, run.settings)
-            of_maps = None if make_maps is None else map_features(make_maps(image), superpixels)
-            return _engine(_describe(image, superpixels, run.settings, of_maps), model, options)
+        def engine(photograph: maps.Photograph, options: ProposalOptions) -> CrfEngine:
+            of_maps = photograph.of_maps if reads_maps else None
+            return _engine(_describe(photograph.image, photograph.superpixels, run.settings, of_maps), model, options)
 
         return engine
 

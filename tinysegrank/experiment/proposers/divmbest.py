@@ -51,8 +51,8 @@ class DivMBestProposer:
         """Return the engine of an image of the run under each entry of a grid of constants."""
         raise NotImplementedError
 
-    def load_engine(self, run: Run, model: Any) -> Callable[[np.ndarray, Any], Engine[Any]]:
-        """Return a function that takes any image (H, W, 3) and constants, and returns the engine."""
+    def load_engine(self, run: Run, model: Any) -> Callable[[maps.Photograph, Any], Engine[Any]]:
+        """Return a function that takes any photograph and constants, and returns the engine."""
         raise NotImplementedError
 
     def check(self, settings: Settings) -> None:
@@ -82,11 +82,11 @@ class DivMBestProposer:
         engines = self.engines(image, load_once(self.kind.load, model.path), grid)
         return [divmbest(engine, asked.lam, asked.count) for engine, asked in zip(engines, grid, strict=True)]
 
-    def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
+    def load(self, run: Run) -> Callable[[maps.Photograph], list[Proposal]]:
         """See `Proposer.load`."""
         model = model_of(run, self.name, -1)
         chosen, engine = self.chosen(model.folder), self.load_engine(run, self.kind.load(model.path))
-        return lambda image: divmbest(engine(image, chosen), chosen.lam, chosen.count)
+        return lambda photograph: divmbest(engine(photograph, chosen), chosen.lam, chosen.count)
 
     def chosen(self, folder: Path) -> Any:
         """Read the constants that were chosen from the proposer's folder."""

@@ -12,6 +12,7 @@ from tinysegrank.experiment.images import SPLITS, ImageOfRun, open_split
 from tinysegrank.experiment.proposers.protocol import Model
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
+from tinysegrank.experiment.stages.maps import Photograph
 from tinysegrank.proposals import Proposal, ProposalStore
 from tinysegrank.voc.images import opened
 
@@ -70,7 +71,7 @@ class FolderProposer:
         proposals = [Proposal(one, float(score), nodes, segments) for one, score, segments in found]
         return proposals[: asked.count]
 
-    def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
+    def load(self, run: Run) -> Callable[[Photograph], list[Proposal]]:
         """Refuse: a folder has no proposals for a new photograph.
 
         Raises:

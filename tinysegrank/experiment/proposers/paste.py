@@ -13,8 +13,9 @@ from tinysegrank.experiment.images import ImageOfRun, folds, images_of
 from tinysegrank.experiment.proposers.divmbest import DivMBestProposer
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import ProposalSettings, Settings
+from tinysegrank.experiment.stages import maps, pooled
 from tinysegrank.experiment.stages.pooled import load_describe, read_pooled
-from tinysegrank.experiment.stages.segments import load_model, read_rows, read_segments
+from tinysegrank.experiment.stages.segments import by_hand, load_model, load_segments, read_rows, read_segments
 from tinysegrank.experiment.tasks import do_missing
 from tinysegrank.proposals import PasteEngine, SegmentScorer
 
@@ -42,7 +43,10 @@ class PasteProposer(DivMBestProposer):
 
     def map_views(self, settings: Settings) -> tuple[bool, ...]:
         """See `Proposer.map_views`."""
-        return () if settings.proposals.paste.features == "hand" else (False, True)
+        asked = settings.proposals.paste
+        if asked.features != "hand":
+            return (False, True)
+        return (False,) if asked.segments.rank_channels else ()
 
     def fit_models(self, run: Run, paths: Sequence[Path]) -> None:
         """Fit the regressors that don't exist, one at a time, as each holds all its rows."""
@@ -69,18 +73,22 @@ class PasteProposer(DivMBestProposer):
     def engines(self, image: ImageOfRun, model: SegmentScorer, grid: Sequence[Pasting]) -> Iterable[PasteEngine]:
         """See `DivMBestProposer.engines`."""
         segments, hand = read_segments(image)
-        scores = model.scores(_as_asked(image, hand))
+        by_maps = _by_maps(image)
+        scores = model.scores(_beside(hand, None if by_maps is None else by_maps[: len(segments)]))
         return [PasteEngine(scores, segments, threshold=options.threshold) for options in grid]
 
-    def load_engine(self, run: Run, model: SegmentScorer) -> Callable[[np.ndarray, Pasting], PasteEngine]:
+    def load_engine(self, run: Run, model: SegmentScorer) -> Callable[[maps.Photograph, Pasting], PasteEngine]:
         """See `DivMBestProposer.load_engine`."""
-        maker, features = load_model(run), run.settings.proposals.paste.features
-        by_maps = None if features == "hand" else load_describe(run)
+        maker, make, hand = load_model(run), load_segments(run), by_hand(run.settings)
+        by_maps = load_describe(run) if pooled.used(run.settings) else None
 
-        def engine(image: np.ndarray, options: Pasting) -> PasteEngine:
-            segments = maker.segments(image)
-            hand = None if features == "trunk" else maker.describe(image, segments)
-            scores = model.scores(_beside(hand, None if by_maps is None else by_maps(image, segments)))
+        def engine(photograph: maps.Photograph, options: Pasting) -> PasteEngine:
+            segments = make(photograph)
+            described = _beside(
+                maker.describe(photograph.image, segments) if hand else None,
+                by_maps(photograph, segments) if by_maps else None,
+            )
+            scores = model.scores(described)
             return PasteEngine(scores, segments, threshold=options.threshold)
 
         return engine
@@ -100,14 +108,11 @@ def _fit(task: _Fit) -> None:
 
 def _rows(image: ImageOfRun) -> tuple[np.ndarray, np.ndarray]:
     hand, targets = read_rows(image)
-    return _as_asked(image, hand), targets
+    return _beside(hand, _by_maps(image)), targets
 
 
-def _as_asked(image: ImageOfRun, hand: np.ndarray) -> np.ndarray:
-    """Return the descriptions that the settings ask for, of as many rows as there are in `hand`."""
-    features = image.run.settings.proposals.paste.features
-    by_maps = None if features == "hand" else read_pooled(image)[: len(hand)]
-    return _beside(None if features == "trunk" else hand, by_maps)
+def _by_maps(image: ImageOfRun) -> np.ndarray | None:
+    return read_pooled(image) if pooled.used(image.run.settings) else None
 
 
 def _beside(*descriptions: np.ndarray | None) -> np.ndarray:

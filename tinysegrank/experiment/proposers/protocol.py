@@ -6,11 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
 from tinysegrank.experiment.images import ImageOfRun, model_path
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
+from tinysegrank.experiment.stages.maps import Photograph
 from tinysegrank.proposals import Proposal
 
 FOLDER = "proposing"
@@ -59,8 +58,8 @@ class Proposer(Protocol):
     def propose(self, image: ImageOfRun, model: Model) -> list[Proposal]:
         """Return proposals for an image of the run, best first, using this model and the constants chosen."""
 
-    def load(self, run: Run) -> Callable[[np.ndarray], list[Proposal]]:
-        """Return a function that takes any image (H, W, 3) and returns proposals, made as the run made those of val."""
+    def load(self, run: Run) -> Callable[[Photograph], list[Proposal]]:
+        """Return a function that takes any photograph and returns proposals, made as the run made those of val."""
 
 
 def model_of(run: Run, name: str, fold: int) -> Model:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
+
+import numpy as np
 
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment.artifacts import load_once
 from tinysegrank.experiment.images import IMAGES, ImageOfRun
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import ENGINES, MapSettings, Settings
-from tinysegrank.experiment.stages.superpixels import read_superpixels
+from tinysegrank.experiment.stages.superpixels import read_superpixels, superpixels_of
 from tinysegrank.experiment.stages.trunk import network_path
 from tinysegrank.experiment.tasks import do_missing_images
 from tinysegrank.files import read_arrays, write_arrays
-from tinysegrank.proposals import MapFeatures, map_features
+from tinysegrank.proposals import MapFeatures, MapMeans, map_features
 from tinysegrank.segnet import PRESETS, TrunkMaps, load_segnet, map_channels
 
 _MIRRORED = "mirrored/"
@@ -59,6 +62,28 @@ def _load(path: Path, asked: MapSettings) -> TrunkMaps:
     return TrunkMaps(load_segnet(path), size=asked.size, layers=asked.layers)
 
 
+class Photograph:
+    """Any image (H, W, 3), and what proposers read of it under a run's settings, each computed once."""
+
+    def __init__(self, run: Run, image: np.ndarray) -> None:
+        self.run, self.image = run, image
+
+    @cached_property
+    def superpixels(self) -> np.ndarray:
+        """Its superpixels (H, W), as the stage `superpixels` makes them."""
+        return superpixels_of(self.image, self.run.settings)
+
+    @cached_property
+    def of_maps(self) -> MapFeatures:
+        """The features of its superpixels, as the stage `maps` makes them."""
+        return map_features(load_maps(self.run)(self.image), self.superpixels)
+
+    @property
+    def means(self) -> MapMeans:
+        """The means of the maps over its superpixels."""
+        return MapMeans(self.superpixels, self.of_maps.superpixels, channels(self.run))
+
+
 def _write(image: ImageOfRun) -> None:
     make_maps, photograph, superpixels = load_maps(image.run), image.image(), read_superpixels(image)
     arrays = map_features(make_maps(photograph), superpixels)._asdict()
@@ -72,6 +97,11 @@ def read_maps(image: ImageOfRun, *, mirrored: bool = False) -> MapFeatures:
     """Read the features of one image's superpixels; with `mirrored`, those of a training image's mirror image."""
     arrays, prefix = read_arrays(image.file(STAGE.name, ".safetensors")), _MIRRORED if mirrored else ""
     return MapFeatures(arrays[f"{prefix}superpixels"], arrays[f"{prefix}image"])
+
+
+def read_means(image: ImageOfRun) -> MapMeans:
+    """Read the means of the maps over the superpixels of one image of the run."""
+    return MapMeans(read_superpixels(image), read_maps(image).superpixels, channels(image.run))
 
 
 STAGE = Stage(

@@ -11,10 +11,10 @@ from tinysegrank.experiment.images import IMAGES, OBJECTS, ImageOfRun
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages import maps, segments
-from tinysegrank.experiment.stages.superpixels import read_superpixels, superpixels_of
+from tinysegrank.experiment.stages.superpixels import read_superpixels
 from tinysegrank.experiment.tasks import do_missing_images, map_tasks
 from tinysegrank.files import read_arrays, write_arrays
-from tinysegrank.proposals import MapModel, MapReduction, Segments, descriptions_by_maps, map_features
+from tinysegrank.proposals import MapModel, MapReduction, Segments, descriptions_by_maps
 from tinysegrank.proposals.o2p.map_model import reduction_file
 
 
@@ -33,15 +33,10 @@ def used(settings: Settings) -> bool:
     return segments.STAGE.used(settings) and settings.proposals.paste.features != "hand"
 
 
-def load_describe(run: Run) -> Callable[[np.ndarray, Segments], np.ndarray]:
-    """Return a function that describes the segments of any image (H, W, 3), as the run's were: (R, P)."""
-    model, make_maps = _load_model(run), maps.load_maps(run)
-
-    def describe(image: np.ndarray, found: Segments) -> np.ndarray:
-        superpixels = superpixels_of(image, run.settings)
-        return model.describe(found, superpixels, map_features(make_maps(image), superpixels).superpixels)
-
-    return describe
+def load_describe(run: Run) -> Callable[[maps.Photograph, Segments], np.ndarray]:
+    """Return a function that describes the segments of any photograph, as the run's were: (R, P)."""
+    model = _load_model(run)
+    return lambda photograph, found: model.describe(found, photograph.superpixels, photograph.of_maps.superpixels)
 
 
 def read_pooled(image: ImageOfRun) -> np.ndarray:

@@ -14,8 +14,9 @@ from tinysegrank.experiment.proposers import Proposer, proposers_of
 from tinysegrank.experiment.proposers.protocol import Model, model_of
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import Settings
+from tinysegrank.experiment.stages import maps
 from tinysegrank.experiment.stages.coarse import read_ranked
-from tinysegrank.experiment.stages.superpixels import read_superpixels, superpixels_of
+from tinysegrank.experiment.stages.superpixels import read_superpixels
 from tinysegrank.experiment.tasks import do_missing
 from tinysegrank.proposals import Proposal, ProposalStore, interleave
 
@@ -74,11 +75,14 @@ def labelling_of(coarse: np.ndarray, superpixels: np.ndarray) -> Proposal:
 def load_proposer(run: Run) -> Callable[[np.ndarray, np.ndarray], list[Proposal]]:
     """Return a function that takes any image (H, W, 3) and its coarse map, and proposes as the run did for val."""
     functions, options = [proposer.load(run) for proposer in proposers_of(run.settings)], run.settings.proposals
+    if maps.used(run.settings):
+        maps.load_maps(run)  # before the first photograph
 
     def propose(image: np.ndarray, coarse: np.ndarray) -> list[Proposal]:
-        found = interleave(*(function(image) for function in functions), count=options.count)
+        photograph = maps.Photograph(run, image)
+        found = interleave(*(function(photograph) for function in functions), count=options.count)
         if options.segnet:
-            found.append(labelling_of(coarse, superpixels_of(image, run.settings)))
+            found.append(labelling_of(coarse, photograph.superpixels))
         return found
 
     return propose

@@ -7,6 +7,7 @@ one product describes all segments of an image, and the network runs no more tha
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,19 @@ from tinysegrank.proposals.o2p.segments import Segments
 
 GROUND_WEIGHT = 0.5
 TINY = np.float32(1e-12)
+
+
+class MapMeans(NamedTuple):
+    """Means of the trunk's maps over the superpixels of an image, which need not be those that segments consist of.
+
+    superpixels | (H, W)  | integer  | 0..S-1
+    means       | (S, C)  | floating | at least 0; the layers' channels one after the other
+    channels    |         |          | number of channels of each layer
+    """
+
+    superpixels: NDArray[np.integer]
+    means: NDArray[np.floating]
+    channels: tuple[int, ...]
 
 
 def shared_pixels(segments: Segments, superpixels: NDArray[np.integer]) -> NDArray[np.float32]:
@@ -58,6 +72,29 @@ def unit_roots(means: NDArray[np.floating], channels: Sequence[int]) -> NDArray[
     return roots
 
 
+def figure_and_ground(
+    values: NDArray[np.floating], areas: NDArray[np.number], shared: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Average the superpixels' values over each segment and over the rest of the image.
+
+    values  | (S, D)         | floating | of each superpixel
+    areas   | (S,)           | number   | pixels of each superpixel
+    shared  | (R, S)         | float32  | see `shared_pixels`
+    returns | (R, D) each    | float32  | figure, ground; 0 where there is none
+
+    Raises:
+        ShapeError: the arrays do not fit each other.
+    """
+    if shared.ndim != 2 or not shared.shape[1] == len(values) == len(areas):
+        raise ShapeError(f"values {values.shape}, areas {areas.shape} and shared {shared.shape} do not fit each other")
+    exact = values.astype(np.float32)
+    figure, ground = (
+        pixels @ exact / np.maximum(pixels.sum(axis=1, keepdims=True), 1)
+        for pixels in (shared, areas.astype(np.float32) - shared)
+    )
+    return figure, ground
+
+
 def mean_maps(
     means: NDArray[np.floating], areas: NDArray[np.number], shared: NDArray[np.float32], channels: Sequence[int]
 ) -> NDArray[np.float32]:
@@ -78,11 +115,5 @@ def mean_maps(
     features of segments from maps of the whole image; Hariharan et al., "Hypercolumns for object segmentation and
     fine-grained localization", CVPR 2015, for several layers beside each other.
     """
-    if shared.ndim != 2 or not shared.shape[1] == len(means) == len(areas):
-        raise ShapeError(f"means {means.shape}, areas {areas.shape} and shared {shared.shape} do not fit each other")
-    exact = means.astype(np.float32)
-    figure, ground = (
-        unit_roots(pixels @ exact / np.maximum(pixels.sum(axis=1, keepdims=True), 1), channels)
-        for pixels in (shared, areas.astype(np.float32) - shared)
-    )
+    figure, ground = (unit_roots(part, channels) for part in figure_and_ground(means, areas, shared))
     return np.concatenate([figure, np.float32(GROUND_WEIGHT) * ground], axis=1)

@@ -20,13 +20,22 @@ from tinysegrank.proposals.o2p.cpmc.gains import (
     uniform_gains,
 )
 from tinysegrank.proposals.o2p.cpmc.graph import Boundaries, edge_map, find_boundaries, oversegment
-from tinysegrank.proposals.o2p.cpmc.pipeline import Candidates, CpmcOptions, Examples, candidates, cpmc, ranker_examples
+from tinysegrank.proposals.o2p.cpmc.pipeline import (
+    Candidates,
+    Columns,
+    CpmcOptions,
+    Examples,
+    candidates,
+    cpmc,
+    ranker_examples,
+)
 from tinysegrank.proposals.o2p.cpmc.ranker import SegmentRanker
 
 __all__ = [
     "SEGMENT_FEATURES",
     "Boundaries",
     "Candidates",
+    "Columns",
     "CpmcOptions",
     "Examples",
     "Hypotheses",

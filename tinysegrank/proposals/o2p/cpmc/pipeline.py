@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from tinysegrank.config import Options, option
 from tinysegrank.errors import ShapeError
 from tinysegrank.proposals.o2p.cpmc.cuts import connected_parts, parametric_cuts
-from tinysegrank.proposals.o2p.cpmc.description import SEGMENT_FEATURES, segment_features
+from tinysegrank.proposals.o2p.cpmc.description import segment_features
 from tinysegrank.proposals.o2p.cpmc.filters import (
     best_of_clusters,
     cut_ratios,
@@ -25,6 +26,9 @@ from tinysegrank.proposals.o2p.cpmc.ranker import SegmentRanker
 from tinysegrank.proposals.o2p.segments import Segments, segment_overlaps
 from tinysegrank.superpixels import as_rgb
 from tinysegrank.voc import VOID, find_objects
+
+Columns = Callable[[Segments], NDArray[np.floating]]
+"""A function that describes segments of an image by further columns, (R, d), beside `segment_features`."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,7 @@ def cpmc(
     image: NDArray[np.uint8],
     ranker: SegmentRanker | None = None,
     *,
+    columns: Columns | None = None,
     options: CpmcOptions | None = None,
     rng: np.random.Generator,
 ) -> Segments:
@@ -131,6 +136,7 @@ def cpmc(
 
     Args:
         ranker: predicts the best overlap of each segment with an object; without one the cut ratio decides.
+        columns: describes the candidates further, as it did for the examples that the ranker was fitted on.
         options: see `CpmcOptions`; the defaults if not given.
         rng: see `candidates`.
 
@@ -145,20 +151,25 @@ def cpmc(
     """
     options = options or CpmcOptions()
     found = candidates(image, options=options, rng=rng)
-    if ranker is None:
-        scores = np.exp(-found.ratios / UNIT)
-    else:
-        scores = ranker.predict(segment_features(image, found.superpixels, found.boundaries, found.members))
+    scores = np.exp(-found.ratios / UNIT) if ranker is None else ranker.predict(_features(image, found, columns))
     areas = np.bincount(found.superpixels.ravel())
     overlaps = segment_overlaps(found.members, areas)
     order = diverse_order(scores, overlaps, count=options.count, relevance=options.relevance)
     return Segments(found.superpixels, found.members[order], scores[order])
 
 
+def _features(image: NDArray[np.uint8], found: Candidates, columns: Columns | None) -> NDArray[np.float64]:
+    features = segment_features(image, found.superpixels, found.boundaries, found.members)
+    if columns is None:
+        return features
+    further = columns(Segments(found.superpixels, found.members, -found.ratios))
+    return np.concatenate([features, further], axis=1)
+
+
 class Examples(NamedTuple):
     """Training examples from one image; join those of several images with np.concatenate.
 
-    features      | (R, 25) | float64 | columns as SEGMENT_FEATURES
+    features      | (R, D)  | float64 | columns as SEGMENT_FEATURES, then the further ones, if any
     best_overlaps | (R,)    | float64 | largest IoU with an object of the image, void left out
     """
 
@@ -171,6 +182,7 @@ def ranker_examples(
     labels: NDArray[np.integer],
     instances: NDArray[np.integer] | None = None,
     *,
+    columns: Columns | None = None,
     options: CpmcOptions | None = None,
     rng: np.random.Generator,
 ) -> Examples:
@@ -180,17 +192,16 @@ def ranker_examples(
     labels    | (H, W)              | integer | 0..K-1, or 255 where void
     instances | (H, W)              | integer | instance map, if there is one; see `find_objects`
 
-    An image without an object gives no examples: there every overlap would be 0, however good the segment.
+    An image without an object gives no examples: there every overlap would be 0, however good the segment. `columns`,
+    `options` and `rng` are those of `cpmc`.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or the labels are of another size.
     """
     if labels.shape != image.shape[:2]:
         raise ShapeError(f"image {image.shape} and labels {labels.shape} must have the same size")
-    objects = find_objects(labels, instances).masks
+    objects, found = find_objects(labels, instances).masks, candidates(image, options=options, rng=rng)
+    features, segments = _features(image, found, columns), Segments(found.superpixels, found.members, -found.ratios)
     if not len(objects):
-        return Examples(np.zeros((0, len(SEGMENT_FEATURES))), np.zeros(0))
-    found = candidates(image, options=options, rng=rng)
-    overlaps = Segments(found.superpixels, found.members, -found.ratios).overlaps_with(objects, known=labels != VOID)
-    features = segment_features(image, found.superpixels, found.boundaries, found.members)
-    return Examples(features, overlaps.max(axis=1))
+        return Examples(features[:0], np.zeros(0))
+    return Examples(features, segments.overlaps_with(objects, known=labels != VOID).max(axis=1))

@@ -17,6 +17,7 @@ from tinysegrank.fitted import About, Arrays, Fitted
 from tinysegrank.proposals.o2p.cpmc.description import SEGMENT_FEATURES
 
 ROWS = 8192  # whose waves are in memory at once
+WIDTH, WIDTH_WITH_MAPS = 0.1, 0.02  # of the kernel; with columns by the trunk's maps beside the hand-made ones
 
 
 class SegmentRanker(
@@ -50,7 +51,7 @@ class SegmentRanker(
     Source: Rahimi and Recht, "Random features for large-scale kernel machines", NIPS 2007.
     """
 
-    def __init__(self, *, waves: int = 1000, width: float = 0.1, penalty: float = 1.0) -> None:
+    def __init__(self, *, waves: int = 1000, width: float = WIDTH, penalty: float = 1.0) -> None:
         if waves < 1 or not 0 < width < float("inf") or not 0 < penalty < float("inf"):
             raise ConfigError(
                 f"waves must be at least 1, width and penalty above 0, got waves={waves}, width={width}, "
