@@ -1,10 +1,42 @@
 """Semantic segmentation by ranking graphical-model proposals with a small ConvNet, from scratch on NumPy.
 
 After Cogswell, Lin, Purushwalkam and Batra, "Combining the Best of Graphical Models and ConvNets for Semantic
-Segmentation". Each subpackage is imported by name, `from tinysegrank import nn`, so that importing the package alone
-stays fast.
+Segmentation". Subpackages, such as `tinysegrank.nn`, are imported when they are first used, so that importing the
+package alone stays fast.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from tinysegrank.experiment import Segmenter
+
 __version__ = "0.1.0"
+
+
+def load(run: str | PathLike[str]) -> Segmenter:
+    """Load a finished run, to label photographs with it: `tinysegrank.load("runs/demo")("photo.jpg").labels`.
+
+    Args:
+        run: the run folder, which `tinysegrank demo` or `tinysegrank run` made.
+
+    Raises:
+        CheckpointError: the folder is not a finished run.
+    """
+    from tinysegrank.experiment import Segmenter
+
+    return Segmenter(run)
+
+
+def __getattr__(name: str) -> Any:
+    if not name.startswith("_"):
+        try:
+            return import_module(f"{__name__}.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

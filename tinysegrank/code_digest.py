@@ -113,7 +113,7 @@ class _Source(NamedTuple):
 @lru_cache(maxsize=1024)
 def _read(module: str) -> _Source:
     tree = ast.parse(_file(module).read_bytes())
-    origins = dict(_origins(tree))
+    origins = {} if module == PACKAGE else dict(_origins(tree))  # nothing else computes by what `load` imports
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for node in ast.walk(tree):
         if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:

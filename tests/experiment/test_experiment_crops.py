@@ -99,7 +99,7 @@ def test_photographs_are_labelled_as_the_run_labels_val(cropped):
         found = run_coarse_of(segmenter.network, image, features[2 * i : 2 * i + 2], cropped.settings)
         np.testing.assert_allclose(found, coarse[i], atol=1e-5)
         chosen = read_labels(cropped.folder("picked") / "svm" / f"{name}.png")
-        np.testing.assert_array_equal(segmenter.label(image), chosen)
+        np.testing.assert_array_equal(segmenter(image).labels, chosen)
 
 
 def test_photographs_without_crops(tiny_run, cropped):

@@ -13,7 +13,7 @@ from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.experiment import Settings, Silent, apply, label_photographs, named_settings, run_experiment
 from tinysegrank.experiment.settings import CrfSettings, ProposalSettings
 from tinysegrank.experiment.stages import evaluation
-from tinysegrank.voc import VOCSegmentation, make_toy_voc, read_image
+from tinysegrank.voc import VOCSegmentation, make_toy_voc, read_image, read_labels
 
 pytestmark = pytest.mark.slow
 
@@ -92,7 +92,7 @@ def counted(monkeypatch) -> Counter[str]:
     for module, name in (
         ("voc.dataset", "read_labels"),
         ("voc.dataset", "read_image"),
-        ("experiment.apply", "read_image"),
+        ("voc.images", "read_image"),
     ):
         place = f"tinysegrank.{module}"
         monkeypatch.setattr(f"{place}.{name}", counting(getattr(__import__(place, fromlist=[name]), name)))
@@ -113,7 +113,7 @@ def test_the_truth_is_decoded_once_for_all_systems(tmp_path, tiny_run, counted):
 def test_a_photograph_is_decoded_once(tmp_path, tiny_run, counted):
     split = VOCSegmentation(tiny_run.settings.data.voc, "val")
     paths = [split.image_path(i) for i in range(2)]
-    label_photographs(paths, tiny_run.path, tmp_path / "out", progress=Silent())
+    list(label_photographs(paths, tiny_run.path, tmp_path / "out", progress=Silent()))
     assert counted == {str(path): 1 for path in paths}
 
 
@@ -131,5 +131,5 @@ def test_a_photograph_whose_end_is_missing_is_named_in_its_turn(tmp_path, tiny_r
     whole = VOCSegmentation(tiny_run.settings.data.voc, "val").image_path(0)
     (tmp_path / "photo.jpg").write_bytes(whole.read_bytes()[:-500])
     with pytest.raises(DatasetError, match=r"photo\.jpg: cannot be read as an image \(image file is truncated"):
-        label_photographs([whole, tmp_path / "photo.jpg"], tiny_run.path, tmp_path / "out", progress=Silent())
-    assert read_image(tmp_path / "out" / f"{whole.stem}.overlay.png").shape == read_image(whole).shape
+        list(label_photographs([whole, tmp_path / "photo.jpg"], tiny_run.path, tmp_path / "out", progress=Silent()))
+    assert read_labels(tmp_path / "out" / f"{whole.stem}.labels.png").shape == read_image(whole).shape[:2]

@@ -78,7 +78,7 @@ def test_a_split_without_masks_is_labelled_here(tmp_path: Path, own: Run) -> Non
     found = unpacked(archive, tmp_path / "server")
     segmenter = Segmenter(own.path, progress=Silent())
     for i, name in enumerate(("2012_000001", "2012_000002")):
-        expected = segmenter.label(read_image(val.image_path(i)))
+        expected = segmenter(read_image(val.image_path(i))).labels
         np.testing.assert_array_equal(found[f"{INNER.format('test')}/{name}.png"], expected)
     (root / "JPEGImages/2012_000002.jpg").write_bytes(b"no photograph")
     with pytest.raises(DatasetError, match=r"2012_000002\.jpg: cannot be read as an image"):

@@ -133,17 +133,30 @@ def run(
 
 @app.command()
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Photographs to label.")],
+    images: Annotated[list[Path], typer.Argument(help="Photographs to label: files, folders or patterns.")],
     run: Annotated[Path, typer.Option("--run", help="Folder of a finished run.")],
     out: Annotated[Path, typer.Option("--out", help="Output folder.")] = Path("predicted"),
+    proposals: Annotated[
+        bool, typer.Option("--proposals", help="Also write all proposals, ranked, and their scores.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing output files.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Label photographs with a finished run: write NAME.labels.png, a palette PNG, and NAME.overlay.png for each."""
-    from tinysegrank.cli.show import console
+    from tinysegrank.cli.show import beside, console, print_json
     from tinysegrank.experiment import Shown, label_photographs
 
-    for files in label_photographs(images, run, out, progress=Shown(console), replace=force):
-        typer.echo(f"{files.labels}  {files.overlay}")
+    progress, found = Shown(beside if as_json else console), []
+    for one in label_photographs(images, run, out, progress=progress, replace=force, proposals=proposals):
+        shares, files = one.result.shares, {"labels": str(one.labels), "overlay": str(one.overlay)}
+        if not as_json:
+            seen = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+            typer.echo(f"{one.photograph}: {seen}; {' '.join(files.values())}")
+        scores = one.result.scores.tolist()
+        ranked = [{"file": str(file), "score": score} for file, score in zip(one.proposals, scores, strict=False)]
+        found.append({"photograph": str(one.photograph), "shares": shares, **files, "proposals": ranked})
+    if as_json:
+        print_json(found)
 
 
 @app.command()

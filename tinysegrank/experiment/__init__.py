@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tinysegrank.experiment.apply import Segmenter, label_photographs
+from tinysegrank.experiment.apply import label_photographs
 from tinysegrank.experiment.label_folders import evaluate_folder
 from tinysegrank.experiment.presets import EXPERIMENTS, named_settings
 from tinysegrank.experiment.progress import Progress, Shown, Silent
 from tinysegrank.experiment.protocol import STAGES, run_experiment, stages_until
 from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.segmenter import Segmentation, Segmenter
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages.evaluation import read_counts
 from tinysegrank.experiment.stages.report import orderings, tables
@@ -17,6 +18,7 @@ __all__ = [
     "STAGES",
     "Progress",
     "Run",
+    "Segmentation",
     "Segmenter",
     "Settings",
     "Shown",

@@ -218,6 +218,17 @@ class ReportSettings(Options):
 
 
 @dataclass(frozen=True)
+class PhotographSettings(Options):
+    """Photographs that a finished run labels.
+
+    One with a longer side than `longest_side` is labelled at that size (VOC's images have at most 500 pixels), and its
+    labels are enlarged; 0 labels it as it is. If a run's own images are larger, give their size.
+    """
+
+    longest_side: int = option(500, at_least=0, note="0 takes photographs as they are")
+
+
+@dataclass(frozen=True)
 class EvidenceSettings(Options):
     """The paper's evidence, made from a finished run.
 
@@ -244,6 +255,7 @@ class Settings(Options):
     classifier: ClassifierSettings = field(default_factory=ClassifierSettings)
     ranking: RankingSettings = field(default_factory=RankingSettings)
     report: ReportSettings = field(default_factory=ReportSettings)
+    photographs: PhotographSettings = field(default_factory=PhotographSettings)
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
 
     def __post_init__(self) -> None:

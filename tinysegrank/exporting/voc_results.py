@@ -96,7 +96,7 @@ def _labelled(run: Run, images: VOCSegmentation) -> Callable[[int], np.ndarray]:
 
 
 def _label(segmenter: Segmenter, images: VOCSegmentation, i: int) -> np.ndarray:
-    return segmenter.label(read_image(images.image_path(i)))
+    return segmenter(read_image(images.image_path(i))).labels
 
 
 def _pack(path: Path, files: dict[str, Path]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import import_module
@@ -11,8 +11,9 @@ from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.ExifTags import Base
 
-from tinysegrank.errors import DatasetError, explain_os_error
+from tinysegrank.errors import DatasetError, ShapeError, explain_os_error
 
 # no format that runs a program, as PostScript does, and none that its first bytes do not identify
 _PLUGINS = ("Jpeg", "Png", "Bmp", "Gif", "Tiff", "WebP", "Ppm", "Avif")
@@ -25,8 +26,8 @@ _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 def opened(path: Path | str) -> Iterator[Image.Image]:
     """Open an image file, as a context manager; its pixels can be decoded inside. The package opens all images here.
 
-    The format is recognised by the content: JPEG, PNG, BMP, GIF, TIFF, WebP, PPM, and AVIF if the installed Pillow has
-    it. Other formats of Pillow are refused, as it starts other programs for some.
+    The format is recognised by the content: JPEG, PNG, BMP, GIF, TIFF, WebP, PPM, AVIF if the installed Pillow has it,
+    and HEIC with the extra `heic`. Other formats of Pillow are refused, as it starts other programs for some.
 
     Raises:
         DatasetError: the file is missing, is not a complete image of these formats, or has more than
@@ -63,7 +64,7 @@ def _open_header(stream: IO[bytes], path: Path) -> Image.Image:
         raise DatasetError(f"{path}: cannot be read as an image, it is empty; copy or download it again")
     brands = {header[i : i + 4] for i in range(8, min(int.from_bytes(header[:4]), _HEADER), 4)}
     if header[4:8] == b"ftyp" and brands & _HEIC:
-        raise DatasetError(f"{path}: is a HEIC photograph, which is not read here; convert it to JPEG or PNG")
+        return _heic(path)(stream, "")
     for kind in _kinds():
         factory, accepts = Image.OPEN[kind]
         answer = accepts is None or accepts(header[:16])
@@ -76,6 +77,18 @@ def _open_header(stream: IO[bytes], path: Path) -> Image.Image:
         f"{path}: cannot be read as an image, its first bytes match none of {', '.join(_kinds())};"
         " convert it to JPEG or PNG, or copy it again if it was one"
     )
+
+
+def _heic(path: Path) -> Callable[[IO[bytes], str], Image.Image]:
+    """Return the reader of HEIC photographs, an optional dependency."""
+    try:
+        from pi_heif import register_heif_opener
+    except ImportError:
+        raise DatasetError(
+            f"{path}: is a HEIC photograph; pip install 'tinysegrank[heic]' to read it, or convert it to JPEG"
+        ) from None
+    register_heif_opener()
+    return Image.OPEN["HEIF"][0]
 
 
 @cache
@@ -95,7 +108,7 @@ def read_image(path: Path | str, *, upright: bool = False) -> np.ndarray:
     Grey, palette, CMYK and 16-bit files are converted; transparent pixels are blended with white.
 
     Args:
-        path: a JPEG, PNG, BMP, GIF, TIFF, WebP, PPM or AVIF file, with any ending.
+        path: a JPEG, PNG, BMP, GIF, TIFF, WebP, PPM, AVIF or HEIC file, with any ending.
         upright: rotate the image by its EXIF orientation. Leave it False for images with masks, which fit the image as
             stored.
 
@@ -104,9 +117,59 @@ def read_image(path: Path | str, *, upright: bool = False) -> np.ndarray:
             PIL.Image.MAX_IMAGE_PIXELS pixels, or has floating-point pixels.
     """
     with opened(path) as image:
-        image.load()
-        turned = ImageOps.exif_transpose(image) if upright else image
-        return np.array(_to_rgb(turned, path))
+        return _pixels(image, path, upright=upright)
+
+
+def photograph(source: Path | str | Image.Image | np.ndarray) -> np.ndarray:
+    """Return the pixels of a photograph: of a file or a PIL image, rotated by its EXIF orientation, or of an array.
+
+    source  | (H, W, 3) | uint8 | R, G, B in 0..255, if it is an array
+    returns | (H, W, 3) | uint8 | R, G, B in 0..255
+
+    Raises:
+        DatasetError: see `read_image`.
+        ShapeError: an array has another shape or dtype, or it is none of these.
+    """
+    if isinstance(source, Path | str):
+        return read_image(source, upright=True)
+    if isinstance(source, Image.Image):
+        return _pixels(source, "image", upright=True)
+    if not hasattr(source, "__array__"):
+        raise ShapeError(f"image: is a {type(source).__name__}; give one path, PIL image or array (H, W, 3) at a time")
+    array = np.asarray(source)
+    if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8:
+        return array
+    if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
+        advice = "put the channels last, image.transpose(1, 2, 0)"
+    elif array.ndim == 3 and array.shape[2] == 4:
+        advice = "leave out the fourth channel, image[:, :, :3]"
+    elif array.ndim == 2:
+        advice = "repeat a grey image for red, green and blue, np.stack([image] * 3, axis=2)"
+    elif array.ndim == 3 and array.dtype.kind == "f":
+        advice = "turn 0..1 into 0..255, (image * 255).round().astype(np.uint8)"
+    else:
+        advice = "give a path, a PIL image or such an array"
+    raise ShapeError(f"image: shape {array.shape}, dtype {array.dtype} is not (H, W, 3) of uint8; {advice}")
+
+
+def reduced(image: np.ndarray, *, longest: int, shortest: int = 1) -> np.ndarray:
+    """Scale an image down until its longer side is `longest`, but its shorter side no further than to `shortest`.
+
+    image   | (H, W, 3) | uint8 |
+    returns | (h, w, 3) | uint8 | `image` itself if it is small enough
+    """
+    height, width = image.shape[:2]
+    scale = max(longest / max(height, width), shortest / min(height, width))
+    if scale >= 1:
+        return image
+    size = round(width * scale), round(height * scale)
+    return np.array(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
+
+
+def _pixels(image: Image.Image, path: Path | str, *, upright: bool) -> np.ndarray:
+    image.load()
+    turned = upright and image.getexif().get(Base.Orientation, 1) != 1
+    return np.array(_to_rgb(ImageOps.exif_transpose(image) if turned else image, path))
 
 
 def _to_rgb(image: Image.Image, path: Path | str) -> Image.Image:
@@ -120,4 +183,4 @@ def _to_rgb(image: Image.Image, path: Path | str) -> Image.Image:
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")  # not a copy: one of 12 megapixels has 48 MB

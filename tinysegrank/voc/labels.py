@@ -92,5 +92,20 @@ def overlay(image: np.ndarray, labels: np.ndarray, opacity: float = 0.6, classes
         raise ShapeError(f"labels: shape {labels.shape} does not fit an image of shape {image.shape}")
     if not 0 <= opacity <= 1:
         raise ShapeError(f"opacity: {opacity} is outside 0..1")
-    painted = np.rint((1 - opacity) * image + opacity * label_colours(labels, classes)).astype(np.uint8)  # (H, W, 3)
-    return np.where(labels[..., None] == BACKGROUND, image, painted)
+    photo = Image.fromarray(image)
+    painted = photo.copy()
+    for label in np.flatnonzero(label_counts(labels)):
+        if label != BACKGROUND:
+            table = np.rint((1 - opacity) * np.arange(256) + opacity * classes.palette[label][:, None])  # (3, 256)
+            tinted = photo.point(table.astype(int).ravel().tolist())
+            painted.paste(tinted, mask=Image.fromarray(labels == label))
+    return np.array(painted)
+
+
+def label_counts(labels: np.ndarray) -> np.ndarray:
+    """Count the pixels of each label.
+
+    labels  | (H, W) | uint8 |
+    returns | (256,) | int64 |
+    """
+    return np.array(Image.fromarray(labels).histogram(), np.int64)
