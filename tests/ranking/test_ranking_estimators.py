@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import doctest
 import logging
 
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.utils.estimator_checks import check_estimator
 
 from tests.ranking.test_ranking_svm import problem
 from tinysegrank.errors import ShapeError
-from tinysegrank.ranking import RankSVM, StructuralSVM, oracle_picks, pick
+from tinysegrank.ranking import RankSVM, StructuralSVM, oracle_picks, pick, svm
 
 kinds = pytest.mark.parametrize("kind", [RankSVM, StructuralSVM])
 
@@ -46,10 +48,9 @@ def test_order_of_rows_and_numbers_of_groups_do_not_matter(kind):
 
 
 @kinds
-@pytest.mark.parametrize("rows", [0, 3])
-def test_nothing_to_rank_gives_zeros_and_a_log_line(kind, rows, caplog):
+def test_nothing_to_rank_gives_zeros_and_a_log_line(kind, caplog):
     with caplog.at_level(logging.WARNING):
-        svm = kind().fit(np.ones((rows, 2)), np.array([0.5, 0.5, 0.2])[:rows], np.array([0, 0, 1])[:rows])
+        svm = kind().fit(np.ones((3, 2)), np.array([0.5, 0.5, 0.2]), np.array([0, 0, 1]))
     assert svm.coef_.tolist() == [0, 0] and svm.n_pairs_ == svm.n_iter_ == 0
     assert "nothing to rank" in caplog.text
     assert svm.decision_function(np.ones((1, 2))) == 0
@@ -80,9 +81,11 @@ def test_is_a_scikit_learn_estimator(kind):
     [
         (lambda X, quality, groups: (X * np.nan, quality, groups), "row 0, column 0 is nan"),
         (lambda X, quality, groups: (X[:-1], quality, groups), "rows"),
-        (lambda X, quality, groups: (X[0], quality, groups), "matrix"),
-        (lambda X, quality, groups: (X[:, :0], quality, groups), "matrix"),
-        (lambda X, quality, groups: (X.astype(complex), quality, groups), "complex"),
+        (lambda X, quality, groups: (X[0], quality, groups), "Expected 2D array"),
+        (lambda X, quality, groups: (X[:, :0], quality, groups), "0 feature"),
+        (lambda X, quality, groups: (X[:0], quality[:0], groups[:0]), "0 sample"),
+        (lambda X, quality, groups: (X.astype(complex), quality, groups), "Complex"),
+        (lambda X, quality, groups: (X, None, groups), "requires y"),
         (lambda X, quality, groups: (X, quality * np.nan, groups), "NaN"),
         (lambda X, quality, groups: (X, quality * np.inf, groups), "infinity"),
         (lambda X, quality, groups: (X, quality, groups[:-1]), "groups"),
@@ -95,6 +98,33 @@ def test_bad_input(kind, change, message):
 
 
 @kinds
+def test_scikit_learns_own_checks_pass(kind):
+    """All of them; the groups are optional metadata, so none is excepted."""
+    done = check_estimator(kind(), on_skip=None)
+    assert {check["status"] for check in done} <= {"passed", "skipped"} and len(done) > 30
+
+
+@kinds
+def test_rows_without_groups_are_of_one_image(kind):
+    X, quality, _ = problem()
+    alone, together = kind().fit(X, quality), kind().fit(X, quality, np.full(len(X), 7))
+    assert (alone.coef_ == together.coef_).all()
+    assert alone.score(X, quality) == quality[alone.decision_function(X).argmax()]
+
+
+def test_the_example_of_cross_validation_works_as_printed():
+    result = doctest.testmod(svm)
+    assert (result.failed, result.attempted) == (0, 10)
+
+
+@kinds
+def test_warm_start_takes_the_coefficients_of_the_fit_before(kind):
+    start = kind(warm_start=True, tol=1e-8).fit(*problem())
+    steps = start.n_iter_
+    assert start.fit(*problem()).n_iter_ < steps
+
+
+@kinds
 @pytest.mark.parametrize("options", [{"C": 0.0}, {"C": np.nan}, {"tol": 0.0}, {"tol": 1.0}, {"max_iter": 0}], ids=str)
 def test_bad_options(kind, options):
     with pytest.raises(ShapeError, match=next(iter(options))):
@@ -103,5 +133,5 @@ def test_bad_options(kind, options):
 
 @kinds
 def test_other_columns_than_trained_on(kind):
-    with pytest.raises(ShapeError, match="5 columns, trained on 6"):
+    with pytest.raises(ShapeError, match=r"^X: X has 5 features, but .* is expecting 6"):
         kind().fit(*problem()).decision_function(np.ones((1, 5)))

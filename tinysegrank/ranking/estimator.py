@@ -1,4 +1,8 @@
-"""Base classes of all rankers: check features, score rows, and measure the quality of the rows picked."""
+"""Base classes of all rankers: check features, score rows, and measure the quality of the rows picked.
+
+They follow scikit-learn's rules, and `check_estimator` passes. The numbers of the images are metadata, `groups`, that
+scikit-learn hands on where it is asked to; `RankSVM` has an example.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +39,33 @@ class LinearRanker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         from sklearn.utils.validation import check_is_fitted
 
         check_is_fitted(self, "n_features_in_")
-        X = check_features(X)
-        if X.shape[1] != self.n_features_in_:
-            raise ShapeError(f"X: {X.shape[1]} columns, trained on {self.n_features_in_}; give the same features")
+        X = self._checked(X, reset=False)
         return np.asarray(X @ self.coef_.astype(X.dtype), np.float64)  # multiplied in the precision of X
 
-    def score(self, X: np.ndarray, quality: np.ndarray, groups: np.ndarray) -> float:
+    def score(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> float:
         """Return the mean quality of the rows picked, one of each group; the arguments are those of `fit`."""
-        return float(np.asarray(quality, np.float64)[pick(self.decision_function(X), groups)].mean())
+        scores = self.decision_function(X)
+        return float(np.asarray(y, np.float64)[pick(scores, _of_one(groups, len(scores)))].mean())
+
+    def _checked(self, X: np.ndarray, *, reset: bool) -> np.ndarray:
+        """Return X as `check_features` does, by scikit-learn's rules; `reset` sets n_features_in_ instead of comparing.
+
+        Raises:
+            ShapeError: scikit-learn's own ValueError, in one line.
+        """
+        from sklearn.utils.validation import validate_data
+
+        kinds = [np.float64, np.float32]  # the first is what others become
+        try:
+            X = validate_data(self, X, reset=reset, dtype=kinds, order="C", ensure_all_finite=False)
+        except ValueError as error:
+            raise ShapeError(f"X: {' '.join(str(error).split())}") from error
+        return check_features(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
 
 
 class ConvexRanker(LinearRanker):
@@ -72,12 +95,12 @@ class ConvexRanker(LinearRanker):
     n_iter_: int
     objective_: float
 
-    def fit(self, X: np.ndarray, quality: np.ndarray, groups: np.ndarray) -> Self:
+    def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> Self:
         """Learn to rank the rows of each group by quality.
 
-        X       | (rows, d) | float32 or float64 | features; kept in its dtype, other dtypes become float64
-        quality | (rows,)   | floating           | accuracy of the proposal alone (metrics.image_iou); larger is better
-        groups  | (rows,)   | integer            | number of the row's image; its rows need not be adjacent
+        X      | (rows, d) | float32 or float64 | features; kept in its dtype, other dtypes become float64
+        y      | (rows,)   | floating           | quality of the proposal (metrics.image_iou); larger is better
+        groups | (rows,)   | integer            | number of the row's image, in any order; None: all of one
 
         Without rows of different quality in any group, the coefficients are 0 and a line is logged.
 
@@ -88,16 +111,17 @@ class ConvexRanker(LinearRanker):
             raise ShapeError(f"C: {self.C} is not a finite number above 0")
         if not (0 < self.tol < 1 and self.max_iter >= 1):
             raise ShapeError(f"tol, max_iter: {self.tol}, {self.max_iter}; give 0 < tol < 1 and max_iter of 1 or more")
-        X = check_features(X)
-        if len(X) != len(np.atleast_1d(quality)):
-            raise ShapeError(f"X, quality: {len(X)} and {np.size(quality)} rows; give one quality per row")
-        problem, self.n_pairs_ = self._problem(X, quality, groups)
-        d = X.shape[1]
-        start = self.coef_ if self.warm_start and getattr(self, "n_features_in_", None) == d else np.zeros(d)
-        self.n_features_in_ = d
+        if y is None:
+            raise ShapeError(f"{type(self).__name__} requires y to be passed, but the target y is None: give qualities")
+        before = getattr(self, "n_features_in_", None)
+        X = self._checked(X, reset=True)
+        if len(X) != len(np.atleast_1d(y)):
+            raise ShapeError(f"X, y: {len(X)} and {np.size(y)} rows; give one quality per row")
+        problem, self.n_pairs_ = self._problem(X, y, _of_one(groups, len(X)))
+        start = self.coef_ if self.warm_start and before == X.shape[1] else np.zeros(X.shape[1])
         if not self.n_pairs_:
             log.warning("no two proposals of an image differ in quality: nothing to rank, all coefficients are 0")
-            self.coef_, self.n_iter_, self.objective_ = np.zeros(d), 0, 0.0
+            self.coef_, self.n_iter_, self.objective_ = np.zeros(X.shape[1]), 0, 0.0
         elif unfinished := self._minimise(problem, start):
             from sklearn.exceptions import ConvergenceWarning
 
@@ -111,6 +135,11 @@ class ConvexRanker(LinearRanker):
     def _minimise(self, problem: Any, start: np.ndarray) -> str:
         """Set the fitted attributes; return "", or a warning if it stopped before `tol` was reached."""
         raise NotImplementedError
+
+
+def _of_one(groups: np.ndarray | None, rows: int) -> np.ndarray:
+    """Return the groups; all rows are of one image if there are none."""
+    return np.zeros(rows, np.int64) if groups is None else groups
 
 
 def check_features(X: np.ndarray) -> np.ndarray:
@@ -128,6 +157,6 @@ def check_features(X: np.ndarray) -> np.ndarray:
         if not finite.all():
             row, column = (int(index) for index in np.argwhere(~finite)[0] + [start, 0])
             raise ShapeError(
-                f"X: row {row}, column {column} is {X[row, column]}; fill or drop what could not be measured"
+                f"X: row {row}, column {column} is {X[row, column]}; fill or drop what could not be measured (NaN, inf)"
             )
     return X

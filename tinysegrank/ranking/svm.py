@@ -25,6 +25,24 @@ class RankSVM(ConvexRanker):
         max_iter: largest number of Newton steps; about ten are usual.
         warm_start: see `ConvexRanker`, also for the attributes.
 
+    An image's number is metadata to scikit-learn, so cross-validation hands it on where it is asked to:
+
+        >>> import numpy as np, sklearn
+        >>> from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+        >>> from tinysegrank.ranking import RankSVM
+        >>> rng = np.random.default_rng(0)
+        >>> groups = np.repeat(np.arange(40), 10)  # ten proposals of each of 40 images
+        >>> X = rng.standard_normal((400, 5))
+        >>> quality = X @ [0.3, 0.2, 0, 0, -0.1] + rng.standard_normal(400) / 5
+        >>> with sklearn.config_context(enable_metadata_routing=True):
+        ...     svm = RankSVM(C=1e-3).set_fit_request(groups=True).set_score_request(groups=True)
+        ...     scores = cross_val_score(svm, X, quality, params={"groups": groups}, cv=GroupKFold(5))
+        ...     search = GridSearchCV(svm, {"C": [1e-6, 1e-3]}, cv=GroupKFold(5)).fit(X, quality, groups=groups)
+        >>> scores.shape, bool((scores > quality.mean()).all())
+        ((5,), True)
+        >>> search.best_params_
+        {'C': 0.001}
+
     Paper: section 4, "SegNet+SVM", which leaves the pairs, their weights and C open.
     Source: Chapelle and Keerthi, "Efficient algorithms for ranking with SVMs", Information Retrieval 2010.
     """
