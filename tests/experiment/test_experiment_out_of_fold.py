@@ -21,9 +21,11 @@ from tinysegrank.experiment.images import images_of, model_path
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.proposers.protocol import model_of
 from tinysegrank.experiment.settings import CrfSettings, PasteSettings, ProposalSettings, Settings
+from tinysegrank.experiment.stages import maps
 from tinysegrank.experiment.stages.maps import read_means
-from tinysegrank.experiment.stages.proposals import store
+from tinysegrank.experiment.stages.proposals import load_proposer, store
 from tinysegrank.experiment.stages.segments import images_to_fit_on, load_model, read_segments
+from tinysegrank.experiment.stages.superpixels import superpixels_of
 from tinysegrank.proposals import (
     FEATURE_NAMES,
     CpmcOptions,
@@ -34,7 +36,7 @@ from tinysegrank.proposals import (
     SuperpixelClassifier,
     interleave,
 )
-from tinysegrank.proposals.o2p.cpmc import SegmentRanker
+from tinysegrank.proposals.o2p.cpmc import SEGMENT_FEATURES, SegmentRanker
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, write_labels
 
 pytestmark = pytest.mark.slow
@@ -126,6 +128,10 @@ def test_validation_images_reach_no_fit(tmp_path, run, toy):
     assert len(fitted_on) == len(FEATURE_NAMES) + 2 * 3 * 64 + 2  # the trunk's maps are among what it learnt from
     columns = SegmentScorer.load(run.path / "proposing/paste/all.safetensors").weights_.shape[1]
     assert columns == 12 + 2 * 8  # here too
+    rankers = [name for name in mine if name.startswith("segments/ranker") and "maps" not in name]
+    assert len(rankers) == 1 + FOLDS
+    for name in rankers:
+        assert len(SegmentRanker.load(run.path / name).centre_) == len(SEGMENT_FEATURES) + 2 * 4  # and here
     assert set(POOLED) <= mine.keys()
 
 
@@ -181,6 +187,27 @@ def test_the_truth_of_a_fold_reaches_no_ranker_of_its_segments(tmp_path, run, to
     np.testing.assert_array_equal(found.scores, expected.scores)
     with pytest.raises(ConfigError, match="maps: give"):
         model.segments(image.image())
+
+
+def test_a_photograph_gets_what_the_run_made_and_is_looked_at_once(run, toy, monkeypatch):
+    counted = {"superpixels": 0, "maps": 0}
+
+    def counting(what, function):
+        def call(*arguments):
+            counted[what] += 1
+            return function(*arguments)
+
+        return call
+
+    propose, split = load_proposer(run), VOCSegmentation(toy, "val")
+    make_maps = maps.load_maps(run)
+    monkeypatch.setattr(maps, "load_maps", lambda _: counting("maps", make_maps))
+    monkeypatch.setattr(maps, "superpixels_of", counting("superpixels", superpixels_of))
+    for index in (0, 2):
+        found = propose(split.image(index), np.zeros((13, 13, 21)))
+        labels, _ = store(run, "val").read(split.names[index])
+        np.testing.assert_array_equal(np.stack([proposal.labels for proposal in found]), labels)
+    assert counted == {"superpixels": 2, "maps": 2}
 
 
 def test_too_few_images_for_the_segment_ranker_are_called_that(tmp_path, toy):

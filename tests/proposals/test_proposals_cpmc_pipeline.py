@@ -94,6 +94,28 @@ def test_a_ranker_decides_the_order():
     assert (np.diff(segments.members @ segments.superpixel_areas()) >= 0).all()
 
 
+def test_further_columns_stand_beside_the_features():
+    image, disc = disc_image()
+    seen = []
+
+    def columns(segments):
+        areas = segments.members @ np.bincount(segments.superpixels.ravel())
+        return np.stack([areas, -areas], axis=1)
+
+    class LastColumn:
+        def predict(self, features):
+            seen.append(features)
+            return features[:, -1].astype(float)
+
+    options = CpmcOptions(relevance=1.0)
+    segments = cpmc(image, LastColumn(), columns=columns, options=options, rng=np.random.default_rng(0))
+    assert (np.diff(columns(segments)[:, 0]) >= 0).all()
+    for labels, rows in ((disc.astype(int), len(seen[0])), (np.zeros(disc.shape, int), 0)):
+        examples = ranker_examples(image, labels, columns=columns, options=options, rng=np.random.default_rng(0))
+        np.testing.assert_array_equal(examples.features, seen[0][:rows])
+        assert examples.features.shape == (rows, len(SEGMENT_FEATURES) + 2)
+
+
 def test_a_fitted_ranker_puts_the_disc_first():
     image, disc = disc_image()
     options = CpmcOptions(superpixels=200)

@@ -9,8 +9,9 @@ import pytest
 import scipy.linalg
 
 from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
-from tinysegrank.proposals import MapModel, MapPoolingOptions, MapReduction, Segments, descriptions_by_maps
+from tinysegrank.proposals import MapMeans, MapModel, MapPoolingOptions, MapReduction, Segments, descriptions_by_maps
 from tinysegrank.proposals.o2p.map_means import GROUND_WEIGHT, mean_maps, shared_pixels, unit_roots
+from tinysegrank.proposals.o2p.model import map_columns
 from tinysegrank.proposals.o2p.second_order.maps import CELL, second_order_maps
 from tinysegrank.proposals.o2p.second_order.pooling import bounding_boxes
 
@@ -55,6 +56,22 @@ def test_means_are_those_over_the_pixels_of_figure_and_ground(scene):
         np.testing.assert_allclose(found[r, :7], roots_of(of_pixels[mask].mean(axis=0)), rtol=1e-5)
         ground = GROUND_WEIGHT * roots_of(of_pixels[~mask].mean(axis=0)) if r else np.zeros(7)
         np.testing.assert_allclose(found[r, 7:], ground, rtol=1e-5)
+
+
+def test_the_ranker_sees_means_of_components_over_figure_and_ground(scene):
+    segments, superpixels, means = scene
+    reduction = MapReduction.fit([means], CHANNELS, size=3)
+    columns = map_columns(reduction, MapMeans(superpixels, means, CHANNELS))
+    found = columns(segments)
+    assert found.shape == (5, 6)
+    of_pixels = reduction.apply(means, CHANNELS)[superpixels]  # (H, W, 3)
+    for r in range(len(segments)):
+        mask = segments.mask(r)
+        ground = of_pixels[~mask].mean(axis=0) if r else np.zeros(3)
+        np.testing.assert_allclose(found[r], [*of_pixels[mask].mean(axis=0), *ground], rtol=1e-4, atol=1e-6)
+    assert map_columns(None, MapMeans(superpixels, means, CHANNELS)) is None
+    with pytest.raises(ConfigError, match="maps: give"):
+        map_columns(reduction, None)
 
 
 def test_a_layer_without_any_response_stays_zero():
