@@ -26,15 +26,22 @@ from tinysegrank.experiment import Silent
 from tinysegrank.experiment.images import open_split
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.run_folder import read_run
+from tinysegrank.experiment.stages.maps import Photograph
 from tinysegrank.parallel import one_blas_thread
 from tinysegrank.proposals import SegmentModel
 from tinysegrank.proposals.o2p.second_order import Projection
 from tinysegrank.reporting import Column, Table
 
-CPMC, SECOND_ORDER, PIPELINE = (
+CPMC, SECOND_ORDER, PIPELINE, MAPS = (
     f"tinysegrank.{name}"
-    for name in ("proposals.o2p.cpmc.pipeline", "proposals.o2p.second_order", "experiment.proposers.crf")
+    for name in (
+        "proposals.o2p.cpmc.pipeline",
+        "proposals.o2p.second_order",
+        "experiment.proposers.crf",
+        "experiment.stages.maps",
+    )
 )
+OF_MAPS = [f"{MAPS}:map_features", "tinysegrank.segnet:TrunkMaps.__call__"]
 LENGTH = 23293  # of a description that is not reduced
 STEPS = {
     "paste": {
@@ -50,6 +57,8 @@ STEPS = {
         "CPMC: features, ranking": [
             f"{CPMC}:{f}" for f in ("segment_features", "SegmentRanker.predict", "diverse_order")
         ],
+        "maps of the trunk": [f"{MAPS}:superpixels_of", *OF_MAPS],
+        "describing: by maps": ["tinysegrank.proposals:MapModel.describe"],
         "describing: SIFT": [f"{SECOND_ORDER}.local:dense_sift"],
         "describing: binary patterns": [f"{SECOND_ORDER}.local:dense_lbp"],
         "describing: colours, layout": [f"{SECOND_ORDER}.describe:local_descriptors"],
@@ -66,8 +75,8 @@ STEPS = {
         "pasting, DivMBest": ["tinysegrank.experiment.proposers.divmbest:divmbest"],
     },
     "crf": {
-        "superpixels": [f"{PIPELINE}:superpixels_of", f"{PIPELINE}:region_graph"],
-        "maps of the trunk": [f"{PIPELINE}:map_features", "tinysegrank.segnet:TrunkMaps.__call__"],
+        "superpixels": [f"{MAPS}:superpixels_of", f"{PIPELINE}:region_graph"],
+        "maps of the trunk": OF_MAPS,
         "features": [f"{PIPELINE}:classifier_inputs"],
         "unaries": ["tinysegrank.proposals:SuperpixelClassifier.log_probabilities"],
         "expansion": ["tinysegrank.proposals.crf.crf:expansion"],
@@ -112,12 +121,12 @@ class Clock:
         setattr(owner, last, timed)
 
 
-def measure(clock: Clock, propose: Callable[[np.ndarray], Any], images: list[np.ndarray]) -> list[dict[str, float]]:
+def measure(clock: Clock, propose: Callable[[Photograph], Any], images: list[Photograph]) -> list[dict[str, float]]:
     """Seconds of each step, an entry an image; the first image is worked on twice, as numba compiles at first."""
     answers = []
     for image in [images[0], *images]:
         clock.seconds.clear()
-        one_blas_thread(clock.call, "the rest", propose, image)
+        one_blas_thread(clock.call, "the rest", propose, Photograph(image.run, image.image))
         answers.append(dict(clock.seconds))
     return answers[1:]
 
@@ -138,7 +147,7 @@ def memory() -> str:
     return f"peak of memory so far {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
 
 
-def in_full(propose: Callable[[np.ndarray], Any], options: Any) -> None:
+def in_full(propose: Callable[[Photograph], Any], options: Any) -> None:
     """Take the reduction out of the segment model that a pasting proposer holds."""
     engine = next(c.cell_contents for c in propose.__closure__ or () if callable(c.cell_contents))
     cell = next(c for c in engine.__closure__ or () if isinstance(c.cell_contents, SegmentModel))
@@ -156,7 +165,7 @@ def main() -> None:
     run = read_run(asked.run, jobs=1, progress=Silent())
     split = open_split(run.settings, "val")
     chosen = np.unique(np.linspace(0, len(split) - 1, min(asked.images, len(split))).astype(int))
-    images = [split.image(int(i)) for i in chosen]
+    images = [Photograph(run, split.image(int(i))) for i in chosen]
     print(f"{len(images)} images; {memory()}\n")
 
     clock, everything = Clock(), []
