@@ -12,6 +12,7 @@ from tinysegrank import __version__
 from tinysegrank.cli import app
 from tinysegrank.cli.evidence import parse_seeds
 from tinysegrank.errors import ConfigError
+from tinysegrank.experiment import Progress
 from tinysegrank.voc import VOCSegmentation, make_toy_voc
 
 
@@ -45,6 +46,25 @@ def test_what_is_heavy_is_imported_where_it_is_used(statement):
     imported = set(done.stdout.split("imported: ")[1].split())
     heavy = {"numpy", "scipy", "numba", "sklearn", "skimage", "matplotlib", "joblib", "PIL", "torch", "jax", "cupy"}
     assert not imported & heavy
+
+
+@pytest.mark.parametrize("arguments", [["-h"], ["run", "-h"], ["export", "voc", "-h"]])
+def test_help_has_a_short_form(arguments):
+    assert call(*arguments).output == call(*arguments[:-1], "--help").output
+
+
+def test_completion_can_be_installed():
+    assert "--install-completion" in call("--help").output
+
+
+@pytest.mark.parametrize("arguments", [["--quiet", "toyvoc"], ["-q", "toyvoc"], ["toyvoc", "--quiet"]])
+def test_quiet_shows_no_progress(tmp_path, monkeypatch, arguments):
+    used = []
+    monkeypatch.setattr("tinysegrank.cli.show.Shown", lambda on: used.append(on) or Progress())
+    for given, shown in ((arguments, 0), (["toyvoc"], 1)):
+        result = call(*given, tmp_path / "toy", "--train", 1, "--val", 1, "--jobs", 1)
+        assert (result.exit_code, len(used)) == (0, shown), result.output
+        assert "1 training and 1 validation scenes" in result.output
 
 
 def test_version():

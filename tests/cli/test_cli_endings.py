@@ -69,7 +69,7 @@ def test_a_path_of_any_bytes_is_printed(tmp_path, charset):
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
-        (KeyboardInterrupt(), 130, "interrupted; finished work is kept: repeat the command to resume"),
+        (KeyboardInterrupt(), 130, "interrupted; finished work is kept; resume with: tinysegrank toyvoc FOLDER"),
         (
             OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
             1,
@@ -99,7 +99,7 @@ def test_what_stops_a_command_is_one_line(tmp_path, monkeypatch, error, code, me
     result = call("toyvoc", tmp_path / "toy")
     assert result.exit_code == code
     assert isinstance(result.exception, SystemExit)
-    assert result.output.strip() == message
+    assert result.output.strip() == message.replace("FOLDER", str(tmp_path / "toy"))
 
 
 def test_an_interrupted_predict_is_repeated_by_force(monkeypatch):
@@ -107,9 +107,22 @@ def test_an_interrupted_predict_is_repeated_by_force(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("tinysegrank.experiment.label_photographs", stop)
-    result = call("predict", "photo.jpg", "--run", "run")
+    result = call("predict", "my photo.jpg", "--run", "run")
     assert result.exit_code == 130
-    assert result.stderr == "interrupted; finished work is kept: repeat the command with --force\n"
+    again = "tinysegrank predict 'my photo.jpg' --run run --force"
+    assert result.stderr == f"interrupted; finished work is kept; this begins again: {again}\n"
+    assert again + "\n" in call("predict", "my photo.jpg", "--run", "run", "--force").stderr
+
+
+def test_what_is_kept_of_a_run_is_said(monkeypatch):
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinysegrank.cli.group.load_plugins", lambda: None)
+    monkeypatch.setattr("tinysegrank.experiment.run_experiment", stop)
+    result = call("run", "--voc", "voc", "--out", "runs/a", "--quiet")
+    kept = "finished stages are kept, and what the present one has stored"
+    assert result.stderr == f"interrupted; {kept}; resume with: tinysegrank run --voc voc --out runs/a --quiet\n"
 
 
 @pytest.mark.parametrize("argument", ["--version", "--help", "doctor"])
@@ -176,7 +189,8 @@ def test_a_signal_ends_a_command_as_ctrl_c_does(tmp_path, monkeypatch, name, cod
     result = call("toyvoc", tmp_path / "toy")
     assert (result.exit_code, ended) == (code, [True])
     by = "" if name == "SIGINT" else f" by {name}"
-    assert result.stderr == f"interrupted{by}; finished work is kept: repeat the command to resume\n"
+    command = f"tinysegrank toyvoc {tmp_path / 'toy'}"
+    assert result.stderr == f"interrupted{by}; finished work is kept; resume with: {command}\n"
     assert signal.getsignal(signal.Signals[name]) is before
 
 

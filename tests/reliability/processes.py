@@ -125,8 +125,9 @@ def check_end(command: Command, way: str, folders: Sequence[Path]) -> float:
         assert not re.search(r"Traceback|Warning|Error|Exception", said), f"{way}: {said}"
     if way in ("SIGTERM", "Ctrl-C"):
         by = " by SIGTERM" if way == "SIGTERM" else ""
-        sentence = f"interrupted{by}; finished work is kept: repeat the command to resume"
-        assert said.rstrip().endswith(sentence) and said.count("interrupted") == 1, f"{way}: {said}"
+        last = said.rstrip().splitlines()[-1]
+        assert re.search(rf"interrupted{by}; .* kept.*; resume with: tinysegrank ", last), f"{way}: {said}"
+        assert said.count("interrupted") == 1, f"{way}: {said}"
     left = [path for folder in folders for path in folder.rglob(".*.tmp")] + list(command.temporary.iterdir())
     assert not left, f"{way}: temporary files: {left}"
     return outlived

@@ -42,23 +42,24 @@ def demo(
 ) -> None:
     """Run the whole experiment on generated toy images; takes a few minutes on two cores."""
     from tinysegrank.backend import get_backend
-    from tinysegrank.cli.show import console, show_results
+    from tinysegrank.cli.show import console, show_results, shown
     from tinysegrank.config import from_dict
-    from tinysegrank.experiment import Settings, Shown, named_settings, run_experiment
+    from tinysegrank.experiment import Settings, named_settings, run_experiment
     from tinysegrank.experiment.folder_lock import FolderLock
     from tinysegrank.experiment.run_folder import SETTINGS_FILE, check_run_folder
     from tinysegrank.voc import make_toy_voc
 
     get_backend()  # fails before the scenes are drawn
     check_run_folder(out)
-    here, progress = Path(os.path.abspath(out)), Shown(console)  # noqa: PTH100  # resolves "." and ".." too
+    here, progress = Path(os.path.abspath(out)), shown(console)  # noqa: PTH100  # resolves "." and ".." too
     voc = here.with_name(f"{here.name}-toyvoc") / f"seed-{seed}-{images}"
     settings = from_dict(Settings, {"seed": seed, "data": {"voc": str(voc)}}, base=named_settings("demo"))
     with workers(dask), FolderLock(out) as lock:
         if not (out / SETTINGS_FILE).is_file():
             lock.hold()  # so that a second command doesn't draw the scenes too
-        with progress.stage("toy scenes"):
-            make_toy_voc(voc, train=images, val=max(images // 3, 20), seed=seed, jobs=jobs)
+        val = max(images // 3, 20)
+        with progress.stage("toy scenes"), progress.count("scenes", images + val) as advance:
+            make_toy_voc(voc, train=images, val=val, seed=seed, jobs=jobs, advance=advance)
         done = run_experiment(
             out, settings, jobs=jobs, progress=progress, update=update, keep_stale=keep_stale, lock=lock
         )
@@ -104,9 +105,9 @@ def run(
     keep_stale: KeepStale = False,
 ) -> None:
     """Run the paper's experiment on PASCAL VOC or images of your own; the same command resumes an interrupted run."""
-    from tinysegrank.cli.show import console, show_results
+    from tinysegrank.cli.show import console, show_results, shown
     from tinysegrank.config import from_dict, merge, parse_assignments, read_toml
-    from tinysegrank.experiment import Settings, Shown, named_settings, run_experiment
+    from tinysegrank.experiment import Settings, named_settings, run_experiment
     from tinysegrank.experiment.settings import with_classes
     from tinysegrank.voc import parse_classes, read_classes
 
@@ -125,7 +126,7 @@ def run(
         settings = from_dict(Settings, merge(reported, {"report": changes.get("report", {})}), base=settings)
     with workers(dask):
         done = run_experiment(
-            out, settings, jobs=jobs, progress=Shown(console), update=update, until=until, keep_stale=keep_stale
+            out, settings, jobs=jobs, progress=shown(console), update=update, until=until, keep_stale=keep_stale
         )
     if until == "report":
         show_results(done)
@@ -143,10 +144,10 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Label photographs with a finished run: write NAME.labels.png, a palette PNG, and NAME.overlay.png for each."""
-    from tinysegrank.cli.show import beside, console, print_json
-    from tinysegrank.experiment import Shown, label_photographs
+    from tinysegrank.cli.show import beside, console, print_json, shown
+    from tinysegrank.experiment import label_photographs
 
-    progress, found = Shown(beside if as_json else console), []
+    progress, found = shown(beside if as_json else console), []
     for one in label_photographs(images, run, out, progress=progress, replace=force, proposals=proposals):
         shares, files = one.result.shares, {"labels": str(one.labels), "overlay": str(one.overlay)}
         if not as_json:
@@ -222,10 +223,11 @@ def toyvoc(
     dask: Dask = None,
 ) -> None:
     """Draw a toy data set with VOC's 20 classes, in the devkit's layout."""
+    from tinysegrank.cli.show import console, shown
     from tinysegrank.voc import make_toy_voc
 
-    with workers(dask):
-        make_toy_voc(folder, train=train, val=val, seed=seed, jobs=jobs)
+    with workers(dask), shown(console).count("scenes", train + val) as advance:
+        make_toy_voc(folder, train=train, val=val, seed=seed, jobs=jobs, advance=advance)
     typer.echo(f"{folder}: {train} training and {val} validation scenes")
 
 

@@ -34,12 +34,11 @@ def evidence(
     dask: Dask = None,
 ) -> None:
     """Test the paper's claims on a run: write claim.md, table.md, table.csv and figure.png to RUN/evidence/NAME/."""
-    from tinysegrank.cli.show import beside, console, print_json
+    from tinysegrank.cli.show import beside, console, print_json, shown
     from tinysegrank.evidence import collect_evidence, evidence_state
-    from tinysegrank.experiment import Shown
     from tinysegrank.experiment.run_folder import read_run
 
-    progress = Shown(beside if as_json else console)
+    progress = shown(beside if as_json else console)
     if not names:
         states = evidence_state(read_run(run, jobs=jobs, progress=progress))
         if as_json:

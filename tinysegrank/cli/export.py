@@ -32,12 +32,11 @@ def voc(
     force: Force = False,
 ) -> None:
     """Write label maps as VOC's server takes them: results/VOC2012/Segmentation/comp6_SPLIT_cls/, and a .tar.gz."""
-    from tinysegrank.cli.show import console
-    from tinysegrank.experiment import Shown
+    from tinysegrank.cli.show import console, shown
     from tinysegrank.experiment.run_folder import read_run
     from tinysegrank.exporting import export_voc
 
-    typer.echo(export_voc(read_run(run, jobs=1, progress=Shown(console)), out, split=split, replace=force))
+    typer.echo(export_voc(read_run(run, jobs=1, progress=shown(console)), out, split=split, replace=force))
 
 
 @export.command()

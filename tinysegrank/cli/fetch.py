@@ -26,13 +26,12 @@ def fetch(
     force: Annotated[bool, typer.Option("--force", help="Replace existing files that differ.")] = False,
 ) -> None:
     """Download PASCAL VOC 2012, Berkeley's annotations (SBD) or ImageNet weights; repeat the command to resume."""
-    from tinysegrank.cli.show import console
+    from tinysegrank.cli.show import console, shown
     from tinysegrank.config import look_up
-    from tinysegrank.experiment import Shown
     from tinysegrank.fetching import SOURCES, add_sbd, check_archive, download, unpack_voc, voc_root
     from tinysegrank.voc.split import read_split, split_file
 
-    source, progress = look_up(SOURCES, name, "fetch"), Shown(console)
+    source, progress = look_up(SOURCES, name, "fetch"), shown(console)
     if source.preset and archive is not None:
         raise ConfigError(f"archive={archive}: {name} is a single file; give it to `run --weights`")
     if name == "sbd":

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
+from contextvars import ContextVar
 from typing import Annotated, Any
 
 import typer
@@ -32,16 +34,30 @@ Dask = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
+quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+"""Whether the command was asked to show no progress."""
+_KEPT = {
+    "demo": "finished stages are kept, and what the present one has stored",
+    "run": "finished stages are kept, and what the present one has stored",
+    "evidence": "finished pieces and trainings are kept",
+    "fetch": "what was downloaded is kept",
+}
+
+
 class _Commands(typer.core.TyperGroup):
     """A command group that prints errors as one line, and replaces characters that the terminal cannot show."""
 
     def main(self, *args: Any, **options: Any) -> Any:
+        given = args[0] if args else options.get("args")
+        self._given = list(sys.argv[1:] if given is None else given)
+        after = "--quiet" in self._given[1:]  # it may stand after the subcommand too
+        options["args"] = ["--quiet", *(one for one in self._given if one != "--quiet")] if after else self._given
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
                 stream.reconfigure(errors="replace")
         try:
             load_plugins()
-            return super().main(*args, **options)
+            return super().main(*args[1:], **options)
         except TinySegRankError as error:
             message = f"{error}"
         except MemoryError as error:
@@ -62,9 +78,11 @@ class _Commands(typer.core.TyperGroup):
         except KeyboardInterrupt as interrupt:
             number = signal.Signals(*interrupt.args or (signal.SIGINT,))
         by = "" if number == signal.SIGINT else f" by {number.name}"
-        again = "with --force" if ctx.invoked_subcommand in ("predict", "export") else "to resume"
+        verb, again = ctx.invoked_subcommand, ["tinysegrank", *self._given]
+        forced = verb in ("predict", "export") and "--force" not in again
+        how = f"{'this begins again' if forced else 'resume with'}: {shlex.join(again + ['--force'] * forced)}"
         with suppress(OSError):  # its terminal may be closed
-            typer.secho(f"interrupted{by}; finished work is kept: repeat the command {again}", err=True)
+            typer.secho(f"interrupted{by}; {_KEPT.get(verb, 'finished work is kept')}; {how}", err=True)
         raise typer.Exit(128 + number)
 
 
@@ -72,7 +90,7 @@ app = typer.Typer(
     name="tinysegrank",
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     help="Semantic segmentation by ranking graphical-model proposals with a small ConvNet, from scratch on NumPy.",
 )
@@ -95,8 +113,10 @@ def _show_version(value: bool) -> None:
 
 @app.callback()
 def main(
-    version: Annotated[  # handled by its callback
+    version: Annotated[  # noqa: ARG001  # handled by its callback
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
+    silent: Annotated[bool, typer.Option("--quiet", "-q", help="Show results and errors, but no progress.")] = False,
 ) -> None:
     """Semantic segmentation by ranking graphical-model proposals with a small ConvNet."""
+    quiet.set(silent)

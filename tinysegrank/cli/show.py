@@ -9,11 +9,17 @@ from typing import Any
 
 from rich.console import Console
 
-from tinysegrank.experiment import Run, orderings, read_counts, tables
+from tinysegrank.cli.group import quiet
+from tinysegrank.experiment import Progress, Run, Shown, Silent, orderings, read_counts, tables
 
 console = Console()
 beside = Console(stderr=True)
 """Where progress is shown if the output is for a program."""
+
+
+def shown(on: Console) -> Progress:
+    """Return what shows progress on a console; nothing does with --quiet."""
+    return Silent() if quiet.get() else Shown(on)
 
 
 def print_json(value: Any) -> None:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from tinysegrank.experiment.pace import Pace, duration
+
 Advance = Callable[[int], None]
+LINE_SECONDS = 60.0
+"""Time between two lines of progress where there is no terminal to show a bar on."""
+_AT_ONCE = 0.1  # seconds within which what was done before is reported
 
 
 class Progress:
     """Where a run reports to. A subclass overrides what it shows; this class shows nothing."""
+
+    def plan(self, stages: Sequence[str], *, pretrained: bool) -> None:
+        """Say which stages follow, see `Pace`."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:  # noqa: ARG002
@@ -35,26 +43,36 @@ class Silent(Progress):
 
 
 class Shown(Progress):
-    """Reports on a rich console: bars on a terminal, finished lines anywhere."""
+    """Reports on a rich console: bars on a terminal, finished lines anywhere, and a line a minute elsewhere."""
 
     def __init__(self, console: Any) -> None:
         self.console = console
+        self._pace = Pace((), pretrained=True)
+        self._stage, self._began, self._share = "", 0.0, 0.0
+
+    def plan(self, stages: Sequence[str], *, pretrained: bool) -> None:
+        """Number the stages, and foretell when the last will end."""
+        self._pace = Pace(stages, pretrained=pretrained)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Show a line with the time taken when the stage is done."""
-        started = time.perf_counter()
-        self.console.print(f"[bold]{name}[/bold] ...")
+        self._stage, self._began, self._share = name, time.perf_counter(), 0.0
+        self.console.print(f"{self._pace.number(name)}[bold]{name}[/bold] ...")
         yield
-        self.console.print(f"[bold]{name}[/bold] done in {time.perf_counter() - started:.0f} s")
+        taken = time.perf_counter() - self._began
+        self._pace.end(name, taken)
+        self._stage = ""
+        self.console.print(f"[bold]{name}[/bold] done in {taken:.0f} s{self._left()}")
 
     def kept(self, name: str) -> None:
         """Show that nothing had to be done."""
-        self.console.print(f"[bold]{name}[/bold] kept")
+        self._pace.end(name)
+        self.console.print(f"{self._pace.number(name)}[bold]{name}[/bold] kept")
 
     @contextmanager
     def count(self, what: str, total: int) -> Iterator[Advance]:
-        """Show a bar with the time left."""
+        """Show a bar with the time left, of these units and of all stages."""
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
@@ -64,11 +82,40 @@ class Shown(Progress):
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
         )
+        began = said = time.perf_counter()
+        done = kept = 0
+
+        def advance(units: int) -> None:
+            nonlocal done, kept, said
+            done, now = done + units, time.perf_counter()
+            if now - began < _AT_ONCE:
+                kept = done  # by an earlier command
+            self._share = max(self._share, done / max(total, 1))
+            left = self._left()
+            bars.update(task, advance=units, left=left)
+            if not self.console.is_terminal and now - said >= LINE_SECONDS and done > kept:
+                said = now
+                of_these = duration((now - began) / (done - kept) * (total - done))
+                self.say(f"{what}: {done} of {total}, about {of_these} left{left}")
+
         with Bars(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bars:
-            task = bars.add_task(what, total=total)
-            yield lambda units: bars.advance(task, units)
+            task = bars.add_task(what, total=total, left="")
+            yield advance
 
     def say(self, text: str) -> None:
         """Show a line."""
         self.console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
+
+    def _left(self) -> str:
+        """Return in words how long all stages will still take, "" if it is not known."""
+        seconds = time.perf_counter() - self._began if self._stage else 0.0
+        left = self._pace.left(self._stage, seconds, self._share)
+        return (
+            f", about {duration(left)} in all"
+            if left and self._stage
+            else f"; about {duration(left)} left"
+            if left
+            else ""
+        )

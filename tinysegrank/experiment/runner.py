@@ -146,6 +146,7 @@ def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: 
     """
     stages = [stage for stage in stages if stage.used(run.settings)]
     used = {stage.name for stage in stages}
+    run.progress.plan([stage.name for stage in stages], pretrained=bool(run.settings.trunk.weights))
     if other := made_by_other_code(run, stages):
         what = "kept all the same" if keep_stale else "made anew (--keep-stale keeps them)"
         run.progress.say(f"made by other code, {what}: {', '.join(other)}")

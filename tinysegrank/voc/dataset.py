@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -129,11 +130,12 @@ class VOCSegmentation:
         path = self.instances_path(index)
         return read_labels(path, _OBJECTS) if path.is_file() else None
 
-    def check(self, *, jobs: int = 1) -> Checked:
+    def check(self, *, jobs: int = 1, advance: Callable[[int], None] | None = None) -> Checked:
         """Decode every file, so that no damaged one stops long work half way; return a fingerprint and label counts.
 
         Args:
             jobs: number of processes.
+            advance: called with 1 for each image decoded.
 
         Raises:
             DatasetError: files are damaged, a mask differs in size from its image, or an image is smaller than the
@@ -154,6 +156,8 @@ class VOCSegmentation:
                 problems.append(result.problem)
             census.merge(result.census)
             whole.update(f"{name}\n{result.digest}\n".encode())
+            if advance is not None:
+                advance(1)
         if problems:
             raise DatasetError(
                 f"{self.root}: split {self.split!r}: {len(problems)} of {len(self.names)} images cannot be used: "

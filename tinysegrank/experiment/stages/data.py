@@ -80,7 +80,8 @@ def make(run: Run) -> None:
     """
     for which, listed in zip(SPLITS, IMAGES, strict=True):
         split = open_split(run.settings, which)
-        checked = split.check(jobs=run.jobs)
+        with run.progress.count(f"{which} images", len(split)) as advance:
+            checked = split.check(jobs=run.jobs, advance=advance)
         found = checked.census if split.masks else "no masks, so only stages up to `ranker` can be done"
         run.progress.say(f"{which}: {len(split)} images of {split.root.name}/{split.split}; {found}")
         write_json(run.path_of(listed), {"names": list(split.names), "fingerprint": checked.fingerprint})

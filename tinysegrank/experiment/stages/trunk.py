@@ -41,8 +41,8 @@ def _pretrain(run: Run, model: SegNet, checkpoint: Path) -> float:
     from tinysegrank.voc import toy_classification
 
     trunk, seed, size = run.settings.trunk, run.settings.seed, model.preset.preprocessing.size
-    run.progress.say(f"drawing {trunk.pretrain_images} toy images of single objects")
-    images, classes = toy_classification(trunk.pretrain_images, seed=seed, size=size, jobs=run.jobs)
+    with run.progress.count("toy images of single objects", trunk.pretrain_images) as drawn:
+        images, classes = toy_classification(trunk.pretrain_images, seed=seed, size=size, jobs=run.jobs, advance=drawn)
     shown = 0
 
     def show(step: int, loss: float) -> None:  # noqa: ARG001

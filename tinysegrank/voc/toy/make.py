@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -44,7 +45,14 @@ class _Scene(NamedTuple):
 
 
 def make_toy_voc(
-    root: Path | str, *, train: int, val: int, seed: int, size: tuple[int, int] = (160, 240), jobs: int = 1
+    root: Path | str,
+    *,
+    train: int,
+    val: int,
+    seed: int,
+    size: tuple[int, int] = (160, 240),
+    jobs: int = 1,
+    advance: Callable[[int], None] | None = None,
 ) -> ToyVOC:
     """Draw a toy VOC: JPEGImages/, SegmentationClass/ and the split files train, val and trainval.
 
@@ -58,6 +66,7 @@ def make_toy_voc(
         seed: 0 or above; another seed gives other images.
         size: shortest and longest side of an image in pixels.
         jobs: number of processes; the files are the same for any number.
+        advance: called with 1 for each scene drawn.
 
     Raises:
         ConfigError: a number is out of range.
@@ -74,7 +83,8 @@ def make_toy_voc(
     counts, place = {"train": train, "val": val}, root.absolute()
     scenes = {split: [_Scene(place, split, seed, i, size) for i in range(count)] for split, count in counts.items()}
     for _ in parallel_map(_draw_to_disk, scenes["train"] + scenes["val"], jobs=jobs):
-        pass
+        if advance is not None:
+            advance(1)
     scenes["trainval"] = scenes["train"] + scenes["val"]
     for split, those in scenes.items():
         file, text = root / "ImageSets" / "Segmentation" / f"{split}.txt", "".join(f"{each.name}\n" for each in those)
@@ -117,7 +127,9 @@ def _draw_to_disk(scene: _Scene) -> None:
     write_labels(labels_path, labels)
 
 
-def toy_classification(count: int, *, seed: int, size: int, jobs: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def toy_classification(
+    count: int, *, seed: int, size: int, jobs: int = 1, advance: Callable[[int], None] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw images of one main object each, for pre-training a network to classify.
 
     images  | (count, size, size, 3) | uint8 | R, G, B
@@ -128,6 +140,7 @@ def toy_classification(count: int, *, seed: int, size: int, jobs: int = 1) -> tu
         seed: 0 or above; with the same seed the objects still differ from those of `make_toy_voc`.
         size: side of an image in pixels.
         jobs: number of processes; the images are the same for any number.
+        advance: called with 1 for each image drawn.
 
     Raises:
         ConfigError: a number is out of range.
@@ -140,6 +153,8 @@ def toy_classification(count: int, *, seed: int, size: int, jobs: int = 1) -> tu
     draw, wanted = partial(_draw_wanted, seed, size), enumerate(classes.tolist())
     for index, image in enumerate(parallel_map(draw, wanted, jobs=jobs, on_cluster=False)):
         images[index] = image
+        if advance is not None:
+            advance(1)
     return images, classes
 
 
