@@ -18,6 +18,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from tinysegrank.errors import CheckpointError, OutputError, explain_os_error
+from tinysegrank.stamps import check_file
 
 _TEMPORARY = ".tmp"
 _ABOUT = "about"  # one string in the safetensors header: several would be stored in random order, so files would differ
@@ -140,11 +141,12 @@ def reading(path: Path | str) -> Iterator[None]:
     """Turn errors of the enclosed code, which reads a file that a run wrote, into errors that name the file.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or cannot be read.
+        CheckpointError: the file is missing, damaged, not as its stamp says, or cannot be read.
     """
     from safetensors import SafetensorError
 
     try:
+        check_file(path)
         yield
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: is missing; repeat the command that makes it") from error

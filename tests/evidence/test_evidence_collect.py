@@ -17,8 +17,9 @@ from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.settings import EvidenceSettings
 from tinysegrank.experiment.stages.described import read_columns, write_columns
-from tinysegrank.files import read_json, write_json
+from tinysegrank.files import read_compressed, write_compressed, write_json
 from tinysegrank.reporting import Column, Table
+from tinysegrank.stamps import File, Stamp, file_digest, read_stamp
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +51,10 @@ def copied(tmp_path, tiny_run, evidence):
 def bare(tmp_path, tiny_run):
     """A copy of the run without evidence."""
     return shutil.copytree(tiny_run.path, tmp_path / "run", ignore=shutil.ignore_patterns("evidence"))
+
+
+def write_stamp(folder, stamp: Stamp):
+    write_json(folder / "stamp.json", stamp.to_json())
 
 
 def opened(path):
@@ -126,10 +131,13 @@ def test_what_a_training_of_its_own_depends_on_makes_a_piece_stale(copied):
 def test_what_is_made_is_kept_until_the_run_changes(copied):
     _, progress = collect(copied, "table-1", "figure-2")
     assert (progress.kept_names, progress.made) == (["table-1", "figure-2"], [])
-    stamp = copied / "evaluation" / "stamp.json"
-    held = read_json(stamp)
-    held["files"]["confusions.npz"][2] = "0" * 64  # as after another evaluation
-    write_json(stamp, held)
+    file = copied / "evaluation" / "confusions.npz"
+    with read_compressed(file) as held:
+        counts = dict(held)
+    write_compressed(file, **counts, another=np.zeros(1))  # as after another evaluation
+    evaluation = read_stamp(copied / "evaluation")
+    now = File(file.stat().st_size, file.stat().st_mtime_ns, file_digest(file))
+    write_stamp(copied / "evaluation", replace(evaluation, files={file.name: now}))
     assert (states(copied)["table-1"], states(copied)["figure-2"]) == ("made from earlier results", "made")
     _, progress = collect(copied, "table-1", "figure-2")
     assert (progress.kept_names, progress.made) == (["figure-2"], ["table-1"])
@@ -185,10 +193,9 @@ def test_a_folder_that_is_no_run(tmp_path):
 
 
 def test_pieces_of_other_code_are_made_anew(copied):
-    stamp = copied / "evidence" / "table-2" / "stamp.json"
-    record = read_json(stamp)
-    record["key"][1] = "0" * 64
-    write_json(stamp, record)
+    folder = copied / "evidence" / "table-2"
+    stamp = read_stamp(folder)
+    write_stamp(folder, replace(stamp, key=stamp.key._replace(code="0" * 64)))
     assert {name for name, state in states(copied).items() if state == "made by other code"} == {"table-2"}
     assert made_again(copied, "table-1", "table-2") == ["table-2"]
     assert set(states(copied).values()) == {"made"}

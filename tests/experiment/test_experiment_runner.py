@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import pytest
 
+from tinysegrank import stamps
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.experiment import Run, Settings, Shown, Silent, artifacts
 from tinysegrank.experiment.folder_lock import FolderLock
@@ -140,15 +141,15 @@ def reads(monkeypatch):
     class Read(list):
         def clear(self):
             super().clear()
-            artifacts._digest_of.cache_clear()
+            stamps._digest_of.cache_clear()
 
-    found, digest = Read(), artifacts.file_digest
+    found, digest = Read(), stamps.file_digest
 
     def noted(path):
         found.append(path.name)
         return digest(path)
 
-    monkeypatch.setattr(artifacts, "file_digest", noted)
+    monkeypatch.setattr(stamps, "file_digest", noted)
     return found
 
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from tinysegrank.backend import get_backend
 from tinysegrank.experiment import STAGES, Run, Settings, Silent, run_experiment, runner
-from tinysegrank.experiment.artifacts import Key
 from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.files import read_json, write_json
+from tinysegrank.stamps import File, Key, read_stamp
 from tinysegrank.voc import VOCSegmentation
 
 pytestmark = pytest.mark.slow
@@ -137,8 +137,7 @@ def test_the_weight_file_is_read_by_the_trunk_and_the_classifiers(tmp_path, tiny
     def keys() -> dict[str, Key]:
         return {stage.name: runner.stage_key(run, stage, [stage.name for stage in used]) for stage in used}
 
-    before, stamp = keys(), run.folder("data") / "stamp.json"
-    held = read_json(stamp)
-    held["files"]["weights.json"] = [2, 0, "0" * 64]  # as of another file with the same conv1 to conv5
-    write_json(stamp, held)
+    before, stamp = keys(), read_stamp(run.folder("data"))
+    files = {**stamp.files, "weights.json": File(2, 0, "0" * 64)}  # as of another file with the same conv1 to conv5
+    write_json(run.folder("data") / "stamp.json", replace(stamp, files=files).to_json())
     assert {name for name, key in keys().items() if key != before[name]} == {"trunk", "classifiers"}

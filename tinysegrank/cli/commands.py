@@ -46,7 +46,8 @@ def demo(
     from tinysegrank.config import from_dict
     from tinysegrank.experiment import Settings, named_settings, run_experiment
     from tinysegrank.experiment.folder_lock import FolderLock
-    from tinysegrank.experiment.run_folder import SETTINGS_FILE, check_run_folder
+    from tinysegrank.experiment.manifest import SETTINGS_FILE
+    from tinysegrank.experiment.run_folder import check_run_folder
     from tinysegrank.voc import make_toy_voc
 
     get_backend()  # fails before the scenes are drawn

@@ -12,12 +12,13 @@ from tinysegrank.backend import VARIABLE, get_backend
 from tinysegrank.cli.group import CORES
 from tinysegrank.code_digest import library_versions
 from tinysegrank.errors import TinySegRankError
+from tinysegrank.experiment.origin import blas, processor
 
 
 def findings() -> Iterator[tuple[str, str]]:
     """Yield (name, value) pairs to print; never raises."""
     yield "tinysegrank", __version__
-    yield "Python", f"{platform.python_version()} on {platform.platform()}"
+    yield "Python", f"{platform.python_version()} on {platform.system()} {platform.release()}, {processor()}"
     yield "libraries", ", ".join(f"{name} {version}" for name, version in library_versions().items())
     yield "compiled", _compiled()
     try:
@@ -29,7 +30,7 @@ def findings() -> Iterator[tuple[str, str]]:
             yield f"  {name}", f"usable, {get_backend(name).describe()}"
         except TinySegRankError as error:
             yield f"  {name}", str(error)
-    yield "BLAS", _blas()
+    yield "BLAS", _blas() or "not known to threadpoolctl"
     yield "cores", f"{CORES} available to this process"
     for variable in (
         VARIABLE,
@@ -44,17 +45,10 @@ def findings() -> Iterator[tuple[str, str]]:
 
 
 def _blas() -> str:
-    import numpy as np
-    from threadpoolctl import threadpool_info
-
-    np.dot(np.zeros((2, 2)), np.zeros((2, 2)))  # loads the library
-    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
-    described = (
-        f"{pool['internal_api']} {pool['version']} ({pool.get('architecture', 'unknown')} kernels), "
-        f"{pool['num_threads']} threads"
-        for pool in pools
+    return "; ".join(
+        f"{pool['internal_api']} {pool['version']} ({pool['architecture']} kernels), {pool['num_threads']} threads"
+        for pool in blas()
     )
-    return "; ".join(described) or "not known to threadpoolctl"
 
 
 def _compiled() -> str:

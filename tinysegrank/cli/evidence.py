@@ -89,6 +89,28 @@ def report(
     typer.echo(file)
 
 
+@app.command()
+def verify(run: Folder, as_json: Json = False) -> None:
+    """Compare every file of a run with its checksum; list those that are damaged, and what makes them anew."""
+    from tinysegrank.cli.show import print_json
+    from tinysegrank.experiment import Silent
+    from tinysegrank.experiment.run_folder import read_run
+    from tinysegrank.experiment.verify import verify as verified
+
+    found = verified(read_run(run, jobs=1, progress=Silent()))
+    if as_json:
+        print_json(found._asdict())
+    else:
+        for line in found.damage:
+            typer.echo(line)
+        rest = f"; not finished: {', '.join(found.unfinished)}" if found.unfinished else ""
+        typer.echo(f"{run}: {found.files:,} files, {len(found.damage) or 'none'} damaged{rest}")
+        for command in found.commands:
+            typer.echo(f"next: {command}")
+    if found.damage:
+        raise typer.Exit(1)
+
+
 def parse_seeds(text: str) -> tuple[int, ...]:
     """Read comma-separated seeds.
 

@@ -15,6 +15,7 @@ from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.runner import Run
+from tinysegrank.stamps import STAMP, Key, changed, read_stamp
 
 ALL, SEEDS = "all", (0, 1, 2)
 PIECES = [
@@ -90,8 +91,9 @@ def collect_evidence(
                 artifacts.renew_times(folder, lock)
                 progress.kept(piece.name)
             else:
+                run.require((*piece.needs, *piece.also(run.settings)), piece.name)
                 lock.hold()
-                (folder / artifacts.STAMP).unlink(missing_ok=True)
+                (folder / STAMP).unlink(missing_ok=True)
                 with progress.stage(piece.name):
                     work = partial(write_finding, piece, Request(run, folder, seeds, lock))
                     artifacts.make(folder, key, work, parts=piece.seeded)  # trainings have stamps of their own
@@ -104,7 +106,7 @@ def _lacks(run: Run, piece: Piece) -> str:
     return run.unfinished((*piece.needs, *piece.also(run.settings))) or piece.lacks(run)
 
 
-def _inspect(run: Run, piece: Piece, seeds: tuple[int, ...] | None = None) -> tuple[Path, artifacts.Key, Condition]:
+def _inspect(run: Run, piece: Piece, seeds: tuple[int, ...] | None = None) -> tuple[Path, Key, Condition]:
     """Return the folder of a piece, the key that it should have, and its condition; made with any seeds by default."""
     folder, settings = run.folder(EVIDENCE) / piece.name, run.settings
     seeds = read_seeds(folder) if seeds is None else seeds
@@ -122,11 +124,20 @@ def evidence_state(run: Run) -> list[tuple[Piece, str]]:
         (folder, _, condition), what = _inspect(run, piece), _lacks(run, piece)
         made = Condition.STALE if what and condition is Condition.FRESH else condition
         not_made = f"needs {what}" if what else "can be made"
-        states.append((piece, _MADE[made] if artifacts.read_stamp(folder).complete else not_made))
+        states.append((piece, _MADE[made] if read_stamp(folder).complete else not_made))
     return states
 
 
 def read_evidence(run: Run) -> list[tuple[Written, str]]:
-    """Read the pieces made so far, in order, each with its `evidence_state`."""
-    made = [(piece, state) for piece, state in evidence_state(run) if state.startswith(MADE)]
-    return [(read_written(run.folder(EVIDENCE) / piece.name), state) for piece, state in made]
+    """Read the pieces made so far, in order, each with its `evidence_state`.
+
+    Raises:
+        CheckpointError: a file of one is missing or damaged.
+    """
+    made = [
+        (run.folder(EVIDENCE) / piece.name, state) for piece, state in evidence_state(run) if state.startswith(MADE)
+    ]
+    for folder, _ in made:
+        for name in artifacts.damaged_files(folder):
+            raise changed(folder / name)
+    return [(read_written(folder), state) for folder, state in made]

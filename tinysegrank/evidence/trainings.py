@@ -24,6 +24,7 @@ from tinysegrank.files import read_arrays, read_json, write_arrays, write_json, 
 from tinysegrank.parallel import parallel_map
 from tinysegrank.reporting import Column, Curve, Table
 from tinysegrank.segnet import SegNet, TrainingOptions, load_segnet, predict_store, save_segnet, train
+from tinysegrank.stamps import Key, file_digest
 
 LOSS_NAMES = {"ce": "CE", "uoi": "UOI", "iou": "IOU", "uoi+ce": "0.7 UOI + 0.3 CE"}
 _TRAININGS, _OUTCOME, _TRAINED = "trainings", "outcome.json", "trained"
@@ -40,11 +41,11 @@ class Head(NamedTuple):
     judge: Judge
     begin: Path | None = None  # the network it continues from; None: a random head
 
-    def key(self) -> artifacts.Key:
+    def key(self) -> Key:
         """Return what its results depend on."""
         run, ranking = self.run, self.run.settings.ranking
         picked = [ranking.eps, ranking.background_weight, run.content("described")] if self.judge.picks else []
-        begin = artifacts.file_digest(self.begin) if self.begin else ""
+        begin = file_digest(self.begin) if self.begin else ""
         read = [run.content(stage) for stage in ("data/val.json", "features", "crops")]
         return artifacts.key([self.options, self.seeds, run.settings.coarse], [begin, picked, read], __name__)
 

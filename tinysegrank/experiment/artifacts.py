@@ -9,53 +9,39 @@ An artifact may have others inside it, each with a stamp of its own; their files
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import Enum
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from tinysegrank.code_digest import code_digest
 from tinysegrank.config import to_dict
-from tinysegrank.errors import CheckpointError, ConfigError, OutputError
+from tinysegrank.errors import ConfigError, OutputError
 from tinysegrank.experiment.folder_lock import FolderLock
-from tinysegrank.files import is_temporary, read_json, write_json
+from tinysegrank.experiment.origin import software_and_machine
+from tinysegrank.files import is_temporary, write_json
 from tinysegrank.plugins import load_plugins
+from tinysegrank.stamps import STAMP, File, Key, Stamp, digest, file_digest, is_as_written, read_stamp
 
-STAMP = "stamp.json"
 _FORMAT = 2  # raise when the same key no longer stands for the same files
 
 _MACHINERY = frozenset(
     f"tinysegrank.{name}"
     for name in (
-        "cluster", "code_digest", "compiled_cache", "experiment.artifacts", "experiment.folder_lock",
-        "experiment.progress", "experiment.run_folder", "experiment.runner", "experiment.settings",
+        "cluster", "code_digest", "compiled_cache", "stamps",
+        *(f"experiment.{name}" for name in (
+            "artifacts", "folder_lock", "manifest", "origin", "progress", "run_folder", "runner", "settings",
+        )),
     )
 )  # fmt: skip
 """Modules that decide when a stage runs and where, not what comes out of it; settings are in a key by their values."""
 
 Loaded = TypeVar("Loaded")
-
-
-class Key(NamedTuple):
-    """The origin of an artifact: a digest of settings and inputs, and one of the code."""
-
-    made_from: str = ""
-    code: str = ""
-
-
-class File(NamedTuple):
-    """A file as it was written."""
-
-    size: int
-    time: int  # of its last change, in nanoseconds
-    sha256: str
 
 
 class Condition(Enum):
@@ -69,39 +55,6 @@ class Condition(Enum):
     STALE = "made from something else"
 
 
-@dataclass(frozen=True)
-class Stamp:
-    """The record of an artifact.
-
-    Attributes:
-        key: what it was made from.
-        complete: whether the work was finished.
-        seconds: time it took, and that of later repairs; that of interrupted calls is left out.
-        files: its files by path relative to the folder.
-    """
-
-    key: Key = field(default_factory=Key)
-    complete: bool = False
-    seconds: float = 0.0
-    files: Mapping[str, File] = field(default_factory=dict)
-
-    def content(self, place: str = "") -> str:
-        """Return a digest of the files' contents, for the keys of artifacts that depend on this one.
-
-        Args:
-            place: a file or folder of the artifact, to cover only its contents; all files by default.
-        """
-        if not self.complete:
-            return ""
-        names = [name for name in self.files if not place or name == place or name.startswith(f"{place}/")]
-        return digest({name: self.files[name].sha256 for name in names})
-
-
-def digest(value: Any) -> str:
-    """Return the SHA-256 of a value as canonical JSON; dataclasses count as the dictionaries of their fields."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=to_dict).encode()).hexdigest()
-
-
 def key(settings: Any, inputs: Any, module: str) -> Key:
     """Return the key of what a module makes.
 
@@ -110,26 +63,12 @@ def key(settings: Any, inputs: Any, module: str) -> Key:
         inputs: what else it depends on: contents of other artifacts, a listing of files.
         module: full name of the module of the package whose code makes it.
     """
-    return Key(digest([_FORMAT, settings, inputs]), code_of(module))
+    return Key(digest([_FORMAT, settings, inputs], to_dict), code_of(module))
 
 
 def code_of(module: str) -> str:
     """Return a digest of the code of a module and all it imports, without the modules of `_MACHINERY`."""
     return code_digest(module, left_out=_MACHINERY, plugins=load_plugins())
-
-
-def read_stamp(folder: Path) -> Stamp:
-    """Read the record of an artifact; return an empty one if it is missing or damaged."""
-    return load_once(_read_stamp, folder / STAMP)  # with 100,000 files it is long, and every later stage asks for it
-
-
-def _read_stamp(path: Path) -> Stamp:
-    try:
-        found = read_json(path)
-        files = {name: File(int(size), int(when), str(sha)) for name, (size, when, sha) in found["files"].items()}
-        return Stamp(Key(*found["key"]), bool(found["complete"]), float(found["seconds"]), files)
-    except (CheckpointError, KeyError, TypeError, ValueError, AttributeError):
-        return Stamp()
 
 
 def inspect(folder: Path, key: Key) -> Condition:
@@ -146,12 +85,14 @@ def inspect(folder: Path, key: Key) -> Condition:
     return Condition.DAMAGED if damaged_files(folder) else Condition.FRESH
 
 
-def damaged_files(folder: Path) -> list[str]:
+def damaged_files(folder: Path, *, read_all: bool = False) -> list[str]:
     """Return the names of an artifact's files that are missing or changed since they were written.
 
-    A file whose size and time are as in the stamp is not read, and any other file once for each of its states.
+    A file whose size and time are as in the stamp is not read unless `read_all`, and any other file once for each of
+    its states.
     """
-    return [name for name, file in read_stamp(folder).files.items() if _now(folder / name, file) is None]
+    files = read_stamp(folder).files.items()
+    return [name for name, file in files if _now(folder / name, file, read=read_all) is None]
 
 
 def renew_times(folder: Path, lock: FolderLock) -> None:
@@ -165,41 +106,37 @@ def renew_times(folder: Path, lock: FolderLock) -> None:
     if len(now) == len(stamp.files) and now != stamp.files:
         with suppress(ConfigError, OutputError):
             lock.hold()
-            write_json(folder / STAMP, vars(replace(stamp, files=now)))
+            write_json(folder / STAMP, replace(stamp, files=now).to_json())
 
 
-def _now(path: Path, file: File) -> File | None:
+def _now(path: Path, file: File, *, read: bool = False) -> File | None:
     """Return the record of a file with its present time, or None if it is missing or not as it was written."""
     try:
         now = path.stat()
-        if now.st_size != file.size:
-            return None
-        if now.st_mtime_ns == file.time:
+        if not read and (now.st_size, now.st_mtime_ns) == (file.size, file.time):
             return file
-        same = _digest_of(path, now.st_size, now.st_mtime_ns, now.st_ino) == file.sha256
+        same = is_as_written(path, file)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     return file._replace(time=now.st_mtime_ns) if same else None
 
 
-@cache
-def _digest_of(path: Path, *state: int) -> str:  # noqa: ARG001
-    return file_digest(path)
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def make(folder: Path, key: Key, work: Callable[[], Any], *, parts: bool = False, whole_folders: bool = False) -> None:
+def make(
+    folder: Path,
+    key: Key,
+    work: Callable[[], Any],
+    *,
+    needs: Mapping[str, str] | None = None,
+    parts: bool = False,
+    whole_folders: bool = False,
+) -> None:
     """Bring an artifact up to date.
 
     Args:
         folder: folder of the artifact; created if missing.
         key: the key it should have.
         work: writes the files that are missing in the folder; keeps those that it finds there.
+        needs: contents of other artifacts that it is made from, by name; they are noted in the stamp.
         parts: everything in the folder belongs to artifacts inside it, which are checked one by one, so a new key
             doesn't empty the folder.
         whole_folders: files in the same subfolder are written together, and are replaced together.
@@ -217,11 +154,13 @@ def make(folder: Path, key: Key, work: Callable[[], Any], *, parts: bool = False
     elif condition is not Condition.INTERRUPTED and folder.exists() and not parts:
         shutil.rmtree(folder)
     earlier = stamp.seconds if condition in (Condition.DAMAGED, Condition.INTERRUPTED) else 0.0
-    write_json(folder / STAMP, vars(Stamp(key, seconds=earlier)))
+    begun = Stamp(key, seconds=earlier, needs=needs or {}, made_by=software_and_machine())
+    write_json(folder / STAMP, begun.to_json())
     started = time.perf_counter()
     work()
     seconds = round(earlier + time.perf_counter() - started, 3)
-    write_json(folder / STAMP, vars(Stamp(key, complete=True, seconds=seconds, files=_files_in(folder))))
+    done = replace(begun, complete=True, seconds=seconds, files=_files_in(folder))
+    write_json(folder / STAMP, done.to_json())
 
 
 def _files_in(folder: Path) -> dict[str, File]:

@@ -12,6 +12,7 @@ from tinysegrank.backend import get_backend
 from tinysegrank.config import from_dict
 from tinysegrank.errors import ConfigError, OutputError
 from tinysegrank.experiment.folder_lock import FolderLock
+from tinysegrank.experiment.manifest import write_manifest
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.run_folder import open_run
@@ -86,6 +87,7 @@ def run_experiment(
     with lock or FolderLock(path) as held:
         run = open_run(path, settings, held, jobs=jobs, progress=progress, update=update)
         execute(run, stages, held, keep_stale=keep_stale)
+        write_manifest(run, held)
     return run
 
 

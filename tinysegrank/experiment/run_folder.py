@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,12 @@ from tinysegrank.cluster import check_shared
 from tinysegrank.config import from_dict, read_toml, to_dict, to_toml
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.experiment.folder_lock import FolderLock
+from tinysegrank.experiment.manifest import MANIFEST_FILE, SETTINGS_FILE, read_manifest, write_manifest
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import write_text
 from tinysegrank.outputs import check_folder
-
-SETTINGS_FILE = "run.toml"
 
 
 def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
@@ -28,7 +28,13 @@ def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
     """
     if not (path / SETTINGS_FILE).is_file():
         raise CheckpointError(f"{path}: is not a run folder; make one with `tinysegrank demo` or `tinysegrank run`")
-    return Run(path.absolute(), _read_settings(path), jobs, progress)
+    settings, noted = _read_settings(path), read_manifest(path).get("settings")
+    if noted not in (None, _digest((path / SETTINGS_FILE).read_bytes())):
+        raise CheckpointError(
+            f"{path / SETTINGS_FILE}: is not as {MANIFEST_FILE} says; repeat the command that made the run, which "
+            f"replaces the one that is damaged"
+        )
+    return Run(path.absolute(), settings, jobs, progress)
 
 
 def check_run_folder(path: Path) -> None:
@@ -38,7 +44,7 @@ def check_run_folder(path: Path) -> None:
         ConfigError: it holds something else.
         OutputError: it cannot be made.
     """
-    if (path / SETTINGS_FILE).is_file():
+    if (path / SETTINGS_FILE).is_file() or (path / MANIFEST_FILE).is_file():
         return
     if path.is_dir() and any(not child.name.startswith(".") for child in path.iterdir()):
         raise ConfigError(f"{path}: is not empty and holds no {SETTINGS_FILE}; choose another --out")
@@ -58,12 +64,14 @@ def open_run(path: Path, settings: Settings, lock: FolderLock, *, jobs: int, pro
     check_run_folder(path)
     asked, held = to_dict(settings), {}
     if (path / SETTINGS_FILE).is_file():
+        noted = read_manifest(path).get("settings")
+        damaged = noted == _digest(to_toml(settings).encode()) != _digest((path / SETTINGS_FILE).read_bytes())
         try:
-            held = to_dict(_read_settings(path))
+            held = to_dict(_read_settings(path)) if not damaged else {}
         except ConfigError as error:
             if not update or isinstance(error.__cause__, OSError):
                 raise
-        if held != asked and not update:
+        if held != asked and not update and not damaged:
             raise ConfigError(
                 f"{path}: this run was made with another configuration: {'; '.join([*_differences(held, asked)][:5])}. "
                 f"Choose another --out, or pass --update to make anew what depends on it"
@@ -71,8 +79,13 @@ def open_run(path: Path, settings: Settings, lock: FolderLock, *, jobs: int, pro
     if held != asked:
         lock.hold()
         write_text(path / SETTINGS_FILE, to_toml(settings))
+        write_manifest(Run(path, settings, jobs, progress), lock)
     check_shared(path)
     return Run(path.absolute(), settings, jobs, progress)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _read_settings(path: Path) -> Settings:

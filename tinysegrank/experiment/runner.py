@@ -14,10 +14,11 @@ from typing import Any
 from tinysegrank.backend import accelerated, get_backend
 from tinysegrank.errors import CheckpointError
 from tinysegrank.experiment import artifacts
-from tinysegrank.experiment.artifacts import Condition, Key, Stamp
+from tinysegrank.experiment.artifacts import Condition
 from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.progress import Progress, Silent
 from tinysegrank.experiment.settings import Settings
+from tinysegrank.stamps import STAMP, Key, Stamp, changed, read_stamp
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,21 @@ class Run:
 
     def stamp(self, stage: str) -> Stamp:
         """Return the record of a stage; an empty one if it is missing or damaged."""
-        return artifacts.read_stamp(self.folder(stage))
+        return read_stamp(self.folder(stage))
 
     def content(self, need: str) -> str:
         """Return a digest of the contents of a stage's files, or of those of STAGE/PLACE."""
         stage, _, place = need.partition("/")
         return self.stamp(stage).content(place)
+
+    def other_needs(self, stage: str) -> list[str]:
+        """Return in words each need of a finished stage that is no longer as it was when the stage was made."""
+        needs = self.stamp(stage).needs.items() if self.stamp(stage).complete else ()
+        return [
+            f"was made from another {need}"
+            for need, content in needs
+            if (self.folder(stage_of(need)) / STAMP).is_file() and self.content(need) != content
+        ]
 
     def unfinished(self, stages: Sequence[str]) -> str:
         """Return in words which of the stages are not finished; "" if all are."""
@@ -73,16 +83,15 @@ class Run:
             what: the part that needs them, as the subject of the message.
 
         Raises:
-            CheckpointError: a stage is unfinished or a file was changed; the message names it.
+            CheckpointError: a stage is unfinished, a file was changed, or stages are of different runs.
         """
         if missing := self.unfinished(stages):
             raise CheckpointError(f"{self.path}: {what} needs {missing}; finish it with the command that began it")
         for stage in stages:
             for name in artifacts.damaged_files(self.folder(stage)):
-                raise CheckpointError(
-                    f"{self.folder(stage) / name}: is missing or changed since it was written; repeat the command "
-                    f"that made the run, which replaces it"
-                )
+                raise changed(self.folder(stage) / name)
+            for why in self.other_needs(stage):
+                raise CheckpointError(f"{self.folder(stage)}: {why}; repeat the command that made the run")
         with FolderLock(self.path) as lock:
             for stage in stages:
                 artifacts.renew_times(self.folder(stage), lock)
@@ -164,7 +173,12 @@ def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: 
             run.progress.say(f"{stage.name}/{damaged[0]}{more}: missing or changed since they were written; replaced")
         with run.progress.stage(stage.name):
             work = partial(stage.work, run)
-            artifacts.make(folder, key, work, parts=stage.parts, whole_folders=stage.whole_folders)
+            needs = _needs(run, stage, used)
+            artifacts.make(folder, key, work, needs=needs, parts=stage.parts, whole_folders=stage.whole_folders)
+
+
+def _needs(run: Run, stage: Stage, used: Collection[str]) -> dict[str, str]:
+    return {need: run.content(need) for need in stage.needed(run.settings) if stage_of(need) in used}
 
 
 def stage_key(run: Run, stage: Stage, used: Collection[str]) -> Key:
@@ -172,7 +186,7 @@ def stage_key(run: Run, stage: Stage, used: Collection[str]) -> Key:
     inputs = {
         "stage": stage.name,
         "outside": stage.outside(run.settings),
-        "needs": {need: run.content(need) for need in stage.needed(run.settings) if stage_of(need) in used},
+        "needs": _needs(run, stage, used),
         "accelerated": accelerated(),
     }
     if stage.backend:

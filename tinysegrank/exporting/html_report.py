@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import platform
 import shlex
 from pathlib import Path
 
 from tinysegrank import __version__
-from tinysegrank.code_digest import library_versions
-from tinysegrank.errors import CheckpointError, ShapeError
 from tinysegrank.evidence import tables
 from tinysegrank.evidence.claims import VERDICTS
 from tinysegrank.evidence.collect import ALL, MADE, read_evidence
 from tinysegrank.evidence.piece import Written
 from tinysegrank.experiment.images import names
+from tinysegrank.experiment.manifest import SETTINGS_FILE, manifest_of
 from tinysegrank.experiment.protocol import STAGES
-from tinysegrank.experiment.run_folder import SETTINGS_FILE
 from tinysegrank.experiment.runner import Run, made_by_other_code
 from tinysegrank.experiment.settings import LOSSES
 from tinysegrank.experiment.stages import report
 from tinysegrank.experiment.stages.evaluation import read_counts
 from tinysegrank.experiment.stages.picked import read_oracle_curve
-from tinysegrank.files import write_text
+from tinysegrank.files import reading, write_text
 from tinysegrank.outputs import check_file
 from tinysegrank.reporting import Column, Document, Picture, Section, Table
 
@@ -55,7 +52,7 @@ def write_html_report(run: Run, file: Path) -> None:
         Section("Images of val", pictures=panels),
         *_evidence(run, pieces),
         Section("Settings", paragraphs=(f"{SETTINGS_FILE} of the run:",), listing=settings),
-        Section("Time and versions", tables=(_seconds_table(run), _versions_table())),
+        Section("Time and versions", tables=(_seconds_table(run), _versions_table(run))),
     )
     write_text(file, Document(f"tinysegrank: {run.path.resolve().name}", _facts(run), shown).to_html())
 
@@ -139,10 +136,8 @@ def _picture(file: Path, caption: str) -> Picture:
     Raises:
         CheckpointError: it is missing or isn't a PNG.
     """
-    try:
+    with reading(file):
         return Picture(file.read_bytes(), caption)
-    except (OSError, ShapeError) as error:
-        raise CheckpointError(f"{file}: cannot be read as a PNG ({error}); make it again") from error
 
 
 def _seconds_table(run: Run) -> Table:
@@ -153,8 +148,11 @@ def _seconds_table(run: Run) -> Table:
     return Table("Seconds of the stages", (Column("stage"), Column("seconds")), (*rows, ("all", total)), note)
 
 
-def _versions_table() -> Table:
-    """Return a table of the versions of the software that wrote this report."""
-    rows = [("tinysegrank", __version__), ("Python", f"{platform.python_version()} on {platform.system()}")]
-    rows += library_versions().items()
-    return Table("Versions", (Column("what"), Column("version")), tuple(rows), "Of what wrote this report.")
+def _versions_table(run: Run) -> Table:
+    """Return a table of the software and machines that made the stages."""
+    manifest = manifest_of(run)
+    rows: list[tuple[str, str]] = []
+    for number, maker in enumerate(manifest["made_by"]):
+        stages = [name for name, stage in manifest["stages"].items() if stage["made_by"] == number]
+        rows += [("stages", ", ".join(stages)), *maker.items()]
+    return Table("Software and machine", (Column("what"), Column("which")), tuple(rows), "Of what made the stages.")

@@ -15,6 +15,7 @@ from tinysegrank.experiment.stages import described, proposals, ranker
 from tinysegrank.files import atomic_write, write_text
 from tinysegrank.outputs import check_results
 from tinysegrank.proposals.store import SCORES, SEGMENTS
+from tinysegrank.stamps import check_file
 
 COLUMNS = ("image", "proposal", "file", "model_score", "ranker_score", "rank", "image_iou")
 
@@ -48,6 +49,7 @@ def export_proposals(run: Run, folder: Path, *, split: str = "val", replace: boo
     check_results([*results, (run.path, table)], option="--out", replace=replace)
     rows = _rows(run, split, {name: (some, store.read_scores(name)) for name, some in paths.items()})
     for source, result in results:
+        check_file(source)
         with atomic_write(result) as stream:
             stream.write(source.read_bytes())
     text = io.StringIO()

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from PIL.ExifTags import Base
 
 from tinysegrank.errors import DatasetError, ShapeError, explain_os_error
+from tinysegrank.stamps import check_file
 
 # no format that runs a program, as PostScript does, and none that its first bytes do not identify
 _PLUGINS = ("Jpeg", "Png", "Bmp", "Gif", "Tiff", "WebP", "Ppm", "Avif")
@@ -32,8 +33,10 @@ def opened(path: Path | str) -> Iterator[Image.Image]:
     Raises:
         DatasetError: the file is missing, is not a complete image of these formats, or has more than
             PIL.Image.MAX_IMAGE_PIXELS pixels; also if decoding its pixels within the context fails.
+        CheckpointError: it is a file of a run, and is not as its stamp says.
     """
     path = Path(path)
+    check_file(path)
     try:
         with path.open("rb") as stream:
             image = _open_header(stream, path)

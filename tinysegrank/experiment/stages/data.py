@@ -7,12 +7,12 @@ from typing import Any
 
 from tinysegrank.config import to_dict
 from tinysegrank.errors import ConfigError, WeightsError
-from tinysegrank.experiment.artifacts import file_digest
 from tinysegrank.experiment.images import IMAGES, OBJECTS, SPLITS, WEIGHTS, open_split
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import write_json
 from tinysegrank.segnet import SegNet
+from tinysegrank.stamps import file_digest
 
 
 def check_settings(settings: Settings, *, truth: bool) -> None:

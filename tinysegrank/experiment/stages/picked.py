@@ -15,6 +15,7 @@ from tinysegrank.experiment.stages.ranker import load_ranker
 from tinysegrank.files import read_json, write_json
 from tinysegrank.metrics import Confusion
 from tinysegrank.ranking import FeatureTable, oracle_picks, oracle_quality, pick
+from tinysegrank.stamps import check_file
 
 SYSTEMS = (*(f"segnet-{loss}" for loss in NETWORKS), "svm", "1-best", "oracle")
 """The ways of choosing, which are also the names of their folders."""
@@ -33,7 +34,9 @@ def make(run: Run) -> None:
     for system in SYSTEMS:
         (folder / system).mkdir(parents=True, exist_ok=True)
         for name, number in zip(table.images, table.proposals[systems[system]], strict=True):
-            shutil.copyfile(proposals.path(name, int(number)), folder / system / f"{name}.png")
+            chosen = proposals.path(name, int(number))
+            check_file(chosen)
+            shutil.copyfile(chosen, folder / system / f"{name}.png")
     picks = {system: table.proposals[systems[system]].tolist() for system in SYSTEMS}
     write_json(folder / _PICKS, {"images": table.images, "picks": picks})
     write_json(folder / _CURVE, _oracle_curve(run, described))

@@ -17,9 +17,10 @@ from tinysegrank.experiment.progress import Advance
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import LOSSES, Settings
 from tinysegrank.experiment.stages import features, trunk
-from tinysegrank.files import write_text
+from tinysegrank.files import reading, write_text
 from tinysegrank.parallel import parallel_map
 from tinysegrank.segnet import FeatureStore, SegNet, TrainingOptions, load_segnet, save_segnet, train
+from tinysegrank.stamps import Key, file_digest
 
 START = "start"
 
@@ -70,9 +71,9 @@ class _Task(NamedTuple):
         """Where its network, log and checkpoint go."""
         return network_path(self.run, self.training).parent
 
-    def key(self) -> artifacts.Key:
+    def key(self) -> Key:
         """Return what its result depends on."""
-        inputs = [artifacts.file_digest(self.begin), self.features_content, self.images.tolist(), self.feature_scale]
+        inputs = [file_digest(self.begin), self.features_content, self.images.tolist(), self.feature_scale]
         return artifacts.key([self.options, self.training.seeds(self.run.settings.seed)], inputs, __name__)
 
 
@@ -134,7 +135,8 @@ def _train(task: _Task) -> None:
 def read_log(run: Run, training: Training) -> tuple[np.ndarray, np.ndarray]:
     """Read a training's log: the steps of its lines, and the mean loss since the line before each."""
     log = network_path(run, training).with_name("log.csv")
-    steps, losses = np.loadtxt(log, delimiter=",", skiprows=1, ndmin=2).T
+    with reading(log):
+        steps, losses = np.loadtxt(log, delimiter=",", skiprows=1, ndmin=2).T
     return steps, losses
 
 

@@ -1,0 +1,154 @@
+"""Stamps: beside the files that a run made together is a `stamp.json` with the size, time and SHA-256 of each.
+
+Files are read through `files.reading` or `voc.images.opened`, which call `check_file` first. So each process compares a
+file with its digest before it reads it, whatever its size and time say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tinysegrank.errors import CheckpointError, explain_os_error
+
+STAMP = "stamp.json"
+_LEVELS = 4  # folders between a file and its stamp, at most
+
+
+class Key(NamedTuple):
+    """The origin of an artifact: a digest of settings and inputs, and one of the code."""
+
+    made_from: str = ""
+    code: str = ""
+
+
+class File(NamedTuple):
+    """A file as it was written."""
+
+    size: int
+    time: int  # of its last change, in nanoseconds
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """The record of an artifact.
+
+    Attributes:
+        key: what it was made from.
+        complete: whether the work was finished.
+        seconds: time it took, and that of later repairs; that of interrupted calls is left out.
+        files: its files by path relative to the folder.
+        needs: contents of other artifacts that it was made from, by their names.
+        made_by: software and machine, by name.
+    """
+
+    key: Key = field(default_factory=Key)
+    complete: bool = False
+    seconds: float = 0.0
+    files: Mapping[str, File] = field(default_factory=dict)
+    needs: Mapping[str, str] = field(default_factory=dict)
+    made_by: Mapping[str, str] = field(default_factory=dict)
+
+    def content(self, place: str = "") -> str:
+        """Return a digest of the files' contents, for the keys of artifacts that depend on this one.
+
+        Args:
+            place: a file or folder of the artifact, to cover only its contents; all files by default.
+        """
+        if not self.complete:
+            return ""
+        names = [name for name in self.files if not place or name == place or name.startswith(f"{place}/")]
+        return digest({name: self.files[name].sha256 for name in names})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of its file, which ends in a digest of the rest."""
+        content = {**vars(self), "files": {name: list(file) for name, file in self.files.items()}}
+        return {**content, "sha256": digest(content)}
+
+
+def digest(value: Any, default: Any = None) -> str:
+    """Return the SHA-256 of a value as canonical JSON; `default` converts what JSON has no form for."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=default).encode()).hexdigest()
+
+
+def read_stamp(folder: Path) -> Stamp:
+    """Read the record of an artifact; return an empty one if it is missing or damaged.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    path = folder / STAMP
+    try:
+        now = path.stat()
+        return _read(path, now.st_size, now.st_mtime_ns, now.st_ino)
+    except (FileNotFoundError, NotADirectoryError):
+        return Stamp()
+    except OSError as error:
+        raise CheckpointError(explain_os_error(path, error)) from error
+
+
+@lru_cache(maxsize=64)  # with 100,000 files it is long, and every later stage asks for it
+def _read(path: Path, *state: int) -> Stamp:  # noqa: ARG001
+    content = path.read_bytes()
+    try:
+        found = json.loads(content)
+        written = found.pop("sha256", None)
+        if written is not None and written != digest(found):
+            return Stamp()
+        files = {name: File(int(size), int(when), str(sha)) for name, (size, when, sha) in found.pop("files").items()}
+        return Stamp(Key(*found.pop("key")), files=files, **found)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return Stamp()
+
+
+def check_file(path: Path | str) -> None:
+    """Compare a file with its digest in the nearest stamp above it that lists it, if there is one.
+
+    The file is read once in each process for each of its states. One that differs gets the present time, so that the
+    next look at its size and time notices it too.
+
+    Raises:
+        CheckpointError: it is not as it was written.
+    """
+    path = Path(path)
+    for folder in path.parents[:_LEVELS]:
+        if file := read_stamp(folder).files.get(path.relative_to(folder).as_posix()):
+            if path.is_file() and not is_as_written(path, file):
+                with suppress(OSError):
+                    os.utime(path)
+                raise changed(path)
+            return
+
+
+def changed(path: Path) -> CheckpointError:
+    """Return the error to raise for a file that is not as its stamp says."""
+    return CheckpointError(
+        f"{path}: is missing or changed since it was written; repeat the command that made it, which replaces it"
+    )
+
+
+def is_as_written(path: Path, file: File) -> bool:
+    """Return whether a file has the content that its stamp says."""
+    now = path.stat()
+    if now.st_size != file.size:
+        return False
+    return _digest_of(path, now.st_size, now.st_mtime_ns, now.st_ino) == file.sha256
+
+
+@lru_cache(maxsize=4096)
+def _digest_of(path: Path, *state: int) -> str:  # noqa: ARG001
+    return file_digest(path)
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
