@@ -30,7 +30,7 @@ def call(*arguments):
 def test_help_lists_the_commands():
     result = call("--help")
     assert result.exit_code == 0
-    for command in ("demo", "run", "predict", "evaluate", "evidence", "report", "toyvoc", "doctor"):
+    for command in ("demo", "run", "predict", "evaluate", "evidence", "report", "verify", "toyvoc", "doctor"):
         assert command in result.output
 
 
