@@ -26,7 +26,8 @@ sys.path.append(str(HERE))  # for `import notebooks`, and the pages' `from drawi
 from notebooks import PAGE, answer_cells, number_of, page_cells
 from running import run_cells
 
-LARGEST_FIGURE = 60_000  # bytes
+LARGEST_FIGURE = {".png": 60_000, ".svg": 120_000}  # bytes; SVG is text, which shrinks when it is sent
+NARROWEST_FIGURE = 600  # pixels; SVG files grow with the page
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.File | None:
@@ -52,7 +53,10 @@ class Cells(pytest.Item):
                 drawn = [] if link.endswith("_demo.png") else [folder / link]  # the demo's pictures are not drawn here
                 for picture in (*drawn, HERE / link):
                     size = picture.stat().st_size  # or the picture is missing, an error that names it
-                    assert size <= LARGEST_FIGURE, f"{picture} has {size} bytes; draw less or make it smaller"
+                    assert size <= LARGEST_FIGURE[picture.suffix], (
+                        f"{picture} has {size} bytes; draw less or make it smaller"
+                    )
+                    assert width_of(picture) >= NARROWEST_FIGURE, f"{picture} is too narrow"
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: object) -> object:
         if isinstance(excinfo.value, CellExecutionError | AssertionError):
@@ -78,13 +82,30 @@ def drawing_folder(number: str) -> Iterator[Path]:
 @contextlib.contextmanager
 def kept_if_alike(number: str) -> Iterator[None]:
     """Put a page's pictures back byte by byte unless they changed visibly, so that other releases leave no trace."""
-    before = {path: path.read_bytes() for path in (HERE / "figures").glob(f"{number}_*.png")}
+    before = {path: path.read_bytes() for path in (HERE / "figures").glob(f"{number}_*.*")}
     try:
         yield
     finally:
         for path, kept in before.items():
-            if path.read_bytes() != kept and alike(path.read_bytes(), kept):
+            same = same_drawing if path.suffix == ".svg" else alike
+            if path.read_bytes() != kept and same(path.read_bytes(), kept):
                 path.write_bytes(kept)
+
+
+def width_of(picture: Path) -> float:
+    """Return the width of a picture in pixels; that of a drawing without pixels is unlimited."""
+    if picture.suffix == ".svg":
+        return float("inf")
+    with Image.open(picture) as image:
+        return image.size[0]
+
+
+def same_drawing(one: bytes, other: bytes) -> bool:
+    """Return whether two SVG files differ by their date, release and the rounding of numbers at most."""
+    texts = [re.sub(rb"(?s)<metadata>.*?</metadata>|<!--.*?-->", b"", data) for data in (one, other)]
+    words = [re.split(rb"-?\d+(?:\.\d+)?", text) for text in texts]
+    numbers = [[float(number) for number in re.findall(rb"-?\d+(?:\.\d+)?", text)] for text in texts]
+    return words[0] == words[1] and bool(np.allclose(*numbers, rtol=0, atol=0.5))
 
 
 def alike(one: bytes, other: bytes) -> bool:

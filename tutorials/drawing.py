@@ -18,10 +18,18 @@ from PIL import Image
 
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PINK, SKY, YELLOW, GREY, INK = "#CC79A7", "#56B4E9", "#F0E442", "#8A8A8A", "#222222"
+LOSSES = {  # the colour, line and marker of each loss, on all pages
+    "ce": {"color": GREEN, "linestyle": "--", "marker": "s"},
+    "iou": {"color": VERMILION, "linestyle": ":", "marker": "^"},
+    "uoi": {"color": BLUE, "linestyle": "-", "marker": "o"},
+    "uoi+ce": {"color": ORANGE, "linestyle": "-.", "marker": "D"},
+}
+GROUPS = ("#ECECEC", PINK, YELLOW, SKY, "#6A51A3")  # background, person, animal, vehicle, indoor on pages 8 and 9
 COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PINK, SKY, YELLOW, GREY, "#6A51A3")
 Point = tuple[float, float]
 STYLE = {
-    "savefig.dpi": 80,
+    "savefig.dpi": 110,
+    "svg.hashsalt": "tinysegrank",
     "figure.figsize": (6.4, 3.2),
     "figure.constrained_layout.use": True,
     "font.size": 9,
@@ -99,7 +107,25 @@ def show(axes: Axes, picture: Any, title: str = "", colour: str = INK, **options
     axes.axis("off")
 
 
-def save_small(figure: Figure, path: str, *, dpi: int = 80, colours: int = 128) -> None:
+def class_legend(figure: Figure, *labels: Any, place: str = "outside lower center", columns: int = 6) -> None:
+    """Name the classes in some label images, in VOC's colours, below the pictures."""
+    from tinysegrank import voc
+
+    found = sorted(set(np.concatenate([np.unique(each) for each in labels]).tolist()) - {voc.BACKGROUND})
+    colours = voc.label_colours(np.array([found], dtype=np.uint8))[0] / 255
+    names = ["void" if k == voc.VOID else voc.CLASS_NAMES[k] for k in found]
+    name_colours(figure, dict(zip(names, colours, strict=True)), place=place, columns=columns)
+
+
+def name_colours(
+    figure: Figure, colours: dict[str, Any], *, place: str = "outside lower center", columns: int = 6
+) -> None:
+    """Draw a legend of patches, a name for each colour."""
+    patches = [Rectangle((0, 0), 1, 1, facecolor=fill, edgecolor=GREY, label=name) for name, fill in colours.items()]
+    figure.legend(handles=patches, loc=place, ncols=columns, fontsize=8)
+
+
+def save_small(figure: Figure, path: str, *, dpi: int = 100, colours: int = 128) -> None:
     """Write a figure with few colours: pictures with photographs in them take a third of the bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=dpi)

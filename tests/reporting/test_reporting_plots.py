@@ -26,6 +26,11 @@ def plot(**options):
     return Plot({"CE": Curve(x, x + 1.0, x + 0.5, x + 2.0), "UOI": Curve(x, x + 3.0)}, "step", "IoU", **options)
 
 
+def test_a_loss_has_the_same_line_in_every_figure():
+    alone, among = line_styles(["UOI"]), line_styles(["CE", "a", "UOI"])
+    assert alone["UOI"] == among["UOI"] != among["CE"] != among["a"]
+
+
 def test_line_styles_run_through_the_colours_and_then_the_dashes():
     styles = line_styles([*"abcdefghij", "a"])
     assert len(styles) == 10 and len(set(styles.values())) == 10
@@ -39,14 +44,14 @@ def test_plots_stand_side_by_side_and_a_name_keeps_its_colour(tmp_path):
     one, two = pixels(tmp_path / "one.png"), pixels(tmp_path / "two.png")
     assert two.shape == (one.shape[0], 2 * one.shape[1], 3)
     right = set(map(tuple, two[:, one.shape[1] :].reshape(-1, 3).tolist()))
-    assert (0xD5, 0x5E, 0x00) in right and (0x00, 0x72, 0xB2) not in right  # UOI's, not CE's
+    assert (0x00, 0x72, 0xB2) in right and (0x00, 0x9E, 0x73) not in right  # UOI's, not CE's
 
 
 def test_a_band_is_drawn_where_there_is_one(tmp_path):
     without = Plot({"CE": Curve(np.arange(5), np.arange(5))}, "step", "IoU")
     plots(tmp_path / "without.png", [without])
     plots(tmp_path / "with.png", [plot()])
-    pale = 255 * 0.82 + 0.18 * np.array([0x00, 0x72, 0xB2])
+    pale = 255 * 0.82 + 0.18 * np.array([0x00, 0x9E, 0x73])  # of CE
     share = [(np.abs(pixels(tmp_path / name) - pale) <= 2).all(axis=2).mean() for name in ("without.png", "with.png")]
     assert share[0] < 0.001 and share[1] > 0.02
 
@@ -75,7 +80,7 @@ def test_the_legend_of_many_curves_stands_beside_them(tmp_path, curves, beside):
 def test_losses_are_smoothed_over_a_fiftieth_of_the_longest_run(tmp_path):
     noise, steps = np.random.default_rng(0).random(200), np.arange(200)
     loss_curves(tmp_path / "a.png", {"CE": (steps, noise), "UOI": (steps[:9], noise[:9])})
-    pale = 255 * 0.8 + 0.2 * np.array([0x00, 0x72, 0xB2])
+    pale = 255 * 0.8 + 0.2 * np.array([0x00, 0x9E, 0x73])  # of CE
     assert (np.abs(pixels(tmp_path / "a.png") - pale) <= 2).all(axis=2).mean() > 0.001  # the raw curve
     curves = {"CE": Curve(steps, noise), "UOI": Curve(steps[:9], noise[:9])}
     plots(tmp_path / "b.png", [Plot(curves, "step", "loss of the minibatch", "Training", smoothing=4)])

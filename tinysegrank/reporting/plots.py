@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, told apart by readers of every colour vision; see jfly.uni-koeln.de/color
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES = ("-", "--", ":")
+_LOSSES = {
+    "CE": ("#009E73", "--"),
+    "IOU": ("#D55E00", ":"),
+    "UOI": ("#0072B2", "-"),
+    "0.7 UOI + 0.3 CE": ("#E69F00", "-"),
+}
 MOST_INSIDE = 6  # curves in a plot whose legend is inside it; with more it is beside the plot
 
 
@@ -43,9 +49,9 @@ def png(path: Path | str, width: float, height: float, *, dpi: int = 130, placed
 
 
 def line_styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return a colour and a dash pattern for each distinct name, assigned in order."""
+    """Return a colour and a dash pattern for each distinct name, assigned in order; a loss has its own everywhere."""
     return {
-        name: (_COLOURS[number % len(_COLOURS)], _DASHES[number // len(_COLOURS) % len(_DASHES)])
+        name: _LOSSES.get(name) or (_COLOURS[number % len(_COLOURS)], _DASHES[number // len(_COLOURS) % len(_DASHES)])
         for number, name in enumerate(dict.fromkeys(names))
     }
 
