@@ -22,6 +22,7 @@ from tinysegrank.nn.relu import relu, relu_backward
 from tinysegrank.nn.sequential import Prepared, Sequential
 from tinysegrank.nn.sgd import SGD, clip_by_norm, cosine_schedule, step_schedule
 from tinysegrank.nn.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
+from tinysegrank.nn.torch_names import IN_NN, hint
 from tinysegrank.nn.windows import extract_windows, scatter_windows
 
 __all__ = [
@@ -61,3 +62,7 @@ __all__ = [
     "softmax_backward",
     "step_schedule",
 ]
+
+
+def __getattr__(name: str) -> None:
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint(name, IN_NN)}")

@@ -16,7 +16,13 @@ from tinysegrank.nn.windows import Pair, extract_windows, scatter_windows
 
 @half_in_float32
 def conv2d(
-    x: Array, weight: Array, bias: Array, *, stride: int | Pair = 1, padding: int | Pair = 0, groups: int = 1
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    *,
+    stride: int | Pair = 1,
+    padding: int | Pair = 0,
+    groups: int = 1,
 ) -> tuple[Array, ConvContext | TileContext]:
     """Cross-correlate each image with F filters.
 
@@ -25,13 +31,16 @@ def conv2d(
 
     x       | (N, C, H, W)          | floating | activations
     weight  | (F, C/groups, KH, KW) | as x     | filters
-    bias    | (F,)                  | as x     |
+    bias    | (F,)                  | as x     | None: zeros
     returns | (N, F, OH, OW)        | as x     | OH = floor((H + 2 padding - KH) / stride) + 1, OW likewise
     and the context for `conv2d_backward`.
 
     Raises:
         ShapeError: ranks, channels, groups or dtypes do not fit, or a window is larger than the padded map.
     """
+    if bias is None:
+        xp = array_namespace(x, weight)
+        bias = xp.zeros_like(xp.reshape(weight, (weight.shape[0], -1))[:, 0])
     stride, padding, out = check_conv2d(x, weight, bias, stride, padding, groups)
     if uses_numba(x) and takes_tiles(weight, stride):
         from tinysegrank.nn.fast import convolution

@@ -32,7 +32,7 @@ def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator = None, kept: 
 
 def _step(layer: Layer) -> Step:
     """Describe a layer for the Numba version; a subclass or a layer of another kind is run by its own `forward`."""
-    if type(layer) is Conv2d:
+    if type(layer) is Conv2d and "bias" in layer.parameters:
         options = {"stride": layer.stride, "padding": layer.padding, "groups": layer.groups}
         return Step("convolution", layer.forward, layer.parameters, options)
     if type(layer) is MaxPool2d:

@@ -8,18 +8,20 @@ activations: the caller keeps the context, so one layer can be used twice, and e
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from tinysegrank.backend import Array
+from tinysegrank.backend import Array, Backend, get_backend
+from tinysegrank.errors import ShapeError
 from tinysegrank.nn.conv import conv2d, conv2d_backward
 from tinysegrank.nn.dropout import dropout, dropout_backward
 from tinysegrank.nn.lrn import local_response_norm, local_response_norm_backward
 from tinysegrank.nn.pool import max_pool2d, max_pool2d_backward
 from tinysegrank.nn.relu import relu, relu_backward
 from tinysegrank.nn.softmax import softmax, softmax_backward
-from tinysegrank.nn.windows import Pair
+from tinysegrank.nn.torch_names import Described
+from tinysegrank.nn.windows import Pair, pair
 
 Generator: TypeAlias = np.random.Generator | None
 Gradients: TypeAlias = dict[str, Array]
@@ -43,36 +45,93 @@ class Layer(Protocol):  # pragma: no mutate block
         """
 
 
-class Conv2d:
-    """Layer that applies `conv2d` with its own weight (F, C/groups, KH, KW) and bias (F,)."""
+class Conv2d(Described):
+    """Layer that applies `conv2d` with its own weight (F, C/groups, KH, KW) and bias (F,); None: without bias.
+
+    Raises:
+        ShapeError: the weight is not an array; `initialised` makes one from numbers.
+    """
 
     def __init__(
-        self, weight: Array, bias: Array, *, stride: int | Pair = 1, padding: int | Pair = 0, groups: int = 1
+        self,
+        weight: Array,
+        bias: Array | None = None,
+        *sizes: int,
+        stride: int | Pair = 1,
+        padding: int | Pair = 0,
+        groups: int = 1,
     ) -> None:
-        self.parameters: dict[str, Array] = {"weight": weight, "bias": bias}
+        if sizes or not hasattr(weight, "shape"):
+            raise ShapeError(
+                "Conv2d takes arrays, weight (F, C/groups, KH, KW) and bias (F,) or None; random ones are made by"
+                " Conv2d.initialised(channels, filters, size, rng=rng)"
+            )
+        self.parameters: dict[str, Array] = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
         self.stride, self.padding, self.groups = stride, padding, groups
+
+    @classmethod
+    def initialised(
+        cls,
+        channels: int,
+        filters: int,
+        size: int | Pair,
+        *,
+        rng: np.random.Generator,
+        bias: bool = True,
+        deviation: float | None = None,
+        backend: Backend | None = None,
+        stride: int | Pair = 1,
+        padding: int | Pair = 0,
+        groups: int = 1,
+    ) -> Self:
+        """Return a layer with Gaussian weights and a bias of zeros, float32.
+
+        Args:
+            channels: number of channels of the input, C.
+            filters: number of filters, F.
+            size: height and width of the filters.
+            rng: draws the weights.
+            bias: whether there is one.
+            deviation: standard deviation of the weights; sqrt(2 / fan-in) by default, as He et al. choose it for ReLU.
+            backend: makes the arrays; by default the one that the environment names.
+            stride, padding, groups: see `conv2d`.
+        """
+        backend, shape = backend or get_backend(), (filters, channels // groups, *pair(size, name="size", least=1))
+        deviation = float(np.sqrt(2 / np.prod(shape[1:]))) if deviation is None else deviation
+        weight = backend.asarray(rng.standard_normal(shape, dtype=np.float32) * np.float32(deviation))
+        zeros = backend.asarray(np.zeros(filters, np.float32)) if bias else None
+        return cls(weight, zeros, stride=stride, padding=padding, groups=groups)
 
     def forward(self, x: Array, *, rng: Generator = None) -> tuple[Array, Any]:  # noqa: ARG002
         """See `conv2d`."""
-        weight, bias = self.parameters["weight"], self.parameters["bias"]
+        weight, bias = self.parameters["weight"], self.parameters.get("bias")
         return conv2d(x, weight, bias, stride=self.stride, padding=self.padding, groups=self.groups)
 
     def backward(
         self, gradient: Array, context: Any, *, needs_input: bool = True, needs_parameters: bool = True
     ) -> tuple[Array | None, Gradients]:
         """See `conv2d_backward`."""
-        needs = (needs_input, needs_parameters, needs_parameters)
+        needs = (needs_input, needs_parameters, needs_parameters and "bias" in self.parameters)
         gx, gweight, gbias = conv2d_backward(gradient, context, needs=needs)
-        return gx, ({"weight": gweight, "bias": gbias} if needs_parameters else {})
+        gradients = {"weight": gweight, "bias": gbias}
+        return gx, ({name: gradients[name] for name in self.parameters} if needs_parameters else {})
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.parameters["weight"].shape))
+        options = f"stride={self.stride}, padding={self.padding}, groups={self.groups}"
+        return f"Conv2d({shape}, {'' if 'bias' in self.parameters else 'no bias, '}{options})"
 
 
-class _Function:
+class _Function(Described):
     """A layer without parameters, made of a forward function, a backward function and their options."""
 
     def __init__(self, forward: Callable[..., Any], backward: Callable[[Array, Any], Array], **options: Any) -> None:
         self.parameters: dict[str, Array] = {}
         self.options = options
         self._forward, self._backward = forward, backward
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in self.options.items())})"
 
     def forward(self, x: Array, *, rng: Generator = None) -> tuple[Array, Any]:  # noqa: ARG002
         """Call the forward function."""
@@ -96,7 +155,7 @@ class MaxPool2d(_Function):
 class LocalResponseNorm(_Function):
     """Layer that applies `local_response_norm`."""
 
-    def __init__(self, *, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+    def __init__(self, size: int = 5, *, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__(local_response_norm, local_response_norm_backward, size=size, alpha=alpha, beta=beta, k=k)
 
 
@@ -110,14 +169,14 @@ class ReLU(_Function):
 class Softmax(_Function):
     """Layer that applies `softmax`."""
 
-    def __init__(self, *, axis: int = 1) -> None:
+    def __init__(self, axis: int = 1) -> None:
         super().__init__(softmax, softmax_backward, axis=axis)
 
 
 class Dropout(_Function):
     """Layer that applies `dropout`, if `forward` is given a generator."""
 
-    def __init__(self, *, p: float = 0.5) -> None:
+    def __init__(self, p: float = 0.5) -> None:
         super().__init__(dropout, dropout_backward, p=p)
 
     def forward(self, x: Array, *, rng: Generator = None) -> tuple[Array, Any]:

@@ -11,9 +11,10 @@ from tinysegrank.errors import ShapeError
 from tinysegrank.nn.evaluate import evaluate
 from tinysegrank.nn.fast import Kept
 from tinysegrank.nn.layer import Generator, Gradients, Layer
+from tinysegrank.nn.torch_names import Described, count_parameters
 
 
-class Sequential:
+class Sequential(Described):
     """A network that runs layers in order; some may be frozen.
 
     The backward pass stops at the lowest layer that is trained, and no contexts are kept below it, unless
@@ -22,18 +23,28 @@ class Sequential:
     unless nothing below it is trained.
 
     Args:
-        layers: name to layer, in order; names without a dot.
+        layers: name to layer, in order; names without a dot. Or a list of layers, or the layers as arguments of their
+            own, whose names are "0", "1", ...
         frozen: names of layers whose parameters are not trained.
         input_gradient: whether `backward` also returns the gradient with respect to the input.
 
     Raises:
-        ShapeError: a name has a dot, or `frozen` has a name that isn't a layer's.
+        ShapeError: something is not a layer, a name has a dot, or `frozen` has a name that isn't a layer's.
     """
 
     def __init__(
-        self, layers: Mapping[str, Layer], *, frozen: Iterable[str] = (), input_gradient: bool = False
+        self,
+        *layers: Mapping[str, Layer] | Iterable[Layer] | Layer,
+        frozen: Iterable[str] = (),
+        input_gradient: bool = False,
     ) -> None:
-        self.layers = dict(layers)
+        given: Any = layers[0] if len(layers) == 1 and not isinstance(layers[0], Layer) else layers
+        self.layers: dict[str, Layer] = dict(given if isinstance(given, Mapping) else _numbered(given))
+        for name, layer in self.layers.items():
+            if not isinstance(layer, Layer):
+                raise ShapeError(
+                    f"layer {name}: {type(layer).__name__} has no parameters, forward and backward, see nn.Layer"
+                )
         self.frozen = frozenset(frozen)
         self.input_gradient = input_gradient
         if dotted := [name for name in self.layers if "." in name]:
@@ -45,6 +56,23 @@ class Sequential:
     def parameters(self) -> dict[str, Array]:
         """All parameters, frozen ones too."""
         return {f"{n}.{p}": array for n, layer in self.layers.items() for p, array in layer.parameters.items()}
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of numbers in all parameters."""
+        return count_parameters(self.parameters)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, index: int) -> Layer:
+        """Return a layer by its place."""
+        return list(self.layers.values())[index]
+
+    def __repr__(self) -> str:
+        lines = [f"{name}: {layer!r}".replace("\n", "\n  ") for name, layer in self.layers.items()]
+        inside = "".join(f"\n  {line}" for line in lines)
+        return f"Sequential({inside}\n), {self.num_parameters:,} parameters"
 
     @property
     def trainable(self) -> dict[str, Array]:
@@ -137,6 +165,10 @@ class Prepared:
     def __call__(self, x: Array) -> Array:
         """Evaluate the network: no dropout, and no activations kept."""
         return evaluate(self._layers, x, kept=self._kept)
+
+
+def _numbered(layers: Iterable[Layer]) -> dict[str, Layer]:
+    return {str(number): layer for number, layer in enumerate(layers)}
 
 
 def _as_it_is(layer: Layer) -> Layer:

@@ -186,11 +186,17 @@ def convolution(
 
     The weights' standard deviation is sqrt(2 / fan-in) (Kaiming) by default.
     """
-    size = (shape.filters, channels // shape.groups, shape.size, shape.size)
-    deviation = float(np.sqrt(2 / np.prod(size[1:]))) if deviation is None else deviation
-    weight = backend.asarray(rng.standard_normal(size, dtype=np.float32) * np.float32(deviation))
-    bias = backend.asarray(np.zeros(shape.filters, np.float32))
-    return Conv2d(weight, bias, stride=shape.stride, padding=shape.padding, groups=shape.groups)
+    return Conv2d.initialised(
+        channels,
+        shape.filters,
+        shape.size,
+        rng=rng,
+        deviation=deviation,
+        backend=backend,
+        stride=shape.stride,
+        padding=shape.padding,
+        groups=shape.groups,
+    )
 
 
 def _build_head(
