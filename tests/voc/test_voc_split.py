@@ -83,7 +83,7 @@ def test_a_missing_split_lists_those_there_are_and_what_would_do(tmp_path):
         read_split(tmp_path / "tset.txt")
     with pytest.raises(
         DatasetError,
-        match=r"there are train, trainval, val; pass --set data\.train=train, or get SBD's annot",
+        match=r"there are train, trainval, val; pass --set data\.train=train, or get SBD: .tinysegrank",
     ):
         read_split(tmp_path / "train_aug.txt")
     with pytest.raises(DatasetError, match="that folder has no split files"):

@@ -15,7 +15,7 @@ from tinysegrank.errors import DatasetError, explain_os_error
 _SHOWN = 5
 _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _SAVE_AS = "save it as UTF-8, one name per line"
-_AUGMENTED = ", or get SBD's annotations of VOC's images: `tinysegrank fetch sbd`"
+_AUGMENTED = ", or get SBD: `tinysegrank fetch sbd` (for VOC's images)"
 
 
 def split_file(root: Path | str, split: str) -> Path:
