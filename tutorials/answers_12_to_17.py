@@ -22,6 +22,14 @@ def swish_backward(gradient: np.ndarray, context: Any, *, inner: int = 1, summed
 
 after = {"superpixels", "upsampled", "proposals", "ranker", "report"}
 
+
+def classes_of_colours(masks: list[np.ndarray], *, ordered: bool = True) -> list[str]:
+    pixels = np.concatenate([mask.reshape(-1, 3) for mask in masks])
+    colours, first = np.unique(pixels, axis=0, return_index=True)
+    in_order = [colour for colour in colours[np.argsort(first) if ordered else ...].tolist() if any(colour)]
+    return [f"class {k} {' '.join(map(str, colour))}" for k, colour in enumerate(in_order, start=1)]
+
+
 ANSWERS: Answers = {
     "exercise_12_1": (
         (lambda unary: np.ptp(unary, axis=1).sum(),),
@@ -40,6 +48,16 @@ ANSWERS: Answers = {
     "exercise_15_3": (
         (after,),
         [(after | {"training"},), (after - {"ranker"},), (after | {"features"},), (after | {"everything"},)],
+    ),
+    "exercise_16_1": (("refused", "number"), [("colour", "number"), ("number", "number"), ("refused", "refused")]),
+    "exercise_16_2": ((14, 10, 261), [(86, 10, 261), (14, 15, 261), (14, 10, 1107)]),
+    "exercise_16_3": (
+        (classes_of_colours,),
+        [
+            (lambda masks: classes_of_colours(masks, ordered=False),),
+            (lambda masks: classes_of_colours(masks[:1]),),
+            (lambda masks: [line.replace("class", "kind") for line in classes_of_colours(masks)],),
+        ],
     ),
     "exercise_17_1": ((0.1, 0.91), [(0.91, 0.1), (0.1, 0.1), (1.0, 0.91)]),
     "exercise_17_2": (([6, 6], [7, 6]), [([7, 6], [7, 6]), ([6, 6], [6, 6]), ([6, 6], [6, 7])]),
