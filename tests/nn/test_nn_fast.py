@@ -16,11 +16,9 @@ from threadpoolctl import threadpool_limits
 from tests.nn.nn_strategies import seeds
 from tests.nn.nn_versions import assert_near, layouts
 from tinysegrank import nn
-from tinysegrank.compiled import address, compiled
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.arguments import ConvContext
 from tinysegrank.nn.fast import TileContext, cook_toom
-from tinysegrank.nn.fast.machine import call
 
 pytestmark = pytest.mark.slow
 
@@ -132,23 +130,3 @@ def test_a_gradient_of_another_shape_is_refused(rng: np.random.Generator) -> Non
 def test_importing_the_package_compiles_nothing() -> None:
     code = "import sys, tinysegrank.segnet; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_what_a_step_raises_reaches_the_caller():
-    """A step is called at the address of its machine code, where numba itself passes no errors on."""
-    from numba import types
-
-    def refuse(step, start, stop):
-        if start > stop:
-            raise ValueError("no such rows")
-
-    @compiled()
-    def through(place, start, stop):
-        call(place, 0, start, stop)
-        return stop
-
-    function = compiled()(refuse)
-    place = address(function, types.int64, types.int64, types.int64)
-    assert through(place, 1, 2) == 2
-    with pytest.raises(ValueError, match="no such rows"):
-        through(place, 2, 1)

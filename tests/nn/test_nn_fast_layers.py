@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import threading
 from collections.abc import Iterator
 from copy import copy
 
@@ -16,8 +16,8 @@ from tests.nn.nn_strategies import poolings, seeds
 from tests.nn.nn_versions import assert_near, both_ways, layouts
 from tinysegrank import nn
 from tinysegrank.errors import ShapeError
-from tinysegrank.nn.fast import evaluation, geometry, threads
-from tinysegrank.nn.fast.threads import Stage, run_stages
+from tinysegrank.nn.fast import evaluation, filters, geometry, threads
+from tinysegrank.nn.fast.threads import TASK, share
 
 
 @given(poolings(ties=True), seeds, layouts)
@@ -225,15 +225,15 @@ def test_a_size_of_normalisation_that_has_no_middle_is_refused(rng: np.random.Ge
 
 def test_interrupted_filters_are_made_again(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     network, x = a_network(rng, ("pool",)), rng.standard_normal((2, 3, 37, 33), dtype=np.float32)
-    prepared, run = nn.Prepared(network), threads.run_stages
+    prepared, make = nn.Prepared(network), filters.filter_values
 
-    def interrupted(stages: list[Stage]) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evaluation, "run_stages", interrupted)
+    monkeypatch.setattr(evaluation, "filter_values", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepared(x)
-    monkeypatch.setattr(evaluation, "run_stages", run)
+    monkeypatch.setattr(evaluation, "filter_values", make)
     np.testing.assert_array_equal(prepared(x), network(x))
 
 
@@ -244,30 +244,20 @@ def test_without_a_blas_that_is_known(rng: np.random.Generator, monkeypatch: pyt
     np.testing.assert_array_equal(network(x), expected)
 
 
-def test_helpers_that_may_not_choose_their_processor(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: object) -> None:
-        raise PermissionError("not in this box")
-
-    done: list[int] = []
-    monkeypatch.setattr(os, "sched_setaffinity", refused, raising=False)
-    with threadpool_limits(2):
-        run_stages([Stage(lambda start, stop: done.append(start), 4, 4)] * 2)
-    assert sorted(done) == [0, 0, 1, 1, 2, 2, 3, 3]
-
-
-def test_an_interrupt_before_the_work_ends_the_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Helpers that have begun do not wait for the thread that asked for help."""
-    ask, asked = threads._ask_for_help, []
-
-    def interrupted(work, helpers: int) -> None:
-        asked.extend(ask(work, helpers))
-        raise KeyboardInterrupt
-
+def test_an_interrupt_leaves_no_job_to_the_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Helpers that have begun finish the job they are in; the others never begin."""
     monkeypatch.setattr(threads, "_processors", lambda: 2)
-    monkeypatch.setattr(threads, "_ask_for_help", interrupted)
+    caller, done = threading.get_ident(), []
+
+    def job(start: int, stop: int) -> None:
+        if threading.get_ident() == caller:
+            raise KeyboardInterrupt
+        done.append(start)
+
     with threadpool_limits(2), pytest.raises(KeyboardInterrupt):
-        run_stages([Stage(lambda start, stop: None, 4, 4)] * 2)
-    assert [helper.result(timeout=20) for helper in asked] == [None]
+        share(job, 4, 4 * TASK)
+    share(lambda start, stop: done.append(start), 4, 4 * TASK)
+    assert set(done) >= {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("N", [1, 17])
@@ -280,17 +270,16 @@ def test_evaluation_on_any_number_of_threads_gives_the_same_bits(rng: np.random.
     assert all(np.array_equal(results[0], result) for result in results)
 
 
-def test_an_error_in_one_thread_ends_all(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_an_error_in_a_job_reaches_the_caller(count: int) -> None:
     def fail(start: int, stop: int) -> None:
         raise ZeroDivisionError(f"{start}..{stop}")
 
     done: list[int] = []
-    stages = [Stage(fail, 4, 4), Stage(lambda start, stop: done.append(start), 4, 4)]
-    for count in (1, 2, 3):
-        with threadpool_limits(count), pytest.raises(ZeroDivisionError):
-            run_stages(stages)
-    assert not done
-    run_stages([stages[1]])
+    with threadpool_limits(count):
+        with pytest.raises(ZeroDivisionError):
+            share(fail, 4, 4 * TASK)
+        share(lambda start, stop: done.append(start), 4, 4 * TASK)
     assert sorted(done) == [0, 1, 2, 3]
 
 

@@ -51,14 +51,15 @@ class Kept:
     """Cache of `evaluation`, shared by calls with the same layers and the same parameters.
 
     Attributes:
-        filters: (index of a layer, number of Winograd points) to its transformed filters.
-        programs: index of a program's first layer to (input shape, program).
+        filters: (index of a layer, kind of Winograd tile) to its transformed filters.
+        rooms: (index of the first layer, number of images, shape of one) to lists of pieces, with all arrays that they
+            work on. A thread takes one out while it uses it.
         lock: held by a call that uses the cache.
     """
 
     def __init__(self) -> None:
         self.filters: dict[tuple[int, int], np.ndarray] = {}
-        self.programs: dict[int, tuple[tuple[int, ...], Any]] = {}
+        self.rooms: dict[tuple[int, int, tuple[int, ...]], list[Any]] = {}
         self.lock = Lock()
 
 

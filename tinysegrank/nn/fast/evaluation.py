@@ -12,8 +12,7 @@ the filters in the cache. But of 565 ms for 64 images on two threads, 180 ms wer
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import product
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,43 +20,44 @@ import numpy as np
 from tinysegrank.backend import Array
 from tinysegrank.nn.arguments import check_conv2d, check_max_pool2d, check_norm_size
 from tinysegrank.nn.fast import Kept, Step, takes_tiles, uses_numba
-from tinysegrank.nn.fast.convolution import UNBOUNDED
+from tinysegrank.nn.fast.convolution import NOTHING, UNBOUNDED, Norm, Piece, piece_of, run_pieces, writable
 from tinysegrank.nn.fast.filters import filter_values
 from tinysegrank.nn.fast.fold import fold_filters, folded_size
-from tinysegrank.nn.fast.geometry import Geometry, chunks, geometry
-from tinysegrank.nn.fast.program import Program
-from tinysegrank.nn.fast.threads import Stage, run_stages
+from tinysegrank.nn.fast.geometry import Geometry, geometry
+from tinysegrank.nn.fast.threads import share
 from tinysegrank.nn.windows import Pair, pair
 
 PART = 8  # images per part; a batch of fewer than two parts is not split
 
 
-class Piece(NamedTuple):
+class Fused(NamedTuple):
     """A convolution and the layers fused with it.
 
     Attributes:
         place: index of the convolution among the layers.
-        relu: whether a ReLU follows the convolution.
-        followers: the poolings and normalisations after that, in order.
         shape: (C, H, W) of the convolution's input.
         stride, padding, out: of the convolution; `out` is its output size.
-        pools: (window size, stride, output size) of each pooling.
+        relu: whether a ReLU follows the convolution.
+        before: a normalisation after that.
+        pool: (window size, stride, output size) of a pooling after that, or zeros.
+        after: a normalisation after that.
     """
 
     place: int
     convolution: Step
-    relu: bool
-    followers: list[Step]
     shape: tuple[int, int, int]
     stride: int
     padding: Pair
     out: Pair
-    pools: list[tuple[Pair, Pair, Pair]]
+    relu: bool = False
+    before: Norm = Norm()
+    pool: tuple[Pair, Pair, Pair] = ((0, 0),) * 3
+    after: Norm = Norm()
 
     @property
     def made(self) -> tuple[int, int, int]:
-        """Shape of the piece's output for one image, (H, W, F)."""
-        H, W = self.pools[-1][2] if self.pools else self.out
+        """Shape of the output for one image, (H, W, F)."""
+        H, W = self.pool[2] if self.pool[0] != (0, 0) else self.out
         return H, W, len(self.convolution.parameters["weight"])
 
     def geometry(self, images: int) -> Geometry:
@@ -66,6 +66,21 @@ class Piece(NamedTuple):
         channels = self.shape[0] * self.stride**2 + len(weight)
         padding = self.padding if self.stride == 1 else (0, 0)
         return geometry(images, channels, self.out, folded_size(weight.shape[2], self.stride), padding)
+
+    def piece(self, x: np.ndarray, filters: np.ndarray, y: np.ndarray) -> Piece:
+        """Return the piece for compiled code, from x (N, h, w, c) to y (N, H, W, F)."""
+        how, groups = self.geometry(len(x)), self.convolution.options["groups"]
+        pooled = self.pool[0] != (0, 0)
+        return piece_of(how, x, filters, self.convolution.parameters["bias"], y, groups=groups)._replace(
+            least=np.float32(0) if self.relu else UNBOUNDED,
+            before=self.before,
+            made=np.empty((how.chunk, *self.out, len(self.convolution.parameters["weight"])), np.float32)
+            if pooled
+            else NOTHING,
+            size=self.pool[0],
+            stride_of_pool=self.pool[1],
+            after=self.after,
+        )
 
 
 def evaluate(layers: Sequence[Step], x: Array, *, rng: np.random.Generator | None, kept: Kept) -> Array:
@@ -79,57 +94,63 @@ def evaluate(layers: Sequence[Step], x: Array, *, rng: np.random.Generator | Non
     """
     place = 0
     while place < len(layers):
-        pieces, end = _pieces(layers, place, x, rng)
-        if pieces:
-            x = _run_pieces(pieces, x, kept)
+        convolutions, end = _fuse(layers, place, x, rng)
+        if convolutions:
+            x = _run(convolutions, x, kept)
         else:
             x, _ = layers[place].forward(x, rng=rng)
         place = max(end, place + 1)
     return x
 
 
-def _pieces(layers: Sequence[Step], place: int, x: Array, rng: np.random.Generator | None) -> tuple[list[Piece], int]:
-    """Return the consecutive pieces from layer `place` on, perhaps none, and the index of the layer after them."""
-    pieces: list[Piece] = []
+def _fuse(layers: Sequence[Step], place: int, x: Array, rng: np.random.Generator | None) -> tuple[list[Fused], int]:
+    """Return the consecutive convolutions from layer `place` on, perhaps none, and the index of the layer after."""
+    found: list[Fused] = []
     if not uses_numba(x):
-        return pieces, place
+        return found, place
     shape = x.shape
     while place < len(layers):
         layer = layers[place]
-        if pieces and rng is None and layer.kind == "dropout":
+        if found and rng is None and layer.kind == "dropout":
             place += 1
         elif layer.kind == "convolution" and uses_numba(*layer.parameters.values()) and _takes_tiles(layer):
-            if pieces and layer.options["stride"] not in (1, (1, 1)):  # a program can fold its input only
+            if found and layer.options["stride"] not in (1, (1, 1)):  # only the first input is folded
                 break
-            piece, place = _piece(layers, place, shape)
-            pieces.append(piece)
-            shape = (len(x), piece.made[2], *piece.made[:2])
+            fused, place = _fuse_one(layers, place, shape)
+            found.append(fused)
+            shape = (len(x), fused.made[2], *fused.made[:2])
         else:
             break
-    return pieces, place
+    return found, place
 
 
-def _piece(layers: Sequence[Step], place: int, shape: tuple[int, ...]) -> tuple[Piece, int]:
-    """Return the piece that starts with the convolution at index `place`, and the index after it; shape is x's."""
+def _fuse_one(layers: Sequence[Step], place: int, shape: tuple[int, ...]) -> tuple[Fused, int]:
+    """Return the convolution at index `place` and what follows it, and the index after these; shape is x's."""
     convolution = layers[place]
     weight, bias = convolution.parameters["weight"], convolution.parameters["bias"]
     like_x = np.empty((0, *shape[1:]), np.float32)
     stride, padding, out = check_conv2d(like_x, weight, bias, **convolution.options)
-    end = place + 1
-    relu = end < len(layers) and layers[end].kind == "relu"
-    end += relu
-    followers, pools, size = [], [], out
-    while end < len(layers) and layers[end].kind in ("pooling", "normalisation"):
-        layer = layers[end]
-        followers.append(layer)
-        if layer.kind == "pooling":
-            pools.append(check_max_pool2d((shape[0], len(weight), *size), **layer.options))
-            size = pools[-1][2]
-        else:
-            check_norm_size(layer.options["size"])
-        end += 1
-    _, C, H, W = shape
-    return Piece(place, convolution, relu, followers, (C, H, W), stride[0], padding, out, pools), end
+    fused = Fused(place, convolution, (shape[1], shape[2], shape[3]), stride[0], padding, out)
+
+    def follows(kind: str) -> bool:
+        return place < len(layers) and layers[place].kind == kind
+
+    place += 1
+    if follows("relu"):
+        fused, place = fused._replace(relu=True), place + 1
+    if follows("normalisation"):
+        fused, place = fused._replace(before=_norm(layers[place])), place + 1
+    if follows("pooling"):
+        pool = check_max_pool2d((shape[0], len(weight), *out), **layers[place].options)
+        fused, place = fused._replace(pool=pool), place + 1
+        if follows("normalisation"):
+            fused, place = fused._replace(after=_norm(layers[place])), place + 1
+    return fused, place
+
+
+def _norm(layer: Step) -> Norm:
+    check_norm_size(layer.options["size"])
+    return Norm(layer.options["size"], *(float(layer.options[name]) for name in ("alpha", "beta", "k")))
 
 
 def _takes_tiles(convolution: Step) -> bool:
@@ -137,83 +158,61 @@ def _takes_tiles(convolution: Step) -> bool:
     return takes_tiles(convolution.parameters["weight"], stride)
 
 
-def _run_pieces(pieces: Sequence[Piece], x: np.ndarray, kept: Kept) -> np.ndarray:
-    """Run consecutive pieces on x; return (N, F, OH, OW), with channels last in memory."""
-    N, count, place = len(x), max(1, len(x) // PART), pieces[0].place
+def _run(convolutions: Sequence[Fused], x: np.ndarray, kept: Kept) -> np.ndarray:
+    """Run consecutive convolutions on x; return (N, F, OH, OW), with channels last in memory."""
+    first, N, count = convolutions[0], len(x), max(1, len(x) // PART)
+    x = np.ascontiguousarray(x if first.stride > 1 else x.transpose(0, 2, 3, 1))  # (N, H, W, C) where nothing folds
+    x = writable(x)
+    y = np.empty((N, *convolutions[-1].made), np.float32)  # (N, OH, OW, F)
     parts = [slice(N * part // count, N * (part + 1) // count) for part in range(count)]
-    _make_filters(pieces, {part.stop - part.start for part in parts}, kept)
-    x = np.ascontiguousarray(x if pieces[0].stride > 1 else x.transpose(0, 2, 3, 1))  # (N, H, W, C) where nothing folds
-    y = np.empty((N, *pieces[-1].made), np.float32)  # (N, OH, OW, F)
+    keys = {(first.place, part.stop - part.start, x.shape[1:]) for part in parts}
+    for key in [key for key in kept.rooms if key[0] == first.place and key not in keys]:
+        del kept.rooms[key]
+    rooms = {n: kept.rooms.setdefault((place, n, shape), []) for place, n, shape in keys}
+    filters = {n: _filters(convolutions, n, kept) for n in rooms}
 
     def run_parts(start: int, stop: int) -> None:
         for part in parts[start:stop]:
-            _program(pieces, x[part], kept, y[part]).run(threads=1)
+            n = part.stop - part.start
+            try:
+                pieces = rooms[n].pop()
+            except IndexError:  # all are in use
+                pieces = _pieces(convolutions, n, filters[n])
+            given = list(pieces)
+            given[0] = given[0]._replace(**{"source" if first.stride > 1 else "x": x[part]})
+            given[-1] = given[-1]._replace(y=y[part])
+            run_pieces(given, alone=count > 1)
+            rooms[n].append(pieces)
 
     if count > 1:
-        run_stages([Stage(run_parts, count, count)])
+        share(run_parts, count, y.size * count)
     else:
-        shape, program = kept.programs.get(place, ((), None))
-        if program is None or shape != x.shape:
-            program = _program(pieces, x, kept, y)
-            kept.programs[place] = x.shape, program
-        program.run(x=x, y=y)
+        run_parts(0, 1)
     return y.transpose(0, 3, 1, 2)
 
 
-def _make_filters(pieces: Sequence[Piece], images: Iterable[int], kept: Kept) -> None:
-    """Add to the cache the transformed filters that it lacks, for parts with these numbers of images."""
-    made: dict[tuple[int, int], np.ndarray] = {}
-    stages = []
-    for piece, n in product(pieces, images):
-        taps = piece.geometry(n).taps
-        if (key := (piece.place, len(taps))) not in kept.filters and key not in made:
-            folded = fold_filters(piece.convolution.parameters["weight"], piece.stride)
-            made[key], stage = filter_values(folded, taps, piece.convolution.options["groups"], filters_first=False)
-            stages.append(stage)
-    if stages:
-        run_stages(stages)
-    kept.filters |= made
+def _filters(convolutions: Sequence[Fused], images: int, kept: Kept) -> list[np.ndarray]:
+    """Return the transformed filters for parts of so many images, from the cache or added to it."""
+    found = []
+    for each in convolutions:
+        kind = each.geometry(images).inputs.kind
+        if (key := (each.place, kind)) not in kept.filters:
+            folded = fold_filters(each.convolution.parameters["weight"], each.stride)
+            kept.filters[key] = filter_values(folded, kind, each.convolution.options["groups"], filters_first=False)
+        found.append(kept.filters[key])
+    return found
 
 
-def _program(pieces: Sequence[Piece], x: np.ndarray, kept: Kept, y: np.ndarray) -> Program:
-    """Return the program that runs the pieces on x and writes the output to y.
-
-    x | (n, C, H, W) if the first convolution has a stride above 1, else (n, H, W, C)
-    y | (n, OH, OW, F)
-    """
-    program, n, maps, first = Program(x, y), len(x), x, pieces[0]
-    if first.stride > 1:
-        k = folded_size(first.convolution.parameters["weight"].shape[2], first.stride)
-        maps = np.empty((n, first.out[0] + k - 1, first.out[1] + k - 1, x.shape[1] * first.stride**2), np.float32)
-        program.fold(x, first.stride, first.padding, maps)
-    for piece in pieces:
-        made = y if piece is pieces[-1] else np.empty((n, *piece.made), np.float32)
-        _add_piece(program, piece, maps, kept, made)
-        maps = made
-    return program
-
-
-def _add_piece(program: Program, piece: Piece, maps: np.ndarray, kept: Kept, y: np.ndarray) -> None:
-    """Append the steps of one piece, from maps (n, h, w, c) to y (n, OH, OW, F), one chunk of images after another."""
-    how, groups = piece.geometry(len(maps)), piece.convolution.options["groups"]
-    bias, F = np.ascontiguousarray(piece.convolution.parameters["bias"]), y.shape[3]
-    filters = kept.filters[piece.place, len(how.taps)]
-    least = np.float32(0) if piece.relu else UNBOUNDED
-    values, products = how.room(groups, maps.shape[3]), how.room(groups, F)
-    sizes = [piece.out, *(out for _, _, out in piece.pools)][:-1]
-    rooms = [np.empty((how.chunk, *size, F), np.float32) for size in sizes]  # buffers for all outputs but the last
-    for part in chunks(len(maps), how.chunk):
-        n = part.stop - part.start
-        steps = [*(room[:n] for room in rooms), y[part]]
-        now = steps.pop(0)
-        program.cut(maps[part], how, values)
-        program.multiply(values, filters, products, n * how.tiles[0] * how.tiles[1])
-        program.join(products, how, bias, least, now)
-        pools = iter(piece.pools)
-        for layer in piece.followers:
-            if layer.kind == "pooling":
-                size, stride, _ = next(pools)
-                program.pool(now, size, stride, steps[0])
-                now = steps.pop(0)
-            else:
-                program.norm(now, **layer.options)
+def _pieces(convolutions: Sequence[Fused], images: int, filters: Sequence[np.ndarray]) -> list[Piece]:
+    """Return pieces that lack only the input, `source` or `x` of the first, and the output, y of the last."""
+    first = convolutions[0]
+    C, k = first.shape[0], folded_size(first.convolution.parameters["weight"].shape[2], first.stride)
+    folded = (first.out[0] + k - 1, first.out[1] + k - 1, C * first.stride**2)
+    x = np.empty((images, *folded) if first.stride > 1 else (images, 0, 0, C), np.float32)
+    pieces = []
+    for each, values in zip(convolutions, filters, strict=True):
+        y = np.empty((images, *each.made) if each is not convolutions[-1] else (0, 0, 0, 0), np.float32)
+        pieces.append(each.piece(x, values, y))
+        x = y
+    pieces[0] = pieces[0]._replace(stride=first.stride, padding=first.padding)
+    return pieces

@@ -1,57 +1,68 @@
-"""Winograd transforms of filters and, for the backward pass, of their gradients, as stages for `threads.run_stages`."""
+"""Winograd transforms of filters and, for the backward pass, of their gradients."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tinysegrank.nn.fast.geometry import jobs
+from tinysegrank.compiled import compiled
+from tinysegrank.nn.fast.cook_toom import KINDS
 from tinysegrank.nn.fast.products import WIDTH
-from tinysegrank.nn.fast.threads import Stage
+from tinysegrank.nn.fast.threads import share
+from tinysegrank.nn.fast.transforms import LANES, points_to_taps, taps_to_points
+from tinysegrank.nn.windows import Pair
 
 
-def filter_values(
-    weight: np.ndarray, taps: np.ndarray, groups: int, *, filters_first: bool
-) -> tuple[np.ndarray, Stage]:
-    """Return an array for the transformed filters, packed as `products` needs them, and the stage that fills it.
+def filter_values(weight: np.ndarray, kind: int, groups: int, *, filters_first: bool) -> np.ndarray:
+    """Return the transformed filters, packed as `multiply` needs them.
 
     weight  | (F, C/G, r, r)            | float32 |
-    taps    | (P, r * r)                | float32 | `Geometry.taps`
     returns | (G * P, panels, K, WIDTH) | float32 | rows K are channels, columns filters; `filters_first` swaps them
     """
     F, C, r, _ = weight.shape
     order = (0, 3, 1, 2) if filters_first else (0, 3, 2, 1)
     split = weight.reshape(groups, F // groups, C, r * r).transpose(order)  # (G, r * r, A, B)
     _, _, A, B = split.shape
-    panels = -(-B // WIDTH)
+    panels, P = -(-B // WIDTH), (sum(KINDS[kind]) - 1) ** 2
     padded = np.zeros((groups, r * r, A, panels * WIDTH), np.float32)
     padded[..., :B] = split
-    packed = np.ascontiguousarray(padded.reshape(groups, r * r, A, panels, WIDTH).swapaxes(2, 3))
-    rows = packed.reshape(groups, r * r, -1)  # (G, r * r, panels * A * WIDTH)
-    values = np.empty((groups, len(taps), rows.shape[2]), np.float32)
-
-    def transform(start: int, stop: int) -> None:
-        columns = slice(start * WIDTH, stop * WIDTH)
-        for g in range(groups):
-            np.matmul(taps, rows[g, :, columns], out=values[g, :, columns])
-
-    return values.reshape(-1, panels, A, WIDTH), Stage(transform, panels * A, jobs(panels * A, values.size))
+    taps = np.ascontiguousarray(padded.reshape(groups, r * r, A, panels, WIDTH).swapaxes(2, 3))
+    rows = taps.reshape(groups, r * r, -1)  # (G, r * r, panels * A * WIDTH)
+    values = np.empty((groups, P, rows.shape[2]), np.float32)
+    share(lambda *part: _transform(rows, kind, part, values), rows.shape[2] // LANES, values.size)
+    return values.reshape(groups * P, panels, A, WIDTH)
 
 
-def filter_gradient(gvalues: np.ndarray, taps: np.ndarray, groups: int) -> tuple[np.ndarray, Stage]:
-    """Return an array for the gradient of the filters, and the stage that fills it: the adjoint of `filter_values`.
+def filter_gradient(gvalues: np.ndarray, kind: int, groups: int, channels: int) -> np.ndarray:
+    """Return the gradient of the filters: the adjoint of `filter_values`.
 
-    gvalues | (G * P, F/G, C/G) | float32 | gradient with respect to the transformed filters
-    taps    | (P, r * r)        | float32 | `Geometry.taps`
-    returns | (F, C/G, r, r)    | float32 |
+    gvalues | (G * P, F/G, C)       | float32 | with respect to the transformed filters; C >= channels
+    returns | (F, channels, r, r)   | float32 |
     """
-    _, F, C = gvalues.shape
-    P, r = len(taps), round(taps.shape[1] ** 0.5)
-    split = gvalues.reshape(groups, P, F, C)
-    gweight = np.empty((groups, F, C, r * r), np.float32)
+    (_, r), (_, F, C) = KINDS[kind], gvalues.shape
+    rows = gvalues.reshape(groups, -1, F * C)
+    taps = np.empty((groups, r * r, F * C), np.float32)
+    share(lambda *part: _transform_back(rows, kind, part, taps), F * C // LANES, gvalues.size)
+    split = taps.reshape(groups, r, r, F, C)[..., :channels].transpose(0, 3, 4, 1, 2)  # (G, F/G, channels, r, r)
+    return split.reshape(groups * F, channels, r, r)
 
-    def transform(start: int, stop: int) -> None:
-        for g in range(groups):
-            rows = np.matmul(taps.T, split[g, :, start:stop].reshape(P, -1))  # (r * r, f * C)
-            gweight[g, start:stop] = rows.T.reshape(stop - start, C, r * r)
 
-    return gweight.reshape(groups * F, C, r, r), Stage(transform, F, jobs(F, gvalues.size))
+@compiled(error_model="numpy")
+def _transform(rows: np.ndarray, kind: int, part: Pair, values: np.ndarray) -> None:
+    """Transform vectors part[0]..part[1]-1 of taps (G, r * r, L) to values (G, P, L)."""
+    (G, R, L), P = rows.shape, values.shape[1]
+    taps, points = rows.reshape(-1), values.reshape(-1)
+    for g in range(G):
+        for c in range(part[0] * LANES, part[1] * LANES, LANES):
+            steps, strides = (round(np.sqrt(R)) * L, L), (round(np.sqrt(P)) * L, L)
+            taps_to_points(kind, taps, g * R * L + c, steps, points, g * P * L + c, strides)
+
+
+@compiled(error_model="numpy")
+def _transform_back(rows: np.ndarray, kind: int, part: Pair, taps: np.ndarray) -> None:
+    """Transform vectors part[0]..part[1]-1 of values (G, P, L) to taps (G, r * r, L)."""
+    (G, P, L), R = rows.shape, taps.shape[1]
+    points, out = rows.reshape(-1), taps.reshape(-1)
+    for g in range(G):
+        for c in range(part[0] * LANES, part[1] * LANES, LANES):
+            steps, strides = (round(np.sqrt(P)) * L, L), (round(np.sqrt(R)) * L, L)
+            points_to_taps(kind, points, g * P * L + c, steps, out, g * R * L + c, strides)

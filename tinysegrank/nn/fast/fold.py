@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinysegrank.compiled import compiled
-from tinysegrank.nn.fast.geometry import jobs
-from tinysegrank.nn.fast.threads import Stage, run_stages
+from tinysegrank.nn.fast.threads import share
 from tinysegrank.nn.windows import Pair
 
 Shape = tuple[int, int, int, int]
@@ -30,7 +29,7 @@ def channels_last(x: np.ndarray) -> np.ndarray:
     N, C, H, W = x.shape
     turned = np.empty((N, H, W, C), np.float32)
     flat = x.reshape(N, C, H * W), turned.reshape(N, H * W, C)
-    run_stages([Stage(lambda *images: _turn(*flat, images), N, jobs(N, x.size))])
+    share(lambda *images: _turn(*flat, images), N, x.size)
     return turned
 
 
@@ -41,17 +40,10 @@ def fold(x: np.ndarray, K: int, stride: int, padding: Pair, out: Pair) -> np.nda
     """
     if stride == 1:
         return channels_last(x)
-    folded, stage = fold_stage(x, K, stride, padding, out)
-    run_stages([stage])
-    return folded
-
-
-def fold_stage(x: np.ndarray, K: int, stride: int, padding: Pair, out: Pair) -> tuple[np.ndarray, Stage]:
-    """Return an empty array for what `fold` returns, and the stage of work that fills it, for `run_stages`."""
     k = folded_size(K, stride)
     folded = np.empty((len(x), out[0] + k - 1, out[1] + k - 1, x.shape[1] * stride**2), np.float32)
-    units = len(x) * folded.shape[1]
-    return folded, Stage(lambda *rows: fold_rows(x, stride, padding, rows, folded), units, jobs(units, folded.size))
+    share(lambda *rows: fold_rows(x, stride, padding, rows, folded), len(x) * folded.shape[1], folded.size)
+    return folded
 
 
 def fold_gradient(gradient: np.ndarray, shape: Shape, stride: int, padding: Pair) -> np.ndarray:
@@ -59,8 +51,7 @@ def fold_gradient(gradient: np.ndarray, shape: Shape, stride: int, padding: Pair
     if stride == 1:
         return gradient.transpose(0, 3, 1, 2)
     gx = np.empty(shape, np.float32)
-    count = jobs(shape[0], gradient.size)
-    run_stages([Stage(lambda *images: _unfold(gradient, stride, padding, images, gx), shape[0], count)])
+    share(lambda *images: _unfold(gradient, stride, padding, images, gx), shape[0], gradient.size)
     return gx
 
 

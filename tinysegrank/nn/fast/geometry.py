@@ -1,4 +1,4 @@
-"""Choice of Winograd tiles for a convolution, and the split of its work into chunks of images and jobs for threads."""
+"""Choice of Winograd tiles for a convolution, and of the number of images that are processed at a time."""
 
 from __future__ import annotations
 
@@ -7,43 +7,34 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.nn.fast.cook_toom import KINDS, TILES, matrices
+from tinysegrank.nn.fast.cook_toom import KINDS, TILES
+from tinysegrank.nn.fast.tiles import Tiling
+from tinysegrank.nn.fast.transforms import LANES
 from tinysegrank.nn.windows import Pair
 
-CACHE = 2**20  # maximum number of entries in the transformed tiles of a chunk, so that they fit the cache
+CACHE = 2**20  # maximum number of entries in the points of a chunk, so that they fit the cache
 ENOUGH = 72  # with this many tiles per chunk, the time to load the filters from memory is negligible
 FETCH = 24  # number of tiles whose products take as long as loading the filters from memory
-JOB = 2**17  # minimum number of array entries per job
-JOBS = 8  # maximum number of jobs per stage
 
 
 class Geometry(NamedTuple):
     """Tiling of a convolution of stride 1.
 
     Attributes:
-        kind: index into `KINDS`, the sizes (m, r) of tiles.
-        before: rows of zeros above x, and columns of zeros to its left.
-        tiles: number of tiles of one map, down and across.
-        taps: (P, r * r) matrix that transforms a filter's taps to its values at the P points.
+        inputs: tiles of the input, which overlap.
+        outputs: tiles of the output, which lie side by side.
         chunk: number of images processed at a time.
     """
 
-    kind: int
-    before: Pair
-    tiles: Pair
-    taps: np.ndarray
+    inputs: Tiling
+    outputs: Tiling
     chunk: int
 
-    def where(self, *, outputs: bool) -> dict[str, int | Pair]:
-        """Return the positions of x's tiles, or y's with `outputs`, as fields of a program's step."""
-        if outputs:
-            return {"tiling": len(KINDS) + self.kind, "before": (0, 0), "tiles": self.tiles}
-        return {"tiling": self.kind, "before": self.before, "tiles": self.tiles}
-
     def room(self, groups: int, channels: int) -> np.ndarray:
-        """Return an empty array for the transformed tiles of one chunk, (G, P, M, C/G)."""
-        places = self.chunk * self.tiles[0] * self.tiles[1]
-        return np.empty((groups, len(self.taps), places, channels // groups), np.float32)
+        """Return an array for the points of one chunk, (M, G, P, C/G), with C/G rounded up to a multiple of LANES."""
+        down, across = self.inputs.tiles
+        vectors = -(-channels // groups // LANES)
+        return np.zeros((self.chunk * down * across, groups, self.inputs.side**2, vectors * LANES), np.float32)
 
 
 @lru_cache
@@ -54,23 +45,10 @@ def geometry(N: int, channels: int, out: Pair, r: int, padding: Pair) -> Geometr
     filters from memory.
     """
     m = min(TILES[r], key=lambda m: (N * -(-out[0] // m) * -(-out[1] // m) + FETCH) * (m + r - 1) ** 2)
-    tiles = (-(-out[0] // m), -(-out[1] // m))
+    kind, tiles = KINDS.index((m, r)), (-(-out[0] // m), -(-out[1] // m))
     count, points = tiles[0] * tiles[1], (m + r - 1) ** 2
-    taps = matrices(m, r).taps
     return Geometry(
-        kind=KINDS.index((m, r)),
-        before=padding,
-        tiles=tiles,
-        taps=np.kron(taps, taps).astype(np.float32),
+        inputs=Tiling(kind, m + r - 1, m, padding, tiles),
+        outputs=Tiling(kind, m, m, (0, 0), tiles),
         chunk=min(N, max(1, CACHE // (points * count * channels), -(-ENOUGH // count))),
     )
-
-
-def chunks(N: int, size: int) -> list[slice]:
-    """Return slices that cut N images into chunks of `size` images; the last may be smaller."""
-    return [slice(start, min(N, start + size)) for start in range(0, N, size)]
-
-
-def jobs(units: int, numbers: int) -> int:
-    """Return the number of jobs for work on `numbers` array entries in `units` units; it ignores the thread count."""
-    return min(units, JOBS, max(1, numbers // JOB))

@@ -14,8 +14,7 @@ import numpy as np
 from tinysegrank.compiled import compiled
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.fast.fold import channels_last
-from tinysegrank.nn.fast.geometry import jobs
-from tinysegrank.nn.fast.threads import Stage, run_stages
+from tinysegrank.nn.fast.threads import share
 from tinysegrank.nn.windows import Pair
 
 
@@ -30,12 +29,7 @@ def local_response_norm(
     maps = channels_last(x)  # (N, H, W, C)
     y, scale = np.empty_like(maps), np.empty_like(maps)
     pixels = [array.reshape(-1, x.shape[1]) for array in (maps, scale, y)]  # (N * H * W, C)
-    units = len(pixels[0])
-
-    def normalise(start: int, stop: int) -> None:
-        _norm(pixels[0], size, alpha, beta, k, (start, stop), *pixels[1:])
-
-    run_stages([Stage(normalise, units, jobs(units, 4 * x.size))])
+    share(lambda *rows: _norm(pixels[0], size, alpha, beta, k, rows, *pixels[1:]), len(pixels[0]), 4 * x.size)
     return y.transpose(0, 3, 1, 2), scale.transpose(0, 3, 1, 2)
 
 
@@ -57,12 +51,7 @@ def local_response_norm_backward(
     maps = [channels_last(array) for array in (gradient, x, scale)]  # (N, H, W, C)
     gx = np.empty_like(maps[0])
     gradients, inputs, scales, made = (array.reshape(-1, x.shape[1]) for array in (*maps, gx))  # (N * H * W, C)
-    units = len(made)
-
-    def differentiate(start: int, stop: int) -> None:
-        _norm_backward(gradients, inputs, scales, size, alpha, beta, (start, stop), made)
-
-    run_stages([Stage(differentiate, units, jobs(units, 4 * x.size))])
+    share(lambda *rows: _norm_backward(gradients, inputs, scales, size, alpha, beta, rows, made), len(made), 4 * x.size)
     return gx.transpose(0, 3, 1, 2)
 
 
@@ -77,10 +66,10 @@ def _norm(
         _times_power(x[row], scale[row], beta, y[row])
 
 
-@compiled(error_model="numpy", inline="always")
-def norm_in_place(x: np.ndarray, size: int, alpha: float, beta: float, k: float, rows: Pair) -> None:
-    """Normalise rows[0]..rows[1]-1 of x (M, C) in place."""
-    C = x.shape[1]
+@compiled(error_model="numpy")
+def norm_in_place(x: np.ndarray, options: tuple[int, float, float, float], rows: Pair) -> None:
+    """Normalise rows[0]..rows[1]-1 of x (M, C) in place; options are (size, alpha, beta, k)."""
+    (size, alpha, beta, k), C = options, x.shape[1]
     padded, scale, y = np.zeros(C + size - 1, np.float32), np.empty(C, np.float32), np.empty(C, np.float32)
     for row in range(rows[0], rows[1]):
         _scale(x[row], x[row], size, alpha, k, padded, scale)

@@ -13,8 +13,7 @@ import numpy as np
 
 from tinysegrank.compiled import compiled
 from tinysegrank.errors import ShapeError
-from tinysegrank.nn.fast.geometry import jobs
-from tinysegrank.nn.fast.threads import Stage, run_stages
+from tinysegrank.nn.fast.threads import share
 from tinysegrank.nn.windows import Pair
 
 
@@ -54,7 +53,7 @@ def dropout(x: np.ndarray, *, p: float, rng: np.random.Generator) -> tuple[np.nd
     else:
         entries = x.transpose(0, 2, 3, 1).reshape(N, H * W, C)  # (N, L, C), a view where channels are last in memory
     drawn = bits.reshape(N, C, H * W)
-    run_stages([Stage(lambda *images: _drop(entries, drawn, limit, factor, images, y, scale), N, jobs(N, 4 * x.size))])
+    share(lambda *images: _drop(entries, drawn, limit, factor, images, y, scale), N, 4 * x.size)
     if x.ndim != 4:
         return y.reshape(x.shape), scale.reshape(x.shape)
     return y.reshape(N, H, W, C).transpose(0, 3, 1, 2), scale.reshape(N, H, W, C).transpose(0, 3, 1, 2)
@@ -77,7 +76,7 @@ def _random_bits(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray
             ahead.state = source.state
             drawn[start:stop] = ahead.advance(start).random_raw(stop - start)
 
-        run_stages([Stage(draw, len(drawn), jobs(len(drawn), number))])
+        share(draw, len(drawn), number)
         source.advance(len(drawn))
         return drawn.view("<u4")
     return (rng.random(shape, dtype=np.float32) * np.float32(2**24)).astype(np.uint32) << np.uint32(8)

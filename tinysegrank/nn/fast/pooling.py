@@ -8,8 +8,7 @@ from tinysegrank.compiled import compiled
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.arguments import PoolContext
 from tinysegrank.nn.fast.fold import channels_last
-from tinysegrank.nn.fast.geometry import jobs
-from tinysegrank.nn.fast.threads import Stage, run_stages
+from tinysegrank.nn.fast.threads import share
 from tinysegrank.nn.windows import Pair
 
 
@@ -22,7 +21,7 @@ def max_pool2d(x: np.ndarray, size: Pair, stride: Pair, out: Pair) -> tuple[np.n
     """
     maps = channels_last(x)  # (N, H, W, C)
     y = np.empty((len(maps), *out, maps.shape[3]), np.float32)  # (N, OH, OW, C)
-    run_stages([pool_stage(maps, size, stride, y)])
+    share(lambda *rows: pool_rows(maps, size, stride, rows, y), len(y) * out[0], maps.size)
     y = y.transpose(0, 3, 1, 2)  # (N, C, OH, OW)
     return y, PoolContext(x, y, size, stride)
 
@@ -41,18 +40,8 @@ def max_pool2d_backward(gradient: np.ndarray, context: PoolContext) -> np.ndarra
         raise ShapeError(f"max_pool2d_backward: gradient has shape {gradient.shape}; give the output's, {y.shape}")
     x, y, gradient = (channels_last(array) for array in (x, y, gradient))
     gx = np.empty_like(x)  # (N, H, W, C)
-
-    def spread(start: int, stop: int) -> None:
-        _pool_backward(gradient, x, y, size, stride, (start, stop), gx)
-
-    run_stages([Stage(spread, len(x), jobs(len(x), x.size))])
+    share(lambda *images: _pool_backward(gradient, x, y, size, stride, images, gx), len(x), x.size)
     return gx.transpose(0, 3, 1, 2)
-
-
-def pool_stage(x: np.ndarray, size: Pair, stride: Pair, y: np.ndarray) -> Stage:
-    """Return the stage that max-pools x (n, H, W, C) into y (n, OH, OW, C)."""
-    units = len(y) * y.shape[1]
-    return Stage(lambda *rows: pool_rows(x, size, stride, rows, y), units, jobs(units, x.size))
 
 
 @compiled(error_model="numpy")

@@ -1,82 +1,118 @@
-"""Run work in stages on as many threads as BLAS may use, while BLAS itself is limited to one thread.
+"""Share work between as many threads as BLAS may use: the one scheduler of these functions.
 
-A stage is split into the same jobs for any number of threads, and no two jobs write to the same memory, so that results
-are the same to the bit. Between stages the threads wait for each other at a barrier. For many small steps use a
-`program`, which runs wholly in compiled code.
+`share` gives jobs to a pool of threads. Inside compiled code, `jobs` does the same for each stage of a longer
+computation, with a barrier at its end. A thread takes its next job from a counter, so that one that the operating
+system suspends delays the others only if it is in the middle of a job, and a thread that arrives late finds nothing
+left to do. Work is split into the same jobs for any number of threads, and no two jobs write to the same memory, so
+that results are the same to the bit.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 from itertools import count
-from threading import Lock
-from typing import NamedTuple, TypeVar
+from typing import Any
 
 import numpy as np
+from numba import types
 from threadpoolctl import LibController, ThreadpoolController
 
-from tinysegrank.nn.fast.counters import arrive, arrived
+from tinysegrank.compiled import compiled, intrinsic
+from tinysegrank.nn.windows import Pair
 
-PATIENCE = 20_000  # spins before a waiting thread starts to sleep, about 100 us
-NAP = 5e-5  # seconds per sleep
-Result = TypeVar("Result")
-_lock = Lock()  # the number of BLAS threads is global to the process, so one caller at a time may change it
-
-
-class Stage(NamedTuple):
-    """Work on units 0..units-1 in any order, split into jobs; `function(start, stop)` does units start..stop-1."""
-
-    function: Callable[[int, int], object]
-    units: int
-    jobs: int = 1
-
-    def whole(self) -> None:
-        """Do all units on this thread."""
-        self.function(0, self.units)
-
-    def job(self, number: int) -> None:
-        """Do job `number`, one of 0..jobs-1."""
-        self.function(self.units * number // self.jobs, self.units * (number + 1) // self.jobs)
+JOBS = 16  # maximum number of jobs per stage
+JOB = 2**14  # minimum number of array entries per job in compiled code
+TASK = 2**17  # the same for jobs that Python calls
+PATIENCE = 1000  # looks at the counter before a waiting thread starts to yield its processor, about 10 us
 
 
-def run_stages(stages: Sequence[Stage]) -> None:
-    """Run stages in order, each on all threads; raise the first error of a job, if any."""
-    with _lock:
-        threads = min(_threads(), max((stage.jobs for stage in stages), default=1))
-        shared = _Shared(stages, threads)
-        with _blas().limit(limits=1):
-            try:
-                helpers = _ask_for_help(shared.work, threads - 1)
-                errors = [shared.work()]
-            except BaseException:
-                shared.failed = True  # or the helpers would wait for ever at a barrier
-                raise
-            errors += [helper.result() for helper in helpers]
-    for error in errors:
-        if error is not None:
-            raise error
+def share(function: Callable[[int, int], object], units: int, numbers: int) -> None:
+    """Call `function(start, stop)` for jobs that cover units 0..units-1; raise the first error of a job, if any.
 
-
-def helped(work: Callable[[], object], jobs: int) -> None:
-    """Call `work` on all threads at once, this one included, and return when this thread's call does.
-
-    `work` takes jobs from a shared counter and returns when all are done; it must not raise. Helper threads that have
-    not started by then are cancelled.
+    `numbers` is the number of array entries that all units work on, from which the number of jobs follows.
     """
-    helpers = _ask_for_help(work, min(_threads(), jobs) - 1)
-    work()
-    for helper in helpers:
-        helper.cancel()
+    number, taken = min(units, JOBS, max(1, numbers // TASK)), count()
+
+    def work() -> None:
+        while (job := next(taken)) < number:
+            function(units * job // number, units * (job + 1) // number)
+
+    _together(work, number)
 
 
-def _threads() -> int:
+def run_stages(function: Callable[[np.ndarray], object], stages: int, *, alone: bool = False) -> None:
+    """Call `function(queue)` on all threads at once, or on this one alone; it shares its stages by `jobs`."""
+    queue = np.zeros((stages, 2), np.int64)
+    _together(partial(function, queue), 1 if alone else JOBS)
+
+
+def threads() -> int:
+    """Return the number of threads that work is shared between."""
     return min([_processors(), *(int(library.num_threads) for library in blas_libraries())])
+
+
+def _together(work: Callable[[], object], jobs: int) -> None:
+    helpers = [_pool(os.getpid()).submit(work) for _ in range(min(threads(), jobs) - 1)]
+    try:
+        work()
+    finally:
+        started = [helper for helper in helpers if not helper.cancel()]  # no job is left for the others
+    for helper in started:
+        helper.result()
+
+
+@compiled(error_model="numpy")
+def jobs(queue: np.ndarray, stage: int, units: int, numbers: int) -> Iterator[Pair]:
+    """Yield the jobs (start, stop) that this thread does of a stage; return when those of all threads are done.
+
+    queue | (stages, 2) | int64 | number of jobs taken, and done; 0 at first, and the same array for all threads
+    """
+    number = max(1, min(units, JOBS, numbers // JOB))
+    taken, done = queue[stage, :1], queue[stage, 1:]
+    job = _add_one(taken)
+    while job < number:
+        yield units * job // number, units * (job + 1) // number
+        _add_one(done)
+        job = _add_one(taken)
+    looks = 0
+    while _look(done) < number:
+        looks += 1
+        if looks > PATIENCE:
+            _let_others_run()
+
+
+@intrinsic
+def _add_one(_: Any, array: Any) -> Any:  # numba calls this with types, and uses the code generator it returns
+    """Atomically increment array[0]; return the previous value."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.atomic_rmw("add", place, context.get_constant(types.int64, 1), "seq_cst")
+
+    return types.int64(array), code
+
+
+@intrinsic
+def _look(_: Any, array: Any) -> Any:
+    """Atomically read array[0]."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.load_atomic(place, "seq_cst", 8)
+
+    return types.int64(array), code
+
+
+if hasattr(os, "sched_yield"):
+    _let_others_run = types.ExternalFunction("sched_yield", types.int32())
+else:
+
+    @compiled(error_model="numpy")
+    def _let_others_run() -> None:
+        """Do nothing: this system has no call to yield the processor."""
 
 
 def _processors() -> int:
@@ -93,56 +129,9 @@ def _quota() -> int:
     return int(joblib.cpu_count())
 
 
-def _ask_for_help(work: Callable[[], Result], helpers: int) -> list[Future[Result]]:
-    elsewhere = _other_processors() if helpers > 0 else set()
-    return [_pool(os.getpid()).submit(_help, work, elsewhere) for _ in range(helpers)]
-
-
-def _other_processors() -> set[int]:
-    """Return the processors that this thread may use except the one it runs on, or an empty set if unknown."""
-    if not hasattr(os, "sched_getaffinity"):
-        return set()
-    return os.sched_getaffinity(0) - {_processor()}
-
-
-def _help(work: Callable[[], Result], elsewhere: set[int]) -> Result:
-    """Pin this thread to the processors `elsewhere`, or a busy system may run it on the caller's, and call `work`."""
-    if elsewhere:
-        with suppress(OSError):  # a sandbox may forbid it, or processors may be gone
-            os.sched_setaffinity(0, elsewhere)
-    return work()
-
-
-class _Shared:
-    """State of stages that several threads run together.
-
-    Attributes:
-        failed: whether a thread has failed, so that the others must not wait for it.
-    """
-
-    def __init__(self, stages: Sequence[Stage], threads: int) -> None:
-        self.failed = False
-        self._threads = threads
-        self._stages = [(stage, count(), np.zeros(1, np.int64)) for stage in stages]
-
-    def work(self) -> BaseException | None:
-        """Run on each thread: for each stage, take jobs until none is left, then wait at a barrier.
-
-        Return the error that a job raised on this thread, or None.
-        """
-        try:
-            for stage, numbers, arrivals in self._stages:
-                while (number := next(numbers)) < stage.jobs:
-                    stage.job(number)
-                arrive(arrivals)
-                while not self.failed and not arrived(arrivals, self._threads, PATIENCE):
-                    time.sleep(NAP)
-                if self.failed:  # the thread that failed returns the error
-                    return None
-        except BaseException as error:
-            self.failed = True
-            return error
-        return None
+@lru_cache(maxsize=1)
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="blas")
 
 
 def blas_libraries() -> list[LibController]:
@@ -151,31 +140,6 @@ def blas_libraries() -> list[LibController]:
 
 
 @lru_cache(maxsize=1)
-def _getcpu() -> Callable[[], int]:
-    return ctypes.CDLL(None).sched_getcpu
-
-
-def _processor() -> int:
-    return _getcpu()()
-
-
-@lru_cache(maxsize=1)
-def _blas() -> ThreadpoolController:
-    import scipy.linalg.cython_blas  # noqa: F401 - the library that compiled code calls
-
-    return ThreadpoolController().select(user_api="blas")
-
-
-@lru_cache(maxsize=1)
 def _pool(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 - threads do not outlive a fork
     """Return the thread pool of a process, given by its id; threads start when they are first needed."""
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="tinysegrank")
-
-
-def _renew_lock() -> None:
-    global _lock
-    _lock = Lock()
-
-
-if hasattr(os, "register_at_fork"):  # another thread of the parent may have held the lock
-    os.register_at_fork(after_in_child=_renew_lock)

@@ -1,196 +1,161 @@
-"""Winograd transforms from maps to tiles and back; see `cook_toom` for the matrices.
+"""Maps to Winograd points and back, some rows of tiles at a time.
 
-Tiles are transformed in blocks of channels that fit the L1 cache, with channels innermost, so that every loop runs over
-contiguous numbers. Matrices are passed as tuples: their sizes are then known to the compiler, which unrolls the sums.
-Two sums at a time make the loops as fast as the processor's arithmetic.
+Maps are (N, H, W, C), with channels last, and taken as 0 outside. Points are (M, G, P, C/G): for each tile, in row
+order, and each group its P values per channel; so both sides of a transform are close together in memory. C/G is
+rounded up to a multiple of LANES there. Rows of tiles are numbered across all maps.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 
 from tinysegrank.compiled import compiled
+from tinysegrank.nn.fast.transforms import (
+    LANES,
+    inputs_to_points,
+    outputs_to_points,
+    points_to_inputs,
+    points_to_outputs,
+)
 from tinysegrank.nn.windows import Pair
-
-BLOCK = 64  # channels per block
-
-Matrix: TypeAlias = tuple[tuple[np.float32, ...], ...]
 
 
 class Tiling(NamedTuple):
-    """Positions of a map's tiles, and the matrix that transforms them.
+    """Positions of a map's tiles.
 
     Attributes:
-        matrix: A (P, E); a tile X (E, E) becomes A X A^T (P, P).
-        transpose: A^T (E, P).
+        kind: index into `KINDS`.
+        side: of a tile, in pixels.
         step: distance in pixels from one tile to the next.
         before: rows of zeros above the map, and columns of zeros to its left.
-        tiles: number of tiles down and across. Rows of tiles are numbered across all maps.
+        tiles: number of tiles down and across.
     """
 
-    matrix: Matrix
-    transpose: Matrix
+    kind: int
+    side: int
     step: int
     before: Pair
     tiles: Pair
 
 
-@compiled(error_model="numpy", fastmath={"contract"}, inline="always")
-def to_tiles(x: np.ndarray, channel: int, tiling: Tiling, rows: Pair, values: np.ndarray) -> None:
-    """Transform each tile X in some rows of tiles to V = A X A^T, for C channels from `channel` on.
-
-    x      | (N, H, W, C')     | float32 | taken as 0 outside
-    rows   | (2,)              | int     | first row of tiles, and one past the last
-    values | (P * P, N * T, C) | float32 | output; T tiles per map, in row order
-    """
-    matrix, _, step, before, (down, across) = tiling
-    P, E, C = len(matrix), len(matrix[0]), values.shape[2]
-    for start in range(0, C, BLOCK):
-        size = min(BLOCK, C - start)
-        tile, half = np.empty((E, E * size), np.float32), np.empty((P, E * size), np.float32)
-        taps = half.reshape(P, E, size)
-        for place in range(rows[0] * across, rows[1] * across):
-            row, column = place // across, place % across
-            top, left = row % down * step - before[0], column * step - before[1]
-            _cut(x[row // down], top, left, channel + start, tile.reshape(E, E, size))
-            _combine(matrix, tile, half)
-            for p in range(P):
-                for q in range(0, P - 1, 2):
-                    u, v = values[p * P + q, place, start:], values[p * P + q + 1, place, start:]
-                    _two_sums(matrix[q], matrix[q + 1], taps[p], u[:size], v[:size])
-                if P % 2:
-                    _sum(matrix[P - 1], taps[p], values[p * P + P - 1, place, start : start + size])
+@compiled(error_model="numpy")
+def cut_inputs(x: np.ndarray, tiling: Tiling, rows: Pair, values: np.ndarray) -> None:
+    """Transform the overlapping tiles of a convolution's input to points."""
+    flat, points, tile = x.reshape(-1), values.reshape(-1), _room(tiling, values)
+    for number in range(rows[0] * tiling.tiles[1], rows[1] * tiling.tiles[1]):
+        for group in range(values.shape[1]):
+            inside, start, steps = _find(x, tiling, number, group, values, tile)
+            first, strides = _points(values, number, group)
+            if inside:
+                for c in range(0, values.shape[3], LANES):
+                    inputs_to_points(tiling.kind, flat, start + c, steps, points, first + c, strides)
+            else:
+                for c in range(0, values.shape[3], LANES):
+                    inputs_to_points(tiling.kind, tile, c, steps, points, first + c, strides)
 
 
-@compiled(error_model="numpy", fastmath={"contract"}, inline="always")
-def from_tiles(
-    values: np.ndarray, tiling: Tiling, rows: Pair, bias: np.ndarray, least: np.float32, y: np.ndarray, channel: int
-) -> None:
-    """Transform each tile V in some rows of tiles back to Y = A^T V A, and write y = max(Y + bias, least).
+@compiled(error_model="numpy")
+def cut_outputs(y: np.ndarray, tiling: Tiling, rows: Pair, values: np.ndarray) -> None:
+    """Transform the tiles of the gradient of a convolution's output to points: the adjoint of `join`."""
+    flat, points, tile = y.reshape(-1), values.reshape(-1), _room(tiling, values)
+    for number in range(rows[0] * tiling.tiles[1], rows[1] * tiling.tiles[1]):
+        for group in range(values.shape[1]):
+            inside, start, steps = _find(y, tiling, number, group, values, tile)
+            first, strides = _points(values, number, group)
+            if inside:
+                for c in range(0, values.shape[3], LANES):
+                    outputs_to_points(tiling.kind, flat, start + c, steps, points, first + c, strides)
+            else:
+                for c in range(0, values.shape[3], LANES):
+                    outputs_to_points(tiling.kind, tile, c, steps, points, first + c, strides)
 
-    Tiles must not overlap. Without bias and `least` this is the adjoint of `to_tiles`.
 
-    values | (P * P, N * T, C) | float32 |
-    rows   | (2,)              | int     | first row of tiles, and one past the last
-    bias   | (C',)             | float32 |
-    y      | (N, H, W, C')     | float32 | output, in C channels from `channel` on; tiles are cropped at its edges
-    """
-    matrix, transpose, step, before, (down, across) = tiling
-    (_, H, W, _), P, E, C = y.shape, len(matrix), len(matrix[0]), values.shape[2]
-    for start in range(0, C, BLOCK):
-        size = min(BLOCK, C - start)
-        points, half = np.empty((P, P * size), np.float32), np.empty((E, P * size), np.float32)
-        tile = np.empty((E, E, size), np.float32)
-        low, high = channel + start, channel + start + size
-        for place in range(rows[0] * across, rows[1] * across):
-            row, column = place // across, place % across
-            top, left = row % down * step - before[0], column * step - before[1]
-            _transform_back(transpose, values, place, start, points, half, tile)
-            for e in range(min(E, H - top)):
-                for d in range(min(E, W - left)):
-                    target, source, addend = y[row // down, top + e, left + d, low:high], tile[e, d], bias[low:high]
-                    for c in range(size):
+@compiled(error_model="numpy")
+def join(values: np.ndarray, tiling: Tiling, rows: Pair, bias: np.ndarray, least: np.float32, y: np.ndarray) -> None:
+    """Transform points to the tiles of a convolution's output, and write y = max(tiles + bias, least)."""
+    points, tile, (_, H, W, F) = values.reshape(-1), _room(tiling, values), y.shape
+    groups, side, C = values.shape[1], tiling.side, values.shape[3]
+    channels = F // groups
+    for number in range(rows[0] * tiling.tiles[1], rows[1] * tiling.tiles[1]):
+        image, top, left = _corner(tiling, number)
+        for group in range(groups):
+            first, strides = _points(values, number, group)
+            for c in range(0, C, LANES):
+                points_to_outputs(tiling.kind, points, first + c, strides, tile, c, (side * C, C))
+            addend = bias[group * channels : (group + 1) * channels]
+            for e in range(min(side, H - top)):
+                for d in range(min(side, W - left)):
+                    target = y[image, top + e, left + d, group * channels : (group + 1) * channels]
+                    source = tile[(e * side + d) * C : (e * side + d) * C + channels]
+                    for c in range(channels):
                         total = source[c] + addend[c]
                         target[c] = least if total < least else total  # a NaN stays
 
 
-@compiled(error_model="numpy", fastmath={"contract"}, inline="always")
-def add_tiles(values: np.ndarray, tiling: Tiling, images: Pair, y: np.ndarray, channel: int) -> None:
-    """Transform each tile V of some images back to A^T V A, and sum them where they overlap: the adjoint of `to_tiles`.
+@compiled(error_model="numpy")
+def add(values: np.ndarray, tiling: Tiling, images: Pair, x: np.ndarray) -> None:
+    """Transform points to the tiles of the gradient of an input, and sum them: the adjoint of `cut_inputs`."""
+    points, tile, (_, H, W, F) = values.reshape(-1), _room(tiling, values), x.shape
+    groups, side, C, (down, across) = values.shape[1], tiling.side, values.shape[3], tiling.tiles
+    channels = F // groups
+    x[images[0] : images[1]] = 0
+    for number in range(images[0] * down * across, images[1] * down * across):
+        image, top, left = _corner(tiling, number)
+        for group in range(groups):
+            first, strides = _points(values, number, group)
+            for c in range(0, C, LANES):
+                points_to_inputs(tiling.kind, points, first + c, strides, tile, c, (side * C, C))
+            for e in range(max(0, -top), min(side, H - top)):
+                for d in range(max(0, -left), min(side, W - left)):
+                    target = x[image, top + e, left + d, group * channels : (group + 1) * channels]
+                    source = tile[(e * side + d) * C : (e * side + d) * C + channels]
+                    for c in range(channels):
+                        target[c] += source[c]
 
-    values | (P * P, N * T, C) | float32 |
-    images | (2,)              | int     | first image, and one past the last
-    y      | (N, H, W, C')     | float32 | output, in C channels from `channel` on
+
+@compiled(error_model="numpy")
+def _room(tiling: Tiling, values: np.ndarray) -> np.ndarray:
+    """Return a buffer for one tile of one group."""
+    return np.zeros(tiling.side * tiling.side * values.shape[3], np.float32)
+
+
+@compiled(error_model="numpy")
+def _points(values: np.ndarray, number: int, group: int) -> tuple[int, Pair]:
+    """Return the index of a tile's first point in the flat values, and the distances between rows and columns."""
+    _, G, P, C = values.shape
+    return (number * G + group) * P * C, (round(np.sqrt(P)) * C, C)
+
+
+@compiled(error_model="numpy")
+def _corner(tiling: Tiling, number: int) -> tuple[int, int, int]:
+    """Return the image of a tile, and its top left pixel."""
+    down, across = tiling.tiles
+    row, column = number // across, number % across
+    return row // down, row % down * tiling.step - tiling.before[0], column * tiling.step - tiling.before[1]
+
+
+@compiled(error_model="numpy")
+def _find(
+    x: np.ndarray, tiling: Tiling, number: int, group: int, values: np.ndarray, tile: np.ndarray
+) -> tuple[bool, int, Pair]:
+    """Find a tile in the flat maps, or copy it to `tile` if it reaches outside or its channels don't fill vectors.
+
+    Return whether it is in the maps, the index where it starts there, and the distances between rows and columns.
     """
-    matrix, transpose, step, before, (down, across) = tiling
-    (_, H, W, _), P, E, C = y.shape, len(matrix), len(matrix[0]), values.shape[2]
-    for start in range(0, C, BLOCK):
-        size = min(BLOCK, C - start)
-        points, half = np.empty((P, P * size), np.float32), np.empty((E, P * size), np.float32)
-        tile = np.empty((E, E, size), np.float32)
-        low, high = channel + start, channel + start + size
-        for image in range(images[0], images[1]):
-            y[image, :, :, low:high] = 0
-            for place in range(image * down * across, (image + 1) * down * across):
-                row, column = place // across, place % across
-                top, left = row % down * step - before[0], column * step - before[1]
-                _transform_back(transpose, values, place, start, points, half, tile)
-                for e in range(max(0, -top), min(E, H - top)):
-                    for d in range(max(0, -left), min(E, W - left)):
-                        target, source = y[image, top + e, left + d, low:high], tile[e, d]
-                        for c in range(size):
-                            target[c] += source[c]
-
-
-@compiled(error_model="numpy", fastmath={"contract"})
-def _cut(x: np.ndarray, top: int, left: int, channel: int, tile: np.ndarray) -> None:
-    """Copy a tile (E, E, size) out of a map (H, W, C) that is taken as 0 outside."""
-    (H, W, _), (E, _, size) = x.shape, tile.shape
-    for e in range(E):
-        for d in range(E):
+    (_, H, W, C), G, channels, side = x.shape, values.shape[1], values.shape[3], tiling.side
+    image, top, left = _corner(tiling, number)
+    if G * channels == C and top >= 0 and left >= 0 and top + side <= H and left + side <= W:
+        return True, ((image * H + top) * W + left) * C + group * channels, (W * C, C)
+    low, size = group * (C // G), C // G
+    for e in range(side):
+        for d in range(side):
+            target = tile[(e * side + d) * channels : (e * side + d) * channels + size]
             if 0 <= top + e < H and 0 <= left + d < W:
-                _copy(x[top + e, left + d, channel : channel + size], tile[e, d])
+                source = x[image, top + e, left + d, low : low + size]
+                for c in range(size):
+                    target[c] = source[c]
             else:
-                tile[e, d] = 0
-
-
-@compiled(error_model="numpy", fastmath={"contract"}, inline="always")
-def _transform_back(
-    transpose: Matrix,
-    values: np.ndarray,
-    place: int,
-    start: int,
-    points: np.ndarray,
-    half: np.ndarray,
-    tile: np.ndarray,
-) -> None:
-    """Compute tile (E, E, size) = A^T V A, where V is number `place` of values, in channels from `start` on.
-
-    points (P, P * size) and half (E, P * size) are buffers.
-    """
-    (E, _, size), P = tile.shape, len(points)
-    for p in range(P):
-        for q in range(P):
-            _copy(values[p * P + q, place, start : start + size], points[p, q * size : (q + 1) * size])
-    _combine(transpose, points, half)
-    for e in range(E):
-        _combine(transpose, half[e].reshape(P, size), tile[e])
-
-
-@compiled(error_model="numpy", fastmath={"contract"})
-def _combine(matrix: Matrix, rows: np.ndarray, out: np.ndarray) -> None:
-    """Multiply a small matrix (J, K) by long rows (K, L)."""
-    J = len(matrix)
-    for j in range(0, J - 1, 2):
-        _two_sums(matrix[j], matrix[j + 1], rows, out[j], out[j + 1])
-    if J % 2:
-        _sum(matrix[J - 1], rows, out[J - 1])
-
-
-@compiled(error_model="numpy", fastmath={"contract"})
-def _two_sums(
-    a: tuple[np.float32, ...], b: tuple[np.float32, ...], rows: np.ndarray, u: np.ndarray, v: np.ndarray
-) -> None:
-    for i in range(u.size):
-        s, t = np.float32(0), np.float32(0)
-        for k in range(len(a)):
-            s += a[k] * rows[k, i]
-            t += b[k] * rows[k, i]
-        u[i], v[i] = s, t
-
-
-@compiled(error_model="numpy", fastmath={"contract"})
-def _sum(a: tuple[np.float32, ...], rows: np.ndarray, u: np.ndarray) -> None:
-    for i in range(u.size):
-        s = np.float32(0)
-        for k in range(len(a)):
-            s += a[k] * rows[k, i]
-        u[i] = s
-
-
-@compiled(error_model="numpy", fastmath={"contract"})
-def _copy(source: np.ndarray, target: np.ndarray) -> None:
-    for i in range(target.size):
-        target[i] = source[i]
+                target[:] = 0
+    return False, 0, (side * channels, channels)
