@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import isgeneratorfunction
 from typing import Any, Concatenate, Literal, ParamSpec, TypedDict, TypeVar, Unpack, cast
 
 import numba.extending
@@ -34,7 +35,8 @@ def compiled(**options: Unpack[Options]) -> Callable[[Callable[P, R]], Callable[
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         dispatcher = numba.njit(**({"nogil": True} | options))(function)
-        if hasattr(dispatcher, "_cache"):  # not where NUMBA_DISABLE_JIT is set
+        # numba can't compile a caller of a generator that it has read from a cache; NUMBA_DISABLE_JIT has no `_cache`
+        if hasattr(dispatcher, "_cache") and not isgeneratorfunction(function):
             dispatcher._cache = Cache(function)
         return cast("Callable[P, R]", dispatcher)
 

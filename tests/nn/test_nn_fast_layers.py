@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from copy import copy
@@ -242,6 +243,17 @@ def test_without_a_blas_that_is_known(rng: np.random.Generator, monkeypatch: pyt
     expected = network(x)
     monkeypatch.setattr(threads, "blas_libraries", list)
     np.testing.assert_array_equal(network(x), expected)
+
+
+def test_helpers_that_may_not_choose_their_processor(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError("not in this box")
+
+    done: list[int] = []
+    monkeypatch.setattr(os, "sched_setaffinity", refused, raising=False)
+    with threadpool_limits(2):
+        share(lambda start, stop: done.append(start), 4, 4 * TASK)
+    assert sorted(done) == [0, 1, 2, 3]
 
 
 def test_an_interrupt_leaves_no_job_to_the_helpers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,11 @@ that results are the same to the bit.
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache, partial
 from itertools import count
 from typing import Any
@@ -55,13 +57,35 @@ def threads() -> int:
 
 
 def _together(work: Callable[[], object], jobs: int) -> None:
-    helpers = [_pool(os.getpid()).submit(work) for _ in range(min(threads(), jobs) - 1)]
+    count = min(threads(), jobs) - 1
+    elsewhere = _other_processors() if count > 0 else set()
+    helpers = [_pool(os.getpid()).submit(_help, work, elsewhere) for _ in range(count)]
     try:
         work()
     finally:
         started = [helper for helper in helpers if not helper.cancel()]  # no job is left for the others
     for helper in started:
         helper.result()
+
+
+def _help(work: Callable[[], object], elsewhere: set[int]) -> None:
+    """Pin this thread to the processors `elsewhere`, or a busy system may run it on the caller's, and call `work`."""
+    if elsewhere:
+        with suppress(OSError):  # a sandbox may forbid it, or processors may be gone
+            os.sched_setaffinity(0, elsewhere)
+    work()
+
+
+def _other_processors() -> set[int]:
+    """Return the processors that this thread may use except the one it runs on, or an empty set if unknown."""
+    if not hasattr(os, "sched_getaffinity"):
+        return set()
+    return os.sched_getaffinity(0) - {_getcpu()()}
+
+
+@lru_cache(maxsize=1)
+def _getcpu() -> Callable[[], int]:
+    return ctypes.CDLL(None).sched_getcpu
 
 
 @compiled(error_model="numpy")
