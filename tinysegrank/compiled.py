@@ -46,10 +46,3 @@ def compiled(**options: Unpack[Options]) -> Callable[[Callable[P, R]], Callable[
 def intrinsic(function: Callable[Concatenate[Any, P], Any]) -> Callable[P, Any]:
     """Wrap `numba.extending.intrinsic` with types: make a function that emits LLVM code callable from compiled code."""
     return cast("Callable[P, Any]", numba.extending.intrinsic(function))
-
-
-def address(function: Any, *types: Any) -> int:
-    """Compile a function for numba types and return the address of its code, valid as long as the function lives."""
-    function.compile(types)
-    made = function.overloads[types]
-    return int(made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
