@@ -40,7 +40,9 @@ def table_of(seed: int = 0) -> tuple[FeatureTable, np.ndarray]:
 
 def test_it_equals_its_parts_put_together():
     table, confusions = table_of()
-    fitted = fit_ranker(table, confusions, grid=(0.01, 1.0), splits=3)
+    done: list[int] = []
+    fitted = fit_ranker(table, confusions, grid=(0.01, 1.0), splits=3, advance=done.append)
+    assert done == [1, 1, 1]
     X = table.select().astype(np.float64)
     chosen = choose_C(X, table.quality, table.groups, confusions, grid=(0.01, 1.0), folds=3)
     assert fitted.chosen.C == chosen.C

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -45,6 +45,7 @@ def choose_C(  # noqa: N802  # C is the field's name
     weights: np.ndarray | None = None,
     classes: Sequence[int] | None = None,
     jobs: int = 1,
+    advance: Callable[[int], None] | None = None,
 ) -> ChosenC:
     """Choose C by cross-validation over images.
 
@@ -66,6 +67,7 @@ def choose_C(  # noqa: N802  # C is the field's name
         weights: (d,), weights of the standardised columns, see `Standardizer`; all 1 by default.
         classes: classes to average over; all by default. Classes absent from the truth are skipped.
         jobs: number of worker processes, one fold each; the result does not depend on it.
+        advance: called with 1 for each fold done.
 
     Raises:
         ShapeError: the arrays do not fit or are not finite, or an option is out of range.
@@ -87,7 +89,12 @@ def choose_C(  # noqa: N802  # C is the field's name
     images, image = np.unique(groups, return_inverse=True)
     fold = assign_folds([str(name) for name in images], folds, seed=seed)[image]  # (rows,)
     work = partial(_held_out_picks, X, quality, groups, fold, candidates, estimator, weights)
-    picks = np.concatenate(list(parallel_map(work, range(folds), jobs=jobs, on_cluster=False)), axis=1)  # (n, images)
+    parts = []
+    for part in parallel_map(work, range(folds), jobs=jobs, on_cluster=False):
+        parts.append(part)
+        if advance is not None:
+            advance(1)
+    picks = np.concatenate(parts, axis=1)  # (n, images)
     totals = [Confusion.of(confusions[rows].sum(axis=0, dtype=np.int64)) for rows in picks]
     accuracy = np.array([total.mean_iou(classes=classes).value for total in totals])
     if np.isnan(accuracy).all():

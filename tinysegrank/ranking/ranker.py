@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -101,6 +101,7 @@ def fit_ranker(
     seed: int = 0,
     classes: Sequence[int] | None = None,
     jobs: int = 1,
+    advance: Callable[[int], None] | None = None,
 ) -> FittedRanker:
     """Choose C by cross-validation over the images of a table, then fit on all of them.
 
@@ -110,7 +111,7 @@ def fit_ranker(
         table: features and quality of the training images' proposals.
         blocks: blocks of the table to use; all by default.
         balance: give every block the same sum of variances, whatever its number of columns; see `balancing_weights`.
-        estimator, grid, seed, classes, jobs: see `choose_C`. The estimator must be linear, with coef_ after `fit`.
+        estimator, grid, seed, classes, jobs, advance: see `choose_C`. The estimator must be linear, with coef_ once fitted.
         splits: number of folds of the cross-validation, at most the number of images.
 
     Raises:
@@ -134,6 +135,7 @@ def fit_ranker(
         weights=weights,
         classes=classes,
         jobs=jobs,
+        advance=advance,
     )
     standardizer = Standardizer(weights).fit(X)
     fitted = clone(estimator).set_params(C=chosen.C)

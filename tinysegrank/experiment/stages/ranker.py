@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +19,9 @@ _FILE = "ranker.safetensors"
 def make(run: Run) -> None:
     """Fit the ranker, choosing C by cross-validation; write it, and the accuracy of each C tried."""
     table, confusions, _ = load_described(run, "train")
-    fitted = fit_on_blocks(run, table, confusions, run.settings.ranking.blocks)
+    ranking = run.settings.ranking
+    with run.progress.count("folds of the ranker", min(ranking.splits, len(table.images))) as advance:
+        fitted = fit_on_blocks(run, table, confusions, ranking.blocks, advance=advance)
     chosen, folder = fitted.chosen, run.folder(STAGE.name)
     run.progress.say(f"C = {chosen.C:g}: {max(chosen.accuracy):.1%} mean IoU of held-out picks on training images")
     tried = dict(zip(map(str, chosen.grid.tolist()), chosen.accuracy.tolist(), strict=True))
@@ -32,7 +34,14 @@ def load_ranker(run: Run) -> Ranker:
     return Ranker.load(run.folder(STAGE.name) / _FILE)
 
 
-def fit_on_blocks(run: Run, table: FeatureTable, confusions: np.ndarray, blocks: Sequence[str]) -> FittedRanker:
+def fit_on_blocks(
+    run: Run,
+    table: FeatureTable,
+    confusions: np.ndarray,
+    blocks: Sequence[str],
+    *,
+    advance: Callable[[int], None] | None = None,
+) -> FittedRanker:
     """Fit the run's kind of ranker on some blocks of a table, choosing C by cross-validation over the images."""
     ranking, classes = run.settings.ranking, run.settings.report.classes or None
     estimator, grid = RANKERS[ranking.ranker]
@@ -50,6 +59,7 @@ def fit_on_blocks(run: Run, table: FeatureTable, confusions: np.ndarray, blocks:
         seed=run.settings.seed,
         classes=classes,
         jobs=run.jobs,
+        advance=advance,
     )
 
 
