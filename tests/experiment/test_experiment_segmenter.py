@@ -75,7 +75,7 @@ def test_the_overlay_has_a_legend_below(segmenter, val):
 
 def test_a_large_photograph_is_labelled_small_and_painted_large(tmp_path, tiny_run, val):
     run = tmp_path / "run"
-    shutil.copytree(tiny_run.path, run, ignore=shutil.ignore_patterns("evidence", "features"))
+    shutil.copytree(tiny_run.path, run, ignore=shutil.ignore_patterns("evidence", "features", "manifest.json"))
     image = val.image(0)
     settings = from_dict(Settings, {"photographs": {"longest_side": max(image.shape)}}, base=tiny_run.settings)
     (run / "run.toml").write_text(to_toml(settings))

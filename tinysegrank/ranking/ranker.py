@@ -111,7 +111,7 @@ def fit_ranker(
         table: features and quality of the training images' proposals.
         blocks: blocks of the table to use; all by default.
         balance: give every block the same sum of variances, whatever its number of columns; see `balancing_weights`.
-        estimator, grid, seed, classes, jobs, advance: see `choose_C`. The estimator must be linear, with coef_ once fitted.
+        estimator, grid, seed, classes, jobs, advance: see `choose_C`. The estimator must be linear and set coef_.
         splits: number of folds of the cross-validation, at most the number of images.
 
     Raises:
