@@ -120,7 +120,7 @@ def test_a_second_call_changes_nothing(finished, toy):
 def test_only_the_stages_that_are_asked_for_are_done(tmp_path, finished, toy):
     run = run_experiment(tmp_path / "run", tiny_settings(toy), jobs=1, progress=Silent(), until="proposing")
     stages = {"data", "trunk", "superpixels", "maps", "proposing"}
-    assert {path.name for path in run.path.iterdir()} == {"run.toml", ".lock", *stages}
+    assert {path.name for path in run.path.iterdir()} == {"run.toml", "manifest.json", ".lock", *stages}
     kinds = (".safetensors", ".json")
     ours = {name: data for name, data in contents(run.path, *kinds).items() if "stamp" not in name}
     theirs = contents(finished.path, *kinds)
