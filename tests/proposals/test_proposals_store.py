@@ -184,6 +184,13 @@ def test_own_classes_have_their_own_colours_and_numbers(tmp_path):
         store.write("two", [replace(proposal, labels=np.full((4, 4), 7))])
 
 
+def test_as_many_classes_as_a_label_map_holds_come_back(tmp_path):
+    store = ProposalStore(tmp_path, Classes(tuple(f"class {k}" for k in range(255))))
+    labels = np.arange(255, dtype=np.uint8).reshape(5, 51)
+    store.write("one", [Proposal(labels, 0.0, np.zeros(0, np.int64))])
+    np.testing.assert_array_equal(store.read("one")[0], labels[None])
+
+
 def test_pasted_segments_come_back_and_may_be_unknown(tmp_path):
     store, (first, second, third) = ProposalStore(tmp_path), proposals(3)
     pasted = PastedSegments(np.array([15, 8]), np.array([0.1 + 0.2, -1e-9]), np.array([12, 0]))

@@ -88,7 +88,7 @@ class ProposalStore:
         labels = {str(path): read_labels(path, self.classes) for path in paths}
         _same_size(labels)
         for path, values in labels.items():
-            check_labels(values, void=None, name=path)
+            check_labels(values, num_classes=len(self.classes), void=None, name=path)
         return np.stack(list(labels.values())), self.read_scores(name)
 
     def read_scores(self, name: str) -> NDArray[np.float64]:
