@@ -162,7 +162,7 @@ def flat(network: nn.Sequential) -> list[nn.Layer]:
 
 
 def in_float64(network: nn.Sequential, x: np.ndarray) -> np.ndarray:
-    """What the network makes of x, layer by layer and exact."""
+    """Return what the network makes of x, layer by layer and exact."""
     exact = x.astype(float)
     for layer in map(copy, flat(network)):
         layer.parameters = {name: array.astype(float) for name, array in layer.parameters.items()}
@@ -203,7 +203,7 @@ def test_evaluation_is_layer_by_layer_in_float64(rng: np.random.Generator, order
 @pytest.mark.parametrize("N", [2, 5])
 @pytest.mark.usefixtures("one_image_a_chunk")
 def test_a_program_of_several_chunks_takes_new_images(rng: np.random.Generator, stride: int, end: str, N: int) -> None:
-    """What is kept from the call before is neither read nor written, whatever comes first and last."""
+    """Memory kept from the call before is neither read nor written, whatever comes first and last."""
     kinds = {"relu": nn.ReLU(), "pool": nn.MaxPool2d(), "norm": nn.LocalResponseNorm(alpha=0.5)}
     first, last = (rng.standard_normal((16, C, 5, 5), dtype=np.float32) / 10 for C in (8, 16))
     bias = rng.standard_normal(16, dtype=np.float32)

@@ -70,7 +70,7 @@ def test_nothing_is_done_below_the_lowest_trained_layer(
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, bool, bool]]:
-    """What is asked of each convolution's backward pass, from the last to the first; a matrix product for x, one for
+    """Return the needs of each convolution's backward pass, from the last to the first; a matrix product for x, one for
     the weight."""
     asked = []
 

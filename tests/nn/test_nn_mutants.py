@@ -1,4 +1,4 @@
-"""Whether the checks catch mistakes: one is put into a module's source at a time, and its check must fail.
+"""The checks catch mistakes: one is put into a module's source at a time, and its check must fail.
 
 The check of a module is the gradient checker on its functions and their parity with naive loops. The mistakes are those
 one makes by hand: a wrong sign, a dropped term, a window off by one, a forgotten 1/n, group or weight.

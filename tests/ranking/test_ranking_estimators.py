@@ -1,4 +1,4 @@
-"""What both rankers have in common: they learn, ignore what cancels, repeat to the bit, and refuse bad input."""
+"""Both rankers learn, ignore what cancels, repeat to the bit, and refuse bad input."""
 
 from __future__ import annotations
 

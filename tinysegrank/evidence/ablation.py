@@ -12,6 +12,7 @@ from tinysegrank.evidence.measures import bars_beside_paper, described, means, p
 from tinysegrank.evidence.piece import EVIDENCE, Finding, Piece, Request
 from tinysegrank.experiment import artifacts
 from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.stages.described import STAGE
 from tinysegrank.experiment.stages.ranker import fit_on_blocks
 from tinysegrank.files import read_json, write_json
 from tinysegrank.ranking import PAPER_BLOCKS, UNGATED, FeatureTable, pick
@@ -108,7 +109,7 @@ def fit_subset(run: Run, blocks: tuple[str, ...]) -> Ranking:
     """Fit a ranker on some blocks with the run's settings, unless it was fitted before."""
     folder = run.path / EVIDENCE / "rankers" / "+".join(blocks)
     settings = [run.settings.ranking, run.settings.report.classes, run.settings.seed]
-    key = artifacts.key(settings, [run.content("described"), blocks], __name__)
+    key = artifacts.key(settings, [run.content(STAGE.name), blocks], __name__)
 
     def fit() -> None:
         train, val = described(run, "train"), described(run, "val")
@@ -151,7 +152,7 @@ def eq17_by_features(table: FeatureTable, background_weight: float) -> np.ndarra
     """
     kinds = ("kl_segnet_to_proposal", "kl_proposal_to_segnet", "intersection_background", "union_background")
     places = [table.columns["segnet"].index(name) for name in kinds]
-    return np.asarray(table.blocks["segnet"][:, places] @ np.array([1.0, 1.0, background_weight, background_weight]))
+    return table.blocks["segnet"][:, places] @ np.array([1.0, 1.0, background_weight, background_weight])
 
 
 PIECE = Piece("ablation", "Section 5: blocks of features alone and together", fit_ablation, ("data", "described"))

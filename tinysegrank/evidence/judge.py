@@ -16,8 +16,9 @@ from tinysegrank.evidence.measures import described
 from tinysegrank.evidence.piece import EVIDENCE
 from tinysegrank.experiment import artifacts
 from tinysegrank.experiment.artifacts import load_once
-from tinysegrank.experiment.images import ImageOfRun, images_of
+from tinysegrank.experiment.images import IMAGES, ImageOfRun, images_of
 from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.stages.described import STAGE
 from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.files import atomic_write, read_array, read_arrays, write_array, write_arrays
 from tinysegrank.parallel import parallel_map
@@ -43,7 +44,7 @@ class Judge(NamedTuple):
     def eq17(self, coarse: np.ndarray, eps: float, background_weight: float) -> np.ndarray:
         """Return the confusion (K, K) of the proposals that Eq. 17 picks."""
         terms, proposals = self.divergences(coarse, eps) + background_weight * self.backgrounds(), self.proposals()
-        return np.asarray(proposals["confusions"][pick(-terms, proposals["groups"])].sum(axis=0, dtype=np.int64))
+        return proposals["confusions"][pick(-terms, proposals["groups"])].sum(axis=0, dtype=np.int64)
 
     def divergences(self, coarse: np.ndarray, eps: float) -> np.ndarray:
         """Return the divergences of Eq. 17, the sum of both directions, of each proposal, (rows,) float64."""
@@ -73,11 +74,11 @@ class Judge(NamedTuple):
 
 def make_judge(run: Run, *, picks: bool) -> Judge:
     """Return a judge, computing its files if they are missing."""
-    judge, truth = Judge(run.folder(EVIDENCE) / "judge", picks), run.content("data/val.json")
+    judge, truth = Judge(run.folder(EVIDENCE) / "judge", picks), run.content(IMAGES[1])
     folder = judge.folder / "cells"
     artifacts.make(folder, artifacts.key(None, truth, __name__), partial(_write_cells, run, folder))
     if picks:
-        folder, key = judge.folder / "proposals", artifacts.key(None, [truth, run.content("described")], __name__)
+        folder, key = judge.folder / "proposals", artifacts.key(None, [truth, run.content(STAGE.name)], __name__)
         artifacts.make(folder, key, partial(_write_proposals, run, folder))
     return judge
 

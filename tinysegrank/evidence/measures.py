@@ -12,14 +12,14 @@ import numpy as np
 from tinysegrank import reporting
 from tinysegrank.experiment.artifacts import load_once
 from tinysegrank.experiment.runner import Run
-from tinysegrank.experiment.stages.described import Described, load_described
+from tinysegrank.experiment.stages.described import STAGE, Described, load_described
 from tinysegrank.experiment.stages.evaluation import folder_of, read_confusions
 from tinysegrank.metrics import Confusion
 
 
 def described(run: Run, which: str) -> Described:
     """Read the described proposals of a split, once in each process."""
-    return load_once(_load, run.folder("described"), run, which)
+    return load_once(_load, run.folder(STAGE.name), run, which)
 
 
 def _load(folder: Path, run: Run, which: str) -> Described:  # noqa: ARG001

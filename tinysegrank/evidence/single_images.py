@@ -48,7 +48,7 @@ class Images(NamedTuple):
 
     def gain(self, of: str, over: str) -> np.ndarray:
         """Return the IoU of one labelling minus that of another, (N,)."""
-        return np.asarray(self.iou[of] - self.iou[over])
+        return self.iou[of] - self.iou[over]
 
 
 class Figure(NamedTuple):
@@ -76,7 +76,7 @@ def measure(run: Run) -> Images:
 def _largest(gain: np.ndarray, among: np.ndarray) -> np.ndarray:
     """Return the numbers of the images with the largest gains above 0 among the given ones, best first."""
     order = np.argsort(-gain, kind="stable")
-    return np.asarray(order[(gain > 0)[order] & among[order]][:_SHOWN])
+    return order[(gain > 0)[order] & among[order]][:_SHOWN]
 
 
 def too_much_object(images: Images) -> np.ndarray:

@@ -49,7 +49,7 @@ BEST = replace(
         paste=PasteSettings(SegmentOptions(rank_channels=8), features="trunk"),
     ),
 )
-"""What raised the score on held-out training images; see `tests/benchmarks/options.py`."""
+"""The options that raised the score on held-out training images; see `tests/benchmarks/options.py`."""
 
 DEMO = Settings(
     experiment="demo",

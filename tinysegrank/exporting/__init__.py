@@ -1,4 +1,4 @@
-"""What a finished run made, for others: VOC's server, ONNX, safetensors, folders of proposals, an HTML report."""
+"""Exports of a finished run: VOC's server, ONNX, safetensors, folders of proposals, an HTML report."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def write_html_report(run: Run, file: Path) -> None:
     by_name = report.tables(run, read_counts(run))
     upsampled = (by_name["naive"], by_name["superpixel"], by_name["eq17"])
     caption = "Evenly spread images of val: truth, SegNet's argmax, superpixels, the 1-best, the chosen, the oracle"
-    panels = (_picture(run.folder("report") / "panels.png", caption),) if run.settings.report.panels else ()
+    panels = (_picture(run.folder(report.STAGE.name) / "panels.png", caption),) if run.settings.report.panels else ()
     shown = (
         _in_short(run, by_name["table_2"], pieces),
         Section("Table 1: the classes", tables=(by_name["per_class"],)),
@@ -101,7 +101,7 @@ def _command(run: Run, piece: str) -> str:
 
 def _curves(run: Run) -> Section:
     """Return the oracle's curve and the losses of the trainings."""
-    folder = run.folder("report")
+    folder = run.folder(report.STAGE.name)
     captions = {"oracle.png": "The oracle among the first 1, 2, ... proposals of each image", **_CURVES}
     pictures = tuple(_picture(folder / name, caption) for name, caption in captions.items())
     held = read_oracle_curve(run)

@@ -83,4 +83,4 @@ def check_distributions(coarse: np.ndarray, proposal: np.ndarray) -> tuple[np.nd
 
 
 def _smooth(distribution: np.ndarray, eps: float) -> np.ndarray:
-    return np.asarray((1 - eps) * distribution + eps / distribution.shape[-1])
+    return (1 - eps) * distribution + eps / distribution.shape[-1]

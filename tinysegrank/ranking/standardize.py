@@ -74,4 +74,4 @@ class Standardizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         inverse = np.divide(1, self.scale_, out=np.zeros_like(self.scale_), where=self.scale_ > 0)
         standard = X - self.mean_.astype(X.dtype)
         standard *= inverse.astype(X.dtype)
-        return np.asarray(standard)
+        return standard

@@ -154,7 +154,7 @@ def grid_of(asked: ProposalSettings) -> list[ProposalOptions]:
 
 
 class _Superpixels(NamedTuple):
-    """What is computed of an image before any classifier is used."""
+    """Everything that is computed of an image before a classifier is used."""
 
     superpixels: np.ndarray
     graph: RegionGraph

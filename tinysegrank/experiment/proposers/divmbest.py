@@ -1,4 +1,4 @@
-"""What the proposers by DivMBest have in common: models fitted without each fold, and constants chosen on fold 0."""
+"""Base class of the proposers by DivMBest: models fitted without each fold, and constants chosen on fold 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run asks of a way of proposing."""
+"""The interface between a run and its ways of proposing."""
 
 from __future__ import annotations
 

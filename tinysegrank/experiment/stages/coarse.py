@@ -85,7 +85,7 @@ def coarse_of(model: SegNet, image: np.ndarray, views: np.ndarray, settings: Set
         found = crop_arrays(model, [image], options.crops, mirrors=options.mirrored)["features"]
         corners = np.split(predict_features(model, found), CORNERS)  # four (1 or 2, 13, 13, K)
         coarse = mean_with_crops(coarse, np.stack([mean(maps) for maps in corners]), options.crops)
-    return np.asarray(coarse[0])
+    return coarse[0]
 
 
 STAGE = Stage(

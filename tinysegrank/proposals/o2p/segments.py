@@ -49,7 +49,7 @@ class Segments:
 
     def mask(self, index: int) -> NDArray[np.bool_]:
         """Return the mask (H, W) of one segment."""
-        return np.asarray(self.members[index][self.superpixels], np.bool_)
+        return self.members[index][self.superpixels]
 
     def take(self, order: NDArray[np.integer]) -> Segments:
         """Return some of the segments, in the given order."""
