@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tinysegrank.superpixels.bilinear import bilinear_weights, pool_maps
 from tinysegrank.superpixels.graph import RegionGraph, contacts, region_graph
-from tinysegrank.superpixels.pooling import bilinear_weights, pool_maps
 from tinysegrank.superpixels.slic import METHODS, as_lab, as_rgb, close_gaps, slic
 
 __all__ = [
