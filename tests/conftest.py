@@ -10,6 +10,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ ROOT = Path(__file__).parents[1]
 if str(ROOT) not in sys.path:  # worker processes import `tests` too; last, so that an installed package comes first
     sys.path.append(str(ROOT))
 pytest.register_assert_rewrite("tests.operations", "tests.html_pages")
+
+from tests.gpu.make_believe_cupy import installed  # noqa: E402  # found by the line above
 
 settings.register_profile("dev", deadline=None, max_examples=60)
 settings.register_profile(
@@ -85,6 +88,7 @@ BACKENDS = {
     "torch": functools.partial(get_backend, "torch"),
     "torch-meta": functools.partial(get_backend, "torch:meta"),  # shapes without values: catches hidden synchronisation
     "jax": functools.partial(get_backend, "jax:cpu"),
+    "make-believe-cupy": functools.partial(get_backend, "cupy"),  # on NumPy: refuses what CuPy refuses
     "cupy": functools.partial(get_backend, "cupy"),
 }
 
@@ -95,14 +99,15 @@ MARKS = {"cupy": pytest.mark.gpu, "jax": pytest.mark.slow}  # JAX compiles each 
 @pytest.fixture(params=[pytest.param(name, marks=MARKS.get(name, ())) for name in BACKENDS])
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Every backend in turn; JAX in 64 bits, so that a float64 that creeps in is seen."""
-    try:
-        made = BACKENDS[request.param]()
-    except BackendError as error:  # the gpu marker has dealt with CuPy
-        pytest.skip(str(error))
-    request.node.user_properties.append(("backend", request.param))
-    if made.name != "jax":
-        yield made
-        return
+    with installed() if request.param == "make-believe-cupy" else nullcontext():
+        try:
+            made = BACKENDS[request.param]()
+        except BackendError as error:  # the gpu marker has dealt with CuPy
+            pytest.skip(str(error))
+        request.node.user_properties.append(("backend", request.param))
+        if made.name != "jax":
+            yield made
+            return
     config = importlib.import_module("jax").config
     before = config.jax_enable_x64
     config.update("jax_disable_most_optimizations", True)  # compiling takes far longer than running

@@ -4,6 +4,9 @@ Its values are "numpy", "cupy", "cupy:1", "torch", "torch:cuda:0", "jax" and the
 that cannot be used is a BackendError. The variable concerns only arrays that the program itself makes; every layer
 takes its namespace from the arrays it is given (`array_api_compat.array_namespace`), so that a CuPy or torch array
 passed in just works.
+
+CuPy computes on the current device of the calling thread, not on that of its arguments. SegNet, its training and its
+prediction make their own device current; to call layers or losses on another one, do so inside `backend.active()`.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -42,12 +46,28 @@ class Backend:
             host = host.astype(dtype, copy=False)
         # torch and JAX refuse or warn about read-only memory, negative strides and a foreign byte order
         host = np.require(host, host.dtype.newbyteorder("="), ["C", "W"])
-        return self.xp.asarray(host, device=self.device)
+        with self.active():
+            return self.xp.asarray(host, device=self.device)
+
+    def active(self) -> AbstractContextManager[Any]:
+        """Return a context in which this device is the calling thread's current one; only CuPy has such a device."""
+        return type(self.device)(self.device.id) if self.name == "cupy" else nullcontext()
+
+    @property
+    def kind(self) -> str:
+        """Library and kind of device, such as "torch on cuda": what results depend on."""
+        by_library = {"numpy": "cpu", "cupy": "cuda"}.get(self.name)
+        return f"{self.name} on {by_library or getattr(self.device, 'platform', getattr(self.device, 'type', '?'))}"
+
+    @property
+    def on_host(self) -> bool:
+        """Whether it computes on the processor."""
+        return self.kind.endswith(" cpu")
 
     def synchronize(self) -> None:
         """Wait until the device has finished all work queued so far; needed only for timing."""
         if self.name == "cupy":
-            self.xp.cuda.get_current_stream().synchronize()
+            self.device.synchronize()
         elif self.name == "torch" and str(self.device).startswith("cuda"):
             importlib.import_module("torch").cuda.synchronize(self.device)
         elif self.name == "jax":
@@ -56,7 +76,23 @@ class Backend:
     def describe(self) -> str:
         """Return one line with name, version and device."""
         version = importlib.import_module(self.name).__version__
-        return f"{self.name} {version} on {self.device}"
+        return f"{self.name} {version} on {self.device}{self._card()}"
+
+    def _card(self) -> str:
+        if self.name == "cupy":
+            runtime = self.xp.cuda.runtime
+            card = runtime.getDeviceProperties(self.device.id)
+            versions = [
+                f"{v // 1000}.{v % 1000 // 10}" for v in (runtime.driverGetVersion(), runtime.runtimeGetVersion())
+            ]
+            name, memory = card["name"].decode(), card["totalGlobalMem"]
+            about = f", {memory / 2**30:.0f} GiB, CUDA {versions[0]} by the driver, {versions[1]} by CuPy"
+        elif self.name == "torch" and str(self.device).startswith("cuda"):
+            card = importlib.import_module("torch").cuda.get_device_properties(self.device)
+            name, about = card.name, f", {card.total_memory / 2**30:.0f} GiB"
+        else:
+            return ""
+        return f" ({name}{about})"
 
 
 def get_backend(setting: str | None = None) -> Backend:
@@ -85,6 +121,12 @@ def to_numpy(array: Any) -> np.ndarray:
     return np.asarray(array)
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out, of the machine or, in any library's words, of a device."""
+    by_name = type(error).__name__ == "OutOfMemoryError" or "RESOURCE_EXHAUSTED" in str(error)  # torch, JAX
+    return by_name or isinstance(error, MemoryError)
+
+
 def accelerated() -> bool:
     """Return whether Numba versions replace readable functions on NumPy arrays; TINYSEGRANK_ACCELERATE=0 forbids it."""
     return os.environ.get("TINYSEGRANK_ACCELERATE", "1") != "0"
@@ -96,9 +138,13 @@ def _import(name: str, extra: str) -> Any:
     except Exception as error:  # a broken installation may raise anything
         missing = isinstance(error, ModuleNotFoundError) and error.name == name
         raise BackendError(
-            f"{VARIABLE}={name}: {name} {'is not installed' if missing else 'cannot be imported'} ({error}); "
-            f"run `pip install 'tinysegrank[{extra}]'` or set {VARIABLE}=numpy"
+            f"{VARIABLE}={name}: {name} {'is not installed' if missing else 'cannot be imported'} "
+            f"({_first_line(error)}); run `pip install '.[{extra}]'` in the checkout, or set {VARIABLE}=numpy"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _open_numpy(device: str) -> Backend:
@@ -109,32 +155,39 @@ def _open_numpy(device: str) -> Backend:
 
 def _open_cupy(device: str) -> Backend:
     cupy = _import("cupy", "cuda12")
-    try:  # the import succeeds without a driver, so ask for a device and run a first kernel
-        if not cupy.cuda.is_available():
-            raise BackendError(
-                f"{VARIABLE}=cupy: CuPy {cupy.__version__} is installed but finds no CUDA device or driver"
-            )
-        chosen = cupy.cuda.Device(int(device or 0))
-        chosen.use()
-        (cupy.zeros(1) + 1).get()
-    except BackendError:
-        raise
-    except Exception as error:
-        raise BackendError(
-            f"{VARIABLE}=cupy:{device}: the device is not usable ({type(error).__name__}: {error}); "
-            f"check `nvidia-smi`, or set {VARIABLE}=numpy"
-        ) from error
+    about, instead = f"{VARIABLE}=cupy{device and ':'}{device}: CuPy {cupy.__version__}", f"or set {VARIABLE}=numpy"
+    libraries = f"install them by `pip install '.[cuda12]'` in the checkout (cuda13 for CUDA 13), {instead}"
+
+    def attempt(what: Callable[[], Any], fault: str, advice: str) -> Any:
+        try:
+            return what()
+        except Exception as error:
+            raise BackendError(f"{about} {fault} ({type(error).__name__}: {_first_line(error)}); {advice}") from error
+
+    def product() -> None:
+        ones = cupy.ones((2, 2))
+        (ones @ ones).get()
+
+    driver = f"`nvidia-smi` shows whether the driver works and is recent enough, {instead}"
+    count = attempt(cupy.cuda.runtime.getDeviceCount, "finds no CUDA device or no driver", driver)
+    if (not device.isdecimal() and device) or int(device or 0) >= count:
+        there = f"cupy:0 to cupy:{count - 1}" if count > 1 else "cupy:0 only"
+        raise BackendError(f"{about} finds {count} CUDA device{'s'[: count > 1]}: choose {there}, {instead}")
+    chosen = cupy.cuda.Device(int(device or 0))
+    with attempt(lambda: type(chosen)(chosen.id), "cannot use the device", driver):
+        attempt(lambda: (cupy.zeros(1) + 1).get(), "cannot compile or run a kernel: NVRTC or CUDA's headers", libraries)
+        attempt(product, "cannot multiply matrices: cuBLAS", libraries)
     return Backend("cupy", importlib.import_module("array_api_compat.cupy"), chosen)
 
 
 def _open_torch(device: str) -> Backend:
     torch = _import("torch", "torch")
     try:
-        chosen = torch.device(device or "cpu")
-        torch.zeros(1, device=chosen)
+        ones = torch.ones((2, 2), device=torch.device(device or "cpu"))
+        chosen = (ones @ ones).device  # "cuda" becomes "cuda:0"
     except Exception as error:
         raise BackendError(
-            f"{VARIABLE}=torch:{device}: the device is not usable ({type(error).__name__}: {error}); "
+            f"{VARIABLE}=torch:{device}: the device is not usable ({type(error).__name__}: {_first_line(error)}); "
             f"torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices"
         ) from error
     return Backend("torch", importlib.import_module("array_api_compat.torch"), chosen)
@@ -149,7 +202,7 @@ def _open_jax(device: str) -> Backend:
         chosen = jax.devices(platform or None)[int(index or 0)]
     except Exception as error:
         raise BackendError(
-            f"{VARIABLE}=jax:{device}: the device is not usable ({type(error).__name__}: {error}); "
+            f"{VARIABLE}=jax:{device}: the device is not usable ({type(error).__name__}: {_first_line(error)}); "
             f"JAX finds {', '.join(map(str, found)) or 'none'}"
         ) from error
     return Backend("jax", importlib.import_module("jax.numpy"), chosen)

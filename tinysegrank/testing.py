@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinysegrank.backend import Backend, to_numpy
+
 Forward = Callable[..., tuple[Any, Any]]
 Backward = Callable[[Any, Any], Any]
 
@@ -50,6 +52,7 @@ def check_backward(
     directions: int = 1,
     step: float | None = None,
     tolerance: float | None = None,
+    backend: Backend | None = None,
 ) -> None:
     """Check that `backward` returns the gradients of `forward`, in float64.
 
@@ -66,6 +69,8 @@ def check_backward(
         directions: number of random directions to try, at least one.
         step: length of the difference, relative to the largest entry of an input, or to 1 if all are smaller.
         tolerance: largest error allowed, relative to the product of the gradient's and the direction's norms.
+        backend: array backend on which forward and backward are called; by default they get NumPy arrays. It must have
+            float64: JAX has it once `jax_enable_x64` is set.
 
     Raises:
         GradientError: a gradient is wrong (the message names the input, its worst entry, and the value there by
@@ -89,6 +94,8 @@ def check_backward(
             f"step={step}, tolerance={tolerance}, directions={directions}: give a positive step, a tolerance of at "
             "least 0 and one direction or more"
         )
+    if backend is not None:
+        forward, backward = _on_backend(backend, forward, backward)
     inputs = _inputs(arrays)
     rng = np.random.default_rng(0) if rng is None else rng
     names = [f"input {i}" for i in range(len(inputs))] if names is None else names
@@ -127,6 +134,24 @@ def check_backward(
             for chosen in _by_scale(inputs[index], gradient):
                 direction = np.where(chosen, rng.standard_normal(gradient.shape), 0.0)
                 _check_along(direction, gradient, partial(slope, index), tolerance, method, names[index])
+
+
+def _on_backend(backend: Backend, forward: Forward, backward: Backward) -> tuple[Forward, Backward]:
+    """Return the functions with arrays moved to a backend, and what they return moved back."""
+
+    def forward_there(*arrays: np.ndarray) -> Any:
+        with backend.active():
+            returned: Any = forward(*(backend.asarray(array) for array in arrays))
+            there = isinstance(returned, tuple) and len(returned) == 2
+            return (to_numpy(returned[0]), returned[1]) if there else returned
+
+    def backward_there(gradient: np.ndarray, context: Any) -> Any:
+        with backend.active():
+            returned = backward(backend.asarray(gradient), context)
+            gradients = returned if isinstance(returned, tuple | list) else (returned,)
+            return tuple(None if gradient is None else to_numpy(gradient) for gradient in gradients)
+
+    return forward_there, backward_there
 
 
 def _check_along(

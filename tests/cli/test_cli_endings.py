@@ -83,13 +83,23 @@ def test_a_path_of_any_bytes_is_printed(tmp_path, charset):
         (
             MemoryError("Unable to allocate 9 GiB"),
             1,
-            "error: out of memory (Unable to allocate 9 GiB); repeat the command with fewer --jobs: "
-            "finished work is kept",
+            "error: out of memory (Unable to allocate 9 GiB); repeat the command with fewer --jobs or smaller batches",
+        ),
+        (
+            type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory.\nSee the documentation"),  # torch's
+            1,
+            "error: out of memory (CUDA out of memory.); repeat the command with fewer --jobs or smaller batches",
+        ),
+        (
+            RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes."),  # JAX's
+            1,
+            "error: out of memory (RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.); repeat the command with "
+            "fewer --jobs or smaller batches",
         ),
         (WorkerError("a worker process was killed"), 1, "error: a worker process was killed"),
         (BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)), 1, ""),  # nobody reads any more
     ],
-    ids=["interrupt", "disk", "permission", "memory", "worker", "pipe"],
+    ids=["interrupt", "disk", "permission", "memory", "torch", "JAX", "worker", "pipe"],
 )
 def test_what_stops_a_command_is_one_line(tmp_path, monkeypatch, error, code, message):
     def stop(*arguments, **options):

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from tinysegrank.backend import get_backend
-from tinysegrank.experiment import STAGES, Run, Settings, Silent, run_experiment, runner
+from tinysegrank.errors import ConfigError
+from tinysegrank.experiment import STAGES, Run, Settings, Silent, protocol, run_experiment, runner
 from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.files import read_json, write_json
 from tinysegrank.stamps import File, Key, read_stamp
@@ -115,7 +116,9 @@ def test_what_is_said_of_proposals_made_elsewhere(tmp_path, own, name):
 
 
 def test_another_backend(tmp_path, own, monkeypatch):
-    monkeypatch.setattr(runner, "get_backend", lambda: replace(get_backend(), name="another"))
+    monkeypatch.setattr(protocol, "get_backend", lambda: replace(get_backend(), name="another"))
+    with pytest.raises(ConfigError, match=r"backend was 'numpy on cpu', is now 'another on \?'.*--update"):
+        run_experiment(tmp_path / "run", own, jobs=1, progress=Silent())
     assert made(tmp_path / "run", own) == {"trunk", "maps", "features", "training", "coarse"}
 
 

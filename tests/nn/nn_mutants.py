@@ -4,10 +4,10 @@ from __future__ import annotations
 
 MUTANTS: dict[str, list[tuple[str, str]]] = {
     "nn.conv": [
-        ("gcolumns = xp.matrix_transpose(filters)", "gcolumns = -xp.matrix_transpose(filters)"),
-        ("xp.matrix_transpose(filters) @ gy", "xp.matrix_transpose(filters[:1]) @ gy"),  # the first group's for all
-        ("gy @ xp.matrix_transpose(columns)", "gy[::-1] @ xp.matrix_transpose(columns)"),  # groups mixed up
-        ("gy @ xp.matrix_transpose(columns)", "gy @ xp.matrix_transpose(columns) / N"),
+        ("gcolumns = _products(", "gcolumns = -_products("),
+        ("a[group, ...] @ b[group, ...]", "a[0, ...] @ b[group, ...]"),  # the first group's for all
+        ("_products(gy, ", "_products(gy[::-1], "),  # groups mixed up
+        ("_products(gy, ", "_products(gy / N, "),
         ("gbias = xp.sum(gradient", "gbias = xp.mean(gradient"),
         ("padding[0]:padding[0] + H", "padding[0] - 1:padding[0] - 1 + H"),  # crops one row too early
         ("padding[1]:padding[1] + W", ":W"),
@@ -37,7 +37,7 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ("gradient * x * power / scale", "gradient * power / scale"),
         ("size * x * shared", "size * shared"),
         ("(size // 2, size // 2)", "(size // 2 - 1, size // 2 + 1)"),  # a window off by one
-        ("for shift in range(size)", "for shift in range(size - 1)"),
+        ("for shift in range(1, size)", "for shift in range(1, size - 1)"),
         ("k + alpha / size *", "k + alpha *"),
     ],
     "nn.relu": [
@@ -70,13 +70,13 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ),
     ],
     "nn.sgd": [
-        ("self.momentum * self.velocity[name] + change", "self.momentum * (self.velocity[name] + change)"),
+        ("momentum * velocity + change", "momentum * (velocity + change)"),
         ("self.decay * decay_factor", "self.decay"),
-        ("rate * rate_factor *", "rate *"),
-        ("(gradient + self.decay", "(gradient - self.decay"),
+        ("rate * rate_factor, ", "rate, "),
+        ("change = rate * (gradient + decay", "change = rate * (gradient - decay"),
         ("w - velocity", "w - change"),
         ("rate = self.rate if rate is None else rate", "rate = self.rate"),
-        ("name: g * xp.astype(scale, g.dtype)", "name: g"),
+        ("name: g * xp.astype(scale, g.dtype, copy=False)", "name: g"),
         ("xp.sum(widened(g) ** 2)", "xp.sum(abs(g))"),
     ],
     "nn.layer": [
@@ -136,7 +136,7 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ("self.cross_entropy -= float", "self.cross_entropy += float"),
         ("self.intersection += other.intersection", "self.intersection += other.mass"),
         ("self.weight += other.weight", "self.weight = other.weight"),
-        ("self.mass += _host(batch.mass)", "self.mass = _host(batch.weight) + 0 * self.mass"),
+        ("self.mass += sums[2]", "self.mass = sums[3] + 0 * self.mass"),
     ],
     "losses.weighted": [
         ("factor * gradient for", "gradient for"),

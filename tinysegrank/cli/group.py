@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from tinysegrank import __version__
+from tinysegrank.backend import out_of_memory
 from tinysegrank.cli.interrupts import interrupts
 from tinysegrank.errors import TinySegRankError
 from tinysegrank.plugins import load_plugins
@@ -21,7 +22,10 @@ from tinysegrank.plugins import load_plugins
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 Jobs = Annotated[
-    int, typer.Option("--jobs", min=1, help="Number of worker processes; the results do not depend on it.")
+    int,
+    typer.Option(
+        "--jobs", min=1, help="Number of worker processes; the results do not depend on it. Work on a GPU takes one."
+    ),
 ]
 Dask = Annotated[
     str | None,
@@ -60,11 +64,14 @@ class _Commands(typer.core.TyperGroup):
             return super().main(*args[1:], **options)
         except TinySegRankError as error:
             message = f"{error}"
-        except MemoryError as error:
-            message = f"out of memory ({error}); repeat the command with fewer --jobs: finished work is kept"
         except OSError as error:  # never of a closed pipe: there typer exits quietly
             place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
             message = f"{place}{error.strerror or error}; fix this and repeat the command: finished work is kept"
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            said = f"{error}".strip().partition("\n")[0]
+            message = f"out of memory ({said}); repeat the command with fewer --jobs or smaller batches"
         typer.secho(f"error: {message}", fg="red", err=True)
         sys.exit(1)
 

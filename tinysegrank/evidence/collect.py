@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from tinysegrank.backend import get_backend
+from tinysegrank.backend import VARIABLE, get_backend
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.evidence import ablation, background_term, figure_2, losses, over_seeds, single_images, tables
 from tinysegrank.evidence.piece import EVIDENCE, Piece, Request, Written, read_seeds, read_written, write_finding
@@ -65,13 +65,18 @@ def collect_evidence(
         ConfigError: a piece is unknown, seeds are missing or duplicated, or another process is at work on the run.
         BackendError: the backend cannot be used.
     """
-    get_backend()
+    kind = get_backend().kind
     known = [piece.name for piece in PIECES]
     if unknown := [name for name in names if name not in (*known, ALL)]:
         raise ConfigError(f'evidence "{unknown[0]}": choose one of {", ".join(known)}, or {ALL}')
     if not seeds or len(set(seeds)) < len(seeds):
         raise ConfigError(f"seeds={list(seeds)}: give at least one, each once")
     run = read_run(path, jobs=jobs, progress=progress)
+    if kind != run.settings.backend:
+        raise ConfigError(
+            f"{path}: was computed by {run.settings.backend}, and {VARIABLE} now names {kind}; set it as it was for "
+            "the run, or the evidence would mix the two"
+        )
     pieces = [piece for piece in PIECES if piece.name in names or ALL in names]
     lacking = {piece.name: what for piece in pieces if (what := _lacks(run, piece))}
     asked_for = [name for name in names if name in lacking]

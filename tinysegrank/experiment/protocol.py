@@ -6,6 +6,7 @@ images -> trunk features -> SegNet trainings -> coarse maps -> full-size labels 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from tinysegrank.backend import get_backend
@@ -78,7 +79,7 @@ def run_experiment(
             long work, and the message names the file, setting or stage.
         OutputError: the run folder cannot be written, or holds an input.
     """
-    get_backend()  # one that cannot be used is reported now, not when the first network is made
+    settings = replace(settings, backend=get_backend().kind)  # one that cannot be used is reported now
     stages = stages_until(until, settings)
     settings = with_classes(_with_absolute_inputs(settings, path))
     data.check_settings(settings, truth=picked.STAGE in stages)

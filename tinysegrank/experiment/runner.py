@@ -6,7 +6,7 @@ A second call does only what is missing or changed; `artifacts` decides which st
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,11 @@ class Run:
     settings: Settings
     jobs: int
     progress: Progress
+
+    @property
+    def backend_jobs(self) -> int:
+        """Worker processes for work on the array backend: one where it is a GPU, whose memory they would share."""
+        return self.jobs if get_backend().on_host else 1
 
     @property
     def fold_seed(self) -> int:
@@ -172,7 +177,7 @@ def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: 
             more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
             run.progress.say(f"{stage.name}/{damaged[0]}{more}: missing or changed since they were written; replaced")
         with run.progress.stage(stage.name):
-            work = partial(stage.work, run)
+            work = partial(stage.work, replace(run, jobs=run.backend_jobs) if stage.backend else run)
             needs = _needs(run, stage, used)
             artifacts.make(folder, key, work, needs=needs, parts=stage.parts, whole_folders=stage.whole_folders)
 
@@ -190,8 +195,7 @@ def stage_key(run: Run, stage: Stage, used: Collection[str]) -> Key:
         "accelerated": accelerated(),
     }
     if stage.backend:
-        backend = get_backend()
-        inputs["backend"] = [backend.name, str(backend.device)]
+        inputs["backend"] = run.settings.backend.split(" on ")
     return artifacts.key(stage.settings(run.settings), inputs, stage.work.__module__)
 
 

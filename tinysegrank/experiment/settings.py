@@ -244,6 +244,7 @@ class Settings(Options):
 
     experiment: str = option("quick", choices=NAMES)
     seed: int = option(0, at_least=0)
+    backend: str = "numpy on cpu"  # recorded, not chosen: see `tinysegrank.backend`
     folds: int = option(2, at_least=2, note="the ranker learns from out-of-fold outputs")
     data: DataSettings = field(default_factory=DataSettings)
     trunk: TrunkSettings = field(default_factory=TrunkSettings)

@@ -63,11 +63,14 @@ class CorpusCounts:
         xp = array_namespace(z)
         log_q, context = log_softmax(z, axis=1)
         batch = expected_counts(context.probabilities, target, weight)
-        self.intersection += _host(batch.intersection)
-        self.cardinality += _host(batch.cardinality)
-        self.mass += _host(batch.mass)
-        self.weight += float(_host(batch.weight))
-        self.cross_entropy -= float(_host(xp.sum(cell_weights(z, weight) * target * log_q)))
+        log_likelihood = xp.sum(cell_weights(z, weight) * target * log_q)
+        numbers = xp.concat([xp.reshape(array, (-1,)) for array in (*batch, log_likelihood)])  # one wait for the device
+        sums = np.split(to_numpy(numbers).astype(np.float64), np.cumsum([len(self.mass)] * 3 + [1]))
+        self.intersection += sums[0]
+        self.cardinality += sums[1]
+        self.mass += sums[2]
+        self.weight += float(sums[3][0])
+        self.cross_entropy -= float(sums[4][0])
         return self
 
     def merge(self, other: CorpusCounts) -> CorpusCounts:
@@ -101,7 +104,3 @@ class CorpusCounts:
             return xp.asarray(np.asarray(array).tolist(), dtype=z.dtype, device=device(z))
 
         return ExpectedCounts(*(convert(a) for a in (self.intersection, self.cardinality, self.mass, self.weight)))
-
-
-def _host(array: Array) -> np.ndarray:
-    return to_numpy(array).astype(np.float64)

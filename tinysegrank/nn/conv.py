@@ -50,11 +50,12 @@ def conv2d(
     (N, C, H, W), (F, _, KH, KW) = x.shape, weight.shape
 
     x = xp.permute_dims(x, (1, 0, 2, 3))  # (C, N, H, W), so that channels and taps become the rows of one matrix
-    x = xpx.pad(x, [(0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2])  # (C, N, H + 2p, W + 2p)
+    if any(padding):  # padding by 0 would copy
+        x = xpx.pad(x, [(0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2])  # (C, N, H + 2p, W + 2p)
     windows = extract_windows(x, (KH, KW), stride, out)  # (C, T, N, OH, OW)
     columns = xp.reshape(windows, (groups, C // groups * KH * KW, N * out[0] * out[1]))  # (G, C/G * T, N * OH * OW)
     filters = xp.reshape(weight, (groups, F // groups, -1))  # (G, F/G, C/G * T)
-    y = xp.reshape(filters @ columns, (F, N, *out)) + xp.reshape(bias, (F, 1, 1, 1))  # (F, N, OH, OW)
+    y = xp.reshape(_products(filters, columns), (F, N, *out)) + xp.reshape(bias, (F, 1, 1, 1))  # (F, N, OH, OW)
     y = xp.permute_dims(y, (1, 0, 2, 3))  # (N, F, OH, OW)
     return y, ConvContext(columns, weight, (N, C, H, W), out, stride, padding, groups)
 
@@ -82,14 +83,29 @@ def conv2d_backward(
     gx = gweight = gbias = None
     if needs[0]:
         filters = xp.reshape(weight, (groups, F // groups, -1))  # (G, F/G, C/G * T)
-        gcolumns = xp.matrix_transpose(filters) @ gy  # (G, C/G * T, N * OH * OW)
+        gcolumns = _products(xp.matrix_transpose(filters), gy)  # (G, C/G * T, N * OH * OW)
         gwindows = xp.reshape(gcolumns, (C, KH * KW, N, *out))  # (C, T, N, OH, OW)
         padded = (C, N, H + 2 * padding[0], W + 2 * padding[1])
         gx = scatter_windows(gwindows, padded, (KH, KW), stride)  # (C, N, H + 2p, W + 2p)
         gx = gx[..., padding[0] : padding[0] + H, padding[1] : padding[1] + W]  # (C, N, H, W)
         gx = xp.permute_dims(gx, (1, 0, 2, 3))  # (N, C, H, W)
     if needs[1]:
-        gweight = xp.reshape(gy @ xp.matrix_transpose(columns), weight.shape)  # (F, C/G, KH, KW)
+        gweight = xp.reshape(_products(gy, xp.matrix_transpose(columns)), weight.shape)  # (F, C/G, KH, KW)
     if needs[2]:
         gbias = xp.sum(gradient, axis=(1, 2, 3))  # (F,)
     return gx, gweight, gbias
+
+
+def _products(a: Array, b: Array) -> Array:
+    """Return a[g] @ b[g] for each group g.
+
+    With operands of more than two axes, CuPy would copy those that are transposed, and ignore CUPY_TF32.
+
+    a       | (G, M, K) | floating |
+    b       | (G, K, N) | as a     |
+    returns | (G, M, N) | as a     |
+    """
+    if a.shape[0] == 1:
+        return (a[0, ...] @ b[0, ...])[None, ...]
+    xp = array_namespace(a)
+    return xp.stack([a[group, ...] @ b[group, ...] for group in range(a.shape[0])])

@@ -12,7 +12,7 @@ from operator import index
 from typing import TypeAlias
 
 import array_api_extra as xpx
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_cupy_array
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
@@ -54,6 +54,14 @@ def extract_windows(x: Array, kernel: Pair, stride: Pair, out: Pair) -> Array:
     returns | (C, T, N, OH, OW) | as x | T = kernel height * kernel width taps, in row order
     """
     xp = array_namespace(x)
+    if is_cupy_array(x):  # one kernel instead of one for each tap
+        from cupy.lib.stride_tricks import as_strided
+
+        C, N = x.shape[:2]
+        of_channel, of_image, of_row, of_column = x.strides
+        strides = (of_channel, of_row, of_column, of_image, stride[0] * of_row, stride[1] * of_column)
+        taps = as_strided(x, (C, *kernel, N, *out), strides)  # (C, KH, KW, N, OH, OW)
+        return xp.reshape(taps, (C, kernel[0] * kernel[1], N, *out))
     return xp.stack([x[:, :, rows, columns] for rows, columns in tap_slices(kernel, stride, out)], axis=1)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from tinysegrank.backend import to_numpy
 from tinysegrank.errors import ConfigError
 from tinysegrank.nn.sequential import Prepared, Sequential
+from tinysegrank.segnet.device import on_its_device
 from tinysegrank.segnet.network import TRUNK, SegNet
 from tinysegrank.segnet.presets import Preset
 
@@ -46,7 +47,7 @@ class TrunkMaps:
         if size < preprocessing.size:
             raise ConfigError(f"size={size}: give at least {preprocessing.size}, SegNet's own input")
         self.layers = tuple(layers)
-        self._preprocessing, self._backend = replace(preprocessing, size=size), model.backend
+        self._preprocessing, self.backend = replace(preprocessing, size=size), model.backend
         self._parts: dict[str, Prepared] = {}
         part = {}
         for name, layer in model.trunk.layers.items():
@@ -55,6 +56,7 @@ class TrunkMaps:
                 self._parts[convolution] = Prepared(Sequential(part))
                 part = {}
 
+    @on_its_device
     def __call__(self, image: np.ndarray) -> list[np.ndarray]:
         """Compute the maps of one image.
 
@@ -64,7 +66,7 @@ class TrunkMaps:
         Raises:
             ShapeError: the array is not an RGB image.
         """
-        x = self._backend.asarray(self._preprocessing.apply(image)[None])
+        x = self.backend.asarray(self._preprocessing.apply(image)[None])
         maps = {}
         for layer, part in self._parts.items():
             x = part(x)

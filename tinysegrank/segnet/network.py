@@ -17,6 +17,7 @@ from tinysegrank.config import look_up
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.nn.layer import Conv2d, Dropout, Gradients, Layer, LocalResponseNorm, MaxPool2d, ReLU
 from tinysegrank.nn.sequential import Sequential
+from tinysegrank.segnet.device import on_its_device
 from tinysegrank.segnet.presets import PRESETS, ConvShape, Preset
 from tinysegrank.segnet.weight_files import trunk_of
 
@@ -107,6 +108,7 @@ class SegNet:
         shapes = {name: tuple(array.shape) for name, array in self.trunk.parameters.items()}
         self.assign(trunk_of(path, self.preset_name, shapes))
 
+    @on_its_device
     def features(self, x: Array) -> Array:
         """Evaluate conv1 to conv5.
 
@@ -127,6 +129,7 @@ class SegNet:
         """Compute class scores from conv5's features (N, C, 13, 13); `backward` then stops at conv6."""
         return self._forward(self.head, features, rng)
 
+    @on_its_device
     def backward(self, gradient: Array) -> Gradients:
         """Backpropagate through the last forward pass; return the gradients of the trainable parameters by name.
 
@@ -142,6 +145,7 @@ class SegNet:
         _, gradients = network.backward(gradient, context)
         return gradients
 
+    @on_its_device
     def _forward(self, network: Sequential, x: Array, rng: np.random.Generator | None) -> Array:
         z, context = network.forward(x, rng=rng)
         self._context = (network, context)

@@ -15,10 +15,12 @@ from tinysegrank.errors import ShapeError
 from tinysegrank.nn.sequential import Prepared
 from tinysegrank.nn.softmax import softmax
 from tinysegrank.segnet.crops import CORNERS, mean_with_crops
+from tinysegrank.segnet.device import on_its_device
 from tinysegrank.segnet.features import CropStore, FeatureStore
 from tinysegrank.segnet.network import SegNet
 
 
+@on_its_device
 def predict(model: SegNet, images: Sequence[np.ndarray], *, batch: int = 16, mirrored: bool = False) -> np.ndarray:
     """Compute the coarse segmentation of each image, without dropout.
 
@@ -43,6 +45,7 @@ def predict(model: SegNet, images: Sequence[np.ndarray], *, batch: int = 16, mir
     return np.concatenate(parts) if parts else np.zeros((0, 13, 13, model.num_classes), np.float32)
 
 
+@on_its_device
 def predict_features(model: SegNet, features: np.ndarray, *, batch: int = 64) -> np.ndarray:
     """Compute coarse segmentations from conv5's features.
 

@@ -20,6 +20,7 @@ from tinysegrank.losses import soft_cross_entropy
 from tinysegrank.nn.layer import MaxPool2d
 from tinysegrank.nn.sequential import Sequential
 from tinysegrank.nn.sgd import SGD, step_schedule
+from tinysegrank.segnet.device import on_its_device
 from tinysegrank.segnet.network import SegNet, convolution
 from tinysegrank.segnet.presets import ConvShape
 from tinysegrank.segnet.resume import restore_state, write_state
@@ -28,6 +29,7 @@ from tinysegrank.segnet.weights import fault_in
 POOLED = 6  # side of the 13 x 13 map after pooling
 
 
+@on_its_device
 def pretrain_trunk(
     model: SegNet,
     images: np.ndarray,

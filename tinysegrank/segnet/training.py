@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array, to_numpy
 from tinysegrank.config import Options, option
@@ -22,6 +23,7 @@ from tinysegrank.losses.expected import check_weights
 from tinysegrank.nn.layer import Gradients
 from tinysegrank.nn.sgd import SGD, step_schedule
 from tinysegrank.segnet.corpus import COUNTS, CountsKeeper
+from tinysegrank.segnet.device import on_its_device
 from tinysegrank.segnet.features import FeatureStore
 from tinysegrank.segnet.full_batch import Batch, full_batch_gradients
 from tinysegrank.segnet.network import SegNet
@@ -81,6 +83,7 @@ class Record(NamedTuple):
     loss: float
 
 
+@on_its_device
 def train(
     model: SegNet,
     store: FeatureStore,
@@ -167,7 +170,8 @@ class _Run:
 
     def last_losses(self) -> np.ndarray:
         """Return the losses of the last `log_every` steps, or of all steps if there are fewer."""
-        return np.array([to_numpy(loss) for loss in self.losses])
+        xp = array_namespace(*self.losses)
+        return to_numpy(xp.stack(list(self.losses)))  # one wait for the device
 
     def _minibatch(self) -> tuple[Array, Gradients]:
         """Return loss and gradients of the next minibatch in this epoch's order."""
@@ -232,7 +236,7 @@ class _Run:
         arrays, about = restore_state(path, network, self.sgd, training=self._identity(), backend=backend)
         self.step = self.saved = int(about["step"])
         self.counts.restore(part(arrays, "counts"))
-        self.losses.extend(arrays["losses"])
+        self.losses.extend(backend.asarray(loss) for loss in arrays["losses"])
         return [Record(int(step), float(loss)) for step, loss in arrays["records"]]
 
     def _identity(self) -> str:

@@ -1,0 +1,157 @@
+"""On the make-believe CuPy: what it refuses and counts, devices and threads, and what a pass and a step cost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.gpu.make_believe_cupy import installed, tally
+from tinysegrank import losses
+from tinysegrank.backend import VARIABLE, Backend, get_backend, to_numpy
+from tinysegrank.experiment import Run, Silent, named_settings
+from tinysegrank.nn import SGD
+from tinysegrank.segnet import SegNet
+from tinysegrank.testing import GradientError, check_backward
+
+
+@pytest.fixture
+def cupy() -> Iterator[Backend]:
+    with installed():
+        yield get_backend("cupy")
+
+
+def batch(rng: np.random.Generator, size: int, side: int = 113) -> list[np.ndarray]:
+    x = rng.standard_normal((size, 3, side, side), dtype=np.float32)
+    target = rng.dirichlet(np.full(21, 0.2), (size, 13, 13)).transpose(0, 3, 1, 2).astype(np.float32)
+    return [x, np.ascontiguousarray(target), rng.random((size, 13, 13), dtype=np.float32)]
+
+
+# The make-believe itself: were it too kind, the other tests would say nothing -----------------------------------------
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        lambda x, host: np.asarray(x),
+        lambda x, host: x + host,
+        lambda x, host: host * x,
+        lambda x, host: np.sqrt(x),
+        lambda x, host: x @ host.T,
+        lambda x, host: x.__setitem__(..., host),
+    ],
+)
+def test_it_refuses_to_mix_with_numpy(cupy: Backend, mistake: Any) -> None:
+    host = np.ones((2, 3), np.float32)
+    with pytest.raises((TypeError, ValueError)):
+        mistake(cupy.asarray(host), host)
+
+
+def test_it_refuses_arrays_of_another_device(cupy: Backend) -> None:
+    there = get_backend("cupy:1").asarray(np.ones(3))
+    with pytest.raises(ValueError, match="array on device 1, while device 0 is current"):
+        there + there
+    with get_backend("cupy:1").active():
+        assert (there + there).device == there.device
+
+
+def test_it_counts(cupy: Backend) -> None:
+    x = cupy.asarray(np.ones((4, 2, 3), np.float32))
+    tally.reset()
+    turned = cupy.xp.permute_dims(x, (0, 2, 1))  # a view
+    assert tally.launches.total() == 0
+    turned @ x  # copies its first operand
+    x[0] + 1
+    assert tally.launches == {"matmul": 2, "add": 1}
+    float(cupy.xp.sum(x))
+    x[x > 0]
+    assert tally.waits == {"float": 1, "boolean mask": 1}
+    assert isinstance(x[0, 0, 0], type(x))
+
+
+# Devices -------------------------------------------------------------------------------------------------------------
+
+
+def _scores(model: SegNet, x: np.ndarray, found: list[np.ndarray]) -> None:
+    rng = np.random.default_rng(0)
+    z = model.forward(model.backend.asarray(x), rng=rng)
+    model.backward(model.backend.asarray(np.ones(z.shape, np.float32)))
+    found.append(to_numpy(z))
+
+
+def test_a_model_computes_on_its_own_device_from_any_thread(cupy: Backend, rng: np.random.Generator) -> None:
+    there = get_backend("cupy:1")
+    models = [SegNet(preset="tiny", backend=backend, frozen=()) for backend in (there, cupy, get_backend("numpy"))]
+    found: list[np.ndarray] = []
+    for model in models:
+        thread = threading.Thread(target=_scores, args=(model, batch(rng, 1)[0] * 0 + 1, found))
+        thread.start()
+        thread.join()
+    assert models[0].parameters["conv1.weight"].device == there.device != cupy.device
+    np.testing.assert_allclose(found[0], found[2], atol=1e-4)
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+# Costs ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_launches_of_a_forward_pass(cupy: Backend, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batch 2 with the sizes of batch 64: AlexNet's pass has no more kernels with more images."""
+    x = cupy.asarray(batch(rng, 2, side=227)[0])
+    model = SegNet(preset="alexnet", backend=cupy)
+    tally.reset()
+    with monkeypatch.context() as patch:
+        patch.setattr(tally, "piece_bytes", tally.piece_bytes // 32)
+        model.network(x)
+    assert tally.launches.total() <= 110
+    assert not tally.waits
+    assert not tally.transfers
+
+
+def test_launches_of_a_training_step_on_cached_features(cupy: Backend, rng: np.random.Generator) -> None:
+    x, target, weight = (cupy.asarray(array) for array in batch(rng, 2))
+    model, sgd, loss = SegNet(preset="tiny", backend=cupy), SGD(rate=0.01, max_norm=5.0), losses.named("uoi+ce")
+    features = model.features(x)
+    for _ in range(2):  # the first step makes the velocities
+        tally.reset()
+        _, grad_z = loss(model.forward_features(features, rng=rng), target, weight)
+        model.network.assign(sgd.step(model.trainable, model.backward(grad_z)))
+    assert tally.launches.total() <= 190
+    assert not tally.waits
+    assert tally.transfers == {"to device": 3}  # dropout's draws
+
+
+# What the program says and does about a GPU --------------------------------------------------------------------------
+
+
+def test_the_backend_is_described_with_its_card(cupy: Backend) -> None:
+    said = "cupy 14.2.0 on <CUDA Device 1> (Make-believe 1, 8 GiB, CUDA 12.8 by the driver, 12.6 by CuPy)"
+    assert get_backend("cupy:1").describe() == said
+    assert (cupy.kind, cupy.on_host) == ("cupy on cuda", False)
+    assert (get_backend("numpy").kind, get_backend("numpy").on_host) == ("numpy on cpu", True)
+
+
+def test_work_on_a_gpu_takes_one_process(cupy: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(Path("run"), named_settings("quick"), 4, Silent())
+    assert run.backend_jobs == 4
+    monkeypatch.setenv(VARIABLE, "cupy")
+    assert run.backend_jobs == 1
+
+
+def test_a_layer_of_ones_own_is_checked_on_any_backend(cupy: Backend) -> None:
+    there = get_backend("cupy:1")
+    devices = []
+
+    def square(x: Any) -> tuple[Any, Any]:
+        devices.append(x.device)
+        return x * x, x
+
+    check_backward(square, lambda gradient, x: 2 * x * gradient, [np.arange(6.0)], backend=there)
+    assert set(devices) == {there.device}
+    with pytest.raises(GradientError, match="the gradient of input 0 is wrong"):
+        check_backward(square, lambda gradient, x: 3 * x * gradient, [np.arange(6.0)], backend=there)
