@@ -47,7 +47,7 @@ def export_voc(run: Run, folder: Path, *, split: str = "", replace: bool = False
     """
     if run.settings.classes != VOC:
         raise ConfigError(
-            f"{run.path}: its classes ({', '.join(run.settings.classes.names[1:])}) are not VOC's, which the server"
+            f"{run.path}: its classes ({first_few(run.settings.classes.names[1:])}) are not VOC's, which the server"
             " scores; `tinysegrank predict` writes label maps of photographs"
         )
     split = split or run.settings.data.val
