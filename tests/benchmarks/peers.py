@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import platform
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -66,9 +67,36 @@ def measure(tasks: list[Task], images: int, *, turns: int, threads: int = 2) -> 
     return measured
 
 
+def conditions(threads: int) -> str:
+    """Say on what a benchmark runs: processor, the kernel that BLAS chose, threads, and the load of the machine now."""
+    import scipy.linalg.cython_blas  # noqa: F401 - loads the library
+    from threadpoolctl import threadpool_info
+
+    kernels = {str(each.get("architecture")) for each in threadpool_info() if each["user_api"] == "blas"}
+    return f"{_processor()}; BLAS kernel {', '.join(sorted(kernels))}; {threads} threads; {load()}"
+
+
+def load() -> str:
+    """Say how many programs ran at a time, over the last minute."""
+    return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    return (
+        f"{found.get('model name', platform.machine())}, family {found.get('cpu family')}, model {found.get('model')}"
+    )
+
+
 def compare(title: str, tasks: list[Task], images: int, *, turns: int, threads: int = 2) -> Table:
     """Measure, check that all contenders have the first one's results, and make the table."""
+    print(f"Before: {conditions(threads)}", flush=True)
     measured = measure(tasks, images, turns=turns, threads=threads)
+    print(f"After: {load()}", flush=True)
     own = measured[tasks[0].name]
     rows: list[tuple[str | float | None, ...]] = []
     for task in tasks:
