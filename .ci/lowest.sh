@@ -7,7 +7,7 @@ place=$PWD/.ci/lowest
 rm -rf "$place"
 python3 -m venv "$place/venv"
 python="$place/venv/bin/python"
-"$python" .ci/lowest.py build project test dask onnx jax > "$place/constraints.txt"
+"$python" .ci/lowest.py build project test dask heic onnx jax > "$place/constraints.txt"
 export PIP_CONSTRAINT=$place/constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=1
 "$python" -m pip install hatchling
 "$python" -m hatchling build --directory "$place" --target sdist > /dev/null
