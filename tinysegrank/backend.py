@@ -121,12 +121,6 @@ def to_numpy(array: Any) -> np.ndarray:
     return np.asarray(array)
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory ran out, of the machine or, in any library's words, of a device."""
-    by_name = type(error).__name__ == "OutOfMemoryError" or "RESOURCE_EXHAUSTED" in str(error)  # torch, JAX
-    return by_name or isinstance(error, MemoryError)
-
-
 def accelerated() -> bool:
     """Return whether Numba versions replace readable functions on NumPy arrays; TINYSEGRANK_ACCELERATE=0 forbids it."""
     return os.environ.get("TINYSEGRANK_ACCELERATE", "1") != "0"

@@ -58,8 +58,8 @@ def cluster(address: str, *, timeout: float = 20.0) -> Iterator[Any]:
         except (ImportError, OSError, ValueError, TypeError) as error:  # TypeError: tls without certificates
             raise ConfigError(
                 f"{address}: no Dask cluster answers ({str(error) or 'another program does'}); start one by "
-                "`pip install 'tinysegrank[dask]'` on every machine, `dask scheduler`, which prints its address, such "
-                "as tcp://192.168.1.5:8786, and `dask worker ADDRESS --nthreads 1 --nworkers CORES`"
+                "`pip install '.[dask]'` in a checkout on every machine, `dask scheduler`, which prints its address, "
+                "such as tcp://192.168.1.5:8786, and `dask worker ADDRESS --nthreads 1 --nworkers CORES`"
             ) from error
         stack.callback(active_client.reset, active_client.set(client))
         yield client

@@ -76,3 +76,9 @@ def explain_os_error(path: Path | str, error: OSError, *, action: Literal["read"
     cause = error.strerror or str(error) or type(error).__name__
     remedy = _REMEDIES.get(error.errno or 0)
     return f"{path}: cannot be {action}: {cause}" + (f"; {remedy}" if remedy else "")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out, of the machine or, in any library's words, of a device."""
+    by_name = type(error).__name__ == "OutOfMemoryError" or "RESOURCE_EXHAUSTED" in str(error)  # torch, JAX
+    return by_name or isinstance(error, MemoryError)

@@ -22,6 +22,7 @@ from tinysegrank.experiment.run_folder import open_run, read_run
 
 OF_EITHER_SIGN = {"proposals.paste.thresholds"}  # a score counts from the mean
 WITHOUT_CHOICES = {
+    "backend",
     "data.classes",
     "data.voc",
     "data.train",

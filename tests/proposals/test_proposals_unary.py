@@ -79,7 +79,7 @@ def test_classes_with_few_superpixels_are_not_learnt_and_said(caplog):
     with caplog.at_level(logging.INFO):
         fitted = SuperpixelClassifier(**SMALL).fit(features, fractions, weights, rng=np.random.default_rng(0))
     assert fitted.classes_.tolist() == [0, 1, 2]
-    assert [record.args[:2] for record in caplog.records] == [("3", 4), ("4", 0)]
+    assert [record.args[:2] for record in caplog.records] == [(3, 4), (4, 0)]
     for balance in (0.0, 1.0):
         log = fitted.log_probabilities(features, balance=balance)
         assert np.isfinite(log).all()

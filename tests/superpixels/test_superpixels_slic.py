@@ -102,5 +102,5 @@ def test_bad_options_are_named(slic, options):
 
 
 def test_unknown_method_is_named():
-    with pytest.raises(ConfigError, match=r"'quick'.*integer, scikit-image"):
+    with pytest.raises(ConfigError, match=r'method="quick".*integer, scikit-image'):
         any_slic(np.zeros((4, 5, 3), np.uint8), method="quick")

@@ -14,9 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from tinysegrank import __version__
-from tinysegrank.backend import out_of_memory
 from tinysegrank.cli.interrupts import interrupts
-from tinysegrank.errors import TinySegRankError
+from tinysegrank.errors import TinySegRankError, out_of_memory
 from tinysegrank.plugins import load_plugins
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

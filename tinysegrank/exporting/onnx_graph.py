@@ -47,7 +47,9 @@ def onnx_model(model: SegNet, about: Mapping[str, str]) -> bytes:
     try:
         import onnx
     except ImportError as error:
-        raise ConfigError("export onnx: the package onnx is not installed; pip install 'tinysegrank[onnx]'") from error
+        raise ConfigError(
+            "export onnx: the package onnx is not installed; pip install '.[onnx]' in the checkout"
+        ) from error
     graph, preprocessing = _Graph(), model.preset.preprocessing
     if preprocessing.channel_order == "BGR":
         graph.add("Gather", "bgr", np.array([2, 1, 0]), axis=1)

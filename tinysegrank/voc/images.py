@@ -88,7 +88,7 @@ def _heic(path: Path) -> Callable[[IO[bytes], str], Image.Image]:
         from pi_heif import register_heif_opener
     except ImportError:
         raise DatasetError(
-            f"{path}: is a HEIC photograph; pip install 'tinysegrank[heic]' to read it, or convert it to JPEG"
+            f"{path}: is a HEIC photograph; pip install '.[heic]' in the checkout to read it, or convert it to JPEG"
         ) from None
     register_heif_opener()
     return Image.OPEN["HEIF"][0]
