@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
@@ -36,7 +37,9 @@ def interrupts() -> Iterator[None]:
         nonlocal last
         if isinstance(ignored.exc_value, Interrupted):  # it was raised in a destructor or the like, and lost
             last = -math.inf
-            threading.Timer(0.1, signal.raise_signal, ignored.exc_value.args).start()
+            main = threading.main_thread().ident  # to it, so that what it waits for is interrupted
+            send = partial(signal.pthread_kill, main) if hasattr(signal, "pthread_kill") else signal.raise_signal
+            threading.Timer(0.1, send, ignored.exc_value.args).start()
         else:
             hook(ignored)
 
