@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,22 @@ def test_a_killed_worker_is_one_sentence():
 def sleep_unless_zero(seconds: int) -> int:
     time.sleep(seconds)
     return os.getpid()
+
+
+def test_no_program_of_path_is_run_to_end_workers(tmp_path, monkeypatch):
+    from joblib.externals.loky.backend import utils
+
+    monkeypatch.setattr(utils, "psutil", None)
+    program, ran = tmp_path / "pgrep", tmp_path / "ran"
+    program.write_text(f"#!/bin/sh\ntouch {ran}\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    results = parallel_map(sleep_unless_zero, [0, 600, 600], jobs=2)
+    next(results)
+    assert isinstance(results, Generator)
+    results.close()
+    assert multiprocessing.active_children() == []
+    assert not ran.exists()
 
 
 def test_workers_are_killed_where_results_are_left_over():

@@ -81,7 +81,9 @@ def parallel_map(
         WorkerError: the operating system killed a worker process of this machine.
     """
     from joblib import Parallel, delayed
+    from joblib.externals.loky.backend import utils
 
+    utils._posix_recursive_kill = utils._kill  # without psutil it would run `pgrep`; workers have no children
     call = partial(_call, function, os.environ.get(PLUGINS, ""))
     client = active_client.get() if on_cluster else None
     if client is not None:

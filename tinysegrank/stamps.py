@@ -88,7 +88,7 @@ def read_stamp(folder: Path) -> Stamp:
     path = folder / STAMP
     try:
         now = path.stat()
-        return _read(path, now.st_size, now.st_mtime_ns, now.st_ino)
+        return _read(path, now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino)
     except (FileNotFoundError, NotADirectoryError):
         return Stamp()
     except OSError as error:
@@ -140,7 +140,7 @@ def is_as_written(path: Path, file: File) -> bool:
     now = path.stat()
     if now.st_size != file.size:
         return False
-    return _digest_of(path, now.st_size, now.st_mtime_ns, now.st_ino) == file.sha256
+    return _digest_of(path, now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino) == file.sha256
 
 
 @lru_cache(maxsize=4096)
