@@ -166,10 +166,9 @@ def make(
 def _files_in(folder: Path) -> dict[str, File]:
     files = {}
     for path in sorted(folder.rglob("*")):
-        if path.name != STAMP and path.is_file():
-            if is_temporary(path):  # of a process that was killed
-                path.unlink(missing_ok=True)
-                continue
+        if is_temporary(path):  # of a process that was killed; a folder's files are gone when their turn comes
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        elif path.name != STAMP and path.is_file():
             now = path.stat()
             files[path.relative_to(folder).as_posix()] = File(now.st_size, now.st_mtime_ns, file_digest(path))
     return files

@@ -58,7 +58,7 @@ class ProposalStore:
             raise DatasetError(f"{name}: has no proposal to write; an image needs at least one")
         _same_size({f"proposal {m} of {name}": proposal.labels for m, proposal in enumerate(proposals)})
         token = secrets.token_hex(6)
-        unfinished, replaced = (self.root / f".{name}.{token}.{what}" for what in ("tmp", "old"))
+        unfinished, replaced = (self.root / f".{name}.{token}.{what}" for what in ("tmp", "old.tmp"))
         try:
             digits = max(2, len(str(len(proposals) - 1)))
             for m, proposal in enumerate(proposals):
