@@ -7,7 +7,7 @@ all of them, evidence and report included; the next process resumes each time. T
 each folder fails, in turn because the disk is full and because fsync fails, and the run is resumed each time. At last a
 run is stopped and continued (SIGSTOP, SIGCONT), and resumed with all times of its files a day ahead of the clock.
 
-The suite runs the short form, `test_reliability_kills.py`: 6 kills, and one failure in each folder.
+The suite runs the short form, `test_reliability_kills.py`: 6 kills.
 """
 
 from __future__ import annotations

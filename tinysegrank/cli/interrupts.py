@@ -37,7 +37,7 @@ def interrupts() -> Iterator[None]:
         nonlocal last
         if isinstance(ignored.exc_value, Interrupted):  # it was raised in a destructor or the like, and lost
             last = -math.inf
-            main = threading.main_thread().ident  # to it, so that what it waits for is interrupted
+            main = threading.main_thread().ident or 0  # to it, so that what it waits for is interrupted
             send = partial(signal.pthread_kill, main) if hasattr(signal, "pthread_kill") else signal.raise_signal
             threading.Timer(0.1, send, ignored.exc_value.args).start()
         else:
