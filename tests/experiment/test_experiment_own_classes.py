@@ -163,7 +163,7 @@ def test_classes_are_settings_like_any_other(tmp_path):
     assert own.data.classes == ("background #000000", "weed #010203")
     with pytest.raises(ConfigError, match=r"report\.classes=\[2\]: give classes of the data, 0 to 1"):
         replace(own, report=replace(own.report, classes=(2,)))
-    with pytest.raises(ConfigError, match="classes: line 2: weed is there twice"):
+    with pytest.raises(ConfigError, match="classes: line 2: weed is listed twice"):
         replace(own.data, classes=("weed", "weed 1 2 3"))
 
 

@@ -122,8 +122,8 @@ def test_as_many_classes_as_a_label_map_holds():
 @pytest.mark.parametrize(
     ("lines", "line", "message"),
     [
-        (["crop", "weed", "crop"], 3, "crop is there twice$"),
-        (["crop", "background"], 2, "background is there twice; it is class 0: put it first or leave it out"),
+        (["crop", "weed", "crop"], 3, "crop is listed twice$"),
+        (["crop", "background"], 2, "background is listed twice; it is class 0: put it first or leave it out"),
         (["crop 0 256 0"], 1, "'crop' has no colour that can be used; write R G B, each 0 to 255, or #rrggbb"),
         (["crop #12345"], 1, "'crop #12345' has no colour"),
         (["crop", "weed 128 0 0"], 2, "weed has the colour of crop, 128 0 0; give one of them another"),

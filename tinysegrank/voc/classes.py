@@ -178,7 +178,7 @@ def _fault(names: Sequence[str], colours: Sequence[Colour]) -> str:
     if name == "void":
         return f"void is not a class: pixels without a label are {VOID}, whatever the classes"
     if name in earlier:
-        return f"{name} is there twice" + (
+        return f"{name} is listed twice" + (
             "; it is class 0: put it first or leave it out" if name == earlier[0] else ""
         )
     if len(names) > VOID:

@@ -192,7 +192,7 @@ def _run(convolutions: Sequence[Fused], x: np.ndarray, kept: Kept) -> np.ndarray
 
 
 def _filters(convolutions: Sequence[Fused], images: int, kept: Kept) -> list[np.ndarray]:
-    """Return the transformed filters for parts of so many images, from the cache or added to it."""
+    """Return the transformed filters for chunks of `images` images; `kept` caches them."""
     found = []
     for each in convolutions:
         kind = each.geometry(images).inputs.kind

@@ -48,7 +48,7 @@ def multiply(values: np.ndarray, filters: np.ndarray, products: np.ndarray, tile
 def correlate(
     products: np.ndarray, values: np.ndarray, total: np.ndarray, tiles: int, points: Pair, more: bool
 ) -> None:
-    """Sum the outer products of the first `tiles` tiles at points[0]..points[1]-1, on top of `total` with `more`.
+    """Sum the outer products of the first `tiles` tiles at points[0]..points[1]-1, added to `total` if `more`.
 
     products | (M, G, P, F)  | float32 |
     values   | (M, G, P, C)  | float32 | C is a multiple of LANES
