@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("distributed", reason="distributed is not installed; run `pip install 'tinysegrank[dask]'`")
+pytest.importorskip("distributed", reason="distributed is not installed; run `pip install '.[dask]'`")
 
 from distributed import Client
 from typer.testing import CliRunner
@@ -298,7 +298,7 @@ def enter(address: str, **options: float) -> None:
 
 def test_distributed_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ConfigError, match=r"distributed.*'tinysegrank\[dask\]'"):
+    with pytest.raises(ConfigError, match=r"distributed.*'\.\[dask\]'"):
         enter("tcp://127.0.0.1:8786")
 
 

@@ -213,7 +213,7 @@ def main(arguments: list[str] | None = None) -> None:
             for table in tables:
                 console.print(table.to_rich())
     except (BackendError, ImportError) as error:
-        sys.exit(f"gpu.py: {error}; it needs CuPy (`pip install 'tinysegrank[cuda12]'`), PyTorch and a CUDA device")
+        sys.exit(f"gpu.py: {error}; it needs CuPy (`pip install '.[cuda12]'`), PyTorch and a CUDA device")
 
 
 if __name__ == "__main__":

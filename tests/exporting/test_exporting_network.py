@@ -147,7 +147,7 @@ def test_what_is_refused(tmp_path: Path, tiny_run: Run, export, monkeypatch: pyt
         assert load_segnet(file).num_classes == 21
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
     if export is export_onnx:
-        with pytest.raises(ConfigError, match=r"onnx is not installed; pip install 'tinysegrank\[onnx\]'"):
+        with pytest.raises(ConfigError, match=r"onnx is not installed; pip install '\.\[onnx\]'"):
             export(tiny_run, file, replace=True)
         assert file.read_text() == "mine"
 

@@ -15,7 +15,7 @@ from tests.losses.losses_strategies import Batch, batches
 from tests.operations import TOLERANCE, assert_close
 from tinysegrank import losses
 
-torch = pytest.importorskip("torch", reason="torch is not installed; run `pip install 'tinysegrank[torch]'`")
+torch = pytest.importorskip("torch", reason="torch is not installed; run `pip install '.[torch]'`")
 
 
 def soft_cross_entropy(z: Any, target: Any, weight: Any) -> Any:

@@ -51,7 +51,7 @@ def test_any_layer_is_that_of_numpy_in_float64(name: str, backend: Backend, data
 
 def test_another_dtype_inside_jax_is_seen() -> None:
     """That float64 does not creep in is checked by the dtypes inside a traced program."""
-    jax = pytest.importorskip("jax", reason="jax is not installed; run `pip install 'tinysegrank[jax]'`")
+    jax = pytest.importorskip("jax", reason="jax is not installed; run `pip install '.[jax]'`")
 
     def there_and_back(x: Any) -> Any:
         return (x.astype("float16") + 1).astype("float32")

@@ -16,7 +16,7 @@ from tinysegrank.segnet import SegNet
 
 pytestmark = pytest.mark.slow
 
-torch = pytest.importorskip("torch", reason="torch is not installed; run `pip install 'tinysegrank[torch]'`")
+torch = pytest.importorskip("torch", reason="torch is not installed; run `pip install '.[torch]'`")
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 

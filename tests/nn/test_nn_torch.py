@@ -16,7 +16,7 @@ from tests.nn.nn_strategies import LAYERS, AnyLayer, layers
 from tests.operations import TOLERANCE, assert_close
 from tinysegrank import nn
 
-torch = pytest.importorskip("torch", reason="torch is not installed; run `pip install 'tinysegrank[torch]'`")
+torch = pytest.importorskip("torch", reason="torch is not installed; run `pip install '.[torch]'`")
 F = torch.nn.functional
 
 

@@ -74,7 +74,7 @@ def test_what_is_no_photograph_is_refused_with_advice(source, advice):
 
 
 def test_a_heic_photograph_is_read_by_the_extra(tmp_path):
-    pytest.importorskip("pi_heif", reason="needs pip install 'tinysegrank[heic]'")
+    pytest.importorskip("pi_heif", reason="needs pip install '.[heic]'")
     (tmp_path / "photo.jpg").write_bytes(base64.b64decode(HEIC))
     found = read_image(tmp_path / "photo.jpg")
     assert found.shape == (16, 24, 3)
@@ -84,7 +84,7 @@ def test_a_heic_photograph_is_read_by_the_extra(tmp_path):
 def test_without_the_extra_heic_names_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pi_heif", None)
     (tmp_path / "photo.heic").write_bytes(base64.b64decode(HEIC))
-    with pytest.raises(DatasetError, match=r"photo\.heic: is a HEIC photograph; pip install 'tinysegrank\[heic\]'"):
+    with pytest.raises(DatasetError, match=r"photo\.heic: is a HEIC photograph; pip install '\.\[heic\]'"):
         read_image(tmp_path / "photo.heic")
 
 
