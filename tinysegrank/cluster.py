@@ -107,10 +107,10 @@ def _perform(expected: tuple[str, ...], pickled: bytes) -> Any:
 
 
 def check_shared(folder: Path) -> None:
-    """Inside `cluster`, check that all workers see a folder of this process under the same path.
+    """Check that every worker sees a folder under the same path; do nothing outside `cluster`.
 
     Raises:
-        ConfigError: a worker doesn't.
+        ConfigError: a worker does not see it.
     """
     if client := active_client.get():
         with writing(folder), NamedTemporaryFile(dir=folder.absolute(), prefix=".shared-") as probe:

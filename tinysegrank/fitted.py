@@ -39,7 +39,7 @@ class Fitted:
 
     @classmethod
     def _restore(cls, arrays: Arrays, about: About) -> Self:
-        """Build the model from stored arrays and strings; raise KeyError, ValueError or a library error if damaged."""
+        """Build the model from stored arrays and strings; damage raises KeyError, ValueError or TinySegRankError."""
         raise NotImplementedError
 
     def save(self, path: Path | str) -> None:

@@ -39,10 +39,10 @@ def check_file(path: Path | str, *, option: str, begins: bytes = b"") -> None:
 
 
 def check_folder(folder: Path, *, named: Path | str) -> None:
-    """Check that files can be created in a folder, which may be missing, by creating a temporary file there or above.
+    """Check that files can be created in a folder: create a temporary one there, or in the nearest folder above it.
 
     Raises:
-        OutputError: they cannot; the message is about `named`, the output that is to be written there.
+        OutputError: they cannot be created; the message names `named`, the output to be written there.
     """
     folder = Path(os.path.realpath(folder))
     nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))

@@ -106,7 +106,7 @@ def rankings(run: Run) -> list[Ranking]:
 
 
 def fit_subset(run: Run, blocks: tuple[str, ...]) -> Ranking:
-    """Fit a ranker on some blocks with the run's settings, unless it was fitted before."""
+    """Fit a ranker on some feature blocks and return its picks on val, stored ones if there are any."""
     folder = run.path / EVIDENCE / "rankers" / "+".join(blocks)
     settings = [run.settings.ranking, run.settings.report.classes, run.settings.seed]
     key = artifacts.key(settings, [run.content(STAGE.name), blocks], __name__)

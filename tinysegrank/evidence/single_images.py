@@ -93,7 +93,7 @@ def helped_and_hurt(images: Images) -> np.ndarray:
 
 
 def smaller_object(images: Images) -> np.ndarray:
-    """Choose the images of Figure 5: Eq. 17 gains over the 1-best proposal by picking a smaller object."""
+    """Choose the images of Figure 5, where Eq. 17 gains most over the 1-best by picking a smaller object."""
     size = images.objects["Eq. 17"]
     return _largest(images.gain("Eq. 17", "1-best"), (size > 0) & (size < images.objects["1-best"]))
 

@@ -41,7 +41,9 @@ class _Files(NamedTuple):
 
 
 def find_photographs(given: Sequence[Path]) -> list[Path]:
-    """Return the photographs among files, folders and patterns such as *.jpg, each once.
+    """Expand folders and patterns such as *.jpg to photographs, without duplicates.
+
+    Other paths are kept unchecked. Earlier results are skipped in folders and patterns.
 
     Raises:
         DatasetError: a folder or pattern holds none.

@@ -21,7 +21,7 @@ def software_and_machine() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def processor() -> str:
-    """Return the processor's name, without starting another program, as `platform.processor` does."""
+    """Return the processor's name and machine type. Unlike `platform.processor`, start no other program."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(errors="replace").splitlines() if info.is_file() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -88,7 +88,7 @@ class Run:
             what: the part that needs them, as the subject of the message.
 
         Raises:
-            CheckpointError: a stage is unfinished, a file was changed, or stages are of different runs.
+            CheckpointError: a stage is unfinished or was made from other versions of its inputs, or a file was changed.
         """
         if missing := self.unfinished(stages):
             raise CheckpointError(f"{self.path}: {what} needs {missing}; finish it with the command that began it")

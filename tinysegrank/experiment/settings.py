@@ -31,8 +31,8 @@ QUALITIES = ("image", "corpus")
 class DataSettings(Options):
     """The images to use: the root of the data set, its splits, and how many images of each (0: all).
 
-    `classes` has the lines of a file of classes, see `read_classes`; empty stands for VOC's. A run takes them from
-    `classes.txt` in the root if there is such a file and none are given.
+    `classes` holds the lines of a file of classes, see `read_classes`. If it is empty, a run reads `classes.txt` in the
+    root, or uses VOC's classes if there is no such file.
     """
 
     voc: str = ""
@@ -78,7 +78,7 @@ class TrainingSettings(Options):
     uoi_ce: TrainingOptions = field(default_factory=lambda: TrainingOptions("uoi+ce", steps=600, rate=0.002))
 
     def continued(self, loss: str) -> TrainingOptions:
-        """Return the options of the training that continues with a loss."""
+        """Return the options of the training that continues with a loss after the cross-entropy start."""
         options: TrainingOptions = getattr(self, loss.replace("+", "_"))
         return options
 

@@ -129,7 +129,7 @@ class ConvexRanker(LinearRanker):
         return self
 
     def _problem(self, X: np.ndarray, quality: np.ndarray, groups: np.ndarray) -> tuple[Any, int]:
-        """Return what `_minimise` takes, and the number of pairs."""
+        """Return the problem that `_minimise` solves, and the number of pairs of rows compared."""
         raise NotImplementedError
 
     def _minimise(self, problem: Any, start: np.ndarray) -> str:

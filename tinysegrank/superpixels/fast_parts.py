@@ -94,7 +94,9 @@ def _connected_parts(labels: np.ndarray) -> tuple[np.ndarray, int]:
 
 @compiled()
 def _borders(parts: np.ndarray, small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """List the neighbours of each small part, once per pair of adjacent pixels; return (first, beside).
+    """List the neighbours of each small part; return (first, beside).
+
+    A neighbour is repeated for every pair of adjacent pixels. Parts that are not small have none.
 
     The neighbours of part p are beside[first[p]:first[p + 1]].
     """

@@ -11,8 +11,8 @@ from tinysegrank.voc import tile_edges
 def naive(coarse: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Label all pixels of each coarse cell's tile with the cell's most probable class.
 
-    Cell (r, c) is the uniform tile [r*H/h, (r+1)*H/h) x [c*W/w, (c+1)*W/w) with rounded edges, as for the soft
-    targets, so the tiles partition the image. Of equally probable classes the first wins.
+    Cell (r, c) is the uniform tile [r*H/h, (r+1)*H/h) x [c*W/w, (c+1)*W/w) with edges rounded to whole pixels,
+    as for the soft targets, so the tiles partition the image. Of equally probable classes the first wins.
 
     coarse  | (h, w, K)  | floating | class probabilities, or any scores that are larger for more probable classes
     shape   | (H, W)     | int      | size of the image in pixels, at least h x w

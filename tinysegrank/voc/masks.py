@@ -180,7 +180,7 @@ def background_elsewhere(mask: Mask) -> tuple[bool, list[int]]:
 
 
 def has_class_colours(mask: Mask, classes: Classes) -> bool:
-    """Return whether the palette gives each label in use, except black ones, the colour of its class."""
+    """Return whether the palette gives every label in use its class's colour, ignoring black labels."""
     used = mask.used[mask.used < len(mask.colours)]
     colours = mask.colours[used]
     return bool(((colours == classes.palette[used]).all(axis=1) | ~colours.any(axis=1)).all())

@@ -92,7 +92,7 @@ class _Fit(NamedTuple):
 
 
 def _example_files(folder: Path) -> tuple[Path, Path]:
-    """Return the two files of training examples: the superpixels' own columns as raw float16, and everything else.
+    """Return the two files of training examples: one row of float16 features per superpixel, and everything else.
 
     The first may not fit into memory.
     """

@@ -29,7 +29,7 @@ _AT_ONCE = 64  # images and mirror images
 
 
 class ImageScores(NamedTuple):
-    """The classifiers' scores of one image, and the size thresholds of the classifier that gave them.
+    """One image's scores by an `ImageClassifier`, and that classifier's size thresholds.
 
     scores     | (5 (K-1),) | float32 | `ImageClassifier.scores`
     thresholds | (K-1, 4)   | float64 | `ImageClassifier.thresholds_`

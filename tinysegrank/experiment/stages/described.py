@@ -115,7 +115,7 @@ def read_columns(run: Run) -> dict[str, tuple[str, ...]]:
 
 
 def paths(image: ImageOfRun) -> tuple[Path, Path]:
-    """Return the files of an image: its features, and the confusions and distances."""
+    """Return an image's two files: the features of its proposals, and their confusions and Eq. 17 distances."""
     folder = image.run.folder(STAGE.name) / image.which
     return folder / f"{image.name}.features.safetensors", folder / f"{image.name}.scores.safetensors"
 

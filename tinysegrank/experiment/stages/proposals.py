@@ -64,7 +64,7 @@ def _propose(task: _Propose) -> None:
 
 
 def labelling_of(coarse: np.ndarray, superpixels: np.ndarray) -> Proposal:
-    """Return SegNet's own labelling by superpixels as a proposal, without a score of its own.
+    """Label each superpixel by SegNet's coarse map and return the result as a proposal; its score is NaN.
 
     coarse      | (h, w, K) | floating |
     superpixels | (H, W)    | integer  |

@@ -17,7 +17,7 @@ _FILE = "ranker.safetensors"
 
 
 def make(run: Run) -> None:
-    """Fit the ranker, choosing C by cross-validation; write it, and the accuracy of each C tried."""
+    """Fit the ranker, choosing C by cross-validation; save it, and the mean IoU of the held-out picks for each C."""
     table, confusions, _ = load_described(run, "train")
     ranking = run.settings.ranking
     with run.progress.count("folds of the ranker", min(ranking.splits, len(table.images))) as advance:

@@ -125,7 +125,10 @@ def _fuse(layers: Sequence[Step], place: int, x: Array, rng: np.random.Generator
 
 
 def _fuse_one(layers: Sequence[Step], place: int, shape: tuple[int, ...]) -> tuple[Fused, int]:
-    """Return the convolution at index `place` and what follows it, and the index after these; shape is x's."""
+    """Fuse the convolution at index `place` with the layers that follow it; return it and the index of the next layer.
+
+    `shape` is that of its input.
+    """
     convolution = layers[place]
     weight, bias = convolution.parameters["weight"], convolution.parameters["bias"]
     like_x = np.empty((0, *shape[1:]), np.float32)

@@ -48,7 +48,9 @@ def multiply(values: np.ndarray, filters: np.ndarray, products: np.ndarray, tile
 def correlate(
     products: np.ndarray, values: np.ndarray, total: np.ndarray, tiles: int, points: Pair, more: bool
 ) -> None:
-    """Sum the outer products of the first `tiles` tiles at points[0]..points[1]-1, added to `total` if `more`.
+    """Sum outer products over the first `tiles` tiles, at Winograd points points[0]..points[1]-1.
+
+    Added to `total` if `more`; otherwise `total` is overwritten.
 
     products | (M, G, P, F)  | float32 |
     values   | (M, G, P, C)  | float32 | C is a multiple of LANES

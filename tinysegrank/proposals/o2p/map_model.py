@@ -36,9 +36,9 @@ class MapPoolingOptions(Options):
 
 @dataclass(frozen=True, eq=False)
 class MapModel:
-    """The reduction of the maps' channels and the projections of the descriptions, in the order of `options.pooling`.
+    """A reduction of the maps' channels, and one projection per description, in the order of `options.pooling`.
 
-    `channels` are the numbers of channels of the maps' layers.
+    `channels` has the number of channels of each layer of the maps.
     """
 
     options: MapPoolingOptions

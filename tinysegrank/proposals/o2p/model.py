@@ -132,7 +132,7 @@ class SegmentModel:
 
 
 def ranker_maps_file(folder: Path) -> Path:
-    """Return the path of the reduction of the maps that the ranker sees, in a model's folder."""
+    """Return the path, in a model's folder, of the `MapReduction` that makes the ranker's map inputs."""
     return folder / _RANKER_MAPS
 
 

@@ -26,11 +26,11 @@ FEWEST = 5  # a class with fewer good rows is not learnt
 
 
 class TrainingRows(NamedTuple):
-    """Training rows of one image.
+    """Training rows of one image: its R segments, its true objects, and each well-covered object's best segment again.
 
-    members | (N, S)   | bool    | superpixels of each row, at least one each; R segments first
+    members | (N, S)   | bool    | superpixels of each row, at least one each
     targets | (N, K-1) | float32 | 0..1, largest overlap with an object of each of the classes 1..K-1
-    objects | slice    | of rows | rows of true objects, which are described once more in the mirror image
+    objects | slice    | of rows | rows of true objects; the caller also describes their mirror images
     """
 
     members: NDArray[np.bool_]

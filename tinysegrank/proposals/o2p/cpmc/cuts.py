@@ -48,7 +48,7 @@ def parametric_cuts(
 
 
 def clip_gain(edges: NDArray[np.integer], weights: NDArray[np.integer], gain: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Clip gains to one more than the total cost of the superpixel's boundaries; the minima stay the same.
+    """Clip each gain to one more than the total cost of its superpixel's boundaries; the minimisers stay the same.
 
     A larger gain decides the superpixel's side in any case. Clipping keeps capacities small, so that "infinite" ones
     cannot overflow.
