@@ -16,7 +16,7 @@ _AT_ONCE = 0.1  # seconds within which what was done before is reported
 
 
 class Progress:
-    """Where a run reports to. A subclass overrides what it shows; this class shows nothing."""
+    """Receives a run's reports and shows nothing; a subclass overrides what it shows."""
 
     def plan(self, stages: Sequence[str], *, pretrained: bool) -> None:
         """Say which stages follow, see `Pace`."""

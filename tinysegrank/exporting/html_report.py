@@ -100,7 +100,7 @@ def _command(run: Run, piece: str) -> str:
 
 
 def _curves(run: Run) -> Section:
-    """Return the oracle's curve and the losses of the trainings."""
+    """Return the section of oracle and training-loss curves."""
     folder = run.folder(report.STAGE.name)
     captions = {"oracle.png": "The oracle among the first 1, 2, ... proposals of each image", **_CURVES}
     pictures = tuple(_picture(folder / name, caption) for name, caption in captions.items())

@@ -143,7 +143,7 @@ class Sequential(Described):
         return {} if name in self.frozen else getattr(layer, "trainable", layer.parameters)
 
     def _lowest_trained(self) -> int:
-        """Return the index of the lowest layer with a parameter that is not frozen."""
+        """Return the index of the lowest trained layer; the number of layers if none is."""
         return next((i for i, name in enumerate(self.layers) if self._trained(name)), len(self.layers))
 
     def _lowest(self) -> int:

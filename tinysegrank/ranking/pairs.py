@@ -13,7 +13,7 @@ MIN_DIFFERENCE = 1e-3
 
 
 class Pairs(NamedTuple):
-    """Pairs of rows of one group, the better one first.
+    """Pairs of same-group rows, the better one first.
 
     better     | (pairs,) | int64   | row
     worse      | (pairs,) | int64   | row

@@ -79,7 +79,7 @@ class Document:
     """A report: a title, facts as (name, value) pairs, and sections.
 
     Raises:
-        ShapeError: two titles give the same anchor, so that links to the sections would be ambiguous.
+        ShapeError: two sections' titles give the same anchor, so that links would be ambiguous.
     """
 
     title: str

@@ -90,7 +90,7 @@ def bilinear_weights(
 
 
 def _neighbours(place: NDArray[np.intp], side: int, cells: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return, for each pixel along a side, the last cell whose centre is before it and the weight 0..1 of the next."""
+    """Return each pixel's last cell with its centre at or before it (else cell 0), and the next one's weight, 0..1."""
     position = np.clip((place + 0.5) * cells / side - 0.5, 0, cells - 1)
     cell = np.floor(position).astype(np.intp)
     return cell, position - cell

@@ -32,7 +32,7 @@ def load(builder: Any, place: Any) -> Any:
 
 
 def store(builder: Any, vector: Any, place: Any) -> None:
-    """Emit a store of a vector to the address of a float32."""
+    """Emit code that stores a vector at a float32 address."""
     builder.store(vector, builder.bitcast(place, VECTOR.as_pointer())).align = 4
 
 

@@ -57,7 +57,7 @@ def make_toy_voc(
     """Draw a toy VOC: JPEGImages/, SegmentationClass/ and the split files train, val and trainval.
 
     Each image depends on (seed, split, its number) alone, so a smaller toy VOC is the beginning of a larger one. In an
-    existing toy VOC only missing images are drawn, and the split files are rewritten.
+    existing toy VOC only missing images are drawn, and the split files are updated.
 
     Args:
         root: the folder that will contain JPEGImages/; created if missing.
@@ -66,7 +66,7 @@ def make_toy_voc(
         seed: 0 or above; another seed gives other images.
         size: shortest and longest side of an image in pixels.
         jobs: number of processes; the files are the same for any number.
-        advance: called with 1 for each scene drawn.
+        advance: called with 1 for each image done.
 
     Raises:
         ConfigError: a number is out of range.
