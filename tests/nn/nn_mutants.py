@@ -5,7 +5,10 @@ from __future__ import annotations
 MUTANTS: dict[str, list[tuple[str, str]]] = {
     "nn.conv": [
         ("gcolumns = _products(", "gcolumns = -_products("),
-        ("a[group, ...] @ b[group, ...]", "a[0, ...] @ b[group, ...]"),  # the first group's for all
+        (
+            "_products(xp.matrix_transpose(filters), gy)",
+            "_products(xp.matrix_transpose(filters[:1]), gy)",
+        ),  # the first group's for all
         ("_products(gy, ", "_products(gy[::-1], "),  # groups mixed up
         ("_products(gy, ", "_products(gy / N, "),
         ("gbias = xp.sum(gradient", "gbias = xp.mean(gradient"),
@@ -37,7 +40,7 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ("gradient * x * power / scale", "gradient * power / scale"),
         ("size * x * shared", "size * shared"),
         ("(size // 2, size // 2)", "(size // 2 - 1, size // 2 + 1)"),  # a window off by one
-        ("for shift in range(1, size)", "for shift in range(1, size - 1)"),
+        ("for shift in range(2, size)", "for shift in range(2, size - 1)"),
         ("k + alpha / size *", "k + alpha *"),
     ],
     "nn.relu": [

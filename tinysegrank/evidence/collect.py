@@ -15,7 +15,7 @@ from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.runner import Run
-from tinysegrank.stamps import STAMP, Key, changed, read_stamp
+from tinysegrank.stamps import STAMP, Key, read_stamp
 
 ALL, SEEDS = "all", (0, 1, 2)
 PIECES = [
@@ -143,6 +143,5 @@ def read_evidence(run: Run) -> list[tuple[Written, str]]:
         (run.folder(EVIDENCE) / piece.name, state) for piece, state in evidence_state(run) if state.startswith(MADE)
     ]
     for folder, _ in made:
-        for name in artifacts.damaged_files(folder):
-            raise changed(folder / name)
+        artifacts.check_damage(folder)
     return [(read_written(folder), state) for folder, state in made]

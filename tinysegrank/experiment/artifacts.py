@@ -26,7 +26,7 @@ from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.origin import software_and_machine
 from tinysegrank.files import is_temporary, write_json
 from tinysegrank.plugins import load_plugins
-from tinysegrank.stamps import STAMP, File, Key, Stamp, digest, file_digest, is_as_written, read_stamp
+from tinysegrank.stamps import STAMP, File, Key, Stamp, changed, digest, file_digest, is_as_written, read_stamp
 
 _FORMAT = 2  # raise when the same key no longer stands for the same files
 
@@ -93,6 +93,16 @@ def damaged_files(folder: Path, *, read_all: bool = False) -> list[str]:
     """
     files = read_stamp(folder).files.items()
     return [name for name, file in files if _now(folder / name, file, read=read_all) is None]
+
+
+def check_damage(folder: Path) -> None:
+    """Check by `damaged_files` that an artifact's files are as they were written.
+
+    Raises:
+        CheckpointError: one is not; it is named.
+    """
+    for name in damaged_files(folder):
+        raise changed(folder / name)
 
 
 def renew_times(folder: Path, lock: FolderLock) -> None:

@@ -5,7 +5,6 @@ It follows from run.toml and the stamps, so it can be made anew, and it tells wh
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from tinysegrank.errors import CheckpointError
 from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.runner import Run
 from tinysegrank.files import read_json, write_json
+from tinysegrank.stamps import file_digest
 
 SETTINGS_FILE, MANIFEST_FILE = "run.toml", "manifest.json"
 
@@ -28,7 +28,7 @@ def manifest_of(run: Run) -> dict[str, Any]:
             if stamp.made_by not in makers:
                 makers.append(dict(stamp.made_by))
             stages[folder.name] = {**stamp.key._asdict(), "made_by": makers.index(dict(stamp.made_by))}
-    settings = hashlib.sha256((run.path / SETTINGS_FILE).read_bytes()).hexdigest()
+    settings = file_digest(run.path / SETTINGS_FILE)
     return {"seed": run.settings.seed, "settings": settings, "made_by": makers, "stages": stages}
 
 

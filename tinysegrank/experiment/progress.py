@@ -112,10 +112,6 @@ class Shown(Progress):
         """Return in words how long all stages will still take, "" if it is not known."""
         seconds = time.perf_counter() - self._began if self._stage else 0.0
         left = self._pace.left(self._stage, seconds, self._share)
-        return (
-            f", about {duration(left)} in all"
-            if left and self._stage
-            else f"; about {duration(left)} left"
-            if left
-            else ""
-        )
+        if not left:
+            return ""
+        return f", about {duration(left)} in all" if self._stage else f"; about {duration(left)} left"

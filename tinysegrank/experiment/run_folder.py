@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import write_text
 from tinysegrank.outputs import check_folder
+from tinysegrank.stamps import file_digest
 
 
 def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
@@ -29,7 +30,7 @@ def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
     if not (path / SETTINGS_FILE).is_file():
         raise CheckpointError(f"{path}: is not a run folder; make one with `tinysegrank demo` or `tinysegrank run`")
     settings, noted = _read_settings(path), read_manifest(path).get("settings")
-    if noted not in (None, _digest((path / SETTINGS_FILE).read_bytes())):
+    if noted not in (None, file_digest(path / SETTINGS_FILE)):
         raise CheckpointError(
             f"{path / SETTINGS_FILE}: is not as {MANIFEST_FILE} says; repeat the command that made the run, which "
             f"replaces the one that is damaged"
@@ -65,7 +66,7 @@ def open_run(path: Path, settings: Settings, lock: FolderLock, *, jobs: int, pro
     asked, held = to_dict(settings), {}
     if (path / SETTINGS_FILE).is_file():
         noted = read_manifest(path).get("settings")
-        damaged = noted == _digest(to_toml(settings).encode()) != _digest((path / SETTINGS_FILE).read_bytes())
+        damaged = noted == sha256(to_toml(settings).encode()).hexdigest() != file_digest(path / SETTINGS_FILE)
         try:
             held = to_dict(_read_settings(path)) if not damaged else {}
         except ConfigError as error:
@@ -82,10 +83,6 @@ def open_run(path: Path, settings: Settings, lock: FolderLock, *, jobs: int, pro
         write_manifest(Run(path, settings, jobs, progress), lock)
     check_shared(path)
     return Run(path.absolute(), settings, jobs, progress)
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _read_settings(path: Path) -> Settings:

@@ -18,7 +18,7 @@ from tinysegrank.experiment.artifacts import Condition
 from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.progress import Progress, Silent
 from tinysegrank.experiment.settings import Settings
-from tinysegrank.stamps import STAMP, Key, Stamp, changed, read_stamp
+from tinysegrank.stamps import STAMP, Key, Stamp, read_stamp
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,7 @@ class Run:
         if missing := self.unfinished(stages):
             raise CheckpointError(f"{self.path}: {what} needs {missing}; finish it with the command that began it")
         for stage in stages:
-            for name in artifacts.damaged_files(self.folder(stage)):
-                raise changed(self.folder(stage) / name)
+            artifacts.check_damage(self.folder(stage))
             for why in self.other_needs(stage):
                 raise CheckpointError(f"{self.folder(stage)}: {why}; repeat the command that made the run")
         with FolderLock(self.path) as lock:

@@ -6,7 +6,7 @@ Source: Caffe's ConvolutionLayer and im2col; output size floor((H + 2p - k) / s)
 from __future__ import annotations
 
 import array_api_extra as xpx
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, is_cupy_array
 
 from tinysegrank.backend import Array
 from tinysegrank.nn.arguments import ConvContext, check_conv2d, check_floating, half_in_float32
@@ -99,13 +99,13 @@ def conv2d_backward(
 def _products(a: Array, b: Array) -> Array:
     """Return a[g] @ b[g] for each group g.
 
-    With operands of more than two axes, CuPy would copy those that are transposed, and ignore CUPY_TF32.
+    CuPy takes them one by one: of more than two axes it copies transposed operands, and ignores CUPY_TF32.
 
     a       | (G, M, K) | floating |
     b       | (G, K, N) | as a     |
     returns | (G, M, N) | as a     |
     """
-    if a.shape[0] == 1:
-        return (a[0, ...] @ b[0, ...])[None, ...]
-    xp = array_namespace(a)
-    return xp.stack([a[group, ...] @ b[group, ...] for group in range(a.shape[0])])
+    if not is_cupy_array(a):
+        return a @ b
+    products = [a[group, ...] @ b[group, ...] for group in range(a.shape[0])]
+    return products[0][None, ...] if len(products) == 1 else array_namespace(a).stack(products)

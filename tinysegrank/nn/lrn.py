@@ -64,9 +64,11 @@ def local_response_norm_backward(gradient: Array, context: NormContext) -> Array
 
 def _channel_sum(x: Array, size: int) -> Array:
     """Sum over `size` neighbouring channels, by shifted slices: a cumulative sum would lose three digits in float32."""
+    if size == 1:
+        return x
     C = x.shape[1]
     padded = xpx.pad(x, [(0, 0), (size // 2, size // 2)] + [(0, 0)] * (x.ndim - 2))  # (N, C + size - 1, ...)
-    total = padded[:, :C, ...]  # (N, C, ...)
-    for shift in range(1, size):
-        total = total + padded[:, shift : shift + C, ...]
+    total = padded[:, :C, ...] + padded[:, 1 : 1 + C, ...]  # (N, C, ...)
+    for shift in range(2, size):
+        total += padded[:, shift : shift + C, ...]
     return total

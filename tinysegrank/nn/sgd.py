@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_cupy_array
@@ -62,7 +64,7 @@ class SGD:
             w = parameters[name]
             rate_factor, decay_factor = self.multipliers.get(name, (1.0, 1.0))
             velocity, options = self.velocity.get(name), (rate * rate_factor, self.momentum, self.decay * decay_factor)
-            step = on_cupy if velocity is not None and is_cupy_array(w) else descend
+            step = _step_on_cupy if velocity is not None and is_cupy_array(w) else _step
             self.velocity[name], updated[name] = step(w, gradient, velocity, *options)
         return updated
 
@@ -85,7 +87,7 @@ class SGD:
         }
 
 
-def descend(
+def _step(
     w: Array, gradient: Array, velocity: Array | None, rate: float, momentum: float, decay: float
 ) -> tuple[Array, Array]:
     """Return a parameter's new velocity and value; a velocity of None is 0."""
@@ -94,20 +96,24 @@ def descend(
     return velocity, w - velocity
 
 
-def on_cupy(
+def _step_on_cupy(
     w: Array, gradient: Array, velocity: Array, rate: float, momentum: float, decay: float
 ) -> tuple[Array, Array]:
-    """CuPy version of `descend`, in one kernel; the compiler may fuse a product and a sum, which rounds once less."""
+    """CuPy version of `_step`, in one kernel; the compiler may fuse a product and a sum, which rounds once less."""
+    updated: tuple[Array, Array] = _kernel()(w, gradient, velocity, rate, momentum, decay)
+    return updated
+
+
+@cache
+def _kernel() -> Any:
     import cupy
 
-    kernel = cupy.ElementwiseKernel(
+    return cupy.ElementwiseKernel(
         "T w, T gradient, T velocity, T rate, T momentum, T decay",
         "T new_velocity, T new_w",
         "new_velocity = momentum * velocity + rate * (gradient + decay * w); new_w = w - new_velocity",
         "tinysegrank_sgd",
     )
-    updated: tuple[Array, Array] = kernel(w, gradient, velocity, rate, momentum, decay)
-    return updated
 
 
 def clip_by_norm(gradients: Mapping[str, Array], max_norm: float) -> tuple[dict[str, Array], Array]:

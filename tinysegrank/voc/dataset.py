@@ -15,10 +15,9 @@ from tinysegrank.voc.census import Census
 from tinysegrank.voc.classes import VOC, VOID, Classes, classes_of
 from tinysegrank.voc.images import read_image
 from tinysegrank.voc.masks import read_labels, read_mask
-from tinysegrank.voc.split import files_by_stem, first_few, names_in, read_split, split_file
+from tinysegrank.voc.split import PHOTOGRAPHS, files_by_stem, first_few, names_in, read_split, split_file
 
 MASKS = "SegmentationClass"
-PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 MASK_ENDINGS = (".png",)
 SMALLEST_SIDE = 13  # one pixel per tile of the coarse grid
 _OBJECTS = Classes(("background", *(f"object {number}" for number in range(1, VOID))))  # of an instance map

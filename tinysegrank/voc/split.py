@@ -13,7 +13,7 @@ import numpy as np
 from tinysegrank.errors import DatasetError, explain_os_error
 
 _SHOWN = 5
-_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _SAVE_AS = "save it as UTF-8, one name per line"
 _AUGMENTED = ", or get SBD: `tinysegrank fetch sbd` (for VOC's images)"
 
@@ -70,7 +70,7 @@ def _advice(split: str, there: list[str]) -> str:
 
 
 def _bare(name: str) -> bool:
-    return not (len(name.split()) > 1 or "/" in name or "\\" in name or name.lower().endswith(_ENDINGS))
+    return not (len(name.split()) > 1 or "/" in name or "\\" in name or name.lower().endswith(PHOTOGRAPHS))
 
 
 def names_in(folder: Path) -> set[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tinysegrank.compiled import compiled
@@ -46,23 +48,22 @@ def filter_gradient(gvalues: np.ndarray, kind: int, groups: int, channels: int) 
     return split.reshape(groups * F, channels, r, r)
 
 
-@compiled(error_model="numpy")
-def _transform(rows: np.ndarray, kind: int, part: Pair, values: np.ndarray) -> None:
-    """Transform vectors part[0]..part[1]-1 of taps (G, r * r, L) to values (G, P, L)."""
-    (G, R, L), P = rows.shape, values.shape[1]
-    taps, points = rows.reshape(-1), values.reshape(-1)
-    for g in range(G):
-        for c in range(part[0] * LANES, part[1] * LANES, LANES):
-            steps, strides = (round(np.sqrt(R)) * L, L), (round(np.sqrt(P)) * L, L)
-            taps_to_points(kind, taps, g * R * L + c, steps, points, g * P * L + c, strides)
+def _over_rows(transform: Callable[..., None]) -> Callable[[np.ndarray, int, Pair, np.ndarray], None]:
+    """Return a compiled function that applies a transform to vectors part[0]..part[1]-1 of each group.
+
+    Tiles are columns of (G, side^2, L), in the source as in the target.
+    """
+
+    @compiled(error_model="numpy")
+    def apply(source: np.ndarray, kind: int, part: Pair, target: np.ndarray) -> None:
+        (G, A, L), B = source.shape, target.shape[1]
+        flat, out = source.reshape(-1), target.reshape(-1)
+        for g in range(G):
+            for c in range(part[0] * LANES, part[1] * LANES, LANES):
+                steps, strides = (round(np.sqrt(A)) * L, L), (round(np.sqrt(B)) * L, L)
+                transform(kind, flat, g * A * L + c, steps, out, g * B * L + c, strides)
+
+    return apply
 
 
-@compiled(error_model="numpy")
-def _transform_back(rows: np.ndarray, kind: int, part: Pair, taps: np.ndarray) -> None:
-    """Transform vectors part[0]..part[1]-1 of values (G, P, L) to taps (G, r * r, L)."""
-    (G, P, L), R = rows.shape, taps.shape[1]
-    points, out = rows.reshape(-1), taps.reshape(-1)
-    for g in range(G):
-        for c in range(part[0] * LANES, part[1] * LANES, LANES):
-            steps, strides = (round(np.sqrt(P)) * L, L), (round(np.sqrt(R)) * L, L)
-            points_to_taps(kind, points, g * P * L + c, steps, out, g * R * L + c, strides)
+_transform, _transform_back = _over_rows(taps_to_points), _over_rows(points_to_taps)

@@ -7,6 +7,7 @@ rounded up to a multiple of LANES there. Rows of tiles are numbered across all m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -40,36 +41,30 @@ class Tiling(NamedTuple):
     tiles: Pair
 
 
-@compiled(error_model="numpy")
-def cut_inputs(x: np.ndarray, tiling: Tiling, rows: Pair, values: np.ndarray) -> None:
-    """Transform the overlapping tiles of a convolution's input to points."""
-    flat, points, tile = x.reshape(-1), values.reshape(-1), _room(tiling, values)
-    for number in range(rows[0] * tiling.tiles[1], rows[1] * tiling.tiles[1]):
-        for group in range(values.shape[1]):
-            inside, start, steps = _find(x, tiling, number, group, values, tile)
-            first, strides = _points(values, number, group)
-            if inside:
-                for c in range(0, values.shape[3], LANES):
-                    inputs_to_points(tiling.kind, flat, start + c, steps, points, first + c, strides)
-            else:
-                for c in range(0, values.shape[3], LANES):
-                    inputs_to_points(tiling.kind, tile, c, steps, points, first + c, strides)
+def _cutter(to_points: Callable[..., None]) -> Callable[[np.ndarray, Tiling, Pair, np.ndarray], None]:
+    """Return a compiled function that transforms the tiles of maps to points, by one of the transforms."""
+
+    @compiled(error_model="numpy")
+    def cut(x: np.ndarray, tiling: Tiling, rows: Pair, values: np.ndarray) -> None:
+        flat, points, tile = x.reshape(-1), values.reshape(-1), _room(tiling, values)
+        for number in range(rows[0] * tiling.tiles[1], rows[1] * tiling.tiles[1]):
+            for group in range(values.shape[1]):
+                inside, start, steps = _find(x, tiling, number, group, values, tile)
+                first, strides = _points(values, number, group)
+                if inside:
+                    for c in range(0, values.shape[3], LANES):
+                        to_points(tiling.kind, flat, start + c, steps, points, first + c, strides)
+                else:
+                    for c in range(0, values.shape[3], LANES):
+                        to_points(tiling.kind, tile, c, steps, points, first + c, strides)
+
+    return cut
 
 
-@compiled(error_model="numpy")
-def cut_outputs(y: np.ndarray, tiling: Tiling, rows: Pair, values: np.ndarray) -> None:
-    """Transform the tiles of the gradient of a convolution's output to points: the adjoint of `join`."""
-    flat, points, tile = y.reshape(-1), values.reshape(-1), _room(tiling, values)
-    for number in range(rows[0] * tiling.tiles[1], rows[1] * tiling.tiles[1]):
-        for group in range(values.shape[1]):
-            inside, start, steps = _find(y, tiling, number, group, values, tile)
-            first, strides = _points(values, number, group)
-            if inside:
-                for c in range(0, values.shape[3], LANES):
-                    outputs_to_points(tiling.kind, flat, start + c, steps, points, first + c, strides)
-            else:
-                for c in range(0, values.shape[3], LANES):
-                    outputs_to_points(tiling.kind, tile, c, steps, points, first + c, strides)
+cut_inputs = _cutter(inputs_to_points)
+"""Transform the overlapping tiles of a convolution's input to points."""
+cut_outputs = _cutter(outputs_to_points)
+"""Transform the tiles of the gradient of a convolution's output to points: the adjoint of `join`."""
 
 
 @compiled(error_model="numpy")
