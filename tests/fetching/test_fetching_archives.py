@@ -158,6 +158,7 @@ def test_another_train_aug_is_replaced_only_when_asked(root: Path, tmp_path: Pat
         ("2009_000001", annotation(np.zeros((3, 3), np.uint8)), "lacks the photographs of 1 of SBD's annotations"),
         ("../../../2008_000007", b"", "not an annotation"),
     ],
+    ids=["not a .mat file", "wrong shape", "no photograph", "name outside the folder"],  # .mat bytes hold the time
 )
 def test_annotations_that_do_not_fit(root: Path, tmp_path: Path, name: str, content: bytes, said: str) -> None:
     source, before = sbd_archive(tmp_path / "sbd.tgz", {name: content} if ".." not in name else {}), files(root)
