@@ -104,3 +104,10 @@ def test_the_first_workers_of_a_process_leave_signals_to_it_too():
         f"import tests.test_parallel as these; these.{test_signals_are_left_to_the_command_from_the_start.__name__}()"
     )
     subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[1], check=True)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_result_is_counted(jobs):
+    counted: list[int] = []
+    assert list(parallel_map(abs, [-3, 2, -1], jobs=jobs, advance=counted.append)) == [3, 2, 1]
+    assert counted == [1, 1, 1]

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -66,7 +66,12 @@ def one_blas_thread(function: Callable[..., Result], *arguments: Any) -> Result:
 
 
 def parallel_map(
-    function: Callable[[Item], Result], items: Iterable[Item], *, jobs: int, on_cluster: bool = True
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    jobs: int,
+    on_cluster: bool = True,
+    advance: Callable[[int], None] | None = None,
 ) -> Iterator[Result]:
     """Yield `function(item)` for each item, in order, as results come in; the same for any number of processes.
 
@@ -76,10 +81,24 @@ def parallel_map(
         jobs: number of processes on this machine; 1 runs in this process.
         on_cluster: inside `cluster`, use its workers instead of `jobs` processes; pass False for work whose arguments
             or results are large.
+        advance: called with 1 for each result.
 
     Raises:
         WorkerError: the operating system killed a worker process of this machine.
     """
+    results = _results(function, items, jobs, on_cluster)
+    try:
+        for result in results:
+            if advance is not None:
+                advance(1)
+            yield result
+    finally:
+        results.close()
+
+
+def _results(
+    function: Callable[[Item], Result], items: Iterable[Item], jobs: int, on_cluster: bool
+) -> Generator[Result]:
     from joblib import Parallel, delayed
     from joblib.externals.loky.backend import utils
 

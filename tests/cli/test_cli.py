@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 from typer.testing import CliRunner
@@ -65,6 +66,30 @@ def test_quiet_shows_no_progress(tmp_path, monkeypatch, arguments):
         result = call(*given, tmp_path / "toy", "--train", 1, "--val", 1, "--jobs", 1)
         assert (result.exit_code, len(used)) == (0, shown), result.output
         assert "1 training and 1 validation scenes" in result.output
+
+
+class Counting(Progress):
+    def __init__(self):
+        self.counted = []
+
+    @contextmanager
+    def count(self, what, total):
+        units = []
+        yield units.append
+        assert sum(units) == total
+        self.counted.append((what, total))
+
+
+def test_loops_over_files_have_bars(tmp_path, monkeypatch, tiny_run):
+    progress = Counting()
+    monkeypatch.setattr("tinysegrank.cli.show.Shown", lambda on: progress)
+    labels, voc = tiny_run.folder("picked") / "svm", tiny_run.settings.data.voc
+    copied = ("export", "proposals", tiny_run.path, "--out", tmp_path)
+    for command in (("verify", tiny_run.path), ("evaluate", labels, "--voc", voc, "--jobs", 1), copied):
+        result = call(*command)
+        assert result.exit_code == 0, result.output
+    assert [what for what, _ in progress.counted] == ["folders", "label maps", "files"]
+    assert progress.counted[1][1] == 6
 
 
 def test_version():

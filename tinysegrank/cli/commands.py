@@ -178,7 +178,7 @@ def evaluate(
 ) -> None:
     """Score a folder of label PNGs by corpus IoU, VOC's measure."""
     from tinysegrank import reporting
-    from tinysegrank.cli.show import console, print_json
+    from tinysegrank.cli.show import beside, console, print_json, shown
     from tinysegrank.experiment import evaluate_folder
     from tinysegrank.files import write_text
     from tinysegrank.outputs import check_file
@@ -188,8 +188,9 @@ def evaluate(
     common = parse_classes(classes, known) if classes else ()
     if csv is not None:
         check_file(csv, option="--csv", begins=b"class,")  # the table's first heading
-    with workers(dask):
-        confusion = evaluate_folder(folder, VOCSegmentation(voc, split, classes=known), jobs=jobs)
+    images, progress = VOCSegmentation(voc, split, classes=known), shown(beside if as_json else console)
+    with workers(dask), progress.count("label maps", len(images)) as advance:
+        confusion = evaluate_folder(folder, images, jobs=jobs, advance=advance)
     title = f"{folder} on {split}"
     table = reporting.per_class_table({folder.name: confusion}, title=title, common=common, classes=known)
     if csv is not None:

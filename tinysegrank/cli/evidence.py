@@ -92,12 +92,11 @@ def report(
 @app.command()
 def verify(run: Folder, as_json: Json = False) -> None:
     """Compare every file of a run with its checksum; list those that are damaged, and what makes them anew."""
-    from tinysegrank.cli.show import print_json
-    from tinysegrank.experiment import Silent
+    from tinysegrank.cli.show import beside, console, print_json, shown
     from tinysegrank.experiment.run_folder import read_run
     from tinysegrank.experiment.verify import verify as verified
 
-    found = verified(read_run(run, jobs=1, progress=Silent()))
+    found = verified(read_run(run, jobs=1, progress=shown(beside if as_json else console)))
     if as_json:
         print_json(found._asdict())
     else:

@@ -32,11 +32,11 @@ def voc(
     force: Force = False,
 ) -> None:
     """Write label maps as VOC's server takes them: results/VOC2012/Segmentation/comp6_SPLIT_cls/, and a .tar.gz."""
-    from tinysegrank.cli.show import console, shown
+    from tinysegrank.cli.show import beside, shown
     from tinysegrank.experiment.run_folder import read_run
     from tinysegrank.exporting import export_voc
 
-    typer.echo(export_voc(read_run(run, jobs=1, progress=shown(console)), out, split=split, replace=force))
+    typer.echo(export_voc(read_run(run, jobs=1, progress=shown(beside)), out, split=split, replace=force))
 
 
 @export.command()
@@ -69,8 +69,8 @@ def proposals(
     force: Force = False,
 ) -> None:
     """Write the proposals as NAME/00.png, 01.png, ..., and a CSV table with the scores, ranks and IoU of each."""
-    from tinysegrank.experiment import Silent
+    from tinysegrank.cli.show import beside, shown
     from tinysegrank.experiment.run_folder import read_run
     from tinysegrank.exporting import export_proposals
 
-    typer.echo(export_proposals(read_run(run, jobs=1, progress=Silent()), out, split=split, replace=force))
+    typer.echo(export_proposals(read_run(run, jobs=1, progress=shown(beside)), out, split=split, replace=force))

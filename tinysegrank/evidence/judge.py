@@ -20,6 +20,7 @@ from tinysegrank.experiment.images import IMAGES, ImageOfRun, images_of
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages.described import STAGE
 from tinysegrank.experiment.stages.proposals import store
+from tinysegrank.experiment.tasks import map_tasks
 from tinysegrank.files import atomic_write, read_array, read_arrays, write_array, write_arrays
 from tinysegrank.parallel import parallel_map
 from tinysegrank.ranking import kl_divergences, pick
@@ -84,7 +85,7 @@ def make_judge(run: Run, *, picks: bool) -> Judge:
 
 
 def _write_cells(run: Run, folder: Path) -> None:
-    cells = parallel_map(_count_cells, images_of(run, "val"), jobs=run.jobs)
+    cells = map_tasks(run, "val masks", _count_cells, images_of(run, "val"))
     write_array(folder / "cells.npy", np.concatenate(list(cells)))
 
 
@@ -102,9 +103,8 @@ def _write_proposals(run: Run, folder: Path) -> None:
     with count as advance, atomic_write(folder / "soft.npy") as stream:
         np.lib.format.write_array_header_1_0(stream, header)
         # not on a cluster, as what is computed is larger than what is read
-        for part in parallel_map(_soften, images, jobs=run.jobs, on_cluster=False):
+        for part in parallel_map(_soften, images, jobs=run.jobs, on_cluster=False, advance=advance):
             stream.write(part.astype("<f4").tobytes())
-            advance(1)
 
 
 def _soften(image: ImageOfRun) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,10 +27,12 @@ class _Compared(NamedTuple):
     labels: Census
 
 
-def evaluate_folder(folder: Path, split: VOCSegmentation, *, jobs: int = 1) -> Confusion:
+def evaluate_folder(
+    folder: Path, split: VOCSegmentation, *, jobs: int = 1, advance: Callable[[int], None] | None = None
+) -> Confusion:
     """Return the confusion of FOLDER/NAME.png with the truth, summed over all images of a split.
 
-    Files of images that are not in the split are ignored.
+    Files of images that are not in the split are ignored. `advance` is called with 1 for each image.
 
     Raises:
         DatasetError: a file is missing, unreadable, of another size than the truth, or holds a label that is not a
@@ -53,7 +56,7 @@ def evaluate_folder(folder: Path, split: VOCSegmentation, *, jobs: int = 1) -> C
         _Task(split.labels_path(i).absolute(), place / f"{name}.png", classes) for i, name in enumerate(split.names)
     ]
     total, truth, labels = Confusion(len(classes)), Census(classes), Census(classes)
-    for image in parallel_map(_compare, tasks, jobs=jobs):
+    for image in parallel_map(_compare, tasks, jobs=jobs, advance=advance):
         total.merge(image.confusion)
         truth.merge(image.truth)
         labels.merge(image.labels)

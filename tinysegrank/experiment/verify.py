@@ -40,15 +40,17 @@ def verify(run: Run) -> Verified:
     folders |= {file.parent for file in run.path.glob("evidence/*/evidence.json")}
     folders |= {stamp.parent for stamp in run.path.rglob(STAMP)}
     count, damage = 0, dict[str, None]()  # in order, each once: inner artifacts are the outer one's too
-    for folder in sorted(folders):
-        stamp, place = read_stamp(folder), folder.relative_to(run.path).as_posix()
-        if stamp == Stamp():
-            damage[f"{place}/{STAMP}: is missing or damaged"] = None
-        count += len(stamp.files)
-        for name in damaged_files(folder, read_all=True):
-            with suppress(OSError):
-                os.utime(folder / name)
-            damage[f"{place}/{name}: is missing or changed since it was written"] = None
+    with run.progress.count("folders", len(folders)) as advance:
+        for folder in sorted(folders):
+            stamp, place = read_stamp(folder), folder.relative_to(run.path).as_posix()
+            if stamp == Stamp():
+                damage[f"{place}/{STAMP}: is missing or damaged"] = None
+            count += len(stamp.files)
+            for name in damaged_files(folder, read_all=True):
+                with suppress(OSError):
+                    os.utime(folder / name)
+                damage[f"{place}/{name}: is missing or changed since it was written"] = None
+            advance(1)
     for name in stages:
         damage |= dict.fromkeys(f"{name}/{STAMP}: {why}" for why in run.other_needs(name))
     unfinished = [name for name in stages if not run.stamp(name).complete]

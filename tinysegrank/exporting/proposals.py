@@ -48,10 +48,12 @@ def export_proposals(run: Run, folder: Path, *, split: str = "val", replace: boo
     results = [(path, folder / path.parent.name / path.name) for path in files]
     check_results([*results, (run.path, table)], option="--out", replace=replace)
     rows = _rows(run, split, {name: (some, store.read_scores(name)) for name, some in paths.items()})
-    for source, result in results:
-        check_file(source)
-        with atomic_write(result) as stream:
-            stream.write(source.read_bytes())
+    with run.progress.count("files", len(results)) as advance:
+        for source, result in results:
+            check_file(source)
+            with atomic_write(result) as stream:
+                stream.write(source.read_bytes())
+            advance(1)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([COLUMNS, *rows])

@@ -89,12 +89,8 @@ def choose_C(  # noqa: N802  # C is the field's name
     images, image = np.unique(groups, return_inverse=True)
     fold = assign_folds([str(name) for name in images], folds, seed=seed)[image]  # (rows,)
     work = partial(_held_out_picks, X, quality, groups, fold, candidates, estimator, weights)
-    parts = []
-    for part in parallel_map(work, range(folds), jobs=jobs, on_cluster=False):
-        parts.append(part)
-        if advance is not None:
-            advance(1)
-    picks = np.concatenate(parts, axis=1)  # (n, images)
+    parts = parallel_map(work, range(folds), jobs=jobs, on_cluster=False, advance=advance)
+    picks = np.concatenate(list(parts), axis=1)  # (n, images)
     totals = [Confusion.of(confusions[rows].sum(axis=0, dtype=np.int64)) for rows in picks]
     accuracy = np.array([total.mean_iou(classes=classes).value for total in totals])
     if np.isnan(accuracy).all():

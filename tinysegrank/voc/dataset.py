@@ -150,13 +150,12 @@ class VOCSegmentation:
         problems, whole, census = [], sha256(), Census(self.classes)
         if self.classes != VOC:
             whole.update(repr(self.classes.lines()).encode())
-        for name, result in zip(self.names, parallel_map(_examine, files, jobs=jobs), strict=True):
+        examined = parallel_map(_examine, files, jobs=jobs, advance=advance)
+        for name, result in zip(self.names, examined, strict=True):
             if result.problem:
                 problems.append(result.problem)
             census.merge(result.census)
             whole.update(f"{name}\n{result.digest}\n".encode())
-            if advance is not None:
-                advance(1)
         if problems:
             raise DatasetError(
                 f"{self.root}: split {self.split!r}: {len(problems)} of {len(self.names)} images cannot be used: "

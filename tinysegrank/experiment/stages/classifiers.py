@@ -13,9 +13,8 @@ from tinysegrank.experiment.images import SPLITS, ImageOfRun, images_of, model_p
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages.features import store
-from tinysegrank.experiment.tasks import do_missing
+from tinysegrank.experiment.tasks import do_missing, map_tasks
 from tinysegrank.files import read_array, write_array
-from tinysegrank.parallel import parallel_map
 from tinysegrank.ranking import (
     FullyConnected,
     ImageClassifier,
@@ -23,7 +22,6 @@ from tinysegrank.ranking import (
     image_descriptors,
     load_fully_connected,
 )
-from tinysegrank.segnet import FeatureStore
 
 _AT_ONCE = 64  # images and mirror images
 
@@ -52,8 +50,8 @@ def make(run: Run) -> None:
     folder, fold_of = run.folder(STAGE.name), images.folds(run)
     for which in SPLITS:
         if not _descriptors(folder, which).is_file():
-            write_array(_descriptors(folder, which), _describe(store(run, which), fully_connected(run.settings)))
-    shares = np.concatenate(list(parallel_map(_shares_of, images_of(run, "train"), jobs=run.jobs)))  # (N, K-1)
+            write_array(_descriptors(folder, which), _describe(run, which))
+    shares = np.concatenate(list(map_tasks(run, "train masks", _shares_of, images_of(run, "train"))))  # (N, K-1)
     tasks = [
         _Fit(folder, fold, shares, np.flatnonzero(fold_of != fold), run.settings.classifier.C)
         for fold in range(-1, run.settings.folds)
@@ -93,11 +91,15 @@ def read_classifier(run: Run, fold: int) -> ImageClassifier:
     return load_once(ImageClassifier.load, model_path(run.folder(STAGE.name), fold))
 
 
-def _describe(features: FeatureStore, layers: FullyConnected | None) -> np.ndarray:
+def _describe(run: Run, which: str) -> np.ndarray:
     """Compute descriptors (rows, D) of every image and its mirror image in turn."""
-    starts = range(0, features.rows, _AT_ONCE)
-    rows = (np.arange(start, min(start + _AT_ONCE, features.rows)) for start in starts)
-    return np.concatenate([image_descriptors(features.gather("features", some), layers) for some in rows])
+    features, layers, found = store(run, which), fully_connected(run.settings), []
+    with run.progress.count(f"{which} images, described", features.rows) as advance:
+        for start in range(0, features.rows, _AT_ONCE):
+            rows = np.arange(start, min(start + _AT_ONCE, features.rows))
+            found.append(image_descriptors(features.gather("features", rows), layers))
+            advance(len(rows))
+    return np.concatenate(found)
 
 
 def _shares_of(image: ImageOfRun) -> np.ndarray:

@@ -82,9 +82,8 @@ def make_toy_voc(
     check_shared(root)
     counts, place = {"train": train, "val": val}, root.absolute()
     scenes = {split: [_Scene(place, split, seed, i, size) for i in range(count)] for split, count in counts.items()}
-    for _ in parallel_map(_draw_to_disk, scenes["train"] + scenes["val"], jobs=jobs):
-        if advance is not None:
-            advance(1)
+    for _ in parallel_map(_draw_to_disk, scenes["train"] + scenes["val"], jobs=jobs, advance=advance):
+        pass
     scenes["trainval"] = scenes["train"] + scenes["val"]
     for split, those in scenes.items():
         file, text = root / "ImageSets" / "Segmentation" / f"{split}.txt", "".join(f"{each.name}\n" for each in those)
@@ -151,10 +150,8 @@ def toy_classification(
     classes = 1 + order % (NUM_CLASSES - 1)
     images = np.empty((count, size, size, 3), np.uint8)
     draw, wanted = partial(_draw_wanted, seed, size), enumerate(classes.tolist())
-    for index, image in enumerate(parallel_map(draw, wanted, jobs=jobs, on_cluster=False)):
+    for index, image in enumerate(parallel_map(draw, wanted, jobs=jobs, on_cluster=False, advance=advance)):
         images[index] = image
-        if advance is not None:
-            advance(1)
     return images, classes
 
 
