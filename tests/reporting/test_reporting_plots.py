@@ -87,12 +87,18 @@ def test_losses_are_smoothed_over_a_fiftieth_of_the_longest_run(tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-@pytest.mark.parametrize("width", [1, 2, 3, 8, 50])
-def test_running_mean_by_slices(width):
-    values = np.random.default_rng(0).random(20)
-    before, after = (width - 1) // 2, width // 2
-    expected = [values[max(i - before, 0) : i + after + 1].mean() for i in range(20)]
-    np.testing.assert_allclose(running_mean(values, width), expected, rtol=1e-12)
+@pytest.mark.parametrize("width", [1, 2, 3, 8, 20])
+def test_each_point_of_a_running_mean_is_of_as_many_values(width):
+    values, steps = np.random.default_rng(0).random(20), np.arange(10, 210, 10)
+    smooth = running_mean(Curve(steps, values), width)
+    windows = [range(first, first + width) for first in range(20 - width + 1)]
+    np.testing.assert_allclose(smooth.y, [np.mean([values[i] for i in window]) for window in windows], rtol=1e-12)
+    assert smooth.x.tolist() == [steps[window[(width - 1) // 2]] for window in windows]
+
+
+def test_a_curve_shorter_than_the_window_is_one_mean():
+    smooth = running_mean(Curve(np.arange(3), np.array([1.0, 2.0, 6.0])), 50)
+    assert smooth.y.tolist() == [3] and smooth.x.tolist() == [1]
 
 
 def test_bars_are_as_long_as_their_values(tmp_path):

@@ -134,6 +134,8 @@ def loss_curves(
 ) -> None:
     """Draw training loss against step for several runs, smoothed over a fiftieth of the longest run.
 
+    The smoothed line ends where fewer points are left, so that its last point is as smooth as the others.
+
     runs | name to steps, losses: (n,), (n,) | numbers | finite
 
     Raises:
@@ -144,16 +146,11 @@ def loss_curves(
     plots(path, [Plot(curves, "step", "loss of the minibatch", title, smoothing=smoothing)])
 
 
-def running_mean(values: np.ndarray, width: int) -> np.ndarray:
-    """Return the centred running mean over `width` values, over fewer at the ends.
-
-    values  | (n,) | floating |
-    returns | (n,) | float64  |
-    """
-    total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
-    index = np.arange(len(values))
-    start, end = np.maximum(index - (width - 1) // 2, 0), np.minimum(index + width // 2 + 1, len(values))
-    return (total[end] - total[start]) / (end - start)
+def running_mean(curve: Curve, width: int) -> Curve:
+    """Return a curve's running mean, of exactly `width` points each, at the middle of these; all points if fewer."""
+    width = min(width, len(curve.y))
+    means = np.lib.stride_tricks.sliding_window_view(np.asarray(curve.y, np.float64), width).mean(axis=1)
+    return Curve(curve.x[(width - 1) // 2 :][: len(means)], means)
 
 
 def _draw(axes: Any, plot: Plot, styles: Mapping[str, tuple[str, str]]) -> None:
@@ -163,9 +160,9 @@ def _draw(axes: Any, plot: Plot, styles: Mapping[str, tuple[str, str]]) -> None:
             axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
         if plot.smoothing > 1:
             axes.plot(curve.x, curve.y, color=colour, alpha=0.2, linewidth=0.8)
-        y = running_mean(curve.y, plot.smoothing) if plot.smoothing > 1 else curve.y
+        drawn = running_mean(curve, plot.smoothing) if plot.smoothing > 1 else curve
         marker = "o" if len(curve.x) <= 30 else ""
-        axes.plot(curve.x, y, dash, color=colour, linewidth=1.8, label=name, marker=marker, markersize=3)
+        axes.plot(drawn.x, drawn.y, dash, color=colour, linewidth=1.8, label=name, marker=marker, markersize=3)
     scales = {axis: "log" if axis in plot.logarithmic else "linear" for axis in "xy"}
     axes.set(xscale=scales["x"], yscale=scales["y"])
     axes.set_xlabel(plot.x_label, parse_math=False)
