@@ -123,7 +123,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path):
 @pytest.mark.parametrize("text", [b"name = '\xe9'", "steps = 4".encode("utf-16")], ids=["latin-1", "utf-16"])
 def test_other_encodings_are_refused(tmp_path, text):
     (tmp_path / "s.toml").write_bytes(text)
-    with pytest.raises(ConfigError, match=r"s\.toml: is not UTF-8 text; save it as UTF-8"):
+    with pytest.raises(ConfigError, match=r"s\.toml: is not a TOML file \(not UTF-8 text\); .* save it as UTF-8"):
         read_toml(tmp_path / "s.toml")
 
 

@@ -14,7 +14,8 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import tomlkit
 
-from tinysegrank.errors import ConfigError, explain_os_error
+from tinysegrank.errors import ConfigError, brief
+from tinysegrank.files import reading
 
 Settings = TypeVar("Settings")
 Value = TypeVar("Value")
@@ -72,7 +73,7 @@ class Options:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if wrong := _refusal(value, field.metadata):
-                raise ConfigError(f"{field.name}={json.dumps(value, default=str)}: {wrong}")
+                raise ConfigError(f"{field.name}={brief(json.dumps(value, default=str), 60)}: {wrong}")
 
 
 def to_dict(settings: Any) -> dict[str, Any]:
@@ -101,7 +102,7 @@ def from_dict(
     hints = get_type_hints(kind)
     known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     if unknown := [key for key in values if key not in known]:
-        raise ConfigError(f"{place or 'configuration'}: unknown key {unknown[0]!r}; known are {', '.join(known)}")
+        raise ConfigError(f"{place or 'configuration'}: unknown key {_show(unknown[0])}; known are {', '.join(known)}")
     changes = {}
     for key, value in values.items():
         where = f"{place}.{key}" if place else key
@@ -129,14 +130,8 @@ def read_toml(path: Path | str) -> dict[str, Any]:
     Raises:
         ConfigError: the file cannot be read (then `__cause__` is an OSError) or is not TOML.
     """
-    try:
+    with reading(path, ConfigError, fault="is not a TOML file", remedy="mend it, and save it as UTF-8"):
         return tomllib.loads(Path(path).read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(explain_os_error(path, error)) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text; save it as UTF-8") from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: is not a TOML file ({error})") from error
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
@@ -152,16 +147,18 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
         name, equals, text = assignment.partition("=")
         path = name.strip().split(".")
         if not equals or not all(path):
-            raise ConfigError(f"{assignment!r}: write a setting as section.key=value")
+            raise ConfigError(f"{_show(assignment)}: write a setting as section.key=value")
         try:
             (value,) = tomllib.loads(f"value = {text}").values()
-        except ValueError:
+        except (ValueError, RecursionError):
             value = text.strip()
         section = values
         for key in path[:-1]:
             section = section.setdefault(key, {})
             if not isinstance(section, dict):
-                raise ConfigError(f"{assignment!r}: {key} already has a value, so it cannot be a section; drop one")
+                raise ConfigError(
+                    f"{_show(assignment)}: {brief(key, 40)} already has a value, so it cannot be a section; drop one"
+                )
         section[path[-1]] = value
     return values
 
@@ -194,7 +191,7 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
     """
     if get_origin(hint) is tuple:
         if not _is_list(value):
-            raise ConfigError(f"{where}: {value!r} is not a list; write [...]")
+            raise ConfigError(f"{where}: {_show(value)} is not a list; write [...]")
         return tuple(_typed(item, get_args(hint)[0], where) for item in value)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ConfigError(f"{where}: does not fit the 64 bits of a TOML integer; give a smaller number")
@@ -202,7 +199,7 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
         return float(value)
     if type(value) is not hint:
         remedy = "; write it in quotes" if hint is str else ""
-        raise ConfigError(f"{where}: {value!r} is not of type {hint.__name__}{remedy}")
+        raise ConfigError(f"{where}: {_show(value)} is not of type {hint.__name__}{remedy}")
     return value
 
 
@@ -227,6 +224,10 @@ def _refusal(value: Any, limits: Mapping[str, Any]) -> str:
             wanted = " and ".join(f"{name.replace('_', ' ')} {bound:g}" for name, bound in bounds.items())
             return f"give {wanted}{limits['note']}"
     return ""
+
+
+def _show(value: object) -> str:
+    return brief(repr(value), 60)
 
 
 def _is_list(value: Any) -> bool:

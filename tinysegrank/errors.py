@@ -67,6 +67,16 @@ class WorkerError(TinySegRankError):
     """A worker process was killed by the operating system, most likely for lack of memory."""
 
 
+def brief(value: object, length: int = 120) -> str:
+    """Return a value that comes from a file or a command line as text for a message: printable, on one line, short.
+
+    Where it is longer than `length`, its middle is left out.
+    """
+    text = "".join(c if c.isprintable() else "?" for c in " ".join(str(value).split()))
+    half = (length - 3) // 2
+    return text if len(text) <= length else f"{text[:half]}...{text[-half:]}"
+
+
 def explain_os_error(path: Path | str, error: OSError, *, action: Literal["read", "written"] = "read") -> str:
     """Return one line about a failed system call, such as "FILE: cannot be read: No such file ...; check the path".
 

@@ -7,17 +7,22 @@ import json
 import os
 import secrets
 import stat
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tokenize import TokenError
 from typing import IO, Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from tinysegrank.errors import CheckpointError, OutputError, explain_os_error
+from tinysegrank.errors import (
+    CheckpointError,
+    ConfigError,
+    OutputError,
+    ShapeError,
+    TinySegRankError,
+    brief,
+    explain_os_error,
+)
 from tinysegrank.stamps import check_file
 
 _TEMPORARY = ".tmp"
@@ -132,35 +137,59 @@ def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-_SPOILT = (ValueError, KeyError, TypeError, EOFError, OverflowError, SyntaxError, TokenError, BadZipFile, zlib.error)
-"""Exceptions (or their base classes) that NumPy, zip and JSON raise for a damaged file."""
+_OF_CONTENT = (CheckpointError, ConfigError, ShapeError)
+"""The library's own errors that what a file holds can cause where it is interpreted."""
 
 
 @contextmanager
-def reading(path: Path | str) -> Iterator[None]:
-    """Turn errors of the enclosed code, which reads a file that a run wrote, into errors that name the file.
+def reading(
+    path: Path | str,
+    raises: type[TinySegRankError] = CheckpointError,
+    *,
+    fault: str = "is damaged",
+    remedy: str = "delete it and run again",
+) -> Iterator[None]:
+    """Turn errors of the enclosed code, which reads a file and interprets its content, into errors that name the file.
+
+    For damaged content, NumPy, zip, JSON, pickle, SciPy and PIL raise nearly every kind of exception.
+
+    Args:
+        path: the file.
+        raises: the error to raise instead. One that the enclosed code raises itself is not changed.
+        fault: what the message says of a file whose content causes an error.
+        remedy: what to do about it.
 
     Raises:
-        CheckpointError: the file is missing, damaged, not as its stamp says, or cannot be read.
+        CheckpointError: it is a file of a run, and is not as its stamp says.
     """
-    from safetensors import SafetensorError
-
     try:
         check_file(path)
         yield
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: is missing; repeat the command that makes it") from error
-    except OSError as error:
-        if error.errno is None:  # NumPy and PIL report damage like this
-            raise CheckpointError(_damage(path, error)) from error
-        raise CheckpointError(explain_os_error(path, error)) from error
-    except (*_SPOILT, SafetensorError) as error:
-        raise CheckpointError(_damage(path, error)) from error
+    except Exception as error:
+        if isinstance(error, raises) or (isinstance(error, TinySegRankError) and not isinstance(error, _OF_CONTENT)):
+            raise
+        if isinstance(error, CheckpointError) and error.__cause__ is None:  # it is not as its stamp says
+            raise
+        cause = error.__cause__ if isinstance(error, CheckpointError) and error.__cause__ else error
+        if isinstance(cause, FileNotFoundError) and raises is CheckpointError:
+            said = f"{path}: is missing; repeat the command that makes it"
+        elif isinstance(cause, OSError) and cause.errno is not None:  # without a number, the content is damaged
+            said = explain_os_error(path, cause)
+        elif isinstance(cause, MemoryError):
+            said = f"{path}: {fault}, or too large for this computer's memory; {remedy}"
+        else:
+            said = f"{path}: {fault} ({_reason(cause)}); {remedy}"
+        raise raises(said) from cause
 
 
-def _damage(path: Path | str, error: Exception) -> str:
-    said = " ".join(str(error).split())[:120] or type(error).__name__
-    return f"{path}: is damaged ({said}); delete it and run again"
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KeyError):
+        return f"{brief(error)} is missing"
+    if isinstance(error, RecursionError):
+        return "brackets in brackets"
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8 text"
+    return brief(str(error).strip().partition("\n")[0].rstrip(":")) or type(error).__name__
 
 
 def read_json(path: Path | str) -> Any:
@@ -210,7 +239,26 @@ def read_compressed(path: Path | str) -> Iterator[Mapping[str, np.ndarray]]:
         CheckpointError: the file is missing, damaged, lacks an array that is looked up, or cannot be read.
     """
     with reading(path), Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        yield arrays
+        yield _Members(arrays)
+
+
+class _Members(Mapping[str, np.ndarray]):
+    """The arrays of an open .npz file; NumPy itself gives the bytes of what isn't an array."""
+
+    def __init__(self, arrays: Mapping[str, Any]) -> None:
+        self._arrays = arrays
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        array = self._arrays[name]
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{name} is not an array")
+        return array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
 
 
 def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], *, about: Mapping[str, Any] | None = None) -> None:
@@ -243,4 +291,5 @@ def read_about(path: Path | str) -> dict[str, str]:
     from safetensors import safe_open
 
     with reading(path), safe_open(str(path), framework="numpy") as stream:
-        return dict(json.loads((stream.metadata() or {}).get(_ABOUT, "{}")))
+        about = json.loads((stream.metadata() or {}).get(_ABOUT, "{}"))
+        return {name: value for name, value in about.items() if isinstance(value, str)}

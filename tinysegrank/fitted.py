@@ -8,8 +8,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from tinysegrank.errors import CheckpointError, TinySegRankError
-from tinysegrank.files import read_about, read_arrays, write_arrays
+from tinysegrank.errors import CheckpointError, brief
+from tinysegrank.files import read_about, read_arrays, reading, write_arrays
 
 Arrays = Mapping[str, np.ndarray]
 About = Mapping[str, str]
@@ -55,10 +55,8 @@ class Fitted:
             CheckpointError: the file is missing, damaged, or of another format.
         """
         about, arrays = read_checked(path, cls._tag, shapes=cls._shapes, not_finite=cls._not_finite)
-        try:
+        with reading(path):
             return cls._restore(arrays, about)
-        except (KeyError, ValueError, TinySegRankError) as error:
-            raise damaged(path, error) from error
 
 
 def read_checked(
@@ -73,25 +71,20 @@ def read_checked(
     arrays, about = read_arrays(path), read_about(path)
     if (found := about.get("format")) != tag:
         raise CheckpointError(
-            f"{path}: does not hold a {tag} (its format is {found!r}); fit it again and save it there"
+            f"{path}: does not hold a {tag} (its format is {brief(repr(found), 60)}); fit it again and save it there"
         )
-    sizes: dict[str, int] = {}
-    for name, shape in (shapes or {}).items():
-        if name not in arrays:
-            raise damaged(path, KeyError(name))
-        actual = arrays[name].shape
-        pairs = zip(shape, actual, strict=False)
-        expected = tuple(sizes.setdefault(size, n) if isinstance(size, str) else size for size, n in pairs)
-        if len(shape) != len(actual) or actual != expected:
-            wanted = ", ".join(map(str, shape))
-            raise damaged(path, f"array {name!r} {actual} does not fit the others; its shape should be ({wanted})")
-    for name, array in arrays.items():
-        if name not in not_finite and array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise damaged(path, f"array {name!r} holds NaN or infinity")
+    with reading(path):
+        sizes: dict[str, int] = {}
+        for name, shape in (shapes or {}).items():
+            actual = arrays[name].shape
+            pairs = zip(shape, actual, strict=False)
+            expected = tuple(sizes.setdefault(size, n) if isinstance(size, str) else size for size, n in pairs)
+            if len(shape) != len(actual) or actual != expected:
+                wanted = ", ".join(map(str, shape))
+                raise ValueError(f"array {name!r} {actual} does not fit the others; its shape should be ({wanted})")
+        for name, array in arrays.items():
+            if array.dtype.kind not in "fiub":
+                raise ValueError(f"array {name!r} holds {array.dtype}")
+            if name not in not_finite and array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise ValueError(f"array {name!r} holds NaN or infinity")
     return about, arrays
-
-
-def damaged(path: Path | str, reason: object) -> CheckpointError:
-    """Return the error to raise for a file whose format is right but whose content is wrong."""
-    reason = f"{reason} is missing" if isinstance(reason, KeyError) else reason
-    return CheckpointError(f"{path}: is damaged ({reason}); delete it and run again")

@@ -72,7 +72,7 @@ def test_files_by_stem_takes_endings_in_any_case(tmp_path):
 
 def test_latin_1_is_named(tmp_path):
     (tmp_path / "val.txt").write_bytes("h\u00e4user\n".encode("latin-1"))
-    with pytest.raises(DatasetError, match=r"val\.txt: is not UTF-8 text"):
+    with pytest.raises(DatasetError, match=r"val\.txt: cannot be used \(not UTF-8 text\)"):
         read_split(tmp_path / "val.txt")
 
 

@@ -14,7 +14,7 @@ from tinysegrank.experiment import artifacts
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages.described import STAGE
 from tinysegrank.experiment.stages.ranker import fit_on_blocks
-from tinysegrank.files import read_json, write_json
+from tinysegrank.files import read_json, reading, write_json
 from tinysegrank.ranking import PAPER_BLOCKS, UNGATED, FeatureTable, pick
 from tinysegrank.reporting import Column, Table
 
@@ -119,8 +119,9 @@ def fit_subset(run: Run, blocks: tuple[str, ...]) -> Ranking:
         write_json(folder / _PICKS, {**record, "columns": len(fitted.ranker.columns), "rows": rows.tolist()})
 
     artifacts.make(folder, key, fit)
-    held = read_json(folder / _PICKS)
-    return Ranking(block_names(blocks), held["columns"], held["C"], 100 * held["held_out"], np.array(held["rows"]))
+    with reading(folder / _PICKS):
+        held = read_json(folder / _PICKS)
+        return Ranking(block_names(blocks), held["columns"], held["C"], 100 * held["held_out"], np.array(held["rows"]))
 
 
 def block_names(blocks: tuple[str, ...]) -> str:

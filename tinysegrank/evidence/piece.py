@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from tinysegrank.evidence.claims import Statements, check_claims
 from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
-from tinysegrank.files import read_json, write_json, write_text
+from tinysegrank.files import read_json, reading, write_json, write_text
 from tinysegrank.reporting import Cell, Claim, Column, Table
 
 EVIDENCE = "evidence"
@@ -94,10 +95,9 @@ def _plain(cell: Cell) -> Cell:
 
 def read_seeds(folder: Path) -> tuple[int, ...]:
     """Read the seeds that a piece was made with."""
-    try:
+    with suppress(CheckpointError), reading(folder / _SEEDS):
         return tuple(map(int, read_json(folder / _SEEDS)))
-    except (CheckpointError, TypeError, ValueError):
-        return ()
+    return ()
 
 
 def read_written(folder: Path) -> Written:
@@ -106,12 +106,10 @@ def read_written(folder: Path) -> Written:
     Raises:
         CheckpointError: the record is missing or damaged.
     """
-    record = read_json(folder / RECORD)
-    try:
+    with reading(folder / RECORD, remedy="delete it and make the piece again"):
+        record = read_json(folder / RECORD)
         held = record["table"]
         columns = tuple(Column(*column) for column in held["columns"])
         table = Table(held["title"], columns, tuple(map(tuple, held["rows"])), held["note"])
         claims = tuple(Claim(**claim) for claim in record["claims"])
         return Written(record["name"], record["title"], claims, tuple(record["notes"]), table, folder / _FIGURE)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder / RECORD}: is damaged ({error}); delete it and make the piece again") from error

@@ -9,6 +9,7 @@ An artifact may have others inside it, each with a stamp of its own; their files
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -126,7 +127,9 @@ def _now(path: Path, file: File, *, read: bool = False) -> File | None:
         if not read and (now.st_size, now.st_mtime_ns) == (file.size, file.time):
             return file
         same = is_as_written(path, file)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG):
+            raise
         return None
     return file._replace(time=now.st_mtime_ns) if same else None
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from traceback import clear_frames
 from types import TracebackType
 
 from filelock import FileLock, Timeout
 
-from tinysegrank.errors import CheckpointError, ConfigError
-from tinysegrank.files import read_json, write_json, writing
+from tinysegrank.errors import CheckpointError, ConfigError, brief
+from tinysegrank.files import read_json, reading, write_json, writing
 
 _LOCK, _OWNER = ".lock", ".lock-owner.json"
 _GRACE = 2.0  # seconds in which worker processes end after their command was killed
@@ -47,11 +48,10 @@ class FolderLock:
         write_json(self._folder / _OWNER, {"process": os.getpid(), "host": socket.gethostname()})
 
     def _owner(self) -> str:
-        try:
+        with suppress(CheckpointError), reading(self._folder / _OWNER):
             owner = read_json(self._folder / _OWNER)
-            return f"process {owner['process']} on {owner['host']}"
-        except (CheckpointError, KeyError, TypeError):  # it took the lock a moment ago
-            return "another process"
+            return f"process {brief(owner['process'], 20)} on {brief(owner['host'], 60)}"
+        return "another process"  # it took the lock a moment ago
 
     def __enter__(self) -> FolderLock:
         return self

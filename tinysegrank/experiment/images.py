@@ -11,7 +11,7 @@ import numpy as np
 from tinysegrank.experiment.artifacts import load_once
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import DataSettings, Settings
-from tinysegrank.files import read_json
+from tinysegrank.files import read_json, reading
 from tinysegrank.voc import VOCSegmentation, assign_folds
 from tinysegrank.voc.dataset import MASK_ENDINGS, MASKS
 from tinysegrank.voc.split import files_by_stem, split_file
@@ -39,7 +39,9 @@ def open_split(settings: Settings, which: str) -> VOCSegmentation:
 
 def names(run: Run, which: str) -> tuple[str, ...]:
     """Return the image names of a split, in order."""
-    return tuple(read_json(run.path_of(IMAGES[SPLITS.index(which)]))["names"])
+    path = run.path_of(IMAGES[SPLITS.index(which)])
+    with reading(path):
+        return tuple(map(str, read_json(path)["names"]))
 
 
 def folds(run: Run) -> np.ndarray:

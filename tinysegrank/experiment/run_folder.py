@@ -9,7 +9,7 @@ from typing import Any
 
 from tinysegrank.cluster import check_shared
 from tinysegrank.config import from_dict, read_toml, to_dict, to_toml
-from tinysegrank.errors import CheckpointError, ConfigError
+from tinysegrank.errors import CheckpointError, ConfigError, brief
 from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.manifest import MANIFEST_FILE, SETTINGS_FILE, read_manifest, write_manifest
 from tinysegrank.experiment.progress import Progress
@@ -92,7 +92,7 @@ def _read_settings(path: Path) -> Settings:
     except ConfigError as error:
         if isinstance(error.__cause__, OSError):
             raise
-        said = str(error).removeprefix(f"{file}: ")
+        said = brief(str(error).removeprefix(f"{file}: "))
         raise ConfigError(
             f"{file}: is damaged or of another version ({said}); repeat the command that made the run with --update, "
             f"which writes it anew and keeps the results that still fit"

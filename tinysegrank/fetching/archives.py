@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import lzma
+import re
 import tarfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tinysegrank.errors import DatasetError, explain_os_error
-from tinysegrank.files import writing
+from tinysegrank.errors import DatasetError, brief
+from tinysegrank.files import reading, writing
 
 
 @contextmanager
@@ -20,22 +19,13 @@ def opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
     Raises:
         DatasetError: the archive is missing or damaged, or has a member that must not be unpacked.
     """
-    try:
-        with tarfile.open(path) as tar:
+    fault, remedy = "is damaged or isn't a tar archive", "download it again"
+    with reading(path, DatasetError, fault=fault, remedy=remedy), tarfile.open(path) as tar:
+        try:
             yield tar
-    except tarfile.FilterError as error:
-        raise DatasetError(f"{path}: is not unpacked, as {error}; download it from its publisher") from error
-    except OSError as error:
-        if error.errno is None:  # gzip reports damage like this
-            raise _damaged(path, error) from error
-        raise DatasetError(explain_os_error(path, error)) from error
-    except (tarfile.TarError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> DatasetError:
-    said = str(error).partition("\n")[0].rstrip(":")  # tarfile adds a line for each compression it tried
-    return DatasetError(f"{path}: is damaged or isn't a tar archive ({said}); download it again")
+        except tarfile.FilterError as error:
+            said = re.sub(r"'[^']*'|\"[^\"]*\"", lambda quoted: brief(quoted[0], 60), str(error))
+            raise DatasetError(f"{path}: is not unpacked, as {said}; download it from its publisher") from error
 
 
 def unpack(path: Path, folder: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from tinysegrank.errors import DatasetError, OutputError
 from tinysegrank.fetching.archives import opened_tar
 from tinysegrank.fetching.download import Counter
-from tinysegrank.files import write_text
+from tinysegrank.files import reading, write_text
 from tinysegrank.outputs import check_folder
 from tinysegrank.voc import write_labels
 from tinysegrank.voc.dataset import MASKS
@@ -98,11 +98,8 @@ def _annotations(source: Path) -> Iterator[tuple[str, bytes]]:
 def _mask(content: bytes, named: str, photograph: Path) -> np.ndarray:
     from scipy.io import loadmat
 
-    try:
+    with reading(named, DatasetError, fault="is not an annotation of SBD", remedy="download the archive again"):
         mask = np.asarray(loadmat(io.BytesIO(content))["GTcls"][0, 0]["Segmentation"])
-    except Exception as error:  # SciPy raises many kinds of exceptions for a damaged file
-        said = " ".join(str(error).split())[:120] or type(error).__name__
-        raise DatasetError(f"{named}: is not an annotation of SBD ({said}); download the archive again") from error
     with opened(photograph) as image:
         if mask.shape != (image.height, image.width):
             raise DatasetError(f"{named}: shape {mask.shape} does not fit {photograph}, {image.width} x {image.height}")

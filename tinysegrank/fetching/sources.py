@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from tinysegrank.errors import ConfigError, explain_os_error
+from tinysegrank.errors import ConfigError
+from tinysegrank.files import reading
 
 
 class Source(NamedTuple):
@@ -71,9 +72,7 @@ def check_archive(source: Source, path: Path) -> str:
     Raises:
         ConfigError: the file cannot be read.
     """
-    try:
+    with reading(path, ConfigError):
         digest = source.digest(path)
-    except OSError as error:
-        raise ConfigError(explain_os_error(path, error)) from error
     same = digest == source.checksum
     return f"{path}: {digest}, " + ("as published" if same else f"not the published file, which is {source.checksum}")

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysegrank.errors import CheckpointError, DatasetError
-from tinysegrank.files import read_json, write_json, writing
+from tinysegrank.errors import DatasetError, brief
+from tinysegrank.files import read_json, reading, write_json, writing
 from tinysegrank.proposals.divmbest import PastedSegments, Proposal
 from tinysegrank.voc import VOC, Classes, check_labels, read_labels, write_labels
 from tinysegrank.voc.images import opened
@@ -26,6 +26,7 @@ from tinysegrank.voc.split import names_in
 
 SCORES = "scores.json"
 SEGMENTS = "segments.json"
+_AS_WRITTEN = "make it as ProposalStore.write does, or leave the file out"
 
 
 class ProposalStore:
@@ -128,13 +129,9 @@ class ProposalStore:
             area = first.width * first.height
         found = []
         for m, entry in enumerate(entries):
-            try:
+            fault = f"entry {m} is neither null nor lists of classes, scores and pixels of equal length"
+            with reading(path, DatasetError, fault=fault, remedy=_AS_WRITTEN):
                 found.append(None if entry is None else _from_json(entry, area, len(self.classes)))
-            except (AttributeError, TypeError, ValueError) as error:
-                raise DatasetError(
-                    f"{path}: entry {m} is neither null nor lists of classes, scores and pixels of equal length"
-                    f" ({error}); make it as ProposalStore.write does, or leave the file out"
-                ) from error
         return found
 
     def paths(self, name: str) -> list[Path]:
@@ -168,12 +165,8 @@ class ProposalStore:
 
 def _read_list(path: Path, count: int) -> list[Any]:
     """Read a JSON list with one entry for each proposal."""
-    try:
+    with reading(path, DatasetError):
         entries = read_json(path)
-    except CheckpointError as error:
-        raise DatasetError(str(error)) from error
-    except RecursionError as error:
-        raise DatasetError(f"{path}: is damaged (brackets in brackets); delete it and run again") from error
     if not isinstance(entries, list) or len(entries) != count:
         raise DatasetError(f"{path}: must be a list with {count} entries, one for each proposal, or be absent")
     return entries
@@ -186,7 +179,7 @@ def _to_json(segments: PastedSegments | None) -> dict[str, list[float]] | None:
 
 
 def _from_json(entry: Any, area: int, num_classes: int) -> PastedSegments:
-    """Read an entry that `_to_json` made; raises ValueError, TypeError or AttributeError for any other."""
+    """Read an entry that `_to_json` made; raises an error of some kind for any other."""
     classes, scores, pixels = (entry.get(name) for name in PastedSegments._fields)
     if not len(classes) == len(scores) == len(pixels):
         raise ValueError(f"{len(classes)} classes, {len(scores)} scores, {len(pixels)} pixels")
@@ -210,7 +203,7 @@ def _is_finite(value: object) -> bool:
 
 
 def _show(value: object) -> str:
-    return json.dumps(value)[:40]
+    return brief(json.dumps(value), 40)
 
 
 def _same_size(labels: dict[str, NDArray[np.uint8]]) -> None:

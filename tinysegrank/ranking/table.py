@@ -11,8 +11,8 @@ from typing import Self
 import numpy as np
 
 from tinysegrank.errors import ConfigError, ShapeError
-from tinysegrank.files import write_arrays
-from tinysegrank.fitted import damaged, read_checked
+from tinysegrank.files import reading, write_arrays
+from tinysegrank.fitted import read_checked
 
 _FORMAT = "tinysegrank feature table without columns 1"
 
@@ -151,9 +151,7 @@ class FeatureTable:
         """
         shapes = {"groups": ("rows",), "proposals": ("rows",), "quality": ("rows",)}
         about, arrays = read_checked(path, _FORMAT, shapes=shapes, not_finite=("quality",))
-        try:
+        with reading(path):
             blocks = {name: arrays[f"block/{name}"] for name in columns}
             rows = (arrays["groups"], arrays["proposals"], arrays["quality"])
             return cls(tuple(json.loads(about["images"])), *rows, blocks, columns)
-        except (KeyError, ValueError, ShapeError) as error:
-            raise damaged(path, error) from error

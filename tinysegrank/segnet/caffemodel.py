@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank.errors import WeightsError
+from tinysegrank.files import reading
 
 _LAYER_FIELDS = {2: (4, 6), 100: (1, 7)}  # field of the layer in the net -> fields of its name and its blobs
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
@@ -27,19 +28,13 @@ def read_caffemodel(path: Path | str) -> dict[str, np.ndarray]:
     Raises:
         WeightsError: the file is missing, truncated, or holds no layer with blobs.
     """
-    try:
-        content = memoryview(Path(path).read_bytes())
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror}); give a .caffemodel file") from error
     arrays: dict[str, np.ndarray] = {}
-    try:
-        for field, value in _fields(content):
+    with reading(path, WeightsError, fault="is not a complete .caffemodel", remedy="download the file again"):
+        for field, value in _fields(memoryview(Path(path).read_bytes())):
             if field in _LAYER_FIELDS and isinstance(value, memoryview):
                 name, blobs = _layer(value, *_LAYER_FIELDS[field])
                 for kind, blob in zip(("weight", "bias"), blobs, strict=False):
                     arrays[f"{name}.{kind}"] = blob.reshape(-1) if kind == "bias" else blob
-    except ValueError as error:  # UnicodeDecodeError included
-        raise WeightsError(f"{path}: is not a complete .caffemodel ({error}); download the file again") from error
     if not arrays:
         raise WeightsError(f"{path}: holds no layer with weights; give a trained .caffemodel, not a solver state")
     return arrays

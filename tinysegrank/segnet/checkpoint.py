@@ -6,9 +6,9 @@ from itertools import zip_longest
 from pathlib import Path
 
 from tinysegrank.backend import Backend, get_backend, to_numpy
-from tinysegrank.errors import CheckpointError, ConfigError
-from tinysegrank.files import write_arrays
-from tinysegrank.fitted import damaged, read_checked
+from tinysegrank.errors import CheckpointError, brief
+from tinysegrank.files import reading, write_arrays
+from tinysegrank.fitted import read_checked
 from tinysegrank.nn.layer import Layer
 from tinysegrank.segnet.network import SegNet
 from tinysegrank.segnet.presets import PRESETS
@@ -86,10 +86,11 @@ def load_segnet(path: Path | str, *, backend: Backend | None = None) -> SegNet:
     preset = about.get("preset")
     if preset is not None and preset not in PRESETS:
         raise CheckpointError(
-            f'{path}: needs the preset "{preset}"; put it into segnet.PRESETS first, or delete a damaged file'
+            f'{path}: needs the preset "{brief(preset, 40)}"; put it into segnet.PRESETS first, '
+            "or delete a damaged file"
         )
-    backend = get_backend() if backend is None else backend  # outside the try: its errors are not the file's
-    try:
+    backend = get_backend() if backend is None else backend  # outside the block: its errors are not the file's
+    with reading(path):
         model = SegNet(
             int(about["num_classes"]),
             about["preset"],
@@ -99,10 +100,8 @@ def load_segnet(path: Path | str, *, backend: Backend | None = None) -> SegNet:
             frozen=tuple(about["frozen"].split()),
         )
         model.assign(arrays)
-    except (KeyError, ValueError, ConfigError) as error:  # ShapeError is a ValueError
-        raise damaged(path, error) from error
-    if missing := model.parameters.keys() - arrays.keys():
-        raise damaged(path, f"{', '.join(sorted(missing))} is missing")
-    if fault := fault_in(arrays):
-        raise damaged(path, fault)
+        if missing := model.parameters.keys() - arrays.keys():
+            raise ValueError(f"{', '.join(sorted(missing))} is missing")
+        if fault := fault_in(arrays):
+            raise ValueError(fault)
     return model

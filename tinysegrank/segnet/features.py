@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinysegrank.backend import Array, to_numpy
-from tinysegrank.errors import CheckpointError, ShapeError, WeightsError
+from tinysegrank.errors import CheckpointError, ShapeError, WeightsError, brief
 from tinysegrank.files import atomic_write, reading
 from tinysegrank.segnet.crops import CORNERS, corner_windows
 from tinysegrank.segnet.network import SegNet
@@ -141,7 +141,8 @@ class FeatureStore:
             start = stream.tell()
         if shape[:1] != (rows,):
             raise CheckpointError(
-                f"{path}: has shape {shape}, expected {rows} rows; it belongs to other images: delete it and run again"
+                f"{path}: has shape {brief(shape, 40)}, expected {rows} rows; it belongs to other images: "
+                "delete it and run again"
             )
         return _Layout(shape, dtype, start)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from tinysegrank.backend import to_numpy
 from tinysegrank.errors import ShapeError, TrainingError
+from tinysegrank.files import reading
 from tinysegrank.losses import soft_cross_entropy
 from tinysegrank.nn.layer import MaxPool2d
 from tinysegrank.nn.sequential import Sequential
@@ -73,8 +74,9 @@ def pretrain_trunk(
     training, begin, hits = repr((seed, steps, rate, batch, learnt_from)), 0, list[float]()
     if checkpoint is not None and checkpoint.is_file():
         arrays, about = restore_state(checkpoint, network, sgd, training=training, backend=backend)
-        begin, hits = int(about["step"]), arrays["hits"].tolist()
-        rng.bit_generator.state = json.loads(about["rng"])
+        with reading(checkpoint):
+            begin, hits = int(about["step"]), arrays["hits"].tolist()
+            rng.bit_generator.state = json.loads(about["rng"])
         if progress is not None:
             progress(begin, float("nan"))
     for step in range(begin, steps):

@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_STORED, BadZipFile, ZipFile
+from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 
 from tinysegrank.errors import WeightsError
+from tinysegrank.files import reading
 
 _STORAGES = {
     "DoubleStorage": "f8",
@@ -31,6 +32,7 @@ _STORAGES = {
     "BoolStorage": "?",
 }
 PICKLE = "data.pkl"
+_SAVE = "torch.save(model.state_dict(), FILE)"
 
 
 def read_torch(path: Path | str) -> dict[str, np.ndarray]:
@@ -43,29 +45,19 @@ def read_torch(path: Path | str) -> dict[str, np.ndarray]:
     Raises:
         WeightsError: the file is damaged, or holds something other than named tensors, such as a whole model.
     """
-    try:
-        with ZipFile(path) as archive:
-            pickles = [name for name in archive.namelist() if name.split("/")[1:] == [PICKLE]]
-            if len(pickles) != 1:
-                raise ValueError(f"it holds {len(pickles)} files FOLDER/{PICKLE}")
-            with archive.open(pickles[0]) as stream:
-                content = _Tensors(stream, archive, pickles[0].removesuffix(PICKLE)).load()
-    except MemoryError:
-        raise
-    except (BadZipFile, OSError) as error:
-        raise WeightsError(f"{path}: is damaged ({error}); download the file again") from error
-    except Exception as error:  # a damaged pickle raises nearly every kind of exception
-        said = " ".join(str(error).split())[:120] or type(error).__name__
-        raise WeightsError(
-            f"{path}: cannot be read as a torch checkpoint ({said}); save the state dict alone: "
-            f"torch.save(model.state_dict(), FILE)"
-        ) from error
+    fault, remedy = "cannot be read as a torch checkpoint", f"download it again, or save the state dict alone: {_SAVE}"
+    with reading(path, WeightsError, fault=fault, remedy=remedy), ZipFile(path) as archive:
+        pickles = [name for name in archive.namelist() if name.split("/")[1:] == [PICKLE]]
+        if len(pickles) != 1:
+            raise ValueError(f"it holds {len(pickles)} files FOLDER/{PICKLE}")
+        with archive.open(pickles[0]) as stream:
+            content = _Tensors(stream, archive, pickles[0].removesuffix(PICKLE)).load()
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     tensors = {} if not isinstance(content, Mapping) else content
     arrays = {str(name).removeprefix("module."): a for name, a in tensors.items() if isinstance(a, np.ndarray)}
     if not arrays:
-        raise WeightsError(f"{path}: holds no named tensors; save a state dict: torch.save(model.state_dict(), FILE)")
+        raise WeightsError(f"{path}: holds no named tensors; save a state dict: {_SAVE}")
     return arrays
 
 

@@ -18,6 +18,7 @@ from array_api_compat import array_namespace
 from tinysegrank.backend import Array, to_numpy
 from tinysegrank.config import Options, option
 from tinysegrank.errors import ConfigError, TrainingError
+from tinysegrank.files import reading
 from tinysegrank.losses import TABLE, CorpusCounts, named
 from tinysegrank.losses.expected import check_weights
 from tinysegrank.nn.layer import Gradients
@@ -234,10 +235,13 @@ class _Run:
         """Restore the state that `save` wrote; return the log so far."""
         network, backend = self.model.network, self.model.backend
         arrays, about = restore_state(path, network, self.sgd, training=self._identity(), backend=backend)
-        self.step = self.saved = int(about["step"])
-        self.counts.restore(part(arrays, "counts"))
-        self.losses.extend(backend.asarray(loss) for loss in arrays["losses"])
-        return [Record(int(step), float(loss)) for step, loss in arrays["records"]]
+        with reading(path):
+            self.step = self.saved = int(about["step"])
+            if self.step < 0 or arrays["losses"].ndim != 1:
+                raise ValueError(f"step {self.step}, losses {arrays['losses'].shape}")
+            self.counts.restore(part(arrays, "counts"))
+            self.losses.extend(backend.asarray(loss) for loss in arrays["losses"])
+            return [Record(int(step), float(loss)) for step, loss in arrays["records"]]
 
     def _identity(self) -> str:
         """Return a text that identifies this training by its options, seed, rows and network."""

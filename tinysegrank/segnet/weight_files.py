@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 from zipfile import ZipFile
 
 import numpy as np
 
-from tinysegrank.errors import CheckpointError, WeightsError, explain_os_error
-from tinysegrank.files import read_arrays, read_compressed
+from tinysegrank.errors import WeightsError, brief, explain_os_error
+from tinysegrank.files import read_arrays, read_compressed, reading
 from tinysegrank.segnet.caffemodel import read_caffemodel
 from tinysegrank.segnet.presets import PRESETS
 from tinysegrank.segnet.torch_checkpoint import PICKLE, read_torch
@@ -65,35 +66,30 @@ def read_weights(path: Path | str) -> WeightFile:
     if start.startswith(b"PK\3\4"):
         kind, arrays = _read_zip(path)
     elif 2 <= int.from_bytes(start[:8], "little") <= size - 8 and start[8:9] == b"{":
-        kind, arrays = "a safetensors file", _checked(read_arrays, path)
+        with _reading(path):
+            kind, arrays = "a safetensors file", read_arrays(path)
     else:
         kind, arrays = "a .caffemodel", read_caffemodel(path)
+    if odd := next(
+        (f"{brief(name, 40)} of {array.dtype}" for name, array in arrays.items() if array.dtype.kind not in "fiub"), ""
+    ):
+        raise WeightsError(f"{path}: holds {odd}, which are no weights; {_ASK}")
     return WeightFile(kind, {_caffe_name(name): array for name, array in arrays.items()})
 
 
 def _read_zip(path: Path | str) -> tuple[str, dict[str, np.ndarray]]:
-    try:
-        with ZipFile(path) as archive:
-            names = archive.namelist()
-    except Exception as error:  # zipfile raises many kinds of exceptions for damage
-        raise WeightsError(f"{path}: is a damaged zip file ({error}); download the file again") from error
+    with _reading(path, "is a damaged zip file"), ZipFile(path) as archive:
+        names = archive.namelist()
     if any(name.endswith(f"/{PICKLE}") for name in names):
         return "a torch checkpoint", read_torch(path)
     if any(name.endswith(".npy") for name in names):
-        return "a .npz file", _checked(_read_npz, path)
+        with _reading(path), read_compressed(path) as arrays:
+            return "a .npz file", dict(arrays)
     raise WeightsError(f"{path}: is a zip archive without arrays; unpack it, and {_ASK}")
 
 
-def _read_npz(path: Path | str) -> dict[str, np.ndarray]:
-    with read_compressed(path) as arrays:
-        return dict(arrays)
-
-
-def _checked(read: Callable[[Path | str], dict[str, np.ndarray]], path: Path | str) -> dict[str, np.ndarray]:
-    try:
-        return read(path)
-    except CheckpointError as error:
-        raise WeightsError(f"{str(error).partition(';')[0]}; download the file again") from error
+def _reading(path: Path | str, fault: str = "is damaged") -> AbstractContextManager[None]:
+    return reading(path, WeightsError, fault=fault, remedy="download the file again")
 
 
 def _caffe_name(name: str) -> str:
@@ -117,7 +113,7 @@ def trunk_of(path: Path | str, preset: str, expected: Mapping[str, tuple[int, ..
     fits = [name for name in presets_of(arrays) if name != preset]
     for name, shape in expected.items():
         if name not in arrays:
-            some = ", ".join(list(arrays)[:16]) + (", ..." if len(arrays) > 16 else "")
+            some = brief(", ".join(list(arrays)[:16])) + (", ..." if len(arrays) > 16 else "")
             raise WeightsError(f"{path}: has no {name}; it holds {some}. Give the weights of an AlexNet or CaffeNet")
         if arrays[name].shape != shape:
             raise WeightsError(

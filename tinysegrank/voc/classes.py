@@ -15,13 +15,14 @@ from typing import Self
 
 import numpy as np
 
-from tinysegrank.errors import ConfigError, explain_os_error
+from tinysegrank.errors import ConfigError, brief
+from tinysegrank.files import reading
 
 BACKGROUND = 0
 VOID = 255
 CLASSES_FILE = "classes.txt"
 Colour = tuple[int, int, int]
-_COLOUR_AT_END = re.compile(r"\s+(?:#([0-9a-f]{6})|(\d+)[\s,]+(\d+)[\s,]+(\d+))$", re.IGNORECASE)
+_COLOUR_AT_END = re.compile(r"\s+(?:#([0-9a-f]{6})|(\d{1,9})[\s,]+(\d{1,9})[\s,]+(\d{1,9}))$", re.IGNORECASE)
 _LIKE_A_COLOUR = re.compile(r"\s#\w*$|\d+[\s,]+\d+[\s,]+\d+$")
 
 
@@ -138,12 +139,8 @@ def read_classes(path: Path | str) -> Classes:
         ConfigError: the file cannot be read, or names no class; or a name or colour cannot be used or is duplicated,
             and the message has the line.
     """
-    try:
+    with reading(path, ConfigError, fault="cannot be used", remedy="save it as UTF-8"):
         text = Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise ConfigError(explain_os_error(path, error)) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text; save it as UTF-8") from error
     return Classes.parse(text.splitlines(), path)
 
 
@@ -171,23 +168,24 @@ def _fault(names: Sequence[str], colours: Sequence[Colour]) -> str:
     """Return the reason why the last class cannot follow those before it, or "" if it can."""
     *earlier, name = names
     *taken, colour = colours
+    shown = brief(name, 60)
     if not name.strip() or not name.isprintable() or set(name) & set(",|"):
-        return f"{name!r} is not a name; write letters, digits and blanks, without commas or bars"
+        return f"{shown!r} is not a name; write letters, digits and blanks, without commas or bars"
     if _LIKE_A_COLOUR.search(name) or not all(0 <= value <= 255 for value in colour):
-        return f"{name!r} has no colour that can be used; write R G B, each 0 to 255, or #rrggbb"
+        return f"{shown!r} has no colour that can be used; write R G B, each 0 to 255, or #rrggbb"
     if name == "void":
         return f"void is not a class: pixels without a label are {VOID}, whatever the classes"
     if name in earlier:
-        return f"{name} is listed twice" + (
+        return f"{shown} is listed twice" + (
             "; it is class 0: put it first or leave it out" if name == earlier[0] else ""
         )
     if len(names) > VOID:
-        return f"{name} is one class too many; {VOID - 1} besides the background fit a label map"
+        return f"{shown} is one class too many; {VOID - 1} besides the background fit a label map"
     if colour == _usual_colour(VOID):
-        return f"{name} has the colour of void, {' '.join(map(str, colour))}; give it another"
+        return f"{shown} has the colour of void, {' '.join(map(str, colour))}; give it another"
     if colour in taken:
         other = names[taken.index(colour)]
-        return f"{name} has the colour of {other}, {' '.join(map(str, colour))}; give one of them another"
+        return f"{shown} has the colour of {brief(other, 60)}, {' '.join(map(str, colour))}; give one of them another"
     return ""
 
 
@@ -231,7 +229,8 @@ def parse_classes(text: str, classes: Classes = VOC) -> tuple[int, ...]:
     for entry in (part.strip() for part in text.split(",")):
         index = _class_index(entry, classes)
         if index in indices:
-            raise ConfigError(f"classes: {classes.names[index]} ({index}) is duplicated in {text!r}; name it once")
+            said = f"{classes.names[index]} ({index}) is duplicated in {brief(repr(text), 60)}"
+            raise ConfigError(f"classes: {said}; name it once")
         indices.append(index)
     return tuple(indices)
 
@@ -240,8 +239,11 @@ def _class_index(entry: str, classes: Classes) -> int:
     names = classes.names
     if entry in names:
         return names.index(entry)
-    if entry.isascii() and entry.isdigit() and int(entry) < len(classes):
+    if entry.isascii() and entry.isdigit() and len(entry) <= 9 and int(entry) < len(classes):
         return int(entry)
     near = get_close_matches(entry.lower().replace(" ", ""), names, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"classes are 0 to {len(classes) - 1} or {', '.join(names)}"
-    raise ConfigError(f"classes: {entry!r} is not a class of {'PASCAL VOC' if classes == VOC else 'the data'}; {hint}")
+    hint = (
+        f"did you mean {near[0]}?" if near else f"classes are 0 to {len(classes) - 1} or {brief(', '.join(names), 230)}"
+    )
+    of = "PASCAL VOC" if classes == VOC else "the data"
+    raise ConfigError(f"classes: {brief(repr(entry), 40)} is not a class of {of}; {hint}")

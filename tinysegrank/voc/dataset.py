@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.errors import ConfigError, DatasetError, explain_os_error
+from tinysegrank.errors import ConfigError, DatasetError
+from tinysegrank.files import reading
 from tinysegrank.parallel import parallel_map
 from tinysegrank.voc.census import Census
 from tinysegrank.voc.classes import VOC, VOID, Classes, classes_of
@@ -224,10 +225,8 @@ def _examine(files: _Files) -> _Examined:
 
 
 def _read_bytes(path: Path) -> bytes:
-    try:
+    with reading(path, DatasetError):
         return path.read_bytes()
-    except OSError as error:
-        raise DatasetError(explain_os_error(path, error)) from error
 
 
 def _where_else(root: Path) -> str:

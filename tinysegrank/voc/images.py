@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image, ImageOps
 from PIL.ExifTags import Base
 
-from tinysegrank.errors import DatasetError, ShapeError, explain_os_error
-from tinysegrank.stamps import check_file
+from tinysegrank.errors import DatasetError, ShapeError
+from tinysegrank.files import reading
 
 # no format that runs a program, as PostScript does, and none that its first bytes do not identify
 _PLUGINS = ("Jpeg", "Png", "Bmp", "Gif", "Tiff", "WebP", "Ppm", "Avif")
@@ -36,25 +36,18 @@ def opened(path: Path | str) -> Iterator[Image.Image]:
         CheckpointError: it is a file of a run, and is not as its stamp says.
     """
     path = Path(path)
-    check_file(path)
-    try:
-        with path.open("rb") as stream:
-            image = _open_header(stream, path)
-            limit = Image.MAX_IMAGE_PIXELS
-            if limit is not None and image.width * image.height > limit:
-                raise DatasetError(
-                    f"{path}: has {image.width} x {image.height} pixels, more than the limit of {limit:,}; scale it"
-                    " down (or set PIL.Image.MAX_IMAGE_PIXELS)"
-                )
-            yield image
-    except (DatasetError, MemoryError):
-        raise
-    except Exception as error:  # PIL raises nearly every kind of exception for damage
-        if isinstance(error, OSError) and error.errno is not None:
-            if path.is_dir():
-                raise DatasetError(f"{path}: is a folder; give its files, e.g. {path}/*.jpg") from error
-            raise DatasetError(explain_os_error(path, error)) from error
-        raise DatasetError(f"{path}: cannot be read as an image ({error}); copy or download it again") from error
+    if path.is_dir():
+        raise DatasetError(f"{path}: is a folder; give its files, e.g. {path}/*.jpg")
+    fault, remedy = "cannot be read as an image", "copy or download it again"
+    with reading(path, DatasetError, fault=fault, remedy=remedy), path.open("rb") as stream:
+        image = _open_header(stream, path)
+        limit = Image.MAX_IMAGE_PIXELS
+        if limit is not None and image.width * image.height > limit:
+            raise DatasetError(
+                f"{path}: has {image.width} x {image.height} pixels, more than the limit of {limit:,}; scale it"
+                " down (or set PIL.Image.MAX_IMAGE_PIXELS)"
+            )
+        yield image
 
 
 def _open_header(stream: IO[bytes], path: Path) -> Image.Image:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tinysegrank.errors import DatasetError, explain_os_error
+from tinysegrank.errors import DatasetError, brief, explain_os_error
+from tinysegrank.files import reading
 
 _SHOWN = 5
 PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -30,31 +31,29 @@ def read_split(path: Path) -> tuple[str, ...]:
         DatasetError: there is no such file, it is not UTF-8 text with one bare name per line, it is empty, or a name is
             duplicated.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        there = sorted(other.stem for other in path.parent.glob("*.txt"))
-        known = f"there are {', '.join(there)}" if there else "that folder has no split files; write one name per line"
-        raise DatasetError(f"{path}: there is no such split; {known}{_advice(path.stem, there)}") from error
-    except OSError as error:
-        raise DatasetError(explain_os_error(path, error)) from error
-    if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or b"\0" in content:
-        raise DatasetError(f"{path}: is UTF-16 text; {_SAVE_AS}")
-    try:
+    with reading(path, DatasetError, fault="cannot be used", remedy=_SAVE_AS):
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            there = sorted(other.stem for other in path.parent.glob("*.txt"))
+            known = (
+                f"there are {', '.join(there)}" if there else "that folder has no split files; write one name per line"
+            )
+            raise DatasetError(f"{path}: there is no such split; {known}{_advice(path.stem, there)}") from error
+        if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or b"\0" in content:
+            raise DatasetError(f"{path}: is UTF-16 text; {_SAVE_AS}")
         text = content.decode("utf-8-sig")  # drops the byte order mark that some editors write
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: is not UTF-8 text ({error}); {_SAVE_AS}") from error
     names = [line.strip() for line in text.splitlines() if line.strip()]
     if not names:
         raise DatasetError(f"{path}: names no images; write one name per line")
-    odd = [name for name in names if not _bare(name)]
+    odd = [brief(name, 30) for name in names if not _bare(name)]
     if odd:
         raise DatasetError(
             f"{path}: {len(odd)} lines are not one bare image name: {first_few(odd)}; write the name alone, such as"
             " 2007_000032, without a folder, an ending or a second column"
         )
     if len(set(names)) < len(names):
-        twice = sorted(name for name, count in Counter(names).items() if count > 1)
+        twice = sorted(brief(name, 30) for name, count in Counter(names).items() if count > 1)
         raise DatasetError(f"{path}: names {len(twice)} images more than once: {first_few(twice)}; remove the copies")
     return tuple(names)
 

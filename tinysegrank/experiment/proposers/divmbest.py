@@ -16,7 +16,7 @@ from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages import maps
 from tinysegrank.experiment.tasks import map_tasks
-from tinysegrank.files import read_json, write_json
+from tinysegrank.files import read_json, reading, write_json
 from tinysegrank.proposals import Choice, Engine, Proposal, choose, divmbest, trial
 
 _CHOSEN = "chosen.json"
@@ -90,7 +90,8 @@ class DivMBestProposer:
 
     def chosen(self, folder: Path) -> Any:
         """Read the constants that were chosen from the proposer's folder."""
-        return from_dict(self.constants, read_json(folder / _CHOSEN)["options"])
+        with reading(folder / _CHOSEN):
+            return from_dict(self.constants, read_json(folder / _CHOSEN)["options"])
 
     def try_out(self, run: Run, grid: Sequence[Any], *, images: int) -> Choice[Any]:
         """Return the constants with the best oracle on images of fold 0, proposing with the model fitted without it.

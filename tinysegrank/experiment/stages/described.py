@@ -14,7 +14,7 @@ from tinysegrank.experiment.stages.classifiers import ImageScores, scores_of
 from tinysegrank.experiment.stages.coarse import NETWORKS, read_coarse, read_ranked
 from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.experiment.tasks import do_missing
-from tinysegrank.files import read_arrays, read_json, write_arrays, write_json
+from tinysegrank.files import read_arrays, read_json, reading, write_arrays, write_json
 from tinysegrank.metrics import image_confusions, mean_of_present
 from tinysegrank.ranking import BLOCKS, FeatureTable, ImageProposals, describe, proposal_distance
 
@@ -111,7 +111,9 @@ def write_columns(run: Run, columns: Mapping[str, Sequence[str]]) -> None:
 
 def read_columns(run: Run) -> dict[str, tuple[str, ...]]:
     """Read the names of the columns of each block of features, in order."""
-    return {name: tuple(names) for name, names in read_json(run.folder(STAGE.name) / _COLUMNS)}
+    path = run.folder(STAGE.name) / _COLUMNS
+    with reading(path):
+        return {str(name): tuple(map(str, names)) for name, names in read_json(path)}
 
 
 def paths(image: ImageOfRun) -> tuple[Path, Path]:

@@ -11,7 +11,7 @@ from tinysegrank.experiment.images import IMAGES, SPLITS, images_of, names
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.stages.trunk import network_path
 from tinysegrank.experiment.tasks import do_missing
-from tinysegrank.files import read_json, write_json
+from tinysegrank.files import read_json, reading, write_json
 from tinysegrank.segnet import CropStore, FeatureStore, chunk_arrays, crop_arrays, load_segnet
 
 _SCALE = "scale.json"
@@ -77,7 +77,9 @@ def _scale(run: Run) -> float:
 
 def read_scale(run: Run) -> float:
     """Return the scale that trainings multiply features by."""
-    return float(read_json(run.folder(STAGE.name) / _SCALE)["feature_scale"])
+    path = run.folder(STAGE.name) / _SCALE
+    with reading(path):
+        return float(read_json(path)["feature_scale"])
 
 
 STAGE = Stage(

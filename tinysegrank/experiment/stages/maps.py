@@ -15,7 +15,7 @@ from tinysegrank.experiment.settings import ENGINES, MapSettings, Settings
 from tinysegrank.experiment.stages.superpixels import read_superpixels, superpixels_of
 from tinysegrank.experiment.stages.trunk import network_path
 from tinysegrank.experiment.tasks import do_missing_images
-from tinysegrank.files import read_arrays, write_arrays
+from tinysegrank.files import read_arrays, reading, write_arrays
 from tinysegrank.proposals import MapFeatures, MapMeans, map_features
 from tinysegrank.segnet import PRESETS, TrunkMaps, load_segnet, map_channels
 
@@ -95,8 +95,10 @@ def _write(image: ImageOfRun) -> None:
 
 def read_maps(image: ImageOfRun, *, mirrored: bool = False) -> MapFeatures:
     """Read the features of one image's superpixels; with `mirrored`, those of a training image's mirror image."""
-    arrays, prefix = read_arrays(image.file(STAGE.name, ".safetensors")), _MIRRORED if mirrored else ""
-    return MapFeatures(arrays[f"{prefix}superpixels"], arrays[f"{prefix}image"])
+    path, prefix = image.file(STAGE.name, ".safetensors"), _MIRRORED if mirrored else ""
+    with reading(path):
+        arrays = read_arrays(path)
+        return MapFeatures(arrays[f"{prefix}superpixels"], arrays[f"{prefix}image"])
 
 
 def read_means(image: ImageOfRun) -> MapMeans:

@@ -12,7 +12,7 @@ from tinysegrank.experiment.stages.coarse import NETWORKS
 from tinysegrank.experiment.stages.described import Described, load_described
 from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.experiment.stages.ranker import load_ranker
-from tinysegrank.files import read_json, write_json
+from tinysegrank.files import read_json, reading, write_json
 from tinysegrank.metrics import Confusion
 from tinysegrank.ranking import FeatureTable, oracle_picks, oracle_quality, pick
 from tinysegrank.stamps import check_file
@@ -44,9 +44,11 @@ def make(run: Run) -> None:
 
 def picked_rows(run: Run, table: FeatureTable, system: str) -> np.ndarray:
     """Return the row of the val table that a system picked for each image, (images,) int64."""
-    record = read_json(run.folder(STAGE.name) / _PICKS)
+    path = run.folder(STAGE.name) / _PICKS
     row_of = {pair: row for row, pair in enumerate(zip(table.groups.tolist(), table.proposals.tolist(), strict=True))}
-    return np.array([row_of[group, proposal] for group, proposal in enumerate(record["picks"][system])])
+    with reading(path):
+        picks = read_json(path)["picks"][system]
+        return np.array([row_of[group, proposal] for group, proposal in enumerate(picks)])
 
 
 def read_oracle_curve(run: Run) -> dict[str, list[float]]:

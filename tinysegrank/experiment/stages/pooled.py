@@ -13,7 +13,7 @@ from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages import maps, segments
 from tinysegrank.experiment.stages.superpixels import read_superpixels
 from tinysegrank.experiment.tasks import do_missing_images, map_tasks
-from tinysegrank.files import read_arrays, write_arrays
+from tinysegrank.files import read_arrays, reading, write_arrays
 from tinysegrank.proposals import MapModel, MapReduction, Segments, descriptions_by_maps
 from tinysegrank.proposals.o2p.map_model import reduction_file
 
@@ -41,7 +41,9 @@ def load_describe(run: Run) -> Callable[[maps.Photograph, Segments], np.ndarray]
 
 def read_pooled(image: ImageOfRun) -> np.ndarray:
     """Read the descriptions (R, P) of an image's segments; of a training image, those of all rows of `read_rows`."""
-    return read_arrays(image.file(STAGE.name, ".safetensors"))["features"]
+    path = image.file(STAGE.name, ".safetensors")
+    with reading(path):
+        return read_arrays(path)["features"]
 
 
 def _load_model(run: Run) -> MapModel:

@@ -195,8 +195,8 @@ def read_segments(image: ImageOfRun) -> DescribedSegments:
     with read_compressed(image.file(STAGE.name, ".npz")) as arrays:
         superpixels, packed, scores = arrays["superpixels"].astype(np.int32), arrays["members"], arrays["scores"]
         features = arrays["features"][: len(scores)] if by_hand(image.run.settings) else None
-    members = np.unpackbits(packed, axis=1, count=int(superpixels.max()) + 1).astype(np.bool_)
-    return DescribedSegments(Segments(superpixels, members, scores), features)
+        members = np.unpackbits(packed, axis=1, count=int(superpixels.max()) + 1).astype(np.bool_)
+        return DescribedSegments(Segments(superpixels, members, scores), features)
 
 
 def read_rows(image: ImageOfRun) -> tuple[np.ndarray | None, np.ndarray]:

@@ -137,7 +137,7 @@ def read_log(run: Run, training: Training) -> tuple[np.ndarray, np.ndarray]:
     log = network_path(run, training).with_name("log.csv")
     with reading(log):
         steps, losses = np.loadtxt(log, delimiter=",", skiprows=1, ndmin=2).T
-    return steps, losses
+        return steps, losses
 
 
 @contextmanager

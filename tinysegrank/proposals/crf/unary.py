@@ -218,6 +218,8 @@ class SuperpixelClassifier(
     def _restore(cls, arrays: Arrays, about: About) -> Self:  # noqa: ARG003
         new = cls(hidden=len(arrays["hidden.bias"]))
         new.prior_, new.classes_ = arrays["prior"], arrays["classes"]
+        if not np.isin(new.classes_, np.arange(len(new.prior_))).all():
+            raise ValueError(f"classes {new.classes_} of {len(new.prior_)}")
         new.centre_, new.scale_ = arrays["centre"], arrays["scale"]
         parameters = {name: array for name, array in arrays.items() if "." in name}
         new.network_ = _network(parameters, new.dropout)

@@ -154,4 +154,6 @@ class SegmentScorer(
     def _restore(cls, arrays: Arrays, about: About) -> Self:
         new = cls(C=float(about["C"]), epsilon=float(about["epsilon"]))
         new.weights_, new.means_, new.classes_ = arrays["weights"], arrays["means"], arrays["classes"]
+        if not np.isin(new.classes_, np.arange(1, len(new.means_) + 1)).all():
+            raise ValueError(f"classes {new.classes_} of {len(new.means_)}")
         return new

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from tinysegrank.cluster import check_shared
-from tinysegrank.errors import CheckpointError, ConfigError, DatasetError
-from tinysegrank.files import atomic_write, read_json, write_json, write_text
+from tinysegrank.errors import ConfigError, DatasetError, brief
+from tinysegrank.files import atomic_write, read_json, reading, write_json, write_text
 from tinysegrank.outputs import check_folder
 from tinysegrank.parallel import parallel_map
 from tinysegrank.voc.classes import NUM_CLASSES
@@ -98,13 +98,11 @@ def _claim(root: Path, made_by: dict[str, object]) -> None:
         raise DatasetError(f"{root}: is a file; give a folder")
     marker = root / _MARKER
     if marker.exists():
-        try:
+        with reading(marker, DatasetError):
             found = read_json(marker)
-        except CheckpointError as error:
-            raise DatasetError(f"{error}") from error
         if found != made_by:
             raise DatasetError(
-                f"{root}: contains a toy VOC with other options ({found}, wanted {made_by});"
+                f"{root}: contains a toy VOC with other options ({brief(found, 60)}, wanted {made_by});"
                 " choose another folder or delete this one"
             )
     elif root.is_dir() and any(root.iterdir()):
