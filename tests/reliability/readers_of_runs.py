@@ -33,6 +33,7 @@ from tinysegrank.proposals.o2p.second_order.projection import Projection
 from tinysegrank.proposals.o2p.second_order.reduction import DescriptorReduction
 from tinysegrank.ranking import FeatureTable, ImageClassifier, Ranker
 from tinysegrank.segnet import PRESETS, load_segnet, save_segnet, train
+from tinysegrank.stamps import STAMP, File, Key, Stamp
 
 # Fitted models and trainings ------------------------------------------------------------------------------------------
 
@@ -119,7 +120,7 @@ def _of_a_run(folder: Path, rng: np.random.Generator) -> dict[str, Reader]:
     pasted = PastedSegments(np.array([3]), np.array([0.5]), np.array([9]))
     store.write("one", [Proposal(rng.integers(0, 21, (9, 8)).astype(np.uint8), 0.5 - k, pasted) for k in range(2)])
     of_store = sorted((folder / "store" / "one").iterdir())
-    stamp = artifacts.Stamp(artifacts.Key("a" * 64, "b" * 64), True, 1.5, {"x/y.npy": artifacts.File(3, 4, "c" * 64)})
+    stamp = Stamp(Key("a" * 64, "b" * 64), True, 1.5, {"x/y.npy": File(3, 4, "c" * 64)})
     write_array(folder / "coarse.npy", np.ones((4, 13, 13, 2), np.float32))
     write_compressed(
         folder / "one.npz",
@@ -170,7 +171,7 @@ def _of_a_run(folder: Path, rng: np.random.Generator) -> dict[str, Reader]:
         "training/all-ce/log.csv",
         lambda path: training.read_log(replace(run, path=path.parents[2]), training.Training(-1, "ce")),
     )
-    stamped = json.dumps(vars(stamp)).encode()
+    stamped = json.dumps(stamp.to_json()).encode()
     return {
         "feature table": Reader(
             [whole(folder / "table", lambda p: FeatureTable.load(p, table.columns))],
@@ -181,7 +182,7 @@ def _of_a_run(folder: Path, rng: np.random.Generator) -> dict[str, Reader]:
             lambda content, draw: (in_png if content[:1] == b"\x89" else some_of(in_json, noise))(content, draw),
         ),
         "stamp": Reader(
-            [Example(stamped, artifacts.STAMP, lambda p: artifacts.inspect(p.parent, stamp.key))],
+            [Example(stamped, STAMP, lambda p: artifacts.inspect(p.parent, stamp.key))],
             some_of(noise, in_json),
         ),
         "evidence": Reader(
