@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from tinysegrank.errors import CheckpointError, explain_os_error
 
 STAMP = "stamp.json"
-_LONGEST = 1000  # characters of a file's path in a folder
+_LONGEST = 1000  # bytes of a file's path in a folder
 _LEVELS = 4  # folders between a file and its stamp, at most
 
 
@@ -105,11 +105,17 @@ def _read(path: Path, *state: int) -> Stamp:  # noqa: ARG001
         if written is not None and written != digest(found):
             return Stamp()
         files = {name: File(int(size), int(when), str(sha)) for name, (size, when, sha) in found.pop("files").items()}
-        if any(name.startswith("/") or ".." in name.split("/") or len(name) > _LONGEST for name in files):
-            return Stamp()  # a file outside the folder, which `artifacts.make` would replace
+        if not all(map(_is_inside, files)):
+            return Stamp()
         return Stamp(Key(*found.pop("key")), files=files, **found)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return Stamp()
+
+
+def _is_inside(name: str) -> bool:
+    """Return whether a name can be that of a file in the artifact's folder; `artifacts.make` replaces those."""
+    odd = name.startswith("/") or ".." in name.split("/") or "\0" in name
+    return not odd and len(os.fsencode(name)) <= _LONGEST  # raises ValueError where no file can have the name
 
 
 def check_file(path: Path | str) -> None:
