@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinysegrank.errors import ConfigError
+from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.experiment import named_settings
 from tinysegrank.experiment.images import images_of
 from tinysegrank.experiment.protocol import stages_until
@@ -49,7 +49,7 @@ def test_mirror_images_of_training_images_are_described_from_their_own_maps(tiny
     for one, other, seen in zip(found, expected, plain, strict=True):
         np.testing.assert_array_equal(one, other)
         assert not np.array_equal(one, seen)
-    with pytest.raises(KeyError, match="mirrored"):
+    with pytest.raises(CheckpointError, match="mirrored.* is missing"):
         maps.read_maps(val, mirrored=True)
 
 
