@@ -49,7 +49,7 @@ def test_mirror_images_of_training_images_are_described_from_their_own_maps(tiny
     for one, other, seen in zip(found, expected, plain, strict=True):
         np.testing.assert_array_equal(one, other)
         assert not np.array_equal(one, seen)
-    with pytest.raises(CheckpointError, match="mirrored.* is missing"):
+    with pytest.raises(CheckpointError, match=r"mirrored.* is missing"):
         maps.read_maps(val, mirrored=True)
 
 

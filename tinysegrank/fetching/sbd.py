@@ -6,7 +6,6 @@ holds a struct GTcls whose field Segmentation is a mask of VOC's classes, withou
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +14,7 @@ import numpy as np
 from tinysegrank.errors import DatasetError, OutputError
 from tinysegrank.fetching.archives import opened_tar
 from tinysegrank.fetching.download import Counter
+from tinysegrank.fetching.matlab import read_field
 from tinysegrank.files import reading, write_text
 from tinysegrank.outputs import check_folder
 from tinysegrank.voc import write_labels
@@ -96,10 +96,8 @@ def _annotations(source: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _mask(content: bytes, named: str, photograph: Path) -> np.ndarray:
-    from scipy.io import loadmat
-
     with reading(named, DatasetError, fault="is not an annotation of SBD", remedy="download the archive again"):
-        mask = np.asarray(loadmat(io.BytesIO(content))["GTcls"][0, 0]["Segmentation"])
+        mask = read_field(content, "GTcls", "Segmentation")
     with opened(photograph) as image:
         if mask.shape != (image.height, image.width):
             raise DatasetError(f"{named}: shape {mask.shape} does not fit {photograph}, {image.width} x {image.height}")
