@@ -127,3 +127,23 @@ def test_the_folder_of_the_results_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="file: cannot be written: Not a directory"):
         results(("a.jpg", tmp_path / "file" / "a.png"))
+
+
+@pytest.mark.parametrize("place", ["new.png", "inner/new.png", "there.png"])
+def test_nothing_is_written_among_the_results_of_a_run(tmp_path, place):
+    """The run would delete it, or count its own file as damaged."""
+    stage = tmp_path / "run" / "picked"
+    (stage / "inner").mkdir(parents=True)
+    for name in ("stamp.json", "there.png"):
+        (stage / name).write_text("of the run")
+    (tmp_path / "photo.png").touch()
+    (tmp_path / "link").symlink_to(stage)
+    before = everything(tmp_path)
+    for folder in (stage, tmp_path / "link"):
+        said = f"is in {stage}, the results of a run; choose another --out"
+        with pytest.raises(OutputError, match=said):
+            check_results([(tmp_path / "photo.png", folder / place)], option="--out", replace=True)
+        with pytest.raises(OutputError, match=said):
+            check_file(folder / place, option="--out")
+    check_results([(tmp_path / "photo.png", tmp_path / "run" / "own" / place)], option="--out", replace=True)
+    assert everything(tmp_path) == before

@@ -11,6 +11,7 @@ from tempfile import TemporaryFile
 
 from tinysegrank.errors import OutputError
 from tinysegrank.files import destination, writing
+from tinysegrank.stamps import STAMP
 
 
 def check_file(path: Path | str, *, option: str, begins: bytes = b"") -> None:
@@ -28,6 +29,7 @@ def check_file(path: Path | str, *, option: str, begins: bytes = b"") -> None:
     target = destination(path)
     if target is None:  # a device or a pipe
         return
+    _check_no_artifact(path, target.parent, option)
     if target.exists():
         if any(os.path.samestat(target.stat(), os.fstat(number)) for number in _printed_to()):
             raise OutputError(f"{path}: is where this command prints to; choose another {option}")
@@ -65,6 +67,7 @@ def check_results(results: Sequence[tuple[Path, Path]], *, option: str, replace:
         OutputError: a result cannot or must not be written; the message names it.
     """
     for folder in {result.parent for _, result in results}:
+        _check_no_artifact(folder, folder, option)
         check_folder(folder, named=folder)
     inputs = {_identity(source): source for source, _ in results}
     made: dict[str, Path] = {}
@@ -77,6 +80,16 @@ def check_results(results: Sequence[tuple[Path, Path]], *, option: str, replace:
         if target is not None and target.exists() and not replace:
             raise OutputError(f"{result}: already exists; pass --force to replace it, or choose another {option}")
         made[place] = source
+
+
+def _check_no_artifact(path: Path | str, folder: Path, option: str) -> None:
+    """Check that a folder isn't part of a run's artifact, which the run replaces or deletes as a whole."""
+    folder = Path(os.path.realpath(folder))
+    for place in (folder, *folder.parents):
+        with writing(path):
+            stamped = (place / STAMP).exists()
+        if stamped:
+            raise OutputError(f"{path}: is in {place}, the results of a run; choose another {option}")
 
 
 def _identity(path: Path) -> str:

@@ -16,6 +16,7 @@ from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import write_text
+from tinysegrank.links import check_links
 from tinysegrank.outputs import check_folder
 from tinysegrank.stamps import file_digest
 
@@ -24,11 +25,12 @@ def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
     """Open a run folder to read from it.
 
     Raises:
-        CheckpointError: it is not a run folder.
+        CheckpointError: it is not a run folder, or a link in it leads out of it.
         ConfigError: its settings cannot be read, are damaged, or are those of another version.
     """
     if not (path / SETTINGS_FILE).is_file():
         raise CheckpointError(f"{path}: is not a run folder; make one with `tinysegrank demo` or `tinysegrank run`")
+    check_links(path, CheckpointError)
     settings, noted = _read_settings(path), read_manifest(path).get("settings")
     if noted not in (None, file_digest(path / SETTINGS_FILE)):
         raise CheckpointError(
@@ -42,10 +44,12 @@ def check_run_folder(path: Path) -> None:
     """Check that a path is a run folder, is empty, or can be made.
 
     Raises:
+        CheckpointError: a link in it leads out of it.
         ConfigError: it holds something else.
         OutputError: it cannot be made.
     """
     if (path / SETTINGS_FILE).is_file() or (path / MANIFEST_FILE).is_file():
+        check_links(path, CheckpointError)
         return
     if path.is_dir() and any(not child.name.startswith(".") for child in path.iterdir()):
         raise ConfigError(f"{path}: is not empty and holds no {SETTINGS_FILE}; choose another --out")
@@ -60,6 +64,7 @@ def open_run(path: Path, settings: Settings, lock: FolderLock, *, jobs: int, pro
     Raises:
         ConfigError: the folder was made with other settings, or those it holds are damaged, and `update` is false; it
             holds something else; or another process is at work on it.
+        CheckpointError: a link in it leads out of it.
         OutputError: the folder cannot be made.
     """
     check_run_folder(path)

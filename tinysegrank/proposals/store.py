@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from tinysegrank.errors import DatasetError, brief
 from tinysegrank.files import read_json, reading, write_json, writing
+from tinysegrank.links import check_link, check_links
 from tinysegrank.proposals.divmbest import PastedSegments, Proposal
 from tinysegrank.voc import VOC, Classes, check_labels, read_labels, write_labels
 from tinysegrank.voc.images import opened
@@ -138,9 +139,11 @@ class ProposalStore:
         """Return the label files of an image, in order.
 
         Raises:
-            DatasetError: there are none, or one is not a number.
+            DatasetError: there are none, one is not a number, or a link leads out of the folder.
         """
         folder = self.folder(name)
+        check_link(folder, self.root, DatasetError)
+        check_links(folder, DatasetError)
         paths = [folder / name for name in names_in(folder) if name.endswith(".png")]
         if not paths:
             raise DatasetError(f"{folder}: holds no proposal; write them as 00.png, 01.png, ... there")

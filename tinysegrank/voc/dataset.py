@@ -11,6 +11,7 @@ import numpy as np
 
 from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.files import reading
+from tinysegrank.links import check_links
 from tinysegrank.parallel import parallel_map
 from tinysegrank.voc.census import Census
 from tinysegrank.voc.classes import VOC, VOID, Classes, classes_of
@@ -19,6 +20,7 @@ from tinysegrank.voc.masks import read_labels, read_mask
 from tinysegrank.voc.split import PHOTOGRAPHS, files_by_stem, first_few, names_in, read_split, split_file
 
 MASKS = "SegmentationClass"
+_INSTANCES = "SegmentationObject"
 MASK_ENDINGS = (".png",)
 SMALLEST_SIDE = 13  # one pixel per tile of the coarse grid
 _OBJECTS = Classes(("background", *(f"object {number}" for number in range(1, VOID))))  # of an instance map
@@ -54,7 +56,8 @@ class VOCSegmentation:
         names: image names in the order of the split file.
 
     Raises:
-        DatasetError: a folder, the split file or an image's file is missing, or the split is empty or has a duplicate.
+        DatasetError: a folder, the split file or an image's file is missing, the split is empty or has a duplicate, or
+            a link in a folder of images or masks leads out of it.
         ConfigError: the limit is below 1.
     """
 
@@ -78,6 +81,7 @@ class VOCSegmentation:
         self.names = read_split(split_file(root, split))[:limit]
         self._photographs = self._require("JPEGImages", PHOTOGRAPHS)
         self._label_maps = {} if masks is None else self._require(masks, MASK_ENDINGS)
+        check_links(self.root / _INSTANCES, DatasetError, deep=False)
 
     def _require(self, folder: str, endings: tuple[str, ...]) -> dict[str, str]:
         """Return the file of each name in a folder, given the endings that it may have."""
@@ -111,7 +115,7 @@ class VOCSegmentation:
 
     def instances_path(self, index: int) -> Path:
         """Return the path of an image's instance map, which need not exist."""
-        return self.root / "SegmentationObject" / f"{self.names[index]}.png"
+        return self.root / _INSTANCES / f"{self.names[index]}.png"
 
     def image(self, index: int) -> np.ndarray:
         """Read an image: (H, W, 3) uint8 RGB; raises DatasetError if it is damaged."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from tinysegrank.errors import DatasetError, brief, explain_os_error
 from tinysegrank.files import reading
+from tinysegrank.links import check_links
 
 _SHOWN = 5
 PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -90,8 +91,10 @@ def files_by_stem(folder: Path, endings: tuple[str, ...]) -> dict[str, str]:
     """Return the name of each file in a folder with one of these endings, in any case, by its name without the ending.
 
     Raises:
-        DatasetError: two files differ in nothing but the ending, or the system refuses to list the folder.
+        DatasetError: two files differ in nothing but the ending, a link leads out of the folder, or the system refuses
+            to list it.
     """
+    check_links(folder, DatasetError, deep=False)
     found: dict[str, str] = {}
     for name in sorted(names_in(folder)):
         stem, dot, ending = name.rpartition(".")
