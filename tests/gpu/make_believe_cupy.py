@@ -10,7 +10,7 @@ CuPy run as they would on a GPU. Its arrays
 Launches are counted as in CuPy 14's sources: `matmul` of more than two axes first copies operands that aren't
 C-contiguous; `concatenate` is one kernel, or one per piece above 2 MiB; `pad` fills, and then copies the inside.
 
-It cannot tell whether a kernel compiles, how it rounds, or how long it takes.
+Kernels in CUDA C run on the processor, see `kernels_on_cpu`. It cannot tell how a GPU rounds, or how long it takes.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+
+from tests.gpu.kernels_on_cpu import on_cpu
 
 DEVICES = 2
 _thread = threading.local()
@@ -286,10 +288,6 @@ def _array(value: Any, dtype: Any = None, copy: bool = True, **_: object) -> nda
     return made.copy() if copy and made is value else made
 
 
-def _as_strided(x: ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> ndarray:
-    return ndarray(np.lib.stride_tricks.as_strided(x.held, shape, strides), x.place)
-
-
 class ElementwiseKernel:
     """One kernel; the statements must mean the same in Python as in C. Computes in the dtype of its array inputs."""
 
@@ -305,6 +303,28 @@ class ElementwiseKernel:
         tally.launches[self.name] += 1
         made = tuple(ndarray(np.ascontiguousarray(found[name]), _current()) for name in self.outputs)
         return made if len(made) > 1 else made[0]
+
+
+class RawKernel:
+    """One kernel in CUDA C."""
+
+    def __init__(self, code: str, name: str, options: tuple[str, ...] = ()) -> None:
+        self.code, self.name, self.options = code, name, options
+
+    def __call__(self, grid: tuple[int], block: tuple[int], arguments: tuple[Any, ...]) -> None:
+        _check(arguments)
+        on_cpu(self.code, self.name)(*grid, *block, tuple(map(_bare, arguments)))
+        tally.launches[self.name] += 1
+
+
+def _dot(a: ndarray, b: ndarray, out: ndarray) -> ndarray:
+    held = _check([a, b, out])
+    if not held[2].flags.c_contiguous:
+        raise ValueError("Output array must be C-contiguous")
+    copies = sum(not (part.flags.c_contiguous or part.flags.f_contiguous) for part in held[:2])
+    tally.launches["dot"] += 1 + copies
+    np.dot(held[0], held[1], out=held[2])
+    return out
 
 
 def _module() -> dict[str, types.ModuleType]:
@@ -325,8 +345,6 @@ def _module() -> dict[str, types.ModuleType]:
         "cupy.cuda.device",
         "cupy.linalg",
         "cupy.fft",
-        "cupy.lib",
-        "cupy.lib.stride_tricks",
     )
     modules = {name: types.ModuleType(name) for name in names}
     for module in modules.values():
@@ -335,10 +353,10 @@ def _module() -> dict[str, types.ModuleType]:
     vars(cupy).update(functions(np))
     vars(modules["cupy.linalg"]).update(functions(np.linalg))
     vars(modules["cupy.fft"]).update(functions(np.fft))
-    vars(modules["cupy.lib.stride_tricks"]).update(as_strided=_as_strided)
     vars(cupy).update(
         ndarray=ndarray, bool=np.bool_, asarray=_asarray, array=_array, cuda=cuda, linalg=modules["cupy.linalg"],
-        fft=modules["cupy.fft"], ElementwiseKernel=ElementwiseKernel, __version__="14.2.0",
+        fft=modules["cupy.fft"], ElementwiseKernel=ElementwiseKernel, RawKernel=RawKernel, dot=_dot,
+        __version__="14.2.0",
     )  # fmt: skip
     stream = type("Stream", (), {"synchronize": lambda self: Device().synchronize()})
     vars(modules["cupy.cuda.runtime"]).update(

@@ -12,8 +12,6 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ("_products(gy, ", "_products(gy[::-1], "),  # groups mixed up
         ("_products(gy, ", "_products(gy / N, "),
         ("gbias = xp.sum(gradient", "gbias = xp.mean(gradient"),
-        ("padding[0]:padding[0] + H", "padding[0] - 1:padding[0] - 1 + H"),  # crops one row too early
-        ("padding[1]:padding[1] + W", ":W"),
         ("+ xp.reshape(bias, (F, 1, 1, 1))", "+ 2 * xp.reshape(bias, (F, 1, 1, 1))"),
     ],
     "nn.pool": [
@@ -65,6 +63,8 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         (">= np.float32(p)", "< np.float32(p)"),
     ],
     "nn.windows": [
+        ("padding[0]:padding[0] + H", "padding[0] - 1:padding[0] - 1 + H"),  # crops one row too early
+        ("padding[1]:padding[1] + W", ":W"),
         (".add(windows[:, tap, ...])", ".set(windows[:, tap, ...])"),
         (".add(windows[:, tap, ...])", ".add(windows[:, tap - 1, ...])"),
         (

@@ -108,6 +108,12 @@ def check_windows(module: Module) -> None:
     assert_close(extracted, nn_loops.extract_windows(x, out=(2, 4), **options))
     scattered = module.scatter_windows(windows, x.shape, **options)
     assert_close(scattered, nn_loops.scatter_windows(windows, x.shape, **options))
+    inside = x[..., 1:-1, 2:-2]
+    padded = np.pad(inside, [(0, 0), (0, 0), (1, 1), (2, 2)])
+    extracted = module.extract_windows(inside, out=(2, 4), padding=(1, 2), **options)
+    assert_close(extracted, nn_loops.extract_windows(padded, out=(2, 4), **options))
+    cropped = module.scatter_windows(windows, inside.shape, padding=(1, 2), **options)
+    assert_close(cropped, scattered[..., 1:-1, 2:-2])
 
 
 def check_sgd(module: Module) -> None:

@@ -14,8 +14,8 @@ import pytest
 
 from tests.segnet.segnet_toys import CLASSES
 from tinysegrank.nn import Conv2d
+from tinysegrank.nn.arguments import pair
 from tinysegrank.nn.fast import takes_tiles
-from tinysegrank.nn.windows import pair
 from tinysegrank.segnet import SegNet
 from tinysegrank.voc.preprocess import CAFFE
 

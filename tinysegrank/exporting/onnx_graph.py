@@ -10,8 +10,8 @@ import numpy as np
 from tinysegrank.backend import to_numpy
 from tinysegrank.errors import ConfigError
 from tinysegrank.nn import Conv2d, Dropout, LocalResponseNorm, MaxPool2d, ReLU
+from tinysegrank.nn.arguments import pair
 from tinysegrank.nn.layer import Layer
-from tinysegrank.nn.windows import pair
 from tinysegrank.segnet import SegNet
 from tinysegrank.segnet.network import FeatureScale
 

@@ -1,20 +1,21 @@
 """Argument checks of the layers, and the contexts that they pass to their backward passes.
 
-The readable functions and their Numba versions both import this file, so that they need not import each other.
+The readable functions and their Numba and CUDA versions import this file, so that they need not import each other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from operator import index
+from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
-from tinysegrank.nn.windows import Pair, pair
 
+Pair: TypeAlias = tuple[int, int]
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -112,6 +113,21 @@ def _is_array(value: Any) -> bool:
 
 
 # Checks --------------------------------------------------------------------------------------------------------------
+
+
+def pair(value: int | Pair, *, name: str, least: int) -> Pair:
+    """Return (height, width) from an option given as one integer or as such a pair.
+
+    Raises:
+        ShapeError: the value is not one or two integers, or is below `least`.
+    """
+    try:
+        height, width = (index(v) for v in (value if isinstance(value, tuple | list) else (value, value)))
+    except (TypeError, ValueError):  # not integers, or not two
+        height = width = least - 1
+    if min(height, width) < least:
+        raise ShapeError(f"{name}={value!r}: give an integer of at least {least}, or two (height, width)")
+    return height, width
 
 
 def check_floating(operation: str, *, real: bool = False, **arrays: Array) -> None:

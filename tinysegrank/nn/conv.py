@@ -5,11 +5,11 @@ Source: Caffe's ConvolutionLayer and im2col; output size floor((H + 2p - k) / s)
 
 from __future__ import annotations
 
-import array_api_extra as xpx
 from array_api_compat import array_namespace, is_cupy_array
 
 from tinysegrank.backend import Array
 from tinysegrank.nn.arguments import ConvContext, check_conv2d, check_floating, half_in_float32
+from tinysegrank.nn.cuda import uses_cuda
 from tinysegrank.nn.fast import TileContext, takes_tiles, uses_numba
 from tinysegrank.nn.windows import Pair, extract_windows, scatter_windows
 
@@ -46,13 +46,15 @@ def conv2d(
         from tinysegrank.nn.fast import convolution
 
         return convolution.conv2d(x, weight, bias, stride=stride[0], padding=padding, groups=groups, out=out)
+    if uses_cuda(x):
+        from tinysegrank.nn.cuda import conv
+
+        return conv.conv2d(x, weight, bias, stride=stride, padding=padding, groups=groups, out=out)
     xp = array_namespace(x)
     (N, C, H, W), (F, _, KH, KW) = x.shape, weight.shape
 
     x = xp.permute_dims(x, (1, 0, 2, 3))  # (C, N, H, W), so that channels and taps become the rows of one matrix
-    if any(padding):  # padding by 0 would copy
-        x = xpx.pad(x, [(0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2])  # (C, N, H + 2p, W + 2p)
-    windows = extract_windows(x, (KH, KW), stride, out)  # (C, T, N, OH, OW)
+    windows = extract_windows(x, (KH, KW), stride, out, padding)  # (C, T, N, OH, OW)
     columns = xp.reshape(windows, (groups, C // groups * KH * KW, N * out[0] * out[1]))  # (G, C/G * T, N * OH * OW)
     filters = xp.reshape(weight, (groups, F // groups, -1))  # (G, F/G, C/G * T)
     y = xp.reshape(_products(filters, columns), (F, N, *out)) + xp.reshape(bias, (F, 1, 1, 1))  # (F, N, OH, OW)
@@ -85,9 +87,7 @@ def conv2d_backward(
         filters = xp.reshape(weight, (groups, F // groups, -1))  # (G, F/G, C/G * T)
         gcolumns = _products(xp.matrix_transpose(filters), gy)  # (G, C/G * T, N * OH * OW)
         gwindows = xp.reshape(gcolumns, (C, KH * KW, N, *out))  # (C, T, N, OH, OW)
-        padded = (C, N, H + 2 * padding[0], W + 2 * padding[1])
-        gx = scatter_windows(gwindows, padded, (KH, KW), stride)  # (C, N, H + 2p, W + 2p)
-        gx = gx[..., padding[0] : padding[0] + H, padding[1] : padding[1] + W]  # (C, N, H, W)
+        gx = scatter_windows(gwindows, (C, N, H, W), (KH, KW), stride, padding)  # (C, N, H, W)
         gx = xp.permute_dims(gx, (1, 0, 2, 3))  # (N, C, H, W)
     if needs[1]:
         gweight = xp.reshape(_products(gy, xp.matrix_transpose(columns)), weight.shape)  # (F, C/G, KH, KW)
@@ -99,13 +99,12 @@ def conv2d_backward(
 def _products(a: Array, b: Array) -> Array:
     """Return a[g] @ b[g] for each group g.
 
-    CuPy takes them one by one: of more than two axes it copies transposed operands, and ignores CUPY_TF32.
-
     a       | (G, M, K) | floating |
     b       | (G, K, N) | as a     |
     returns | (G, M, N) | as a     |
     """
     if not is_cupy_array(a):
         return a @ b
-    products = [a[group, ...] @ b[group, ...] for group in range(a.shape[0])]
-    return products[0][None, ...] if len(products) == 1 else array_namespace(a).stack(products)
+    from tinysegrank.nn.cuda import conv
+
+    return conv.products(a, b)

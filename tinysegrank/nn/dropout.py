@@ -11,13 +11,14 @@ from array_api_compat import array_namespace, device
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.arguments import check_floating
+from tinysegrank.nn.cuda import uses_cuda
 from tinysegrank.nn.fast import uses_numba
 
 
 def dropout(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Array, Array | None]:
     """Set each entry to 0 with probability p and multiply the others by 1 / (1 - p); rng=None is evaluation.
 
-    Random numbers are drawn on the host, one float32 per entry in C order, so every backend drops the same entries.
+    The generator draws one float32 per entry in C order, so every backend drops the same entries.
 
     x       | any shape | floating | activations
     returns | as x      | as x     |
@@ -35,6 +36,11 @@ def dropout(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Arr
         from tinysegrank.nn.fast import pointwise
 
         return pointwise.dropout(x, p=p, rng=rng)
+    if uses_cuda(x):
+        from tinysegrank.nn.cuda import dropout as cuda
+
+        if cuda.can_jump(rng, x.size):
+            return cuda.dropout(x, p=p, rng=rng)
     xp = array_namespace(x)
     keep = rng.random(tuple(x.shape), dtype=np.float32) >= np.float32(p)
     scale = xp.astype(xp.asarray(keep, device=device(x)), x.dtype) * (1.0 / (1.0 - p))

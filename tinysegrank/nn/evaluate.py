@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinysegrank.backend import Array
+from tinysegrank.nn.cuda import uses_cuda
 from tinysegrank.nn.fast import Kept, Step, uses_numba
 from tinysegrank.nn.layer import Conv2d, Dropout, Generator, Layer, LocalResponseNorm, MaxPool2d, ReLU
 
@@ -25,13 +26,17 @@ def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator = None, kept: 
         kept = Kept() if kept is None else kept
         with kept.lock:
             return evaluation.evaluate([_step(layer) for layer in layers], x, rng=rng, kept=kept)
+    if uses_cuda(x):
+        from tinysegrank.nn.cuda import evaluate as cuda
+
+        return cuda.evaluate([_step(layer) for layer in layers], x, rng=rng)
     for layer in layers:
         x, _ = layer.forward(x, rng=rng)
     return x
 
 
 def _step(layer: Layer) -> Step:
-    """Describe a layer for the Numba version; a subclass or a layer of another kind is run by its own `forward`."""
+    """Describe a layer for the faster versions; a subclass or a layer of another kind is run by its own `forward`."""
     if type(layer) is Conv2d and "bias" in layer.parameters:
         options = {"stride": layer.stride, "padding": layer.padding, "groups": layer.groups}
         return Step("convolution", layer.forward, layer.parameters, options)

@@ -14,6 +14,7 @@ import numpy as np
 
 from tinysegrank.backend import Array, Backend, get_backend
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.arguments import Pair, pair
 from tinysegrank.nn.conv import conv2d, conv2d_backward
 from tinysegrank.nn.dropout import dropout, dropout_backward
 from tinysegrank.nn.lrn import local_response_norm, local_response_norm_backward
@@ -21,7 +22,6 @@ from tinysegrank.nn.pool import max_pool2d, max_pool2d_backward
 from tinysegrank.nn.relu import relu, relu_backward
 from tinysegrank.nn.softmax import softmax, softmax_backward
 from tinysegrank.nn.torch_names import Described
-from tinysegrank.nn.windows import Pair, pair
 
 Generator: TypeAlias = np.random.Generator | None
 Gradients: TypeAlias = dict[str, Array]

@@ -10,6 +10,7 @@ import array_api_extra as xpx
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.arguments import NormContext, check_floating, check_norm_size, half_in_float32
+from tinysegrank.nn.cuda import uses_cuda
 from tinysegrank.nn.fast import uses_numba
 
 
@@ -37,6 +38,10 @@ def local_response_norm(
 
         y, scale = normalisation.local_response_norm(x, size=size, alpha=alpha, beta=beta, k=k)
         return y, NormContext(x, scale, size, alpha, beta)
+    if uses_cuda(x):
+        from tinysegrank.nn.cuda import lrn
+
+        return lrn.local_response_norm(x, size=size, alpha=alpha, beta=beta, k=k)
     scale = k + (alpha / size) * _channel_sum(x * x, size)
     return x * scale**-beta, NormContext(x, scale, size, alpha, beta)
 
@@ -57,6 +62,10 @@ def local_response_norm_backward(gradient: Array, context: NormContext) -> Array
         from tinysegrank.nn.fast import normalisation
 
         return normalisation.local_response_norm_backward(gradient, x, scale, size, alpha, beta)
+    if uses_cuda(gradient, x):
+        from tinysegrank.nn.cuda import lrn
+
+        return lrn.local_response_norm_backward(gradient, context)
     power = scale**-beta
     shared = _channel_sum(gradient * x * power / scale, size)
     return gradient * power - (2.0 * alpha * beta / size) * x * shared

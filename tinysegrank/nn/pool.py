@@ -10,6 +10,7 @@ from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
 from tinysegrank.nn.arguments import PoolContext, check_floating, check_max_pool2d
+from tinysegrank.nn.cuda import uses_cuda
 from tinysegrank.nn.fast import uses_numba
 from tinysegrank.nn.windows import Pair, tap_slices
 
@@ -33,6 +34,10 @@ def max_pool2d(
         from tinysegrank.nn.fast import pooling
 
         return pooling.max_pool2d(x, size, stride, out)
+    if uses_cuda(x):
+        from tinysegrank.nn.cuda import pool
+
+        return pool.max_pool2d(x, size, stride, out)
     xp = array_namespace(x)
     reach = _repeat_edge(x, size, stride, out)
     y = None
@@ -54,6 +59,10 @@ def max_pool2d_backward(gradient: Array, context: PoolContext) -> Array:
         from tinysegrank.nn.fast import pooling
 
         return pooling.max_pool2d_backward(gradient, context)
+    if uses_cuda(gradient, x):
+        from tinysegrank.nn.cuda import pool
+
+        return pool.max_pool2d_backward(gradient, context)
     xp = array_namespace(gradient)
     H, W = x.shape[2:]
     out = y.shape[2:]

@@ -6,6 +6,7 @@ from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
 from tinysegrank.nn.arguments import check_floating
+from tinysegrank.nn.cuda import uses_cuda
 from tinysegrank.nn.fast import uses_numba
 
 
@@ -20,6 +21,10 @@ def relu(x: Array) -> tuple[Array, Array]:
         ShapeError: x is not real floating.
     """
     check_floating("relu", real=True, x=x)
+    if uses_cuda(x):
+        from tinysegrank.nn.cuda import relu as cuda
+
+        return cuda.relu(x)
     xp = array_namespace(x)
     return xp.maximum(x, xp.zeros_like(x)), x > 0
 
@@ -35,5 +40,9 @@ def relu_backward(gradient: Array, context: Array) -> Array:
         from tinysegrank.nn.fast import pointwise
 
         return pointwise.relu_backward(gradient, context)
+    if uses_cuda(gradient) and gradient.shape == context.shape:
+        from tinysegrank.nn.cuda import relu as cuda
+
+        return cuda.relu_backward(gradient, context)
     xp = array_namespace(gradient)
     return xp.where(context, gradient, xp.zeros_like(gradient))

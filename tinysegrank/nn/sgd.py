@@ -100,14 +100,14 @@ def _step_on_cupy(
     w: Array, gradient: Array, velocity: Array, rate: float, momentum: float, decay: float
 ) -> tuple[Array, Array]:
     """CuPy version of `_step`, in one kernel; the compiler may fuse a product and a sum, which rounds once less."""
-    updated: tuple[Array, Array] = _kernel()(w, gradient, velocity, rate, momentum, decay)
+    import cupy
+
+    updated: tuple[Array, Array] = _kernel(cupy)(w, gradient, velocity, rate, momentum, decay)
     return updated
 
 
 @cache
-def _kernel() -> Any:
-    import cupy
-
+def _kernel(cupy: Any) -> Any:
     return cupy.ElementwiseKernel(
         "T w, T gradient, T velocity, T rate, T momentum, T decay",
         "T new_velocity, T new_w",

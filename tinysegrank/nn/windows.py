@@ -8,31 +8,13 @@ deterministic on a GPU too.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from operator import index
-from typing import TypeAlias
 
 import array_api_extra as xpx
-from array_api_compat import array_namespace, device, is_cupy_array
+from array_api_compat import array_namespace, device
 
 from tinysegrank.backend import Array
-from tinysegrank.errors import ShapeError
-
-Pair: TypeAlias = tuple[int, int]
-
-
-def pair(value: int | Pair, *, name: str, least: int) -> Pair:
-    """Return (height, width) from an option given as one integer or as such a pair.
-
-    Raises:
-        ShapeError: the value is not one or two integers, or is below `least`.
-    """
-    try:
-        height, width = (index(v) for v in (value if isinstance(value, tuple | list) else (value, value)))
-    except (TypeError, ValueError):  # not integers, or not two
-        height = width = least - 1
-    if min(height, width) < least:
-        raise ShapeError(f"{name}={value!r}: give an integer of at least {least}, or two (height, width)")
-    return height, width
+from tinysegrank.nn.arguments import Pair
+from tinysegrank.nn.cuda import uses_cuda
 
 
 def tap_slices(kernel: Pair, stride: Pair, out: Pair) -> Iterator[tuple[slice, slice]]:
@@ -47,33 +29,39 @@ def tap_slices(kernel: Pair, stride: Pair, out: Pair) -> Iterator[tuple[slice, s
             yield rows, columns
 
 
-def extract_windows(x: Array, kernel: Pair, stride: Pair, out: Pair) -> Array:
-    """Stack the taps of all windows of a padded map (im2col).
+def extract_windows(x: Array, kernel: Pair, stride: Pair, out: Pair, padding: Pair = (0, 0)) -> Array:
+    """Stack the taps of all windows of maps that are padded by zeros (im2col).
 
-    x       | (C, N, H, W)      | any  | maps, already padded; channels first, as the rows of a matrix product
+    x       | (C, N, H, W)      | any  | maps; channels first, as the rows of a matrix product
     returns | (C, T, N, OH, OW) | as x | T = kernel height * kernel width taps, in row order
     """
-    xp = array_namespace(x)
-    if is_cupy_array(x):  # one kernel instead of one for each tap
-        from cupy.lib.stride_tricks import as_strided
+    if uses_cuda(x):
+        from tinysegrank.nn.cuda import windows
 
-        C, N = x.shape[:2]
-        of_channel, of_image, of_row, of_column = x.strides
-        strides = (of_channel, of_row, of_column, of_image, stride[0] * of_row, stride[1] * of_column)
-        taps = as_strided(x, (C, *kernel, N, *out), strides)  # (C, KH, KW, N, OH, OW)
-        return xp.reshape(taps, (C, kernel[0] * kernel[1], N, *out))
+        return windows.extract_windows(x, kernel, stride, out, padding)
+    xp = array_namespace(x)
+    if any(padding):  # padding by 0 would copy
+        x = xpx.pad(x, [(0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2])  # (C, N, H + 2p, W + 2p)
     return xp.stack([x[:, :, rows, columns] for rows, columns in tap_slices(kernel, stride, out)], axis=1)
 
 
-def scatter_windows(windows: Array, shape: tuple[int, ...], kernel: Pair, stride: Pair) -> Array:
+def scatter_windows(
+    windows: Array, shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair = (0, 0)
+) -> Array:
     """Add every tap back to the pixel it was taken from: the adjoint of `extract_windows` (col2im).
 
     windows | (C, T, N, OH, OW) | any        |
     returns | (C, N, H, W)      | as windows | of the given shape; pixels outside every window are 0
     """
+    if uses_cuda(windows):
+        from tinysegrank.nn.cuda import windows as cuda
+
+        return cuda.scatter_windows(windows, shape, kernel, stride, padding)
     xp = array_namespace(windows)
+    C, N, H, W = shape
     out = (windows.shape[-2], windows.shape[-1])
-    x = xp.zeros(shape, dtype=windows.dtype, device=device(windows))
+    padded = (C, N, H + 2 * padding[0], W + 2 * padding[1])
+    x = xp.zeros(padded, dtype=windows.dtype, device=device(windows))
     for tap, (rows, columns) in enumerate(tap_slices(kernel, stride, out)):
         x = xpx.at(x)[:, :, rows, columns].add(windows[:, tap, ...])
-    return x
+    return x[..., padding[0] : padding[0] + H, padding[1] : padding[1] + W]  # (C, N, H, W)

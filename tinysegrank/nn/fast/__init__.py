@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinysegrank.backend import Array, accelerated
-from tinysegrank.nn.windows import Pair
+from tinysegrank.nn.arguments import Pair
 
 KERNELS = (3, 5)  # kernel sizes that `convolution` supports, counted after the stride is folded into channels
 CHANNELS = 8  # with fewer input channels per group, or fewer filters, the matrix products are too thin

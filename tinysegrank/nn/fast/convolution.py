@@ -16,6 +16,7 @@ import numpy as np
 
 from tinysegrank.compiled import compiled
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.arguments import Pair
 from tinysegrank.nn.fast import TileContext
 from tinysegrank.nn.fast.filters import filter_gradient, filter_values
 from tinysegrank.nn.fast.fold import (
@@ -33,7 +34,6 @@ from tinysegrank.nn.fast.pooling import pool_rows
 from tinysegrank.nn.fast.products import correlate, multiply
 from tinysegrank.nn.fast.threads import jobs, run_stages
 from tinysegrank.nn.fast.tiles import Tiling, add, cut_inputs, cut_outputs, join
-from tinysegrank.nn.windows import Pair
 
 UNBOUNDED = np.float32(-np.inf)  # lower bound of the outputs where no ReLU is fused
 TOGETHER = 8  # number of pieces per call of `_run`, which is compiled for this number only

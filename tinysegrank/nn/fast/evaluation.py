@@ -18,14 +18,13 @@ from typing import NamedTuple
 import numpy as np
 
 from tinysegrank.backend import Array
-from tinysegrank.nn.arguments import check_conv2d, check_max_pool2d, check_norm_size
+from tinysegrank.nn.arguments import Pair, check_conv2d, check_max_pool2d, check_norm_size, pair
 from tinysegrank.nn.fast import Kept, Step, takes_tiles, uses_numba
 from tinysegrank.nn.fast.convolution import NOTHING, UNBOUNDED, Norm, Piece, piece_of, run_pieces, writable
 from tinysegrank.nn.fast.filters import filter_values
 from tinysegrank.nn.fast.fold import fold_filters, folded_size
 from tinysegrank.nn.fast.geometry import Geometry, geometry
 from tinysegrank.nn.fast.threads import share
-from tinysegrank.nn.windows import Pair, pair
 
 PART = 8  # images per part; a batch of fewer than two parts is not split
 

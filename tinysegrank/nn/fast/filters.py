@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from tinysegrank.compiled import compiled
+from tinysegrank.nn.arguments import Pair
 from tinysegrank.nn.fast.cook_toom import KINDS
 from tinysegrank.nn.fast.products import WIDTH
 from tinysegrank.nn.fast.threads import share
 from tinysegrank.nn.fast.transforms import LANES, points_to_taps, taps_to_points
-from tinysegrank.nn.windows import Pair
 
 
 def filter_values(weight: np.ndarray, kind: int, groups: int, *, filters_first: bool) -> np.ndarray:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from tinysegrank.compiled import compiled
+from tinysegrank.nn.arguments import Pair
 from tinysegrank.nn.fast.threads import share
-from tinysegrank.nn.windows import Pair
 
 Shape = tuple[int, int, int, int]
 SQUARE = 32  # side of the blocks that `_turn` transposes

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinysegrank.nn.arguments import Pair
 from tinysegrank.nn.fast.cook_toom import KINDS, TILES
 from tinysegrank.nn.fast.tiles import Tiling
 from tinysegrank.nn.fast.transforms import LANES
-from tinysegrank.nn.windows import Pair
 
 CACHE = 2**20  # maximum number of entries in the points of a chunk, so that they fit the cache
 ENOUGH = 72  # with this many tiles per chunk, the time to load the filters from memory is negligible

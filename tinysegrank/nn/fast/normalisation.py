@@ -13,9 +13,9 @@ import numpy as np
 
 from tinysegrank.compiled import compiled
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.arguments import Pair
 from tinysegrank.nn.fast.fold import channels_last
 from tinysegrank.nn.fast.threads import share
-from tinysegrank.nn.windows import Pair
 
 
 def local_response_norm(

@@ -13,8 +13,8 @@ import numpy as np
 
 from tinysegrank.compiled import compiled
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.arguments import Pair
 from tinysegrank.nn.fast.threads import share
-from tinysegrank.nn.windows import Pair
 
 
 def relu_backward(gradient: np.ndarray, positive: np.ndarray) -> np.ndarray:

@@ -6,10 +6,9 @@ import numpy as np
 
 from tinysegrank.compiled import compiled
 from tinysegrank.errors import ShapeError
-from tinysegrank.nn.arguments import PoolContext
+from tinysegrank.nn.arguments import Pair, PoolContext
 from tinysegrank.nn.fast.fold import channels_last
 from tinysegrank.nn.fast.threads import share
-from tinysegrank.nn.windows import Pair
 
 
 def max_pool2d(x: np.ndarray, size: Pair, stride: Pair, out: Pair) -> tuple[np.ndarray, PoolContext]:

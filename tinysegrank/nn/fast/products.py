@@ -15,8 +15,8 @@ from numba import types
 from numba.core import cgutils
 
 from tinysegrank.compiled import compiled, intrinsic
+from tinysegrank.nn.arguments import Pair
 from tinysegrank.nn.fast.transforms import LANES, VECTOR, load, store
-from tinysegrank.nn.windows import Pair
 
 ROWS = 14 if LANES == 16 else 6  # per block: 2 vectors of sums each leave 4 of 32 (or 16) registers free
 WIDTH = 2 * LANES  # columns per block

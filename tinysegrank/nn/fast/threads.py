@@ -23,7 +23,7 @@ from numba import types
 from threadpoolctl import LibController, ThreadpoolController
 
 from tinysegrank.compiled import compiled, intrinsic
-from tinysegrank.nn.windows import Pair
+from tinysegrank.nn.arguments import Pair
 
 JOBS = 16  # maximum number of jobs per stage
 JOB = 2**14  # minimum number of array entries per job in compiled code

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinysegrank.compiled import compiled
+from tinysegrank.nn.arguments import Pair
 from tinysegrank.nn.fast.transforms import (
     LANES,
     inputs_to_points,
@@ -20,7 +21,6 @@ from tinysegrank.nn.fast.transforms import (
     points_to_inputs,
     points_to_outputs,
 )
-from tinysegrank.nn.windows import Pair
 
 
 class Tiling(NamedTuple):

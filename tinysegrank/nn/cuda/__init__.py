@@ -1,0 +1,19 @@
+"""CUDA versions of the layers, for float32 CuPy arrays; `tinysegrank.nn` has the reference code.
+
+Each file is named after the readable one and gives its results, to the bit unless a docstring says otherwise. A kernel
+is a few lines of CUDA C, with one thread for each entry of its output. TINYSEGRANK_ACCELERATE=0 turns them off.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from array_api_compat import is_cupy_array
+
+from tinysegrank.backend import accelerated
+
+
+def uses_cuda(*arrays: Any) -> bool:
+    """Return whether to use CUDA versions: if they are enabled, and all arrays are non-empty float32 CuPy arrays."""
+    return all(is_cupy_array(a) and a.dtype == np.float32 and a.size for a in arrays) and accelerated()

@@ -1,0 +1,44 @@
+"""CUDA versions of `relu` and `relu_backward`."""
+
+from __future__ import annotations
+
+from tinysegrank.backend import Array
+from tinysegrank.nn.cuda.kernel import Kernel, contiguous, empty
+
+_RELU = Kernel(
+    "tinysegrank_relu",
+    """
+extern "C" __global__ void tinysegrank_relu(int count, const float* x, float* y, bool* positive) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= count) return;
+    y[i] = x[i] < 0.0f ? 0.0f : x[i];  // NaN stays NaN
+    positive[i] = x[i] > 0.0f;
+}
+""",
+)
+
+_BACKWARD = Kernel(
+    "tinysegrank_relu_backward",
+    """
+extern "C" __global__ void tinysegrank_relu_backward(
+    int count, const float* gradient, const bool* positive, float* gx) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= count) return;
+    gx[i] = positive[i] ? gradient[i] : 0.0f;
+}
+""",
+)
+
+
+def relu(x: Array) -> tuple[Array, Array]:
+    """CUDA version of `nn.relu`."""
+    y, positive = empty(x.shape), empty(x.shape, bool)
+    _RELU(x.size, contiguous(x), y, positive)
+    return y, positive
+
+
+def relu_backward(gradient: Array, positive: Array) -> Array:
+    """CUDA version of `nn.relu_backward`, for arrays of one shape."""
+    gx = empty(gradient.shape)
+    _BACKWARD(gx.size, contiguous(gradient), contiguous(positive), gx)
+    return gx

@@ -1,0 +1,76 @@
+"""CUDA versions of `extract_windows` and `scatter_windows`: a thread takes all taps of its window, or of its pixel."""
+
+from __future__ import annotations
+
+from math import prod
+
+from tinysegrank.backend import Array
+from tinysegrank.nn.arguments import Pair
+from tinysegrank.nn.cuda.kernel import Kernel, contiguous, empty
+
+_EXTRACT = Kernel(
+    "tinysegrank_extract_windows",
+    """
+extern "C" __global__ void tinysegrank_extract_windows(
+    int count, const float* strided_x, float* windows, int N, int H, int W, int of_channel, int of_image, int of_row,
+    int of_column, int KH, int KW, int SH, int SW, int PH, int PW, int OH, int OW) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;  // window (c, n, r, s)
+    if (i >= count) return;
+    int s = i % OW, r = i / OW % OH, n = i / (OW * OH) % N, c = i / (OW * OH * N), L = N * OH * OW;
+    strided_x += (long long)c * of_channel + (long long)n * of_image;
+    windows += (long long)c * KH * KW * L + i % L;
+    for (int a = 0; a < KH; ++a)
+        for (int b = 0; b < KW; ++b) {
+            int p = r * SH + a - PH, q = s * SW + b - PW;
+            bool inside = p >= 0 && p < H && q >= 0 && q < W;
+            windows[(long long)(a * KW + b) * L] = inside ? strided_x[p * of_row + q * of_column] : 0.0f;
+        }
+}
+""",
+)
+
+_SCATTER = Kernel(
+    "tinysegrank_scatter_windows",
+    """
+extern "C" __global__ void tinysegrank_scatter_windows(
+    int count, const float* windows, float* x, int C, int N, int H, int W,
+    int KH, int KW, int SH, int SW, int PH, int PW, int OH, int OW) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;  // pixel (n, c, p, q)
+    if (i >= count) return;
+    int q = i % W + PW, p = i / W % H + PH, c = i / (W * H) % C, n = i / (W * H * C);
+    float total = 0.0f;
+    for (int a = 0; a < KH; ++a)
+        for (int b = 0; b < KW; ++b) {
+            int r = (p - a) / SH, s = (q - b) / SW;
+            if (p >= a && q >= b && r * SH == p - a && s * SW == q - b && r < OH && s < OW)
+                total += windows[((((long long)c * KH * KW + a * KW + b) * N + n) * OH + r) * OW + s];
+        }
+    x[i] = total;
+}
+""",
+)
+
+
+def extract_windows(x: Array, kernel: Pair, stride: Pair, out: Pair, padding: Pair) -> Array:
+    """CUDA version of `nn.extract_windows`; reads x in any layout.
+
+    x       | (C, N, H, W)      | float32 | maps
+    returns | (C, T, N, OH, OW) | float32 |
+    """
+    C, N, H, W = x.shape
+    windows = empty((C, prod(kernel), N, *out))
+    steps = [step // x.dtype.itemsize for step in x.strides]
+    _EXTRACT(C * N * prod(out), x, windows, N, H, W, *steps, *kernel, *stride, *padding, *out)
+    return windows
+
+
+def scatter_windows(windows: Array, shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair) -> Array:
+    """CUDA version of `nn.scatter_windows`: each pixel sums its taps in their order, so there are no atomic additions.
+
+    windows | (C, T, N, OH, OW) | float32 |
+    returns | (C, N, H, W)      | float32 | a view of an array (N, C, H, W), as the layer below needs it
+    """
+    C, N, H, W = shape
+    x = empty((N, C, H, W))
+    _SCATTER(x.size, contiguous(windows), x, C, N, H, W, *kernel, *stride, *padding, *windows.shape[-2:])
+    return x.transpose((1, 0, 2, 3))  # (C, N, H, W)
