@@ -15,7 +15,7 @@ from tests.nn.nn_strategies import Convolution, Pair, convolutions, pairs, seeds
 from tests.operations import assert_close
 from tinysegrank import nn
 from tinysegrank.errors import ShapeError
-from tinysegrank.nn import conv, windows
+from tinysegrank.nn import arguments, conv
 from tinysegrank.testing import check_backward
 
 
@@ -150,4 +150,4 @@ def test_bad_input_is_refused(arrays: Any, options: dict[str, Any], message: str
 
 @pytest.mark.parametrize("value", [2, np.int64(2), (2, 2), [2, 2], np.array(2)], ids=repr)
 def test_an_option_is_an_integer_or_two(value: Any) -> None:
-    assert windows.pair(value, name="stride", least=1) == (2, 2)
+    assert arguments.pair(value, name="stride", least=1) == (2, 2)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from array_api_compat import array_namespace, is_cupy_array
 
 from tinysegrank.backend import Array
-from tinysegrank.nn.arguments import ConvContext, check_conv2d, check_floating, half_in_float32
+from tinysegrank.nn.arguments import ConvContext, Pair, check_conv2d, check_floating, half_in_float32
 from tinysegrank.nn.cuda import uses_cuda
 from tinysegrank.nn.fast import TileContext, takes_tiles, uses_numba
-from tinysegrank.nn.windows import Pair, extract_windows, scatter_windows
+from tinysegrank.nn.windows import extract_windows, scatter_windows
 
 
 @half_in_float32

@@ -9,10 +9,10 @@ import array_api_extra as xpx
 from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
-from tinysegrank.nn.arguments import PoolContext, check_floating, check_max_pool2d
+from tinysegrank.nn.arguments import Pair, PoolContext, check_floating, check_max_pool2d
 from tinysegrank.nn.cuda import uses_cuda
 from tinysegrank.nn.fast import uses_numba
-from tinysegrank.nn.windows import Pair, tap_slices
+from tinysegrank.nn.windows import tap_slices
 
 
 def max_pool2d(

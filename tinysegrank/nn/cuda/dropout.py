@@ -5,6 +5,8 @@ Source: Brown, "Random number generation with arbitrary strides", 1994, for the 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tinysegrank.backend import Array
@@ -49,16 +51,10 @@ def can_jump(rng: np.random.Generator, size: int) -> bool:
 
 def dropout(x: Array, *, p: float, rng: np.random.Generator) -> tuple[Array, Array]:
     """CUDA version of `nn.dropout` in training; `can_jump` must be true."""
-    source: np.random.PCG64 = rng.bit_generator
-    y, scale = empty(x.shape), empty(x.shape)
-    bits = [np.uint64(number >> shift & 2**64 - 1) for number in _numbers(source) for shift in (64, 0)]
+    source: Any = rng.bit_generator
+    y, scale, held = empty(x.shape), empty(x.shape), source.state["state"]
+    bits = [np.uint64(held[name] >> shift & 2**64 - 1) for name in ("state", "inc") for shift in (64, 0)]
     limit = int(np.ceil(float(np.float32(p)) * 2**24))
     _DROPOUT(x.size // 2, contiguous(x), y, scale, *bits, limit, 1.0 / (1.0 - p))
     source.advance(x.size // 2)
     return y, scale
-
-
-def _numbers(source: np.random.PCG64) -> tuple[int, int]:
-    """Return the generator's state and increment, of 128 bits each."""
-    held: dict[str, int] = source.state["state"]
-    return held["state"], held["inc"]
