@@ -22,7 +22,9 @@ import pytest
 DEFINITIONS = """
 static int min(int a, int b) { return a < b ? a : b; }
 static int max(int a, int b) { return a > b ? a : b; }
-extern "C" float powf(float, float) noexcept;
+extern "C" {
+float powf(float, float) noexcept; float expf(float) noexcept; float logf(float) noexcept; float sqrtf(float) noexcept;
+}
 struct Place { unsigned x; };
 static Place blockIdx, blockDim, threadIdx;
 #define __global__

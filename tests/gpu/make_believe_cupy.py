@@ -288,23 +288,6 @@ def _array(value: Any, dtype: Any = None, copy: bool = True, **_: object) -> nda
     return made.copy() if copy and made is value else made
 
 
-class ElementwiseKernel:
-    """One kernel; the statements must mean the same in Python as in C. Computes in the dtype of its array inputs."""
-
-    def __init__(self, inputs: str, outputs: str, statements: str, name: str) -> None:
-        self.inputs = [part.split()[1] for part in inputs.split(",")]
-        self.outputs = [part.split()[1] for part in outputs.split(",")]
-        self.code, self.name = compile(statements, name, "exec"), name
-
-    def __call__(self, *values: Any) -> Any:
-        dtype = np.result_type(*{held.dtype for held in _check(values)})
-        found = {name: np.asarray(_bare(v), dtype) for name, v in zip(self.inputs, values, strict=True)}
-        exec(self.code, {}, found)  # the package's own statement
-        tally.launches[self.name] += 1
-        made = tuple(ndarray(np.ascontiguousarray(found[name]), _current()) for name in self.outputs)
-        return made if len(made) > 1 else made[0]
-
-
 class RawKernel:
     """One kernel in CUDA C."""
 
@@ -355,7 +338,7 @@ def _module() -> dict[str, types.ModuleType]:
     vars(modules["cupy.fft"]).update(functions(np.fft))
     vars(cupy).update(
         ndarray=ndarray, bool=np.bool_, asarray=_asarray, array=_array, cuda=cuda, linalg=modules["cupy.linalg"],
-        fft=modules["cupy.fft"], ElementwiseKernel=ElementwiseKernel, RawKernel=RawKernel, dot=_dot,
+        fft=modules["cupy.fft"], RawKernel=RawKernel, dot=_dot,
         __version__="14.2.0",
     )  # fmt: skip
     stream = type("Stream", (), {"synchronize": lambda self: Device().synchronize()})

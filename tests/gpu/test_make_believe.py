@@ -119,11 +119,11 @@ def test_launches_of_a_training_step_on_cached_features(cupy: Backend, rng: np.r
     features = model.features(x)
     for _ in range(2):  # the first step makes the velocities
         tally.reset()
-        _, grad_z = loss(model.forward_features(features, rng=rng), target, weight)
+        _, grad_z = loss(model.forward_features(features, rng=np.random.default_rng(0)), target, weight)
         model.network.assign(sgd.step(model.trainable, model.backward(grad_z)))
-    assert tally.launches.total() <= 158
+    assert tally.launches.total() <= 115
     assert not tally.waits
-    assert tally.transfers == {"to device": 3}  # dropout's draws
+    assert not tally.transfers
 
 
 # What the program says and does about a GPU --------------------------------------------------------------------------

@@ -200,6 +200,41 @@ def test_a_relu_after_a_convolution_costs_no_kernel_in_evaluation(cupy: Backend,
     assert tally.launches["tinysegrank_add_bias"] == 3
 
 
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("names", ["softmax", "log_softmax"])
+def test_softmax(cupy: Backend, rng: np.random.Generator, names: str, axis: int) -> None:
+    x, gradient = (rng.standard_normal((3, 5, 4)).astype(np.float32) * 30 for _ in range(2))
+    forward, backward = getattr(nn, names), getattr(nn, f"{names}_backward")
+
+    def run(x: Any, gradient: Any) -> Any:
+        y, context = forward(x, axis=axis)
+        return y, context.probabilities, backward(gradient, context)
+
+    found, expected, launches = both(cupy, run, x, gradient)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-6, atol=2e-5)
+    assert launches == 4  # two of them bring the arrays into C order
+
+
+@pytest.mark.parametrize("max_norm", [None, 1e-3, 5.0, 1e6])
+@pytest.mark.parametrize("size", [(3,), (70, 80)])
+def test_sgd(cupy: Backend, rng: np.random.Generator, max_norm: float | None, size: tuple[int, ...]) -> None:
+    arrays = [rng.standard_normal(size).astype(np.float32) for _ in range(4)]
+
+    def run(*arrays: Any) -> Any:
+        w, *gradients = arrays
+        sgd, parameters = nn.SGD(rate=0.1, decay=0.2, max_norm=max_norm), {"a": w, "b": w}
+        for gradient in gradients:
+            parameters = sgd.step(parameters, {"a": gradient, "b": gradient * 2.0})
+        return *parameters.values(), *sgd.velocity.values()
+
+    found, expected, _ = both(cupy, run, *arrays)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    if max_norm in (None, 1e6):  # nothing to clip
+        np.testing.assert_array_equal(found[0], expected[0])
+
+
 # What takes the readable functions -----------------------------------------------------------------------------------
 
 

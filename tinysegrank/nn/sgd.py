@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from functools import cache
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_cupy_array
+from array_api_compat import array_namespace, device
 
 from tinysegrank.backend import Array, to_numpy
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.nn.arguments import check_gradients, widened
+from tinysegrank.nn.cuda import uses_cuda
 
 
 class SGD:
@@ -57,14 +57,18 @@ class SGD:
         """
         rate = self.rate if rate is None else rate
         check_gradients("SGD", parameters, gradients)
-        if self.max_norm is not None:
+        step: Callable[..., tuple[Array, Array]] = _step
+        if gradients and uses_cuda(*gradients.values(), *(parameters[name] for name in gradients)):
+            from tinysegrank.nn.cuda import sgd
+
+            step = partial(sgd.step, scale=sgd.clip_scale(gradients.values(), self.max_norm))
+        elif self.max_norm is not None:
             gradients, _ = clip_by_norm(gradients, self.max_norm)
         updated = {}
         for name, gradient in gradients.items():
             w = parameters[name]
             rate_factor, decay_factor = self.multipliers.get(name, (1.0, 1.0))
             velocity, options = self.velocity.get(name), (rate * rate_factor, self.momentum, self.decay * decay_factor)
-            step = _step_on_cupy if velocity is not None and is_cupy_array(w) else _step
             self.velocity[name], updated[name] = step(w, gradient, velocity, *options)
         return updated
 
@@ -94,26 +98,6 @@ def _step(
     change = rate * (gradient + decay * w)
     velocity = change if velocity is None else momentum * velocity + change
     return velocity, w - velocity
-
-
-def _step_on_cupy(
-    w: Array, gradient: Array, velocity: Array, rate: float, momentum: float, decay: float
-) -> tuple[Array, Array]:
-    """CuPy version of `_step`, in one kernel; the compiler may fuse a product and a sum, which rounds once less."""
-    import cupy
-
-    updated: tuple[Array, Array] = _kernel(cupy)(w, gradient, velocity, rate, momentum, decay)
-    return updated
-
-
-@cache
-def _kernel(cupy: Any) -> Any:
-    return cupy.ElementwiseKernel(
-        "T w, T gradient, T velocity, T rate, T momentum, T decay",
-        "T new_velocity, T new_w",
-        "new_velocity = momentum * velocity + rate * (gradient + decay * w); new_w = w - new_velocity",
-        "tinysegrank_sgd",
-    )
 
 
 def clip_by_norm(gradients: Mapping[str, Array], max_norm: float) -> tuple[dict[str, Array], Array]:

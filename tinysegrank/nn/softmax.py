@@ -10,6 +10,7 @@ from array_api_compat import array_namespace
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.arguments import SoftmaxContext, check_floating, half_in_float32
+from tinysegrank.nn.cuda import uses_cuda
 
 
 @half_in_float32
@@ -26,6 +27,11 @@ def softmax(x: Array, *, axis: int = 1) -> tuple[Array, SoftmaxContext]:
         ShapeError: x is not floating, has no such axis, or the axis is empty.
     """
     check_floating("softmax", x=x)
+    _check_axis(x, axis)
+    if uses_cuda(x):
+        from tinysegrank.nn.cuda import softmax as cuda
+
+        return cuda.softmax(x, axis=axis, logarithm=False)
     xp = array_namespace(x)
     powers = xp.exp(x - _largest(x, axis))
     q = powers / xp.sum(powers, axis=axis, keepdims=True)  # Eq. 20
@@ -41,6 +47,10 @@ def softmax_backward(gradient: Array, context: SoftmaxContext) -> Array:
     """
     check_floating("softmax_backward", gradient=gradient)
     q, axis = context
+    if uses_cuda(gradient, q) and gradient.shape == q.shape:
+        from tinysegrank.nn.cuda import softmax as cuda
+
+        return cuda.softmax_backward(gradient, context, logarithm=False)
     xp = array_namespace(gradient)
     return q * (gradient - xp.sum(gradient * q, axis=axis, keepdims=True))  # Eq. 42
 
@@ -57,6 +67,11 @@ def log_softmax(x: Array, *, axis: int = 1) -> tuple[Array, SoftmaxContext]:
         ShapeError: x is not floating, has no such axis, or the axis is empty.
     """
     check_floating("log_softmax", x=x)
+    _check_axis(x, axis)
+    if uses_cuda(x):
+        from tinysegrank.nn.cuda import softmax as cuda
+
+        return cuda.softmax(x, axis=axis, logarithm=True)
     xp = array_namespace(x)
     shifted = x - _largest(x, axis)
     powers = xp.exp(shifted)
@@ -73,16 +88,23 @@ def log_softmax_backward(gradient: Array, context: SoftmaxContext) -> Array:
     """
     check_floating("log_softmax_backward", gradient=gradient)
     q, axis = context
+    if uses_cuda(gradient, q) and gradient.shape == q.shape:
+        from tinysegrank.nn.cuda import softmax as cuda
+
+        return cuda.softmax_backward(gradient, context, logarithm=True)
     xp = array_namespace(gradient)
     return gradient - q * xp.sum(gradient, axis=axis, keepdims=True)
 
 
-def _largest(x: Array, axis: int) -> Array:
-    xp = array_namespace(x)
+def _check_axis(x: Array, axis: int) -> None:
     if not -x.ndim <= axis < x.ndim or x.shape[axis] == 0:
         raise ShapeError(
             f"softmax over axis {axis} of an array of shape {tuple(x.shape)}: no such axis, or it is empty"
         )
+
+
+def _largest(x: Array, axis: int) -> Array:
+    xp = array_namespace(x)
     if xp.isdtype(x.dtype, "complex floating"):  # the complex-step check: any real shift will do
         x = xp.real(x)
     return xp.max(x, axis=axis, keepdims=True)

@@ -48,6 +48,11 @@ def empty(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
     return _cupy().empty(shape, dtype)
 
 
+def zeros(shape: tuple[int, ...]) -> Array:
+    """Return an array of zeros on the current device."""
+    return _cupy().zeros(shape, np.float32)
+
+
 def _argument(value: Any) -> Any:
     """Give Python's numbers the types of the kernels' parameters."""
     return np.int32(value) if isinstance(value, int) else np.float32(value) if isinstance(value, float) else value

@@ -1,0 +1,69 @@
+"""CUDA version of a step of `SGD`, which differs only by the order of the gradients' sum of squares."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from tinysegrank.backend import Array
+from tinysegrank.nn.cuda.kernel import Kernel, contiguous, empty, zeros
+
+_SQUARES = Kernel(
+    "tinysegrank_squares",
+    """
+extern "C" __global__ void tinysegrank_squares(int count, const float* gradient, float* sums, int entries) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= count) return;
+    float sum = 0.0f;
+    for (long long j = i; j < entries; j += count) sum += gradient[j] * gradient[j];
+    sums[i] = sum;
+}
+""",
+)
+
+_SCALE = Kernel(
+    "tinysegrank_clip",
+    """
+extern "C" __global__ void tinysegrank_clip(int count, const float* square, float* scale, float max_norm) {
+    if (blockIdx.x * blockDim.x + threadIdx.x >= count) return;
+    float norm = sqrtf(square[0]);
+    float part = max_norm / (norm > 0.0f ? norm : 1.0f);
+    scale[0] = part < 1.0f ? part : 1.0f;
+}
+""",
+)
+
+_STEP = Kernel(
+    "tinysegrank_sgd",
+    """
+extern "C" __global__ void tinysegrank_sgd(
+    int count, const float* w, const float* gradient, const float* velocity, const float* scale,
+    float* new_velocity, float* new_w, float rate, float momentum, float decay) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= count) return;
+    new_velocity[i] = momentum * velocity[i] + rate * (gradient[i] * scale[0] + decay * w[i]);
+    new_w[i] = w[i] - new_velocity[i];
+}
+""",
+)
+SUMS = 4096  # threads, and so partial sums, of an array's squares
+
+
+def clip_scale(gradients: Collection[Array], max_norm: float | None) -> Array:
+    """Return the factor by which `nn.clip_by_norm` scales gradients, as an array of no axes; None: no limit."""
+    scale, limit = empty(()), float("inf") if max_norm is None else float(max_norm)
+    sums = empty((len(gradients), SUMS))
+    for row, gradient in zip(range(len(gradients)), gradients, strict=True):
+        _SQUARES(SUMS, contiguous(gradient), sums[row], gradient.size)
+    _SCALE(1, sums.sum(), scale, limit)
+    return scale
+
+
+def step(
+    w: Array, gradient: Array, velocity: Array | None, rate: float, momentum: float, decay: float, *, scale: Array
+) -> tuple[Array, Array]:
+    """Return a parameter's new velocity and value from its gradient times `scale`; a velocity of None is 0."""
+    before = zeros(w.shape) if velocity is None else contiguous(velocity)
+    new_velocity, new_w = empty(w.shape), empty(w.shape)
+    arrays = contiguous(w), contiguous(gradient), before, scale, new_velocity, new_w
+    _STEP(w.size, *arrays, float(rate), float(momentum), float(decay))
+    return new_velocity, new_w
