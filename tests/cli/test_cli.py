@@ -144,9 +144,12 @@ UNTRAINED = ("--experiment", "demo")  # needs no weights
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--voc", "nowhere"], "nowhere: holds no folder JPEGImages"),
+        (["--voc", "nowhere"], "nowhere: is missing; give the folder that holds JPEGImages"),
         (["--voc", "TOY", "--set", "data.train=train"], "needs --weights FILE"),
-        (["--voc", "TOY", "--set", "data.train=train", "--weights", "nowhere.caffemodel"], "nowhere.caffemodel"),
+        (
+            ["--voc", "TOY", "--set", "data.train=train", "--weights", "nowhere.caffemodel"],
+            "nowhere.caffemodel: cannot be read: No such file or directory; check the path",
+        ),
         (["--voc", "TOY", "--set", "data.train=trian"], "trian.txt: there is no such split"),
         (["--voc", "TOY", "--set", "training.start.stepz=3"], "unknown key 'stepz'"),
         (["--voc", "TOY", "--experiment", "slow"], "choose one of"),
@@ -158,8 +161,8 @@ UNTRAINED = ("--experiment", "demo")  # needs no weights
         (["--voc", "TOY", "--limit", "-1"], "data.limit=-1: give at least 0"),
         (["--voc", "TOY", "--set", "ranking.eps=nan"], "ranking.eps=NaN: give a finite number"),
         (["--voc", "TOY", "--set", "experiment=fast"], 'experiment="fast": choose one of'),
-        (["--voc", "TOY", *UNTRAINED, "--folds", "5"], "folds=5: there are 4 training images"),
-        (["--voc", "TOY", *UNTRAINED], "ranking.splits=5: there are 4 training images"),
+        (["--voc", "TOY", *UNTRAINED, "--folds", "5"], "folds=5: train lists 4 images; pass --folds 4 or fewer"),
+        (["--voc", "TOY", *UNTRAINED, "--limit", "1"], "folds=2: train lists 1 image; a run needs at least 2"),
         (["--voc", "caf\udce9"], "rename the file or folder"),
         (["--voc", "TOY", "--config", "TOY"], "cannot be read: Is a directory"),
         (["--voc", "TOY", "--config", "nowhere.toml"], "nowhere.toml: cannot be read: No such file"),

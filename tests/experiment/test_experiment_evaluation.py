@@ -96,7 +96,7 @@ def test_a_truth_without_objects_is_refused(tmp_path, own):
         truth = own.labels(i)
         Image.fromarray(np.where((truth > 0) & (truth < 255), 255, 0).astype(np.uint8)).save(own.labels_path(i))
         write_labels(tmp_path / f"{name}.png", np.zeros_like(truth))
-    with pytest.raises(DatasetError, match=r"no mask of split 'val' has an object; are objects painted 255"):
+    with pytest.raises(DatasetError, match=r"no mask of split 'val' has an object; objects may not be painted 255"):
         evaluate_folder(tmp_path, own)
 
 

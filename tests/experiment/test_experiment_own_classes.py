@@ -25,7 +25,7 @@ from tinysegrank.experiment.stages.evaluation import read_counts
 from tinysegrank.experiment.stages.training import Training, network_path
 from tinysegrank.proposals import CpmcOptions, SecondOrderOptions, SegmentOptions
 from tinysegrank.segnet import load_segnet
-from tinysegrank.voc import CLASS_NAMES, VOCSegmentation, classes_of, read_labels
+from tinysegrank.voc import CLASS_NAMES, VOC, VOCSegmentation, classes_of, read_labels
 
 pytestmark = pytest.mark.slow
 
@@ -159,6 +159,8 @@ def test_classes_are_settings_like_any_other(tmp_path):
     (tmp_path / "classes.txt").write_text("\n".join(CLASS_NAMES))
     tiny = tiny_settings(tmp_path)
     assert with_classes(tiny).data.classes == ()  # VOC's, so the run is one on VOC
+    named = with_classes(replace(tiny, data=replace(tiny.data, classes=CLASS_NAMES)))
+    assert with_classes(named) == named and named.classes == VOC and named.data.classes  # kept, as grey masks need it
     own = with_classes(replace(tiny, data=replace(tiny.data, classes=("weed 1 2 3",))))
     assert own.data.classes == ("background #000000", "weed #010203")
     with pytest.raises(ConfigError, match=r"report\.classes=\[2\]: give classes of the data, 0 to 1"):

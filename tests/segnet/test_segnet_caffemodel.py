@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from tests.segnet.segnet_toys import UNKNOWN, blob, layer, tagged, thin_model, write_caffemodel
 from tinysegrank.errors import WeightsError
-from tinysegrank.segnet import SegNet, read_caffemodel
+from tinysegrank.segnet import SegNet, read_caffemodel, read_weights
 
 floats = st.floats(width=32, allow_nan=False)
 weights = arrays(np.float32, array_shapes(min_dims=1, max_dims=4, max_side=4), elements=floats)
@@ -245,8 +245,9 @@ def test_no_whole_file(path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["missing.caffemodel", "."])
 def test_no_file(tmp_path: Path, name: str) -> None:
-    with pytest.raises(WeightsError, match="cannot be read"):
-        read_caffemodel(tmp_path / name)
+    for reader in (read_caffemodel, read_weights):  # each with one remedy
+        with pytest.raises(WeightsError, match=r"cannot be read: [\w ]+; (check the path|give a file)$"):
+            reader(tmp_path / name)
 
 
 # Into the network ----------------------------------------------------------------------------------------------------

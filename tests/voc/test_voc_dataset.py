@@ -14,7 +14,7 @@ from tinysegrank.voc import VOCSegmentation, palette, write_labels
 def root(tmp_path):
     """Three images in the devkit's layout."""
     rng = np.random.default_rng(0)
-    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation", "Annotations"):
         (tmp_path / folder).mkdir(parents=True)
     for index, name in enumerate(("2007_000002", "2007_000001", "2008_000003")):
         pixels = rng.integers(0, 256, (20 + index, 30, 3), dtype=np.uint8)
@@ -84,7 +84,9 @@ def test_a_wrong_root_names_the_right_one(root, tmp_path_factory):
     (outer / "VOCdevkit" / "VOC2012" / "JPEGImages").mkdir(parents=True)
     with pytest.raises(DatasetError, match=r"give .*VOCdevkit/VOC2012$"):
         VOCSegmentation(outer, "train")
-    with pytest.raises(DatasetError, match="holds no folder JPEGImages"):
+    with pytest.raises(DatasetError, match="SegmentationClass: holds no folder JPEGImages; put the photographs there"):
+        VOCSegmentation(root / "SegmentationClass", "train")
+    with pytest.raises(DatasetError, match=r"nowhere: is missing; give the folder that holds JPEGImages$"):
         VOCSegmentation(root / "nowhere", "train")
 
 
@@ -93,7 +95,7 @@ def test_missing_files_are_counted_and_the_first_five_named(root):
     with pytest.raises(DatasetError, match=r"9 of 9 .*JPEGImages/a0\.jpg, .*a4\.jpg, \.\.\."):
         VOCSegmentation(root, "long")
     (root / "SegmentationClass" / "2007_000001.png").unlink()
-    with pytest.raises(DatasetError, match=r"1 of 3 files are missing: SegmentationClass/2007_000001\.png;"):
+    with pytest.raises(DatasetError, match=r"1 of 3 files are missing: SegmentationClass/2007_000001\.png; add them"):
         VOCSegmentation(root, "train")
 
 
@@ -169,7 +171,8 @@ def of(root, value):
 
 @pytest.mark.parametrize("palette", [None, palette().tobytes()])
 @pytest.mark.parametrize(
-    ("values", "hint"), [((0, 255), r"are objects painted 255, which is void\?$"), ((0,), "give masks with classes")]
+    ("values", "hint"),
+    [((0, 255), "objects may not be painted 255, which is void$"), ((0,), "give masks with classes")],
 )
 def test_a_split_without_objects_is_refused(root, palette, values, hint):
     masks = of(root, 0)
@@ -194,8 +197,8 @@ def test_check_says_what_the_masks_hold(root):
     pixels = np.bincount(np.concatenate([mask.ravel() for mask in masks.values()]))
     assert dict(census.pixels) == {k: pixels[k] for k in (0, 8, 15, 255)}
     assert str(census) == (
-        "3 palette PNGs read by number; 2 of 20 classes (masks and pixels of each: person 2, 4.8 %; cat 1, 0.1 %), "
-        "4.8 % void"  # 90, 2 and 90 of 1,890 pixels
+        "3 palette PNGs read by number; 2 of VOC's 20 classes (masks and pixels of each: person 2, 4.8 %; "
+        "cat 1, 0.1 %), 4.8 % void"  # 90, 2 and 90 of 1,890 pixels
     )
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinysegrank.errors import DatasetError
-from tinysegrank.voc import VOC, Classes, label_colours, read_labels, write_labels
+from tinysegrank.errors import ConfigError, DatasetError
+from tinysegrank.voc import VOC, Classes, classes_of, label_colours, read_labels, write_labels
 from tinysegrank.voc.masks import BY_COLOUR, BY_NUMBER, GREY, RGB, read_mask
 
 FIELD = Classes(("background", "crop", "weed"), ((0, 0, 0), (0, 128, 0), (255, 0, 0)))
@@ -72,12 +72,36 @@ def test_a_palette_by_its_numbers_or_colours(tmp_path, values, palette, labels):
         ([[0, 3, 9]], [(0, 0, 0)] + [(1, 2, 3)] * 9, r"labels 3, 9 are neither a class \(0\.\.2\) nor void"),
         ([[0, 1, 2]], [(9, 9, 9), (0, 0, 0), (8, 8, 8)], "label 0 is coloured and label 1 black"),
         ([[[0, 128, 0], [1, 2, 3], [1, 2, 3]]], None, "2 pixels have the colour 1 2 3, which is not that of a class"),
-        ([[[9, 9, 9], [1, 2, 3], [1, 2, 3]]], None, "not that of a class, nor are 1 others: were edges smoothed"),
+        ([[[9, 9, 9], [1, 2, 3], [1, 2, 3]]], None, r"not that of a class \(one of 2 such colours"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_understood_names_the_file_and_the_colour(tmp_path, values, palette, message):
     with pytest.raises(DatasetError, match=rf"a\.png: .*{message}"):
         read_labels(save(tmp_path / "a.png", values, palette), FIELD)
+
+
+@pytest.mark.parametrize(
+    ("values", "palette", "refused"),
+    [
+        (LABELS, None, True),
+        (LABELS, [(k, k, k) for k in range(256)], True),
+        (LABELS, [*VOC.palette], False),
+        (LABELS, [(0, 0, 0)] * 256, False),  # unset
+        (np.zeros((4, 4, 3)), None, False),  # by colour
+        (np.full((4, 4), 99), None, False),  # no class of VOC, which the check of all masks reports
+    ],
+    ids=["grey", "grey palette", "VOC's", "unset", "RGB", "strange"],
+)
+def test_numbers_without_names_are_refused(tmp_path, values, palette, refused):
+    (tmp_path / "SegmentationClass").mkdir()
+    save(tmp_path / "SegmentationClass/plot_1.png", values, palette)
+    if refused:
+        with pytest.raises(ConfigError, match=r"classes\.txt: is missing, and plot_1\.png doesn't have the colours of"):
+            classes_of(tmp_path)
+        (tmp_path / "Annotations").mkdir()  # VOC's own folder, its masks replaced by those of train_aug, often grey
+    assert classes_of(tmp_path) == VOC
+    (tmp_path / "classes.txt").write_text("weed")
+    assert classes_of(tmp_path).names == ("background", "weed")
 
 
 def test_transparent_and_deep_masks_are_refused_with_the_remedy(tmp_path):

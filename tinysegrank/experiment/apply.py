@@ -126,7 +126,7 @@ def _files(path: Path, out: Path, count: int) -> _Files:
 
 def _label(paths: list[Path], files: list[_Files], segmenter: Segmenter, progress: Progress) -> Iterator[Labelled]:
     if not segmenter.run.settings.trunk.weights:
-        progress.say("the network of this run was trained on drawings, so expect little of it on photographs")
+        progress.say("conv1 to conv5 of this run learned from toy drawings, so expect less of it on photographs")
     with progress.count("photographs", len(paths)) as advance:
         for path, its in zip(paths, files, strict=True):
             result = segmenter(path)

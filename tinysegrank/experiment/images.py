@@ -13,7 +13,7 @@ from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import DataSettings, Settings
 from tinysegrank.files import read_json, reading
 from tinysegrank.voc import VOCSegmentation, assign_folds
-from tinysegrank.voc.dataset import MASK_ENDINGS, MASKS
+from tinysegrank.voc.masks import MASK_ENDINGS, MASKS
 from tinysegrank.voc.split import files_by_stem, split_file
 
 SPLITS = ("train", "val")

@@ -284,5 +284,5 @@ def with_classes(settings: Settings) -> Settings:
         ConfigError: the file cannot be read, or a line of it cannot be used.
     """
     classes = settings.classes if settings.data.classes else classes_of(settings.data.voc)
-    lines = () if classes == VOC else classes.lines()
+    lines = () if classes == VOC and not settings.data.classes else classes.lines()
     return replace(settings, data=replace(settings.data, classes=lines))

@@ -18,8 +18,8 @@ from tinysegrank.fetching.matlab import read_field
 from tinysegrank.files import reading, write_text
 from tinysegrank.outputs import check_folder
 from tinysegrank.voc import write_labels
-from tinysegrank.voc.dataset import MASKS
 from tinysegrank.voc.images import opened
+from tinysegrank.voc.masks import MASKS
 from tinysegrank.voc.split import first_few, read_split, split_file
 
 AUGMENTED = "train_aug"

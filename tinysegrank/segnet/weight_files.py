@@ -57,7 +57,7 @@ def read_weights(path: Path | str) -> WeightFile:
         with Path(path).open("rb") as stream:
             start, size = stream.read(64), stream.seek(0, 2)
     except OSError as error:
-        raise WeightsError(f"{explain_os_error(path, error)}; {_ASK}") from error
+        raise WeightsError(explain_os_error(path, error)) from error
     if not size:
         raise WeightsError(f"{path}: is empty; {_ASK}")
     for begins, what in _FOREIGN.items():

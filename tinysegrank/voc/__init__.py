@@ -7,7 +7,6 @@ from tinysegrank.voc.classes import (
     VOC,
     VOID,
     Classes,
-    classes_of,
     palette,
     parse_classes,
     read_classes,
@@ -16,7 +15,7 @@ from tinysegrank.voc.dataset import Sample, VOCSegmentation
 from tinysegrank.voc.folds import assign_folds
 from tinysegrank.voc.images import read_image
 from tinysegrank.voc.labels import check_labels, label_colours, overlay, write_labels
-from tinysegrank.voc.masks import read_labels
+from tinysegrank.voc.masks import classes_of, read_labels
 from tinysegrank.voc.objects import Objects, find_objects
 from tinysegrank.voc.preprocess import CAFFE, TORCHVISION, Preprocessing
 from tinysegrank.voc.targets import soft_targets, soft_targets_many, tile_edges, tile_index

@@ -90,7 +90,7 @@ class Census:
         """
         if not self.pixels.keys() - {BACKGROUND, VOID}:
             hint = (
-                f"are objects painted {VOID}, which is void?"
+                f"objects may not be painted {VOID}, which is void"
                 if self.pixels[VOID]
                 else f"give masks with classes, 1 to {len(self.classes) - 1}"
             )
@@ -104,7 +104,8 @@ class Census:
         listed = "; ".join(f"{self.classes.name(k)} {self.images[k]}, {share[k]}" for k in found)
         lacking = sorted(set(range(1, len(self.classes))) - set(found))
         without = f", without {self.classes.listed(lacking)}" if len(lacking) <= _FEW else ""
+        whose = "VOC's " if self.classes == VOC else ""
         return (
-            f"{kinds}; {len(found)} of {len(self.classes) - 1} classes{without if lacking else ''}"
+            f"{kinds}; {len(found)} of {whose}{len(self.classes) - 1} classes{without if lacking else ''}"
             f" (masks and pixels of each: {listed}), {share.get(VOID, '0.0 %')} void"
         )

@@ -144,12 +144,6 @@ def read_classes(path: Path | str) -> Classes:
     return Classes.parse(text.splitlines(), path)
 
 
-def classes_of(root: Path | str) -> Classes:
-    """Return the classes that `classes.txt` in a data set's folder names, or VOC's if there is no such file."""
-    path = Path(root) / CLASSES_FILE
-    return read_classes(path) if path.is_file() else VOC
-
-
 def _split(text: str) -> tuple[str, Colour | None]:
     """Return the name in a line, and its colour if it has one."""
     if not (found := _COLOUR_AT_END.search(text)):

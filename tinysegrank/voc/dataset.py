@@ -14,14 +14,12 @@ from tinysegrank.files import reading
 from tinysegrank.links import check_links
 from tinysegrank.parallel import parallel_map
 from tinysegrank.voc.census import Census
-from tinysegrank.voc.classes import VOC, VOID, Classes, classes_of
+from tinysegrank.voc.classes import VOC, VOID, Classes
 from tinysegrank.voc.images import read_image
-from tinysegrank.voc.masks import read_labels, read_mask
+from tinysegrank.voc.masks import MASK_ENDINGS, MASKS, classes_of, read_labels, read_mask
 from tinysegrank.voc.split import PHOTOGRAPHS, files_by_stem, first_few, names_in, read_split, split_file
 
-MASKS = "SegmentationClass"
 _INSTANCES = "SegmentationObject"
-MASK_ENDINGS = (".png",)
 SMALLEST_SIDE = 13  # one pixel per tile of the coarse grid
 _OBJECTS = Classes(("background", *(f"object {number}" for number in range(1, VOID))))  # of an instance map
 
@@ -49,7 +47,7 @@ class VOCSegmentation:
         split: name of the split file without its ending: "train", "val", ...
         limit: use only the first `limit` names; None for all.
         masks: folder of the label maps; None for a split without them, such as the devkit's "test".
-        classes: classes of the data; by default those that ROOT/classes.txt names, or VOC's without such a file.
+        classes: classes of the data; by default those of the folder, see `classes_of`.
 
     Attributes:
         root, split, masks, classes: the arguments.
@@ -58,7 +56,7 @@ class VOCSegmentation:
     Raises:
         DatasetError: a folder, the split file or an image's file is missing, the split is empty or has a duplicate, or
             a link in a folder of images or masks leads out of it.
-        ConfigError: the limit is below 1.
+        ConfigError: the limit is below 1, or the classes cannot be read.
     """
 
     def __init__(
@@ -77,7 +75,7 @@ class VOCSegmentation:
         self.masks = masks
         self.classes = classes_of(root) if classes is None else classes
         if "JPEGImages" not in names_in(self.root):
-            raise DatasetError(f"{self.root}: holds no folder JPEGImages; {_where_else(self.root)}")
+            raise DatasetError(f"{self.root}: {_what_is_wrong(self.root)}")
         self.names = read_split(split_file(root, split))[:limit]
         self._photographs = self._require("JPEGImages", PHOTOGRAPHS)
         self._label_maps = {} if masks is None else self._require(masks, MASK_ENDINGS)
@@ -89,7 +87,7 @@ class VOCSegmentation:
         if missing := [f"{folder}/{name}{endings[0]}" for name in self.names if name not in there]:
             raise DatasetError(
                 f"{self.root}: split {self.split!r}: {len(missing)} of {len(self.names)} files are missing:"
-                f" {first_few(missing)}; unpack the data set again, or take the names out of the split file"
+                f" {first_few(missing)}; add them, or take their names out of the split file"
             )
         return {name: there[name] for name in self.names}
 
@@ -233,11 +231,13 @@ def _read_bytes(path: Path) -> bytes:
         return path.read_bytes()
 
 
-def _where_else(root: Path) -> str:
+def _what_is_wrong(root: Path) -> str:
+    if not root.is_dir():
+        return f"is {'a file' if root.exists() else 'missing'}; give the folder that holds JPEGImages"
     for inner in ("VOCdevkit/VOC2012", "VOC2012", "VOC2007"):
         if (root / inner / "JPEGImages").is_dir():
-            return f"give {root / inner}"
-    return "give the folder that does, in the devkit VOCdevkit/VOC2012"
+            return f"holds no folder JPEGImages; give {root / inner}"
+    return "holds no folder JPEGImages; put the photographs there, or give the folder that has it"
 
 
 def _sizes(image: np.ndarray, labels: np.ndarray) -> str:

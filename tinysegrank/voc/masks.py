@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.errors import DatasetError
-from tinysegrank.voc.classes import BACKGROUND, CLASSES_FILE, VOC, VOID, Classes
+from tinysegrank.errors import ConfigError, DatasetError
+from tinysegrank.voc.classes import BACKGROUND, CLASSES_FILE, VOC, VOID, Classes, read_classes
 from tinysegrank.voc.images import opened
-from tinysegrank.voc.split import first_few
+from tinysegrank.voc.split import files_by_stem, first_few
 
+MASKS = "SegmentationClass"
+MASK_ENDINGS = (".png",)
 BY_NUMBER, BY_COLOUR = "palette PNGs read by number", "palette PNGs read by colour"
 GREY, RGB = "grey PNGs of numbers", "RGB PNGs read by colour"
 """The kinds of masks, in the plural."""
@@ -83,6 +86,29 @@ def read_mask(path: Path | str, classes: Classes = VOC) -> Mask:
     return mask
 
 
+def classes_of(root: Path | str) -> Classes:
+    """Return the classes that `classes.txt` in a data set's folder names, or VOC's if there is no such file.
+
+    Raises:
+        ConfigError: the file cannot be read, or a line of it cannot be used; or there is none, and the first mask is
+            grey or has a palette of other colours, so that nothing says that its numbers are VOC's.
+    """
+    file, folder = Path(root) / CLASSES_FILE, Path(root) / MASKS
+    if file.is_file():
+        return read_classes(file)
+    first = next(iter(files_by_stem(folder, MASK_ENDINGS).values()), None)
+    if first is None or (Path(root) / "Annotations").is_dir():  # which VOC's own folders have
+        return VOC
+    with suppress(DatasetError):  # what is damaged is reported with the other files
+        mask = read_mask(folder / first)
+        if mask.kind == GREY or (mask.kind == BY_NUMBER and not has_class_colours(mask, VOC)):
+            raise ConfigError(
+                f"{file}: is missing, and {first} doesn't have the colours of VOC's classes; write one class per line, "
+                "that of number 1 first, or pass --classes-file"
+            )
+    return VOC
+
+
 def _bit_depth(path: Path | str) -> int:
     with Path(path).open("rb") as stream:
         return stream.read(25)[24]  # the ninth byte of the header chunk's data
@@ -108,10 +134,10 @@ def _classes_by_colour(path: Path | str, pixels: np.ndarray, classes: Classes) -
     if (found < 0).any():
         strange, counts = np.unique(pixels[found < 0], axis=0, return_counts=True)
         most = counts.argmax()
-        more = f", nor are {len(strange) - 1} others: were edges smoothed?" if len(strange) > 1 else ";"
+        others = f" (one of {len(strange)} such colours, perhaps of smoothed edges)" if len(strange) > 1 else ""
         raise DatasetError(
-            f"{path}: {counts[most]} pixels have the colour {_show(strange[most])}, which is not that of a class{more}"
-            f" {_LIST_IT}"
+            f"{path}: {counts[most]} pixels have the colour {_show(strange[most])}, which is not that of a class"
+            f"{others}; {_LIST_IT}"
         )
     return found.astype(np.uint8)
 
@@ -157,7 +183,7 @@ def _refuse_other_numbers(path: Path | str, mask: Mask, classes: Classes) -> Non
     if strange.size:
         raise DatasetError(
             f"{path}: labels {first_few(strange)} are neither a class (0..{len(classes) - 1}) nor void ({VOID});"
-            " was the mask saved with another label list, resized with interpolation, or coloured?"
+            " save it with the classes' numbers, without interpolation"
         )
     coloured, black = background_elsewhere(mask)
     if coloured and black:

@@ -44,9 +44,11 @@ def check_settings(settings: Settings, *, truth: bool) -> None:
             f'the preset "{trunk.preset}" needs --weights FILE, which `tinysegrank fetch` downloads; or set '
             f"trunk.pretrain_steps to train it"
         )
-    for name, parts in (("folds", settings.folds), ("ranking.splits", settings.ranking.splits)):
-        if parts > len(train):
-            raise ConfigError(f"{name}={parts}: there are {len(train)} training images; give at most as many")
+    if settings.folds > len(train):
+        lists = f"folds={settings.folds}: {train.split} lists {len(train)} image"
+        if len(train) == 1:
+            raise ConfigError(f"{lists}; a run needs at least 2, to learn from one part of them and test on the other")
+        raise ConfigError(f"{lists}s; pass --folds {len(train)} or fewer")
 
 
 def listing(settings: Settings) -> dict[str, Any]:

@@ -75,10 +75,11 @@ def orderings(
     means = {name: 100 * counts[folder_of(run.settings, name)].mean_iou(classes=classes).value for name in TABLE_2}
     lines = []
     for better, worse in ORDERINGS:
-        high, low = means[better], means[worse]
+        high, low = (round(means[name], 3) for name in (better, worse))
+        digits = next((n for n in (1, 2) if f"{high:.{n}f}" != f"{low:.{n}f}"), 1 if high == low else 3)
         compared = "higher here" if high > low else "lower here" if high < low else "not ordered here"
         verdict = (verdicts or {}).get((better, worse), compared)
-        lines.append(f"- {better} ({high:.1f}) over {worse} ({low:.1f}): {verdict}")
+        lines.append(f"- {better} ({high:.{digits}f}) over {worse} ({low:.{digits}f}): {verdict}")
     return lines
 
 
