@@ -14,7 +14,13 @@ from pathlib import Path
 import pytest
 
 from tinysegrank.errors import WorkerError
-from tinysegrank.parallel import parallel_map
+from tinysegrank.parallel import jobs_that_fit, parallel_map
+
+
+@pytest.mark.parametrize(("size", "expected"), [(0, 8), (10**6, 8), (10**9, 2), (13 * 10**8, 2), (10**10, 1)])
+def test_processes_with_large_arrays_are_fewer(size, expected):
+    assert jobs_that_fit(8, size) == expected
+    assert jobs_that_fit(1, size) == 1
 
 
 def kill_at_two(number: int) -> int:

@@ -28,6 +28,7 @@ from tinysegrank.plugins import load_plugins
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _WATCH_SECONDS = 0.2  # between two looks of a worker whether its command is still there
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # mallopt's numbers for them
+_MEMORY = 2_700_000_000  # bytes that the arrays of all processes of one `parallel_map` may take
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -63,6 +64,11 @@ def one_blas_thread(function: Callable[..., Result], *arguments: Any) -> Result:
     keep_freed_memory()
     with threadpool_limits(limits=1):
         return function(*arguments)
+
+
+def jobs_that_fit(jobs: int, size: int) -> int:
+    """Return how many of `jobs` processes may run at once if each holds arrays of `size` bytes; at least 1."""
+    return max(1, min(jobs, _MEMORY // max(size, 1)))
 
 
 def parallel_map(

@@ -152,7 +152,7 @@ def is_as_written(path: Path, file: File) -> bool:
     return _digest_of(path, now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino) == file.sha256
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2**16)  # some files of every image are read again and again
 def _digest_of(path: Path, *state: int) -> str:  # noqa: ARG001
     return file_digest(path)
 

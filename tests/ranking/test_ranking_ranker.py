@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -16,10 +18,13 @@ from tinysegrank.ranking import (
     Ranker,
     RankerKind,
     RankSVM,
+    StoredTable,
     balancing_weights,
     choose_C,
+    corpus_gains,
     fit_ranker,
 )
+from tinysegrank.stored_rows import StoredRows
 
 IMAGES, EACH = 12, 5
 
@@ -54,6 +59,32 @@ def test_it_equals_its_parts_put_together():
     np.testing.assert_allclose(ours - ours.mean(), expected - expected.mean(), atol=1e-4)
     assert abs(fitted.ranker.coefficients[0]) > 5 * abs(fitted.ranker.coefficients[2])
     assert fitted.ranker.coefficients[4] == 0  # a constant column
+
+
+def rows_of(image: int, confusions: np.ndarray) -> np.ndarray:
+    return confusions[EACH * image : EACH * (image + 1)]
+
+
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_table_on_disk_gives_the_same_ranker_to_the_bit(tmp_path, monkeypatch, jobs):
+    monkeypatch.setattr("tinysegrank.stored_rows.row_blocks.__defaults__", (7,))  # rows are read in several blocks
+    table, confusions = table_of()
+    for image, name in enumerate(table.images):
+        rows = table.groups == image
+        blocks = {block: (table.columns[block], values[rows]) for block, values in table.blocks.items()}
+        FeatureTable.of_image(name, blocks, table.quality[rows]).save(tmp_path / name)
+    stored = StoredTable.open([tmp_path / name for name in table.images], table.columns)
+    stored_confusions = StoredRows(partial(rows_of, confusions=confusions), [EACH] * IMAGES, confusions)
+    first = np.flatnonzero(table.proposals == 0)
+    gains = corpus_gains(stored_confusions, table.groups, first)
+    np.testing.assert_array_equal(gains, corpus_gains(confusions, table.groups, first))
+    asked = {"blocks": ["second", "first"], "balance": True, "grid": (0.01, 1.0), "splits": 3}
+    expected, fitted = fit_ranker(table, confusions, **asked), fit_ranker(stored, stored_confusions, jobs=jobs, **asked)
+    assert vars(fitted.ranker).keys() == vars(expected.ranker).keys()
+    for name, value in vars(expected.ranker).items():
+        np.testing.assert_array_equal(getattr(fitted.ranker, name), value)
+    np.testing.assert_array_equal(fitted.chosen.accuracy, expected.chosen.accuracy)
+    np.testing.assert_array_equal(fitted.ranker.scores(stored), expected.ranker.scores(table))
 
 
 class Ridge(LinearRanker):

@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
 from tinysegrank.files import read_about, write_arrays
 from tinysegrank.metrics import corpus_iou, image_confusions, image_ious
-from tinysegrank.ranking import FeatureTable, RankSVM, Standardizer, choose_C, pick
+from tinysegrank.ranking import FeatureTable, RankSVM, Standardizer, StoredTable, choose_C, pick
 from tinysegrank.voc import assign_folds
 
 
@@ -51,6 +51,31 @@ def test_names_of_columns_are_stored_once_for_many_images(tmp_path):
     for others in ({"segnet": ("kl a",)}, {"colour": ("red",)}):
         with pytest.raises(CheckpointError, match="a: is damaged"):
             FeatureTable.load(tmp_path / "a", others)
+
+
+def test_a_stored_table_reads_what_was_saved(tmp_path):
+    tables = [table("a", 2), table("b", 3, quality=False), table("c", 1)]
+    for one in tables:
+        one.save(tmp_path / one.images[0])
+    columns, joined = dict(tables[0].columns), FeatureTable.concatenate(tables)
+    stored = StoredTable.open([tmp_path / name for name in "abc"], columns)
+    assert (stored.images, stored.columns, len(stored)) == (joined.images, columns, 6)
+    for name in ("groups", "proposals", "quality"):
+        np.testing.assert_array_equal(getattr(stored, name), getattr(joined, name))
+    for blocks in (None, ["rerank", "segnet"], "rerank"):
+        assert stored.names(blocks) == joined.names(blocks)
+        assert stored.select(blocks).dtype == np.float32
+        np.testing.assert_array_equal(stored.select(blocks), joined.select(blocks))
+    with pytest.raises(ConfigError, match="colour"):
+        stored.select(["colour"])
+    with pytest.raises(ShapeError, match="at least one"):
+        StoredTable.open([], columns)
+    joined.save(tmp_path / "abc")
+    with pytest.raises(ShapeError, match="each of one image"):
+        StoredTable.open([tmp_path / "abc"], columns)
+    (tmp_path / "b").unlink()
+    with pytest.raises(CheckpointError, match="b: is missing"):
+        np.asarray(stored.select())
 
 
 def test_damaged_files(tmp_path):
@@ -101,6 +126,9 @@ def test_standardizer_is_scikit_learns_but_for_constant_columns():
     expected[:, 2] = 0
     np.testing.assert_allclose(Standardizer().fit(X).transform(more), expected, rtol=1e-12)
     assert not Standardizer().fit_transform(X)[:, 2].any()
+    copied, own = Standardizer().fit(X).transform(X), Standardizer().fit(X).transform(X, copy=False)
+    assert own is X and copied is not X
+    np.testing.assert_array_equal(own, copied)
 
 
 def test_standardizer_of_float32_far_from_zero():

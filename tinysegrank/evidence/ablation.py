@@ -15,7 +15,7 @@ from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages.described import STAGE
 from tinysegrank.experiment.stages.ranker import fit_on_blocks
 from tinysegrank.files import read_json, reading, write_json
-from tinysegrank.ranking import PAPER_BLOCKS, UNGATED, FeatureTable, pick
+from tinysegrank.ranking import PAPER_BLOCKS, UNGATED, StoredTable, pick
 from tinysegrank.reporting import Column, Table
 
 EQ_17 = "Eq. 17, no SVM"
@@ -93,11 +93,11 @@ def rankings(run: Run) -> list[Ranking]:
     """Return Eq. 17, and a ranker on each of `block_subsets`; those fitted before are reused."""
     train, val, ranking = described(run, "train"), described(run, "val"), run.settings.ranking
     accuracy = None
-    if "segnet" in train.table.blocks:
+    if "segnet" in train.table.columns:
         distances = eq17_by_features(train.table, ranking.background_weight)
         accuracy = per_cent(run, train.confusions[pick(-distances, train.table.groups)])
     found = [Ranking(EQ_17, None, None, accuracy, pick(-val.distances[ranking.loss], val.table.groups))]
-    subsets = block_subsets(tuple(train.table.blocks))
+    subsets = block_subsets(tuple(train.table.columns))
     with run.progress.count("rankers", len(subsets)) as advance:
         for blocks in subsets:
             found.append(fit_subset(run, blocks))
@@ -146,14 +146,14 @@ def block_subsets(blocks: tuple[str, ...]) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(subsets))
 
 
-def eq17_by_features(table: FeatureTable, background_weight: float) -> np.ndarray:
+def eq17_by_features(table: StoredTable, background_weight: float) -> np.ndarray:
     """Compute Eq. 17 from the features, up to a constant per image, (rows,) float64.
 
     Its background term follows from them because I + U of the background is its mass in both maps.
     """
     kinds = ("kl_segnet_to_proposal", "kl_proposal_to_segnet", "intersection_background", "union_background")
     places = [table.columns["segnet"].index(name) for name in kinds]
-    return table.blocks["segnet"][:, places] @ np.array([1.0, 1.0, background_weight, background_weight])
+    return np.asarray(table.select("segnet"))[:, places] @ np.array([1.0, 1.0, background_weight, background_weight])
 
 
 PIECE = Piece("ablation", "Section 5: blocks of features alone and together", fit_ablation, ("data", "described"))

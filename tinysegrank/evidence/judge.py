@@ -51,9 +51,9 @@ class Judge(NamedTuple):
         """Return the divergences of Eq. 17, the sum of both directions, of each proposal, (rows,) float64."""
         soft, groups = self._soft(), self.proposals()["groups"]
         found = np.empty(len(groups))
-        for image, own in enumerate(coarse):
-            rows = np.flatnonzero(groups == image)
-            found[rows] = np.sum(kl_divergences(own, soft[rows[0] : rows[-1] + 1], eps=eps), axis=0)
+        ends = np.cumsum(np.bincount(groups, minlength=len(coarse)))  # rows are in the order of images
+        for own, start, end in zip(coarse, (0, *ends), ends, strict=False):
+            found[start:end] = np.sum(kl_divergences(own, soft[start:end], eps=eps), axis=0)
         return found
 
     def backgrounds(self) -> np.ndarray:
@@ -97,7 +97,7 @@ def _count_cells(image: ImageOfRun) -> np.ndarray:
 def _write_proposals(run: Run, folder: Path) -> None:
     val, images = described(run, "val"), images_of(run, "val")
     groups = val.table.groups
-    write_arrays(folder / "rows.safetensors", {"groups": groups, "confusions": val.confusions})
+    write_arrays(folder / "rows.safetensors", {"groups": groups, "confusions": np.asarray(val.confusions)})
     header = {"descr": "<f4", "fortran_order": False, "shape": (len(groups), 13, 13, len(run.settings.classes))}
     count = run.progress.count("images whose proposals are read", len(images))
     with count as advance, atomic_write(folder / "soft.npy") as stream:

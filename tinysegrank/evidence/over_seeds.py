@@ -83,7 +83,7 @@ def _picks(run: Run) -> dict[str, np.ndarray]:
     """Return the confusions of the first proposals, and of the picks of Eq. 17 and of rankers on blocks of features."""
     val, (eq17, *rankers) = described(run, "val"), ablation.rankings(run)
     rows = {_FIRST: np.flatnonzero(val.table.proposals == 0), eq17.name: eq17.rows}
-    if "segnet" in val.table.blocks:
+    if "segnet" in val.table.columns:
         rows[_NO_TERM] = pick(-ablation.eq17_by_features(val.table, 0.0), val.table.groups)
     rows |= {ranker.name: ranker.rows for ranker in rankers}
     return {name: val.confusions[of] for name, of in rows.items()}

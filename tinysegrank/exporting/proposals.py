@@ -83,10 +83,8 @@ def _ranked(run: Run, split: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     run.require(needed, "the ranker's scores")
     table = described.load_described(run, split).table
     scores = ranker.load_ranker(run).scores(table)
-    return {
-        name: (scores[table.groups == group], table.quality[table.groups == group])
-        for group, name in enumerate(table.images)
-    }
+    ends = np.cumsum(np.bincount(table.groups, minlength=len(table.images)))[:-1]  # rows are in the order of images
+    return dict(zip(table.images, zip(np.split(scores, ends), np.split(table.quality, ends), strict=True), strict=True))
 
 
 def _cell(number: float) -> object:

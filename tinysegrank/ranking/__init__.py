@@ -16,7 +16,7 @@ from tinysegrank.ranking.ranker import RANKERS, FittedRanker, Ranker, RankerKind
 from tinysegrank.ranking.standardize import Standardizer
 from tinysegrank.ranking.structural import StructuralSVM
 from tinysegrank.ranking.svm import RankSVM
-from tinysegrank.ranking.table import FeatureTable
+from tinysegrank.ranking.table import FeatureTable, StoredTable
 
 __all__ = [
     "BLOCKS",
@@ -37,6 +37,7 @@ __all__ = [
     "Ranker",
     "RankerKind",
     "Standardizer",
+    "StoredTable",
     "StructuralSVM",
     "balancing_weights",
     "choose_C",

@@ -10,11 +10,12 @@ import numpy as np
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.metrics import Confusion
-from tinysegrank.parallel import parallel_map
+from tinysegrank.parallel import jobs_that_fit, parallel_map
 from tinysegrank.ranking.estimator import LinearRanker, check_features
 from tinysegrank.ranking.oracle import check_confusions, check_groups, pick
 from tinysegrank.ranking.standardize import Standardizer
 from tinysegrank.ranking.svm import RankSVM
+from tinysegrank.stored_rows import StoredRows, row_blocks
 from tinysegrank.voc import assign_folds
 
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -33,10 +34,10 @@ class ChosenC(NamedTuple):
 
 
 def choose_C(  # noqa: N802  # C is the field's name
-    X: np.ndarray,
+    X: np.ndarray | StoredRows,
     quality: np.ndarray,
     groups: np.ndarray,
-    confusions: np.ndarray,
+    confusions: np.ndarray | StoredRows,
     *,
     grid: Sequence[float] = C_GRID,
     folds: int = 5,
@@ -66,7 +67,8 @@ def choose_C(  # noqa: N802  # C is the field's name
             the grid starts from the solution of the one before.
         weights: (d,), weights of the standardised columns, see `Standardizer`; all 1 by default.
         classes: classes to average over; all by default. Classes absent from the truth are skipped.
-        jobs: number of worker processes, one fold each; the result does not depend on it.
+        jobs: largest number of worker processes, one fold each; the result does not depend on it. Fewer run at once
+            where their rows would take more than 2.7 GB together.
         advance: called with 1 for each fold done.
 
     Raises:
@@ -75,7 +77,7 @@ def choose_C(  # noqa: N802  # C is the field's name
 
     Source: paper, section 5 (the measure); the protocol is our choice.
     """
-    X = check_features(X)
+    X = X if isinstance(X, StoredRows) else check_features(X)  # workers check what they read
     quality, groups = check_groups("quality", quality, groups)
     confusions = check_confusions(confusions, groups)
     if len(X) != len(groups):
@@ -89,6 +91,7 @@ def choose_C(  # noqa: N802  # C is the field's name
     images, image = np.unique(groups, return_inverse=True)
     fold = assign_folds([str(name) for name in images], folds, seed=seed)[image]  # (rows,)
     work = partial(_held_out_picks, X, quality, groups, fold, candidates, estimator, weights)
+    jobs = jobs_that_fit(jobs, int(np.bincount(fold).max()) * (folds - 1) * X.shape[1] * X.dtype.itemsize)
     parts = parallel_map(work, range(folds), jobs=jobs, on_cluster=False, advance=advance)
     picks = np.concatenate(list(parts), axis=1)  # (n, images)
     totals = [Confusion.of(confusions[rows].sum(axis=0, dtype=np.int64)) for rows in picks]
@@ -99,7 +102,7 @@ def choose_C(  # noqa: N802  # C is the field's name
 
 
 def _held_out_picks(
-    X: np.ndarray,
+    X: np.ndarray | StoredRows,
     quality: np.ndarray,
     groups: np.ndarray,
     fold: np.ndarray,
@@ -112,13 +115,15 @@ def _held_out_picks(
     from sklearn.base import clone
 
     train, test = np.flatnonzero(fold != held_out), np.flatnonzero(fold == held_out)
-    standardizer = Standardizer(weights).fit(X[train])
-    X_train, X_test = standardizer.transform(X[train]), standardizer.transform(X[test])
+    X_train = X[train]
+    standardizer = Standardizer(weights).fit(X_train)
+    X_train = standardizer.transform(X_train, copy=False)
     ranker = clone(estimator)
     if "warm_start" in ranker.get_params():
         ranker.set_params(warm_start=True)  # from each C to the next larger one
     picks = []
     for C in candidates:
         ranker.set_params(C=C).fit(X_train, quality[train], groups[train])
-        picks.append(test[pick(ranker.decision_function(X_test), groups[test])])
+        scores = [ranker.decision_function(standardizer.transform(X[rows])) for rows in row_blocks(test)]
+        picks.append(test[pick(np.concatenate(scores), groups[test])])
     return np.stack(picks)

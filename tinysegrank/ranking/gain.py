@@ -13,10 +13,11 @@ import numpy as np
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.ranking.oracle import check_confusions
+from tinysegrank.stored_rows import StoredRows, row_blocks
 
 
 def corpus_gains(
-    confusions: np.ndarray,
+    confusions: np.ndarray | StoredRows,
     groups: np.ndarray,
     at: np.ndarray,
     *,
@@ -43,8 +44,11 @@ def corpus_gains(
     confusions = check_confusions(confusions, groups)
     if not np.array_equal(np.sort(groups[at]), np.unique(groups)):
         raise ShapeError("at: give one row of each image")
-    inside = np.einsum("nkk->nk", confusions).astype(np.float64)  # (rows, K)
-    union = confusions.sum(axis=1) + confusions.sum(axis=2) - inside
+    inside, union = np.empty((2, *confusions.shape[:2]))  # (rows, K) each
+    for rows in row_blocks(len(groups)):
+        some = confusions[rows]
+        inside[rows] = np.einsum("nkk->nk", some)
+        union[rows] = some.sum(axis=1) + some.sum(axis=2) - inside[rows]
     total_inside, total_union = inside[at].sum(axis=0), union[at].sum(axis=0)  # (K,)
     asked = np.arange(len(total_union)) if classes is None else np.asarray(classes)
     counted = asked[total_union[asked] > 0]

@@ -4,8 +4,8 @@ With D the matrix whose row p is x_better(p) - x_worse(p), it minimises over w
 
     0.5 |w|^2 + C sum_p c_p max(0, 1 - D_p w)^2,    which is strictly convex and piecewise quadratic.
 
-D = A X for a sparse A of +1 and -1, so a product with D costs a product with X and two operations per pair. The
-differences, which outnumber the rows, are never stored; the preconditioner computes a few at a time. Source:
+A product with D costs a product with X and two operations per pair. The differences, which outnumber the rows, are
+never stored; the preconditioner computes a few at a time. Source:
 Chapelle and Keerthi, "Efficient algorithms for ranking with SVMs", Information Retrieval 13, 2010.
 """
 
@@ -38,23 +38,19 @@ class PairwiseHinge:
     """
 
     def __init__(self, X: np.ndarray, pairs: Pairs, weights: np.ndarray, C: float) -> None:
-        from scipy.sparse import csr_array
-
-        count = len(pairs.better)
-        signs = np.tile([1.0, -1.0], count)
-        ends = np.stack([pairs.better, pairs.worse], axis=1).ravel()  # (2 pairs,)
+        self._ends = np.stack([pairs.better, pairs.worse], axis=1).ravel()  # (2 pairs,)
         self.X, self.pairs, self.weights, self.C = X, pairs, weights, C
         self.preconditioner: SampledHessian | None = None
-        self.A = csr_array((signs, ends, np.arange(0, 2 * count + 1, 2)), shape=(count, len(X)))
-        self.A_transposed = self.A.T.tocsr()
 
     def margins(self, w: np.ndarray) -> np.ndarray:
         """Return D w: (pairs,) float64."""
-        return self.A @ (self.X @ w.astype(self.X.dtype)).astype(np.float64)
+        scores = (self.X @ w.astype(self.X.dtype)).astype(np.float64)
+        return np.asarray(scores[self.pairs.better] - scores[self.pairs.worse])
 
     def adjoint(self, values: np.ndarray) -> np.ndarray:
         """Return D^T values: (d,) float64."""
-        return np.asarray((self.A_transposed @ values).astype(self.X.dtype) @ self.X, np.float64)
+        of_rows = np.bincount(self._ends, np.stack([values, -values], axis=1).ravel(), len(self.X))
+        return np.asarray(of_rows.astype(self.X.dtype) @ self.X, np.float64)
 
     def value(self, w: np.ndarray, margins: np.ndarray) -> float:
         """Return the objective at w, given its margins D w."""

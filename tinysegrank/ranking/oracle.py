@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinysegrank.errors import ShapeError
+from tinysegrank.stored_rows import StoredRows
 
 
 def pick(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -101,9 +102,9 @@ def check_groups(name: str, values: np.ndarray, groups: np.ndarray) -> tuple[np.
     return values, groups
 
 
-def check_confusions(confusions: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def check_confusions(confusions: np.ndarray | StoredRows, groups: np.ndarray) -> np.ndarray | StoredRows:
     """Check that there is one confusion matrix per row; raise ShapeError otherwise."""
-    confusions = np.asarray(confusions)
+    confusions = confusions if isinstance(confusions, StoredRows) else np.asarray(confusions)
     if confusions.ndim != 3 or confusions.shape != (len(groups), *confusions.shape[1:2] * 2):
         raise ShapeError(f"confusions, groups: shapes {confusions.shape}, {groups.shape}; give one matrix per row")
     return confusions

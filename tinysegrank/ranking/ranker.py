@@ -17,7 +17,8 @@ from tinysegrank.ranking.estimator import LinearRanker
 from tinysegrank.ranking.standardize import Standardizer
 from tinysegrank.ranking.structural import StructuralSVM
 from tinysegrank.ranking.svm import RankSVM
-from tinysegrank.ranking.table import FeatureTable
+from tinysegrank.ranking.table import FeatureTable, StoredTable
+from tinysegrank.stored_rows import StoredRows, row_blocks
 
 _PAIRS_GRID = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)  # larger C overfits a thousand columns, and takes minutes more
 
@@ -54,7 +55,7 @@ class Ranker(Fitted, tag="tinysegrank ranker 1", shapes={"mean": ("d",), "scale"
     scale: np.ndarray
     coefficients: np.ndarray
 
-    def scores(self, table: FeatureTable) -> np.ndarray:
+    def scores(self, table: FeatureTable | StoredTable) -> np.ndarray:
         """Score the rows of a table; only differences between rows of one image are meaningful.
 
         returns | (rows,) | float64 | larger is better
@@ -67,7 +68,8 @@ class Ranker(Fitted, tag="tinysegrank ranker 1", shapes={"mean": ("d",), "scale"
             raise CheckpointError(f"ranker: fitted on other columns of {list(self.blocks)}; fit it again")
         X = table.select(self.blocks)  # (rows, d)
         inverse = np.divide(1, self.scale, out=np.zeros_like(self.scale), where=self.scale > 0)
-        return X @ (self.coefficients * inverse) - self.mean @ (self.coefficients * inverse)
+        weights = self.coefficients * inverse
+        return np.concatenate([X[rows] @ weights for rows in row_blocks(len(table))]) - self.mean @ weights
 
     def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         arrays = {"mean": self.mean, "scale": self.scale, "coefficients": self.coefficients}
@@ -90,8 +92,8 @@ class FittedRanker(NamedTuple):
 
 
 def fit_ranker(
-    table: FeatureTable,
-    confusions: np.ndarray,
+    table: FeatureTable | StoredTable,
+    confusions: np.ndarray | StoredRows,
     *,
     blocks: Sequence[str] | None = None,
     balance: bool = False,
@@ -108,7 +110,8 @@ def fit_ranker(
     confusions | (rows, K, K) | integer | pixels of the proposal alone (metrics.image_confusions)
 
     Args:
-        table: features and quality of the training images' proposals.
+        table: features and quality of the training images' proposals; on disk, one standardised copy of the features
+            is in memory, and one without a fold in each worker process.
         blocks: blocks of the table to use; all by default.
         balance: give every block the same sum of variances, whatever its number of columns; see `balancing_weights`.
         estimator, grid, seed, classes, jobs, advance: see `choose_C`. The estimator must be linear and set coef_.
@@ -137,15 +140,16 @@ def fit_ranker(
         jobs=jobs,
         advance=advance,
     )
+    X = np.asarray(X)  # a copy of the table's
     standardizer = Standardizer(weights).fit(X)
     fitted = clone(estimator).set_params(C=chosen.C)
-    one_blas_thread(fitted.fit, standardizer.transform(X), table.quality, table.groups)
-    kept = tuple(table.blocks) if blocks is None else tuple(blocks)
+    one_blas_thread(fitted.fit, standardizer.transform(X, copy=False), table.quality, table.groups)
+    kept = tuple(table.columns) if blocks is None else tuple(blocks)
     ranker = Ranker(kept, columns, standardizer.mean_, standardizer.scale_, fitted.coef_)
     return FittedRanker(ranker, chosen, int(getattr(fitted, "n_pairs_", 0)))
 
 
-def balancing_weights(table: FeatureTable, blocks: Sequence[str] | None = None) -> np.ndarray:
+def balancing_weights(table: FeatureTable | StoredTable, blocks: Sequence[str] | None = None) -> np.ndarray:
     """Return weights of standardised columns that give every block the same sum of variances, d in total.
 
     Without them a block of 1,107 columns outweighs one of 86, since many small coefficients have a small penalty in a
@@ -153,6 +157,6 @@ def balancing_weights(table: FeatureTable, blocks: Sequence[str] | None = None) 
 
     returns | (d,) | float64 | the same within a block; all 1 where there is one block
     """
-    kept = tuple(table.blocks) if blocks is None else tuple(blocks)
+    kept = tuple(table.columns) if blocks is None else tuple(blocks)
     sizes = np.array([len(table.columns[name]) for name in kept])
     return np.repeat(np.sqrt(sizes.sum() / (len(sizes) * sizes)), sizes)

@@ -55,11 +55,11 @@ class Standardizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         self.n_features_in_ = X.shape[1]
         return self
 
-    def transform(self, X: np.ndarray) -> np.ndarray:
+    def transform(self, X: np.ndarray, *, copy: bool = True) -> np.ndarray:
         """Standardise rows.
 
         X       | (rows, d) | floating |
-        returns | (rows, d) | float32 or float64, as X | a new array
+        returns | (rows, d) | float32 or float64, as X | a new array; with copy=False X itself, if it is one of these
 
         Raises:
             ShapeError: X is not a finite matrix with as many columns as in `fit`.
@@ -72,6 +72,6 @@ class Standardizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         if X.shape[1] != self.n_features_in_:
             raise ShapeError(f"X: {X.shape[1]} columns, fitted on {self.n_features_in_}; give the same features")
         inverse = np.divide(1, self.scale_, out=np.zeros_like(self.scale_), where=self.scale_ > 0)
-        standard = X - self.mean_.astype(X.dtype)
+        standard = np.subtract(X, self.mean_.astype(X.dtype), out=None if copy else X)
         standard *= inverse.astype(X.dtype)
         return standard

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -13,12 +14,37 @@ import numpy as np
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.files import reading, write_arrays
 from tinysegrank.fitted import read_checked
+from tinysegrank.stored_rows import StoredRows
 
 _FORMAT = "tinysegrank feature table without columns 1"
 
 
+class _Columns:
+    """What tables in memory and on disk have in common."""
+
+    groups: np.ndarray
+    columns: Mapping[str, tuple[str, ...]]
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def names(self, blocks: Sequence[str] | None = None) -> tuple[str, ...]:
+        """Return the names of the columns of `select(blocks)`.
+
+        Raises:
+            ConfigError: see `select`.
+        """
+        return tuple(name for block in self._known(blocks) for name in self.columns[block])
+
+    def _known(self, blocks: Sequence[str] | None) -> list[str]:
+        chosen = list(self.columns) if blocks is None else [blocks] if isinstance(blocks, str) else list(blocks)
+        if not chosen or len(set(chosen)) != len(chosen) or not set(chosen) <= set(self.columns):
+            raise ConfigError(f"blocks: {chosen}; choose some of {list(self.columns)}, each once")
+        return chosen
+
+
 @dataclass(frozen=True, eq=False)
-class FeatureTable:
+class FeatureTable(_Columns):
     """Features, quality and origin of each proposal.
 
     images    | (images,)            | str     | names of the images, without duplicates
@@ -109,9 +135,6 @@ class FeatureTable:
             tables[0].columns,
         )
 
-    def __len__(self) -> int:
-        return len(self.groups)
-
     def select(self, blocks: Sequence[str] | None = None) -> np.ndarray:
         """Return the columns of some blocks side by side.
 
@@ -121,20 +144,6 @@ class FeatureTable:
             ConfigError: a block is unknown or duplicated, or none is asked for.
         """
         return np.concatenate([self.blocks[name] for name in self._known(blocks)], axis=1)
-
-    def names(self, blocks: Sequence[str] | None = None) -> tuple[str, ...]:
-        """Return the names of the columns of `select(blocks)`.
-
-        Raises:
-            ConfigError: see `select`.
-        """
-        return tuple(name for block in self._known(blocks) for name in self.columns[block])
-
-    def _known(self, blocks: Sequence[str] | None) -> list[str]:
-        chosen = list(self.blocks) if blocks is None else [blocks] if isinstance(blocks, str) else list(blocks)
-        if not chosen or len(set(chosen)) != len(chosen) or not set(chosen) <= set(self.blocks):
-            raise ConfigError(f"blocks: {chosen}; choose some of {list(self.blocks)}, each once")
-        return chosen
 
     def save(self, path: Path | str) -> None:
         """Write the table without the names of its columns, which many images' tables have in common."""
@@ -155,3 +164,49 @@ class FeatureTable:
             blocks = {name: arrays[f"block/{name}"] for name in columns}
             rows = (arrays["groups"], arrays["proposals"], arrays["quality"])
             return cls(tuple(json.loads(about["images"])), *rows, blocks, columns)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredTable(_Columns):
+    """A table whose features are in the files of its images, which `FeatureTable.save` wrote, and are read from them.
+
+    See `FeatureTable` for what isn't said here.
+
+    files | (images,) | Path |
+    """
+
+    images: tuple[str, ...]
+    groups: np.ndarray
+    proposals: np.ndarray
+    quality: np.ndarray
+    columns: Mapping[str, tuple[str, ...]]
+    files: tuple[Path, ...]
+
+    @classmethod
+    def open(cls, files: Iterable[Path], columns: Mapping[str, tuple[str, ...]]) -> Self:
+        """Read everything but the features from the files of different images, in order.
+
+        Raises:
+            CheckpointError: a file is missing, damaged, or holds something else, or other columns.
+            ShapeError: there is no file, or one holds several images.
+        """
+        files, parts = tuple(files), []
+        images: list[str] = []
+        for number, file in enumerate(files):
+            table = FeatureTable.load(file, columns)
+            images.extend(table.images)
+            parts.append((table.groups + number, table.proposals, table.quality))
+        if not files or len(images) != len(files):
+            raise ShapeError("files: give at least one, each of one image")
+        groups, proposals, quality = map(np.concatenate, zip(*parts, strict=True))
+        return cls(tuple(images), groups, proposals, quality, columns, files)
+
+    def select(self, blocks: Sequence[str] | None = None) -> StoredRows:
+        """Return the columns of some blocks side by side, as `FeatureTable.select`; they are read when asked for."""
+        read = partial(_read, self.files, self._known(blocks))
+        return StoredRows(read, np.bincount(self.groups, minlength=len(self.files)), read(0))
+
+
+def _read(files: Sequence[Path], blocks: Sequence[str], number: int) -> np.ndarray:
+    _, arrays = read_checked(files[number], _FORMAT, not_finite=("quality",))  # its columns were checked before
+    return np.concatenate([arrays[f"block/{name}"] for name in blocks], axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,8 @@ from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.experiment.tasks import do_missing
 from tinysegrank.files import read_arrays, read_json, reading, write_arrays, write_json
 from tinysegrank.metrics import image_confusions, mean_of_present
-from tinysegrank.ranking import BLOCKS, FeatureTable, ImageProposals, describe, proposal_distance
+from tinysegrank.ranking import BLOCKS, FeatureTable, ImageProposals, StoredTable, describe, proposal_distance
+from tinysegrank.stored_rows import StoredRows
 
 _COLUMNS = "columns.json"
 
@@ -82,26 +84,31 @@ def distances_of(image: ImageOfRun, cells: np.ndarray) -> dict[str, np.ndarray]:
 
 
 class Described(NamedTuple):
-    """The described proposals of a split.
+    """The described proposals of a split; features, and confusions of train, are read from disk when asked for.
 
     confusions | (rows, K, K) | int32    | pixels of each proposal; row: true class
     distances  | each (rows,) | floating | of Eq. 17 by loss, for val
     """
 
-    table: FeatureTable
-    confusions: np.ndarray
+    table: StoredTable
+    confusions: np.ndarray | StoredRows
     distances: dict[str, np.ndarray]
 
 
 def load_described(run: Run, which: str) -> Described:
     """Read the described proposals of a split."""
-    columns, files = read_columns(run), [paths(image) for image in images_of(run, which)]
-    table = FeatureTable.concatenate(FeatureTable.load(features, columns) for features, _ in files)
-    arrays = [read_arrays(scores) for _, scores in files]
-    confusions = np.concatenate([array["confusions"] for array in arrays])
-    losses = NETWORKS if which == "val" else ()
-    distances = {loss: np.concatenate([array[f"score/{loss}"] for array in arrays]) for loss in losses}
-    return Described(table, confusions, distances)
+    features, scores = zip(*(paths(image) for image in images_of(run, which)), strict=True)
+    table, losses = StoredTable.open(features, read_columns(run)), NETWORKS if which == "val" else ()
+    confusions = StoredRows(partial(_read, scores), np.bincount(table.groups), _read(scores, 0))
+    if not losses:
+        return Described(table, confusions, {})
+    parts = [[arrays[f"score/{loss}"] for loss in losses] for arrays in map(read_arrays, scores)]
+    distances = dict(zip(losses, map(np.concatenate, zip(*parts, strict=True)), strict=True))
+    return Described(table, np.asarray(confusions), distances)  # evidence asks for them again and again
+
+
+def _read(scores: Sequence[Path], number: int) -> np.ndarray:
+    return read_arrays(scores[number])["confusions"]
 
 
 def write_columns(run: Run, columns: Mapping[str, Sequence[str]]) -> None:

@@ -14,7 +14,7 @@ from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.experiment.stages.ranker import load_ranker
 from tinysegrank.files import read_json, reading, write_json
 from tinysegrank.metrics import Confusion
-from tinysegrank.ranking import FeatureTable, oracle_picks, oracle_quality, pick
+from tinysegrank.ranking import StoredTable, oracle_picks, oracle_quality, pick
 from tinysegrank.stamps import check_file
 
 SYSTEMS = (*(f"segnet-{loss}" for loss in NETWORKS), "svm", "1-best", "oracle")
@@ -42,7 +42,7 @@ def make(run: Run) -> None:
     write_json(folder / _CURVE, _oracle_curve(run, described))
 
 
-def picked_rows(run: Run, table: FeatureTable, system: str) -> np.ndarray:
+def picked_rows(run: Run, table: StoredTable, system: str) -> np.ndarray:
     """Return the row of the val table that a system picked for each image, (images,) int64."""
     path = run.folder(STAGE.name) / _PICKS
     row_of = {pair: row for row, pair in enumerate(zip(table.groups.tolist(), table.proposals.tolist(), strict=True))}

@@ -11,7 +11,8 @@ from tinysegrank.experiment.images import IMAGES
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.stages.described import load_described
 from tinysegrank.files import write_json
-from tinysegrank.ranking import RANKERS, FeatureTable, FittedRanker, Ranker, corpus_gains, fit_ranker
+from tinysegrank.ranking import RANKERS, FittedRanker, Ranker, StoredTable, corpus_gains, fit_ranker
+from tinysegrank.stored_rows import StoredRows
 
 _FILE = "ranker.safetensors"
 
@@ -36,8 +37,8 @@ def load_ranker(run: Run) -> Ranker:
 
 def fit_on_blocks(
     run: Run,
-    table: FeatureTable,
-    confusions: np.ndarray,
+    table: StoredTable,
+    confusions: np.ndarray | StoredRows,
     blocks: Sequence[str],
     *,
     advance: Callable[[int], None] | None = None,

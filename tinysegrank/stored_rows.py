@@ -1,0 +1,82 @@
+"""Arrays that are stored on disk and may not fit into memory: rows are read when they are asked for.
+
+Both kinds are indexed by an array of row numbers, as a NumPy array is. A file is open only while it is read, so that
+it counts neither as memory nor as an open file of the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tinysegrank.files import reading
+
+BLOCK = 2**13  # rows read at once
+
+
+class StoredRows:
+    """The rows of all images one after the other, each image's as `read` returns them.
+
+    Args:
+        read: returns the rows of the image of this number; picklable, if worker processes read them.
+        counts: number of rows of each image.
+        like: rows of any image: all have their shape and dtype.
+    """
+
+    def __init__(self, read: Callable[[int], np.ndarray], counts: ArrayLike, like: np.ndarray) -> None:
+        self._read, self._starts = read, np.append(0, np.cumsum(counts))
+        self.shape, self.dtype, self.ndim = (int(self._starts[-1]), *like.shape[1:]), like.dtype, like.ndim
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """Return some rows, (R, ...), in any order; each of their images is read once."""
+        rows = np.asarray(rows)
+        found = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        image = np.searchsorted(self._starts, rows, side="right") - 1
+        order = np.argsort(image, kind="stable")
+        for places in np.split(order, np.flatnonzero(np.diff(image[order])) + 1) if len(rows) else ():
+            number = int(image[places[0]])
+            found[places] = self._read(number)[rows[places] - self._starts[number]]
+        return found
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # always a copy
+        return self[np.arange(len(self))].astype(dtype or self.dtype, copy=False)
+
+
+class RowFile:
+    """A matrix in a file that holds nothing but its numbers, row by row.
+
+    Raises:
+        CheckpointError: the file is missing, or its length does not fit the columns.
+    """
+
+    def __init__(self, path: Path, columns: int, dtype: type[np.generic]) -> None:
+        self.path, self.dtype, self.ndim = path, np.dtype(dtype), 2
+        with reading(path):
+            rows, rest = divmod(path.stat().st_size, max(columns, 1) * self.dtype.itemsize)
+            if rest:
+                raise ValueError(f"its length does not fit rows of {columns} numbers")
+        self.shape = (rows, columns)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """Return some rows, (R, columns), in any order."""
+        if not len(rows):  # an empty file cannot be mapped
+            return np.empty((0, self.shape[1]), self.dtype)
+        with reading(self.path):  # mapped anew each time, as pages that were read count as memory until it is closed
+            return np.memmap(self.path, self.dtype, "r", shape=self.shape)[rows]
+
+
+def row_blocks(rows: int | np.ndarray, size: int = BLOCK) -> Iterator[np.ndarray]:
+    """Yield row numbers, 0 to `rows` - 1 or those given, a few at a time; at least one block, which may be empty."""
+    rows = np.arange(rows) if isinstance(rows, int) else rows
+    for start in range(0, max(len(rows), 1), size):
+        yield rows[start : start + size]
