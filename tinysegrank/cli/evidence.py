@@ -78,14 +78,18 @@ def _plain(made: Written) -> dict[str, Any]:
 def report(
     run: Folder,
     out: Annotated[Path | None, typer.Option("--out", help="Output file; RUN/report.html by default.")] = None,
+    images: Annotated[
+        int, typer.Option("--images", min=0, help="Images of val to look through, at most, evenly spread; 0 for none.")
+    ] = 500,
+    jobs: Jobs = CORES,
 ) -> None:
-    """Write a finished run and its evidence as one self-contained HTML file."""
-    from tinysegrank.experiment import Silent
+    """Write a finished run, its evidence and images as one self-contained HTML file."""
+    from tinysegrank.cli.show import beside, shown
     from tinysegrank.experiment.run_folder import read_run
     from tinysegrank.exporting import write_html_report
 
     file = out or run / "report.html"
-    write_html_report(read_run(run, jobs=1, progress=Silent()), file)
+    write_html_report(read_run(run, jobs=jobs, progress=shown(beside)), file, images=images)
     typer.echo(file)
 
 

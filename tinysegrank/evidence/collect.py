@@ -29,10 +29,10 @@ PIECES = [
     *over_seeds.PIECES,
 ]
 """All pieces of evidence, in the order of the paper's tables and figures; a piece of your own is one more."""
-MADE = "made"
+MADE, EARLIER = "made", "made from earlier results"
 _MADE = {
     Condition.FRESH: MADE,
-    Condition.STALE: "made from earlier results",
+    Condition.STALE: EARLIER,
     Condition.OTHER_CODE: "made by other code",
     Condition.DAMAGED: "made, but files are missing or changed",
 }

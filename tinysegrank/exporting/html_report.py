@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tinysegrank import __version__
 from tinysegrank.evidence import tables
-from tinysegrank.evidence.claims import VERDICTS
-from tinysegrank.evidence.collect import ALL, MADE, read_evidence
+from tinysegrank.evidence.claims import UNCLEAR, VERDICTS
+from tinysegrank.evidence.collect import ALL, EARLIER, MADE, read_evidence
 from tinysegrank.evidence.piece import Written
 from tinysegrank.experiment.images import names
 from tinysegrank.experiment.manifest import SETTINGS_FILE, manifest_of
@@ -18,11 +18,14 @@ from tinysegrank.experiment.settings import LOSSES
 from tinysegrank.experiment.stages import report
 from tinysegrank.experiment.stages.evaluation import read_counts
 from tinysegrank.experiment.stages.picked import read_oracle_curve
+from tinysegrank.exporting import val_images
 from tinysegrank.files import reading, write_text
 from tinysegrank.outputs import check_file
-from tinysegrank.reporting import Column, Document, Picture, Section, Table
+from tinysegrank.reporting import SIDE, Claim, Column, Document, Picture, Section, Table
 
 NEEDS = ("data", "picked", "evaluation", "report")
+MOST = 500
+"""Images in a report by default, at most."""
 _OPENING = b'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'  # of every report
 _CURVES = {
     "loss_ce.png": "Cross-entropy: the start and the control that continues with it",
@@ -30,27 +33,34 @@ _CURVES = {
 }
 
 
-def write_html_report(run: Run, file: Path) -> None:
+def write_html_report(run: Run, file: Path, *, images: int = MOST) -> None:
     """Write the report of a finished run.
+
+    Args:
+        run: the run.
+        file: the file.
+        images: images of val in the report's browser, at most, evenly spread; 0 leaves the browser out.
 
     Raises:
         CheckpointError: a stage that it shows is not finished, or a file of the run is missing or damaged.
+        DatasetError: an image of val is missing or damaged.
         OutputError: the file cannot be written, or exists and isn't a report. This is checked before any work.
     """
     check_file(file, option="--out", begins=_OPENING)
     run.require(NEEDS, "a report")
-    pieces, settings = read_evidence(run), (run.path / SETTINGS_FILE).read_text(encoding="utf-8")
+    if images:
+        run.require(val_images.NEEDS, "a report with images, which --images 0 leaves out,")
+    pieces = read_evidence(run)
+    verdicts, settings = _verdicts(pieces), (run.path / SETTINGS_FILE).read_text(encoding="utf-8")
     by_name = report.tables(run, read_counts(run))
     upsampled = (by_name["naive"], by_name["superpixel"], by_name["eq17"])
-    caption = "Evenly spread images of val: truth, SegNet's argmax, superpixels, the 1-best, the chosen, the oracle"
-    panels = (_picture(run.folder(report.STAGE.name) / "panels.png", caption),) if run.settings.report.panels else ()
     shown = (
-        _in_short(run, by_name["table_2"], pieces),
+        _in_short(run, by_name["table_2"], verdicts),
         Section("Table 1: the classes", tables=(by_name["per_class"],)),
         Section("Naive and superpixel upsampling, and Eq. 17, by training loss", tables=upsampled),
         _curves(run),
-        Section("Images of val", pictures=panels),
-        *_evidence(run, pieces),
+        *([_images(run, images)] if images else []),
+        *_evidence(run, pieces, verdicts),
         Section("Settings", paragraphs=(f"{SETTINGS_FILE} of the run:",), listing=settings),
         Section("Time and versions", tables=(_seconds_table(run), _versions_table(run))),
     )
@@ -74,15 +84,25 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
     )  # fmt: skip
 
 
-def _in_short(run: Run, table: Table, pieces: list[tuple[Written, str]]) -> Section:
+def _verdicts(pieces: list[tuple[Written, str]]) -> dict[str, str]:
+    """Return the verdict on each sentence of the paper; pieces that differ on one leave it too close to tell.
+
+    Pieces made from earlier results don't count.
+    """
+    found: dict[str, str] = {}
+    for claim in (claim for written, state in pieces if state != EARLIER for claim in written.claims):
+        found[claim.paper] = claim.verdict if found.get(claim.paper, claim.verdict) == claim.verdict else UNCLEAR
+    return found
+
+
+def _in_short(run: Run, table: Table, verdict_of: dict[str, str]) -> Section:
     """Return Table 2 and the paper's orderings, each with its verdict, or with its figures if not tested."""
-    tested = [one for one, state in pieces if state == MADE and one.name == tables.TEST_OF_ORDERINGS]
-    verdict_of = {claim.paper: claim.verdict for one in tested for claim in one.claims}
-    verdicts = {pair: verdict_of[tables.ordering(*pair).paper] for pair in report.ORDERINGS if tested}
+    sentences = {pair: tables.ordering(*pair).paper for pair in report.ORDERINGS}
+    verdicts = {pair: verdict_of[paper] for pair, paper in sentences.items() if paper in verdict_of}
     if verdicts:
         found = list(verdicts.values())
         counted = ", ".join(f"{verdict} {found.count(verdict)}" for verdict in dict.fromkeys(found))
-        judged = f"The paper's {len(found)} orderings, as tested on this run under Evidence: {counted}."
+        judged = f"The paper's {len(sentences)} orderings, {len(found)} tested on this run under Evidence: {counted}."
     else:
         judged = (
             f"The paper's {len(report.ORDERINGS)} orderings are set beside the figures of this one run, untested: "
@@ -114,19 +134,41 @@ def _curves(run: Run) -> Section:
     return Section("Curves", pictures=pictures, tables=(table,))
 
 
-def _evidence(run: Run, pieces: list[tuple[Written, str]]) -> list[Section]:
+def _images(run: Run, most: int) -> Section:
+    browser = val_images.browse_val(run, most)
+    megabytes = len(browser.to_json()) / 1e6
+    maps = sum(len(image["maps"]) for image in browser.images)
+    text = (
+        f"{len(browser.images):,} of {len(names(run, 'val')):,} images of val, with {maps:,} label maps: the truth, "
+        "SegNet's coarse argmax, its labelling of superpixels, and every proposal with the methods that chose it. IoU "
+        "is the image's, in per cent. The SVM picks the largest score; Eq. 17 is a distance, so the smallest is best. "
+        f"All are stored at up to {SIDE} pixels a side, which takes {megabytes:.1f} MB of this file."
+    )
+    return Section("Images of val", (text,), browser=browser)
+
+
+def _evidence(run: Run, pieces: list[tuple[Written, str]], verdicts: dict[str, str]) -> list[Section]:
     if not pieces:
         return [Section("Evidence", (f"None is made yet: make it, piece by piece, by `{_command(run, ALL)}`.",))]
-    verdicts = [claim.verdict for written, _ in pieces for claim in written.claims]
-    counted = ", ".join(f"{verdict} {verdicts.count(verdict)}" for verdict in VERDICTS)
-    opening = f"The paper's claims beside what this run shows, {len(verdicts)} in all: {counted}."
+    found = list(verdicts.values())
+    counted = ", ".join(f"{verdict} {found.count(verdict)}" for verdict in VERDICTS)
+    opening = (
+        f"The paper's claims beside what this run shows, {len(found)} in all: {counted}. A claim that several pieces "
+        "test has one verdict; where they differ, it is too close to tell."
+    )
     sections = [Section("Evidence", (opening,))]
     for written, state in pieces:
-        earlier = () if state == MADE else (f"{state.capitalize()}; make it again.",)
-        title, picture = f"Evidence, {written.title}", _picture(written.figure, written.table.title)
-        sections.append(
-            Section(title, earlier, written.claims, written.notes, (written.table,), (picture,), below=True)
-        )
+        title = f"Evidence, {written.title}"
+        if state == EARLIER:
+            again = f"{state.capitalize()}, so it is left out; make it again by `{_command(run, written.name)}`."
+            sections.append(Section(title, (again,), below=True))
+            continue
+        earlier = () if state == MADE else (f"{state.capitalize()}; make it again by `{_command(run, written.name)}`.",)
+        claims, picture = [], _picture(written.figure, written.table.title)
+        for claim in written.claims:
+            alone = f" By this piece alone: {claim.verdict}." if claim.verdict != verdicts[claim.paper] else ""
+            claims.append(Claim(claim.paper, claim.here + alone, verdicts[claim.paper]))
+        sections.append(Section(title, earlier, tuple(claims), written.notes, (written.table,), (picture,), below=True))
     return sections
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tinysegrank.reporting.accuracy import methods_table, per_class_table
 from tinysegrank.reporting.bars import bars
+from tinysegrank.reporting.browser import SIDE, Browser, packed
 from tinysegrank.reporting.document import Claim, Document, Picture, Section
 from tinysegrank.reporting.heat_maps import heat_maps
 from tinysegrank.reporting.panels import PanelRow, qualitative_panels
@@ -12,9 +13,11 @@ from tinysegrank.reporting.plots import Curve, Plot, loss_curves, plots
 from tinysegrank.reporting.tables import Cell, Column, Table
 
 __all__ = [
+    "SIDE",
     "TABLE_1",
     "TABLE_1_AVERAGE",
     "TABLE_2",
+    "Browser",
     "Cell",
     "Claim",
     "Column",
@@ -29,6 +32,7 @@ __all__ = [
     "heat_maps",
     "loss_curves",
     "methods_table",
+    "packed",
     "paper_mean",
     "per_class_table",
     "plots",

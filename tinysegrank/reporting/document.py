@@ -1,17 +1,19 @@
-"""A report as one self-contained HTML file: no network access, no scripts, images embedded."""
+"""A report as one self-contained HTML file: no network access, images embedded, no script but that of the browser."""
 
 from __future__ import annotations
 
 import base64
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib import resources
 from typing import NamedTuple
 
 from tinysegrank.errors import ShapeError
+from tinysegrank.reporting.browser import Browser
 from tinysegrank.reporting.tables import Table
 
-TEMPLATE = "report.html.j2"
+TEMPLATE, SCRIPT = "report.html.j2", "browser.js"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -55,6 +57,7 @@ class Section:
         items: entries of a bulleted list.
         tables: shown as tables, and as Markdown to copy.
         pictures: PNGs with captions.
+        browser: browser of images; at most one section has it.
         listing: text shown verbatim, such as a settings file.
         below: whether this is a subsection; it then belongs to the last main section before it.
     """
@@ -65,6 +68,7 @@ class Section:
     items: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    browser: Browser | None = None
     listing: str = ""
     below: bool = False
 
@@ -79,7 +83,7 @@ class Document:
     """A report: a title, facts as (name, value) pairs, and sections.
 
     Raises:
-        ShapeError: two sections' titles give the same anchor, so that links would be ambiguous.
+        ShapeError: two sections' titles give the same anchor, so that links would be ambiguous; or two have a browser.
     """
 
     title: str
@@ -91,11 +95,20 @@ class Document:
         if len(set(anchors)) < len(anchors):
             twice = next(anchor for anchor in anchors if anchors.count(anchor) > 1)
             raise ShapeError(f"sections: anchor {twice!r} is duplicated; give each section a title of its own")
+        if sum(section.browser is not None for section in self.sections) > 1:
+            raise ShapeError("sections: several have a browser of images; give it to one")
+
+    @property
+    def has_browser(self) -> bool:
+        """Whether a section has a browser of images, which needs the script."""
+        return any(section.browser for section in self.sections)
 
     def to_html(self) -> str:
         """Return the report as HTML, with all titles, texts and table cells escaped."""
         from jinja2 import Environment, StrictUndefined
 
-        text = resources.files("tinysegrank.reporting").joinpath(TEMPLATE).read_text(encoding="utf-8")
+        package = resources.files("tinysegrank.reporting")
+        template, script = (package.joinpath(name).read_text(encoding="utf-8") for name in (TEMPLATE, SCRIPT))
+        digest = base64.b64encode(sha256(script.encode()).digest()).decode("ascii")  # of the only script that may run
         environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-        return environment.from_string(text).render(document=self)
+        return environment.from_string(template).render(document=self, script=script, digest=digest)
