@@ -171,6 +171,23 @@ def test_annotations_that_do_not_fit(root: Path, tmp_path: Path, name: str, cont
     assert files(root) == before
 
 
+def test_a_class_that_voc_does_not_have_is_named_with_its_file(root: Path, tmp_path: Path) -> None:
+    shape = sbd_masks(root)[SBD_ONLY[0]].shape
+    source = sbd_archive(tmp_path / "sbd.tgz", {SBD_ONLY[0]: annotation(np.full(shape, 77, np.uint8))})
+    with pytest.raises(DatasetError, match=r"sbd\.tgz: 2008_000007\.mat: 77 is not a class"):
+        add_sbd(source, root, progress=Silent())
+
+
+@pytest.mark.parametrize("link", [f"SegmentationClass/{SBD_ONLY[0]}.png", "ImageSets/Segmentation/train_aug.txt"])
+def test_nothing_is_written_through_a_link(root: Path, tmp_path: Path, link: str) -> None:
+    masks = {name: annotation(mask) for name, mask in sbd_masks(root).items()}
+    (root / link).unlink(missing_ok=True)
+    (root / link).symlink_to(tmp_path / "outside")
+    with pytest.raises(DatasetError, match=f"{link}: is a link that leads out of"):
+        add_sbd(sbd_archive(tmp_path / "sbd.tgz", masks), root, progress=Silent(), replace=True)
+    assert not (tmp_path / "outside").exists()
+
+
 def test_archives_without_masks(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"holds no cls/NAME\.mat"):
         add_sbd(sbd_archive(tmp_path / "sbd.tgz", {}), root, progress=Silent())

@@ -16,8 +16,9 @@ from tinysegrank.fetching.archives import opened_tar
 from tinysegrank.fetching.download import Counter
 from tinysegrank.fetching.matlab import read_field
 from tinysegrank.files import reading, write_text
+from tinysegrank.links import check_links
 from tinysegrank.outputs import check_folder
-from tinysegrank.voc import write_labels
+from tinysegrank.voc import check_labels, write_labels
 from tinysegrank.voc.images import opened
 from tinysegrank.voc.masks import MASKS
 from tinysegrank.voc.split import first_few, read_split, split_file
@@ -42,8 +43,8 @@ def add_sbd(source: Path, root: Path, *, progress: Counter, replace: bool = Fals
         The file of the list.
 
     Raises:
-        DatasetError: the archive is damaged or holds no annotations, a mask doesn't fit its image, or VOC lacks a
-            photograph.
+        DatasetError: the archive is damaged or holds no annotations, a mask doesn't fit its image, VOC lacks a
+            photograph, or a link leads out of a folder that is written to.
         OutputError: a `train_aug` with other names exists, or the folder cannot be written.
     """
     train, val = (read_split(split_file(root, split)) for split in ("train", "val"))
@@ -62,7 +63,9 @@ def add_sbd(source: Path, root: Path, *, progress: Counter, replace: bool = Fals
     target, text = split_file(root, AUGMENTED), "".join(f"{name}\n" for name in (*train, *more))
     if target.exists() and not replace and read_split(target) != (*train, *more):
         raise OutputError(f"{target}: exists and has other names; pass --force to replace it")
-    check_folder(root / MASKS, named=root / MASKS)
+    for folder in (root / MASKS, target.parent):
+        check_links(folder, DatasetError, deep=False)
+        check_folder(folder, named=folder)
     with progress.count("SBD's masks", len(more)) as advance:
         for name in more:
             path = root / MASKS / f"{name}.png"
@@ -101,4 +104,4 @@ def _mask(content: bytes, named: str, photograph: Path) -> np.ndarray:
     with opened(photograph) as image:
         if mask.shape != (image.height, image.width):
             raise DatasetError(f"{named}: shape {mask.shape} does not fit {photograph}, {image.width} x {image.height}")
-    return mask
+    return check_labels(mask, name=named)
