@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from tinysegrank.errors import CheckpointError, ConfigError
+from tinysegrank.errors import CheckpointError, ConfigError, TrainingError
 from tinysegrank.files import write_arrays
 from tinysegrank.fitted import Fitted, read_checked
 
@@ -44,6 +44,14 @@ def test_what_is_read_is_what_was_saved(tmp_path):
         np.testing.assert_array_equal(getattr(read, name), array, strict=True)
     write_arrays(tmp_path / "other", GOOD, about=ABOUT)
     assert path.read_bytes() == (tmp_path / "other").read_bytes()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_fit_that_diverged_is_not_written(tmp_path, bad):
+    bias = np.array([1.0, bad, 2.0, 3.0])
+    with pytest.raises(TrainingError, match=r"line: is not written, as bias of the tinysegrank line 1 holds NaN"):
+        Line(**{**GOOD, "bias": bias}, name="a line").save(tmp_path / "line")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import sys
+import warnings
 from pathlib import Path
 from typing import Literal
 
@@ -86,6 +88,18 @@ def explain_os_error(path: Path | str, error: OSError, *, action: Literal["read"
     cause = error.strerror or str(error) or type(error).__name__
     remedy = _REMEDIES.get(error.errno or 0)
     return f"{path}: cannot be {action}: {cause}" + (f"; {remedy}" if remedy else "")
+
+
+def plain_warnings() -> None:
+    """Make the warnings of this process one plain line each, and hide those of other libraries and of NumPy.
+
+    Those say nothing to a user, and what they warn of is checked where it matters. An option -W of Python, or
+    PYTHONWARNINGS, keeps them all.
+    """
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("default", category=UserWarning, module=r"tinysegrank\b")
+        warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from tinysegrank.errors import CheckpointError, brief
+from tinysegrank.errors import CheckpointError, TrainingError, brief
 from tinysegrank.files import read_about, read_arrays, reading, write_arrays
 
 Arrays = Mapping[str, np.ndarray]
@@ -43,8 +43,17 @@ class Fitted:
         raise NotImplementedError
 
     def save(self, path: Path | str) -> None:
-        """Write the model as one safetensors file, atomically."""
+        """Write the model as one safetensors file, atomically.
+
+        Raises:
+            TrainingError: a number that was fitted is not finite.
+        """
         arrays, about = self._state()
+        if bad := _not_finite_in(arrays, self._not_finite):
+            raise TrainingError(
+                f"{path}: is not written, as {bad} of the {self._tag} holds NaN or infinity: the fit diverged; "
+                f"check the images and settings that it was fitted to"
+            )
         write_arrays(path, arrays, about={"format": self._tag, **about})
 
     @classmethod
@@ -85,6 +94,12 @@ def read_checked(
         for name, array in arrays.items():
             if array.dtype.kind not in "fiub":
                 raise ValueError(f"array {name!r} holds {array.dtype}")
-            if name not in not_finite and array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise ValueError(f"array {name!r} holds NaN or infinity")
+        if bad := _not_finite_in(arrays, not_finite):
+            raise ValueError(f"array {bad!r} holds NaN or infinity")
     return about, arrays
+
+
+def _not_finite_in(arrays: Arrays, may_be: tuple[str, ...]) -> str:
+    """Return the name of an array with NaN or infinity, other than those that may have them; "" if there is none."""
+    checked = (name for name, array in arrays.items() if name not in may_be and array.dtype.kind == "f")
+    return next((name for name in checked if not np.isfinite(arrays[name]).all()), "")

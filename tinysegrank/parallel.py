@@ -21,7 +21,7 @@ from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from tinysegrank.cluster import active_client, cluster_map
-from tinysegrank.errors import WorkerError
+from tinysegrank.errors import WorkerError, plain_warnings
 from tinysegrank.plugins import VARIABLE as PLUGINS
 from tinysegrank.plugins import load_plugins
 
@@ -159,6 +159,7 @@ def _follow(command: int) -> None:
     """Make a worker process leave signals to the command, the process that started it, and end when that has ended."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    plain_warnings()
     threading.Thread(target=_end_after, args=(command,), daemon=True).start()
 
 

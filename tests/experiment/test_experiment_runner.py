@@ -16,7 +16,7 @@ from dataclasses import replace
 import pytest
 
 from tinysegrank import stamps
-from tinysegrank.errors import CheckpointError, ConfigError
+from tinysegrank.errors import CheckpointError, ConfigError, TrainingError
 from tinysegrank.experiment import Run, Settings, Shown, Silent, artifacts
 from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.run_folder import open_run, read_run
@@ -74,6 +74,18 @@ def go(path, work, settings=None, *, update=False, keep_stale=False):
         run = open_run(path, settings or Settings(), lock, jobs=1, progress=Silent(), update=update)
         execute(run, work.stages, lock, keep_stale=keep_stale)
     return work.ran
+
+
+def test_a_training_that_diverges_names_its_stage_and_keeps_what_was_stored(tmp_path, work):
+    def diverge(run):
+        (run.folder("second") / "half.txt").write_text("a good checkpoint")
+        raise TrainingError("the ce loss is nan at step 7")
+
+    good, second = work.stages, work.stages[1]
+    work.stages = (good[0], replace(second, work=diverge), good[2])
+    with pytest.raises(TrainingError, match=r"^stage second: the ce loss is nan at step 7$"):
+        go(tmp_path / "run", work)
+    assert work.ran == ["first"] and (tmp_path / "run" / "second" / "half.txt").is_file()
 
 
 def test_a_second_call_does_nothing(tmp_path, work):

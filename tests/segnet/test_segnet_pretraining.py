@@ -11,6 +11,7 @@ import pytest
 from tests.segnet.segnet_toys import CLASSES, thin_model
 from tinysegrank.backend import get_backend, to_numpy
 from tinysegrank.errors import CheckpointError, ShapeError, TrainingError
+from tinysegrank.losses import soft_cross_entropy
 from tinysegrank.segnet import SegNet, pretrain_trunk
 
 COLOURS = np.array([[220, 40, 40], [40, 220, 40], [40, 40, 220], [200, 200, 40]])
@@ -149,12 +150,42 @@ def test_classes_that_do_not_fit(wrong: list[int]) -> None:
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy says so too
 def test_divergence() -> None:
-    with pytest.raises(TrainingError, match=r"the classification loss is (nan|inf) at step \d+"):
+    with pytest.raises(
+        TrainingError,
+        match=r"the classification loss is (nan|inf) at step \d+: the pre|loss is (nan|inf) and conv\d.\w+ holds",
+    ):
         pretrain_trunk(thin_model(), *colours(0), steps=20, rate=1e20, batch=4, seed=0)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_last_step_that_spoils_the_trunk() -> None:
     """Its loss was finite, as it was computed before."""
-    with pytest.raises(TrainingError, match=r"conv\d.\w+ holds NaN or infinity after the last step"):
+    with pytest.raises(TrainingError, match=r"conv\d.\w+ holds NaN or infinity at step 1: the pre-training diverged"):
         pretrain_trunk(thin_model(), *colours(0), steps=1, rate=1e42, batch=4, seed=0)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_the_last_good_checkpoint_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gradient that is not finite spoils the parameters, though the loss of its step is finite."""
+    called = []
+
+    def spoilt(z: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        called.append(z)
+        value, gradient = soft_cross_entropy(z, target)
+        return value, gradient * np.float32(np.nan if len(called) == 4 else 1)
+
+    checkpoint = tmp_path / "checkpoint"
+    monkeypatch.setattr("tinysegrank.segnet.pretraining.soft_cross_entropy", spoilt)
+    with pytest.raises(TrainingError, match=r"^\w+.\w+ holds NaN or infinity at step 4"):
+        pretrain_trunk(thin_model(), *colours(0), steps=6, batch=4, seed=0, checkpoint=checkpoint, checkpoint_every=2)
+    steps = []
+    pretrain_trunk(
+        thin_model(),
+        *colours(0),
+        steps=6,
+        batch=4,
+        seed=0,
+        checkpoint=checkpoint,
+        progress=lambda step, loss: steps.append(step),
+    )
+    assert steps[0] == 2

@@ -164,7 +164,10 @@ def test_full_does_not_depend_on_the_batch(store: FeatureStore) -> None:
 def test_divergence(store: FeatureStore, tmp_path: Path, counts: str) -> None:
     options = dataclasses.replace(OPTIONS, counts=counts, rate=1e20, loss="ce")
     checkpoint = tmp_path / "checkpoint"
-    with pytest.raises(TrainingError, match=r"the ce loss is (nan|inf) at step \d+: the training diverged"):
+    with pytest.raises(
+        TrainingError,
+        match=r"the ce loss is (nan|inf) at step [1-4] and conv\d.\w+ holds NaN or infinity: the training",
+    ):
         train(thin_model(), store, IMAGES, options, seed=0, log_every=4, checkpoint_every=4, checkpoint=checkpoint)
     assert not checkpoint.exists()
 
@@ -177,6 +180,35 @@ def test_a_last_step_that_spoils_the_parameters(store: FeatureStore, tmp_path: P
         with pytest.raises(TrainingError, match=r"conv\d.\w+ holds NaN or infinity after step 1: the training"):
             train(thin_model(), store, IMAGES, options, seed=0, checkpoint=checkpoint)
         assert checkpoint is None or not checkpoint.exists()
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_the_first_bad_step_is_named_and_the_last_good_checkpoint_stays(
+    store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, often = dataclasses.replace(OPTIONS, counts="batch", loss="ce", steps=8), {"log_every": 2}
+    whole, resumed, checkpoint = thin_model(), thin_model(), tmp_path / "checkpoint"
+    records = train(whole, store, IMAGES, options, seed=0, **often)
+    gather, read = FeatureStore.gather, []
+
+    def spoilt(held: FeatureStore, name: str, rows: np.ndarray) -> np.ndarray:
+        read.extend([name] * (name == "features"))
+        bad = name == "features" and len(read) >= 5
+        return gather(held, name, rows) * np.float32(np.nan if bad else 1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureStore, "gather", spoilt)
+        with pytest.raises(TrainingError, match="the ce loss is nan at step 5 and conv"):
+            train(thin_model(), store, IMAGES, options, seed=0, checkpoint=checkpoint, checkpoint_every=2, **often)
+    steps: list[int] = []
+
+    def progress(step: int, loss: float) -> None:
+        steps.append(step)
+
+    again = train(resumed, store, IMAGES, options, seed=0, checkpoint=checkpoint, progress=progress, **often)
+    assert steps == [6, 8] and again == records
+    for name, array in whole.trainable.items():
+        np.testing.assert_array_equal(resumed.trainable[name], array)
 
 
 def test_no_images(store: FeatureStore) -> None:

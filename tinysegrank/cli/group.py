@@ -15,7 +15,7 @@ import typer
 
 from tinysegrank import __version__
 from tinysegrank.cli.interrupts import interrupts
-from tinysegrank.errors import TinySegRankError, out_of_memory
+from tinysegrank.errors import TinySegRankError, out_of_memory, plain_warnings
 from tinysegrank.plugins import load_plugins
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -52,6 +52,8 @@ class _Commands(typer.core.TyperGroup):
 
     def main(self, *args: Any, **options: Any) -> Any:
         given = args[0] if args else options.get("args")
+        if given is None:  # otherwise another program has called it
+            plain_warnings()
         self._given = list(sys.argv[1:] if given is None else given)
         after = "--quiet" in self._given[1:]  # it may stand after the subcommand too
         options["args"] = ["--quiet", *(one for one in self._given if one != "--quiet")] if after else self._given

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tinysegrank.backend import accelerated, get_backend
-from tinysegrank.errors import CheckpointError
+from tinysegrank.errors import CheckpointError, TrainingError
 from tinysegrank.experiment import artifacts
 from tinysegrank.experiment.artifacts import Condition
 from tinysegrank.experiment.folder_lock import FolderLock
@@ -156,6 +156,7 @@ def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: 
 
     Raises:
         ConfigError: another process is at work on the run.
+        TrainingError: something that a stage fits is not finite; what was stored before stays.
     """
     stages = [stage for stage in stages if stage.used(run.settings)]
     used = {stage.name for stage in stages}
@@ -178,7 +179,10 @@ def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: 
         with run.progress.stage(stage.name):
             work = partial(stage.work, replace(run, jobs=run.backend_jobs) if stage.backend else run)
             needs = _needs(run, stage, used)
-            artifacts.make(folder, key, work, needs=needs, parts=stage.parts, whole_folders=stage.whole_folders)
+            try:
+                artifacts.make(folder, key, work, needs=needs, parts=stage.parts, whole_folders=stage.whole_folders)
+            except TrainingError as error:
+                raise TrainingError(f"stage {stage.name}: {error}") from error
 
 
 def _needs(run: Run, stage: Stage, used: Collection[str]) -> dict[str, str]:

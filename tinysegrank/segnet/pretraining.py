@@ -90,14 +90,21 @@ def pretrain_trunk(
         network.assign(sgd.step(network.trainable, gradients, rate=step_schedule(rate, step, drops=(steps * 3 // 4,))))
         loss = float(to_numpy(value))
         if not np.isfinite(loss):
-            raise TrainingError(f"the classification loss is {loss} at step {step}; lower the pre-training rate")
+            _refuse_fault(network, step, f"the classification loss is {loss}")
         if step >= steps - max(steps // 10, 1):
             hits.append(float(np.mean(to_numpy(z)[:, :, 0, 0].argmax(1) == classes[chosen])))
         if checkpoint is not None and (step + 1) % checkpoint_every == 0:
+            _refuse_fault(network, step)  # the last good checkpoint stays
             about = {"step": str(step + 1), "training": training, "rng": json.dumps(rng.bit_generator.state)}
             write_state(checkpoint, network, sgd, {"hits": np.array(hits, np.float64)}, about)
         if progress is not None:
             progress(step + 1, loss)
-    if fault := fault_in({name: to_numpy(array) for name, array in model.trunk.parameters.items()}):
-        raise TrainingError(f"{fault} after the last step; lower the pre-training rate")
+    _refuse_fault(network, steps - 1)
     return float(np.mean(hits))
+
+
+def _refuse_fault(network: Sequential, step: int, seen: str = "") -> None:
+    """Raise a TrainingError if something else was seen, or if a parameter cannot be used."""
+    fault = fault_in({name: to_numpy(array) for name, array in network.parameters.items()})
+    if said := " and ".join(filter(None, (seen, fault))):
+        raise TrainingError(f"{said} at step {step + 1}: the pre-training diverged; lower its rate")

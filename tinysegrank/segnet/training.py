@@ -122,12 +122,10 @@ def train(
     while run.step < options.steps:
         run.advance()
         if run.step % log_every == 0 or run.step == options.steps:
-            mean = float(np.mean(run.last_losses()))
-            if not np.isfinite(mean):
-                raise TrainingError(
-                    f"the {options.loss} loss is {mean} at step {run.step}: the training diverged; "
-                    f'lower its rate, raise min_mass, or use counts="running"'
-                )
+            losses = run.last_losses()
+            if not np.isfinite(losses).all():
+                run.refuse(losses)
+            mean = float(np.mean(losses))
             records.append(Record(run.step, mean))
             if progress is not None:
                 progress(run.step, mean)
@@ -222,6 +220,16 @@ class _Run:
         """
         if fault := fault_in({name: to_numpy(array) for name, array in self.model.trainable.items()}):
             raise TrainingError(f"{fault} after step {self.step}: the training diverged; lower its rate")
+
+    def refuse(self, losses: np.ndarray) -> None:
+        """Raise the TrainingError for the last losses, of which some are not finite."""
+        first = int(np.isfinite(losses).argmin())
+        fault = fault_in({name: to_numpy(array) for name, array in self.model.trainable.items()})
+        raise TrainingError(
+            f"the {self.options.loss} loss is {losses[first]} at step {self.step - len(losses) + first + 1}"
+            f"{f' and {fault}' if fault else ''}: the training diverged; lower its rate, raise min_mass, or use "
+            f'counts="running"'
+        )
 
     def save(self, path: Path, records: list[Record]) -> None:
         """Write the network's state, the step, counts, recent losses and log."""

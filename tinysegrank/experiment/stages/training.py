@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinysegrank.errors import TrainingError
 from tinysegrank.experiment import artifacts, images
 from tinysegrank.experiment.progress import Advance
 from tinysegrank.experiment.runner import Run, Stage
@@ -118,15 +119,18 @@ def _train(task: _Task) -> None:
         model = SegNet(len(settings.classes), settings.trunk.preset, rng=rng, backend=trunk_only.backend)
         model.network.assign(trunk_only.trunk.parameters)
         model.feature_scale = task.feature_scale
-    records = train(
-        model,
-        task.store,
-        task.images,
-        task.options,
-        seed=int(np.random.SeedSequence(seeds).generate_state(1)[0]),
-        checkpoint=folder / "checkpoint.safetensors",
-        progress=lambda step, loss: write_text(folder / "step.txt", str(step)),  # noqa: ARG005
-    )
+    try:
+        records = train(
+            model,
+            task.store,
+            task.images,
+            task.options,
+            seed=int(np.random.SeedSequence(seeds).generate_state(1)[0]),
+            checkpoint=folder / "checkpoint.safetensors",
+            progress=lambda step, loss: write_text(folder / "step.txt", str(step)),  # noqa: ARG005
+        )
+    except TrainingError as error:
+        raise TrainingError(f"{task.training.name}: {error}") from error
     lines = ["step,loss", *(f"{record.step},{record.loss!r}" for record in records)]
     write_text(folder / "log.csv", "\n".join(lines) + "\n")
     save_segnet(folder / trunk.NETWORK, model)
