@@ -24,7 +24,7 @@ CALL = """
 import numpy as np
 from tinysegrank.voc.runs import list_ones
 places = np.empty(8, np.int64)
-assert list_ones(np.array([0, 1, 0, 0, 0, 1, 0, 0], np.uint8), places) == 2
+assert list_ones(np.array([0, 1, 0, 0, 0, 1, 0, 0], np.uint8).view(np.uint64), places) == 2
 assert list(places[:2]) == [1, 5]
 print(sum(list_ones.stats.cache_hits.values()), list_ones.stats.cache_path)
 """
@@ -47,6 +47,7 @@ def forget():
     code_digest.code_digest.cache_clear()
     code_digest._read.cache_clear()
     module.cache_folder.cache_clear()
+    module._say_once.cache_clear()
 
 
 def line_of_doctor():
@@ -65,6 +66,16 @@ def hits(function, *arguments):
 
 def files(folder):
     return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_compiling_is_said_once_in_a_process(caplog):
+    caplog.set_level("INFO", module.LOGGER.name)
+    for number in (2, 0.5):
+        compiled()(triple)(number)
+    assert ["is being compiled" in record.message for record in caplog.records] == [True]
+    forget()
+    assert hits(compiled()(triple), 2) == 1
+    assert len(caplog.records) == 1  # nothing is compiled where all is found
 
 
 def test_a_function_is_compiled_once_for_each_type(cache):

@@ -34,7 +34,7 @@ def compiled(**options: Unpack[Options]) -> Callable[[Callable[P, R]], Callable[
     source_digest()  # at import: the sources on disk may have changed by the first call
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        dispatcher = numba.njit(**({"nogil": True} | options))(function)
+        dispatcher = numba.njit(**({"nogil": True, "no_cfunc_wrapper": True} | options))(function)
         # numba can't compile a caller of a generator that it has read from a cache; NUMBA_DISABLE_JIT has no `_cache`
         if hasattr(dispatcher, "_cache") and not isgeneratorfunction(function):
             dispatcher._cache = Cache(function)

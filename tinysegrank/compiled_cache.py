@@ -67,6 +67,8 @@ class Cache(NullCache):  # type: ignore[misc]  # numba has no types
         context.refresh()
         if (folder := cache_folder()) is None:
             return None
+        if not (folder / self._file(signature)).exists():
+            _say_once()
         try:
             stored = (folder / self._file(signature)).read_bytes()
             checksum, content = stored[:_CHECKSUM], stored[_CHECKSUM:]
@@ -122,6 +124,12 @@ def cache_folder() -> Path | None:
         return folder
     _warn([*reasons, "it is compiled at every start, which takes minutes"])
     return None
+
+
+@lru_cache(maxsize=1)
+def _say_once() -> None:
+    if multiprocessing.parent_process() is None:
+        LOGGER.info("code is being compiled for this processor, once: about half a minute in all")
 
 
 def _warn(parts: list[str]) -> None:

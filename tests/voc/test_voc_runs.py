@@ -13,7 +13,7 @@ from tinysegrank.voc.runs import list_ones
 def test_places_of_ones_are_numpys(words, share, seed):
     marks = (np.random.default_rng(seed).random(8 * words) < share).astype(np.uint8)
     places = np.full(8 * words, -1)
-    count = list_ones(marks, places)
+    count = list_ones(marks.view(np.uint64), places)
     np.testing.assert_array_equal(places[:count], np.flatnonzero(marks))
     assert (places[count:] == -1).all()
 
@@ -22,4 +22,4 @@ def test_each_byte_of_a_word():
     for place in range(16):
         marks, places = np.zeros(16, np.uint8), np.empty(16, np.int64)
         marks[place] = 1
-        assert list_ones(marks, places) == 1 and places[0] == place
+        assert list_ones(marks.view(np.uint64), places) == 1 and places[0] == place

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import shlex
 import signal
@@ -121,6 +122,7 @@ def _show_version(value: bool) -> None:
 
 @app.callback()
 def main(
+    context: typer.Context,
     version: Annotated[  # noqa: ARG001  # handled by its callback
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
@@ -128,3 +130,8 @@ def main(
 ) -> None:
     """Semantic segmentation by ranking graphical-model proposals with a small ConvNet."""
     quiet.set(silent)
+    if not silent:
+        compiling, handler = logging.getLogger("tinysegrank.compiled_cache"), logging.StreamHandler()
+        compiling.setLevel(logging.INFO)
+        compiling.addHandler(handler)
+        context.call_on_close(lambda: compiling.removeHandler(handler))

@@ -79,7 +79,7 @@ def assign(
         distance[y] = FAR
     for s in range(len(centres)):
         number = np.int32(s)
-        L, a, b, row, column = centres[s]
+        L, a, b, row, column = centres[s, 0], centres[s, 1], centres[s, 2], centres[s, 3], centres[s, 4]
         top, left, right = max(row - reach, 0), max(column - reach, 0), min(column + reach + 1, W)
         for y in range(top + (first - top) % stride, min(row + reach + 1, H), stride):
             near = spatial[y - row + reach, left - column + reach :]

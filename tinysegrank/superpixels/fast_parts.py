@@ -13,19 +13,22 @@ def join_small_parts(labels: np.ndarray, lab: np.ndarray, smallest: int) -> np.n
     """Numba version of `parts.join_small_parts`."""
     parts, count = _connected_parts(labels)
     total = add_up(lab, parts, count, 0, 1)[:, [0, 1, 2, 5]]  # (P, 4)
-    small = np.flatnonzero(total[:, 3] < smallest)
-    joined = _join(parts, total, small[np.argsort(total[small, 3], kind="stable")], smallest)
+    small = total[:, 3] < smallest
+    first, beside = _borders(parts, small)
+    order = np.flatnonzero(small).astype(np.int32)
+    joined = np.arange(len(total), dtype=np.int32)  # the part that a part has joined, or itself
+    _join(joined, total, order[np.argsort(total[order, 3], kind="stable")], first, beside, smallest)
     return in_order(joined)[parts]
 
 
 @compiled()
-def _join(parts: np.ndarray, total: np.ndarray, order: np.ndarray, smallest: int) -> np.ndarray:
+def _join(
+    joined: np.ndarray, total: np.ndarray, order: np.ndarray, first: np.ndarray, beside: np.ndarray, smallest: int
+) -> None:
     """Join each part smaller than `smallest`, in this order, to the neighbour nearest in colour.
 
-    Return the part that each part now belongs to, perhaps itself; `total` is updated in place.
+    `joined` becomes the part that each part now belongs to, perhaps itself; `total` is updated too.
     """
-    first, beside = _borders(parts, total[:, 3] < smallest)
-    joined = np.arange(len(total))  # the part that a part has joined, or itself
     for part in order:
         mine = _whole(joined, part)
         if total[mine, 3] >= smallest:
@@ -41,10 +44,10 @@ def _join(parts: np.ndarray, total: np.ndarray, order: np.ndarray, smallest: int
                     nearest, least = other, step
         if nearest >= 0:
             joined[mine] = nearest
-            total[nearest] += total[mine]
+            for c in range(4):
+                total[nearest, c] += total[mine, c]
     for part in range(len(joined)):
-        joined[part] = _whole(joined, part)
-    return joined
+        joined[part] = _whole(joined, joined[part])  # an int32 as elsewhere, so that it is compiled once
 
 
 @compiled()

@@ -34,15 +34,17 @@ def superpixel(coarse: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
     (H, W), (h, w, _) = superpixels.shape, coarse.shape
     native = np.ascontiguousarray(superpixels, superpixels.dtype.newbyteorder("="))
     unsigned = native.view(f"u{native.itemsize}")  # avoids Numba's check for negative indices
-    return _label(coarse.astype(np.float64), unsigned, tile_edges(H, h), tile_edges(W, w), S)
+    ended = np.zeros((W // 8 + 1) * 8, np.uint8)  # 1 where a run of one superpixel within one cell has ended
+    words = ended.view(np.uint64)
+    total = _add_up(coarse.astype(np.float64), unsigned, tile_edges(H, h), tile_edges(W, w), S, ended, words)
+    return _label(total, unsigned)
 
 
 @compiled()
-def _label(coarse: np.ndarray, superpixels: np.ndarray, rows: np.ndarray, columns: np.ndarray, S: int) -> np.ndarray:
+def _label(total: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
     """Label every pixel (H, W) with the class of largest sum in its superpixel."""
-    total = _add_up(coarse, superpixels, rows, columns, S)
-    label = np.zeros(S, np.uint8)
-    for s in range(S):
+    label = np.zeros(len(total), np.uint8)
+    for s in range(len(total)):
         for k in range(1, total.shape[1]):
             if total[s, k] > total[s, label[s]]:
                 label[s] = k
@@ -56,7 +58,15 @@ def _label(coarse: np.ndarray, superpixels: np.ndarray, rows: np.ndarray, column
 
 
 @compiled()
-def _add_up(coarse: np.ndarray, superpixels: np.ndarray, rows: np.ndarray, columns: np.ndarray, S: int) -> np.ndarray:
+def _add_up(
+    coarse: np.ndarray,
+    superpixels: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    S: int,
+    ended: np.ndarray,
+    words: np.ndarray,
+) -> np.ndarray:
     """Add up, for each superpixel, the distributions of the cells that its pixels are in: (S, K)."""
     h, w, K = coarse.shape
     W = superpixels.shape[1]
@@ -66,7 +76,6 @@ def _add_up(coarse: np.ndarray, superpixels: np.ndarray, rows: np.ndarray, colum
     cell = np.empty(W, np.int64)
     for c in range(w):
         cell[columns[c] : columns[c + 1]] = c
-    ended = np.zeros((W // 8 + 1) * 8, np.uint8)  # 1 where a run of one superpixel within one cell has ended
     ends = np.empty(len(ended), np.int64)
     for r in range(h):
         count = 0
@@ -78,7 +87,7 @@ def _add_up(coarse: np.ndarray, superpixels: np.ndarray, rows: np.ndarray, colum
             for c in range(w):
                 ended[columns[c + 1]] = 1
             start = 0
-            for end in ends[: list_ones(ended, ends)]:
+            for end in ends[: list_ones(words, ends)]:
                 c, s = cell[start], row[start]
                 if pixels[c, s] == 0:
                     met[count, 0], met[count, 1] = c, s
@@ -86,7 +95,7 @@ def _add_up(coarse: np.ndarray, superpixels: np.ndarray, rows: np.ndarray, colum
                 pixels[c, s] += end - start
                 start = end
         for m in range(count):
-            c, s = met[m]
+            c, s = met[m, 0], met[m, 1]
             for k in range(K):
                 total[s, k] += pixels[c, s] * coarse[r, c, k]
             pixels[c, s] = 0

@@ -11,13 +11,20 @@ from tinysegrank.voc.runs import list_ones
 CHUNK = 4096  # pixels at a time, which stay in the L1 cache for all maps of columns
 
 
-@compiled()
 def count_pairs(rows: np.ndarray, columns: np.ndarray, R: int, C: int) -> tuple[np.ndarray, bool]:
     """Numba version of `counting.count_pairs`."""
-    M, P = columns.shape
-    counts, strange = np.zeros((M, R, C), np.int64), False
-    other_row = np.empty(CHUNK, np.uint8)  # 1 where the row differs from that of the next pixel
+    counts = np.zeros((len(columns), R, C), np.int64)
     ended = np.zeros(CHUNK + 8, np.uint8)  # 1 where a run of one pair has ended
+    return counts, _count(rows, columns, counts, ended, ended.view(np.uint64))
+
+
+@compiled()
+def _count(
+    rows: np.ndarray, columns: np.ndarray, counts: np.ndarray, ended: np.ndarray, ended_words: np.ndarray
+) -> bool:
+    """Add to `counts`; return whether a number is out of range."""
+    (M, P), (_, R, C), strange = columns.shape, counts.shape, False
+    other_row = np.empty(CHUNK, np.uint8)  # 1 where the row differs from that of the next pixel
     ends = np.empty(len(ended), np.int64)
     for first in range(0, P, CHUNK):
         row = rows[first : first + CHUNK]
@@ -32,11 +39,11 @@ def count_pairs(rows: np.ndarray, columns: np.ndarray, R: int, C: int) -> tuple[
             ended[len(row)] = 1
             ended[len(row) + 1 :] = 0
             start = 0
-            for end in ends[: list_ones(ended, ends)]:
+            for end in ends[: list_ones(ended_words, ends)]:
                 r, c = row[start], column[start]
                 if r < R and c < C:
                     counts[m, r, c] += end - start
                 elif r != VOID or c >= C:
                     strange = True
                 start = end
-    return counts, strange
+    return strange

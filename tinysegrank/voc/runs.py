@@ -15,13 +15,12 @@ ALL_PLACES = np.uint64(0x0001020304050607)
 
 
 @compiled()
-def list_ones(marks: np.ndarray, places: np.ndarray) -> int:
-    """Write the indices of the ones in `marks` to the start of `places`, in order; return their number.
+def list_ones(words: np.ndarray, places: np.ndarray) -> int:
+    """Write the indices of the bytes that are 1 to the start of `places`, in order; return their number.
 
-    marks  | (8 n,) | uint8 | 0 or 1
-    places | (8 n,) | int64 | overwritten
+    words  | (n,)   | uint64 | a view of bytes 0 or 1
+    places | (8 n,) | int64  | overwritten
     """
-    words = marks.view(np.uint64)
     count = 0
     for i in range(len(words)):
         word = words[i]

@@ -20,10 +20,10 @@ import numpy as np
 from tinysegrank.backend import Array
 from tinysegrank.nn.arguments import Pair, check_conv2d, check_max_pool2d, check_norm_size, pair
 from tinysegrank.nn.fast import Kept, Step, takes_tiles, uses_numba
-from tinysegrank.nn.fast.convolution import NOTHING, UNBOUNDED, Norm, Piece, piece_of, run_pieces, writable
 from tinysegrank.nn.fast.filters import filter_values
 from tinysegrank.nn.fast.fold import fold_filters, folded_size
 from tinysegrank.nn.fast.geometry import Geometry, geometry
+from tinysegrank.nn.fast.pieces import NOTHING, UNBOUNDED, Norm, Piece, piece_of, run_pieces
 from tinysegrank.nn.fast.threads import share
 
 PART = 8  # images per part; a batch of fewer than two parts is not split
@@ -164,7 +164,6 @@ def _run(convolutions: Sequence[Fused], x: np.ndarray, kept: Kept) -> np.ndarray
     """Run consecutive convolutions on x; return (N, F, OH, OW), with channels last in memory."""
     first, N, count = convolutions[0], len(x), max(1, len(x) // PART)
     x = np.ascontiguousarray(x if first.stride > 1 else x.transpose(0, 2, 3, 1))  # (N, H, W, C) where nothing folds
-    x = writable(x)
     y = np.empty((N, *convolutions[-1].made), np.float32)  # (N, OH, OW, F)
     parts = [slice(N * part // count, N * (part + 1) // count) for part in range(count)]
     keys = {(first.place, part.stop - part.start, x.shape[1:]) for part in parts}

@@ -11,7 +11,7 @@ from tinysegrank.nn.arguments import Pair
 from tinysegrank.nn.fast.cook_toom import KINDS
 from tinysegrank.nn.fast.products import WIDTH
 from tinysegrank.nn.fast.threads import share
-from tinysegrank.nn.fast.transforms import LANES, points_to_taps, taps_to_points
+from tinysegrank.nn.fast.transforms import LANES, address, points_to_taps, taps_to_points
 
 
 def filter_values(weight: np.ndarray, kind: int, groups: int, *, filters_first: bool) -> np.ndarray:
@@ -57,7 +57,7 @@ def _over_rows(transform: Callable[..., None]) -> Callable[[np.ndarray, int, Pai
     @compiled(error_model="numpy")
     def apply(source: np.ndarray, kind: int, part: Pair, target: np.ndarray) -> None:
         (G, A, L), B = source.shape, target.shape[1]
-        flat, out = source.reshape(-1), target.reshape(-1)
+        flat, out = address(source), address(target)
         for g in range(G):
             for c in range(part[0] * LANES, part[1] * LANES, LANES):
                 steps, strides = (round(np.sqrt(A)) * L, L), (round(np.sqrt(B)) * L, L)

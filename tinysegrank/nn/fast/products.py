@@ -16,7 +16,7 @@ from numba.core import cgutils
 
 from tinysegrank.compiled import compiled, intrinsic
 from tinysegrank.nn.arguments import Pair
-from tinysegrank.nn.fast.transforms import LANES, VECTOR, load, store
+from tinysegrank.nn.fast.transforms import LANES, VECTOR, address, load, store
 
 ROWS = 14 if LANES == 16 else 6  # per block: 2 vectors of sums each leave 4 of 32 (or 16) registers free
 WIDTH = 2 * LANES  # columns per block
@@ -32,14 +32,14 @@ def multiply(values: np.ndarray, filters: np.ndarray, products: np.ndarray, tile
     """
     (_, G, P, C), (_, panels, K, _), F = values.shape, filters.shape, products.shape[3]
     count = G * P
-    a, b, c, blocks = values.reshape(-1), filters.reshape(-1), products.reshape(-1), (tiles + ROWS - 1) // ROWS
+    a, b, c, blocks = address(values), address(filters), address(products), (tiles + ROWS - 1) // ROWS
     for point in range(points[0], points[1]):
         for block in range(blocks):
             first, last = tiles * block // blocks, tiles * (block + 1) // blocks
             place = first * count + point
             for panel in range(panels):
                 _block(
-                    a[place * C :], b[(point * panels + panel) * K * WIDTH :], c[place * F + panel * WIDTH :],
+                    a, place * C, b, (point * panels + panel) * K * WIDTH, c, place * F + panel * WIDTH,
                     (last - first, K, F - panel * WIDTH), (count * C, 1, WIDTH, count * F), False,
                 )  # fmt: skip
 
@@ -58,34 +58,33 @@ def correlate(
     """
     (_, G, P, F), (_, J, C) = products.shape, total.shape
     count = G * P
-    a, b, c, blocks = products.reshape(-1), values.reshape(-1), total.reshape(-1), (J + ROWS - 1) // ROWS
+    a, b, c, blocks = address(products), address(values), address(total), (J + ROWS - 1) // ROWS
     for point in range(points[0], points[1]):
         for left in range(0, C, WIDTH):
             for block in range(blocks):
                 first, last = J * block // blocks, J * (block + 1) // blocks
                 _block(
-                    a[point * F + first :], b[point * C + left :], c[(point * J + first) * C + left :],
+                    a, point * F + first, b, point * C + left, c, (point * J + first) * C + left,
                     (last - first, tiles, C - left), (1, count * F, count * C, C), more,
                 )  # fmt: skip
 
 
 @intrinsic
-def _block(_: Any, a: Any, b: Any, c: Any, sizes: Any, steps: Any, more: Any) -> Any:
+def _block(
+    _: Any, a: Any, a_start: Any, b: Any, b_start: Any, c: Any, c_start: Any, sizes: Any, steps: Any, more: Any
+) -> Any:
     """Compute one block c = a @ b, or c += a @ b with `more`.
 
-    a (rows, depth), b (depth, columns) and c (rows, columns) are flat, with at most ROWS rows. With `columns` of WIDTH
-    or more the block is WIDTH columns wide, otherwise LANES.
+    a (rows, depth), b (depth, columns) and c (rows, columns) start at these indices of the addresses, with at most
+    ROWS rows. With `columns` of WIDTH or more the block is WIDTH columns wide, otherwise LANES.
 
     sizes: (rows, depth, columns).
     steps: strides in entries: between rows of a, columns of a, rows of b, and rows of c.
     """
 
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = [
-            context.make_array(kind)(context, builder, argument).data
-            for kind, argument in zip(signature.args[:3], arguments[:3], strict=True)
-        ]
-        sizes, steps = (cgutils.unpack_tuple(builder, arguments[number]) for number in (3, 4))
+    def code(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        data = [builder.gep(arguments[number], [arguments[number + 1]]) for number in (0, 2, 4)]
+        sizes, steps = (cgutils.unpack_tuple(builder, arguments[number]) for number in (6, 7))
         whole = builder.icmp_signed(">=", sizes[2], sizes[2].type(WIDTH))
         with builder.if_else(whole) as (then, otherwise):
             for branch, vectors in ((then, 2), (otherwise, 1)):
@@ -95,12 +94,12 @@ def _block(_: Any, a: Any, b: Any, c: Any, sizes: Any, steps: Any, more: Any) ->
                     for rows in range(1, ROWS + 1):
                         choice.add_case(sizes[0].type(rows), block := builder.append_basic_block(f"rows{rows}"))
                         builder.position_at_end(block)
-                        _sum(builder, rows, vectors, data, sizes[1], steps, arguments[5])
+                        _sum(builder, rows, vectors, data, sizes[1], steps, arguments[8])
                         builder.branch(after)
                     builder.position_at_end(after)
         return context.get_dummy_value()
 
-    return types.void(a, b, c, sizes, steps, more), code
+    return types.void(a, a_start, b, b_start, c, c_start, sizes, steps, more), code
 
 
 def _sum(builder: Any, rows: int, vectors: int, data: list[Any], depth: Any, steps: list[Any], more: Any) -> None:

@@ -89,7 +89,7 @@ def _getcpu() -> Callable[[], int]:
 
 
 @compiled(error_model="numpy")
-def jobs(queue: np.ndarray, stage: int, units: int, numbers: int) -> Iterator[Pair]:
+def jobs(queue: np.ndarray, stage: int | np.int64, units: int, numbers: int) -> Iterator[Pair]:
     """Yield the jobs (start, stop) that this thread does of a stage; return when those of all threads are done.
 
     queue | (stages, 2) | int64 | number of jobs taken, and done; 0 at first, and the same array for all threads

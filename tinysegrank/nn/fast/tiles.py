@@ -16,6 +16,7 @@ from tinysegrank.compiled import compiled
 from tinysegrank.nn.arguments import Pair
 from tinysegrank.nn.fast.transforms import (
     LANES,
+    address,
     inputs_to_points,
     outputs_to_points,
     points_to_inputs,
@@ -46,17 +47,15 @@ def _cutter(to_points: Callable[..., None]) -> Callable[[np.ndarray, Tiling, Pai
 
     @compiled(error_model="numpy")
     def cut(x: np.ndarray, tiling: Tiling, rows: Pair, values: np.ndarray) -> None:
-        flat, points, tile = x.reshape(-1), values.reshape(-1), _room(tiling, values)
+        tile = _room(tiling, values)
+        flat, points, room = address(x), address(values), address(tile)
         for number in range(rows[0] * tiling.tiles[1], rows[1] * tiling.tiles[1]):
             for group in range(values.shape[1]):
                 inside, start, steps = _find(x, tiling, number, group, values, tile)
                 first, strides = _points(values, number, group)
-                if inside:
-                    for c in range(0, values.shape[3], LANES):
-                        to_points(tiling.kind, flat, start + c, steps, points, first + c, strides)
-                else:
-                    for c in range(0, values.shape[3], LANES):
-                        to_points(tiling.kind, tile, c, steps, points, first + c, strides)
+                source = flat if inside else room
+                for c in range(0, values.shape[3], LANES):
+                    to_points(tiling.kind, source, start + c, steps, points, first + c, strides)
 
     return cut
 
@@ -70,7 +69,8 @@ cut_outputs = _cutter(outputs_to_points)
 @compiled(error_model="numpy")
 def join(values: np.ndarray, tiling: Tiling, rows: Pair, bias: np.ndarray, least: np.float32, y: np.ndarray) -> None:
     """Transform points to the tiles of a convolution's output, and write y = max(tiles + bias, least)."""
-    points, tile, (_, H, W, F) = values.reshape(-1), _room(tiling, values), y.shape
+    tile, (_, H, W, F) = _room(tiling, values), y.shape
+    points, room = address(values), address(tile)
     groups, side, C = values.shape[1], tiling.side, values.shape[3]
     channels = F // groups
     for number in range(rows[0] * tiling.tiles[1], rows[1] * tiling.tiles[1]):
@@ -78,7 +78,7 @@ def join(values: np.ndarray, tiling: Tiling, rows: Pair, bias: np.ndarray, least
         for group in range(groups):
             first, strides = _points(values, number, group)
             for c in range(0, C, LANES):
-                points_to_outputs(tiling.kind, points, first + c, strides, tile, c, (side * C, C))
+                points_to_outputs(tiling.kind, points, first + c, strides, room, c, (side * C, C))
             addend = bias[group * channels : (group + 1) * channels]
             for e in range(min(side, H - top)):
                 for d in range(min(side, W - left)):
@@ -92,7 +92,8 @@ def join(values: np.ndarray, tiling: Tiling, rows: Pair, bias: np.ndarray, least
 @compiled(error_model="numpy")
 def add(values: np.ndarray, tiling: Tiling, images: Pair, x: np.ndarray) -> None:
     """Transform points to the tiles of the gradient of an input, and sum them: the adjoint of `cut_inputs`."""
-    points, tile, (_, H, W, F) = values.reshape(-1), _room(tiling, values), x.shape
+    tile, (_, H, W, F) = _room(tiling, values), x.shape
+    points, room = address(values), address(tile)
     groups, side, C, (down, across) = values.shape[1], tiling.side, values.shape[3], tiling.tiles
     channels = F // groups
     x[images[0] : images[1]] = 0
@@ -101,7 +102,7 @@ def add(values: np.ndarray, tiling: Tiling, images: Pair, x: np.ndarray) -> None
         for group in range(groups):
             first, strides = _points(values, number, group)
             for c in range(0, C, LANES):
-                points_to_inputs(tiling.kind, points, first + c, strides, tile, c, (side * C, C))
+                points_to_inputs(tiling.kind, points, first + c, strides, room, c, (side * C, C))
             for e in range(max(0, -top), min(side, H - top)):
                 for d in range(max(0, -left), min(side, W - left)):
                     target = x[image, top + e, left + d, group * channels : (group + 1) * channels]

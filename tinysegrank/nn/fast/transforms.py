@@ -24,6 +24,16 @@ LANES = 16 if _FEATURES.get("avx512f") else 8 if _FEATURES.get("avx") else 4  # 
 VECTOR = ir.VectorType(ir.FloatType(), LANES)
 
 
+@intrinsic
+def address(_: Any, array: Any) -> Any:  # numba calls this with types, and uses the code generator it returns
+    """Return a pointer to the first entry of a C-contiguous array, which must stay alive while it is used."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.make_array(signature.args[0])(context, builder, arguments[0]).data
+
+    return types.CPointer(array.dtype)(array), code
+
+
 def load(builder: Any, place: Any) -> Any:
     """Emit a load of the vector at the address of a float32."""
     loaded = builder.load(builder.bitcast(place, VECTOR.as_pointer()))
@@ -39,20 +49,13 @@ def store(builder: Any, vector: Any, place: Any) -> None:
 def _transform(name: str, *, transposed: bool) -> Callable[..., None]:
     """Return a compiled function that transforms a tile by the matrix `name` of `cook_toom.Matrices`.
 
-    Its arguments are the index into `KINDS`; the source, a flat array, the index where the tile starts in it, and the
+    Its arguments are the index into `KINDS`; the address of the source, the index where the tile starts in it, and the
     distances between its rows and columns; and the same for the target.
     """
 
-    def transform(
-        _: Any, kind: Any, source: Any, start: Any, steps: Any, target: Any, first: Any, strides: Any
-    ) -> Any:  # numba calls this with types, and uses the code generator it returns
-        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            places = [
-                builder.gep(
-                    context.make_array(signature.args[n])(context, builder, arguments[n]).data, [arguments[n + 1]]
-                )
-                for n in (1, 4)
-            ]
+    def transform(_: Any, kind: Any, source: Any, start: Any, steps: Any, target: Any, first: Any, strides: Any) -> Any:
+        def code(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+            places = [builder.gep(arguments[n], [arguments[n + 1]]) for n in (1, 4)]
             distances = [cgutils.unpack_tuple(builder, arguments[n]) for n in (3, 6)]
             after = builder.append_basic_block("after")
             choice = builder.switch(arguments[0], after)

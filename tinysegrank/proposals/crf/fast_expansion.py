@@ -28,11 +28,14 @@ def gainers(
         for e in range(E):
             if nodes[edges[e, 0]] == nodes[edges[e, 1]]:
                 shared[edges[e, end]] += weights[e]
-    costliest = price + shared
+    for i in range(N):
+        shared[i] += price[i]
+    costliest = shared
     saved = np.empty(N)
     before = left + 1
     while left < before:
-        saved[:] = 0
+        for i in range(N):
+            saved[i] = 0
         for end in range(2):
             for e in range(E):
                 own, other = edges[e, end], edges[e, 1 - end]
@@ -60,13 +63,13 @@ def binary_problem(
     bond = np.empty(E)
     inner = 0
     for e in range(E):
-        a, b = edges[e]
+        a, b = edges[e, 0], edges[e, 1]
         w = weights[e]
         same = nodes[a] == nodes[b]
         if candidate[a] and candidate[b]:
             i, j = number[a], number[b]
             bond[inner] = 2 * w if same else w
-            ends[inner] = i, j
+            ends[inner, 0], ends[inner, 1] = i, j
             change[2, i] += w if same else 0.0
             change[3, j] -= w
             inner += 1

@@ -30,10 +30,12 @@ def nested_cuts(edges: np.ndarray, forward: np.ndarray, backward: np.ndarray, ga
     queue = np.empty(S, np.int32)
     arc = np.empty(S, np.int64)  # next arc of each node to try
     path = np.empty(S + 1, np.int64)
+    residual = np.empty(len(capacity), np.int64)
     for b in range(B):
-        residual = capacity.copy()
-        inside[:] = False
-        excess[:] = 0
+        for k in range(len(capacity)):
+            residual[k] = capacity[k]
+        for i in range(S):
+            inside[i], excess[i] = False, 0
         for step in range(L):
             for i in range(S):
                 if not inside[i]:
@@ -45,7 +47,8 @@ def nested_cuts(edges: np.ndarray, forward: np.ndarray, backward: np.ndarray, ga
                     if excess[i] > 0 and not inside[i] and distance[i] > 0:
                         _push(i, first, head, reverse, residual, excess, distance, arc, path)
             _grow(first, head, residual, excess, inside, queue)
-            found[b, step] = inside
+            for i in range(S):
+                found[b, step, i] = inside[i]
     return found
 
 
@@ -58,14 +61,16 @@ def _rows(
     for e in range(len(edges)):
         first[edges[e, 0] + 1] += 1
         first[edges[e, 1] + 1] += 1
+    free = np.empty(nodes + 1, np.int64)  # next place of each row
+    free[0] = 0
     for i in range(nodes):
         first[i + 1] += first[i]
-    free = first.copy()  # next place of each row
+        free[i + 1] = first[i + 1]
     head = np.empty(2 * len(edges), np.int64)
     reverse = np.empty(2 * len(edges), np.int64)
     capacity = np.empty(2 * len(edges), np.int64)
     for e in range(len(edges)):
-        i, j = edges[e]
+        i, j = edges[e, 0], edges[e, 1]
         there = free[i]
         free[i] += 1
         back = free[j]

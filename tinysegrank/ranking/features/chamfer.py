@@ -83,10 +83,8 @@ def image_edges(edges: NDArray[np.floating], wanted: NDArray[np.bool_]) -> Image
     if accelerated():
         from tinysegrank.ranking.features import fast  # numba loads slowly
 
-        disc = _disc()
-        return ImageEdges(
-            strengths, levels, rows, *fast.nearest_edges(strengths, places, thresholds, *disc, _bin_of_squares())
-        )
+        found = fast.nearest_edges(strengths, levels, places, len(THRESHOLDS), *_disc(), _bin_of_squares())
+        return ImageEdges(strengths, levels, rows, *found)
     return ImageEdges(strengths, levels, rows, *_nearest_edges(strengths, places))
 
 
@@ -159,7 +157,8 @@ def chamfer_features(edges: ImageEdges, boundary: NDArray[np.bool_]) -> NDArray[
     if accelerated():
         from tinysegrank.ranking.features import fast  # numba loads slowly
 
-        back = fast.edges_to_boundary(edges.strengths, edges.levels, boundary, _bin_of_squares())  # (11, 7)
+        marks = np.ascontiguousarray(boundary).view(np.uint8)
+        back = fast.edges_to_boundary(edges.strengths, edges.levels, marks, _bin_of_squares())  # (11, 7)
     else:
         back = _edges_to_boundary(edges, boundary)  # (11, 7)
     reached = back[:0:-1].cumsum(axis=0)[::-1]  # (10, 7), at each threshold or above

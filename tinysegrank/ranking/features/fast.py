@@ -14,8 +14,9 @@ from tinysegrank.compiled import compiled
 @compiled()
 def nearest_edges(
     edges: np.ndarray,
+    levels: np.ndarray,
     places: np.ndarray,
-    thresholds: np.ndarray,
+    thresholds: int,
     offsets: np.ndarray,
     starts: np.ndarray,
     ring_of: np.ndarray,
@@ -23,13 +24,13 @@ def nearest_edges(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Numba version of `chamfer._nearest_edges`, given the results of `chamfer._disc` and `chamfer._bin_of_squares`."""
     H, W = edges.shape
-    T, n, limit = len(thresholds), len(places), len(bin_of) - 2
-    bins = np.empty((n, T), np.uint8)
-    strengths = np.zeros((n, T), np.float32)
-    for t in range(T):
-        down = _squared_in_columns(edges >= thresholds[t], limit)
+    n, limit = len(places), len(bin_of) - 2
+    bins = np.empty((n, thresholds), np.uint8)
+    strengths = np.zeros((n, thresholds), np.float32)
+    for t in range(thresholds):
+        down = _squared_in_columns(levels, t, limit)
         for i in range(n):
-            y, x = places[i]
+            y, x = places[i, 0], places[i, 1]
             least = down[y, x]
             dx = 1
             while dx * dx < least:
@@ -49,14 +50,16 @@ def nearest_edges(
 
 @compiled()
 def edges_to_boundary(edges: np.ndarray, levels: np.ndarray, boundary: np.ndarray, bin_of: np.ndarray) -> np.ndarray:
-    """Numba version of `chamfer._edges_to_boundary`, given the result of `chamfer._bin_of_squares`."""
+    """Numba version of `chamfer._edges_to_boundary`, given a boundary of 0 and 1 and `chamfer._bin_of_squares()`."""
     H, W = edges.shape
     limit = len(bin_of) - 2
     reach = int(np.sqrt(limit))
     sums = np.zeros((11, 7))
-    down = _squared_in_columns(boundary, limit)
+    down = _squared_in_columns(boundary, np.int64(0), limit)  # not a literal, which is another type
+    least = np.empty(W, np.int16)
     for y in range(H):
-        least = down[y].copy()
+        for x in range(W):
+            least[x] = down[y, x]
         for dx in range(1, min(reach, W - 1) + 1):  # whole rows at a time, so that it is vectorised
             squared = np.int16(dx * dx)
             for x in range(W - dx):
@@ -69,16 +72,16 @@ def edges_to_boundary(edges: np.ndarray, levels: np.ndarray, boundary: np.ndarra
 
 
 @compiled()
-def _squared_in_columns(member: np.ndarray, limit: int) -> np.ndarray:
-    """Return the squared distance to the nearest member in the column, limit + 1 if it is further: (H, W) int16."""
-    H, W = member.shape
+def _squared_in_columns(levels: np.ndarray, below: int | np.int64, limit: int) -> np.ndarray:
+    """Return the squared distance to the nearest pixel above a level in the column, (H, W) int16; at most limit + 1."""
+    H, W = levels.shape
     far = np.int16(np.sqrt(limit) + 1)
     down = np.empty((H, W), np.int16)
     for x in range(W):
-        down[0, x] = 0 if member[0, x] else far
+        down[0, x] = 0 if levels[0, x] > below else far
     for y in range(1, H):
         for x in range(W):
-            down[y, x] = 0 if member[y, x] else min(np.int16(down[y - 1, x] + 1), far)
+            down[y, x] = 0 if levels[y, x] > below else min(np.int16(down[y - 1, x] + 1), far)
     for y in range(H - 2, -1, -1):
         for x in range(W):
             down[y, x] = min(down[y, x], np.int16(down[y + 1, x] + 1))
