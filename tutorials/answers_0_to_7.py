@@ -87,7 +87,7 @@ def even_backward(g: np.ndarray, context: Any, *, before: int = 1, terms: int = 
 # Page 4 ---------------------------------------------------------------------------------------------------------------
 
 
-def by_temperature(z: np.ndarray, T: float, *, power: int = 2, sign: int = -1) -> np.ndarray:
+def temperature_slope(z: np.ndarray, T: float, *, power: int = 2, sign: int = -1) -> np.ndarray:
     q = softmax(z / T)
     return sign * q * (z - (q * z).sum()) / T**power
 
@@ -239,10 +239,10 @@ ANSWERS: Answers = {
         [(lambda q: np.diag(q),), (lambda q: -np.outer(q, q),), (lambda q: np.diag(q) + np.outer(q, q),)],
     ),
     "exercise_4_3": (
-        (by_temperature,),
+        (temperature_slope,),
         [
-            (lambda z, T: by_temperature(z, T, power=1),),
-            (lambda z, T: by_temperature(z, T, sign=1),),
+            (lambda z, T: temperature_slope(z, T, power=1),),
+            (lambda z, T: temperature_slope(z, T, sign=1),),
             (lambda z, T: -z / T**2 * softmax(z / T),),
         ],
     ),

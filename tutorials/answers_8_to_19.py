@@ -169,16 +169,14 @@ ANSWERS: Answers = {
     "exercise_13_2": ((287.9, 72.0), [(72.0, 287.9), (0.0, 72.0), (287.9, 0.0)]),
     "exercise_13_3": ((corpus,), [(corpus[::-1, ::-1],), (corpus[:, :, :, ::-1],), (corpus[:1].repeat(2, axis=0),)]),
     "exercise_14_1": ((338, False), [(338, True), (169, False), (42, False)]),
-    "exercise_14_2": ((2,), [(1,), (4,), (0.5,)]),
-    "exercise_14_3": (
+    "exercise_14_2": (
         (lambda D, c: c @ D,),
         [(lambda D, c: D.mean(axis=0),), (lambda D, c: -c @ D,), (lambda D, c: c**2 @ D,)],
     ),
-    "exercise_14_4": (
+    "exercise_14_3": (
         ([2, 2, 3], [3, 5, 5]),
         [([2, 3, 3], [3, 5, 5]), ([2, 2, 2], [3, 5, 5]), ([2, 2, 3], [3, 3, 5])],
     ),
-    "exercise_14_5": ((False, True), [(True, True), (False, False), (True, False)]),
     "exercise_19_1": ((cells,), [(halves,), (np.zeros_like(cells),), (cells // 2,)]),
     "exercise_19_2": (
         (fooled,),

@@ -88,3 +88,17 @@ def imitated_scenes():
     with TemporaryDirectory() as folder:
         drawn = voc.make_toy_voc(folder, train=60, val=60, seed=0, size=(96, 144))
         return imitate(drawn.train, seed=1), imitate(drawn.val, seed=2)
+
+
+def rows_of(scenes):
+    """Return the image IoU (rows,), scene (rows,) and confusion matrix (rows, K, K) of each proposal of the scenes."""
+    confusions = [metrics.image_confusions(scene.truth, scene.labels) for scene in scenes]
+    quality = np.concatenate([scene.quality for scene in scenes])
+    return quality, np.repeat(np.arange(len(scenes)), M), np.concatenate(confusions)
+
+
+def corpus_iou(rows, confusions):
+    """Return VOC's measure of the proposals in some rows: pixels are added up over all images, then divided."""
+    total = metrics.Confusion(voc.NUM_CLASSES)
+    total.matrix += confusions[rows].sum(axis=0)
+    return total.mean_iou().value

@@ -27,12 +27,12 @@ def exercise_4_2(covariance: Callable[[np.ndarray], np.ndarray]) -> None:
 
 
 @exercise
-def exercise_4_3(by_temperature: Callable[[np.ndarray, float], np.ndarray]) -> None:
-    """Check by_temperature(z, T), the derivatives of softmax(z / T) with respect to T."""
+def exercise_4_3(slope: Callable[[np.ndarray, float], np.ndarray]) -> None:
+    """Check slope(z, T), the derivatives of softmax(z / T) with respect to T."""
     z, h = np.random.default_rng(1).standard_normal(5), 1e-6
     for T in (0.5, 1.0, 2.5):
         right = (softmax(z / (T + h)) - softmax(z / (T - h))) / (2 * h)
-        close(by_temperature(z, T), right, f"the derivatives at T = {T}", atol=1e-8)
+        close(slope(z, T), right, f"the derivatives at T = {T}", atol=1e-8)
 
 
 @exercise

@@ -19,18 +19,7 @@ def exercise_14_1(total: float, can_be_learnt: bool) -> None:
 
 
 @exercise
-def exercise_14_2(longer: float) -> None:
-    """Check how many times as long w is with a margin of 2 as with a margin of 1."""
-
-    def solution(margin: float) -> float:  # one pair, d = 1, c = C = 1: minimise w^2 / 2 + max(0, margin - w)^2
-        w = np.linspace(0, 2, 200_001)
-        return float(w[np.argmin(w**2 / 2 + np.maximum(0, margin - w) ** 2)])
-
-    close(longer, solution(2) / solution(1), "the ratio", rtol=1e-3)
-
-
-@exercise
-def exercise_14_3(direction: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
+def exercise_14_2(direction: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
     """Check direction(D, c): where w points for small C, with differences D (pairs, features) and weights c."""
     rng = np.random.default_rng(1)
     D, c, C = rng.standard_normal((30, 3)), rng.random(30), 1e-8
@@ -42,7 +31,7 @@ def exercise_14_3(direction: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> 
 
 
 @exercise
-def exercise_14_4(oracle: Sequence[int], every: Sequence[int]) -> None:
+def exercise_14_3(oracle: Sequence[int], every: Sequence[int]) -> None:
     """Check the pairs of accuracies 0.9, 0.5, 0.2 with no copy, with a copy of the best, and with one of the second.
 
     oracle: three numbers for pairs="oracle"; every: three for pairs="all".
@@ -51,12 +40,3 @@ def exercise_14_4(oracle: Sequence[int], every: Sequence[int]) -> None:
     close(oracle, [sum(q < max(of) for q in of) for of in lists], 'the numbers for pairs="oracle"')
     pairs = [sum(a != b for a, b in combinations(of, 2)) for of in lists]
     close(every, pairs, 'the numbers for pairs="all"')
-
-
-@exercise
-def exercise_14_5(standardised: bool, as_it_is: bool) -> None:
-    """Check whether a change of unit can change the picks, with and without the standardiser."""
-    x = np.random.default_rng(1).standard_normal(20)
-    same = np.allclose((x - x.mean()) / x.std(), (1000 * x - 1000 * x.mean()) / (1000 * x).std())
-    require(bool(standardised) != same, "what does the standardiser make of a column times 1000?")
-    require(as_it_is, "without it, a column in small numbers needs a large coefficient, which is penalised")
