@@ -37,7 +37,7 @@ from tinysegrank.proposals import (
     perturb_and_map,
 )
 from tinysegrank.proposals.curves import COUNTS
-from tinysegrank.reporting import Column, Table
+from tinysegrank.reporting import Column, Curve, Plot, Table, plots
 
 ENGINES = {"paste": (PasteProposer(), best_pastings), "crf": (CrfProposer(), best_labellings)}
 SCALES = {"paste": (0.01, 0.02, 0.04, 0.08), "crf": (0.4, 0.8, 1.6, 3.2)}
@@ -147,22 +147,11 @@ def main() -> None:
     write_text(asked.out / "proposal_curves.md", table.to_markdown())
     write_text(asked.out / "proposal_curves.csv", table.to_csv())
     write_text(asked.out / "seconds.txt", "\n".join(f"{way}: {spent:.3f}" for way, spent in seconds.items()) + "\n")
-    plot(total, classes, asked.out / "proposal_curves.png")
+    lines = {
+        way: Curve(np.array(COUNTS), curve_of(picked, COUNTS, classes).listed * 100) for way, picked in total.items()
+    }
+    plots(asked.out / "proposal_curves.png", [Plot(lines, "proposals M", "corpus IoU of the oracle, per cent")])
     print(table.to_markdown())
-
-
-def plot(total: dict[str, np.ndarray], classes: list[int] | None, path: Path) -> None:
-    """Draw every curve."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    for way, picked in total.items():
-        axes.plot(COUNTS, curve_of(picked, COUNTS, classes).listed * 100, marker="o", label=way)
-    axes.set_xlabel("proposals M")
-    axes.set_ylabel("corpus IoU of the oracle, per cent")
-    axes.legend(fontsize=7)
-    figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":

@@ -31,10 +31,11 @@ def test_a_loss_has_the_same_line_in_every_figure():
     assert alone["UOI"] == among["UOI"] != among["CE"] != among["a"]
 
 
-def test_line_styles_run_through_the_colours_and_then_the_dashes():
+def test_line_styles_are_told_apart_without_their_colours():
     styles = line_styles([*"abcdefghij", "a"])
-    assert len(styles) == 10 and len(set(styles.values())) == 10
-    assert styles["a"][0] == styles["h"][0] and styles["a"][1] != styles["h"][1]
+    assert len(styles) == 10 and len({(dash, marker) for _, dash, marker in styles.values()}) == 10
+    losses = line_styles(["CE", "IOU", "UOI", "0.7 UOI + 0.3 CE"]).values()
+    assert len({dash for _, dash, _ in losses}) == len({marker for _, _, marker in losses}) == 4
 
 
 def test_plots_stand_side_by_side_and_a_name_keeps_its_colour(tmp_path):

@@ -47,7 +47,7 @@ def bars(
     thickness = 1 / (len(series) + 0.8)
     with png(path, 7, 1.1 + row * rows + 0.2 * len(series)) as figure:
         axes = figure.add_subplot()
-        for number, (name, (colour, _)) in enumerate(line_styles(list(series)).items()):
+        for number, (name, (colour, *_)) in enumerate(line_styles(list(series)).items()):
             lengths = np.array([np.nan if value is None else value for value in series[name]], np.float64)
             place = np.arange(len(groups)) + (number - (len(series) - 1) / 2) * thickness
             axes.barh(place, lengths, thickness, color=colour, label=name, edgecolor="white", linewidth=0.4)

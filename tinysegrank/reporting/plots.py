@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, told apart by readers of every colour vision; see jfly.uni-koeln.de/color
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES = ("-", "--", ":")
+_MARKERS = ("o", "s", "^", "D", "v")
 _LOSSES = {
-    "CE": ("#009E73", "--"),
-    "IOU": ("#D55E00", ":"),
-    "UOI": ("#0072B2", "-"),
-    "0.7 UOI + 0.3 CE": ("#E69F00", "-"),
+    "CE": ("#009E73", "--", "s"),
+    "IOU": ("#D55E00", ":", "^"),
+    "UOI": ("#0072B2", "-", "o"),
+    "0.7 UOI + 0.3 CE": ("#E69F00", "-.", "D"),
 }
 MOST_INSIDE = 6  # curves in a plot whose legend is inside it; with more it is beside the plot
 
@@ -48,10 +49,11 @@ def png(path: Path | str, width: float, height: float, *, dpi: int = 130, placed
         figure.savefig(stream, format="png", metadata={"Software": None})
 
 
-def line_styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return a colour and a dash pattern for each distinct name, assigned in order; a loss has its own everywhere."""
+def line_styles(names: Sequence[str]) -> dict[str, tuple[str, str, str]]:
+    """Return a colour, a dash pattern and a marker for each distinct name, in turn; a loss has its own everywhere."""
+    cycles = (_COLOURS, _DASHES, _MARKERS)  # of 7, 3 and 5: neighbours differ in all three
     return {
-        name: _LOSSES.get(name) or (_COLOURS[number % len(_COLOURS)], _DASHES[number // len(_COLOURS) % len(_DASHES)])
+        name: _LOSSES.get(name, tuple(cycle[number % len(cycle)] for cycle in cycles))
         for number, name in enumerate(dict.fromkeys(names))
     }
 
@@ -153,16 +155,16 @@ def running_mean(curve: Curve, width: int) -> Curve:
     return Curve(curve.x[(width - 1) // 2 :][: len(means)], means)
 
 
-def _draw(axes: Any, plot: Plot, styles: Mapping[str, tuple[str, str]]) -> None:
+def _draw(axes: Any, plot: Plot, styles: Mapping[str, tuple[str, str, str]]) -> None:
     for name, curve in plot.curves.items():
-        colour, dash = styles[name]
+        colour, dash, marker = styles[name]
         if curve.low is not None:
             axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
         if plot.smoothing > 1:
             axes.plot(curve.x, curve.y, color=colour, alpha=0.2, linewidth=0.8)
         drawn = running_mean(curve, plot.smoothing) if plot.smoothing > 1 else curve
-        marker = "o" if len(curve.x) <= 30 else ""
-        axes.plot(drawn.x, drawn.y, dash, color=colour, linewidth=1.8, label=name, marker=marker, markersize=3)
+        marker = marker if len(curve.x) <= 30 else ""
+        axes.plot(drawn.x, drawn.y, dash, color=colour, linewidth=1.8, label=name, marker=marker, markersize=4)
     scales = {axis: "log" if axis in plot.logarithmic else "linear" for axis in "xy"}
     axes.set(xscale=scales["x"], yscale=scales["y"])
     axes.set_xlabel(plot.x_label, parse_math=False)
