@@ -51,10 +51,9 @@ def png(path: Path | str, width: float, height: float, *, dpi: int = 130, placed
 
 def line_styles(names: Sequence[str]) -> dict[str, tuple[str, str, str]]:
     """Return a colour, a dash pattern and a marker for each distinct name, in turn; a loss has its own everywhere."""
-    cycles = (_COLOURS, _DASHES, _MARKERS)  # of 7, 3 and 5: neighbours differ in all three
     return {
-        name: _LOSSES.get(name, tuple(cycle[number % len(cycle)] for cycle in cycles))
-        for number, name in enumerate(dict.fromkeys(names))
+        name: _LOSSES.get(name) or (_COLOURS[n % len(_COLOURS)], _DASHES[n % len(_DASHES)], _MARKERS[n % len(_MARKERS)])
+        for n, name in enumerate(dict.fromkeys(names))  # cycles of 7, 3 and 5: neighbours differ in all three
     }
 
 
