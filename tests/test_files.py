@@ -150,6 +150,23 @@ def test_files_are_written_alike_where_they_need_a_name(tmp_path, monkeypatch):
     assert {path.read_text() for path in tmp_path.iterdir()} == {"second"} and len(modes) == 1
 
 
+def test_a_new_file_never_has_another_name(tmp_path, monkeypatch):
+    """So that nothing is left when its process is killed at any moment, or its folder is moved."""
+    if not unnamed(tmp_path):
+        pytest.skip("files cannot be written without a name here")
+    link, named = os.link, []
+
+    def noted(source, target, **options):
+        named.append(target.name)
+        link(source, target, **options)
+
+    monkeypatch.setattr("os.link", noted)
+    for text in ("new", "newer"):
+        write_text(tmp_path / "file", text)
+        assert (tmp_path / "file").read_text() == text and len(list(tmp_path.iterdir())) == 1
+    assert named[:2] == ["file", "file"] and len(named) == 3 and named[2].endswith(".tmp")
+
+
 @pytest.mark.parametrize(
     "call", ["os.fsync", "pathlib.Path.replace", "pathlib.Path.open", "pathlib.Path.mkdir", "os.link"]
 )

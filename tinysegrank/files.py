@@ -103,8 +103,12 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
             stream.flush()
             os.fsync(stream.fileno())
             with writing(path):
-                if not temporary.exists():  # with src_dir_fd, link follows symbolic links
-                    os.link(f"/proc/self/fd/{stream.fileno()}", temporary, src_dir_fd=stream.fileno())
+                if not temporary.exists():
+                    try:
+                        _name(stream, target)
+                        return
+                    except FileExistsError:  # only a rename can replace it
+                        _name(stream, temporary)
         with writing(path):
             temporary.replace(target)
     except BaseException:
@@ -119,6 +123,12 @@ def _new_file(path: Path) -> IO[bytes]:
         with suppress(OSError):  # not every file system can do it
             return os.fdopen(os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")
     return path.open("xb")
+
+
+def _name(stream: IO[bytes], path: Path) -> None:
+    """Give an open file without a name its name."""
+    number = stream.fileno()
+    os.link(f"/proc/self/fd/{number}", path, src_dir_fd=number)  # with src_dir_fd, link follows symbolic links
 
 
 def is_temporary(path: Path) -> bool:
