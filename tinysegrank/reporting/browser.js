@@ -121,7 +121,9 @@ async function decode(image) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const labels = image.maps.slice(1).map((_, i) => {
     context.drawImage(sheet, -width * Math.floor(i / perColumn), -height * (i % perColumn));
-    return context.getImageData(0, 0, width, height).data.filter((_, channel) => channel % 4 === 0);
+    const [pixels, numbers] = [context.getImageData(0, 0, width, height).data, new Uint8Array(width * height)];
+    for (let p = 0; p < numbers.length; p++) numbers[p] = pixels[4 * p]; // a callback for each takes 50 times as long
+    return numbers;
   });
   return { width, height, photograph, labels: [null, ...labels] };
 }
