@@ -112,16 +112,18 @@ def test_what_stops_a_command_is_one_line(tmp_path, monkeypatch, error, code, me
     assert result.output.strip() == message.replace("FOLDER", str(tmp_path / "toy"))
 
 
-def test_an_interrupted_predict_is_repeated_by_force(monkeypatch):
+def test_an_interrupted_predict_skips_what_is_done(monkeypatch):
     def stop(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("tinysegrank.experiment.label_photographs", stop)
     result = call("predict", "my photo.jpg", "--run", "run")
     assert result.exit_code == 130
-    again = "tinysegrank predict 'my photo.jpg' --run run --force"
-    assert result.stderr == f"interrupted; finished work is kept; this begins again: {again}\n"
-    assert again + "\n" in call("predict", "my photo.jpg", "--run", "run", "--force").stderr
+    again = "tinysegrank predict 'my photo.jpg' --run run"
+    assert result.stderr == f"interrupted; finished work is kept; resume with: {again} --skip-existing\n"
+    assert call("predict", "my photo.jpg", "--run", "run", "--skip-existing").stderr == result.stderr
+    forced = call("predict", "my photo.jpg", "--run", "run", "--force").stderr
+    assert forced.endswith(f"; this begins again: {again} --force\n")
 
 
 def test_what_is_kept_of_a_run_is_said(monkeypatch):

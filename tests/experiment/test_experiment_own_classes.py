@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,10 +134,21 @@ def test_the_exported_network_has_the_names(folder):
         assert json.loads(file.metadata()["about"])["classes"] == list(NAMES)
 
 
+def test_label_maps_are_exported_in_the_classes_colours(folder, run, tmp_path):
+    result = CliRunner().invoke(app, ["export", "labels", str(run.path), "--out", str(tmp_path / "labels")])
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}/labels\n")
+    for path in (run.path / "picked/svm").glob("*.png"):
+        assert (tmp_path / "labels" / path.name).read_bytes() == path.read_bytes()
+    command = result.stderr.removeprefix("next: tinysegrank ")
+    said = json.loads(call(*shlex.split(command), "--json"))
+    assert said["mean_iou"] == pytest.approx(read_counts(run)["picked/svm"].mean_iou().value)
+
+
 def test_vocs_server_is_refused_with_advice(folder, tmp_path):
     result = CliRunner().invoke(app, ["export", "voc", str(folder / "run"), "--out", str(tmp_path / "out")])
     assert result.exit_code == 1
     assert "its classes (sugar_beet, wild oat) are not VOC's" in " ".join(result.stderr.split())
+    assert f"tinysegrank export labels {folder}/run" in " ".join(result.stderr.split())
     assert not (tmp_path / "out").exists()
 
 

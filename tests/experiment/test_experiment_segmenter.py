@@ -113,7 +113,7 @@ def test_predict_says_what_it_saw(tmp_path, monkeypatch, tiny_run, segmenter, va
     result = call("predict", "a b.jpg", "--run", tiny_run.path, "--out", ".")
     assert result.exit_code == 0, result.output
     said, line = result.output.splitlines()
-    assert "trained on drawings" in said
+    assert "learned from toy drawings" in said
     seen = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
     assert line == f"a b.jpg: {seen}; a b.labels.png a b.overlay.png"
 
@@ -135,6 +135,32 @@ def test_predict_prints_json_and_writes_the_proposals(tmp_path, tiny_run, segmen
     assert again.exit_code == 1 and "already exists; pass --force" in again.stderr
 
 
+def test_what_exists_is_skipped(tmp_path, tiny_run, val):
+    """As after an interruption: one photograph is done, of the next one file is there, of the last none."""
+    photographs, out = tmp_path / "photos", tmp_path / "out"
+    photographs.mkdir()
+    for i, name in enumerate("abc"):
+        shutil.copyfile(val.image_path(i), photographs / f"{name}.jpg")
+    predict = ("predict", photographs, "--run", tiny_run.path, "--out", out, "--json")
+    assert call(*predict, "--proposals").exit_code == 0
+    whole = {file: file.read_bytes() for file in out.rglob("*.*") if file.is_file()}
+    assert len(whole) == 3 * (3 + 4)
+    lost = [file for file in whole if file.name[0] == "c" or file.parent.name[0] == "c" or file.name == "b.overlay.png"]
+    for file in lost:
+        file.unlink()
+    (out / "b.labels.png").write_bytes(b"kept")
+    result = call(*predict, "--proposals", "--skip-existing")
+    assert [Path(one["photograph"]).name for one in json.loads(result.stdout)] == ["b.jpg", "c.jpg"]
+    assert "1 of 3 photographs have all their files and are skipped" in result.stderr
+    whole[out / "b.labels.png"] = b"kept"
+    assert {file: file.read_bytes() for file in out.rglob("*.*") if file.is_file()} == whole
+    assert json.loads(call(*predict, "--skip-existing").stdout) == []
+    both = call(*predict, "--skip-existing", "--force")
+    assert both.exit_code == 1 and "pass one of them" in both.stderr
+    shutil.copyfile(val.image_path(0), photographs / "a.png")  # its results would be those of a.jpg
+    assert "is also the output of" in call(*predict, "--skip-existing").stderr
+
+
 def test_folders_and_patterns_stand_for_their_photographs(tmp_path, tiny_run, val):
     folder = tmp_path / "photos"
     (folder / "below").mkdir(parents=True)
@@ -152,10 +178,10 @@ def test_folders_and_patterns_stand_for_their_photographs(tmp_path, tiny_run, va
 @pytest.mark.parametrize(
     ("given", "message"), [("empty", "this folder holds no photographs"), ("*.heic", "matches no")]
 )
-def test_a_folder_or_pattern_without_photographs_is_named(tmp_path, given, message):
+def test_a_folder_or_pattern_without_photographs_is_named(tmp_path, tiny_run, given, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "a.labels.png").touch()
-    result = call("predict", tmp_path / given, "--run", tmp_path)
+    result = call("predict", tmp_path / given, "--run", tiny_run.path)
     assert result.exit_code == 1 and f"{tmp_path / given}: {message}" in result.stderr
 
 

@@ -21,7 +21,7 @@ from tinysegrank.exporting import export_onnx, export_safetensors
 from tinysegrank.exporting.onnx_graph import onnx_model
 from tinysegrank.nn import Softmax
 from tinysegrank.segnet import SegNet, load_segnet, predict
-from tinysegrank.voc import CLASS_NAMES, read_image
+from tinysegrank.voc import CLASS_NAMES, Preprocessing, read_image
 
 
 def call(*arguments):
@@ -42,11 +42,22 @@ def by_onnx(content: bytes | Path, x: np.ndarray) -> np.ndarray:
     return coarse.transpose(0, 2, 3, 1)
 
 
-@pytest.mark.parametrize("loss", ["", "uoi", "start"])
+def test_the_resizing_is_bilinear_with_antialiasing(rng: np.random.Generator) -> None:
+    """As the model's metadata says; torch's, which is another implementation, rounds to the same but for a level."""
+    torch = pytest.importorskip("torch", reason="torch, an independent execution, is not installed")
+    image = rng.integers(0, 256, (375, 500, 3), np.uint8)
+    x = torch.from_numpy(image.transpose(2, 0, 1)[None].astype(np.float32))
+    resized = torch.nn.functional.interpolate(x, (227, 227), mode="bilinear", antialias=True)[0].numpy()
+    ours = Preprocessing(mean=(0, 0, 0), channel_order="RGB").apply(image)
+    np.testing.assert_allclose(ours, resized, rtol=0, atol=1.5)
+    np.testing.assert_array_equal(ours, pixels([image], 227)[0])
+
+
+@pytest.mark.parametrize("loss", ["", "uoi", "start", "uoi_ce"])
 def test_onnxruntime_equals_predict(tmp_path: Path, tiny_run: Run, loss: str) -> None:
     pytest.importorskip("onnx", reason="onnx, which makes the model, is not installed")
     export_onnx(tiny_run, tmp_path / "net.onnx", loss=loss)
-    model = load_segnet(network_path(tiny_run, Training(-1, loss or tiny_run.settings.ranking.loss)))
+    model = load_segnet(network_path(tiny_run, Training(-1, loss.replace("_", "+") or tiny_run.settings.ranking.loss)))
     photographs = [image.image() for image in images_of(tiny_run, "val")]
     expected = predict(model, photographs)
     found = by_onnx(tmp_path / "net.onnx", pixels(photographs, 113))
@@ -85,11 +96,13 @@ def test_real_weights_on_photographs(voc_root: Path, alexnet_weights: Path, monk
 def test_the_model_describes_itself(tmp_path: Path, tiny_run: Run) -> None:
     onnx = pytest.importorskip("onnx", reason="onnx, which makes the model, is not installed")
     result = call("export", "onnx", tiny_run.path, "--out", tmp_path / "net.onnx")
-    assert (result.exit_code, result.output) == (0, f"{tmp_path}/net.onnx\n")
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}/net.onnx\n")
     model = onnx.load(tmp_path / "net.onnx")
     onnx.checker.check_model(model, full_check=True)
     props = {prop.key: json.loads(prop.value) for prop in model.metadata_props}
     assert props["classes"] == list(CLASS_NAMES)
+    assert props["input"] in result.stderr and props["output"] in result.stderr
+    assert props["input"].startswith('"image", float32 (N, 3, 113, 113): R, G, B in 0..255 of the whole photograph')
     assert props["architecture"]["preprocessing"]["size"] == 113
     sizes = [[d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim] for v in model.graph.output]
     assert sizes == [["N", 21, 13, 13]]
@@ -99,7 +112,8 @@ def test_torch_rebuilds_it_from_the_header(tmp_path: Path, tiny_run: Run) -> Non
     torch = pytest.importorskip("torch", reason="torch, an independent execution, is not installed")
     functional = torch.nn.functional
     result = call("export", "safetensors", tiny_run.path, "--out", tmp_path / "net.safetensors")
-    assert (result.exit_code, result.output) == (0, f"{tmp_path}/net.safetensors\n")
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}/net.safetensors\n")
+    assert f"load_segnet('{tmp_path}/net.safetensors')" in result.stderr
     with safe_open(tmp_path / "net.safetensors", framework="pt") as held:
         about = json.loads(held.metadata()["about"])
         weights = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118

@@ -18,7 +18,7 @@ from tinysegrank.errors import CheckpointError, ConfigError, DatasetError, Outpu
 from tinysegrank.experiment import Run, Segmenter, Silent, run_experiment
 from tinysegrank.experiment.images import names
 from tinysegrank.experiment.stages.described import load_described
-from tinysegrank.exporting import export_proposals, export_voc
+from tinysegrank.exporting import export_labels, export_proposals, export_voc
 from tinysegrank.proposals import ProposalStore
 from tinysegrank.voc import VOCSegmentation, read_image, read_labels
 
@@ -51,7 +51,7 @@ def unpacked(archive: Path, folder: Path) -> dict[str, np.ndarray]:
 def test_the_runs_own_val(tmp_path: Path, tiny_run: Run) -> None:
     result = call("export", "voc", tiny_run.path, "--out", tmp_path / "out")
     archive = tmp_path / "out" / "comp6_val.tar.gz"
-    assert (result.exit_code, result.output) == (0, f"{archive}\n")
+    assert (result.exit_code, result.stdout) == (0, f"{archive}\n"), result.output
     found = unpacked(archive, tmp_path / "server")
     assert found.keys() == {f"{INNER.format('val')}/{name}.png" for name in names(tiny_run, "val")}
     for path, labels in found.items():
@@ -119,11 +119,12 @@ def test_an_image_of_another_size_or_without_labels_is_refused(tmp_path: Path, o
     (root / "JPEGImages/more.jpg").write_bytes(whole)
     with (root / "ImageSets/Segmentation/val.txt").open("a") as stream:
         stream.write("more\n")
-    with pytest.raises(DatasetError, match=r"svm: lacks 1 of the 7 label maps of 'val': more\.png; the server scores"):
+    with pytest.raises(DatasetError, match=r"svm: lacks 1 of the 7 label maps of 'val': more\.png; run on all"):
         export_voc(own, tmp_path / "out")
     limited = replace(own, settings=replace(own.settings, data=replace(own.settings.data, limit=6)))
     with pytest.raises(DatasetError, match=r"of 'val', as data\.limit left them out: more\.png"):
         export_voc(limited, tmp_path / "out")
+    assert len(list(export_labels(limited, tmp_path / "labels").iterdir())) == 6  # those of the run
     unfinished = tmp_path / "unfinished"
     shutil.copytree(own.path, unfinished, ignore=lambda folder, names: set(names) - {"run.toml"})
     with pytest.raises(CheckpointError, match="labelling a photograph needs the stages trunk"):
@@ -140,7 +141,7 @@ def table_of(path: Path) -> list[dict[str, str]]:
 def test_proposals_are_copied_with_a_table(tmp_path: Path, tiny_run: Run, split: str) -> None:
     result = call("export", "proposals", tiny_run.path, "--out", tmp_path / "out", "--split", split)
     table = tmp_path / "out" / f"{split}.csv"
-    assert (result.exit_code, result.output) == (0, f"{table}\n")
+    assert (result.exit_code, result.stdout) == (0, f"{table}\n")
     theirs, ours = ProposalStore(tmp_path / "out"), ProposalStore(tiny_run.folder("proposals") / split)
     assert theirs.names() == ours.names()
     rows, described = table_of(table), load_described(tiny_run, split).table

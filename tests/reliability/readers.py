@@ -20,8 +20,8 @@ from tests.reliability.mutations_binary import in_npy, in_pickle, in_png, in_pro
 from tests.segnet.segnet_toys import write_caffemodel
 from tinysegrank.config import from_dict, parse_assignments, to_toml
 from tinysegrank.experiment import Silent
-from tinysegrank.experiment.manifest import SETTINGS_FILE
 from tinysegrank.experiment.run_folder import read_run
+from tinysegrank.experiment.runner import SETTINGS_FILE
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.fetching.archives import unpack
 from tinysegrank.fetching.sbd import _mask

@@ -46,8 +46,8 @@ def demo(
     from tinysegrank.config import from_dict
     from tinysegrank.experiment import Settings, named_settings, run_experiment
     from tinysegrank.experiment.folder_lock import FolderLock
-    from tinysegrank.experiment.manifest import SETTINGS_FILE
     from tinysegrank.experiment.run_folder import check_run_folder
+    from tinysegrank.experiment.runner import SETTINGS_FILE
     from tinysegrank.voc import make_toy_voc
 
     get_backend()  # fails before the scenes are drawn
@@ -142,6 +142,9 @@ def predict(
         bool, typer.Option("--proposals", help="Also write all proposals, ranked, and their scores.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing output files.")] = False,
+    skip: Annotated[
+        bool, typer.Option("--skip-existing", help="Keep existing output files, and write those that are missing.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Label photographs with a finished run: write NAME.labels.png, a palette PNG, and NAME.overlay.png for each."""
@@ -149,7 +152,7 @@ def predict(
     from tinysegrank.experiment import label_photographs
 
     progress, found = shown(beside if as_json else console), []
-    for one in label_photographs(images, run, out, progress=progress, replace=force, proposals=proposals):
+    for one in label_photographs(images, run, out, progress=progress, replace=force, skip=skip, proposals=proposals):
         shares, files = one.result.shares, {"labels": str(one.labels), "overlay": str(one.overlay)}
         if not as_json:
             seen = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())

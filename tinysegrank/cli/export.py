@@ -1,13 +1,17 @@
-"""The subcommands that hand a run's results to other programs."""
+"""The subcommands that hand a run's results to other programs; advice goes to the standard error."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tinysegrank.cli.group import app
+
+if TYPE_CHECKING:
+    from tinysegrank.experiment import Run
 
 export = typer.Typer(no_args_is_help=True, help="Write a run's results for other programs.")
 app.add_typer(export, name="export")
@@ -17,48 +21,56 @@ Folder = Annotated[Path, typer.Option("--out", help="Output folder; made if miss
 File = Annotated[Path, typer.Option("--out", help="Output file.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite existing output files.")]
 Loss = Annotated[
-    str, typer.Option("--loss", help="Take the network of this training (ce, uoi, ...), not the one that ranks.")
+    str,
+    typer.Option("--loss", help="Take the network of this training (start, ce, uoi, iou, uoi+ce), not the ranker's."),
+]
+Split = Annotated[
+    str,
+    typer.Option("--split", help="Split of the run's data, such as test, which needs no masks; val by default."),
 ]
 
 
 @export.command()
-def voc(
-    run: RunFolder,
-    out: Folder = Path("voc-results"),
-    split: Annotated[
-        str,
-        typer.Option("--split", help="Split of the run's data, such as test, which needs no masks; val by default."),
-    ] = "",
-    force: Force = False,
-) -> None:
+def labels(run: RunFolder, out: Folder = Path("labels"), split: Split = "", force: Force = False) -> None:
+    """Write the label map of every image of a split as NAME.png, a palette PNG in the colours of the run's classes."""
+    from tinysegrank.exporting import export_labels
+
+    opened = _opened(run)
+    typer.echo(export_labels(opened, out, split=split, replace=force))
+    data = opened.settings.data
+    if split in ("", data.val) and opened.stamp("evaluation").complete:  # otherwise there may be no masks
+        command = ["tinysegrank", "evaluate", str(out), "--voc", data.voc, "--split", data.val]
+        typer.echo(f"next: {shlex.join(command)}", err=True)
+
+
+@export.command()
+def voc(run: RunFolder, out: Folder = Path("voc-results"), split: Split = "", force: Force = False) -> None:
     """Write label maps as VOC's server takes them: results/VOC2012/Segmentation/comp6_SPLIT_cls/, and a .tar.gz."""
-    from tinysegrank.cli.show import beside, shown
-    from tinysegrank.experiment.run_folder import read_run
     from tinysegrank.exporting import export_voc
 
-    typer.echo(export_voc(read_run(run, jobs=1, progress=shown(beside)), out, split=split, replace=force))
+    typer.echo(export_voc(_opened(run), out, split=split, replace=force))
+    typer.echo("next: upload it at http://host.robots.ox.ac.uk:8080", err=True)
 
 
 @export.command()
 def onnx(run: RunFolder, out: File = Path("segnet.onnx"), loss: Loss = "", force: Force = False) -> None:
     """Write the trained network as ONNX, with its preprocessing: pixels in, coarse class distributions out."""
-    from tinysegrank.experiment import Silent
-    from tinysegrank.experiment.run_folder import read_run
     from tinysegrank.exporting import export_onnx
 
-    export_onnx(read_run(run, jobs=1, progress=Silent()), out, loss=loss, replace=force)
+    about = export_onnx(_opened(run), out, loss=loss, replace=force)
     typer.echo(out)
+    for name, text in about.items():
+        typer.echo(f"{name}: {text}", err=True)
 
 
 @export.command()
 def safetensors(run: RunFolder, out: File = Path("segnet.safetensors"), loss: Loss = "", force: Force = False) -> None:
     """Write the trained network as safetensors; the header says in JSON how to rebuild it."""
-    from tinysegrank.experiment import Silent
-    from tinysegrank.experiment.run_folder import read_run
     from tinysegrank.exporting import export_safetensors
 
-    export_safetensors(read_run(run, jobs=1, progress=Silent()), out, loss=loss, replace=force)
+    export_safetensors(_opened(run), out, loss=loss, replace=force)
     typer.echo(out)
+    typer.echo(f"next, in Python: tinysegrank.segnet.load_segnet({str(out)!r})", err=True)
 
 
 @export.command()
@@ -69,8 +81,13 @@ def proposals(
     force: Force = False,
 ) -> None:
     """Write the proposals as NAME/00.png, 01.png, ..., and a CSV table with the scores, ranks and IoU of each."""
-    from tinysegrank.cli.show import beside, shown
-    from tinysegrank.experiment.run_folder import read_run
     from tinysegrank.exporting import export_proposals
 
-    typer.echo(export_proposals(read_run(run, jobs=1, progress=shown(beside)), out, split=split, replace=force))
+    typer.echo(export_proposals(_opened(run), out, split=split, replace=force))
+
+
+def _opened(path: Path) -> Run:
+    from tinysegrank.cli.show import beside, shown
+    from tinysegrank.experiment.run_folder import read_run
+
+    return read_run(path, jobs=1, progress=shown(beside))

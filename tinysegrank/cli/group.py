@@ -88,8 +88,12 @@ class _Commands(typer.core.TyperGroup):
             number = signal.Signals(*interrupt.args or (signal.SIGINT,))
         by = "" if number == signal.SIGINT else f" by {number.name}"
         verb, again = ctx.invoked_subcommand, ["tinysegrank", *self._given]
-        forced = verb in ("predict", "export") and "--force" not in again
-        how = f"{'this begins again' if forced else 'resume with'}: {shlex.join(again + ['--force'] * forced)}"
+        if verb == "predict" and not {"--force", "--skip-existing"} & set(again):
+            again.append("--skip-existing")
+        elif verb == "export" and "--force" not in again:
+            again.append("--force")
+        anew = "--force" in again and verb in ("predict", "export")
+        how = f"{'this begins again' if anew else 'resume with'}: {shlex.join(again)}"
         with suppress(OSError):  # its terminal may be closed
             typer.secho(f"interrupted{by}; {_KEPT.get(verb, 'finished work is kept')}; {how}", err=True)
         raise typer.Exit(128 + number)

@@ -46,3 +46,5 @@ def show_results(run: Run) -> None:
     console.print(f"\nTables, curves and images: {run.folder('report')}", markup=False, highlight=False)
     test = f"tinysegrank evidence {shlex.quote(str(run.path))} table-2"
     console.print(f"What part chance may have in them: {test}", markup=False, highlight=False, soft_wrap=True)
+    label = f"tinysegrank predict PHOTOGRAPH.jpg --run {shlex.quote(str(run.path))}"
+    console.print(f"Label photographs: {label}", markup=False, highlight=False, soft_wrap=True)

@@ -83,9 +83,8 @@ def collect_evidence(
     if asked_for or len(lacking) == len(pieces):
         name = (asked_for or list(lacking))[0]
         possible = ", ".join(piece.name for piece in PIECES if not _lacks(run, piece))
-        also = f", or make what it is far enough for: {possible}" if possible else ""
-        way_out = f"finish the run with the command that began it{also}"
-        raise CheckpointError(f"{path}: {name} needs {lacking[name]}; {way_out}")
+        also = f"make what it is far enough for ({possible}), or " if possible else ""
+        raise CheckpointError(f"{path}: {name} needs {lacking[name]}; {also}finish the run by: {run.command}")
     for name, what in lacking.items():
         progress.say(f"{name} left out: it needs {what}")
     made = []

@@ -7,9 +7,8 @@ from glob import glob
 from pathlib import Path
 from typing import NamedTuple
 
-from tinysegrank.errors import DatasetError
+from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.experiment.progress import Progress
-from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.segmenter import Segmentation, Segmenter
 from tinysegrank.files import atomic_write, write_text
 from tinysegrank.outputs import check_results
@@ -38,6 +37,10 @@ class _Files(NamedTuple):
     overlay: Path
     proposals: list[Path]
     scores: Path
+
+    @property
+    def all(self) -> list[Path]:
+        return [self.labels, self.overlay, *self.proposals, *([self.scores] if self.proposals else [])]
 
 
 def find_photographs(given: Sequence[Path]) -> list[Path]:
@@ -81,6 +84,7 @@ def label_photographs(
     *,
     progress: Progress,
     replace: bool = False,
+    skip: bool = False,
     proposals: bool = False,
 ) -> Iterator[Labelled]:
     """Write NAME.labels.png, a palette label map, and NAME.overlay.png for each photograph; yield each once written.
@@ -91,15 +95,21 @@ def label_photographs(
         out: the output folder; made if missing.
         progress: where to report.
         replace: replace files that an earlier call wrote.
+        skip: write only files that do not exist yet, and skip the photographs that have all of theirs.
         proposals: also write all proposals, best first, to NAME.proposals/00.png, 01.png, ..., and scores.csv there.
 
     Raises:
         DatasetError: a photograph is missing, too small or damaged.
         OutputError: a file cannot be written, already exists, or would replace a photograph or another output.
         CheckpointError: the run is not finished.
+        ConfigError: both `replace` and `skip` are set.
 
     All of these are raised before the first photograph is labelled, except for damaged pixels.
     """
+    if replace and skip:
+        raise ConfigError("--force replaces existing files and --skip-existing keeps them; pass one of them")
+    segmenter = Segmenter(run_path, progress=progress)
+    asked = segmenter.run.settings.proposals
     paths = find_photographs(paths)
     for path in paths:
         with opened(path) as image:  # its header: pixels are decoded once, below
@@ -107,15 +117,14 @@ def label_photographs(
                 raise DatasetError(
                     f"{path}: a side is below {SMALLEST_SIDE} pixels, one for each cell of the coarse grid"
                 )
-    asked = read_run(run_path, jobs=1, progress=progress).settings.proposals if proposals else None
-    files = [_files(path, out, asked.count + asked.segnet if asked else 0) for path in paths]
-    results = [
-        (path, file)
-        for path, its in zip(paths, files, strict=True)
-        for file in (its.labels, its.overlay, *its.proposals, *([its.scores] if proposals else []))
-    ]
-    check_results(results, option="--out", replace=replace)
-    return _label(paths, files, Segmenter(run_path, progress=progress), progress)
+    files = [_files(path, out, asked.count + asked.segnet if proposals else 0) for path in paths]
+    results = [(path, file) for path, its in zip(paths, files, strict=True) for file in its.all]
+    check_results(results, option="--out", replace=replace or skip)
+    kept = {file for _, file in results if file.exists()} if skip else set()
+    todo = [(path, its) for path, its in zip(paths, files, strict=True) if not kept.issuperset(its.all)]
+    if skipped := len(paths) - len(todo):
+        progress.say(f"{skipped} of {len(paths)} photographs have all their files and are skipped")
+    return _label(todo, kept, segmenter, progress)
 
 
 def _files(path: Path, out: Path, count: int) -> _Files:
@@ -124,19 +133,29 @@ def _files(path: Path, out: Path, count: int) -> _Files:
     return _Files(out / f"{path.stem}{_LABELS}", out / f"{path.stem}{_OVERLAY}", numbered, folder / "scores.csv")
 
 
-def _label(paths: list[Path], files: list[_Files], segmenter: Segmenter, progress: Progress) -> Iterator[Labelled]:
+def _label(
+    todo: list[tuple[Path, _Files]], kept: set[Path], segmenter: Segmenter, progress: Progress
+) -> Iterator[Labelled]:
     if not segmenter.run.settings.trunk.weights:
         progress.say("conv1 to conv5 of this run learned from toy drawings, so expect less of it on photographs")
-    with progress.count("photographs", len(paths)) as advance:
-        for path, its in zip(paths, files, strict=True):
+    with progress.count("photographs", len(todo)) as advance:
+        for path, its in todo:
             result = segmenter(path)
-            write_labels(its.labels, result.labels, result.classes)
-            with atomic_write(its.overlay) as stream:
-                result.overlay().save(stream, "PNG", compress_level=1)  # a large one took 3 s of the 4 otherwise
-            for m, file in enumerate(its.proposals):
-                write_labels(file, result.proposal(m), result.classes)
-            if its.proposals:
-                rows = [f"{file.name},{score:.6g}" for file, score in zip(its.proposals, result.scores, strict=True)]
-                write_text(its.scores, "\n".join(["file,score", *rows, ""]))
+            for file in its.all:
+                if file not in kept:
+                    _write(file, its, result)
             advance(1)
             yield Labelled(path, result, its.labels, its.overlay, its.proposals)
+
+
+def _write(file: Path, its: _Files, result: Segmentation) -> None:
+    if file == its.labels:
+        write_labels(file, result.labels, result.classes)
+    elif file == its.overlay:
+        with atomic_write(file) as stream:
+            result.overlay().save(stream, "PNG", compress_level=1)  # a large one took 3 s of the 4 otherwise
+    elif file == its.scores:
+        rows = [f"{one.name},{score:.6g}" for one, score in zip(its.proposals, result.scores, strict=True)]
+        write_text(file, "\n".join(["file,score", *rows, ""]))
+    else:
+        write_labels(file, result.proposal(its.proposals.index(file)), result.classes)

@@ -11,11 +11,11 @@ from typing import Any
 
 from tinysegrank.errors import CheckpointError
 from tinysegrank.experiment.folder_lock import FolderLock
-from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.runner import SETTINGS_FILE, Run
 from tinysegrank.files import read_json, write_json
 from tinysegrank.stamps import file_digest
 
-SETTINGS_FILE, MANIFEST_FILE = "run.toml", "manifest.json"
+MANIFEST_FILE = "manifest.json"
 
 
 def manifest_of(run: Run) -> dict[str, Any]:

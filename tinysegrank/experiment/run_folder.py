@@ -11,9 +11,9 @@ from tinysegrank.cluster import check_shared
 from tinysegrank.config import from_dict, read_toml, to_dict, to_toml
 from tinysegrank.errors import CheckpointError, ConfigError, brief
 from tinysegrank.experiment.folder_lock import FolderLock
-from tinysegrank.experiment.manifest import MANIFEST_FILE, SETTINGS_FILE, read_manifest, write_manifest
+from tinysegrank.experiment.manifest import MANIFEST_FILE, read_manifest, write_manifest
 from tinysegrank.experiment.progress import Progress
-from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.runner import SETTINGS_FILE, Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import write_text
 from tinysegrank.links import check_links

@@ -5,6 +5,7 @@ A second call does only what is missing or changed; `artifacts` decides which st
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,6 +20,8 @@ from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.progress import Progress, Silent
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.stamps import STAMP, Key, Stamp, read_stamp
+
+SETTINGS_FILE = "run.toml"
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,13 @@ class Run:
     def fold_seed(self) -> int:
         """The seed that assigns training images to folds."""
         return self.settings.seed
+
+    @property
+    def command(self) -> str:
+        """The command that resumes the run, whatever began it."""
+        settings = str(self.path / SETTINGS_FILE)
+        given = ["--voc", self.settings.data.voc, "--config", settings, "--out", str(self.path)]
+        return shlex.join(["tinysegrank", "run", *given])
 
     def folder(self, stage: str) -> Path:
         """Return the folder where a stage keeps its files."""
@@ -91,11 +101,11 @@ class Run:
             CheckpointError: a stage is unfinished or was made from other versions of its inputs, or a file was changed.
         """
         if missing := self.unfinished(stages):
-            raise CheckpointError(f"{self.path}: {what} needs {missing}; finish it with the command that began it")
+            raise CheckpointError(f"{self.path}: {what} needs {missing}; finish it by: {self.command}")
         for stage in stages:
             artifacts.check_damage(self.folder(stage))
             for why in self.other_needs(stage):
-                raise CheckpointError(f"{self.folder(stage)}: {why}; repeat the command that made the run")
+                raise CheckpointError(f"{self.folder(stage)}: {why}; make it anew by: {self.command}")
         with FolderLock(self.path) as lock:
             for stage in stages:
                 artifacts.renew_times(self.folder(stage), lock)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from tinysegrank.experiment.artifacts import damaged_files
-from tinysegrank.experiment.manifest import SETTINGS_FILE, contradictions
+from tinysegrank.experiment.manifest import contradictions
 from tinysegrank.experiment.protocol import STAGES
 from tinysegrank.experiment.runner import Run
 from tinysegrank.stamps import STAMP, Stamp, read_stamp
@@ -60,10 +60,8 @@ def verify(run: Run) -> Verified:
 
 
 def _commands(run: Run, damage: list[str], unfinished: list[str]) -> list[str]:
-    folder, voc = shlex.quote(str(run.path)), shlex.quote(run.settings.data.voc)
     pieces = list(dict.fromkeys(line.split("/")[1] for line in damage if line.startswith("evidence/")))
     commands = []
     if unfinished or any(not line.startswith("evidence/") for line in damage):
-        settings = shlex.quote(str(run.path / SETTINGS_FILE))
-        commands.append(f"tinysegrank run --voc {voc} --config {settings} --out {folder}")
-    return [*commands, *([f"tinysegrank evidence {folder} {' '.join(pieces)}"] if pieces else [])]
+        commands.append(run.command)
+    return [*commands, *([shlex.join(["tinysegrank", "evidence", str(run.path), *pieces])] if pieces else [])]

@@ -11,9 +11,9 @@ from tinysegrank.evidence.claims import UNCLEAR, VERDICTS
 from tinysegrank.evidence.collect import ALL, EARLIER, MADE, read_evidence
 from tinysegrank.evidence.piece import Written
 from tinysegrank.experiment.images import names
-from tinysegrank.experiment.manifest import SETTINGS_FILE, manifest_of
+from tinysegrank.experiment.manifest import manifest_of
 from tinysegrank.experiment.protocol import STAGES
-from tinysegrank.experiment.runner import Run, made_by_other_code
+from tinysegrank.experiment.runner import SETTINGS_FILE, Run, made_by_other_code
 from tinysegrank.experiment.settings import LOSSES
 from tinysegrank.experiment.stages import report
 from tinysegrank.experiment.stages.evaluation import read_counts

@@ -13,20 +13,22 @@ from tinysegrank.errors import ConfigError
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages import training
 from tinysegrank.experiment.stages.coarse import NETWORKS
-from tinysegrank.exporting.onnx_graph import onnx_model
+from tinysegrank.exporting.onnx_graph import COARSE, IMAGE, onnx_model
 from tinysegrank.files import atomic_write, read_about, read_arrays, write_arrays
 from tinysegrank.outputs import check_results
 from tinysegrank.segnet import SegNet, load_segnet
 
 
-def export_onnx(run: Run, file: Path, *, loss: str = "", replace: bool = False) -> None:
-    """Write a network of a run as an ONNX model.
+def export_onnx(run: Run, file: Path, *, loss: str = "", replace: bool = False) -> dict[str, str]:
+    """Write a network of a run as an ONNX model, and return in words what it takes and gives.
 
     image  | (N, 3, S, S)   | float32 | R, G, B in 0..255, the whole image resized to S x S (227 for AlexNet)
     coarse | (N, K, 13, 13) | float32 | class distributions
 
-    The subtraction of the mean, and whatever else the network's images need, is in the model; its metadata has the
-    names of the classes. onnxruntime's result equals that of the readable functions to 1e-5.
+    The image is resized by bilinear interpolation with antialiasing, as Pillow's BILINEAR does. The order of the
+    channels that the network was trained with, the subtraction of the mean, and whatever else its images need, is in
+    the model. Its metadata has these words and the names of the classes. onnxruntime's result equals that of the
+    readable functions to 1e-5.
 
     Args:
         run: a run with finished trainings.
@@ -41,9 +43,16 @@ def export_onnx(run: Run, file: Path, *, loss: str = "", replace: bool = False) 
     """
     path = _network(run, file, loss, replace)
     model = load_segnet(path, backend=get_backend("numpy"))
-    content = onnx_model(model, {name: json.dumps(value) for name, value in _about(run, model).items()})
+    side, number = model.preset.preprocessing.size, model.num_classes
+    words = {
+        "input": f'"{IMAGE}", float32 (N, 3, {side}, {side}): R, G, B in 0..255 of the whole photograph, resized to '
+        f"{side} x {side} by bilinear interpolation with antialiasing (Pillow's BILINEAR)",
+        "output": f'"{COARSE}", float32 (N, {number}, 13, 13): the share of each class in each cell of a 13 x 13 grid',
+    }
+    content = onnx_model(model, {name: json.dumps(value) for name, value in {**words, **_about(run, model)}.items()})
     with atomic_write(file) as stream:
         stream.write(content)
+    return words
 
 
 def export_safetensors(run: Run, file: Path, *, loss: str = "", replace: bool = False) -> None:
@@ -60,7 +69,7 @@ def export_safetensors(run: Run, file: Path, *, loss: str = "", replace: bool = 
 
 def _network(run: Run, file: Path, loss: str, replace: bool) -> Path:
     """Return the network's file, once it is clear that the other can be written."""
-    loss = loss or run.settings.ranking.loss
+    loss = loss.replace("_", "+") or run.settings.ranking.loss  # the settings write uoi_ce
     if loss not in NETWORKS:
         raise ConfigError(f'loss="{loss}": choose one of {", ".join(NETWORKS)}')
     path = training.network_path(run, training.Training(-1, loss))

@@ -7,31 +7,24 @@ every image of the split, indexed PNGs of the image's size without void; comp6 i
 from __future__ import annotations
 
 import gzip
+import shlex
 import tarfile
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from tinysegrank.errors import ConfigError, DatasetError
-from tinysegrank.experiment import Segmenter
+from tinysegrank.errors import ConfigError
 from tinysegrank.experiment.runner import Run
-from tinysegrank.experiment.stages import picked
+from tinysegrank.exporting.label_maps import open_images, write_label_maps
 from tinysegrank.files import atomic_write
-from tinysegrank.outputs import check_results
-from tinysegrank.voc import VOC, VOCSegmentation, check_labels, read_image, read_labels, write_labels
-from tinysegrank.voc.images import opened
+from tinysegrank.voc import VOC
 from tinysegrank.voc.split import first_few
 
-SYSTEM = "svm"
+_INNER = Path("results/VOC2012/Segmentation")
 
 
 def export_voc(run: Run, folder: Path, *, split: str = "", replace: bool = False) -> Path:
     """Write SegNet+SVM's labels of a split in the server's layout, and the archive; return the archive.
 
-    The run's own val images have their labels in the run. The images of another split of its data are labelled here, as
-    `predict` does, and so are those of a val split without masks, as VOC's test, in a run with `--until ranker`.
+    For splits, see `export_labels`; here they are whole, even if `data.limit` is set.
 
     Args:
         run: a finished run.
@@ -48,55 +41,13 @@ def export_voc(run: Run, folder: Path, *, split: str = "", replace: bool = False
     if run.settings.classes != VOC:
         raise ConfigError(
             f"{run.path}: its classes ({first_few(run.settings.classes.names[1:])}) are not VOC's, which the server"
-            " scores; `tinysegrank predict` writes label maps of photographs"
+            f" scores; write its label maps by: {shlex.join(['tinysegrank', 'export', 'labels', str(run.path)])}"
         )
-    split = split or run.settings.data.val
-    own = split == run.settings.data.val
-    images = VOCSegmentation(run.settings.data.voc, split, masks=None)
-    inner = Path("results/VOC2012/Segmentation") / f"comp6_{split}_cls"
-    archive, files = folder / f"comp6_{split}.tar.gz", [folder / inner / f"{name}.png" for name in images.names]
-    outputs = [*((images.image_path(i), file) for i, file in enumerate(files)), (run.path, archive)]
-    check_results(outputs, option="--out", replace=replace)
-    labels_of = _stored(run, images) if own and run.stamp(picked.STAGE.name).complete else _labelled(run, images)
-    with run.progress.count(f"{split} images", len(images)) as advance:
-        for i, file in enumerate(files):
-            write_labels(file, labels_of(i))
-            advance(1)
+    images = open_images(run, split, whole=True)
+    inner, archive = _INNER / f"comp6_{images.split}_cls", folder / f"comp6_{images.split}.tar.gz"
+    files = write_label_maps(run, images, folder / inner, replace=replace, also=[archive])
     _pack(archive, {f"{inner}/{file.name}": file for file in files})
     return archive
-
-
-def _stored(run: Run, images: VOCSegmentation) -> Callable[[int], np.ndarray]:
-    """Return a function of an image's number that reads the run's labels; all are checked first."""
-    run.require([picked.STAGE.name], "an export to VOC")
-    folder = run.folder(picked.STAGE.name) / SYSTEM
-    paths = [folder / f"{name}.png" for name in images.names]
-    if missing := [path.name for path in paths if not path.is_file()]:
-        limited = ", as data.limit left them out" if run.settings.data.limit else ""
-        raise DatasetError(
-            f"{folder}: lacks {len(missing)} of the {len(images)} label maps of {images.split!r}{limited}: "
-            f"{first_few(missing)}; the server scores whole splits, so run on all its images"
-        )
-    for i, path in enumerate(paths):
-        with opened(images.image_path(i)) as image, opened(path) as labels:
-            if image.size != labels.size:
-                raise DatasetError(
-                    f"{path}: is {labels.width} x {labels.height}, its image {image.width} x {image.height}; the image "
-                    f"has changed, so repeat the command that made the run"
-                )
-    return lambda i: check_labels(read_labels(paths[i]), void=None, name=paths[i])
-
-
-def _labelled(run: Run, images: VOCSegmentation) -> Callable[[int], np.ndarray]:
-    """Return a function of an image's number that labels it; damaged photographs are found first."""
-    for i in range(len(images)):
-        with opened(images.image_path(i)):
-            pass
-    return partial(_label, Segmenter(run.path, progress=run.progress), images)
-
-
-def _label(segmenter: Segmenter, images: VOCSegmentation, i: int) -> np.ndarray:
-    return segmenter(read_image(images.image_path(i))).labels
 
 
 def _pack(path: Path, files: dict[str, Path]) -> None:

@@ -1,0 +1,97 @@
+"""Label maps of the images of a split as palette PNGs, in the colours of the run's classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from tinysegrank.errors import DatasetError
+from tinysegrank.experiment import Segmenter
+from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.stages import picked
+from tinysegrank.outputs import check_results
+from tinysegrank.voc import VOCSegmentation, check_labels, read_image, read_labels, write_labels
+from tinysegrank.voc.images import opened
+from tinysegrank.voc.split import first_few
+
+SYSTEM = "svm"
+
+
+def export_labels(run: Run, folder: Path, *, split: str = "", replace: bool = False) -> Path:
+    """Write SegNet+SVM's labels of a split to FOLDER/NAME.png, which `evaluate` reads; return the folder.
+
+    The run's own val images have their labels in the run. The images of another split of its data are labelled here, as
+    `predict` does, and so are those of a val split without masks, as VOC's test, in a run with `--until ranker`.
+
+    Args:
+        run: a finished run.
+        folder: made if missing.
+        split: name of the split; the run's val by default.
+        replace: replace files that an earlier call wrote.
+
+    Raises:
+        DatasetError: an image of the split has no labels, or labels of another size; a photograph is missing.
+        CheckpointError: the run is not finished.
+        OutputError: a file cannot be written or already exists.
+    """
+    write_label_maps(run, open_images(run, split, whole=False), folder, replace=replace)
+    return folder
+
+
+def open_images(run: Run, split: str, *, whole: bool) -> VOCSegmentation:
+    """Open a split of the run's data without its masks; unless `whole`, the run's own val is as limited as there."""
+    data, split = run.settings.data, split or run.settings.data.val
+    limit = data.limit or None if split == data.val and not whole else None
+    return VOCSegmentation(data.voc, split, limit=limit, masks=None, classes=run.settings.classes)
+
+
+def write_label_maps(
+    run: Run, images: VOCSegmentation, folder: Path, *, replace: bool, also: Sequence[Path] = ()
+) -> list[Path]:
+    """Write FOLDER/NAME.png for every image, once it is clear that the files of `also` can be written too."""
+    files = [folder / f"{name}.png" for name in images.names]
+    outputs = [*((images.image_path(i), file) for i, file in enumerate(files)), *((run.path, file) for file in also)]
+    check_results(outputs, option="--out", replace=replace)
+    own = images.split == run.settings.data.val and run.stamp(picked.STAGE.name).complete
+    labels_of = _stored(run, images) if own else _labelled(run, images)
+    with run.progress.count(f"{images.split} images", len(images)) as advance:
+        for i, file in enumerate(files):
+            write_labels(file, labels_of(i), images.classes)
+            advance(1)
+    return files
+
+
+def _stored(run: Run, images: VOCSegmentation) -> Callable[[int], np.ndarray]:
+    """Return a function of an image's number that reads the run's labels; all are checked first."""
+    run.require([picked.STAGE.name], "an export of label maps")
+    folder = run.folder(picked.STAGE.name) / SYSTEM
+    paths = [folder / f"{name}.png" for name in images.names]
+    if missing := [path.name for path in paths if not path.is_file()]:
+        limited = ", as data.limit left them out" if run.settings.data.limit else ""
+        raise DatasetError(
+            f"{folder}: lacks {len(missing)} of the {len(images)} label maps of {images.split!r}{limited}: "
+            f"{first_few(missing)}; run on all images of the split"
+        )
+    for i, path in enumerate(paths):
+        with opened(images.image_path(i)) as image, opened(path) as labels:
+            if image.size != labels.size:
+                raise DatasetError(
+                    f"{path}: is {labels.width} x {labels.height}, its image {image.width} x {image.height}; the image "
+                    f"has changed, so make its labels anew by: {run.command}"
+                )
+    return lambda i: check_labels(read_labels(paths[i], images.classes), void=None, name=paths[i])
+
+
+def _labelled(run: Run, images: VOCSegmentation) -> Callable[[int], np.ndarray]:
+    """Return a function of an image's number that labels it; damaged photographs are found first."""
+    for i in range(len(images)):
+        with opened(images.image_path(i)):
+            pass
+    return partial(_label, Segmenter(run.path, progress=run.progress), images)
+
+
+def _label(segmenter: Segmenter, images: VOCSegmentation, i: int) -> np.ndarray:
+    return segmenter(read_image(images.image_path(i))).labels
