@@ -136,10 +136,10 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ("mass >= min_mass", "mass > min_mass"),
     ],
     "losses.counts": [
-        ("self.cross_entropy -= float", "self.cross_entropy += float"),
-        ("self.intersection += other.intersection", "self.intersection += other.mass"),
-        ("self.weight += other.weight", "self.weight = other.weight"),
-        ("self.mass += sums[2]", "self.mass = sums[3] + 0 * self.mass"),
+        ("cross_entropy = -xp.sum(", "cross_entropy = xp.sum("),
+        ("return self._add(other.sums)", "return self._add(2 * other.sums)"),
+        ("self.sums + _moved(sums, self.sums)", "_moved(sums, self.sums)"),
+        ("sums[2 * K:3 * K]", "sums[K:2 * K]"),
     ],
     "losses.weighted": [
         ("factor * gradient for", "gradient for"),

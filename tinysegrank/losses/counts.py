@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_jax_array, is_numpy_array
 
 from tinysegrank.backend import Array, to_numpy
 from tinysegrank.errors import ShapeError
@@ -38,16 +38,24 @@ class CorpusCounts:
     """Sums over a corpus: each class's expected intersection, cardinality and target mass; weight and cross-entropy.
 
     Attributes:
+        sums: (3 K + 2,) float64, all of them in this order; on the batches' device, so that adding one needs no wait.
+            JAX's are on the host, as JAX has no float64 unless it is told to.
         intersection, cardinality, mass: (K,) NumPy float64; the cardinality is the intersection plus the union.
         weight, cross_entropy: floats, the sums over cells of the weight and of weight times cross-entropy.
     """
 
     def __init__(self, num_classes: int) -> None:
-        self.intersection = np.zeros(num_classes)
-        self.cardinality = np.zeros(num_classes)
-        self.mass = np.zeros(num_classes)
-        self.weight = 0.0
-        self.cross_entropy = 0.0
+        self.num_classes = num_classes
+        self.sums: Array = np.zeros(3 * num_classes + 2)
+
+    intersection = property(lambda self: self._part(0), doc="(K,) NumPy float64")
+    cardinality = property(lambda self: self._part(1), doc="(K,) NumPy float64")
+    mass = property(lambda self: self._part(2), doc="(K,) NumPy float64")
+    weight = property(lambda self: float(self.sums[-2]), doc="float")
+    cross_entropy = property(lambda self: float(self.sums[-1]), doc="float")
+
+    def _part(self, number: int) -> np.ndarray:
+        return to_numpy(self.sums)[number * self.num_classes : (number + 1) * self.num_classes]
 
     @half_in_float32
     def update(self, z: Array, target: Array, weight: Array | None = None) -> CorpusCounts:
@@ -58,20 +66,13 @@ class CorpusCounts:
                 negative.
         """
         check_loss_arguments("CorpusCounts", z, target, weight)
-        if z.shape[1] != self.mass.shape[0]:
-            raise ShapeError(f"CorpusCounts: z has {z.shape[1]} classes, the counts {self.mass.shape[0]}")
+        if z.shape[1] != self.num_classes:
+            raise ShapeError(f"CorpusCounts: z has {z.shape[1]} classes, the counts {self.num_classes}")
         xp = array_namespace(z)
         log_q, context = log_softmax(z, axis=1)
         batch = expected_counts(context.probabilities, target, weight)
-        log_likelihood = xp.sum(cell_weights(z, weight) * target * log_q)
-        numbers = xp.concat([xp.reshape(array, (-1,)) for array in (*batch, log_likelihood)])  # one wait for the device
-        sums = np.split(to_numpy(numbers).astype(np.float64), np.cumsum([len(self.mass)] * 3 + [1]))
-        self.intersection += sums[0]
-        self.cardinality += sums[1]
-        self.mass += sums[2]
-        self.weight += float(sums[3][0])
-        self.cross_entropy -= float(sums[4][0])
-        return self
+        cross_entropy = -xp.sum(cell_weights(z, weight) * target * log_q)
+        return self._add(_in_float64(xp.concat([xp.reshape(array, (-1,)) for array in (*batch, cross_entropy)])))
 
     def merge(self, other: CorpusCounts) -> CorpusCounts:
         """Add the counts of other batches, perhaps from another machine, and return self.
@@ -79,28 +80,54 @@ class CorpusCounts:
         Raises:
             ShapeError: the numbers of classes differ.
         """
-        if other.mass.shape != self.mass.shape:
-            raise ShapeError(f"CorpusCounts: {other.mass.shape[0]} classes do not merge with {self.mass.shape[0]}")
-        self.intersection += other.intersection
-        self.cardinality += other.cardinality
-        self.mass += other.mass
-        self.weight += other.weight
-        self.cross_entropy += other.cross_entropy
+        if other.num_classes != self.num_classes:
+            raise ShapeError(f"CorpusCounts: {other.num_classes} classes do not merge with {self.num_classes}")
+        return self._add(other.sums)
+
+    def _add(self, sums: Array) -> CorpusCounts:
+        """Add sums on their device, unless they are on the host and ours are not."""
+        if is_numpy_array(self.sums) and not np.any(self.sums):  # nothing to move
+            self.sums = sums
+        elif is_numpy_array(sums):
+            self.sums = self.sums + _moved(sums, self.sums)
+        else:
+            self.sums = _moved(self.sums, sums) + sums
         return self
 
     def scaled(self, factor: float) -> CorpusCounts:
         """Return a copy with every count multiplied by `factor`, for weighted averages of counts."""
-        copy = CorpusCounts(self.mass.shape[0])
-        copy.intersection, copy.cardinality = self.intersection * factor, self.cardinality * factor
-        copy.mass = self.mass * factor
-        copy.weight, copy.cross_entropy = self.weight * factor, self.cross_entropy * factor
+        copy = CorpusCounts(self.num_classes)
+        copy.sums = self.sums * factor
         return copy
 
     def like(self, z: Array) -> ExpectedCounts:
         """Return the counts as arrays of z's namespace and dtype, on its device."""
-        xp = array_namespace(z)
+        K, sums = self.num_classes, _moved(self.sums, z)
+        return ExpectedCounts(sums[:K], sums[K : 2 * K], sums[2 * K : 3 * K], sums[3 * K, ...])
 
-        def convert(array: np.ndarray | float) -> Array:
-            return xp.asarray(np.asarray(array).tolist(), dtype=z.dtype, device=device(z))
+    def cross_entropy_like(self, z: Array) -> Array:
+        """Return the cross-entropy as an array () of z's namespace and dtype, on its device."""
+        return _moved(self.sums, z)[3 * self.num_classes + 1, ...]
 
-        return ExpectedCounts(*(convert(a) for a in (self.intersection, self.cardinality, self.mass, self.weight)))
+    def weight_ratio(self, batch: CorpusCounts, z: Array) -> Array:
+        """Return the weight divided by a batch's, as an array () like z; 0 if the batch has none."""
+        xp = array_namespace(batch.sums)
+        total, own = (sums[3 * self.num_classes, ...] for sums in (_moved(self.sums, batch.sums), batch.sums))
+        ratio = total / xp.where(own > 0, own, xp.ones_like(own))
+        return _moved(xp.where(own > 0, ratio, xp.zeros_like(ratio)), z)
+
+
+def _in_float64(sums: Array) -> Array:
+    """Convert sums to float64, on the host if their device may lack it."""
+    sums = sums.detach() if hasattr(sums, "detach") else sums  # torch
+    if is_jax_array(sums) or "mps" in str(device(sums)):
+        return to_numpy(sums).astype(np.float64)
+    return array_namespace(sums).astype(sums, array_namespace(sums).float64)
+
+
+def _moved(sums: Array, like: Array) -> Array:
+    """Return sums in the library and dtype of another array, on its device."""
+    xp = array_namespace(like)
+    if array_namespace(sums) is xp and device(sums) == device(like):
+        return xp.astype(sums, like.dtype, copy=False)
+    return xp.asarray(to_numpy(sums).tolist(), dtype=like.dtype, device=device(like))

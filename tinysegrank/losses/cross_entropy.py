@@ -38,5 +38,5 @@ def soft_cross_entropy(
     share, _ = reciprocal(xp.sum(cells) if counts is None else counts.like(z).weight)
     grad_z = log_softmax_backward(-truth, context) * share
     if counts is not None:
-        return share * counts.cross_entropy, grad_z
+        return share * counts.cross_entropy_like(z), grad_z
     return share * xp.sum(truth * -log_q), grad_z

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from array_api_compat import array_namespace, device
 
-from tinysegrank.backend import Array
+from tinysegrank.backend import Array, to_numpy
 from tinysegrank.errors import ConfigError
 from tinysegrank.losses import CorpusCounts
 
@@ -45,28 +46,28 @@ class CountsKeeper:
         if self.mode == "corpus":
             self.held = self.whole()
 
-    def present(self, z: Array, target: Array, weight: Array) -> tuple[CorpusCounts | None, float]:
-        """Return the counts to pass to the loss for this batch, and the factor to multiply its gradient by.
+    def present(self, z: Array, target: Array, weight: Array) -> tuple[CorpusCounts | None, Array]:
+        """Return the counts to pass to the loss for this batch, and the factor () to multiply its gradient by.
 
         None instead of counts means that the loss uses the batch's own.
         """
         if self.mode == "batch":
-            return None, 1.0
+            return None, array_namespace(z).ones((), dtype=z.dtype, device=device(z))
         batch = CorpusCounts(self.num_classes).update(z, target, weight)
         if self.mode == "running":
             self.held = batch if self.held is None else self.held.scaled(DECAY).merge(batch.scaled(1 - DECAY))
-        if self.held is None or batch.weight == 0:
-            return self.held, 0.0
-        return self.held, self.held.weight / batch.weight
+        return self.held, (self.held or CorpusCounts(self.num_classes)).weight_ratio(batch, z)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the counts as arrays, for a checkpoint."""
-        return {} if self.held is None else {field: np.asarray(getattr(self.held, field)) for field in _FIELDS}
+        if self.held is None:
+            return {}
+        on_host = CorpusCounts(self.num_classes)
+        on_host.sums = to_numpy(self.held.sums)
+        return {field: np.asarray(getattr(on_host, field)) for field in _FIELDS}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Restore the counts from the arrays that `state` returned."""
         if state:
             self.held = CorpusCounts(self.num_classes)
-            for field in _FIELDS:  # a file may return a number as an array of one element
-                number = isinstance(getattr(self.held, field), float)
-                setattr(self.held, field, state[field].item() if number else state[field].copy())
+            self.held.sums = np.concatenate([state[field].ravel() for field in _FIELDS])

@@ -182,7 +182,7 @@ class _Run:
         z = self.model.forward_features(features, rng=np.random.default_rng([self.seed, self.step, 1]))
         counts, share = self.counts.present(z, target, weight)
         value, grad_z = self.loss(z, target, weight, counts=counts)
-        return value, self.model.backward(grad_z if share == 1.0 else grad_z * share)
+        return value, self.model.backward(grad_z if counts is None else grad_z * share)
 
     def _full_batch(self) -> tuple[Array, Gradients]:
         """Return loss and gradients of all rows together."""
