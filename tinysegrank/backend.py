@@ -64,6 +64,16 @@ class Backend:
         """Whether it computes on the processor."""
         return self.kind.endswith(" cpu")
 
+    def free_bytes(self) -> int:
+        """Return how much of a GPU's memory is free; 0 where the library doesn't say."""
+        if self.name == "cupy":
+            pool = self.xp.get_default_memory_pool()
+            with self.active():
+                return int(self.xp.cuda.runtime.memGetInfo()[0]) + int(pool.free_bytes())
+        if self.name == "torch" and str(self.device).startswith("cuda"):
+            return int(importlib.import_module("torch").cuda.mem_get_info(self.device)[0])
+        return 0
+
     def synchronize(self) -> None:
         """Wait until the device has finished all work queued so far; needed only for timing."""
         if self.name == "cupy":

@@ -40,6 +40,7 @@ class Tally:
         launches: kernels by name.
         waits: times that the host waited for the device, by cause.
         transfers: copies between host and device, by direction.
+        sent: bytes copied to the device.
         piece_bytes: pieces above this size are concatenated by a kernel each.
     """
 
@@ -51,6 +52,7 @@ class Tally:
         self.launches: Counter[str] = Counter()
         self.waits: Counter[str] = Counter()
         self.transfers: Counter[str] = Counter()
+        self.sent = 0
 
 
 tally = Tally()
@@ -279,8 +281,10 @@ def _kernels(name: str, inputs: list[np.ndarray]) -> int:
 def _asarray(value: Any, dtype: Any = None, **_: object) -> ndarray:
     if isinstance(value, ndarray):
         return value if dtype is None else value.astype(dtype, copy=False)
+    made = ndarray(np.array(_bare(value), dtype), _current())
     tally.transfers["to device"] += 1
-    return ndarray(np.array(_bare(value), dtype), _current())
+    tally.sent += made.nbytes
+    return made
 
 
 def _array(value: Any, dtype: Any = None, copy: bool = True, **_: object) -> ndarray:
@@ -345,9 +349,11 @@ def _module() -> dict[str, types.ModuleType]:
     vars(modules["cupy.cuda.runtime"]).update(
         getDeviceCount=lambda: DEVICES,
         getDeviceProperties=lambda index: {"name": b"Make-believe %d" % index, "totalGlobalMem": 8 * 2**30},
+        memGetInfo=lambda: (8 * 2**30, 8 * 2**30),
         driverGetVersion=lambda: 12080,
         runtimeGetVersion=lambda: 12060,
     )
+    vars(cupy).update(get_default_memory_pool=lambda: types.SimpleNamespace(free_bytes=int))
     vars(modules["cupy.cuda.device"]).update(Device=Device)
     vars(cuda).update(
         Device=Device, Stream=stream, get_current_stream=stream, is_available=lambda: True,

@@ -14,7 +14,7 @@ from tinysegrank.backend import Array
 from tinysegrank.errors import TrainingError
 from tinysegrank.losses import TABLE, CorpusCounts, Loss, named, soft_dice
 from tinysegrank.segnet import full_batch_gradients
-from tinysegrank.segnet.full_batch import Batch
+from tinysegrank.segnet.batches import Batch
 
 SUMMED = [name for name in TABLE if name != "lovasz_softmax"]  # losses of sums over cells
 BATCH = 6

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.gpu.make_believe_cupy import installed, tally
-from tests.segnet.segnet_toys import IMAGES, thin_model, trained
+from tests.segnet.segnet_toys import CHANNELS, CLASSES, IMAGES, assert_same_bits, thin_model, trained
 from tinysegrank.backend import get_backend, to_numpy
 from tinysegrank.segnet import FeatureStore, TrainingOptions, predict, predict_store, train
 from tinysegrank.segnet.corpus import COUNTS
@@ -43,3 +43,27 @@ def test_waits_of_a_training(store: FeatureStore, counts: str) -> None:
         train(model, store, IMAGES, options, seed=0, log_every=10)
         waits.append(tally.waits.total())
     assert waits[1] - waits[0] == 1
+
+
+@pytest.mark.parametrize("counts", COUNTS)
+def test_rows_are_on_the_device_if_they_fit(store: FeatureStore, counts: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step then sends the numbers of its rows only; otherwise features as float16. The results are the same."""
+    size = 14 * 13 * 13 * (2 * CHANNELS + 4 * CLASSES + 4)  # bytes of all rows
+    models, sent = [], []
+    for free in (2 * size, 2 * size - 1):
+        backend = get_backend("cupy")
+        monkeypatch.setattr(backend.xp.cuda.runtime, "memGetInfo", lambda free=free: (free, 2**30))
+        tally.reset()
+        models.append(trained(store, backend=backend, counts=counts, steps=6))
+        sent.append(tally.sent)
+    assert_same_bits(*models)
+    read = {"batch": 30, "running": 30, "corpus": 30 + 3 * 14, "full": 6 * 2 * 14}[counts]
+    parameters = sum(array.nbytes for array in models[0].parameters.values())
+    assert sent[0] - parameters < size + 8 * read + 1000
+    assert 0 <= sent[1] - parameters - read * size / 14 < 1000
+
+
+def test_a_copy_of_rows_that_are_read_once_does_not_pay(store: FeatureStore) -> None:
+    tally.reset()
+    model = trained(store, backend=get_backend("cupy"), steps=2)
+    assert tally.sent < sum(array.nbytes for array in model.parameters.values()) + 11 * 13 * 13 * 36

@@ -17,10 +17,9 @@ from tinysegrank.backend import Array
 from tinysegrank.errors import TrainingError
 from tinysegrank.losses import CorpusCounts, Loss
 from tinysegrank.nn.layer import Gradients
+from tinysegrank.segnet.batches import Batch
 from tinysegrank.segnet.device import on_its_device
 from tinysegrank.segnet.network import SegNet
-
-Batch = tuple[Array, Array, Array]
 
 
 @on_its_device

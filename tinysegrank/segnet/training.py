@@ -20,13 +20,13 @@ from tinysegrank.config import Options, option
 from tinysegrank.errors import ConfigError, TrainingError
 from tinysegrank.files import reading
 from tinysegrank.losses import TABLE, CorpusCounts, named
-from tinysegrank.losses.expected import check_weights
 from tinysegrank.nn.layer import Gradients
 from tinysegrank.nn.sgd import SGD, step_schedule
+from tinysegrank.segnet.batches import Batch, BatchReader
 from tinysegrank.segnet.corpus import COUNTS, CountsKeeper
 from tinysegrank.segnet.device import on_its_device
 from tinysegrank.segnet.features import FeatureStore
-from tinysegrank.segnet.full_batch import Batch, full_batch_gradients
+from tinysegrank.segnet.full_batch import full_batch_gradients
 from tinysegrank.segnet.network import SegNet
 from tinysegrank.segnet.resume import part, restore_state, write_state
 from tinysegrank.segnet.weights import fault_in
@@ -149,12 +149,14 @@ class _Run:
         seed: int,
         log_every: int,
     ) -> None:
-        self.model, self.store, self.rows, self.options, self.seed = model, store, rows, options, seed
+        self.model, self.rows, self.options, self.seed = model, rows, options, seed
         self.loss = named(options.loss, min_mass=options.min_mass)
         self.batch = min(options.batch, len(rows))
         self.epoch_length = len(rows) // self.batch
         self.counts = CountsKeeper(options.counts, model.num_classes, self._corpus_counts)
         self.sgd = options.optimiser()
+        reads = options.steps * (2 * len(rows) if options.counts == "full" else self.batch)
+        self.read = BatchReader(store, rows, model.backend, reads=reads)
         self.losses: deque[Array] = deque(maxlen=log_every)
         self.step = self.saved = 0
 
@@ -178,7 +180,7 @@ class _Run:
         if place == 0:
             self.counts.start_epoch()
         order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
-        features, target, weight = self._read(order[place * self.batch : (place + 1) * self.batch])
+        features, target, weight = self.read(order[place * self.batch : (place + 1) * self.batch])
         z = self.model.forward_features(features, rng=np.random.default_rng([self.seed, self.step, 1]))
         counts, share = self.counts.present(z, target, weight)
         value, grad_z = self.loss(z, target, weight, counts=counts)
@@ -195,15 +197,7 @@ class _Run:
     def _batches(self) -> Iterator[Batch]:
         """Yield all rows in order, one batch at a time."""
         for start in range(0, len(self.rows), self.batch):
-            yield self._read(self.rows[start : start + self.batch])
-
-    def _read(self, rows: np.ndarray) -> Batch:
-        """Read rows to the device: features (N, C, 13, 13), target (N, K, 13, 13), weight (N, 13, 13)."""
-        asarray = self.model.backend.asarray
-        weights = self.store.gather("weights", rows)
-        check_weights(str(self.store.folder), weights)
-        target = np.ascontiguousarray(self.store.gather("targets", rows).transpose(0, 3, 1, 2))
-        return asarray(self.store.gather("features", rows), dtype="float32"), asarray(target), asarray(weights)
+            yield self.read(self.rows[start : start + self.batch])
 
     def _corpus_counts(self) -> CorpusCounts:
         """Return the counts of all training rows, without dropout."""

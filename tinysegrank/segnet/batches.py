@@ -1,0 +1,72 @@
+"""The batches of a training on a device: from a copy of all rows there, if it fits, or else from disk."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tinysegrank.backend import Array, Backend
+from tinysegrank.losses.expected import check_weights
+from tinysegrank.segnet.features import FeatureStore
+
+SHARE = 0.5  # of a device's free memory that the copy may take
+
+
+class Batch(NamedTuple):
+    """Features (N, C, 13, 13), target (N, K, 13, 13) and weight (N, 13, 13), float32."""
+
+    features: Array
+    target: Array
+    weight: Array
+
+
+class BatchReader:
+    """Reads rows of a store to a device.
+
+    Features go there as the store keeps them, in float16, and are widened there. They are read while the device still
+    computes the step before, as nothing waits for it.
+
+    rows | (R,) | int | all rows that will be read, in order
+
+    Args:
+        reads: number of rows that will be read in all; the copy pays off if there are more than R.
+    """
+
+    def __init__(self, store: FeatureStore, rows: np.ndarray, backend: Backend, *, reads: int) -> None:
+        self.store, self.rows, self.backend = store, rows, backend
+        self.copy: Batch | None = None
+        if reads > len(rows) and not backend.on_host:
+            sizes = (array.nbytes for array in self._from_disk(rows[:1]))
+            if len(rows) * sum(sizes) <= SHARE * backend.free_bytes():
+                self.copy = self._copied()
+
+    def __call__(self, rows: np.ndarray) -> Batch:
+        """Return some of the rows, in the order asked for."""
+        xp, asarray = self.backend.xp, self.backend.asarray
+        if self.copy is None:
+            made = Batch(*map(asarray, self._from_disk(rows)))
+        else:
+            places = asarray(np.searchsorted(self.rows, rows))
+            made = Batch(*(xp.take(array, places, axis=0) for array in self.copy))
+        return made._replace(features=xp.astype(made.features, xp.float32, copy=False))
+
+    def _from_disk(self, rows: np.ndarray) -> Batch:
+        """Return rows on the host, features in float16."""
+        weight = self.store.gather("weights", rows)
+        check_weights(str(self.store.folder), weight)
+        target = self.store.gather("targets", rows).transpose(0, 3, 1, 2)  # (N, K, 13, 13)
+        return Batch(self.store.gather("features", rows), np.ascontiguousarray(target), weight)
+
+    def _copied(self, piece: int = 256) -> Batch:
+        """Return all rows on the device, sent piece by piece."""
+        xp, device, asarray = self.backend.xp, self.backend.device, self.backend.asarray
+
+        def room(one: np.ndarray) -> Array:
+            return xp.empty((len(self.rows), *one.shape[1:]), dtype=getattr(xp, one.dtype.name), device=device)
+
+        copy = Batch(*map(room, self._from_disk(self.rows[:1])))
+        for start in range(0, len(self.rows), piece):
+            for whole, part in zip(copy, self._from_disk(self.rows[start : start + piece]), strict=True):
+                whole[start : start + len(part)] = asarray(part)
+        return copy
