@@ -52,11 +52,14 @@ class BatchReader:
         return made._replace(features=xp.astype(made.features, xp.float32, copy=False))
 
     def _from_disk(self, rows: np.ndarray) -> Batch:
-        """Return rows on the host, features in float16."""
+        """Return rows on the host, features in float16 if the library has it."""
         weight = self.store.gather("weights", rows)
         check_weights(str(self.store.folder), weight)
         target = self.store.gather("targets", rows).transpose(0, 3, 1, 2)  # (N, K, 13, 13)
-        return Batch(self.store.gather("features", rows), np.ascontiguousarray(target), weight)
+        features = self.store.gather("features", rows)
+        if not hasattr(self.backend.xp, "float16"):  # the standard doesn't ask for it
+            features = features.astype(np.float32)
+        return Batch(features, np.ascontiguousarray(target), weight)
 
     def _copied(self, piece: int = 256) -> Batch:
         """Return all rows on the device, sent piece by piece."""
