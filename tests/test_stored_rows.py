@@ -47,7 +47,7 @@ def test_each_image_is_read_once_and_others_are_not():
 def test_a_row_file_gives_rows_in_any_order(tmp_path, rng):
     matrix = rng.standard_normal((50, 7)).astype(np.float32)
     (tmp_path / "rows").write_bytes(matrix.tobytes())
-    stored = RowFile(tmp_path / "rows", 7, np.float32)
+    stored = RowFile(tmp_path / "rows", 50, np.float32)
     assert (stored.shape, stored.dtype, len(stored)) == ((50, 7), np.float32, 50)
     rows = rng.integers(0, 50, 80)
     found = stored[rows]
@@ -55,15 +55,18 @@ def test_a_row_file_gives_rows_in_any_order(tmp_path, rng):
     maps = Path("/proc/self/maps")
     assert not maps.exists() or str(tmp_path) not in maps.read_text()  # the file's pages are not held
     assert stored[np.zeros(0, np.int64)].shape == (0, 7)
+    some = RowFile(tmp_path / "rows", 50, np.float32, np.array([40, 3, 3]))
+    assert some.shape == (3, 7)
+    np.testing.assert_array_equal(some[np.array([1, 0, 2])], matrix[[3, 40, 3]])
 
 
 def test_a_row_file_that_is_damaged_is_named(tmp_path):
     path = tmp_path / "rows"
     with pytest.raises(CheckpointError, match="rows: is missing"):
-        RowFile(path, 7, np.float32)
+        RowFile(path, 3, np.float32)
     path.write_bytes(bytes(4 * 7 * 3 - 1))
-    with pytest.raises(CheckpointError, match=r"rows: is damaged .*rows of 7 numbers"):
-        RowFile(path, 7, np.float32)
+    with pytest.raises(CheckpointError, match=r"rows: is damaged .*does not fit 3 rows"):
+        RowFile(path, 3, np.float32)
 
 
 @pytest.mark.parametrize(

@@ -50,29 +50,37 @@ class StoredRows:
 
 
 class RowFile:
-    """A matrix in a file that holds nothing but its numbers, row by row.
+    """Some rows of a matrix in a file that holds nothing but its numbers, row by row.
+
+    Args:
+        path: the file.
+        rows: number of rows in it.
+        dtype: of the numbers.
+        chosen: numbers of the rows that this object has, in order; all by default.
 
     Raises:
-        CheckpointError: the file is missing, or its length does not fit the columns.
+        CheckpointError: the file is missing, or its length does not fit the number of rows.
     """
 
-    def __init__(self, path: Path, columns: int, dtype: type[np.generic]) -> None:
-        self.path, self.dtype, self.ndim = path, np.dtype(dtype), 2
+    def __init__(self, path: Path, rows: int, dtype: type[np.generic], chosen: np.ndarray | None = None) -> None:
+        self.path, self.dtype, self.ndim, self._chosen = path, np.dtype(dtype), 2, chosen
         with reading(path):
-            rows, rest = divmod(path.stat().st_size, max(columns, 1) * self.dtype.itemsize)
+            columns, rest = divmod(path.stat().st_size, max(rows, 1) * self.dtype.itemsize)
             if rest:
-                raise ValueError(f"its length does not fit rows of {columns} numbers")
-        self.shape = (rows, columns)
+                raise ValueError(f"its length does not fit {rows} rows")
+        self._whole = (rows, columns)
+        self.shape = (rows if chosen is None else len(chosen), columns)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         """Return some rows, (R, columns), in any order."""
+        rows = rows if self._chosen is None else self._chosen[rows]
         if not len(rows):  # an empty file cannot be mapped
             return np.empty((0, self.shape[1]), self.dtype)
         with reading(self.path):  # mapped anew each time, as pages that were read count as memory until it is closed
-            return np.memmap(self.path, self.dtype, "r", shape=self.shape)[rows]
+            return np.memmap(self.path, self.dtype, "r", shape=self._whole)[rows]
 
 
 def row_blocks(rows: int | np.ndarray, size: int = BLOCK) -> Iterator[np.ndarray]:

@@ -16,7 +16,8 @@ from tinysegrank.metrics import mask_overlaps
 from tinysegrank.proposals import Segments
 from tinysegrank.proposals.o2p.scorer import SegmentScorer, training_rows
 from tinysegrank.proposals.o2p.second_order import Projection
-from tinysegrank.proposals.o2p.support_vectors import fit_regression
+from tinysegrank.proposals.o2p.support_vectors import fit_regression, fit_regressions
+from tinysegrank.stored_rows import RowFile
 from tinysegrank.voc.objects import Objects
 
 
@@ -66,6 +67,25 @@ def test_regression_of_few_rows_and_steps():
     short = fit_regression(*problem(), tol=1e-10, max_iter=1)
     assert (short.steps, short.converged) == (1, False)
     np.testing.assert_array_equal(fit_regression(X, np.zeros(3)).w, 0)
+
+
+@pytest.mark.parametrize("block", [2**15, 16])
+def test_regressions_together_and_from_a_file_are_those_one_by_one(tmp_path, monkeypatch, block):
+    X, y = problem(count=100)
+    X, Y = X.astype(np.float32), np.stack([y, np.zeros(100), -2 * y + 1], axis=1).astype(np.float32)
+    chosen = np.delete(np.arange(100), [3, 50, 51])
+    (tmp_path / "rows").write_bytes(X.tobytes())
+    monkeypatch.setattr("tinysegrank.proposals.o2p.support_vectors._ROWS", block)
+    centre = np.array([0.1, 0.0, 1.0])
+    found = fit_regressions(RowFile(tmp_path / "rows", 100, np.float32, chosen), Y[chosen], centre=centre)
+    assert len(found) == 3 and found[1].steps == 0 < found[2].steps
+    monkeypatch.undo()
+    for regression, column, c in zip(found, Y[chosen].T.astype(float), centre, strict=True):
+        alone = fit_regression(X[chosen], column - c)
+        assert regression.converged and alone.converged
+        if block > 100:
+            np.testing.assert_array_equal(regression.w, alone.w)
+        np.testing.assert_allclose(regression.w, alone.w, atol=1e-4)
 
 
 # Rows -----------------------------------------------------------------------------------------------------------------
@@ -160,7 +180,7 @@ def test_a_class_with_few_good_rows_scores_as_if_absent(rng, caplog):
 
 
 def test_a_regression_cut_short_is_said(rng, caplog, monkeypatch):
-    monkeypatch.setattr("tinysegrank.proposals.o2p.scorer.fit_regression", partial(fit_regression, max_iter=1))
+    monkeypatch.setattr("tinysegrank.proposals.o2p.scorer.fit_regressions", partial(fit_regressions, max_iter=1))
     fitted(rng)
     assert "did not converge in 1 steps" in caplog.text
 

@@ -12,6 +12,7 @@ from tinysegrank.files import read_about, read_arrays, write_arrays
 from tinysegrank.proposals import SuperpixelClassifier, label_fractions
 from tinysegrank.proposals.crf import unary
 from tinysegrank.proposals.crf.unary import FLOOR
+from tinysegrank.stored_rows import RowFile
 
 SMALL = {"hidden": 16, "epochs": 40, "rate": 1e-2}
 
@@ -126,7 +127,11 @@ def test_rows_of_a_file_are_as_good_as_arrays_of_them(tmp_path, monkeypatch, blo
     some = SuperpixelClassifier(**options).fit(
         features[rows], fractions[rows], weights[rows], rng=np.random.default_rng(3)
     )
-    same = SuperpixelClassifier(**options).fit(on_disk, fractions, weights, rng=np.random.default_rng(3), rows=rows)
+    monkeypatch.setattr(unary, "_FRACTIONS", block)
+    fractions.tofile(tmp_path / "fractions")
+    shares = RowFile(tmp_path / "fractions", len(fractions), np.float32)
+    same = SuperpixelClassifier(**options).fit(on_disk, shares, weights, rng=np.random.default_rng(3), rows=rows)
+    np.testing.assert_allclose(same.prior_, some.prior_, rtol=1e-12)
     np.testing.assert_allclose(same.centre_, features[rows].mean(axis=0, dtype=np.float64), rtol=1e-6)
     np.testing.assert_allclose(same.scale_, [*features[rows, :3].std(axis=0, dtype=np.float64), 1], rtol=1e-6)
     np.testing.assert_array_equal(same.log_probabilities(features[2:]), some.log_probabilities(features[2:]))

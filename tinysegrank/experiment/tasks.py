@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from tinysegrank.experiment.images import SPLITS, ImageOfRun, images_of
 from tinysegrank.experiment.runner import Run
-from tinysegrank.parallel import parallel_map
+from tinysegrank.parallel import jobs_that_fit, parallel_map
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -26,7 +26,7 @@ def map_tasks(
     *,
     units: Callable[[Task], int] = _one,
     done: int = 0,
-    local: bool = False,
+    size: int = 0,
 ) -> Iterator[Result]:
     """Yield a function's result for each task, in order.
 
@@ -37,11 +37,11 @@ def map_tasks(
         tasks: its arguments.
         units: how many units a task stands for.
         done: units that were done before.
-        local: call it in this process, one task after the other: for work that takes much memory or all threads.
+        size: bytes of the arrays that one call holds; fewer processes run at once if these are many.
     """
     with run.progress.count(what, done + sum(map(units, tasks))) as advance:
         advance(done)
-        results = parallel_map(function, tasks, jobs=1 if local else run.jobs, on_cluster=not local)
+        results = parallel_map(function, tasks, jobs=jobs_that_fit(run.jobs, size))
         for task, result in zip(tasks, results, strict=True):
             yield result
             advance(units(task))
@@ -55,17 +55,17 @@ def do_missing(
     files: Callable[[Task], Iterable[Path]],
     *,
     units: Callable[[Task], int] = _one,
-    local: bool = False,
+    size: int = 0,
 ) -> None:
     """Call a function for each task that has not been done.
 
     Args:
-        run, what, function, tasks, units, local: as for `map_tasks`.
+        run, what, function, tasks, units, size: as for `map_tasks`.
         files: returns the files that the function writes for a task, or folders that appear once they are complete.
     """
     missing = [task for task in tasks if not all(file.exists() for file in files(task))]
     done = sum(map(units, tasks)) - sum(map(units, missing))
-    for _ in map_tasks(run, what, function, missing, units=units, done=done, local=local):
+    for _ in map_tasks(run, what, function, missing, units=units, done=done, size=size):
         pass
 
 

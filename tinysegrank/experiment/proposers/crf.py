@@ -27,7 +27,10 @@ from tinysegrank.proposals import (
     engine_under,
     label_fractions,
 )
+from tinysegrank.stored_rows import RowFile
 from tinysegrank.superpixels import RegionGraph, as_lab, region_graph
+
+_HELD = 500_000_000  # bytes of examples that one fit holds at a time, about
 
 
 class CrfProposer(DivMBestProposer):
@@ -49,7 +52,8 @@ class CrfProposer(DivMBestProposer):
         folder, fold_of = paths[0].parent, folds(run)
         _gather_examples(run, folder)
         tasks = [_Fit(run.settings, fold, fold_of != fold, folder, path) for fold, path in enumerate(paths, start=-1)]
-        do_missing(run, "superpixel classifiers", _fit, tasks, lambda task: [task.path])
+        size = 2 * _example_files(folder)[-1].stat().st_size + _HELD
+        do_missing(run, "superpixel classifiers", _fit, tasks, lambda task: [task.path], size=size)
         for file in _example_files(folder):
             file.unlink()
 
@@ -91,26 +95,27 @@ class _Fit(NamedTuple):
     path: Path
 
 
-def _example_files(folder: Path) -> tuple[Path, Path]:
-    """Return the two files of training examples: one row of float16 features per superpixel, and everything else.
+def _example_files(folder: Path) -> tuple[Path, Path, Path]:
+    """Return the files of training examples: a row of float16 features and of float32 fractions each, and the rest.
 
-    The first may not fit into memory.
+    The first two may not fit into memory.
     """
-    return folder / "examples.float16", folder / "examples.safetensors"
+    return folder / "examples.float16", folder / "examples.float32", folder / "examples.safetensors"
 
 
 def _gather_examples(run: Run, folder: Path) -> None:
-    (path, rest), views = _example_files(folder), _views(run.settings.proposals.crf)
+    (path, beside, rest), views = _example_files(folder), _views(run.settings.proposals.crf)
     tasks = [_View(image, mirrored) for image in images_of(run, "train") for mirrored in views]
-    parts: list[list[np.ndarray]] = []
-    with atomic_write(path) as stream:
-        for own, *rest_of_view in map_tasks(run, "superpixel features", _example, tasks):
+    parts = []
+    with atomic_write(path) as stream, atomic_write(beside) as other:
+        for own, shared, fractions, weights in map_tasks(run, "superpixel features", _example, tasks):
             stream.write(own.tobytes())
-            parts.append(rest_of_view)
-    shared, fractions, weights = zip(*parts, strict=True)
-    of_view = np.repeat(np.arange(len(tasks)), list(map(len, weights)))
-    arrays = {"fractions": np.concatenate(fractions), "weights": np.concatenate(weights)}
-    write_arrays(rest, {**arrays, "shared": np.stack(shared), "views": of_view, "images": of_view // len(views)})
+            other.write(fractions.tobytes())
+            parts.append((shared, weights))
+    of_images, of_superpixels = zip(*parts, strict=True)
+    of_view = np.repeat(np.arange(len(tasks)), list(map(len, of_superpixels)))
+    arrays = {"shared": np.stack(of_images), "weights": np.concatenate(of_superpixels)}
+    write_arrays(rest, {**arrays, "views": of_view, "images": of_view // len(views)})
 
 
 def _views(asked: CrfSettings) -> tuple[bool, ...]:
@@ -134,14 +139,14 @@ def _example(view: _View) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
 
 
 def _fit(task: _Fit) -> None:
-    path, rest = _example_files(task.folder)
+    path, beside, rest = _example_files(task.folder)
     arrays = read_arrays(rest)
-    own = np.memmap(path, np.float16, "r").reshape(len(arrays["views"]), -1)
-    table = InputTable(own, arrays["shared"], arrays["views"])
+    count = len(arrays["views"])
+    table = InputTable(RowFile(path, count, np.float16), arrays["shared"], arrays["views"])
     rng = np.random.default_rng([task.settings.seed, task.fold + 1, 4])
     rows = np.flatnonzero(task.used[arrays["images"]])
     classifier = SuperpixelClassifier(epochs=task.settings.proposals.crf.epochs)
-    classifier.fit(table, arrays["fractions"], arrays["weights"], rng=rng, rows=rows).save(task.path)
+    classifier.fit(table, RowFile(beside, count, np.float32), arrays["weights"], rng=rng, rows=rows).save(task.path)
 
 
 def grid_of(asked: ProposalSettings) -> list[ProposalOptions]:

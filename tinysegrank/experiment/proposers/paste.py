@@ -16,8 +16,12 @@ from tinysegrank.experiment.settings import ProposalSettings, Settings
 from tinysegrank.experiment.stages import maps, pooled
 from tinysegrank.experiment.stages.pooled import load_describe, read_pooled
 from tinysegrank.experiment.stages.segments import by_hand, load_model, load_segments, read_rows, read_segments
-from tinysegrank.experiment.tasks import do_missing
+from tinysegrank.experiment.tasks import do_missing, map_tasks
+from tinysegrank.files import atomic_write, read_arrays, write_arrays
 from tinysegrank.proposals import PasteEngine, SegmentScorer
+from tinysegrank.stored_rows import RowFile
+
+_HELD = 500_000_000  # bytes of rows and products that one fit holds at a time, about
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,15 @@ class PasteProposer(DivMBestProposer):
         return (False,) if asked.segments.rank_channels else ()
 
     def fit_models(self, run: Run, paths: Sequence[Path]) -> None:
-        """Fit the regressors that don't exist, one at a time, as each holds all its rows."""
-        fold_of = folds(run)
-        tasks = [
-            _Fit(images_of(run, "train", np.flatnonzero(fold_of != fold)), path)
-            for fold, path in enumerate(paths, start=-1)
-        ]
-        do_missing(run, "segment regressors", _fit, tasks, lambda task: [task.path], local=True)
+        """Fit the regressors that don't exist, on rows that are gathered first."""
+        if all(path.is_file() for path in paths):
+            return
+        folder, fold_of = paths[0].parent, folds(run)
+        targets = _gather_rows(run, folder)
+        tasks = [_Fit(fold_of != fold, folder, path) for fold, path in enumerate(paths, start=-1)]
+        do_missing(run, "segment regressors", _fit, tasks, lambda task: [task.path], size=6 * targets + _HELD)
+        for file in _row_files(folder):
+            file.unlink()
 
     def choose(self, run: Run) -> None:
         """Choose the threshold by the first proposals, then lambda."""
@@ -95,15 +101,35 @@ class PasteProposer(DivMBestProposer):
 
 
 class _Fit(NamedTuple):
-    images: list[ImageOfRun]
+    used: np.ndarray  # (images,) bool
+    folder: Path  # of the rows
     path: Path
 
 
+def _row_files(folder: Path) -> tuple[Path, Path]:
+    """Return the two files of training rows: float32 features, which may not fit into memory, and everything else."""
+    return folder / "rows.float32", folder / "rows.safetensors"
+
+
+def _gather_rows(run: Run, folder: Path) -> int:
+    """Write the training rows of all images one after the other; return the bytes of their targets."""
+    (path, rest), images = _row_files(folder), images_of(run, "train")
+    parts = []
+    with atomic_write(path) as stream:
+        for features, targets in map_tasks(run, "images of the segment regressors", _rows, images):
+            stream.write(features.tobytes())
+            parts.append(targets)
+    targets = np.concatenate(parts)
+    write_arrays(rest, {"targets": targets, "images": np.repeat(np.arange(len(images)), list(map(len, parts)))})
+    return targets.nbytes
+
+
 def _fit(task: _Fit) -> None:
-    parts = [_rows(image) for image in task.images]
-    features, targets = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    parts.clear()
-    SegmentScorer().fit(features, targets).save(task.path)
+    path, rest = _row_files(task.folder)
+    arrays = read_arrays(rest)
+    targets, chosen = arrays["targets"], np.flatnonzero(task.used[arrays["images"]])
+    features = RowFile(path, len(targets), np.float32, chosen)
+    SegmentScorer().fit(features, targets[chosen]).save(task.path)
 
 
 def _rows(image: ImageOfRun) -> tuple[np.ndarray, np.ndarray]:

@@ -24,6 +24,7 @@ from tinysegrank.ranking import (
 )
 
 _AT_ONCE = 64  # images and mirror images
+_PEAK = 3  # memory of one fit, in sizes of the descriptors: in float64, and those that aren't 0 as liblinear has them
 
 
 class ImageScores(NamedTuple):
@@ -56,7 +57,8 @@ def make(run: Run) -> None:
         _Fit(folder, fold, shares, np.flatnonzero(fold_of != fold), run.settings.classifier.C)
         for fold in range(-1, run.settings.folds)
     ]
-    do_missing(run, "classifiers", _fit, tasks, lambda task: [model_path(task.folder, task.fold)])
+    size = _PEAK * _descriptors(folder, "train").stat().st_size
+    do_missing(run, "classifiers", _fit, tasks, lambda task: [model_path(task.folder, task.fold)], size=size)
 
 
 def fully_connected(settings: Settings) -> FullyConnected | None:
@@ -107,7 +109,7 @@ def _shares_of(image: ImageOfRun) -> np.ndarray:
 
 
 def _fit(task: _Fit) -> None:
-    descriptors = read_array(_descriptors(task.folder, "train"))  # (2 N, D)
+    descriptors = read_array(_descriptors(task.folder, "train"), mapped=True)  # (2 N, D)
     rows = np.stack([2 * task.chosen, 2 * task.chosen + 1], axis=1).reshape(-1)  # a mirror image shows the same
     shares = np.repeat(task.shares[task.chosen], 2, axis=0)
     ImageClassifier(C=task.C).fit(descriptors[rows], shares).save(model_path(task.folder, task.fold))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.proposals.crf.features import superpixel_features
+from tinysegrank.stored_rows import RowFile
 from tinysegrank.superpixels import RegionGraph, pool_maps
 
 FEATURES = ("hand", "trunk", "both")
@@ -101,7 +102,7 @@ def classifier_inputs(
 class InputTable:
     """The inputs of many images one after the other; rows are assembled when they are read.
 
-    own    | (S, D) | floating | columns of each superpixel; may be a memory map
+    own    | (S, D) | floating | columns of each superpixel; may be on disk
     shared | (N, E) | floating | columns of each image
     images | (S,)   | integer  | number of each superpixel's image
 
@@ -109,7 +110,9 @@ class InputTable:
         ShapeError: the arrays do not fit each other.
     """
 
-    def __init__(self, own: NDArray[np.floating], shared: NDArray[np.floating], images: NDArray[np.integer]) -> None:
+    def __init__(
+        self, own: NDArray[np.floating] | RowFile, shared: NDArray[np.floating], images: NDArray[np.integer]
+    ) -> None:
         if own.ndim != 2 or shared.ndim != 2 or images.shape != own.shape[:1]:
             raise ShapeError(
                 f"own (S, D), shared (N, E) and images (S,) are needed, got {own.shape}, {shared.shape}, {images.shape}"

@@ -13,10 +13,12 @@ from tinysegrank.fitted import About, Arrays, Fitted
 from tinysegrank.losses import soft_cross_entropy
 from tinysegrank.nn import AdamW, Conv2d, Dropout, ReLU, Sequential, cosine_schedule, log_softmax
 from tinysegrank.proposals.crf.inputs import InputTable
+from tinysegrank.stored_rows import RowFile, row_blocks
 
 LOGGER = logging.getLogger(__name__)
 FEWEST = 5  # classes that are the most frequent label of fewer superpixels are not learnt
 BLOCK = 2**15  # superpixels read at once
+_FRACTIONS = 2**19  # superpixels whose fractions are read at once
 FLOOR = 1e-6  # smallest probability of a class; also that of classes not learnt
 
 Table = NDArray[np.floating] | InputTable
@@ -96,7 +98,7 @@ class SuperpixelClassifier(
     def fit(
         self,
         features: Table,
-        fractions: NDArray[np.floating],
+        fractions: NDArray[np.floating] | RowFile,
         weights: NDArray[np.number],
         *,
         rng: np.random.Generator,
@@ -105,7 +107,7 @@ class SuperpixelClassifier(
         """Learn from the superpixels of all training images together.
 
         features  | (S, D) | floating | finite; an array, which may be a memory map, or an `InputTable`
-        fractions | (S, K) | floating | distribution of the classes, as from `label_fractions`
+        fractions | (S, K) | floating | distribution of the classes, as from `label_fractions`; may be on disk
         weights   | (S,)   | number   | pixels that are not void; superpixels with 0 are left out
         rows      | (R,)   | integer  | the superpixels to learn from, in order; all by default
 
@@ -124,10 +126,12 @@ class SuperpixelClassifier(
         used = rows[weights[rows] > 0]
         if not len(used):
             raise ShapeError("weights: no superpixel has a pixel with a label; every label is void")
-        known = fractions[used]
-        pixels = weights[used] @ known.astype(np.float64)  # (K,)
+        pixels, main = np.zeros(fractions.shape[1]), np.zeros(fractions.shape[1], np.int64)
+        for some in row_blocks(used, _FRACTIONS):
+            known = fractions[some]
+            pixels += weights[some] @ known.astype(np.float64)  # (K,)
+            main += np.bincount(known.argmax(axis=1), minlength=known.shape[1])
         self.prior_ = pixels / pixels.sum()
-        main = np.bincount(known.argmax(axis=1), minlength=known.shape[1])
         self.classes_ = np.flatnonzero(main >= FEWEST)
         self._report(main)
         self.centre_, self.scale_ = _centre_and_scale(features, rows)
@@ -144,7 +148,7 @@ class SuperpixelClassifier(
     def _fit_network(
         self,
         features: Table,
-        fractions: NDArray[np.floating],
+        fractions: NDArray[np.floating] | RowFile,
         weights: NDArray[np.number],
         rows: NDArray[np.intp],
         rng: np.random.Generator,

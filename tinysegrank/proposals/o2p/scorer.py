@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.fitted import About, Arrays, Fitted
 from tinysegrank.proposals.o2p.segments import Segments
-from tinysegrank.proposals.o2p.support_vectors import fit_regression
+from tinysegrank.proposals.o2p.support_vectors import fit_regressions
+from tinysegrank.stored_rows import RowFile, row_blocks
 from tinysegrank.voc import NUM_CLASSES
 from tinysegrank.voc.objects import Objects
 
@@ -102,8 +103,8 @@ class SegmentScorer(
         self.C = C
         self.epsilon = epsilon
 
-    def fit(self, features: NDArray[np.float32], targets: NDArray[np.floating]) -> Self:
-        """Learn from the rows of all training images together, one class after another.
+    def fit(self, features: NDArray[np.float32] | RowFile, targets: NDArray[np.floating]) -> Self:
+        """Learn from the rows of all training images together.
 
         features | (N, P)   | float32  | finite; projected descriptions
         targets  | (N, K-1) | floating | 0..1, as from `training_rows`
@@ -111,23 +112,23 @@ class SegmentScorer(
         Raises:
             ShapeError: the arrays do not fit each other, are empty, or hold a number that is not finite.
         """
-        if features.ndim != 2 or targets.ndim != 2 or len(features) != len(targets) or not features.size:
+        if features.ndim != 2 or targets.ndim != 2 or len(features) != len(targets) or not all(features.shape):
             raise ShapeError(f"features (N, P) and targets (N, K-1) are needed, got {features.shape}, {targets.shape}")
-        if not np.isfinite(features).all() or not np.isfinite(targets).all():
+        blocks = row_blocks(len(features))
+        if not all(np.isfinite(features[rows]).all() for rows in blocks) or not np.isfinite(targets).all():
             raise ShapeError("features and targets must be finite")
         self.means_ = targets.mean(axis=0, dtype=np.float64)
         good = (targets > GOOD).sum(axis=0)
         self.classes_ = np.flatnonzero(good >= FEWEST) + 1
         self.weights_ = np.zeros((targets.shape[1], features.shape[1]), np.float32)
-        for k in range(1, targets.shape[1] + 1):
-            if k not in self.classes_:
-                LOGGER.info("class %d has %d segments with overlap above %g: not learnt", k, good[k - 1], GOOD)
-                continue
-            centred = targets[:, k - 1].astype(np.float64) - self.means_[k - 1]
-            found = fit_regression(features, centred, C=self.C, epsilon=self.epsilon)
+        for k in np.flatnonzero(good < FEWEST):
+            LOGGER.info("class %d has %d segments with overlap above %g: not learnt", k + 1, good[k], GOOD)
+        learnt = self.classes_ - 1
+        options = {"centre": self.means_[learnt], "C": self.C, "epsilon": self.epsilon}
+        for k, found in zip(learnt, fit_regressions(features, targets[:, learnt], **options), strict=True):
             if not found.converged:
-                LOGGER.warning("class %d: the regression did not converge in %d steps", k, found.steps)
-            self.weights_[k - 1] = found.w
+                LOGGER.warning("class %d: the regression did not converge in %d steps", k + 1, found.steps)
+            self.weights_[k] = found.w
         return self
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:

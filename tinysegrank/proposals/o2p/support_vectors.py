@@ -5,18 +5,24 @@ It minimises over w, without a bias,
     0.5 |w|^2 + C sum_i max(0, |x_i . w - y_i| - epsilon)^2,    strictly convex and piecewise quadratic.
 
 Only rows outside the tube enter the Hessian, 1 + 2 C X_A^T X_A. For overlaps of segments these are a few per cent, so
-that a step costs little more than a product with X, which is neither copied nor converted. The tests compare with
-scikit-learn's LinearSVR, which minimises the same function.
+that a step costs little more than a product with X, which is neither copied nor converted. Regressions on the same X
+take their steps together: X may be larger than memory, and is read once for the products of all of them. The tests
+compare with scikit-learn's LinearSVR, which minimises the same function.
 
 Source: Ho and Lin, "Large-scale linear support vector regression", JMLR 2012, for the objective.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Generator
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from tinysegrank.stored_rows import RowFile, row_blocks
+
+_ROWS = 2**15  # multiplied at a time
 
 
 class Regression(NamedTuple):
@@ -27,39 +33,88 @@ class Regression(NamedTuple):
     converged: bool
 
 
-def fit_regression(
-    X: NDArray[np.floating],
-    y: NDArray[np.floating],
+def fit_regression(X: NDArray[np.floating], y: NDArray[np.floating], **options: Any) -> Regression:
+    """Fit one regression, y (N,): see `fit_regressions`."""
+    return fit_regressions(X, y[:, None], **options)[0]
+
+
+def fit_regressions(
+    X: NDArray[np.floating] | RowFile,
+    Y: NDArray[np.floating],
     *,
+    centre: ArrayLike = 0.0,
     C: float = 3.0,
     epsilon: float = 0.25,
     tol: float = 1e-4,
     max_iter: int = 100,
-) -> Regression:
-    """Fit w by support vector regression, so that errors X w - y above `epsilon` are small.
+) -> list[Regression]:
+    """Fit a w by support vector regression to each column y of Y, so that errors X w - y above `epsilon` are small.
 
-    X | (N, P) | float32 or float64 | products with it are computed in its dtype
-    y | (N,)   | floating           |
+    X      | (N, P)       | float32 or float64 | products with it are computed in its dtype
+    Y      | (N, K)       | floating           |
+    centre | (K,) or ()   | float64            | subtracted from the columns of Y
 
-    It ends once the gradient is at most `tol` times that at w = 0, after `max_iter` steps, or once rounding keeps the
-    objective from falling.
+    A regression ends once the gradient is at most `tol` times that at w = 0, after `max_iter` steps, or once rounding
+    keeps the objective from falling.
     """
+    centres = np.broadcast_to(np.asarray(centre, np.float64), Y.shape[1:])
+    fits = [_newton(X, y, c, C, epsilon, tol, max_iter) for y, c in zip(Y.T, centres, strict=True)]
+    found: dict[int, Regression] = {}
+    products: dict[int, Any] = dict.fromkeys(range(len(fits)))
+    while products:
+        vectors = {}
+        for k in list(products):
+            try:
+                vectors[k] = fits[k].send(products.pop(k))
+            except StopIteration as end:
+                found[k] = end.value
+        products = {k: np.empty(len(X), X.dtype) for k in vectors}
+        for rows in row_blocks(len(X) if vectors else 0, _ROWS):
+            block = _read(X, rows)
+            for k, vector in vectors.items():
+                products[k][rows] = block @ vector
+    return [found[k] for k in range(len(fits))]
+
+
+def _read(X: NDArray[np.floating] | RowFile, rows: NDArray[np.intp]) -> NDArray[np.floating]:
+    """Return adjacent rows, without a copy of an array's."""
+    return X[rows[0] : rows[-1] + 1] if isinstance(X, np.ndarray) and len(rows) else X[rows]
+
+
+def _newton(
+    X: NDArray[np.floating] | RowFile,
+    y: NDArray[np.floating],
+    centre: float,
+    C: float,
+    epsilon: float,
+    tol: float,
+    max_iter: int,
+) -> Generator[NDArray[np.floating], NDArray[np.floating], Regression]:
+    """Fit one regression; yield each vector v of which X v is needed, and be sent X v."""
     w = np.zeros(X.shape[1])
-    residual = -np.asarray(y, np.float64)  # X w - y
+    residual = centre - y.astype(np.float64)  # X w - y, if y is without the centre
     value = _value(w, residual, C, epsilon)
     scale = 0.0
     for steps in range(max_iter + 1):
         excess = np.copysign(np.maximum(np.abs(residual) - epsilon, 0), residual)  # (N,)
-        outside = X[np.flatnonzero(excess)]  # (A, P)
-        gradient = w + 2 * C * (excess[excess != 0].astype(X.dtype) @ outside)
+        outside = np.flatnonzero(excess)
+        held = X[outside] if len(outside) <= _ROWS else None  # (A, P)
+        sums = np.zeros(len(w), X.dtype)
+        for rows in row_blocks(outside, _ROWS):
+            sums += excess[rows].astype(X.dtype) @ (X[rows] if held is None else held)
+        gradient = w + 2 * C * sums
         scale = scale or float(np.linalg.norm(gradient))
         if np.linalg.norm(gradient) <= tol * scale:
             return Regression(w, steps, True)
         if steps == max_iter:
             break
-        hessian = np.eye(len(w)) + 2 * C * (outside.T @ outside)  # (P, P)
-        direction = -np.linalg.solve(hessian, gradient)
-        change = (X @ direction.astype(X.dtype)).astype(np.float64)  # (N,)
+        products = np.zeros((len(w), len(w)), X.dtype)
+        for rows in row_blocks(outside, _ROWS):
+            some = X[rows] if held is None else held
+            products += some.T @ some
+        del held
+        direction = -np.linalg.solve(np.eye(len(w)) + 2 * C * products, gradient)
+        change = (yield direction.astype(X.dtype)).astype(np.float64)  # (N,)
         length, slope = 1.0, float(gradient @ direction)
         while (following := _value(w + length * direction, residual + length * change, C, epsilon)) > (
             value + 1e-4 * length * slope
@@ -67,11 +122,9 @@ def fit_regression(
             length /= 2
             if length < 1e-6:  # at the precision of the products: float32's, for float32 features
                 return Regression(w, steps, True)
-        w = w + length * direction
-        residual = (X @ w.astype(X.dtype)).astype(
-            np.float64
-        ) - y  # computed anew, so that rounding errors do not add up
-        value = following
+        w, value = w + length * direction, following
+        # computed anew, so that rounding errors do not add up
+        residual = (yield w.astype(X.dtype)).astype(np.float64) - (y.astype(np.float64) - centre)
     return Regression(w, max_iter, False)
 
 
