@@ -112,7 +112,7 @@ def _newton(
         for rows in row_blocks(outside, _ROWS):
             some = X[rows] if held is None else held
             products += some.T @ some
-        del held
+        del excess, outside, held  # while the other regressions take their steps
         direction = -np.linalg.solve(np.eye(len(w)) + 2 * C * products, gradient)
         change = (yield direction.astype(X.dtype)).astype(np.float64)  # (N,)
         length, slope = 1.0, float(gradient @ direction)
@@ -123,6 +123,7 @@ def _newton(
             if length < 1e-6:  # at the precision of the products: float32's, for float32 features
                 return Regression(w, steps, True)
         w, value = w + length * direction, following
+        del change, residual
         # computed anew, so that rounding errors do not add up
         residual = (yield w.astype(X.dtype)).astype(np.float64) - (y.astype(np.float64) - centre)
     return Regression(w, max_iter, False)
