@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import re
 import tempfile
 import threading
@@ -208,6 +209,7 @@ def _step(name: str, folder: Path, images: int, jobs: int, ready: Any, begin: An
     ready.set()
     begin.wait()
     work()
+    os._exit(0)  # joblib's workers would be waited for until they have been idle for minutes
 
 
 def peak(name: str, images: int, jobs: int, place: Path | None) -> int:

@@ -123,7 +123,7 @@ def _newton(
             if length < 1e-6:  # at the precision of the products: float32's, for float32 features
                 return Regression(w, steps, True)
         w, value = w + length * direction, following
-        del change, residual
+        del change
         # computed anew, so that rounding errors do not add up
         residual = (yield w.astype(X.dtype)).astype(np.float64) - (y.astype(np.float64) - centre)
     return Regression(w, max_iter, False)
