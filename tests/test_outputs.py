@@ -140,7 +140,7 @@ def test_nothing_is_written_among_the_results_of_a_run(tmp_path, place):
     (tmp_path / "link").symlink_to(stage)
     before = everything(tmp_path)
     for folder in (stage, tmp_path / "link"):
-        said = f"is in {stage}, the results of a run; choose another --out"
+        said = f"^{folder / place}: is in {stage}, the results of a run; choose another --out"
         with pytest.raises(OutputError, match=said):
             check_results([(tmp_path / "photo.png", folder / place)], option="--out", replace=True)
         with pytest.raises(OutputError, match=said):

@@ -66,8 +66,8 @@ def check_results(results: Sequence[tuple[Path, Path]], *, option: str, replace:
     Raises:
         OutputError: a result cannot or must not be written; the message names it.
     """
-    for folder in {result.parent for _, result in results}:
-        _check_no_artifact(folder, folder, option)
+    for folder, result in {result.parent: result for _, result in results}.items():
+        _check_no_artifact(result, folder, option)
         check_folder(folder, named=folder)
     inputs = {_identity(source): source for source, _ in results}
     made: dict[str, Path] = {}
