@@ -121,6 +121,17 @@ def test_a_spoilt_byte_in_a_header(tmp_path_factory: pytest.TempPathFactory, pla
     assert len(found) == 2
 
 
+@pytest.mark.parametrize("shape", [(2, -13, 13), (2, 13, -1), (2, 10**9, 10**9), (2, 13, 14)])
+def test_a_shape_that_the_file_cannot_have(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    """It is refused before the memory for it is asked for."""
+    store = toy_store(tmp_path, images=1)
+    with (tmp_path / "chunk_00000.weights.npy").open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        stream.write(bytes(2 * 13 * 13 * 4))
+    with pytest.raises(CheckpointError, match=r"weights\.npy: is damaged"):
+        store.gather("weights")
+
+
 def test_pickles_are_refused(tmp_path: Path) -> None:
     store = toy_store(tmp_path, images=1)
     np.save(tmp_path / "chunk_00000.weights.npy", np.array([{}, {}], object), allow_pickle=True)

@@ -6,6 +6,7 @@ batch is read row by row, with one file open at a time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -138,7 +139,11 @@ class FeatureStore:
             shape, in_columns, dtype = np.lib.format.read_array_header_1_0(stream)
             if in_columns or dtype.hasobject:
                 raise ValueError("its numbers are not stored row by row")
+            if min(shape, default=0) < 0:
+                raise ValueError(f"its shape is {shape}")
             start = stream.tell()
+            if path.stat().st_size - start < math.prod(shape) * dtype.itemsize:
+                raise EOFError("it ends too early")
         if shape[:1] != (rows,):
             raise CheckpointError(
                 f"{path}: has shape {brief(shape, 40)}, expected {rows} rows; it belongs to other images: "
