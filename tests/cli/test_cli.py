@@ -145,7 +145,7 @@ UNTRAINED = ("--experiment", "demo")  # needs no weights
     ("arguments", "message"),
     [
         (["--voc", "nowhere"], "nowhere: is missing; give the folder that holds JPEGImages"),
-        (["--voc", "TOY", "--set", "data.train=train"], "needs --weights FILE"),
+        (["--voc", "TOY", "--set", "data.train=train"], "--experiment demo takes a small network"),
         (
             ["--voc", "TOY", "--set", "data.train=train", "--weights", "nowhere.caffemodel"],
             "nowhere.caffemodel: cannot be read: No such file or directory; check the path",

@@ -81,7 +81,8 @@ def run(
     experiment: Annotated[
         str,
         typer.Option(
-            "--experiment", help="Settings to start from: quick (2 folds, CRF), paper (10 folds, O2P) or best."
+            "--experiment",
+            help="Settings to start from: quick (2 folds, CRF), paper (10 folds, O2P), best or demo (no weights).",
         ),
     ] = "quick",
     folds: Annotated[

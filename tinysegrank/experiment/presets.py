@@ -69,7 +69,7 @@ DEMO = Settings(
         crf=CrfSettings("both", mirrored=False, epochs=8, strengths=(5.0, 20.0), lambdas=(0.2, 0.5), choice_images=30)
     ),
 )
-"""Minutes on scenes that it draws itself."""
+"""Minutes on toy scenes; on photographs of one's own, it needs no weights."""
 
 EXPERIMENTS = {"quick": Settings(), "paper": PAPER, "best": BEST, "demo": DEMO}
 

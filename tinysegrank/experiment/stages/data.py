@@ -41,8 +41,8 @@ def check_settings(settings: Settings, *, truth: bool) -> None:
         SegNet(preset=trunk.preset).load_weights(trunk.weights)
     elif not trunk.pretrain_steps:
         raise WeightsError(
-            f'the preset "{trunk.preset}" needs --weights FILE, which `tinysegrank fetch` downloads; or set '
-            f"trunk.pretrain_steps to train it"
+            f'the preset "{trunk.preset}" needs --weights FILE, which `tinysegrank fetch` downloads; '
+            "--experiment demo takes a small network that needs none"
         )
     if settings.folds > len(train):
         lists = f"folds={settings.folds}: {train.split} lists {len(train)} image"
