@@ -22,7 +22,7 @@ from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.proposers.protocol import model_of
 from tinysegrank.experiment.settings import CrfSettings, PasteSettings, ProposalSettings, Settings
 from tinysegrank.experiment.stages import maps
-from tinysegrank.experiment.stages.maps import read_means
+from tinysegrank.experiment.stages.maps import Photograph, read_means
 from tinysegrank.experiment.stages.proposals import load_proposer, store
 from tinysegrank.experiment.stages.segments import images_to_fit_on, load_model, read_segments
 from tinysegrank.experiment.stages.superpixels import superpixels_of
@@ -204,7 +204,7 @@ def test_a_photograph_gets_what_the_run_made_and_is_looked_at_once(run, toy, mon
     monkeypatch.setattr(maps, "load_maps", lambda _: counting("maps", make_maps))
     monkeypatch.setattr(maps, "superpixels_of", counting("superpixels", superpixels_of))
     for index in (0, 2):
-        found = propose(split.image(index), np.zeros((13, 13, 21)))
+        found = propose(Photograph(run, split.image(index)), np.zeros((13, 13, 21)))
         labels, _ = store(run, "val").read(split.names[index])
         np.testing.assert_array_equal(np.stack([proposal.labels for proposal in found]), labels)
     assert counted == {"superpixels": 2, "maps": 2}

@@ -33,6 +33,7 @@ from tinysegrank.proposals.o2p.cpmc import (
 )
 from tinysegrank.proposals.o2p.cpmc.gains import palette
 from tinysegrank.proposals.o2p.segments import segment_overlaps
+from tinysegrank.superpixels import as_lab
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -64,6 +65,8 @@ def test_edges_lie_where_colours_change():
     assert edges[:, :9].max() < 1e-3
     np.testing.assert_allclose(edges, edges[:, ::-1], atol=1e-5)
     np.testing.assert_array_equal(edge_map(image[..., 0], smoothing=1.0), edges)
+    np.testing.assert_array_equal(edge_map(image, smoothing=1.0, lab=as_lab(image)), edges)
+    assert not edge_map(image, lab=np.zeros((*image.shape[:2], 3), np.float32)).any()  # the Lab given, not the image's
 
 
 @pytest.mark.parametrize("colour", [0, 255, (3, 99, 200)], ids=str)
@@ -238,6 +241,9 @@ def test_diverse_order_by_definition(seed, relevance, count):
     ("call", "error", "message"),
     [
         pytest.param(lambda: edge_map(np.zeros((3, 3), np.uint8), smoothing=-1), ShapeError, "smoothing", id="edges"),
+        pytest.param(
+            lambda: edge_map(np.zeros((3, 3), np.uint8), lab=np.zeros((3, 4, 3))), ShapeError, "lab", id="lab's size"
+        ),
         pytest.param(lambda: oversegment(np.zeros((3, 3), np.uint8), count=0), ShapeError, "count", id="superpixels"),
         pytest.param(
             lambda: oversegment(np.zeros((3, 3), np.uint8), edges=np.zeros((2, 3))), ShapeError, "edges", id="edge size"

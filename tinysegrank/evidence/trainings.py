@@ -15,8 +15,9 @@ from tinysegrank.evidence.claims import SEEDS_RULE
 from tinysegrank.evidence.judge import Judge, make_judge
 from tinysegrank.evidence.piece import Request
 from tinysegrank.experiment import artifacts
+from tinysegrank.experiment.images import IMAGES
 from tinysegrank.experiment.runner import Run
-from tinysegrank.experiment.stages import crops
+from tinysegrank.experiment.stages import crops, described, features
 from tinysegrank.experiment.stages.features import read_scale, store
 from tinysegrank.experiment.stages.training import START, Training, count_steps, network_path
 from tinysegrank.experiment.stages.trunk import NETWORK
@@ -44,9 +45,9 @@ class Head(NamedTuple):
     def key(self) -> Key:
         """Return what its results depend on."""
         run, ranking = self.run, self.run.settings.ranking
-        picked = [ranking.eps, ranking.background_weight, run.content("described")] if self.judge.picks else []
+        picked = [ranking.eps, ranking.background_weight, run.content(described.STAGE.name)] if self.judge.picks else []
         begin = file_digest(self.begin) if self.begin else ""
-        read = [run.content(stage) for stage in ("data/val.json", "features", "crops")]
+        read = [run.content(need) for need in (IMAGES[1], features.STAGE.name, crops.STAGE.name)]
         return artifacts.key([self.options, self.seeds, run.settings.coarse], [begin, picked, read], __name__)
 
 

@@ -15,6 +15,7 @@ from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.stages import (
     classifiers,
     coarse,
+    maps,
     pooled,
     proposals,
     proposing,
@@ -142,7 +143,8 @@ class Segmenter:
         small = reduced(pixels, longest=longest, shortest=SMALLEST_SIDE)
         views = coarse.views_of(self.network, small)
         found = coarse.coarse_of(self.network, small, views, settings)
-        proposed = self.proposer(small, found)
+        source = maps.Photograph(self.run, small)
+        proposed = self.proposer(source, found)
         of_classes = classifiers.scores_of_image(self.classifier, views, self.layers)
         described = ImageProposals(
             small,
@@ -154,6 +156,7 @@ class Segmenter:
             segments=[proposal.segments for proposal in proposed],
             eps=settings.ranking.eps,
             class_names=self.classes.names,
+            lab=source.lab,
         )
         blocks = describe(described, self.ranker.blocks)
         scores = self.ranker.scores(FeatureTable.of_image("photograph", blocks))

@@ -82,7 +82,8 @@ class CrfProposer(DivMBestProposer):
 
         def engine(photograph: maps.Photograph, options: ProposalOptions) -> CrfEngine:
             of_maps = photograph.of_maps if reads_maps else None
-            return _engine(_describe(photograph.image, photograph.superpixels, run.settings, of_maps), model, options)
+            described = _describe(photograph.image, photograph.superpixels, photograph.lab, run.settings, of_maps)
+            return _engine(described, model, options)
 
         return engine
 
@@ -167,9 +168,8 @@ class _Superpixels(NamedTuple):
 
 
 def _describe(
-    image: np.ndarray, superpixels: np.ndarray, settings: Settings, of_maps: MapFeatures | None
+    image: np.ndarray, superpixels: np.ndarray, lab: np.ndarray, settings: Settings, of_maps: MapFeatures | None
 ) -> _Superpixels:
-    lab = as_lab(image)
     graph, features = region_graph(superpixels, image, lab=lab), settings.proposals.crf.features
     inputs = classifier_inputs(image, superpixels, graph, features=features, maps=of_maps, lab=lab)
     return _Superpixels(superpixels, graph, inputs)
@@ -180,7 +180,7 @@ def _described(image: ImageOfRun, *, mirrored: bool = False) -> _Superpixels:
     of_maps = maps.read_maps(image, mirrored=mirrored) if settings.proposals.crf.features != "hand" else None
     if mirrored:
         photograph, superpixels = photograph[:, ::-1], superpixels[:, ::-1]
-    return _describe(photograph, superpixels, settings, of_maps)
+    return _describe(photograph, superpixels, as_lab(photograph), settings, of_maps)
 
 
 def _engine(described: _Superpixels, classifier: SuperpixelClassifier, options: ProposalOptions) -> CrfEngine:

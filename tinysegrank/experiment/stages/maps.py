@@ -18,6 +18,7 @@ from tinysegrank.experiment.tasks import do_missing_images
 from tinysegrank.files import read_arrays, reading, write_arrays
 from tinysegrank.proposals import MapFeatures, MapMeans, map_features
 from tinysegrank.segnet import PRESETS, TrunkMaps, load_segnet, map_channels
+from tinysegrank.superpixels import as_lab
 
 _MIRRORED = "mirrored/"
 
@@ -67,6 +68,11 @@ class Photograph:
 
     def __init__(self, run: Run, image: np.ndarray) -> None:
         self.run, self.image = run, image
+
+    @cached_property
+    def lab(self) -> np.ndarray:
+        """Its CIE Lab (H, W, 3), float32."""
+        return as_lab(self.image)
 
     @cached_property
     def superpixels(self) -> np.ndarray:

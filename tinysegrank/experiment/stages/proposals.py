@@ -72,14 +72,13 @@ def labelling_of(coarse: np.ndarray, superpixels: np.ndarray) -> Proposal:
     return Proposal(upsampling.superpixel(coarse, superpixels), float("nan"), np.zeros(0, np.int64))
 
 
-def load_proposer(run: Run) -> Callable[[np.ndarray, np.ndarray], list[Proposal]]:
-    """Return a function that takes any image (H, W, 3) and its coarse map, and proposes as the run did for val."""
+def load_proposer(run: Run) -> Callable[[maps.Photograph, np.ndarray], list[Proposal]]:
+    """Return a function that takes any photograph and its coarse map, and proposes as the run did for val."""
     functions, options = [proposer.load(run) for proposer in proposers_of(run.settings)], run.settings.proposals
     if maps.used(run.settings):
         maps.load_maps(run)  # before the first photograph
 
-    def propose(image: np.ndarray, coarse: np.ndarray) -> list[Proposal]:
-        photograph = maps.Photograph(run, image)
+    def propose(photograph: maps.Photograph, coarse: np.ndarray) -> list[Proposal]:
         found = interleave(*(function(photograph) for function in functions), count=options.count)
         if options.segnet:
             found.append(labelling_of(coarse, photograph.superpixels))

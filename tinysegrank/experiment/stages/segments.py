@@ -80,7 +80,12 @@ def by_hand(settings: Settings) -> bool:
 def load_segments(run: Run) -> Callable[[maps.Photograph], Segments]:
     """Return a function that makes the segments of any photograph, as the run made those of val."""
     model, ranked_by_maps = load_model(run), run.settings.proposals.paste.segments.rank_channels > 0
-    return lambda photograph: model.segments(photograph.image, photograph.means if ranked_by_maps else None)
+
+    def segments(photograph: maps.Photograph) -> Segments:
+        means = photograph.means if ranked_by_maps else None
+        return model.segments(photograph.image, means, lab=photograph.lab)
+
+    return segments
 
 
 def load_model(run: Run) -> SegmentModel:

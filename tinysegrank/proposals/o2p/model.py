@@ -75,14 +75,16 @@ class SegmentModel:
     projection: Projection | None = None
     ranker_maps: MapReduction | None = None
 
-    def segments(self, image: NDArray[np.uint8], maps: MapMeans | None = None) -> Segments:
+    def segments(
+        self, image: NDArray[np.uint8], maps: MapMeans | None = None, *, lab: NDArray[np.float32] | None = None
+    ) -> Segments:
         """Make the segments of an image (H, W) or (H, W, 3), see `cpmc`; none for an image of one colour.
 
         Raises:
             ConfigError: the ranker was fitted on maps, and none are given.
         """
         rng, columns = np.random.default_rng(self.options.seed), map_columns(self.ranker_maps, maps)
-        return cpmc(image, self.ranker, columns=columns, options=self.options.cpmc, rng=rng)
+        return cpmc(image, self.ranker, columns=columns, lab=lab, options=self.options.cpmc, rng=rng)
 
     def describe(self, image: NDArray[np.uint8], segments: Segments) -> NDArray[np.float32]:
         """Describe the segments of an image: (R, P), the input of `SegmentScorer`.

@@ -33,6 +33,7 @@ class ImageProposals:
         segments: segments of each proposal, from `ProposalStore.read_segments`; unknown by default.
         eps: smoothing of the divergences from SegNet's map.
         class_names: names of the K classes, background first.
+        lab: CIE Lab (H, W, 3) of the image, float32; computed by default.
 
     Raises:
         ShapeError: the arrays do not fit each other.
@@ -48,6 +49,7 @@ class ImageProposals:
     segments: Sequence[PastedSegments | None] | None = None
     eps: float = 1e-3
     class_names: Sequence[str] = CLASS_NAMES
+    lab: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         size = self.image.shape[:2]
@@ -77,7 +79,7 @@ class ImageProposals:
     @cached_property
     def edges(self) -> np.ndarray:
         """Strength of the image's edges, 0..1: (H, W)."""
-        return edge_map(self.image)
+        return edge_map(self.image, lab=self.lab)
 
 
 class Block(NamedTuple):

@@ -11,24 +11,29 @@ from tinysegrank.errors import ShapeError
 from tinysegrank.superpixels import as_lab, close_gaps, contacts
 
 
-def edge_map(image: NDArray[np.uint8], *, smoothing: float = 1.5) -> NDArray[np.float32]:
+def edge_map(
+    image: NDArray[np.uint8], *, smoothing: float = 1.5, lab: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Measure the strength of the edge at each pixel, relative to the strongest in the image.
 
     image   | (H, W) or (H, W, 3) | uint8   | 0..255
+    lab     | (H, W, 3)           | float32 | CIE Lab of `image`, if computed already
     returns | (H, W)              | float32 | 0..1; all 0 if the image has a single colour
 
     Args:
         smoothing: standard deviation in pixels of a Gaussian filter applied to each channel first.
 
     Raises:
-        ShapeError: the image is not 8-bit grey or RGB, or `smoothing` is negative.
+        ShapeError: the image is not 8-bit grey or RGB, `lab` is of another size, or `smoothing` is negative.
 
     Source: Sobel's gradient, per Lab channel; the original is Arbelaez et al., "Contour detection and hierarchical
     image segmentation", PAMI 2011.
     """
     from scipy import ndimage
 
-    lab = as_lab(image)
+    lab = as_lab(image) if lab is None else lab
+    if lab.shape != (*image.shape[:2], 3):
+        raise ShapeError(f"lab must have shape {(*image.shape[:2], 3)}, got {lab.shape}")
     if not 0 <= smoothing < float("inf"):
         raise ShapeError(f"smoothing must be at least 0 and finite, got {smoothing}")
     strength = np.zeros(lab.shape[:2], np.float32)

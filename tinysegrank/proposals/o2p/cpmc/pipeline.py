@@ -79,10 +79,17 @@ class Candidates(NamedTuple):
     ratios: NDArray[np.float64]
 
 
-def candidates(image: NDArray[np.uint8], *, options: CpmcOptions | None = None, rng: np.random.Generator) -> Candidates:
+def candidates(
+    image: NDArray[np.uint8],
+    *,
+    lab: NDArray[np.float32] | None = None,
+    options: CpmcOptions | None = None,
+    rng: np.random.Generator,
+) -> Candidates:
     """Find the segments of an image that are worth ranking: cuts, connected parts, filters.
 
-    image | (H, W) or (H, W, 3) | uint8 | 0..255; any size
+    image | (H, W) or (H, W, 3) | uint8   | 0..255; any size
+    lab   | (H, W, 3)           | float32 | CIE Lab of `image`, if computed already
 
     Args:
         options: see `CpmcOptions`; the defaults if not given.
@@ -93,7 +100,7 @@ def candidates(image: NDArray[np.uint8], *, options: CpmcOptions | None = None, 
     """
     options = options or CpmcOptions()
     rgb = as_rgb(image)
-    edges = edge_map(rgb, smoothing=options.smoothing)
+    edges = edge_map(rgb, smoothing=options.smoothing, lab=lab)
     superpixels = oversegment(rgb, count=options.superpixels, edges=edges)
     boundaries = find_boundaries(superpixels, edges, contrast=options.contrast)
     areas = np.bincount(superpixels.ravel())
@@ -127,12 +134,14 @@ def cpmc(
     ranker: SegmentRanker | None = None,
     *,
     columns: Columns | None = None,
+    lab: NDArray[np.float32] | None = None,
     options: CpmcOptions | None = None,
     rng: np.random.Generator,
 ) -> Segments:
     """Make at most `options.count` segments of an image, ordered by quality and diversity.
 
-    image | (H, W) or (H, W, 3) | uint8 | 0..255; any size
+    image | (H, W) or (H, W, 3) | uint8   | 0..255; any size
+    lab   | (H, W, 3)           | float32 | CIE Lab of `image`, if computed already
 
     Args:
         ranker: predicts the best overlap of each segment with an object; without one the cut ratio decides.
@@ -150,7 +159,7 @@ def cpmc(
     2012. The modules of this package list the changes to each step.
     """
     options = options or CpmcOptions()
-    found = candidates(image, options=options, rng=rng)
+    found = candidates(image, lab=lab, options=options, rng=rng)
     scores = np.exp(-found.ratios / UNIT) if ranker is None else ranker.predict(_features(image, found, columns))
     areas = np.bincount(found.superpixels.ravel())
     overlaps = segment_overlaps(found.members, areas)
