@@ -72,7 +72,7 @@ def measure(watch: Watch, image: np.ndarray, labels: np.ndarray, rng: np.random.
     shares = watch.time("2 shares of classes", M, lambda: class_shares(labels))
     watch.time("2 classification", M, lambda: classification_features(scores, thresholds, shares))
     edges = watch.time("3 edge map, once an image", M, lambda: edge_map(image))
-    counts, centroids = watch.time("3 areas and centroids", M, lambda: class_moments(labels))
+    counts, centroids = watch.time("3 areas and centroids", M, lambda: class_moments(labels, num_classes=21))
     watch.time("3 pairs", M, lambda: pair_features(counts, centroids, height=height, width=width))
     between, around = watch.time("3 boundaries", M, lambda: (boundary_pixels(labels), boundary_pixels(labels > 0)))
     known = watch.time("3 nearest edges, once an image", M, lambda: image_edges(edges, between.any(axis=0)))

@@ -79,11 +79,11 @@ def examine(task: Task) -> Answer:
             started = time.perf_counter()
             found = function()
             seconds[way] = time.perf_counter() - started
-            picked[way] = oracle_confusions(labels, found, COUNTS)
+            picked[way] = oracle_confusions(labels, found, COUNTS, num_classes=21)
             first[way] = found
     if not task.perturbed_only and len(task.models) == 2:
         both = interleave(first["paste, DivMBest"], first["crf, DivMBest"], count=task.count)
-        picked["both, DivMBest in turn"] = oracle_confusions(labels, both, COUNTS)
+        picked["both, DivMBest in turn"] = oracle_confusions(labels, both, COUNTS, num_classes=21)
     return Answer(picked, seconds)
 
 

@@ -56,7 +56,10 @@ def oracles(asked: Asked) -> Tally:
     """The tally of one image, without the first dimension."""
     truth = asked.image.labels()
     proposals = PasteProposer().propose_under(asked.image, asked.model, asked.grid)
-    found = [oracle_confusions(truth, of, (1, one.count)) for of, one in zip(proposals, asked.grid, strict=True)]
+    found = [
+        oracle_confusions(truth, of, (1, one.count), num_classes=21)
+        for of, one in zip(proposals, asked.grid, strict=True)
+    ]
     return Tally(np.stack(found), np.nan_to_num(mean_of_present(np.stack(found))))
 
 

@@ -105,7 +105,7 @@ def test_the_rows_to_learn_from_are_the_segments_and_more(pasted, toy):
     np.testing.assert_array_equal(features[: len(described.features)], described.features)
     assert targets.max() > 0.5
     sample, segments = VOCSegmentation(toy, "train")[0], described.segments
-    rows = training_rows(segments, find_objects(sample.labels), sample.labels != VOID)
+    rows = training_rows(segments, find_objects(sample.labels), sample.labels != VOID, num_classes=21)
     true = rows.members[rows.objects]
     assert len(features) == len(rows.members) + len(true)
     np.testing.assert_array_equal(targets[-len(true) :], rows.targets[rows.objects])
@@ -178,7 +178,7 @@ def test_the_trunks_maps_describe_the_segments_that_are_there(tmp_path, pasted, 
     make_maps, image = maps.load_maps(run), member(run, "train", 3)
     model = MapModel.load(run.folder("pooled"), pooling, (64, 64, 64))
     sample, segments = VOCSegmentation(toy, "train")[3], read_segments(image).segments
-    rows = training_rows(segments, find_objects(sample.labels), sample.labels != VOID)
+    rows = training_rows(segments, find_objects(sample.labels), sample.labels != VOID, num_classes=21)
     true, superpixels = rows.members[rows.objects], superpixels_of(sample.image, settings)
     parts = []
     for members, view in ((rows.members, np.array), (true, np.fliplr)):

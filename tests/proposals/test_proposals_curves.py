@@ -47,7 +47,7 @@ def test_proposals_and_their_labels_give_the_same_and_trial_agrees():
     proposals = [[Proposal(one, 0.0, np.zeros(1, int)) for one in of_image] for of_image in labels]
     for a, b in zip(oracle_curve(truths, labels), oracle_curve(truths, proposals), strict=True):
         np.testing.assert_array_equal(a, b)
-    confusions = oracle_confusions(truths[0], labels[0], (len(labels[0]), 1))
+    confusions = oracle_confusions(truths[0], labels[0], (len(labels[0]), 1), num_classes=21)
     np.testing.assert_array_equal(trial(truths[0], proposals[0]), confusions)
 
 
@@ -69,9 +69,9 @@ def test_bad_input_is_named():
     truths, labels = images(0)
     for counts in ((), (0,), (1, -1)):
         with pytest.raises(ConfigError, match="counts"):
-            oracle_confusions(truths[0], labels[0], counts)
+            oracle_confusions(truths[0], labels[0], counts, num_classes=21)
     with pytest.raises(ConfigError, match="at least one"):
-        oracle_confusions(truths[0], [])
+        oracle_confusions(truths[0], [], num_classes=21)
     with pytest.raises(ConfigError, match="at least one image"):
         oracle_curve([], [])
     with pytest.raises(ShapeError, match="one of each"):

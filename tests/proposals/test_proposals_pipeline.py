@@ -40,7 +40,7 @@ def classifier():
         image, labels = scene(seed)
         superpixels = slic(image, segments=60)
         features = superpixel_features(image, superpixels, region_graph(superpixels, image))
-        parts.append((features, *label_fractions(labels, superpixels)))
+        parts.append((features, *label_fractions(labels, superpixels, num_classes=21)))
     stacked = (np.concatenate(part) for part in zip(*parts, strict=True))
     return SuperpixelClassifier(hidden=16, epochs=40).fit(*stacked, rng=np.random.default_rng(0))
 

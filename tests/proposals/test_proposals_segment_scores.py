@@ -121,24 +121,24 @@ def test_rows_without_objects_or_segments():
     segments = scene()
     known = np.ones((4, 12), bool)
     none = Objects(np.zeros((0, 4, 12), bool), np.zeros(0, int))
-    members, targets, _ = training_rows(segments, none, known)
+    members, targets, _ = training_rows(segments, none, known, num_classes=21)
     np.testing.assert_array_equal(members, segments.members)
     assert targets.shape == (3, 20) and not targets.any()
     whole = Objects(np.ones((1, 4, 12), bool), np.array([20]))
-    members, targets, _ = training_rows(segments.take(np.zeros(0, int)), whole, known)
+    members, targets, _ = training_rows(segments.take(np.zeros(0, int)), whole, known, num_classes=21)
     np.testing.assert_array_equal(members, [[True] * 4])
     np.testing.assert_array_equal(targets, np.eye(20)[[19]])
-    members, targets, _ = training_rows(segments, whole, np.zeros((4, 12), bool))
+    members, targets, _ = training_rows(segments, whole, np.zeros((4, 12), bool), num_classes=21)
     assert len(members) == 3 and not targets.any()
 
 
 def test_bad_objects_are_named():
     segments, known = scene(), np.ones((4, 12), bool)
     with pytest.raises(ShapeError, match="do not fit"):
-        training_rows(segments, Objects(np.ones((1, 4, 4), bool), np.array([1])), known)
+        training_rows(segments, Objects(np.ones((1, 4, 4), bool), np.array([1])), known, num_classes=21)
     for k in (0, 21):
         with pytest.raises(ShapeError, match="classes"):
-            training_rows(segments, Objects(np.ones((1, 4, 12), bool), np.array([k])), known)
+            training_rows(segments, Objects(np.ones((1, 4, 12), bool), np.array([k])), known, num_classes=21)
 
 
 # Scores ---------------------------------------------------------------------------------------------------------------

@@ -28,16 +28,16 @@ def blobs(seed=0, count=300, classes=3):
 def test_fractions_are_the_distribution_over_pixels_that_are_not_void():
     superpixels = np.array([[0, 0, 1], [0, 2, 1]])
     labels = np.array([[3, 255, 255], [0, 5, 255]])
-    fractions, weights = label_fractions(labels, superpixels)
+    fractions, weights = label_fractions(labels, superpixels, num_classes=21)
     assert weights.tolist() == [2, 0, 1]
     expected = np.zeros((3, 21))
     expected[0, [0, 3]] = 0.5
     expected[2, 5] = 1
     np.testing.assert_array_equal(fractions, expected)
     with pytest.raises(ShapeError, match="same size"):
-        label_fractions(labels.T, superpixels)
+        label_fractions(labels.T, superpixels, num_classes=21)
     with pytest.raises(DatasetError, match="21 is not a class"):  # it would count as background of the next superpixel
-        label_fractions(np.full_like(labels, 21), superpixels)
+        label_fractions(np.full_like(labels, 21), superpixels, num_classes=21)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

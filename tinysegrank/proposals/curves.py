@@ -39,7 +39,7 @@ def oracle_confusions(
     proposals: Sequence[Proposal] | NDArray[np.integer],
     counts: Sequence[int] = COUNTS,
     *,
-    num_classes: int = NUM_CLASSES,
+    num_classes: int,
 ) -> NDArray[np.int64]:
     """Return the confusion matrix of an image's best proposal, by image IoU, among the first m, for each m of `counts`.
 

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.voc import NUM_CLASSES, VOID, check_labels
+from tinysegrank.voc import VOID, check_labels
 
 
 def label_fractions(
-    labels: NDArray[np.integer], superpixels: NDArray[np.integer], *, num_classes: int = NUM_CLASSES
+    labels: NDArray[np.integer], superpixels: NDArray[np.integer], *, num_classes: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Compute the distribution of the true classes in each superpixel, and its number of non-void pixels.
 

@@ -18,7 +18,6 @@ from tinysegrank.fitted import About, Arrays, Fitted
 from tinysegrank.proposals.o2p.segments import Segments
 from tinysegrank.proposals.o2p.support_vectors import fit_regressions
 from tinysegrank.stored_rows import RowFile, row_blocks
-from tinysegrank.voc import NUM_CLASSES
 from tinysegrank.voc.objects import Objects
 
 LOGGER = logging.getLogger(__name__)
@@ -39,9 +38,7 @@ class TrainingRows(NamedTuple):
     objects: slice
 
 
-def training_rows(
-    segments: Segments, objects: Objects, known: NDArray[np.bool_], *, num_classes: int = NUM_CLASSES
-) -> TrainingRows:
+def training_rows(segments: Segments, objects: Objects, known: NDArray[np.bool_], *, num_classes: int) -> TrainingRows:
     """Return the training rows of one image.
 
     known | (H, W) | bool | pixels that are not void; only they count

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES
+from tinysegrank.voc import CLASS_NAMES
 from tinysegrank.voc.labels import check_labels
 
 
@@ -19,7 +19,7 @@ def pair_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str, .
     return tuple(f"{kind}_{a}{between}{b}" for kind in kinds for a, b in combinations(class_names, 2))
 
 
-def class_moments(labels: np.ndarray, *, num_classes: int = NUM_CLASSES) -> tuple[np.ndarray, np.ndarray]:
+def class_moments(labels: np.ndarray, *, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Compute the number of pixels and the centroid of each class in each map.
 
     labels    | (M, H, W)    | integer | 0..K-1
