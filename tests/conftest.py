@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from tinysegrank import compiled_cache
 from tinysegrank.backend import Array, Backend, get_backend
 from tinysegrank.errors import BackendError
 
@@ -47,6 +48,9 @@ settings.register_profile(  # for mutation testing, where a failure need not be 
     "quick", deadline=None, max_examples=20, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+
+
+compiled_cache._say_once()  # here, or a command says it whose output is tested, where the cache is cold
 
 
 @pytest.fixture

@@ -47,7 +47,6 @@ def forget():
     code_digest.code_digest.cache_clear()
     code_digest._read.cache_clear()
     module.cache_folder.cache_clear()
-    module._say_once.cache_clear()
 
 
 def line_of_doctor():
@@ -70,12 +69,14 @@ def files(folder):
 
 def test_compiling_is_said_once_in_a_process(caplog):
     caplog.set_level("INFO", module.LOGGER.name)
+    module._say_once.cache_clear()
     for number in (2, 0.5):
         compiled()(triple)(number)
     assert ["is being compiled" in record.message for record in caplog.records] == [True]
-    forget()
+    module._say_once.cache_clear()
     assert hits(compiled()(triple), 2) == 1
     assert len(caplog.records) == 1  # nothing is compiled where all is found
+    module._say_once()  # and no other test's command says it
 
 
 def test_a_function_is_compiled_once_for_each_type(cache):
