@@ -119,7 +119,7 @@ def _is_inside(name: str) -> bool:
 
 
 def check_file(path: Path | str) -> None:
-    """Compare a file with its digest in the nearest stamp above it that lists it, if there is one.
+    """Compare a file with its digest in the outermost stamp above it that lists it, if there is one.
 
     The file is read once in each process for each of its states. One that differs gets the present time, so that the
     next look at its size and time notices it too.
@@ -128,7 +128,7 @@ def check_file(path: Path | str) -> None:
         CheckpointError: it is not as it was written.
     """
     path = Path(path)
-    for folder in path.parents[:_LEVELS]:
+    for folder in reversed(path.parents[:_LEVELS]):  # a finished artifact's stamp counts, not those of its parts
         if file := read_stamp(folder).files.get(path.relative_to(folder).as_posix()):
             if path.is_file() and not is_as_written(path, file):
                 with suppress(OSError):

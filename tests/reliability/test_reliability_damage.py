@@ -13,8 +13,8 @@ from tests.reliability.damage import DAMAGES, contents, flip, one_of_each_kind, 
 from tinysegrank.cli import app
 from tinysegrank.errors import CheckpointError
 from tinysegrank.evidence import collect_evidence
+from tinysegrank.evidence.verify import Verified
 from tinysegrank.experiment import STAGES, Silent, run_experiment
-from tinysegrank.experiment.verify import Verified
 from tinysegrank.files import read_json
 from tinysegrank.stamps import STAMP
 
@@ -55,7 +55,7 @@ def test_damage_of_every_kind_of_file(path, tmp_path, tiny_run, other, damage):
         collect_evidence(path, ("table-1",), jobs=1, progress=Silent())
     repair(path, tiny_run.settings)
     assert contents(path) == before
-    assert verified(path) == Verified(found["files"], [], [], [])
+    assert verified(path) == Verified(found["files"], [], [], [], [])
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
@@ -67,10 +67,39 @@ def test_damage_of_stamps_manifest_and_settings(path, tmp_path, tiny_run, other,
         assert name in (found if isinstance(found, str) else "\n".join(found.damage)) or (name, damage) == (
             "run.toml", DAMAGES["deleted"]
         )  # fmt: skip
-        assert name == "manifest.json" or refusals(path, tmp_path)
+        assert refusals(path, tmp_path) or (name, damage) == ("manifest.json", DAMAGES["deleted"])
         repair(path, tiny_run.settings)
         assert contents(path) == before
         assert isinstance(again := verified(path), Verified) and not again.damage
+
+
+def test_settings_that_were_edited_are_not_taken_for_those_of_the_run(path, tiny_run):
+    before, file = contents(path), path / "run.toml"
+    held = file.read_text()
+    file.write_text(held.replace("splits = 2", "splits = 3"))
+    result = call("run", "--voc", tiny_run.settings.data.voc, "--config", file, "--out", path, "--jobs", 1)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"error: {file}: was changed since the run was made; undo the change, or pass --update to make anew what "
+        "depends on it\n"
+    )
+    repair(path, tiny_run.settings)  # the command that made it puts them back
+    assert contents(path) == before and file.read_text() == held
+
+
+def test_evidence_that_is_damaged_is_made_anew_with_its_seeds(tmp_path, tiny_run, evidence):
+    run = shutil.copytree(tiny_run.path, tmp_path / "run", ignore=shutil.ignore_patterns(".lock*"))
+    (run / "evidence" / "from-scratch" / "table.md").write_text("")
+    shared = run / "evidence" / "judge" / "cells"
+    (shared / "cells.npy").write_bytes(b"")
+    found = verified(run)
+    assert [line.partition(":")[0] for line in found.damage] == [
+        "evidence/from-scratch/table.md", "evidence/judge/cells/cells.npy"
+    ]  # fmt: skip
+    own = [command for command in found.commands if "from-scratch" in command]
+    assert own == [f"tinysegrank evidence {run} from-scratch --seeds 0,3"] and len(found.commands) <= 2
+    collect_evidence(run, ("table-2",), seeds=(0, 3), jobs=1, progress=Silent())
+    assert not shared.exists()  # for who needs it next
 
 
 def test_a_bit_that_changed_quietly_is_noticed_by_who_reads_it_and_by_the_next_run(path, tmp_path, tiny_run):
@@ -92,10 +121,10 @@ def test_a_stage_of_another_run_is_noticed(path, tmp_path, tiny_run, other):
     shutil.copytree(other / "trunk", path / "trunk")
     result = call("verify", path)
     assert result.exit_code == 1
-    assert f"training/{STAMP}: was made from another trunk\n" in result.stdout
-    assert f"next: tinysegrank run --voc {tiny_run.settings.data.voc} --config {path}/run.toml --out {path}\n" in (
-        result.stdout
-    )
+    cause, *stale, _, command = result.stdout.splitlines()
+    assert cause == f"trunk/{STAMP}: is not that of the stage that manifest.json notes"
+    assert stale == [f"stale: {stage}: was made from another trunk" for stage in ("features", "training", "maps")]
+    assert command == f"next: tinysegrank run --voc {tiny_run.settings.data.voc} --config {path}/run.toml --out {path}"
     assert refusals(path, tmp_path)[0].startswith(f"{path}/training: was made from another trunk; repeat")
     repair(path, tiny_run.settings)
     assert contents(path) == before

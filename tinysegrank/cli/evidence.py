@@ -95,10 +95,10 @@ def report(
 
 @app.command()
 def verify(run: Folder, as_json: Json = False) -> None:
-    """Compare every file of a run with its checksum; list those that are damaged, and what makes them anew."""
+    """Compare every file of a run with its checksum; list those that are damaged, and what is stale."""
     from tinysegrank.cli.show import beside, console, print_json, shown
+    from tinysegrank.evidence.verify import verify as verified
     from tinysegrank.experiment.run_folder import read_run
-    from tinysegrank.experiment.verify import verify as verified
 
     found = verified(read_run(run, jobs=1, progress=shown(beside if as_json else console)))
     if as_json:
@@ -106,11 +106,13 @@ def verify(run: Folder, as_json: Json = False) -> None:
     else:
         for line in found.damage:
             typer.echo(line)
+        for line in found.stale:
+            typer.echo(f"stale: {line}")
         rest = f"; not finished: {', '.join(found.unfinished)}" if found.unfinished else ""
         typer.echo(f"{run}: {found.files:,} files, {len(found.damage) or 'none'} damaged{rest}")
         for command in found.commands:
             typer.echo(f"next: {command}")
-    if found.damage:
+    if found.damage or found.stale:
         raise typer.Exit(1)
 
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import partial
 from pathlib import Path
 
 from tinysegrank.backend import VARIABLE, get_backend
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.evidence import ablation, background_term, figure_2, losses, over_seeds, single_images, tables
-from tinysegrank.evidence.piece import EVIDENCE, Piece, Request, Written, read_seeds, read_written, write_finding
+from tinysegrank.evidence.piece import (
+    EVIDENCE,
+    Piece,
+    Request,
+    Written,
+    evidence_folders,
+    read_seeds,
+    read_written,
+    write_finding,
+)
 from tinysegrank.experiment import artifacts
 from tinysegrank.experiment.artifacts import Condition
 from tinysegrank.experiment.folder_lock import FolderLock
@@ -89,6 +99,10 @@ def collect_evidence(
         progress.say(f"{name} left out: it needs {what}")
     made = []
     with FolderLock(path) as lock:
+        for folder in evidence_folders(path) - {run.folder(EVIDENCE) / piece.name for piece in PIECES}:
+            if artifacts.damaged_files(folder):  # what pieces share is made anew when one needs it
+                lock.hold()
+                shutil.rmtree(folder)
         for piece in (piece for piece in pieces if piece.name not in lacking):
             folder, key, condition = _inspect(run, piece, seeds)
             if condition is Condition.FRESH and not redo:

@@ -17,6 +17,7 @@ from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import read_json, reading, write_json, write_text
 from tinysegrank.reporting import Cell, Claim, Column, Table
+from tinysegrank.stamps import STAMP, read_stamp
 
 EVIDENCE = "evidence"
 """The folder of a run that holds its evidence: one folder per piece, and what several pieces share."""
@@ -91,6 +92,12 @@ def _plain(cell: Cell) -> Cell:
     """Return a cell as a value for JSON: a Python number, or None instead of NaN."""
     value: Cell = cell.item() if isinstance(cell, np.generic) else cell
     return value if value == value else None
+
+
+def evidence_folders(path: Path) -> set[Path]:
+    """Return the folders of a run's evidence that have a stamp or should, without those inside a finished one."""
+    found = {file.parent for name in (STAMP, RECORD) for file in (path / EVIDENCE).rglob(name)}
+    return {folder for folder in found if not any(up in found and read_stamp(up).complete for up in folder.parents)}
 
 
 def read_seeds(folder: Path) -> tuple[int, ...]:

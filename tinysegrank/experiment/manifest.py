@@ -5,7 +5,6 @@ It follows from run.toml and the stamps, so it can be made anew, and it tells wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from tinysegrank.errors import CheckpointError
 from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.runner import SETTINGS_FILE, Run
 from tinysegrank.files import read_json, write_json
-from tinysegrank.stamps import file_digest
+from tinysegrank.stamps import STAMP, Key, digest, file_digest
 
 MANIFEST_FILE = "manifest.json"
 
@@ -38,25 +37,40 @@ def read_manifest(path: Path) -> dict[str, Any]:
         found = read_json(path / MANIFEST_FILE)
     except CheckpointError:
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    written = found.pop("sha256", None)  # earlier versions had none
+    return found if written in (None, digest(found)) else {}
 
 
 def write_manifest(run: Run, lock: FolderLock) -> None:
-    """Write the manifest under the run folder's lock, unless it is as it should be or no stage needs one."""
-    wanted, found = manifest_of(run), read_manifest(run.path)
-    if found != wanted and (found or wanted["stages"]):
+    """Write the manifest, with a digest of itself, under the run folder's lock, unless it is as it should be."""
+    wanted = manifest_of(run)
+    if read_manifest(run.path) != wanted:
         lock.hold()
-        write_json(run.path / MANIFEST_FILE, wanted)
+        write_json(run.path / MANIFEST_FILE, {**wanted, "sha256": digest(wanted)})
 
 
-def contradictions(run: Run) -> Iterable[str]:
-    """Yield what of run.toml, the manifest and the finished stages doesn't go with the others."""
+def contradictions(run: Run) -> dict[str, str]:
+    """Return what of the manifest and the stages of a finished run doesn't go with the others: file and fault."""
     wanted, found = manifest_of(run), read_manifest(run.path)
     if not wanted["stages"] or wanted == found:
-        return
+        return {}
     if not found:
-        yield f"{MANIFEST_FILE}: is missing or damaged"
-    elif found.get("settings") != wanted["settings"]:
-        yield f"{SETTINGS_FILE}: is not as {MANIFEST_FILE} says"
-    else:
-        yield f"{MANIFEST_FILE}: is not of these stages"
+        return {MANIFEST_FILE: "is missing or damaged"}
+    if is_foreign(run) or not (others := [name for name, other in _others(wanted, found).items() if other]):
+        return {MANIFEST_FILE: "is not of these stages"}
+    return {f"{name}/{STAMP}": f"is not that of the stage that {MANIFEST_FILE} notes" for name in others}
+
+
+def is_foreign(run: Run) -> bool:
+    """Return whether the manifest is that of another run: most of the stages that it notes have other keys here."""
+    others = _others(manifest_of(run), read_manifest(run.path)).values()
+    return 2 * sum(others) > len(others)
+
+
+def _others(wanted: dict[str, Any], found: dict[str, Any]) -> dict[str, bool]:
+    """Return for each stage in both manifests whether its keys differ."""
+    noted = found.get("stages", {})
+    pairs = {name: (stage, noted[name]) for name, stage in wanted["stages"].items() if name in noted}
+    return {name: any(one[part] != other[part] for part in Key._fields) for name, (one, other) in pairs.items()}

@@ -11,7 +11,7 @@ from tinysegrank.cluster import check_shared
 from tinysegrank.config import from_dict, read_toml, to_dict, to_toml
 from tinysegrank.errors import CheckpointError, ConfigError, brief
 from tinysegrank.experiment.folder_lock import FolderLock
-from tinysegrank.experiment.manifest import MANIFEST_FILE, read_manifest, write_manifest
+from tinysegrank.experiment.manifest import MANIFEST_FILE, is_foreign, read_manifest, write_manifest
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.runner import SETTINGS_FILE, Run
 from tinysegrank.experiment.settings import Settings
@@ -31,8 +31,10 @@ def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
     if not (path / SETTINGS_FILE).is_file():
         raise CheckpointError(f"{path}: is not a run folder; make one with `tinysegrank demo` or `tinysegrank run`")
     check_links(path, CheckpointError)
-    settings, noted = _read_settings(path), read_manifest(path).get("settings")
-    if noted not in (None, file_digest(path / SETTINGS_FILE)):
+    settings, manifest = _read_settings(path), read_manifest(path)
+    if not manifest and (path / MANIFEST_FILE).exists():
+        raise CheckpointError(f"{path / MANIFEST_FILE}: is damaged; repeat the command that made the run")
+    if manifest.get("settings") not in (None, file_digest(path / SETTINGS_FILE)):
         raise CheckpointError(
             f"{path / SETTINGS_FILE}: is not as {MANIFEST_FILE} says; repeat the command that made the run, which "
             f"replaces the one that is damaged"
@@ -62,32 +64,39 @@ def open_run(path: Path, settings: Settings, lock: FolderLock, *, jobs: int, pro
     Nothing is written where nothing changes, so that a finished run may be on a read-only disk.
 
     Raises:
-        ConfigError: the folder was made with other settings, or those it holds are damaged, and `update` is false; it
-            holds something else; or another process is at work on it.
+        ConfigError: the folder was made with other settings, or those it holds are damaged or were edited, and `update`
+            is false; it holds something else; or another process is at work on it.
         CheckpointError: a link in it leads out of it.
         OutputError: the folder cannot be made.
     """
     check_run_folder(path)
-    asked, held = to_dict(settings), {}
-    if (path / SETTINGS_FILE).is_file():
-        noted = read_manifest(path).get("settings")
-        damaged = noted == sha256(to_toml(settings).encode()).hexdigest() != file_digest(path / SETTINGS_FILE)
+    run = Run(path.absolute(), settings, jobs, progress)
+    asked, held, file = to_dict(settings), {}, path / SETTINGS_FILE
+    if file.is_file():
+        noted = None if is_foreign(run) else read_manifest(path).get("settings")
+        changed = noted not in (None, file_digest(file))
+        as_noted = noted == sha256(to_toml(settings).encode()).hexdigest()
+        if changed and not as_noted and not update:
+            raise ConfigError(
+                f"{file}: was changed since the run was made; undo the change, or pass --update to make anew what "
+                "depends on it"
+            )
         try:
-            held = to_dict(_read_settings(path)) if not damaged else {}
+            held = to_dict(_read_settings(path)) if not changed else {}
         except ConfigError as error:
             if not update or isinstance(error.__cause__, OSError):
                 raise
-        if held != asked and not update and not damaged:
+        if held != asked and not update and not changed:
             raise ConfigError(
                 f"{path}: this run was made with another configuration: {'; '.join([*_differences(held, asked)][:5])}. "
                 f"Choose another --out, or pass --update to make anew what depends on it"
             )
     if held != asked:
         lock.hold()
-        write_text(path / SETTINGS_FILE, to_toml(settings))
-        write_manifest(Run(path, settings, jobs, progress), lock)
+        write_text(file, to_toml(settings))
+        write_manifest(run, lock)
     check_shared(path)
-    return Run(path.absolute(), settings, jobs, progress)
+    return run
 
 
 def _read_settings(path: Path) -> Settings:

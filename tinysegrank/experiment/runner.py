@@ -76,10 +76,10 @@ class Run:
         return self.stamp(stage).content(place)
 
     def other_needs(self, stage: str) -> list[str]:
-        """Return in words each need of a finished stage that is no longer as it was when the stage was made."""
+        """Return each need of a finished stage that is no longer as it was when the stage was made."""
         needs = self.stamp(stage).needs.items() if self.stamp(stage).complete else ()
         return [
-            f"was made from another {need}"
+            need
             for need, content in needs
             if (self.folder(stage_of(need)) / STAMP).is_file() and self.content(need) != content
         ]
@@ -104,8 +104,10 @@ class Run:
             raise CheckpointError(f"{self.path}: {what} needs {missing}; finish it by: {self.command}")
         for stage in stages:
             artifacts.check_damage(self.folder(stage))
-            for why in self.other_needs(stage):
-                raise CheckpointError(f"{self.folder(stage)}: {why}; make it anew by: {self.command}")
+            for need in self.other_needs(stage):
+                raise CheckpointError(
+                    f"{self.folder(stage)}: was made from another {need}; make it anew by: {self.command}"
+                )
         with FolderLock(self.path) as lock:
             for stage in stages:
                 artifacts.renew_times(self.folder(stage), lock)

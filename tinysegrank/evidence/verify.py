@@ -1,0 +1,80 @@
+"""Read every file of a run, and compare it with its digest."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from contextlib import suppress
+from typing import NamedTuple
+
+from tinysegrank.evidence.collect import ALL, PIECES
+from tinysegrank.evidence.piece import EVIDENCE, RECORD, evidence_folders, read_seeds
+from tinysegrank.experiment.artifacts import damaged_files
+from tinysegrank.experiment.manifest import contradictions
+from tinysegrank.experiment.protocol import STAGES
+from tinysegrank.experiment.runner import Run, stage_of
+from tinysegrank.stamps import STAMP, Stamp, read_stamp
+
+
+class Verified(NamedTuple):
+    """The state of a run's files.
+
+    Attributes:
+        files: number of files that were read.
+        damage: a line for each fault, beginning with the path in the run folder.
+        stale: a line for each stage that is as it was written, but was made from what has changed.
+        unfinished: names of the stages that are not finished.
+        commands: what makes anew what is damaged or stale.
+    """
+
+    files: int
+    damage: list[str]
+    stale: list[str]
+    unfinished: list[str]
+    commands: list[str]
+
+
+def verify(run: Run) -> Verified:
+    """Compare every file of every finished stage and piece of evidence with the digest in its stamp.
+
+    A damaged file gets the present time, so that the command that makes it anew looks at it.
+    """
+    stages = [stage.name for stage in STAGES if stage.used(run.settings)]
+    finished = [name for name in stages if run.stamp(name).complete]
+    unfinished = [name for name in stages if name not in finished]
+    faults = {} if unfinished else contradictions(run)
+    count, damage = 0, [f"{file}: {why}" for file, why in faults.items()]
+    folders = sorted({run.folder(name) for name in stages if run.folder(name).is_dir()} | evidence_folders(run.path))
+    with run.progress.count("folders", len(folders)) as advance:
+        for folder in folders:
+            stamp, place = read_stamp(folder), folder.relative_to(run.path).as_posix()
+            count += len(stamp.files)
+            advance(1)
+            if f"{place}/{STAMP}" in faults:
+                continue  # another stamp says nothing of these files
+            if stamp == Stamp():
+                damage.append(f"{place}/{STAMP}: is missing or damaged")
+            for name in damaged_files(folder, read_all=True):
+                with suppress(OSError):
+                    os.utime(folder / name)
+                damage.append(f"{place}/{name}: is missing or changed since it was written")
+    stale = {name: [need for need in run.other_needs(name) if stage_of(need) in finished] for name in stages}
+    lines = [f"{name}: was made from another {', '.join(needs)}" for name, needs in stale.items() if needs]
+    return Verified(count, sorted(damage), lines, unfinished, _commands(run, damage, bool(lines or unfinished)))
+
+
+def _commands(run: Run, damage: list[str], to_do: bool) -> list[str]:
+    """Return the commands that make anew what is damaged or stale: of the run, and of the evidence by its seeds."""
+    commands = []
+    if to_do or any(not line.startswith(f"{EVIDENCE}/") for line in damage):
+        commands.append(run.command)
+    made = [piece.name for piece in PIECES if (run.folder(EVIDENCE) / piece.name / RECORD).is_file()] or [ALL]
+    named = dict.fromkeys(line.split("/")[1] for line in damage if line.startswith(f"{EVIDENCE}/"))
+    known = {piece.name for piece in PIECES}
+    by_seeds: dict[tuple[int, ...], list[str]] = {}
+    for name in dict.fromkeys(name if name in known else made[0] for name in named):  # any piece repairs what is shared
+        by_seeds.setdefault(read_seeds(run.folder(EVIDENCE) / name), []).append(name)
+    for seeds, names in by_seeds.items():
+        option = ["--seeds", ",".join(map(str, seeds))] if seeds else []
+        commands.append(shlex.join(["tinysegrank", "evidence", str(run.path), *names, *option]))
+    return commands
