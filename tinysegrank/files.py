@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -131,9 +132,11 @@ def _name(stream: IO[bytes], path: Path) -> None:
     os.link(f"/proc/self/fd/{number}", path, src_dir_fd=number)  # with src_dir_fd, link follows symbolic links
 
 
-def is_temporary(path: Path) -> bool:
-    """Return whether a file has the name of a temporary file of `atomic_write`, left when its process was killed."""
-    return path.name.startswith(".") and path.name.endswith(_TEMPORARY)
+def remove_temporary(folder: Path) -> None:
+    """Remove temporary files and folders that killed processes left in a folder and those inside it."""
+    for path in list(folder.rglob(f".*{_TEMPORARY}")):
+        with suppress(FileNotFoundError):  # it was in another that is gone
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_text(path: Path | str, text: str) -> None:

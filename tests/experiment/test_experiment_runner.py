@@ -252,8 +252,12 @@ def test_a_second_process_is_refused_by_name(tmp_path, work, monkeypatch):
             go(tmp_path / "run", work)
         other.kill()
     assert not waited
+    half = tmp_path / "run" / ".half.1.tmp" / "half"
+    half.parent.mkdir()
+    half.with_name(".half.2.tmp").write_text("half")
     assert go(tmp_path / "run", work) == ["first", "second", "third"]
     assert waited == [2.0]  # for worker processes of the one that was killed
+    assert not half.parent.exists()
     waited.clear()
     assert go(tmp_path / "run", work, replace(Settings(), seed=1), update=True) == ["second", "third"]
     assert not waited

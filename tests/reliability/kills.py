@@ -1,11 +1,13 @@
-"""Kill a run, or let the disk fail, at its writes; each time the resumed run must end with the same bytes.
+"""Kill a run at its writes, stop it, and turn the clock back; each time the resumed run must end with the same bytes.
 
-    python -m tests.reliability.kills --kills 60
+    python -m tests.reliability.kills --folder FOLDER
 
-counts the writes of a small run, then runs it in processes that kill themselves by SIGKILL at writes spread evenly over
-all of them, evidence and report included; the next process resumes each time. Then, in one process, the first write in
-each folder fails, in turn because the disk is full and because fsync fails, and the run is resumed each time. At last a
-run is stopped and continued (SIGSTOP, SIGCONT), and resumed with all times of its files a day ahead of the clock.
+runs a small experiment, two pieces of evidence, one of which trains, and the report once undisturbed, and notes every
+write. Then it runs them in processes that kill themselves by SIGKILL, and resumes each time: in every stage and piece
+at the first write, at one in the middle and at the last, before its data is flushed. So the shortest stage is killed as
+often as the longest. Then a run is stopped and continued (SIGSTOP, SIGCONT) every 0.3 s. At last a stage and a piece
+are made anew while `time.time` returns yesterday and all files of the run are from tomorrow. The same command resumes
+the harness itself.
 
 The suite runs the short form, `test_reliability_kills.py`: 6 kills.
 """
@@ -13,8 +15,9 @@ The suite runs the short form, `test_reliability_kills.py`: 6 kills.
 from __future__ import annotations
 
 import argparse
-import errno
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,94 +27,107 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import tiny_settings
 from tests.reliability.damage import contents
 from tinysegrank import files
-from tinysegrank.errors import OutputError
 from tinysegrank.evidence import collect_evidence
 from tinysegrank.experiment import Silent, run_experiment
+from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.exporting.html_report import write_html_report
+from tinysegrank.stamps import STAMP
 from tinysegrank.voc import make_toy_voc
 
+DAY = 86400
+Point = tuple[str, int]
+"""A place to kill a run at: a file, relative to the run, and how often a process has written it then."""
 
-def work(path: Path, voc: Path, *, evidence: bool = True) -> None:
+
+def work(path: Path, voc: Path, *, evidence: bool = True, jobs: int = 1, progress: Progress | None = None) -> None:
     """Run everything: the stages, two pieces of evidence, one of which trains, and the report."""
-    run_experiment(path, tiny_settings(voc), jobs=1, progress=Silent())
+    run_experiment(path, tiny_settings(voc), jobs=jobs, progress=progress or Silent())
     if evidence:
-        collect_evidence(path, ("table-1", "from-scratch"), seeds=(0,), jobs=1, progress=Silent())
+        collect_evidence(path, ("table-2", "from-scratch"), seeds=(0,), jobs=jobs, progress=progress or Silent())
         write_html_report(read_run(path, jobs=1, progress=Silent()), path / "report.html")
 
 
-@contextmanager
-def at_each_write(act: Callable[[int, str], None]) -> Iterator[list[str]]:
-    """Call `act` with the number of each write and its folder, before its data is flushed; yield those folders."""
-    seen, fsync, opened = list[str](), os.fsync, files._new_file
-    now = [""]
+class Writes:
+    """The writes of a process to a run.
 
-    def new_file(path: Path) -> object:
-        now[0] = str(path.parent)
-        return opened(path)
+    Args:
+        run: the run folder.
+        act: called with each point, when the file's data is complete but not yet flushed to disk.
 
-    def flush(number: int) -> None:
-        seen.append(now[0])
-        act(len(seen), now[0])
-        fsync(number)
+    Attributes:
+        log: the points, in order.
+    """
 
-    files._new_file, os.fsync = new_file, flush
-    try:
-        yield seen
-    finally:
-        files._new_file, os.fsync = opened, fsync
+    def __init__(self, run: Path, act: Callable[[Point], Any] = lambda point: None) -> None:
+        self.run, self.act, self.log = run.resolve(), act, list[Point]()
+
+    @contextmanager
+    def watched(self) -> Iterator[list[Point]]:
+        """Watch the writes inside the block; yield the log."""
+        fsync, destination = os.fsync, files.destination
+
+        def note(path: Path | str) -> Path | None:
+            file = destination(path) or Path(path)
+            name = re.sub(r"\.([^/]+)\.[0-9a-f]{12}\.tmp/", r"\1/", str(file.relative_to(self.run)))  # it is random
+            self.log.append((name, 1 + sum(name == earlier for earlier, _ in self.log)))
+            return file
+
+        def flush(number: int) -> None:
+            self.act(self.log[-1])
+            fsync(number)
+
+        files.destination, os.fsync = note, flush
+        try:
+            yield self.log
+        finally:
+            files.destination, os.fsync = destination, fsync
 
 
-def count_writes(path: Path, voc: Path, *, evidence: bool) -> int:
-    """Do the work undisturbed, and return its number of writes."""
-    with at_each_write(lambda number, folder: None) as seen:
+def log_of(path: Path, voc: Path, *, evidence: bool) -> list[Point]:
+    """Do the work undisturbed, and return its writes."""
+    with Writes(path).watched() as log:
         work(path, voc, evidence=evidence)
-    return len(seen)
+    return log
 
 
-def kill_often(path: Path, voc: Path, kills: int, writes: int, *, evidence: bool) -> int:
-    """Resume the work in processes that kill themselves, each after its share of the writes; return their number."""
-    killed = 0
-    share = max(1, writes // (kills + 1))
-    while True:
-        arguments = [path, voc, share if killed < kills else 0, int(evidence)]
-        code = subprocess.call([sys.executable, "-m", "tests.reliability.kills", "--child", *map(str, arguments)])
-        if code == 0:
-            return killed
-        assert code == -signal.SIGKILL, code
-        killed += 1
+def points(log: list[Point]) -> list[Point]:
+    """Return three points of every stage and piece of evidence, and of the run's own files: first, middle and last."""
+    places: dict[str, list[Point]] = {}
+    for point in log:
+        parents = Path(point[0]).parent.parts
+        places.setdefault("/".join(parents[: 2 if parents[:1] == ("evidence",) else 1]), []).append(point)
+    found = set[Point]()
+    for own in places.values():
+        firsts = [point for point in own if point[1] == 1]
+        last = own[-1] if Path(own[-1][0]).name == STAMP else firsts[-1]  # a stamp is written when work begins and ends
+        found |= {firsts[0], firsts[len(firsts) // 2], last}
+    return sorted(found, key=log.index)
 
 
-def _child(path: str, voc: str, last: str, evidence: str) -> None:
-    def act(number: int, folder: str) -> None:
-        if number == int(last):
+def kill_at(path: Path, voc: Path, point: Point, *, evidence: bool) -> None:
+    """Do the work in a process that kills itself at a point; ("", 0) is no point.
+
+    Raises:
+        AssertionError: it wasn't killed by itself, or ended otherwise.
+    """
+    arguments = [str(path), str(voc), *map(str, point), str(int(evidence))]
+    code = subprocess.call([sys.executable, "-m", "tests.reliability.kills", "--child", *arguments])
+    assert code == (-signal.SIGKILL if point[0] else 0), (point, code)
+
+
+def _child(path: str, voc: str, name: str, number: str, evidence: str) -> None:
+    def act(point: Point) -> None:
+        if point == (name, int(number)):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    with at_each_write(act):
+    with Writes(Path(path), act).watched():
         work(Path(path), Path(voc), evidence=bool(int(evidence)))
-
-
-def fail_often(path: Path, voc: Path, *, evidence: bool) -> int:
-    """Let the first write in each folder fail, and resume each time; return the number of failures."""
-    failed = set[str]()
-
-    def act(number: int, folder: str) -> None:
-        if folder not in failed:
-            failed.add(folder)
-            code = (errno.ENOSPC, errno.EIO)[len(failed) % 2]
-            raise OSError(code, os.strerror(code))
-
-    while True:
-        before = len(failed)
-        with at_each_write(act), suppress(OutputError):
-            work(path, voc, evidence=evidence)
-        if len(failed) == before:
-            return before
-        assert len(failed) == before + 1
 
 
 def main() -> None:
@@ -120,38 +136,42 @@ def main() -> None:
         _child(*sys.argv[2:])
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=60, help="number of kills (60)")
+    parser.add_argument("--folder", type=Path, help="folder to work in, and to resume in; a new one by default")
     asked = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="tinysegrank-kills-"))
-    voc, path = folder / "voc", folder / "run"
-    make_toy_voc(voc, train=10, val=6, seed=5)
-    writes = count_writes(path, voc, evidence=True)
-    whole = results(path)
-
-    def fresh() -> None:
-        shutil.rmtree(path)
-
-    fresh()
-    killed = kill_often(path, voc, asked.kills, writes, evidence=True)
-    assert results(path) == whole
-    print(f"{killed} kills over {writes} writes, resumed to the same bytes", flush=True)
-    fresh()
-    failed = fail_often(path, voc, evidence=True)
-    assert results(path) == whole
-    print(f"{failed} writes failed, one in each folder, resumed to the same bytes", flush=True)
-    fresh()
-    stops = _stop_often(path, voc)
-    assert results(path) == whole
+    folder = asked.folder or Path(tempfile.mkdtemp(prefix="tinysegrank-kills-"))
+    voc, path, plan, done = folder / "voc", folder / "run", folder / "plan.json", folder / "done.txt"
+    if not plan.exists():
+        make_toy_voc(voc, train=6, val=3, seed=5)
+        log = log_of(folder / "whole", voc, evidence=True)
+        plan.write_text(json.dumps([len(log), points(log)]))
+        done.touch()
+    whole, (writes, at) = results(folder / "whole"), json.loads(plan.read_text())
+    for point in at[len(done.read_text().splitlines()) :]:
+        kill_at(path, voc, tuple(point), evidence=True)
+        with done.open("a") as stream:
+            print(*point, file=stream)
+    kill_at(path, voc, ("", 0), evidence=True)
+    check(path, whole)
+    print(f"{len(at)} kills over {writes} writes, resumed to the same bytes", flush=True)
+    shutil.rmtree(path)
+    stops = stop_often(path, voc)
+    check(path, whole)
+    print(f"{stops} times stopped and continued, with the same bytes", flush=True)
+    clock, now = time.time, time.time()
+    time.time = lambda: clock() - DAY
     for file in path.rglob("*"):
-        os.utime(file, (time.time() + 86400,) * 2)
-    work(path, voc)
-    assert results(path) == whole
-    print(f"{stops} times stopped and continued, and resumed with times a day ahead, to the same bytes")
+        os.utime(file, (now + DAY, now + DAY))
+    for stage in ("described", "evidence/table-2"):  # what is made anew is then older than what it is made from
+        shutil.rmtree(path / stage)
+        work(path, voc)
+        check(path, whole)
+    print("resumed with the clock set back a day, and files from a day ahead, to the same bytes")
     shutil.rmtree(folder)
 
 
-def _stop_often(path: Path, voc: Path) -> int:
-    command, stops = [sys.executable, "-m", "tests.reliability.kills", "--child", str(path), str(voc), "0", "1"], 0
+def stop_often(path: Path, voc: Path) -> int:
+    """Do the work in a process that is stopped for 0.1 s every 0.3 s; return how often."""
+    command, stops = [sys.executable, "-m", "tests.reliability.kills", "--child", str(path), str(voc), "", "0", "1"], 0
     with subprocess.Popen(command) as process:
         while process.poll() is None:
             time.sleep(0.3)
@@ -165,8 +185,18 @@ def _stop_often(path: Path, voc: Path) -> int:
 
 
 def results(path: Path) -> dict[str, bytes]:
-    """Return the bytes of all that was made, without the steps of trainings and the report, which hold times."""
-    return {name: data for name, data in contents(path).items() if Path(name).name not in ("step.txt", "report.html")}
+    """Return the bytes of all that was made, without the report, which holds times."""
+    return {name: data for name, data in contents(path).items() if name != "report.html"}
+
+
+def check(path: Path, whole: dict[str, bytes]) -> None:
+    """Check that a run has the bytes of one that nobody disturbed, and nothing else.
+
+    Raises:
+        AssertionError: it doesn't.
+    """
+    found = results(path)
+    assert found == whole, [name for name in {**found, **whole} if found.get(name) != whole.get(name)]
 
 
 if __name__ == "__main__":

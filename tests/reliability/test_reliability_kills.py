@@ -6,20 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.kills import count_writes, kill_often, results
+from tests.reliability.kills import check, kill_at, log_of, points, results
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory, tiny_run):
-    """The bytes of an undisturbed run, its number of writes, and its data."""
-    path, voc = tmp_path_factory.mktemp("kills") / "run", Path(tiny_run.settings.data.voc)
-    writes = count_writes(path, voc, evidence=False)
-    return results(path), writes, voc
-
-
-def test_six_kills(tmp_path, whole):
-    expected, writes, voc = whole
-    assert kill_often(tmp_path / "run", voc, 6, writes, evidence=False) == 6
-    assert results(tmp_path / "run") == expected
+def test_six_kills(tmp_path, tiny_run):
+    voc = Path(tiny_run.settings.data.voc)
+    at, path = points(log_of(tmp_path / "whole", voc, evidence=False)), tmp_path / "run"
+    for point in at[4 :: len(at) // 6][:6]:
+        kill_at(path, voc, point, evidence=False)
+    kill_at(path, voc, ("", 0), evidence=False)
+    check(path, results(tmp_path / "whole"))

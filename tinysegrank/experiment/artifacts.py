@@ -25,7 +25,7 @@ from tinysegrank.config import to_dict
 from tinysegrank.errors import ConfigError, OutputError
 from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.origin import software_and_machine
-from tinysegrank.files import is_temporary, write_json
+from tinysegrank.files import remove_temporary, write_json
 from tinysegrank.plugins import load_plugins
 from tinysegrank.stamps import STAMP, File, Key, Stamp, changed, digest, file_digest, is_as_written, read_stamp
 
@@ -178,10 +178,9 @@ def make(
 
 def _files_in(folder: Path) -> dict[str, File]:
     files = {}
+    remove_temporary(folder)
     for path in sorted(folder.rglob("*")):
-        if is_temporary(path):  # of a process that was killed; a folder's files are gone when their turn comes
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        elif path.name != STAMP and path.is_file():
+        if path.name != STAMP and path.is_file():
             now = path.stat()
             files[path.relative_to(folder).as_posix()] = File(now.st_size, now.st_mtime_ns, file_digest(path))
     return files

@@ -13,7 +13,7 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from tinysegrank.errors import CheckpointError, ConfigError, brief
-from tinysegrank.files import read_json, reading, write_json, writing
+from tinysegrank.files import read_json, reading, remove_temporary, write_json, writing
 
 _LOCK, _OWNER = ".lock", ".lock-owner.json"
 _GRACE = 2.0  # seconds in which worker processes end after their command was killed
@@ -45,6 +45,7 @@ class FolderLock:
                 ) from error
         if (self._folder / _OWNER).exists():  # the last owner was killed: its workers may still be writing
             time.sleep(_GRACE)
+            remove_temporary(self._folder)
         write_json(self._folder / _OWNER, {"process": os.getpid(), "host": socket.gethostname()})
 
     def _owner(self) -> str:
