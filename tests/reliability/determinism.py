@@ -32,7 +32,8 @@ class Interrupting(Progress):
         self.stage_now, self.seen = "", set[str]()
 
     def _moment(self, when: str) -> None:
-        if (moment := f"{self.stage_now}: {when}") not in self.seen:
+        moment = f"{self.stage_now}: {when}"
+        if moment not in self.seen and threading.current_thread() is threading.main_thread():
             self.seen.add(moment)
             raise KeyboardInterrupt(moment)
 
