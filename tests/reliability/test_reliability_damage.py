@@ -64,13 +64,18 @@ def test_damage_of_stamps_manifest_and_settings(path, tmp_path, tiny_run, other,
     for name in (f"evaluation/{STAMP}", "manifest.json", "run.toml"):
         damage(path / name, other / name)
         found = verified(path)
-        assert name in (found if isinstance(found, str) else "\n".join(found.damage)) or (name, damage) == (
-            "run.toml", DAMAGES["deleted"]
-        )  # fmt: skip
+        assert name in (found if isinstance(found, str) else "\n".join(found.damage))
         assert refusals(path, tmp_path) or (name, damage) == ("manifest.json", DAMAGES["deleted"])
         repair(path, tiny_run.settings)
         assert contents(path) == before
         assert isinstance(again := verified(path), Verified) and not again.damage
+
+
+def test_a_file_that_a_training_lost_is_made_anew_without_the_others(path, tiny_run):
+    before = contents(path)
+    (path / "training" / "all-ce" / "step.txt").unlink()
+    repair(path, tiny_run.settings)
+    assert contents(path) == before
 
 
 def test_settings_that_were_edited_are_not_taken_for_those_of_the_run(path, tiny_run):

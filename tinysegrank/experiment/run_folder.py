@@ -29,6 +29,8 @@ def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
         ConfigError: its settings cannot be read, are damaged, or are those of another version.
     """
     if not (path / SETTINGS_FILE).is_file():
+        if (path / MANIFEST_FILE).is_file():
+            raise CheckpointError(f"{path / SETTINGS_FILE}: is missing; repeat the command that made the run")
         raise CheckpointError(f"{path}: is not a run folder; make one with `tinysegrank demo` or `tinysegrank run`")
     check_links(path, CheckpointError)
     settings, manifest = _read_settings(path), read_manifest(path)

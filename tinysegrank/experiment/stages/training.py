@@ -133,6 +133,7 @@ def _train(task: _Task) -> None:
         raise TrainingError(f"{task.training.name}: {error}") from error
     lines = ["step,loss", *(f"{record.step},{record.loss!r}" for record in records)]
     write_text(folder / "log.csv", "\n".join(lines) + "\n")
+    write_text(folder / "step.txt", str(task.options.steps))  # here too, where it was lost after the last step
     save_segnet(folder / trunk.NETWORK, model)
 
 
