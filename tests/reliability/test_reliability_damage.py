@@ -130,7 +130,7 @@ def test_a_stage_of_another_run_is_noticed(path, tmp_path, tiny_run, other):
     assert cause == f"trunk/{STAMP}: is not that of the stage that manifest.json notes"
     assert stale == [f"stale: {stage}: was made from another trunk" for stage in ("features", "training", "maps")]
     assert command == f"next: tinysegrank run --voc {tiny_run.settings.data.voc} --config {path}/run.toml --out {path}"
-    assert refusals(path, tmp_path)[0].startswith(f"{path}/training: was made from another trunk; repeat")
+    assert refusals(path, tmp_path)[0].startswith(f"{path}/training: was made from another trunk; make it anew by: ")
     repair(path, tiny_run.settings)
     assert contents(path) == before
 
