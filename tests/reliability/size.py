@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
 import re
 import tempfile
 import threading
@@ -25,6 +24,7 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import numpy as np
+from joblib.externals.loky import get_reusable_executor
 
 FULL = 12_031  # images of VOC 2012 and SBD
 LIMIT = 4e9  # bytes that a step may take, all its processes together
@@ -209,7 +209,7 @@ def _step(name: str, folder: Path, images: int, jobs: int, ready: Any, begin: An
     ready.set()
     begin.wait()
     work()
-    os._exit(0)  # joblib's workers would be waited for until they have been idle for minutes
+    get_reusable_executor().shutdown()  # otherwise its workers are waited for until they have been idle for minutes
 
 
 def peak(name: str, images: int, jobs: int, place: Path | None) -> int:
