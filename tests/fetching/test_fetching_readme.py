@@ -1,4 +1,4 @@
-"""README's section on PASCAL VOC: its commands, with a server on this machine instead of the publishers'."""
+"""README's commands on PASCAL VOC, with a server on this machine for the publishers', and on data of one's own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from tests.fetching.file_server import FileServer
@@ -18,7 +19,8 @@ from tinysegrank.fetching import SOURCES
 from tinysegrank.segnet import SegNet
 from tinysegrank.voc import VOCSegmentation
 
-SECTION = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8").split("## On PASCAL VOC\n")[1]
+README = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
+SECTION = README.split("## On PASCAL VOC\n")[1]
 COMMANDS = [
     shlex.split(line, comments=True)[1:] for line in SECTION.split("runs the experiment")[0].splitlines() if line
 ]
@@ -101,3 +103,34 @@ def test_what_cannot_be_fetched() -> None:
     outcome = call("run", "--voc", "data/VOCdevkit/VOC2012", "--weights", "x", "--out", "runs/voc")
     assert "train_aug.txt: there is no such split; there are train, trainval, val" in outcome.stderr
     assert "pass --set data.train=train, or get SBD: `tinysegrank fetch sbd`" in outcome.stderr
+
+
+def test_ones_own_data_needs_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of README's next section, on a field that is drawn here with grey masks."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (tmp_path / "field" / folder).mkdir(parents=True)
+    labels = np.zeros((30, 40), np.uint8)
+    labels[5:20, 5:20] = 1
+    for split in ("train", "val"):
+        for i in range(2):
+            Image.fromarray(np.repeat(90 * labels[..., None], 3, 2)).save(f"field/JPEGImages/{split}{i}.jpg")
+            Image.fromarray(labels).save(f"field/SegmentationClass/{split}{i}.png")
+        Path(f"field/ImageSets/Segmentation/{split}.txt").write_text(f"{split}0\n{split}1\n")
+    section = README.split("## On photographs and classes of your own\n")[1].split("trains on them")[0]
+    commands = [shlex.split(line, comments=True)[1:] for line in section.splitlines() if "tinysegrank" in line]
+    assert [command[0] for command in commands] == ["run", "run", "predict"]
+    unnamed = call(*commands[1], "--until", "data")
+    assert unnamed.exit_code == 1 and "field/classes.txt: is missing, and train0.png doesn't" in unnamed.stderr
+    assert not Path("runs").exists()
+    Path("field/classes.txt").write_text("weed #b43cdc\n")
+    assert "alexnet.caffemodel: cannot be read" in call(*commands[0], "--until", "data").stderr
+    made = call(*commands[1], "--until", "data")
+    assert made.exit_code == 0 and "2 grey PNGs of numbers; 1 of 1 classes" in made.output, made.output
+    unfinished = call(*commands[2])
+    resumed = (
+        f"tinysegrank run --voc {tmp_path}/field --config {tmp_path}/runs/field/run.toml --out {tmp_path}/runs/field"
+    )
+    assert unfinished.exit_code == 1 and unfinished.stderr.endswith(f"; finish it by: {resumed}\n")
+    again = call(*shlex.split(resumed)[1:], "--until", "data")
+    assert again.exit_code == 0 and "data kept" in again.output
