@@ -3,19 +3,23 @@
     python tests/benchmarks/gpu.py                                  float32 as it is on both sides
     python tests/benchmarks/gpu.py --tf32 --batches 64 --turns 51   cuDNN may round products to TF32
 
-Needs CuPy, PyTorch with CUDA, and a device. Both do the same, one after the other, on arrays that are on the device
-already, and wait for the device at the end of each turn. Scores are compared first, and what one step of training
-without dropout changes. The second table has each layer alone, with a wait after it, which costs a small layer more
-than it takes. `--backend numpy --torch cpu`
-runs the same on a CPU.
+Needs CuPy, PyTorch with CUDA, and a device. All ways do the same, in turns, on arrays that are on the device already,
+and wait for the device at the end of each turn. cuDNN chooses its algorithms by trying them, and PyTorch runs with
+channels first and with channels last. Scores are compared first, and what one step of training without dropout changes.
+The table's last row is `segnet.train` on a store on disk, with dropout, as the program calls it. The second table has
+each layer alone, with a wait after it, which costs a small layer more than it takes. A batch that does not fit the
+device's memory is left out. `--backend numpy --torch cpu` runs the same on a CPU.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +30,7 @@ from tinysegrank.backend import Backend, get_backend, to_numpy
 from tinysegrank.errors import BackendError
 from tinysegrank.losses import soft_cross_entropy
 from tinysegrank.reporting import Column, Table
-from tinysegrank.segnet import SegNet
+from tinysegrank.segnet import FeatureStore, SegNet, train
 from tinysegrank.segnet.training import TrainingOptions
 
 OPTIONS = TrainingOptions()
@@ -75,7 +79,39 @@ def tinysegrank(preset: str, images: int, backend: Backend) -> tuple[Way, SegNet
     return Way(name, lambda: model.network(x), step, change, backend.synchronize, megabytes), model, x
 
 
-def pytorch(preset: str, images: int, device: str) -> tuple[Way, list[tuple[str, Any]], Any]:
+def train_seconds(preset: str, images: int, backend: Backend, turns: int) -> float:
+    """Return the time of a step of `train`, with dropout, on a store of twice as many images as a batch has."""
+    model, rng = SegNet(21, preset, backend=backend), np.random.default_rng(0)
+    channels = model.preset.convolutions[-1].filters
+    with tempfile.TemporaryDirectory() as folder:
+        store = FeatureStore(folder, images=2 * images, mirrors=False)
+        for chunk in range(store.chunks):
+            rows = len(store.members(chunk))
+            features = np.abs(rng.standard_normal((rows, channels, 13, 13))).astype(np.float16)
+            target = rng.dirichlet(np.full(21, 0.1), (rows, 13, 13)).astype(np.float32)
+            weight = rng.random((rows, 13, 13), dtype=np.float32)
+            store.write(chunk, {"features": features, "targets": target, "weights": weight})
+        for steps in (3, turns):  # the first compiles the kernels
+            started = time.perf_counter()
+            train(model, store, np.arange(2 * images), replace(OPTIONS, steps=steps, batch=images), seed=0)
+    return (time.perf_counter() - started) / turns
+
+
+def free(backend: Backend) -> None:
+    """Give the memory that both libraries keep back to the device."""
+    import torch
+
+    gc.collect()
+    if backend.name == "cupy":
+        backend.xp.get_default_memory_pool().free_all_blocks()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def pytorch(
+    preset: str, images: int, device: str, *, channels_last: bool = False
+) -> tuple[Way, list[tuple[str, Any]], Any]:
     import torch
 
     if device.startswith("cuda") and not torch.cuda.is_available():
@@ -85,6 +121,8 @@ def pytorch(preset: str, images: int, device: str) -> tuple[Way, list[tuple[str,
     names = list(model.network.layers)
     cut = names.index("scale5")
     trunk, head = (torch_layers(model, part).to(device) for part in (names[:cut], names[cut + 1 :]))
+    if channels_last:
+        x, trunk, head = (thing.to(memory_format=torch.channels_last) for thing in (x, trunk, head))
     sgd = torch.optim.SGD(head.parameters(), OPTIONS.rate, OPTIONS.momentum, weight_decay=OPTIONS.decay)
 
     def forward() -> Any:
@@ -116,7 +154,8 @@ def pytorch(preset: str, images: int, device: str) -> tuple[Way, list[tuple[str,
 
     kept = [name for name in names if not name.startswith(("scale", "dropout"))]
     layers = list(zip(kept, [*trunk, *head], strict=True))
-    way = Way(f"torch {torch.__version__} on {device}", forward, step, change, wait, megabytes)
+    name = f"torch {torch.__version__} on {device}{', channels last' if channels_last else ''}"
+    way = Way(name, forward, step, change, wait, megabytes)
     return way, layers, x
 
 
@@ -131,6 +170,12 @@ def seconds(function: Callable[[], object], wait: Callable[[], None], turns: int
         wait()
         times.append(time.perf_counter() - started)
     return times
+
+
+def in_turns(ways: list[tuple[Callable[[], object], Callable[[], None]]], turns: int) -> list[float]:
+    """Return the median time of each, taken in turns, so that a change of the card's clock meets all."""
+    times = [[seconds(*way, 1)[0] for way in ways] for _ in range(turns)]
+    return [float(median) for median in np.median(times, axis=0)]
 
 
 def check(own: np.ndarray, other: np.ndarray, what: str, tolerance: float) -> None:
@@ -150,15 +195,20 @@ def compare(
     """
     own, model, x = tinysegrank(preset, images, get_backend(backend))
     other, layers, y = pytorch(preset, images, device)
-    check(to_numpy(own.forward()), to_numpy(other.forward()), "scores", tolerance)
-    check(own.change(), other.change(), "steps", 10 * tolerance)
+    last, _, _ = pytorch(preset, images, device, channels_last=True)
+    for peer in (other, last):
+        check(to_numpy(own.forward()), to_numpy(peer.forward()), "scores", tolerance)
+    changes = [way.change() for way in (own, other, last)]
+    for change in changes[1:]:
+        check(changes[0], change, "steps", 10 * tolerance)
     rows: list[tuple[str | float | None, ...]] = []
     for what in ("forward", "step"):
-        first = np.median(seconds(getattr(own, what), own.wait, turns))
-        for way in (own, other):
-            median = first if way is own else np.median(seconds(getattr(way, what), way.wait, turns))
+        medians = in_turns([(getattr(way, what), way.wait) for way in (own, other, last)], turns)
+        for way, median in zip((own, other, last), medians, strict=True):
             name = {"forward": "forward pass", "step": "training step, conv6 to conv8"}[what]
-            rows.append((name, way.name, 1e3 * median, median / first, way.megabytes() or None))
+            rows.append((name, way.name, 1e3 * median, median / medians[0], way.megabytes() or None))
+    whole = train_seconds(preset, images, get_backend(backend), turns)
+    rows.append(("train(), as the program does it, with dropout", own.name, 1e3 * whole, whole / medians[0], None))
     title = f"SegNet ({preset}) on {images} images, {turns} turns"
     columns = (
         Column("what"), Column("by"), Column("ms, median", ".3f"), Column("ratio", ".2f"), Column("MB held", ".0f"),
@@ -205,13 +255,21 @@ def main(arguments: list[str] | None = None) -> None:
         import torch
 
         torch.backends.cudnn.allow_tf32 = asked.tf32
+        torch.backends.cudnn.benchmark = True
         for images in asked.batches:
-            tables = compare(
-                asked.preset, images, backend=asked.backend, device=asked.torch, turns=asked.turns,
-                tolerance=1e-2 if asked.tf32 else 1e-3,
-            )  # fmt: skip
-            for table in tables:
-                console.print(table.to_rich())
+            try:
+                tables = compare(
+                    asked.preset, images, backend=asked.backend, device=asked.torch, turns=asked.turns,
+                    tolerance=1e-2 if asked.tf32 else 1e-3,
+                )  # fmt: skip
+            except Exception as error:
+                if "OutOfMemory" not in type(error).__name__:
+                    raise
+                console.print(f"{images} images do not fit the device's memory: {error}")
+            else:
+                for table in tables:
+                    console.print(table.to_rich())
+            free(get_backend(asked.backend))
     except (BackendError, ImportError) as error:
         sys.exit(f"gpu.py: {error}; it needs CuPy (`pip install '.[cuda12]'`), PyTorch and a CUDA device")
 

@@ -36,9 +36,13 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_both_ways_and_each_layer_are_timed(gpu: ModuleType, backend: str) -> None:
     pytest.importorskip(backend, reason=f"{backend} is not installed")
     both, layers = gpu.compare("tiny", 2, backend=backend, device="cpu", turns=1)
-    assert [row[0] for row in both.rows] == ["forward pass"] * 2 + ["training step, conv6 to conv8"] * 2
+    assert [row[0] for row in both.rows] == [
+        *["forward pass"] * 3,
+        *["training step, conv6 to conv8"] * 3,
+        "train(), as the program does it, with dropout",
+    ]
     assert all(row[2] > 0 for row in both.rows)
-    assert both.rows[0][3] == both.rows[2][3] == 1
+    assert both.rows[0][3] == both.rows[3][3] == 1
     assert [row[0] for row in layers.rows] == [*SegNet(21, "tiny").network.layers, "all"]
     alone = [sum(row[column] or 0 for row in layers.rows[:-1]) for column in (1, 2, 3)]
     np.testing.assert_allclose(layers.rows[-1][1:], alone)
@@ -57,6 +61,26 @@ def test_numbers_that_differ_are_no_comparison(gpu: ModuleType, monkeypatch: pyt
     monkeypatch.setattr(gpu, "data", other_the_second_time)
     with pytest.raises(AssertionError, match="scores differ"):
         gpu.compare("tiny", 1, backend="numpy", device="cpu", turns=1)
+
+
+def test_a_batch_that_does_not_fit_is_left_out(
+    gpu: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    honest = gpu.compare
+
+    class OutOfMemoryError(Exception):
+        """CuPy's and PyTorch's have this name."""
+
+    def compare(preset: str, images: int, **options: object):
+        if images == 2:
+            raise OutOfMemoryError("8 GiB asked for")
+        return honest(preset, images, **options)
+
+    monkeypatch.setattr(gpu, "compare", compare)
+    gpu.main(["--backend", "numpy", "--torch", "cpu", "--preset", "tiny", "--batches", "2", "1", "--turns", "1"])
+    said = capsys.readouterr().out
+    assert "2 images do not fit the device's memory: 8 GiB asked for" in said
+    assert "on 1 images" in said
 
 
 def test_what_is_missing_is_named(gpu: ModuleType) -> None:
