@@ -100,10 +100,13 @@ def run(folder) -> Run:
 
 
 def test_no_class_of_voc_is_named(folder):
-    texts = {path: path.read_text() for path in folder.rglob("*") if path.suffix in TEXT_FILES}
+    found = {path: path.read_text() for path in folder.rglob("*") if path.suffix in TEXT_FILES}
+    texts = {
+        path: re.sub(r"base64,[\w+/=]*", "", text) for path, text in found.items()
+    }  # pictures, which may say "/cat+"
     assert len(texts) > 30
     for path, text in texts.items():
-        assert not (found := FOREIGN.search(text)), f"{path}: {found}"
+        assert not (word := FOREIGN.search(text)), f"{path}: {word}"
     named = [path.name for path, text in texts.items() if "wild oat" in text]
     assert {"run.toml", "per_class.md", "per_class.csv", "columns.json", "report.html", "table.md"} <= set(named)
 
