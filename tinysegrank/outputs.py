@@ -53,7 +53,7 @@ def check_folder(folder: Path, *, named: Path | str) -> None:
 
 
 def check_results(results: Sequence[tuple[Path, Path]], *, option: str, replace: bool) -> None:
-    """Check that the results of several inputs can be written, and overwrite neither an input nor another result.
+    """Check that a result can be written for each input, and that none would overwrite an input or another result.
 
     Paths are compared with links resolved, and without regard to case or Unicode normalisation, as some file systems
     compare them.

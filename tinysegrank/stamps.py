@@ -45,7 +45,7 @@ class Stamp:
     Attributes:
         key: what it was made from.
         complete: whether the work was finished.
-        seconds: time it took, and that of later repairs; that of interrupted calls is left out.
+        seconds: time that the work and later repairs took; interrupted attempts are not counted.
         files: its files by path relative to the folder.
         needs: contents of other artifacts that it was made from, by their names.
         made_by: software and machine, by name.

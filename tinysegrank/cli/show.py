@@ -36,7 +36,7 @@ def _finite(value: Any) -> Any:
 
 
 def show_results(run: Run) -> None:
-    """Print Table 2, how this run's figures compare in each of the paper's orderings, and where the rest is."""
+    """Print Table 2, whether the run's figures agree with each of the paper's orderings, and what to look at next."""
     counts = read_counts(run)
     console.print()
     console.print(tables(run, counts)["table_2"].to_rich())

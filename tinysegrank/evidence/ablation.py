@@ -147,9 +147,10 @@ def block_subsets(blocks: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def eq17_by_features(table: StoredTable, background_weight: float) -> np.ndarray:
-    """Compute Eq. 17 from the features, up to a constant per image, (rows,) float64.
+    """Compute Eq. 17 from the features, up to a constant per image: (rows,) float64.
 
-    Its background term follows from them because I + U of the background is its mass in both maps.
+    The background term is the proposal's background mass. Features hold the intersection and union of the background
+    instead; their sum is the proposal's mass plus SegNet's, and SegNet's is the same for all proposals of an image.
     """
     kinds = ("kl_segnet_to_proposal", "kl_proposal_to_segnet", "intersection_background", "union_background")
     places = [table.columns["segnet"].index(name) for name in kinds]

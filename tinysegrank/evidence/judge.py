@@ -74,7 +74,12 @@ class Judge(NamedTuple):
 
 
 def make_judge(run: Run, *, picks: bool) -> Judge:
-    """Return a judge, computing its files if they are missing."""
+    """Return a judge of the run; compute the files it reads if they are missing or stale.
+
+    Args:
+        run: the run, whose proposals and masks of val it reads.
+        picks: whether it is also to judge by the picks of Eq. 17, which needs the stage `described`.
+    """
     judge, truth = Judge(run.folder(EVIDENCE) / "judge", picks), run.content(IMAGES[1])
     folder = judge.folder / "cells"
     artifacts.make(folder, artifacts.key(None, truth, __name__), partial(_write_cells, run, folder))

@@ -50,7 +50,7 @@ class Methods(NamedTuple):
 
 
 def compare_over_seeds(request: Request, *, methods: Methods) -> Finding:
-    """Compare methods over seeds: for each its mean IoU and the spread of that, other means, and the paper's."""
+    """Tabulate each method's mean IoU over seeds, its spread and the value of each seed, beside the paper's value."""
     confusions, orderings, paper, headings = methods
     of_seeds = [confusions(_run_of(request, seed)) for seed in request.seeds]
     first_means: dict[str, np.ndarray] = {}

@@ -74,7 +74,7 @@ def measure(run: Run) -> Images:
 
 
 def _largest(gain: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Return the numbers of the images with the largest gains above 0 among the given ones, best first."""
+    """Return the numbers of the images with the largest gains, best first: at most 4, all from `among` and above 0."""
     order = np.argsort(-gain, kind="stable")
     return order[(gain > 0)[order] & among[order]][:_SHOWN]
 

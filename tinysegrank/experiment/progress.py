@@ -109,7 +109,7 @@ class Shown(Progress):
         self.console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
 
     def _left(self) -> str:
-        """Return in words how long all stages will still take, "" if it is not known."""
+        """Return in words how long all stages will still take, to append to a line; "" if it is not known."""
         seconds = time.perf_counter() - self._began if self._stage else 0.0
         left = self._pace.left(self._stage, seconds, self._share)
         if not left:

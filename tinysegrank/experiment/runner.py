@@ -42,7 +42,7 @@ class Run:
 
     @property
     def backend_jobs(self) -> int:
-        """Worker processes for work on the array backend: one where it is a GPU, whose memory they would share."""
+        """Worker processes for work on the array backend: `jobs`, or 1 on a GPU, whose memory they would share."""
         return self.jobs if get_backend().on_host else 1
 
     @property
@@ -52,7 +52,7 @@ class Run:
 
     @property
     def command(self) -> str:
-        """The command that resumes the run, whatever began it."""
+        """The command that resumes the run, whichever command started it."""
         settings = str(self.path / SETTINGS_FILE)
         given = ["--voc", self.settings.data.voc, "--config", settings, "--out", str(self.path)]
         return shlex.join(["tinysegrank", "run", *given])
@@ -92,6 +92,8 @@ class Run:
 
     def require(self, stages: Sequence[str], what: str) -> None:
         """Check that stages are finished and their files unchanged since they were written.
+
+        Times of files that differ, as in a copy of the run, are stored, so that the next check need not read the files.
 
         Args:
             stages: names of the stages.

@@ -61,14 +61,14 @@ class Segmentation:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Share of the pixels of each class seen, by its name, the largest first."""
+        """Share of the pixels of each class that has some, the background included, by name; the largest first."""
         counts = label_counts(self.labels)
         order = [int(k) for k in np.argsort(-counts, kind="stable") if counts[k]]
         return {self.classes.names[k]: float(counts[k] / self.labels.size) for k in order}
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the classes seen, the one with most pixels first."""
+        """Names of the classes that have pixels, the background included, the one with most first."""
         return tuple(self.shares)
 
     @property

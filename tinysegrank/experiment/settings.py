@@ -78,7 +78,7 @@ class TrainingSettings(Options):
     uoi_ce: TrainingOptions = field(default_factory=lambda: TrainingOptions("uoi+ce", steps=600, rate=0.002))
 
     def continued(self, loss: str) -> TrainingOptions:
-        """Return the options of the training that continues with a loss after the cross-entropy start."""
+        """Return the options of the training with a loss that follows the start with cross-entropy."""
         options: TrainingOptions = getattr(self, loss.replace("+", "_"))
         return options
 

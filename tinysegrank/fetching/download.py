@@ -20,7 +20,7 @@ _TIMEOUT = 60  # seconds without a byte
 
 
 class Counter(Protocol):
-    """The part of a `Progress` that a download reports to."""
+    """The method of a `Progress` that `download` calls."""
 
     def count(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
         """Return a context manager around work of `total` units; it yields a function that adds finished units."""

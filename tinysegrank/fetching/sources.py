@@ -28,7 +28,7 @@ class Source(NamedTuple):
         return self.address.rpartition("/")[2]
 
     def digest(self, path: Path) -> str:
-        """Return a file's digest, of the kind and in the form of the checksum."""
+        """Return a file's digest by the algorithm of `checksum`, written the same way, such as "md5:0f3a..."."""
         import pooch
 
         kind = self.checksum.partition(":")[0]

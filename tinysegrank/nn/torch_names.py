@@ -39,7 +39,7 @@ class Described:
     """What layers and networks have in common: a call that evaluates, and help with torch's names."""
 
     def __call__(self: _Runs, x: Array) -> Array:
-        """Evaluate on x: no dropout, and no context."""
+        """Evaluate on x, without dropout, and return the output without the context."""
         return self.forward(x)[0]
 
     def __getattr__(self, name: str) -> Any:

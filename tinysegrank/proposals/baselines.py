@@ -93,7 +93,7 @@ def best_labellings(engine: CrfEngine, count: int) -> list[Proposal]:
 
 
 def _flip_energies(engine: CrfEngine, nodes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the change of energy when one superpixel takes another label: (S, K), 0 at its own."""
+    """Return by how much the energy changes if only superpixel s takes label k: (S, K), 0 at its present label."""
     agreeing = np.zeros_like(engine.unary)  # (S, K): weight of the neighbours that have the label
     for a, b in ((0, 1), (1, 0)):
         np.add.at(agreeing, (engine.edges[:, a], nodes[engine.edges[:, b]]), engine.weights)

@@ -201,7 +201,7 @@ def _from_json(entry: Any, area: int, num_classes: int) -> PastedSegments:
 
 
 def _is_finite(value: object) -> bool:
-    """Return whether a JSON value is a finite number that float64 represents exactly; booleans are not numbers."""
+    """Return whether a JSON value is a finite float, or an int below 2**53 in magnitude; a boolean is neither."""
     return (type(value) is float and math.isfinite(value)) or (type(value) is int and abs(value) < 2**53)
 
 

@@ -82,14 +82,14 @@ def image_descriptors(features: np.ndarray, fully_connected: FullyConnected | No
     features | (N, C, 13, 13)   | floating | conv5 after ReLU, as from `SegNet.features`
     returns  | (N, F) or (N, C) | float32  | length 1, or 0 where all features are 0
 
-    The mean over the cells has a higher average precision on VOC than conv5 max-pooled to 6 x 6, which is 36 times as
-    long (0.48 against 0.44, tests/benchmarks/image_descriptors.py).
+    On VOC the mean over the cells has an average precision of 0.48. Conv5 max-pooled to 6 x 6, a descriptor 36 times as
+    long, has 0.44 (tests/benchmarks/image_descriptors.py).
 
     Args:
         fully_connected: fc6 and fc7 from the file with the trunk's weights.
 
     Raises:
-        ShapeError: the features are not (N, C, 13, 13), or do not fit fc6.
+        ShapeError: the features are empty or not four-dimensional, or do not fit fc6.
 
     Source: the paper takes "DeCAF features" without naming the layer; these are our choice.
     """

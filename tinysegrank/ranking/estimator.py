@@ -133,7 +133,10 @@ class ConvexRanker(LinearRanker):
         raise NotImplementedError
 
     def _minimise(self, problem: Any, start: np.ndarray) -> str:
-        """Set the fitted attributes; return "", or a warning if it stopped before `tol` was reached."""
+        """Set coef_, n_iter_, objective_ and any attribute that only the subclass has.
+
+        Return "", or a warning if it stopped before `tol` was reached.
+        """
         raise NotImplementedError
 
 

@@ -31,7 +31,7 @@ class Solution(NamedTuple):
 
 
 class PairwiseHinge:
-    """The objective that this module minimises, for given rows, pairs and weights.
+    """The objective that this module minimises, for given rows, pairs and weights; D is as at the top of the module.
 
     X       | (rows, d) | float32 or float64 | never copied: products with it are computed in its dtype
     weights | (pairs,)  | float64            | the weight c_p of each pair, 0 or more
@@ -48,7 +48,7 @@ class PairwiseHinge:
         return np.asarray(scores[self.pairs.better] - scores[self.pairs.worse])
 
     def adjoint(self, values: np.ndarray) -> np.ndarray:
-        """Return D^T values: (d,) float64."""
+        """Return D^T times one value per pair: (d,) float64."""
         of_rows = np.bincount(self._ends, np.stack([values, -values], axis=1).ravel(), len(self.X))
         return np.asarray(of_rows.astype(self.X.dtype) @ self.X, np.float64)
 

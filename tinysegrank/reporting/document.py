@@ -48,7 +48,9 @@ class Claim(NamedTuple):
 
 @dataclass(frozen=True)
 class Section:
-    """A section of a report. Its contents are shown in the order of the attributes.
+    """A section of a report.
+
+    Its contents are shown in this order: title, paragraphs, claims, items, pictures, browser, tables, listing.
 
     Attributes:
         title: heading.

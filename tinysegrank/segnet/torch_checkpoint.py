@@ -84,7 +84,7 @@ class _Tensors(pickle.Unpickler):  # finds no class but those below
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which isn't a tensor")
 
     def persistent_load(self, pid: Any) -> np.ndarray:
-        """Read a storage as a flat array."""
+        """Return the storage that torch's persistent id names, as a flat array; it is read once."""
         kind, code, key, _, count = pid
         if kind != "storage" or not isinstance(key, str):
             raise ValueError(f"it refers to {kind!r}")

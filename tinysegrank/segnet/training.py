@@ -43,9 +43,10 @@ class TrainingOptions(Options):
         batch: rows per minibatch; a mirror image has a row of its own.
         momentum, decay, max_norm: arguments of `nn.SGD`; max_norm 0 turns clipping off.
         min_mass: target mass, in cells, below which a class is left out of losses that average over classes.
-        counts: the sums in the ratios UOI, IOU and Dice, see `segnet.corpus`: "batch" (over the minibatch, as in the
-            paper), "running" (an average), "corpus" (over all rows, once per epoch), or "full" (over all rows, in each
-            step, which takes some 1.7 times as long as an epoch of the others: use far fewer steps and a higher rate).
+        counts: the rows over which UOI, IOU and Dice sum before they divide, see `segnet.corpus`. "batch": those of the
+            minibatch, as in the paper. "running": an average over minibatches. "corpus": all rows, counted once per
+            epoch. "full": all rows, counted in each step, which takes some 1.7 times as long as an epoch of the others;
+            use far fewer steps and a higher rate.
             A loss that isn't a function of sums, such as Lovasz-Softmax, supports "batch" only.
 
     Raises:

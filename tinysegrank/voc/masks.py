@@ -55,7 +55,7 @@ def read_labels(path: Path | str, classes: Classes = VOC) -> np.ndarray:
 
 
 def read_mask(path: Path | str, classes: Classes = VOC) -> Mask:
-    """Read a label map with the count of each label and its palette; see `read_labels`."""
+    """Read a label map as `read_labels` does, but return also the pixels of each label, the palette and the kind."""
     with opened(path) as image:
         if image.format != "PNG":
             raise DatasetError(f"{path}: a label map is a PNG file, this is {image.format}; compression changes labels")

@@ -78,7 +78,7 @@ class DivMBestProposer:
         return self.propose_under(image, model, [self.chosen(model.folder)])[0]
 
     def propose_under(self, image: ImageOfRun, model: Model, grid: Sequence[Any]) -> list[list[Proposal]]:
-        """Propose for an image of the run under each entry of a grid of constants."""
+        """Return the proposals for an image of the run under each entry of a grid of constants, one list per entry."""
         engines = self.engines(image, load_once(self.kind.load, model.path), grid)
         return [divmbest(engine, asked.lam, asked.count) for engine, asked in zip(engines, grid, strict=True)]
 

@@ -44,10 +44,10 @@ def channels(run: Run) -> tuple[int, ...]:
 
 
 def check(settings: Settings) -> None:
-    """Check the settings of the maps.
+    """Check that the trunk's maps, if a proposer reads them, are at least as fine as SegNet's.
 
     Raises:
-        ConfigError: the maps would be coarser than SegNet's.
+        ConfigError: `maps.size`, the side of the image that they are computed from, is below that of SegNet's input.
     """
     least = PRESETS[settings.trunk.preset].preprocessing.size
     if used(settings) and settings.maps.size < least:

@@ -43,7 +43,7 @@ def make(run: Run) -> None:
 
 
 def picked_rows(run: Run, table: StoredTable, system: str) -> np.ndarray:
-    """Return the row of the val table that a system picked for each image, (images,) int64."""
+    """Return, for each image of val, the row of its table that a system picked: (images,) int64."""
     path = run.folder(STAGE.name) / _PICKS
     row_of = {pair: row for row, pair in enumerate(zip(table.groups.tolist(), table.proposals.tolist(), strict=True))}
     with reading(path):

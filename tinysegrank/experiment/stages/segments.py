@@ -186,7 +186,7 @@ def _write(image: ImageOfRun) -> None:
 
 
 def rows_of(image: ImageOfRun, found: Segments) -> Rows:
-    """Return the training rows of one image, given its segments."""
+    """Return the rows of one image that the pasting proposer learns from, given the image's segments."""
     labels = image.labels()
     objects, num_classes = find_objects(labels, image.split.instances(image.number)), len(image.run.settings.classes)
     rows = training_rows(found, objects, labels != VOID, num_classes=num_classes)

@@ -71,7 +71,7 @@ def uses_numba(*arrays: Any) -> bool:
 
 
 def takes_tiles(weight: np.ndarray, stride: Pair) -> bool:
-    """Return whether `convolution` (Winograd) supports filters (F, C/groups, KH, KW) and pays off."""
+    """Return whether `convolution` (Winograd) supports filters (F, C/groups, KH, KW) and is likely to be faster."""
     if weight.ndim != 4:
         return False
     F, C, KH, KW = weight.shape

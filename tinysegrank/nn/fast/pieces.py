@@ -117,7 +117,7 @@ def run_pieces(pieces: Sequence[Piece], *, alone: bool = False) -> None:
 
 @compiled(error_model="numpy")
 def _run(pieces: np.ndarray, queue: np.ndarray) -> None:
-    """Run pieces (PIECE) in order, sharing the jobs of each stage with all threads that call this with this queue."""
+    """Run pieces (PIECE) in order. All threads that call this with the same `queue` share the jobs of each stage."""
     stage = np.int64(0)  # not a literal, for which numba would compile `jobs` again
     for number in range(len(pieces)):
         piece: Any = pieces[number]

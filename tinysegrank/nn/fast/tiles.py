@@ -43,7 +43,10 @@ class Tiling(NamedTuple):
 
 
 def _cutter(to_points: Callable[..., None]) -> Callable[[np.ndarray, Tiling, Pair, np.ndarray], None]:
-    """Return a compiled function that transforms the tiles of maps to points, by one of the transforms."""
+    """Return a compiled function that applies `to_points` to the tiles of maps (N, H, W, C).
+
+    It does so for rows of tiles `rows[0]` to `rows[1]`, exclusive, and writes the points to `values`.
+    """
 
     @compiled(error_model="numpy")
     def cut(x: np.ndarray, tiling: Tiling, rows: Pair, values: np.ndarray) -> None:

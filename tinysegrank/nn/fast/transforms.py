@@ -49,8 +49,8 @@ def store(builder: Any, vector: Any, place: Any) -> None:
 def _transform(name: str, *, transposed: bool) -> Callable[..., None]:
     """Return a compiled function that transforms a tile by the matrix `name` of `cook_toom.Matrices`.
 
-    Its arguments are the index into `KINDS`; the address of the source, the index where the tile starts in it, and the
-    distances between its rows and columns; and the same for the target.
+    The function takes the index into `KINDS`, then three arguments for the source and the same three for the target:
+    an address, the index where the tile starts, and the distances between its rows and columns.
     """
 
     def transform(_: Any, kind: Any, source: Any, start: Any, steps: Any, target: Any, first: Any, strides: Any) -> Any:

@@ -37,7 +37,11 @@ def expansion(
     edges   | (E, 2) | integer  | pairs of nodes, 0..N-1
     weights | (E,)   | floating | finite, at least 0: cost of differing labels
     start   | (N,)   | integer  | first labelling; the cheapest label of each node if not given
-    returns | (N,)   | intp     | labels, and their energy: the minimum if K = 2, otherwise at most twice the minimum
+    returns | (N,)   | intp     | labels
+    and their energy.
+
+    Apart from the rounding in `minimise_binary`, the energy is the minimum if K = 2. Otherwise it exceeds the minimum
+    by at most the weights of the edges whose ends have different labels in the best labelling.
 
     Raises:
         ShapeError: the arrays do not fit each other, a cost is not finite, or a weight is negative.

@@ -174,7 +174,7 @@ def _push(
 def _grow(
     first: np.ndarray, head: np.ndarray, residual: np.ndarray, excess: np.ndarray, inside: np.ndarray, queue: np.ndarray
 ) -> None:
-    """Add to the source side all nodes that the source still reaches."""
+    """Set `inside` for the nodes with excess, and for all that they reach along arcs with capacity left."""
     end = 0
     for i in range(len(inside)):
         if excess[i] > 0 and not inside[i]:

@@ -60,7 +60,9 @@ def boundary_pixels(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
 
 
 def image_edges(edges: NDArray[np.floating], wanted: NDArray[np.bool_]) -> ImageEdges:
-    """Find the edges nearest to the wanted pixels, once per image, for the boundaries of all its proposals.
+    """Find the edge nearest to each wanted pixel at each threshold.
+
+    Call it once per image, with the boundary pixels of all its proposals as `wanted`.
 
     edges  | (H, W) | floating | 0..1, as from `edge_map`
     wanted | (H, W) | bool     |

@@ -13,6 +13,8 @@ Shape = tuple[int, int]
 def noise(rng: np.random.Generator, shape: Shape, cell: float, octaves: int = 3) -> np.ndarray:
     """Add up smooth random fields, each with half the cell size and half the amplitude of the one before.
 
+    No cell is smaller than a pixel.
+
     returns | (H, W) | float32 | about -1..1
 
     Args:

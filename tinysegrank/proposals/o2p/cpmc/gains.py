@@ -15,10 +15,10 @@ from tinysegrank.proposals.o2p.cpmc.graph import UNIT
 
 
 class Hypotheses(NamedTuple):
-    """B hypotheses for one image: seeds for the foreground, and the background's part of the frame.
+    """B hypotheses for one image: each a seed of the foreground, and a part of the image's frame taken as background.
 
-    seeds | (B, S) | bool    | superpixels that must be foreground
-    frame | (B, S) | float64 | pixels of the superpixel on the frame, each with a weight in 0..1
+    seeds | (B, S) | bool    | superpixels of the seed, which must be foreground
+    frame | (B, S) | float64 | sum of the weights, 0..1, of the superpixel's pixels on that part of the frame
     """
 
     seeds: NDArray[np.bool_]

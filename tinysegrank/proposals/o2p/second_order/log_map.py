@@ -31,9 +31,12 @@ def upper_triangles(matrices: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def normalise_blocks(blocks: list[NDArray[np.float32]], *, power: float = 0.75) -> NDArray[np.float32]:
-    """Scale the rows of each block to length 1, join them, scale again, and take the signed power of each number.
+    """Scale the rows of B blocks to equal lengths, join the blocks, and raise each number's magnitude to a power.
 
-    blocks  | (R, D_b) each   | float32 | rows of zeros stay zero
+    A block's rows are scaled to length 1 / sqrt(B), so that the joined rows have length 1 before the power is taken;
+    signs are kept. A row of zeros stays zero, so that the joined row is shorter.
+
+    blocks  | (R, D_b) each   | float32 |
     returns | (R, sum of D_b) | float32 |
     """
     joined = np.concatenate(blocks, axis=1)  # (R, D)
