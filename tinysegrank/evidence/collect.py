@@ -72,7 +72,8 @@ def collect_evidence(
 
     Raises:
         CheckpointError: the folder isn't a run, or a piece that was asked for by name needs something that it lacks.
-        ConfigError: a piece is unknown, seeds are missing or duplicated, or another process is at work on the run.
+        ConfigError: a piece is unknown, seeds are missing or duplicated, the run was computed by another backend than
+            the present one, or another process is at work on the run.
         BackendError: the backend cannot be used.
     """
     kind = get_backend().kind

@@ -128,7 +128,10 @@ class Trainings(NamedTuple):
         return found
 
     def curves(self, values: Mapping[str, np.ndarray]) -> dict[str, Curve]:
-        """Return the mean of each loss's `values` up to where a training diverged, with a band over the seeds."""
+        """Return a curve for each loss: the mean of its `values`, with a band from the smallest to the largest seed.
+
+        A curve ends where a training with one of the seeds diverged.
+        """
         return {name: Curve.of_mean(self.steps[name], of) for name, of in values.items()}
 
     def table(self, title: str, columns: Mapping[str, Any], note: str = "") -> Table:

@@ -52,7 +52,7 @@ def write_manifest(run: Run, lock: FolderLock) -> None:
 
 
 def contradictions(run: Run) -> dict[str, str]:
-    """Return what of the manifest and the stages of a finished run doesn't go with the others: file and fault."""
+    """Return, by file, how the manifest and the stages of a finished run contradict each other; {} if they agree."""
     wanted, found = manifest_of(run), read_manifest(run.path)
     if not wanted["stages"] or wanted == found:
         return {}

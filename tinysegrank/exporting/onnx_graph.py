@@ -20,7 +20,7 @@ _OPSET, _IR = 17, 8  # of 2022, so that old runtimes read it
 
 
 class _Graph:
-    """The nodes and constants of a graph; each node takes what the last one gives."""
+    """The nodes and constants of a graph; the input of a node is the output of the node before it."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []

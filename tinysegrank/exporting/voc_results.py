@@ -51,7 +51,7 @@ def export_voc(run: Run, folder: Path, *, split: str = "", replace: bool = False
 
 
 def _pack(path: Path, files: dict[str, Path]) -> None:
-    """Write a .tar.gz of files by their names in it; the same files give the same bytes."""
+    """Write a .tar.gz of `files`, given by their names in it; the same files and names give the same bytes."""
     with (
         atomic_write(path) as stream,
         gzip.GzipFile("", "wb", fileobj=stream, mtime=0) as packed,

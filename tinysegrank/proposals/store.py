@@ -116,7 +116,7 @@ class ProposalStore:
     def read_segments(self, name: str) -> list[PastedSegments | None]:
         """Read the segments that each proposal of an image was pasted from, in the order of `read`.
 
-        None for a proposal of an engine without segments, and for all where there is no segments.json.
+        An entry is None if the proposal is of an engine without segments; all are None if there is no segments.json.
 
         Raises:
             DatasetError: there is no proposal, or the file is damaged or does not fit: as many entries as proposals,

@@ -141,7 +141,7 @@ class ConvexRanker(LinearRanker):
 
 
 def _of_one(groups: np.ndarray | None, rows: int) -> np.ndarray:
-    """Return the groups; all rows are of one image if there are none."""
+    """Return the groups, or zeros, which make all rows those of one image, if they are None."""
     return np.zeros(rows, np.int64) if groups is None else groups
 
 

@@ -23,7 +23,7 @@ def corpus_gains(
     *,
     classes: Sequence[int] | None = None,
 ) -> np.ndarray:
-    """Return the first-order change of the picks' mean corpus IoU from picking each row instead.
+    """Score each row by how picking it would change the picks' mean corpus IoU, to first order.
 
     With I and U the pixels of the intersection and union of each class over the picks `at`, and i and u those of a row,
     dI/U - I dU/U^2 is the change of I/U. So the gain of a row is the mean over the classes of i/U - I u/U^2, times the

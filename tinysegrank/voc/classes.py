@@ -159,7 +159,7 @@ def _usual_colour(index: int) -> Colour:
 
 
 def _fault(names: Sequence[str], colours: Sequence[Colour]) -> str:
-    """Return the reason why the last class cannot follow those before it, or "" if it can."""
+    """Return the reason why the last of the classes cannot be added to those before it, or "" if it can."""
     *earlier, name = names
     *taken, colour = colours
     shown = brief(name, 60)

@@ -82,7 +82,11 @@ class VOCSegmentation:
         check_links(self.root / _INSTANCES, DatasetError, deep=False)
 
     def _require(self, folder: str, endings: tuple[str, ...]) -> dict[str, str]:
-        """Return the file of each name in a folder, given the endings that it may have."""
+        """Return each name's file in a folder, by name, given the endings that it may have.
+
+        Raises:
+            DatasetError: some names have no file; the message lists the first of them.
+        """
         there = files_by_stem(self.root / folder, endings)
         if missing := [f"{folder}/{name}{endings[0]}" for name in self.names if name not in there]:
             raise DatasetError(

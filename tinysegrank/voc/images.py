@@ -89,7 +89,7 @@ def _heic(path: Path) -> Callable[[IO[bytes], str], Image.Image]:
 
 @cache
 def _kinds() -> tuple[str, ...]:
-    """Import Pillow's plugin of each format, and return the formats that it has."""
+    """Import Pillow's plugin of each format, and return the names of the formats that this Pillow can open."""
     for name in _PLUGINS:
         with suppress(ImportError):  # AVIF came with Pillow 11.3
             import_module(f"PIL.{name}ImagePlugin")

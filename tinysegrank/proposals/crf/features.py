@@ -80,7 +80,10 @@ def _mean(values: NDArray[np.floating], superpixels: NDArray[np.integer]) -> NDA
 def _histogram(
     codes: NDArray[np.integer], bins: int, superpixels: NDArray[np.integer], weights: NDArray[np.floating] | None = None
 ) -> NDArray[np.float64]:
-    """Return the distribution of (H, W) codes 0..bins-1 in each superpixel, each row summing to 1: (S, bins)."""
+    """Return the distribution of (H, W) codes 0..bins-1, weighted by `weights`, in each superpixel: (S, bins).
+
+    Each row sums to 1, or is 0 where the weights are.
+    """
     joint = (superpixels.astype(np.int32) * bins + codes).ravel()
     count = int(superpixels.max()) + 1
     table = np.bincount(joint, None if weights is None else weights.ravel(), count * bins).reshape(count, bins)

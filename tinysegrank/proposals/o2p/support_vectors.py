@@ -90,7 +90,7 @@ def _newton(
     tol: float,
     max_iter: int,
 ) -> Generator[NDArray[np.floating], NDArray[np.floating], Regression]:
-    """Fit one regression; yield each vector v of which X v is needed, and be sent X v."""
+    """Fit one regression, as a generator: it yields each vector v whose product X v it needs, and is sent X v."""
     w = np.zeros(X.shape[1])
     residual = centre - y.astype(np.float64)  # X w - y, if y is without the centre
     value = _value(w, residual, C, epsilon)

@@ -86,7 +86,10 @@ def candidates(
     options: CpmcOptions | None = None,
     rng: np.random.Generator,
 ) -> Candidates:
-    """Find the segments of an image that are worth ranking: cuts, connected parts, filters.
+    """Find the segments of an image that are worth ranking.
+
+    Cuts from seeds on a grid and against parts of the frame are split into connected parts. Of these, small ones, those
+    with a high cut ratio, duplicates, and all but the best of each group of similar ones are dropped.
 
     image | (H, W) or (H, W, 3) | uint8   | 0..255; any size
     lab   | (H, W, 3)           | float32 | CIE Lab of `image`, if computed already
