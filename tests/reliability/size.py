@@ -270,4 +270,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from tests.reliability import size  # under this name worker processes find its functions
+
+    size.main()
