@@ -24,7 +24,7 @@ from tinysegrank.ranking import (
 )
 
 _AT_ONCE = 64  # images and mirror images
-_PEAK = 3  # memory of one fit, in sizes of the descriptors: in float64, and those that aren't 0 as liblinear has them
+_PEAK = 5  # memory of one fit, in sizes of the descriptors: in float64, and those that aren't 0 as liblinear has them
 
 
 class ImageScores(NamedTuple):
