@@ -121,8 +121,8 @@ def _is_inside(name: str) -> bool:
 def check_file(path: Path | str) -> None:
     """Compare a file with its digest in the outermost stamp above it that lists it, if there is one.
 
-    The file is read once in each process for each of its states. One that differs gets the present time, so that the
-    next look at its size and time notices it too.
+    The file is read again only if its size or time has changed since the last check in this process. One that differs
+    gets the present time, so that the next check of size and time notices it too.
 
     Raises:
         CheckpointError: it is not as it was written.

@@ -16,7 +16,7 @@ from tinysegrank.experiment.origin import blas, processor
 
 
 def findings() -> Iterator[tuple[str, str]]:
-    """Yield (name, value) pairs to print; never raises."""
+    """Yield (name, value) pairs to print about the installation and the machine; a value says what is missing."""
     yield "tinysegrank", __version__
     yield "Python", f"{platform.python_version()} on {platform.system()} {platform.release()}, {processor()}"
     yield "libraries", ", ".join(f"{name} {version}" for name, version in library_versions().items())

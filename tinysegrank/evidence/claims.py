@@ -108,7 +108,7 @@ def verdict_of_seeds(gaps: np.ndarray, *, same: bool = False) -> str:
 def verdict_of_gains(gains: np.ndarray, *, errors: float = 2.0, same: bool = False) -> str:
     """Return the verdict on a claimed gain, or sameness, from several gains.
 
-    The interval of their mean extends by `errors` standard errors to each side; of one gain alone it isn't known.
+    Their mean's interval extends by `errors` standard errors to each side. One gain alone has none, and is unclear.
     """
     if len(gains) < 2:
         return UNCLEAR

@@ -80,20 +80,26 @@ def _largest(gain: np.ndarray, among: np.ndarray) -> np.ndarray:
 
 
 def too_much_object(images: Images) -> np.ndarray:
-    """Choose the images of Figure 3: naive upsampling labels too much object, and Eq. 17 picks more than the 1-best."""
+    """Choose the images of Figure 3, at most 4, where Eq. 17 loses most against the 1-best.
+
+    Of them naive upsampling labels more object than the truth, and Eq. 17 picks more object than the 1-best.
+    """
     objects = images.objects
     among = (objects["naive"] > objects["truth"]) & (objects["Eq. 17"] > objects["1-best"])
     return _largest(images.gain("1-best", "Eq. 17"), among)
 
 
 def helped_and_hurt(images: Images) -> np.ndarray:
-    """Choose the images of Figure 4: those where the ranker gains most over Eq. 17, and those where it loses most."""
+    """Choose the images of Figure 4.
+
+    They are up to 2 where the ranker gains most over Eq. 17, then up to 2 where it loses most.
+    """
     gain = images.gain("SVM", "Eq. 17")
     return np.concatenate([_largest(sign * gain, sign * gain > 0)[: _SHOWN // 2] for sign in (1, -1)])
 
 
 def smaller_object(images: Images) -> np.ndarray:
-    """Choose the images of Figure 5, where Eq. 17 gains most over the 1-best by picking a smaller object."""
+    """Choose the images of Figure 5, at most 4, where Eq. 17 gains most over the 1-best by picking a smaller object."""
     size = images.objects["Eq. 17"]
     return _largest(images.gain("Eq. 17", "1-best"), (size > 0) & (size < images.objects["1-best"]))
 

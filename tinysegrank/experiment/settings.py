@@ -232,7 +232,8 @@ class PhotographSettings(Options):
 class EvidenceSettings(Options):
     """The paper's evidence, made from a finished run.
 
-    `start_steps` is the number of cross-entropy steps before Figure 6's trainings (the paper's: 4,000; 0: the run's).
+    `start_steps` is the number of cross-entropy steps before Figure 6's trainings: 4,000 in the paper; 0 takes the
+    run's own start.
     """
 
     start_steps: int = option(0, at_least=0, note="0 takes the run's own start")

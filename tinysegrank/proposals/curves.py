@@ -20,11 +20,13 @@ COUNTS = (1, 5, 10, 20, 30)
 class OracleCurve(NamedTuple):
     """Accuracy of the oracle among the first m proposals, for each m of `counts`; m = 1 is the 1-best.
 
+    Images that are void everywhere are left out of `image_iou`.
+
     counts    | (C,)   | int64   | m
     iou       | (C, K) | float64 | 0..1, corpus IoU of each class; NaN where it is neither in the truth nor in the picks
     mean      | (C,)   | float64 | 0..1, mean of `iou` over the classes in the truth
     listed    | (C,)   | float64 | 0..1, the same over those of the listed classes that are in the truth
-    image_iou | (C,)   | float64 | 0..1, mean over images of the best image IoU; only this one never falls as m grows
+    image_iou | (C,)   | float64 | 0..1, mean of each image's best IoU; only this one never falls as m grows
     """
 
     counts: NDArray[np.int64]
@@ -95,7 +97,7 @@ def oracle_curve(
 
 
 def curve_of(confusions: NDArray[np.int64], counts: Sequence[int], classes: Sequence[int] | None = None) -> OracleCurve:
-    """Return the curve of N images, given the `oracle_confusions` of each for the same counts: (N, C, K, K).
+    """Return the oracle's curve over N images from their `oracle_confusions` (N, C, K, K), all for the same counts.
 
     Raises:
         ConfigError: a class is out of range or duplicated.

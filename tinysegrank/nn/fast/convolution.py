@@ -99,7 +99,7 @@ def geometry_of(context: TileContext) -> Geometry:
 
 @compiled(error_model="numpy")
 def _run_backward(how: Geometry, arrays: tuple[np.ndarray, ...], queue: np.ndarray) -> None:
-    """Fill the gradients with respect to the transformed filters, unless empty, and the maps, unless empty."""
+    """Fill the last two arrays with the gradients of the transformed filters and of the maps; skip an empty one."""
     gy, maps, gproducts, values, filters, gfilters, gmaps = arrays
     (_, G, P, C), F, (down, across) = values.shape, gproducts.shape[3], how.inputs.tiles
     for first in range(0, len(gy), how.chunk):
