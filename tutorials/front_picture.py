@@ -2,7 +2,7 @@
 
     python -m tutorials.front_picture RUN [PHOTOGRAPH]
 
-The photograph is scikit-image's cat, which Stefan van der Walt placed in the public domain (CC0).
+The photograph is scikit-image's `astronaut`: Eileen Collins, by NASA, in the public domain.
 """
 
 from __future__ import annotations
@@ -50,5 +50,5 @@ if __name__ == "__main__":
     import skimage
 
     run, *given = sys.argv[1:]
-    photograph = given[0] if given else Path(skimage.__file__).parent / "data" / "chelsea.png"
+    photograph = given[0] if given else Path(skimage.__file__).parent / "data" / "astronaut.png"
     front_picture(tinysegrank.load(run)(photograph)).quantize(128).save(FILE, optimize=True)
