@@ -40,6 +40,13 @@ def close(yours: Any, right: Any, what: str, *, rtol: float = 1e-6, atol: float 
         raise AnswerError(f"{what}: yours is {yours[at]:.9g}{where}; it should be {right[at]:.9g}")
 
 
+def pair(returned: Any, function: str, what: str = "its result and a context") -> tuple[Any, Any]:
+    """Return the two things that a function returned, or raise AnswerError that says which two it should return."""
+    if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+        raise AnswerError(f"{function} should return two things, {what}")
+    return returned[0], returned[1]
+
+
 def require(holds: Any, message: str) -> None:
     """Raise AnswerError with a message unless something holds."""
     if not np.all(holds):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from check.compare import close, exercise, slopes
+from check.compare import close, exercise, pair, slopes
 from tinysegrank import nn
 
 
@@ -17,7 +17,7 @@ def exercise_7_1(silu: Callable[..., Any], backward: Callable[..., Any]) -> None
     """Check SiLU: silu(x) -> (y, context), backward(gradient, context) -> gx."""
     rng = np.random.default_rng(1)
     x, gradient = 3 * rng.standard_normal((4, 5)), rng.standard_normal((4, 5))
-    y, context = silu(x)
+    y, context = pair(silu(x), "silu")
     close(y, x * expit(x), "the output")
     close(backward(gradient, context), slopes(lambda x: x * expit(x), x, gradient), "the gradient", atol=1e-8)
 
@@ -32,9 +32,9 @@ def exercise_7_2(leaky: Callable[..., Any], backward: Callable[..., Any]) -> Non
         def right(x: np.ndarray, a: Any = a) -> np.ndarray:
             return np.where(x > 0, x, a * x)
 
-        y, context = leaky(x, np.array(a))
+        y, context = pair(leaky(x, np.array(a)), "leaky")
         close(y, right(x), f"the output for a = {a}")
-        gx, ga = backward(gradient, context)
+        gx, ga = pair(backward(gradient, context), "backward", "the gradients with respect to x and to a")
         close(gx, slopes(right, x, gradient), f"the gradient with respect to x for a = {a}", atol=1e-8)
         close(ga, slopes(lambda a: right(x, a), np.array(a), gradient), "the gradient with respect to a", atol=1e-8)
 
@@ -46,9 +46,9 @@ def exercise_7_3(residual: Callable[[nn.Layer], nn.Layer]) -> None:
     inner = nn.Conv2d(rng.standard_normal((3, 3, 1, 1)), rng.standard_normal(3))
     x, gradient = rng.standard_normal((2, 3, 2, 2)), rng.standard_normal((2, 3, 2, 2))
     layer = residual(inner)
-    y, context = layer.forward(x)
+    y, context = pair(layer.forward(x), "forward")
     close(y, x + inner.forward(x)[0], "the output")
-    gx, gradients = layer.backward(gradient, context)
+    gx, gradients = pair(layer.backward(gradient, context), "backward", "the gradient of x and those of the parameters")
     close(gx, slopes(lambda x: x + inner.forward(x)[0], x, gradient), "the gradient with respect to x", atol=1e-7)
     _, expected = inner.backward(gradient, inner.forward(x)[1])
     close(

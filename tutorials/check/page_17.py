@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from check.compare import close, exercise, slopes
+from check.compare import close, exercise, pair, slopes
 
 
 @exercise
@@ -37,9 +37,9 @@ def exercise_17_3(swish: Callable[..., Any], swish_backward: Callable[..., Any])
     """Check swish(x, b) and its backward function."""
     rng = np.random.default_rng(1)
     x, gradient, b = rng.standard_normal((3, 4)), rng.standard_normal((3, 4)), 1.7
-    y, context = swish(x, b)
+    y, context = pair(swish(x, b), "swish")
     close(y, x * expit(b * x), "y")
-    grad_x, grad_b = swish_backward(gradient, context)
+    grad_x, grad_b = pair(swish_backward(gradient, context), "swish_backward", "the gradients of x and of b")
     close(grad_x, slopes(lambda x: x * expit(b * x), x, gradient), "the gradient of x", rtol=1e-5, atol=1e-8)
     right = slopes(lambda b: x * expit(b[0] * x), np.array([b]), gradient)[0]
     close(grad_b, right, "the gradient of b", rtol=1e-5, atol=1e-8)
