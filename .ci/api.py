@@ -16,11 +16,16 @@ import pdoc
 import tinysegrank
 
 
-def resolve_named_tuples():
-    """Resolve the annotations of named tuples, whose constructors pdoc reads in the module that exports them."""
+def resolve_names():
+    """Resolve what pdoc does not: names imported when first used, and the annotations of named tuples.
+
+    pdoc reads a named tuple's constructor in the module that exports it.
+    """
     for found in pkgutil.walk_packages(tinysegrank.__path__, "tinysegrank."):
         if found.name != "tinysegrank.__main__":
-            for _, kind in inspect.getmembers(importlib.import_module(found.name), inspect.isclass):
+            module = importlib.import_module(found.name)
+            vars(module).update({name: getattr(module, name) for name in getattr(module, "__all__", ())})
+            for _, kind in inspect.getmembers(module, inspect.isclass):
                 if issubclass(kind, tuple) and kind.__module__ == found.name:
                     kind.__new__.__annotations__ = typing.get_type_hints(kind)
 
@@ -30,7 +35,7 @@ if __name__ == "__main__":
     pdoc.render.configure(docformat="google", footer_text=f"tinysegrank {tinysegrank.__version__}")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        resolve_named_tuples()
+        resolve_names()
         pdoc.pdoc("tinysegrank", "!tinysegrank.__main__", output_directory=folder)
     for warning in caught:
         print(f"{warning.filename}:{warning.lineno}: {warning.message}", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import textwrap
 from contextlib import contextmanager
 
 import pytest
@@ -47,6 +48,33 @@ def test_what_is_heavy_is_imported_where_it_is_used(statement):
     imported = set(done.stdout.split("imported: ")[1].split())
     heavy = {"numpy", "scipy", "numba", "sklearn", "skimage", "matplotlib", "joblib", "PIL", "torch", "jax", "cupy"}
     assert not imported & heavy
+
+
+def test_a_wrong_path_is_refused_before_scikit_learn_is_imported(tmp_path, toy):
+    """It takes two thirds of what the experiment imports, so that a mistyped path is answered at once."""
+    wrong = [
+        ["predict", "photo.jpg", "--run", "nowhere"],
+        ["report", "nowhere"],
+        ["evaluate", "labels", "--voc", "nowhere"],
+        ["run", "--voc", "nowhere", "--out", "new"],
+        ["run", "--voc", str(toy), "--weights", "nowhere", "--out", "new", "--set", "data.train=train"],
+    ]
+    script = f"""
+        import sys
+        from tinysegrank.cli import app
+        for arguments in {wrong}:
+            try:
+                app(arguments)
+            except SystemExit as ended:
+                print(ended.code)
+        print("imported:", *sorted(sys.modules))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    codes, imported = done.stdout.split("imported: ")
+    assert codes.split() == ["1"] * len(wrong)
+    assert done.stderr.count("error: ") == done.stderr.count("nowhere: ") == len(wrong), done.stderr
+    assert not {"sklearn", "scipy", "skimage", "numba", "matplotlib"} & set(imported.split())
 
 
 @pytest.mark.parametrize("arguments", [["-h"], ["run", "-h"], ["export", "voc", "-h"]])

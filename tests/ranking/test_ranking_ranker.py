@@ -101,15 +101,15 @@ class Ridge(LinearRanker):
 
 @pytest.fixture
 def own(monkeypatch):
-    monkeypatch.setitem(RANKERS, "ridge", RankerKind(Ridge(), (0.1, 10.0)))
+    monkeypatch.setitem(RANKERS, "ridge", RankerKind(Ridge, (0.1, 10.0)))
 
 
 @pytest.mark.parametrize("name", [*RANKERS, "ridge"])
 def test_every_ranker_of_the_table_learns_what_tells_the_quality(own, name):
     table, confusions = table_of()
-    estimator, grid = RANKERS[name]
-    fitted = fit_ranker(table, confusions, estimator=estimator, grid=grid, splits=3)
-    assert fitted.chosen.C in grid
+    kind = RANKERS[name]
+    fitted = fit_ranker(table, confusions, estimator=kind.estimator(), grid=kind.grid, splits=3)
+    assert fitted.chosen.C in kind.grid
     weights = np.abs(fitted.ranker.coefficients)
     assert weights[0] > 2 * weights[2:].max()
 

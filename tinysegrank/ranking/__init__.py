@@ -1,11 +1,16 @@
-"""Module 2 of the paper: score proposals by SegNet, compute their features, and rank them."""
+"""Module 2 of the paper: score proposals by SegNet, compute their features, and rank them.
+
+The estimators need scikit-learn, which takes most of a second to import, so they are imported when first used.
+"""
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from tinysegrank.ranking.cross_validation import C_GRID, ChosenC, choose_C
 from tinysegrank.ranking.descriptors import FullyConnected, image_descriptors, load_fully_connected
 from tinysegrank.ranking.distance import kl_divergences, proposal_distance
-from tinysegrank.ranking.estimator import LinearRanker
 from tinysegrank.ranking.features import BLOCKS, PAPER_BLOCKS, Block, ImageProposals, describe
 from tinysegrank.ranking.features.classification import UNGATED, class_shares
 from tinysegrank.ranking.gain import corpus_gains
@@ -13,10 +18,20 @@ from tinysegrank.ranking.image_classifier import ImageClassifier
 from tinysegrank.ranking.oracle import oracle_picks, oracle_quality, pick, rank_in_group
 from tinysegrank.ranking.pairs import Pairs, ranking_pairs
 from tinysegrank.ranking.ranker import RANKERS, FittedRanker, Ranker, RankerKind, balancing_weights, fit_ranker
-from tinysegrank.ranking.standardize import Standardizer
-from tinysegrank.ranking.structural import StructuralSVM
-from tinysegrank.ranking.svm import RankSVM
 from tinysegrank.ranking.table import FeatureTable, StoredTable
+
+if TYPE_CHECKING:
+    from tinysegrank.ranking.estimator import LinearRanker
+    from tinysegrank.ranking.standardize import Standardizer
+    from tinysegrank.ranking.structural import StructuralSVM
+    from tinysegrank.ranking.svm import RankSVM
+
+_MODULES = {
+    "LinearRanker": "estimator",
+    "RankSVM": "svm",
+    "Standardizer": "standardize",
+    "StructuralSVM": "structural",
+}
 
 __all__ = [
     "BLOCKS",
@@ -55,3 +70,9 @@ __all__ = [
     "rank_in_group",
     "ranking_pairs",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.metrics import Confusion
 from tinysegrank.parallel import jobs_that_fit, parallel_map
-from tinysegrank.ranking.estimator import LinearRanker, check_features
 from tinysegrank.ranking.oracle import check_confusions, check_groups, pick
-from tinysegrank.ranking.standardize import Standardizer
-from tinysegrank.ranking.svm import RankSVM
 from tinysegrank.stored_rows import StoredRows, row_blocks
 from tinysegrank.voc import assign_folds
+
+if TYPE_CHECKING:
+    from tinysegrank.ranking.estimator import LinearRanker  # scikit-learn, which takes most of a second to import
 
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
@@ -77,6 +77,9 @@ def choose_C(  # noqa: N802  # C is the field's name
 
     Source: paper, section 5 (the measure); the protocol is our choice.
     """
+    from tinysegrank.ranking.estimator import check_features
+    from tinysegrank.ranking.svm import RankSVM
+
     X = X if isinstance(X, StoredRows) else check_features(X)  # workers check what they read
     quality, groups = check_groups("quality", quality, groups)
     confusions = check_confusions(confusions, groups)
@@ -113,6 +116,8 @@ def _held_out_picks(
 ) -> np.ndarray:
     """Train on the other folds with each C, and return the rows picked in this one: (n, images in the fold)."""
     from sklearn.base import clone
+
+    from tinysegrank.ranking.standardize import Standardizer
 
     train, test = np.flatnonzero(fold != held_out), np.flatnonzero(fold == held_out)
     X_train = X[train]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from functools import partial
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 import numpy as np
 
@@ -13,27 +14,42 @@ from tinysegrank.errors import CheckpointError
 from tinysegrank.fitted import About, Arrays, Fitted
 from tinysegrank.parallel import one_blas_thread
 from tinysegrank.ranking.cross_validation import C_GRID, ChosenC, choose_C
-from tinysegrank.ranking.estimator import LinearRanker
-from tinysegrank.ranking.standardize import Standardizer
-from tinysegrank.ranking.structural import StructuralSVM
-from tinysegrank.ranking.svm import RankSVM
 from tinysegrank.ranking.table import FeatureTable, StoredTable
 from tinysegrank.stored_rows import StoredRows, row_blocks
+
+if TYPE_CHECKING:
+    from tinysegrank.ranking.estimator import LinearRanker  # scikit-learn, which takes most of a second to import
 
 _PAIRS_GRID = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)  # larger C overfits a thousand columns, and takes minutes more
 
 
-class RankerKind(NamedTuple):
-    """An estimator with fit(X, quality, groups), C and coef_, and the values of C to choose from."""
+@dataclass(frozen=True)
+class RankerKind:
+    """A function that makes an estimator with fit(X, quality, groups), C and coef_, and the values of C to choose from.
 
-    estimator: LinearRanker
+    The function is called when a ranker is fitted; the class of the estimator is one.
+    """
+
+    estimator: Callable[[], LinearRanker]
     grid: Sequence[float]
 
 
+def _rank_svm(pairs: Literal["oracle", "all"] = "oracle") -> LinearRanker:
+    from tinysegrank.ranking.svm import RankSVM
+
+    return RankSVM(pairs=pairs)
+
+
+def _structural_svm() -> LinearRanker:
+    from tinysegrank.ranking.structural import StructuralSVM
+
+    return StructuralSVM()
+
+
 RANKERS: dict[str, RankerKind] = {
-    "oracle-pairs": RankerKind(RankSVM(pairs="oracle"), _PAIRS_GRID),
-    "all-pairs": RankerKind(RankSVM(pairs="all"), _PAIRS_GRID),
-    "structural": RankerKind(StructuralSVM(), (0.1, 1.0, 10.0, 100.0, 1000.0)),  # its C multiplies a mean over images
+    "oracle-pairs": RankerKind(_rank_svm, _PAIRS_GRID),
+    "all-pairs": RankerKind(partial(_rank_svm, "all"), _PAIRS_GRID),
+    "structural": RankerKind(_structural_svm, (0.1, 1.0, 10.0, 100.0, 1000.0)),  # its C multiplies a mean over images
 }
 """The rankers by name. Add one of your own as `ranking.RANKERS["mine"] = RankerKind(estimator, grid)`."""
 
@@ -123,8 +139,10 @@ def fit_ranker(
     """
     from sklearn.base import clone
 
+    from tinysegrank.ranking.standardize import Standardizer
+
     columns, X = table.names(blocks), table.select(blocks)
-    estimator = estimator or RankSVM()
+    estimator = estimator or _rank_svm()
     weights = balancing_weights(table, blocks) if balance else None
     chosen = choose_C(
         X,

@@ -45,7 +45,7 @@ def fit_on_blocks(
 ) -> FittedRanker:
     """Fit the run's kind of ranker on some blocks of a table, choosing C by cross-validation over the images."""
     ranking, classes = run.settings.ranking, run.settings.report.classes or None
-    estimator, grid = RANKERS[ranking.ranker]
+    kind = RANKERS[ranking.ranker]
     if ranking.quality == "corpus":
         first = np.flatnonzero(table.proposals == 0)
         table = replace(table, quality=corpus_gains(confusions, table.groups, first, classes=classes))
@@ -54,8 +54,8 @@ def fit_on_blocks(
         confusions,
         blocks=blocks,
         balance=ranking.balance,
-        estimator=estimator,
-        grid=ranking.C or grid,
+        estimator=kind.estimator(),
+        grid=ranking.C or kind.grid,
         splits=ranking.splits,
         seed=run.settings.seed,
         classes=classes,
