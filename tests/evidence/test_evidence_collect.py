@@ -16,6 +16,7 @@ from tinysegrank.experiment import Silent, artifacts
 from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.settings import EvidenceSettings
+from tinysegrank.experiment.stages import data
 from tinysegrank.experiment.stages.described import read_columns, write_columns
 from tinysegrank.files import read_compressed, write_compressed, write_json
 from tinysegrank.reporting import Column, Table
@@ -244,7 +245,7 @@ def count_images(request):
 
 
 def test_a_piece_from_outside_the_package(bare, monkeypatch):
-    pieces = [*PIECES, Piece("mine", "Mine", count_images, ("data",))]
+    pieces = [*PIECES, Piece("mine", "Mine", count_images, (data.STAGE,))]
     monkeypatch.setattr("tinysegrank.evidence.collect.PIECES", pieces)
     ((made,), _) = collect(bare, "mine")
     assert made.claims[0].verdict == "agrees" and made.table.rows[0][0] > 2

@@ -15,7 +15,7 @@ from tinysegrank.evidence.ablation import eq17_by_features
 from tinysegrank.evidence.figure_2 import richest
 from tinysegrank.evidence.judge import make_judge
 from tinysegrank.evidence.losses import continue_training
-from tinysegrank.evidence.measures import described
+from tinysegrank.evidence.measures import read_described
 from tinysegrank.evidence.piece import Request
 from tinysegrank.evidence.single_images import (
     Images,
@@ -124,14 +124,14 @@ def test_the_ablation_has_all_subsets_and_the_runs_own_ranker_among_them(tiny_ru
 
 def test_eq_17_is_the_same_by_the_features_of_a_table(tiny_run, evidence, split):
     """By the features of val, where the run scored the proposals themselves; so the training images' are judged."""
-    held, ranking = described(tiny_run, "val"), tiny_run.settings.ranking
+    held, ranking = read_described(tiny_run, "val"), tiny_run.settings.ranking
     by_features = eq17_by_features(held.table, ranking.background_weight)
     for image in range(len(split)):
         rows = held.table.groups == image
         gaps = (by_features - held.distances[ranking.loss])[rows]
         np.testing.assert_allclose(gaps, gaps[0], atol=1e-3)
     _, rows = rows_of(evidence, "ablation")
-    train = described(tiny_run, "train")
+    train = read_described(tiny_run, "train")
     scores = eq17_by_features(train.table, ranking.background_weight)
     picks = [np.flatnonzero(train.table.groups == i)[np.argmin(scores[train.table.groups == i])] for i in range(10)]
     expected = per_cent(Confusion.of(train.confusions[picks]))
@@ -323,7 +323,7 @@ def test_the_ablation_over_seeds_is_that_of_each_seeds_own_proposals_and_rankers
     for name, system in (("(1) + (2) + (3)", "svm"), ("Eq. 17, no SVM", "segnet-uoi+ce")):
         expected = per_cent(evaluate_folder(other / "picked" / system, split))
         assert float(rows[name]["seed 3"]) == pytest.approx(expected)
-    coarse, val = np.load(other / "coarse" / "val-uoi+ce.npy"), described(tiny_run, "val")
+    coarse, val = np.load(other / "coarse" / "val-uoi+ce.npy"), read_described(tiny_run, "val")
     soft = np.load(evidence / "judge" / "proposals" / "soft.npy")
     confusions = []
     for image, own in enumerate(coarse):

@@ -26,7 +26,7 @@ from tinysegrank.experiment.stages.evaluation import read_counts
 from tinysegrank.experiment.stages.training import Training, network_path
 from tinysegrank.proposals import CpmcOptions, SecondOrderOptions, SegmentOptions
 from tinysegrank.segnet import load_segnet
-from tinysegrank.voc import CLASS_NAMES, VOC, VOCSegmentation, classes_of, read_labels
+from tinysegrank.voc import CLASS_NAMES, VOC, VOCSegmentation, classes_of, read_classes, read_labels
 
 pytestmark = pytest.mark.slow
 
@@ -142,8 +142,11 @@ def test_label_maps_are_exported_in_the_classes_colours(folder, run, tmp_path):
     assert (result.exit_code, result.stdout) == (0, f"{tmp_path}/labels\n")
     for path in (run.path / "picked/svm").glob("*.png"):
         assert (tmp_path / "labels" / path.name).read_bytes() == path.read_bytes()
+    assert read_classes(tmp_path / "labels/classes.txt") == run.settings.classes
     command = result.stderr.removeprefix("next: tinysegrank ")
+    listed = (folder / "field/classes.txt").rename(folder / "away.txt")  # as it is after `run --classes-file`
     said = json.loads(call(*shlex.split(command), "--json"))
+    listed.rename(folder / "field/classes.txt")
     assert said["mean_iou"] == pytest.approx(read_counts(run)["picked/svm"].mean_iou().value)
 
 

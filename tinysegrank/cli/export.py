@@ -33,13 +33,16 @@ Split = Annotated[
 @export.command()
 def labels(run: RunFolder, out: Folder = Path("labels"), split: Split = "", force: Force = False) -> None:
     """Write the label map of every image of a split as NAME.png, a palette PNG in the colours of the run's classes."""
+    from tinysegrank.experiment.stages import evaluation
     from tinysegrank.exporting import export_labels
+    from tinysegrank.voc.classes import CLASSES_FILE
 
     opened = _opened(run)
     typer.echo(export_labels(opened, out, split=split, replace=force))
     data = opened.settings.data
-    if split in ("", data.val) and opened.stamp("evaluation").complete:  # otherwise there may be no masks
+    if split in ("", data.val) and opened.stamp(evaluation.STAGE.name).complete:  # otherwise there may be no masks
         command = ["tinysegrank", "evaluate", str(out), "--voc", data.voc, "--split", data.val]
+        command += ["--classes-file", str(out / CLASSES_FILE)] if data.classes else []
         typer.echo(f"next: {shlex.join(command)}", err=True)
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from tinysegrank.cli.group import quiet
 from tinysegrank.experiment import Progress, Run, Shown, Silent, orderings, read_counts, tables
+from tinysegrank.experiment.stages import report
 
 console = Console()
 beside = Console(stderr=True)
@@ -43,7 +44,7 @@ def show_results(run: Run) -> None:
     console.print("The paper's orderings, by the figures of this run, untested:")
     for line in orderings(run, counts):
         console.print(line, markup=False, highlight=False)
-    console.print(f"\nTables, curves and images: {run.folder('report')}", markup=False, highlight=False)
+    console.print(f"\nTables, curves and images: {run.folder(report.STAGE.name)}", markup=False, highlight=False)
     test = f"tinysegrank evidence {shlex.quote(str(run.path))} table-2"
     console.print(f"What part chance may have in them: {test}", markup=False, highlight=False, soft_wrap=True)
     label = f"tinysegrank predict PHOTOGRAPH.jpg --run {shlex.quote(str(run.path))}"

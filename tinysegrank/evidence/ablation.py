@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from tinysegrank.evidence.claims import DIFFERS, UNCLEAR, Ordering, Statement
-from tinysegrank.evidence.measures import bars_beside_paper, described, means, per_cent
+from tinysegrank.evidence.measures import bars_beside_paper, means, per_cent, read_described
 from tinysegrank.evidence.piece import EVIDENCE, Finding, Piece, Request
 from tinysegrank.experiment import artifacts
 from tinysegrank.experiment.runner import Run
-from tinysegrank.experiment.stages.described import STAGE
+from tinysegrank.experiment.stages import data, described
 from tinysegrank.experiment.stages.ranker import fit_on_blocks
 from tinysegrank.files import read_json, reading, write_json
 from tinysegrank.ranking import PAPER_BLOCKS, UNGATED, StoredTable, pick
@@ -69,7 +69,7 @@ class Ranking(NamedTuple):
 
 def fit_ablation(request: Request) -> Finding:
     """Fit a ranker on every subset of the blocks, and compare the rankers' picks."""
-    run, val = request.run, described(request.run, "val")
+    run, val = request.run, read_described(request.run, "val")
     found = rankings(run)
     rows_of = {one.name: one.rows for one in found}
     picks = {name: val.confusions[rows] for name, rows in rows_of.items()}
@@ -91,7 +91,7 @@ def fit_ablation(request: Request) -> Finding:
 
 def rankings(run: Run) -> list[Ranking]:
     """Return Eq. 17, and a ranker on each of `block_subsets`; those fitted before are reused."""
-    train, val, ranking = described(run, "train"), described(run, "val"), run.settings.ranking
+    train, val, ranking = read_described(run, "train"), read_described(run, "val"), run.settings.ranking
     accuracy = None
     if "segnet" in train.table.columns:
         distances = eq17_by_features(train.table, ranking.background_weight)
@@ -109,10 +109,10 @@ def fit_subset(run: Run, blocks: tuple[str, ...]) -> Ranking:
     """Fit a ranker on some feature blocks and return its picks on val, stored ones if there are any."""
     folder = run.path / EVIDENCE / "rankers" / "+".join(blocks)
     settings = [run.settings.ranking, run.settings.report.classes, run.settings.seed]
-    key = artifacts.key(settings, [run.content(STAGE.name), blocks], __name__)
+    key = artifacts.key(settings, [run.content(described.STAGE.name), blocks], __name__)
 
     def fit() -> None:
-        train, val = described(run, "train"), described(run, "val")
+        train, val = read_described(run, "train"), read_described(run, "val")
         fitted = fit_on_blocks(run, train.table, train.confusions, blocks)
         rows = pick(fitted.ranker.scores(val.table), val.table.groups)
         record = {"C": fitted.chosen.C, "held_out": float(np.max(fitted.chosen.accuracy))}
@@ -157,4 +157,5 @@ def eq17_by_features(table: StoredTable, background_weight: float) -> np.ndarray
     return np.asarray(table.select("segnet"))[:, places] @ np.array([1.0, 1.0, background_weight, background_weight])
 
 
-PIECE = Piece("ablation", "Section 5: blocks of features alone and together", fit_ablation, ("data", "described"))
+_NEEDS = (data.STAGE, described.STAGE)
+PIECE = Piece("ablation", "Section 5: blocks of features alone and together", fit_ablation, _NEEDS)

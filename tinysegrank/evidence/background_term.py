@@ -10,8 +10,9 @@ import numpy as np
 from tinysegrank import reporting
 from tinysegrank.evidence.claims import Ordering, Statement, verdict_of_gains
 from tinysegrank.evidence.judge import make_judge
-from tinysegrank.evidence.measures import described, per_cent
+from tinysegrank.evidence.measures import per_cent, read_described
 from tinysegrank.evidence.piece import Finding, Piece, Request
+from tinysegrank.experiment.stages import coarse, data, described, proposals
 from tinysegrank.experiment.stages.coarse import read_coarse
 from tinysegrank.ranking import pick
 from tinysegrank.reporting import Column, Curve, Plot, Table
@@ -35,7 +36,7 @@ _NOTE = "The weights are compared on val itself, as in the paper, so the best of
 def vary_background_term(request: Request) -> Finding:
     """Pick by Eq. 17 with each weight of the background term and each eps, and compare the picks' accuracy."""
     run, judge, ranking = request.run, make_judge(request.run, picks=True), request.run.settings.ranking
-    val, coarse = described(run, "val"), read_coarse(run, f"val-{ranking.loss}")
+    val, coarse = read_described(run, "val"), read_coarse(run, f"val-{ranking.loss}")
     epsilons = sorted({*_EPSILONS, ranking.eps})
     divergences, background = {eps: judge.divergences(coarse, eps) for eps in epsilons}, judge.backgrounds()
     terms = {(weight, eps): divergences[eps] + weight * background for weight, eps in product(_WEIGHTS, epsilons)}
@@ -74,5 +75,5 @@ def vary_background_term(request: Request) -> Finding:
     return Finding(STATEMENTS, measured, table, draw, (_NOTE,))
 
 
-_NEEDS = ("data", "coarse", "proposals", "described")
+_NEEDS = (data.STAGE, coarse.STAGE, proposals.STAGE, described.STAGE)
 PIECE = Piece("background-term", "Eq. 17: the background term and the smoothing", vary_background_term, _NEEDS)

@@ -110,7 +110,7 @@ def collect_evidence(
                 artifacts.renew_times(folder, lock)
                 progress.kept(piece.name)
             else:
-                run.require((*piece.needs, *piece.also(run.settings)), piece.name)
+                run.require(piece.stages(run.settings), piece.name)
                 lock.hold()
                 (folder / STAMP).unlink(missing_ok=True)
                 with progress.stage(piece.name):
@@ -122,7 +122,7 @@ def collect_evidence(
 
 def _lacks(run: Run, piece: Piece) -> str:
     """Return what a piece needs that the run lacks, as text; "" if it lacks nothing."""
-    return run.unfinished((*piece.needs, *piece.also(run.settings))) or piece.lacks(run)
+    return run.unfinished(piece.stages(run.settings)) or piece.lacks(run)
 
 
 def _inspect(run: Run, piece: Piece, seeds: tuple[int, ...] | None = None) -> tuple[Path, Key, Condition]:
@@ -130,7 +130,7 @@ def _inspect(run: Run, piece: Piece, seeds: tuple[int, ...] | None = None) -> tu
     folder, settings = run.folder(EVIDENCE) / piece.name, run.settings
     seeds = read_seeds(folder) if seeds is None else seeds
     own = [settings.report.classes, settings.ranking, settings.seed, piece.settings(settings)]
-    inputs = {stage: run.content(stage) for stage in piece.needs}
+    inputs = {stage.name: run.content(stage.name) for stage in piece.needs}
     work = piece.work.func if isinstance(piece.work, partial) else piece.work
     key = artifacts.key([piece.name, own, seeds if piece.seeded else ()], inputs, work.__module__)
     return folder, key, artifacts.inspect(folder, key)

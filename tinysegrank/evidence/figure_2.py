@@ -10,6 +10,7 @@ from tinysegrank import reporting
 from tinysegrank.evidence.claims import Statement, verdict_of_fact
 from tinysegrank.evidence.piece import Finding, Piece, Request
 from tinysegrank.experiment.images import open_split
+from tinysegrank.experiment.stages import data
 from tinysegrank.losses.simulation import simulate_flips
 from tinysegrank.reporting import Column, Curve, Plot, Table
 from tinysegrank.voc import VOID, VOCSegmentation
@@ -72,4 +73,4 @@ def richest(split: VOCSegmentation) -> int:
     return max(range(len(split)), key=key)
 
 
-PIECE = Piece("figure-2", "Figure 2: IOU and UOI while labels are flipped", flip_labels, ("data",))
+PIECE = Piece("figure-2", "Figure 2: IOU and UOI while labels are flipped", flip_labels, (data.STAGE,))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.evidence.measures import described
+from tinysegrank.evidence.measures import read_described
 from tinysegrank.evidence.piece import EVIDENCE
 from tinysegrank.experiment import artifacts
 from tinysegrank.experiment.artifacts import load_once
@@ -100,7 +100,7 @@ def _count_cells(image: ImageOfRun) -> np.ndarray:
 
 
 def _write_proposals(run: Run, folder: Path) -> None:
-    val, images = described(run, "val"), images_of(run, "val")
+    val, images = read_described(run, "val"), images_of(run, "val")
     groups = val.table.groups
     write_arrays(folder / "rows.safetensors", {"groups": groups, "confusions": np.asarray(val.confusions)})
     header = {"descr": "<f4", "fortran_order": False, "shape": (len(groups), 13, 13, len(run.settings.classes))}

@@ -14,6 +14,7 @@ from tinysegrank.evidence.judge import make_judge
 from tinysegrank.evidence.measures import per_cent
 from tinysegrank.evidence.piece import Finding, Piece, Request
 from tinysegrank.evidence.trainings import LOSS_NAMES, train_by_loss
+from tinysegrank.experiment.stages import data, described, features, proposals, training
 from tinysegrank.reporting import Curve, Plot
 from tinysegrank.voc import BACKGROUND
 
@@ -103,10 +104,11 @@ def continue_training(request: Request) -> Finding:
 
 
 FROM_SCRATCH = Piece(
-    "from-scratch", "Section 3.2: IOU and UOI from a random head", train_from_scratch, ("data", "features"),
+    "from-scratch", "Section 3.2: IOU and UOI from a random head", train_from_scratch, (data.STAGE, features.STAGE),
     seeded=True, settings=lambda s: [s.training.start, s.training.iou, s.training.uoi, s.coarse],
 )  # fmt: skip
 FIGURE_6 = Piece(
     "figure-6", "Figure 6: re-ranking accuracy while training continues with each loss", continue_training,
-    ("data", "features", "training", "proposals", "described"), seeded=True, settings=lambda s: s.evidence,
+    (data.STAGE, features.STAGE, training.STAGE, proposals.STAGE, described.STAGE), seeded=True,
+    settings=lambda s: s.evidence,
 )  # fmt: skip

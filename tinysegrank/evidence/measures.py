@@ -17,7 +17,7 @@ from tinysegrank.experiment.stages.evaluation import folder_of, read_confusions
 from tinysegrank.metrics import Confusion
 
 
-def described(run: Run, which: str) -> Described:
+def read_described(run: Run, which: str) -> Described:
     """Read the described proposals of a split, once in each process."""
     return load_once(_load, run.folder(STAGE.name), run, which)
 

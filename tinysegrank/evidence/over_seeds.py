@@ -12,12 +12,12 @@ from tinysegrank import reporting
 from tinysegrank.evidence import ablation
 from tinysegrank.evidence.background_term import IMPROVES
 from tinysegrank.evidence.claims import SEEDS_RULE, Ordering
-from tinysegrank.evidence.measures import bars_beside_paper, described, means, system_confusions
+from tinysegrank.evidence.measures import bars_beside_paper, means, read_described, system_confusions
 from tinysegrank.evidence.piece import EVIDENCE, Finding, Piece, Request
 from tinysegrank.evidence.tables import BLOCK, RERANK_ALONE, ordering
 from tinysegrank.experiment.derived import run_seed, stages_read
 from tinysegrank.experiment.runner import Run
-from tinysegrank.experiment.stages import report
+from tinysegrank.experiment.stages import data, described, evaluation, report
 from tinysegrank.ranking import pick
 from tinysegrank.reporting import Cell, Column, Table
 
@@ -81,7 +81,7 @@ def _run_of(request: Request, seed: int) -> Run:
 
 def _picks(run: Run) -> dict[str, np.ndarray]:
     """Return the confusions of the first proposals, and of the picks of Eq. 17 and of rankers on blocks of features."""
-    val, (eq17, *rankers) = described(run, "val"), ablation.rankings(run)
+    val, (eq17, *rankers) = read_described(run, "val"), ablation.rankings(run)
     rows = {_FIRST: np.flatnonzero(val.table.proposals == 0), eq17.name: eq17.rows}
     if "segnet" in val.table.columns:
         rows[_NO_TERM] = pick(-ablation.eq17_by_features(val.table, 0.0), val.table.groups)
@@ -95,8 +95,8 @@ _OF_ABLATION = Methods(_picks, (*ablation.ORDERINGS, *_OTHERS), ablation.PAPER,
                        ("Blocks of features", "features", "Ablation over seeds"))  # fmt: skip
 PIECES = (
     Piece(_RUNS, "Seeds: what the small differences are worth", partial(compare_over_seeds, methods=_OF_TABLE_2),
-          ("data", "evaluation"), also=stages_read, seeded=True),
+          (data.STAGE, evaluation.STAGE), also=stages_read, seeded=True),
     Piece("ablation-seeds", "Section 5's ablation and Eq. 17's background term over seeds",
-          partial(compare_over_seeds, methods=_OF_ABLATION), ("data", "described", "evaluation"), also=stages_read,
-          seeded=True),
+          partial(compare_over_seeds, methods=_OF_ABLATION), (data.STAGE, described.STAGE, evaluation.STAGE),
+          also=stages_read, seeded=True),
 )  # fmt: skip

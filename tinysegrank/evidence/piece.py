@@ -13,7 +13,7 @@ import numpy as np
 from tinysegrank.errors import CheckpointError
 from tinysegrank.evidence.claims import Statements, check_claims
 from tinysegrank.experiment.folder_lock import FolderLock
-from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import read_json, reading, write_json, write_text
 from tinysegrank.reporting import Cell, Claim, Column, Table
@@ -50,11 +50,15 @@ class Piece:
     name: str  # also of its folder
     title: str  # what it shows, and its place in the paper
     work: Callable[[Request], Finding]
-    needs: tuple[str, ...]  # names of the stages that it reads
-    also: Callable[[Settings], Sequence[str]] = lambda settings: ()  # noqa: ARG005  # other stages that must be finished
+    needs: tuple[Stage, ...]  # stages that it reads
+    also: Callable[[Settings], Sequence[str]] = lambda settings: ()  # noqa: ARG005  # names of more of them
     lacks: Callable[[Run], str] = lambda run: ""  # noqa: ARG005  # what else a run lacks whose stages are finished
     seeded: bool = False  # it trains, once for each seed
     settings: Callable[[Settings], Any] = lambda settings: None  # noqa: ARG005  # that only this piece depends on
+
+    def stages(self, settings: Settings) -> list[str]:
+        """Return the names of the stages that must be finished under these settings."""
+        return [*(stage.name for stage in self.needs), *self.also(settings)]
 
 
 class Written(NamedTuple):

@@ -17,6 +17,7 @@ from tinysegrank.evidence.measures import system_confusions
 from tinysegrank.evidence.piece import Finding, Piece, Request
 from tinysegrank.experiment.images import images_of
 from tinysegrank.experiment.runner import Run
+from tinysegrank.experiment.stages import coarse, data, evaluation, picked, upsampled
 from tinysegrank.experiment.stages.coarse import read_coarse
 from tinysegrank.experiment.stages.report import panel_row
 from tinysegrank.metrics import mean_of_present
@@ -238,6 +239,6 @@ FEATURE_MAPS = (
               "the image shown holds {own}; the brightest object maps are those of {brightest}."),
 )  # fmt: skip
 _TITLE = "Figure 4: the semantic feature maps of an image"
-_NEEDS = ("data", "coarse", "upsampled", "picked", "evaluation")
+_NEEDS = (data.STAGE, coarse.STAGE, upsampled.STAGE, picked.STAGE, evaluation.STAGE)
 PIECES = [Piece(figure.name, figure.title, partial(show_images, figure=figure), _NEEDS) for figure in FIGURES]
-PIECES.insert(1, Piece("figure-4", _TITLE, show_feature_maps, ("data", "coarse", "evaluation")))
+PIECES.insert(1, Piece("figure-4", _TITLE, show_feature_maps, (data.STAGE, coarse.STAGE, evaluation.STAGE)))

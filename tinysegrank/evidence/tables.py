@@ -11,10 +11,10 @@ import numpy as np
 from tinysegrank import reporting
 from tinysegrank.evidence.ablation import fit_subset
 from tinysegrank.evidence.claims import Ordering, Statement, Statements, verdict_of_counts
-from tinysegrank.evidence.measures import bars_beside_paper, described, per_cent, system_confusions
+from tinysegrank.evidence.measures import bars_beside_paper, per_cent, read_described, system_confusions
 from tinysegrank.evidence.piece import Finding, Piece, Request
 from tinysegrank.experiment.runner import Run
-from tinysegrank.experiment.stages import report
+from tinysegrank.experiment.stages import data, described, evaluation, report
 from tinysegrank.experiment.stages.described import read_columns
 from tinysegrank.experiment.stages.evaluation import read_counts
 from tinysegrank.metrics import Confusion
@@ -79,7 +79,7 @@ def compare_classes(request: Request) -> Finding:
 
 def compare_rerank_alone(request: Request) -> Finding:
     """Rank by the block of re-ranking features alone, and compare with the 1-best proposal and SegNet+SVM."""
-    methods = {RERANK: described(request.run, "val").confusions[fit_subset(request.run, (BLOCK,)).rows]}
+    methods = {RERANK: read_described(request.run, "val").confusions[fit_subset(request.run, (BLOCK,)).rows]}
     methods |= system_confusions(request.run, ("1-best", "SegNet+SVM"))
     titles = ("The re-ranking features alone: IoU of each class", RERANK)
     return _compare(request.run, methods, ALONE, (RERANK, "O2P", "SegNets"), titles)
@@ -112,7 +112,7 @@ def _compare(
 
 def compare_systems(request: Request) -> Finding:
     """Compare the run's mean of each system with the paper's, and test each ordering that the paper gives."""
-    run, val = request.run, described(request.run, "val")
+    run, val = request.run, read_described(request.run, "val")
     table, methods = report.tables(run, read_counts(run))["table_2"], system_confusions(run, report.TABLE_2)
     draw = bars_beside_paper({name: [per_cent(run, of)] for name, of in methods.items()}, TABLE_2, "Table 2")
     few = f"the oracle among {min(_FEW, run.settings.proposals.count)}"
@@ -126,10 +126,10 @@ def _lacks_block(run: Run) -> str:
     return "" if BLOCK in blocks else f'a block "{BLOCK}" of features; its proposals are described by {blocks}'
 
 
-_NEEDS = ("data", "described", "evaluation")
+_NEEDS = (data.STAGE, described.STAGE, evaluation.STAGE)
 _ALONE_TITLE = f"Table 1's row {RERANK}: the re-ranking features alone"
 PIECES = (
-    Piece("table-1", "Table 1: the classes, beside the paper's rows", compare_classes, ("data", "evaluation")),
+    Piece("table-1", "Table 1: the classes, beside the paper's rows", compare_classes, (data.STAGE, evaluation.STAGE)),
     Piece("rerank-alone", _ALONE_TITLE, compare_rerank_alone, _NEEDS, lacks=_lacks_block),
     Piece(TEST_OF_ORDERINGS, "Table 2: every way of labelling val", compare_systems, _NEEDS),
 )

@@ -15,7 +15,7 @@ from tinysegrank.experiment.manifest import manifest_of
 from tinysegrank.experiment.protocol import STAGES
 from tinysegrank.experiment.runner import SETTINGS_FILE, Run, made_by_other_code
 from tinysegrank.experiment.settings import LOSSES
-from tinysegrank.experiment.stages import report
+from tinysegrank.experiment.stages import data, evaluation, picked, report
 from tinysegrank.experiment.stages.evaluation import read_counts
 from tinysegrank.experiment.stages.picked import read_oracle_curve
 from tinysegrank.exporting import val_images
@@ -23,7 +23,7 @@ from tinysegrank.files import reading, write_text
 from tinysegrank.outputs import check_file
 from tinysegrank.reporting import SIDE, Claim, Column, Document, Picture, Section, Table
 
-NEEDS = ("data", "picked", "evaluation", "report")
+NEEDS = (data.STAGE, picked.STAGE, evaluation.STAGE, report.STAGE)
 MOST = 500
 """Images in a report by default, at most."""
 _OPENING = b'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'  # of every report
@@ -47,9 +47,9 @@ def write_html_report(run: Run, file: Path, *, images: int = MOST) -> None:
         OutputError: the file cannot be written, or exists and isn't a report. This is checked before any work.
     """
     check_file(file, option="--out", begins=_OPENING)
-    run.require(NEEDS, "a report")
+    run.require([stage.name for stage in NEEDS], "a report")
     if images:
-        run.require(val_images.NEEDS, "a report with images, which --images 0 leaves out,")
+        run.require([stage.name for stage in val_images.NEEDS], "a report with images, which --images 0 leaves out,")
     run.require([stage.name for stage in STAGES if run.folder(stage.name).is_dir()], "a report")  # it is of them all
     pieces = read_evidence(run)
     verdicts, settings = _verdicts(pieces), (run.path / SETTINGS_FILE).read_text(encoding="utf-8")

@@ -12,8 +12,10 @@ from tinysegrank.errors import DatasetError
 from tinysegrank.experiment import Segmenter
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages import picked
+from tinysegrank.files import write_text
 from tinysegrank.outputs import check_results
 from tinysegrank.voc import VOCSegmentation, check_labels, read_image, read_labels, write_labels
+from tinysegrank.voc.classes import CLASSES_FILE
 from tinysegrank.voc.images import opened
 from tinysegrank.voc.split import first_few
 
@@ -25,6 +27,7 @@ def export_labels(run: Run, folder: Path, *, split: str = "", replace: bool = Fa
 
     The run's own val images have their labels in the run. The images of another split of its data are labelled here, as
     `predict` does, and so are those of a val split without masks, as VOC's test, in a run with `--until ranker`.
+    FOLDER/classes.txt lists the run's classes if they are not VOC's; see `read_classes`.
 
     Args:
         run: a finished run.
@@ -37,7 +40,10 @@ def export_labels(run: Run, folder: Path, *, split: str = "", replace: bool = Fa
         CheckpointError: the run is not finished.
         OutputError: a file cannot be written or already exists.
     """
-    write_label_maps(run, open_images(run, split, whole=False), folder, replace=replace)
+    listed = [folder / CLASSES_FILE] if run.settings.data.classes else []
+    write_label_maps(run, open_images(run, split, whole=False), folder, replace=replace, also=listed)
+    for file in listed:
+        write_text(file, "".join(f"{line}\n" for line in run.settings.classes.lines()))
     return folder
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from tinysegrank.evidence.measures import system_confusions
 from tinysegrank.experiment.images import ImageOfRun, images_of
 from tinysegrank.experiment.runner import Run
-from tinysegrank.experiment.stages import picked
+from tinysegrank.experiment.stages import coarse, described, picked, proposals, ranker, upsampled
 from tinysegrank.experiment.stages.described import load_described
 from tinysegrank.experiment.stages.evaluation import folder_of
 from tinysegrank.experiment.stages.proposals import store
@@ -20,7 +20,7 @@ from tinysegrank.experiment.tasks import map_tasks
 from tinysegrank.metrics import mean_of_present
 from tinysegrank.reporting import Browser, packed
 
-NEEDS = ("coarse", "upsampled", "proposals", "described", "ranker")
+NEEDS = (coarse.STAGE, upsampled.STAGE, proposals.STAGE, described.STAGE, ranker.STAGE)
 _COARSE, _SUPERPIXEL = "coarse argmax", "superpixels"  # headings of maps
 
 
