@@ -31,12 +31,12 @@ from typing import Any
 
 from tests.conftest import tiny_settings
 from tests.reliability.damage import contents
-from tinysegrank import files
 from tinysegrank.evidence import collect_evidence
 from tinysegrank.experiment import Silent, run_experiment
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.exporting.html_report import write_html_report
+from tinysegrank.files import atomic
 from tinysegrank.stamps import STAMP
 from tinysegrank.voc import make_toy_voc
 
@@ -70,7 +70,7 @@ class Writes:
     @contextmanager
     def watched(self) -> Iterator[list[Point]]:
         """Watch the writes inside the block; yield the log."""
-        fsync, destination = os.fsync, files.destination
+        fsync, destination = os.fsync, atomic.destination
 
         def note(path: Path | str) -> Path | None:
             file = destination(path) or Path(path)
@@ -82,11 +82,11 @@ class Writes:
             self.act(self.log[-1])
             fsync(number)
 
-        files.destination, os.fsync = note, flush
+        atomic.destination, os.fsync = note, flush
         try:
             yield self.log
         finally:
-            files.destination, os.fsync = destination, fsync
+            atomic.destination, os.fsync = destination, fsync
 
 
 def log_of(path: Path, voc: Path, *, evidence: bool) -> list[Point]:

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import IO
 
 from tests.reliability.kills import Point, Writes, check, results, work
-from tinysegrank import files
 from tinysegrank.errors import OutputError
+from tinysegrank.files import atomic
 from tinysegrank.voc import make_toy_voc
 
 WAYS = (errno.ENOSPC, errno.EIO)
@@ -46,7 +46,7 @@ def failing(run: Path, failed: list[Failure], only: Collection[Point] | None = N
         failed: what has failed before.
         only: the points that may fail; all by default.
     """
-    before, opened = len(failed), files._new_file
+    before, opened = len(failed), atomic._new_file
 
     def way_of(point: Point) -> int | None:
         left = [way for way in WAYS if (*point, way) not in failed and (only is None or point in only)]
@@ -65,12 +65,12 @@ def failing(run: Path, failed: list[Failure], only: Collection[Point] | None = N
             failed.append((*point, errno.EIO))
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    writes, files._new_file = Writes(run, act), new_file
+    writes, atomic._new_file = Writes(run, act), new_file
     try:
         with writes.watched():
             yield
     finally:
-        files._new_file = opened
+        atomic._new_file = opened
 
 
 def fail_once(path: Path, voc: Path, failed: list[Failure], *, evidence: bool, only: list[Point] | None = None) -> bool:
