@@ -168,7 +168,8 @@ def alexnet_weights() -> Path:
 def tiny_settings(voc: Path) -> Settings:
     """The smallest experiment that does everything."""
     from tinysegrank.experiment import named_settings
-    from tinysegrank.experiment.settings import CrfSettings, ProposalSettings, TrainingSettings
+    from tinysegrank.experiment.proposal_settings import CrfSettings, ProposalSettings
+    from tinysegrank.experiment.settings import TrainingSettings
     from tinysegrank.segnet import TrainingOptions
 
     def steps(loss: str) -> TrainingOptions:

@@ -15,7 +15,7 @@ from tinysegrank.cli import app
 from tinysegrank.errors import DatasetError
 from tinysegrank.experiment import Run, Silent, read_counts, run_experiment
 from tinysegrank.experiment.images import images_of
-from tinysegrank.experiment.settings import CrfSettings, PasteSettings, ProposalSettings
+from tinysegrank.experiment.proposal_settings import CrfSettings, PasteSettings, ProposalSettings
 from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.experiment.stages.segments import read_segments
 from tinysegrank.proposals import CpmcOptions, SecondOrderOptions, SegmentOptions

@@ -18,9 +18,10 @@ from tests.conftest import tiny_settings
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment import Run, Silent, images, run_experiment
 from tinysegrank.experiment.images import images_of, model_path
+from tinysegrank.experiment.proposal_settings import CrfSettings, PasteSettings, ProposalSettings
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.proposers.protocol import model_of
-from tinysegrank.experiment.settings import CrfSettings, PasteSettings, ProposalSettings, Settings
+from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages import maps
 from tinysegrank.experiment.stages.maps import Photograph, read_means
 from tinysegrank.experiment.stages.proposals import load_proposer, store

@@ -19,8 +19,9 @@ from tinysegrank.cli import app
 from tinysegrank.config import to_toml
 from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.experiment import Run, Silent, run_experiment
+from tinysegrank.experiment.proposal_settings import PasteSettings
 from tinysegrank.experiment.run_folder import read_run
-from tinysegrank.experiment.settings import PasteSettings, with_classes
+from tinysegrank.experiment.settings import with_classes
 from tinysegrank.experiment.stages.described import load_described, read_columns
 from tinysegrank.experiment.stages.evaluation import read_counts
 from tinysegrank.experiment.stages.training import Training, network_path

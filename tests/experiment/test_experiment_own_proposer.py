@@ -9,8 +9,8 @@ import pytest
 
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment import Settings, Silent, named_settings, run_experiment, stages_until
+from tinysegrank.experiment.proposal_settings import ProposalSettings
 from tinysegrank.experiment.proposers import ENGINES
-from tinysegrank.experiment.settings import ProposalSettings
 from tinysegrank.experiment.stages.maps import Photograph
 from tinysegrank.experiment.stages.proposals import load_proposer, store
 from tinysegrank.files import read_json, write_json

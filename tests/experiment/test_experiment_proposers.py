@@ -11,8 +11,9 @@ import pytest
 
 from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.experiment import Run, Silent, images, named_settings, run_experiment
+from tinysegrank.experiment.proposal_settings import ENGINES, CrfSettings, PasteSettings, ProposalSettings
 from tinysegrank.experiment.proposers import proposers_of
-from tinysegrank.experiment.settings import ENGINES, CrfSettings, PasteSettings, ProposalSettings, Settings
+from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages import maps
 from tinysegrank.experiment.stages.maps import Photograph
 from tinysegrank.experiment.stages.pooled import read_pooled

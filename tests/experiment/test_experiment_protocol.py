@@ -19,8 +19,8 @@ from tinysegrank.experiment import (
     read_counts,
     run_experiment,
 )
+from tinysegrank.experiment.proposal_settings import MapSettings
 from tinysegrank.experiment.run_folder import read_run
-from tinysegrank.experiment.settings import MapSettings
 from tinysegrank.experiment.stages.described import load_described
 from tinysegrank.files import read_json
 from tinysegrank.proposals import ProposalStore

@@ -11,7 +11,7 @@ import pytest
 
 from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.experiment import Settings, Silent, apply, label_photographs, named_settings, run_experiment
-from tinysegrank.experiment.settings import CrfSettings, ProposalSettings
+from tinysegrank.experiment.proposal_settings import CrfSettings, ProposalSettings
 from tinysegrank.experiment.stages import evaluation
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, read_image, read_labels
 

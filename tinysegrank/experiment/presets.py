@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tinysegrank.config import look_up
-from tinysegrank.experiment.settings import (
-    CoarseSettings,
+from tinysegrank.experiment.proposal_settings import (
     CrfSettings,
-    DataSettings,
-    EvidenceSettings,
     MapSettings,
     PasteSettings,
     ProposalSettings,
-    Settings,
     SuperpixelSettings,
+)
+from tinysegrank.experiment.settings import (
+    CoarseSettings,
+    DataSettings,
+    EvidenceSettings,
+    Settings,
     TrainingSettings,
     TrunkSettings,
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from tinysegrank.experiment.proposal_settings import ENGINES
 from tinysegrank.experiment.proposers.crf import CrfProposer
 from tinysegrank.experiment.proposers.folder import FolderProposer
 from tinysegrank.experiment.proposers.paste import PasteProposer
 from tinysegrank.experiment.proposers.protocol import Proposer
-from tinysegrank.experiment.settings import ENGINES, Settings
+from tinysegrank.experiment.settings import Settings
 
 __all__ = ["ENGINES", "Proposer", "proposers_of"]
 

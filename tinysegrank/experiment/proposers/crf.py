@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from tinysegrank.experiment.images import ImageOfRun, folds, images_of
+from tinysegrank.experiment.proposal_settings import CrfSettings, ProposalSettings
 from tinysegrank.experiment.proposers.divmbest import DivMBestProposer
 from tinysegrank.experiment.runner import Run
-from tinysegrank.experiment.settings import CrfSettings, ProposalSettings, Settings
+from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages import maps
 from tinysegrank.experiment.stages.superpixels import read_superpixels
 from tinysegrank.experiment.tasks import do_missing, map_tasks

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from tinysegrank.experiment.images import ImageOfRun, folds, images_of
+from tinysegrank.experiment.proposal_settings import ProposalSettings
 from tinysegrank.experiment.proposers.divmbest import DivMBestProposer
 from tinysegrank.experiment.runner import Run
-from tinysegrank.experiment.settings import ProposalSettings, Settings
+from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages import maps, pooled
 from tinysegrank.experiment.stages.pooled import load_describe, read_pooled
 from tinysegrank.experiment.stages.segments import by_hand, load_model, load_segments, read_rows, read_segments

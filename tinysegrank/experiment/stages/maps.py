@@ -10,8 +10,9 @@ import numpy as np
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment.artifacts import load_once
 from tinysegrank.experiment.images import IMAGES, ImageOfRun
+from tinysegrank.experiment.proposal_settings import ENGINES, MapSettings
 from tinysegrank.experiment.runner import Run, Stage
-from tinysegrank.experiment.settings import ENGINES, MapSettings, Settings
+from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages.superpixels import read_superpixels, superpixels_of
 from tinysegrank.experiment.stages.trunk import network_path
 from tinysegrank.experiment.tasks import do_missing_images

@@ -15,8 +15,9 @@ import numpy as np
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment.artifacts import load_once
 from tinysegrank.experiment.images import IMAGES, OBJECTS, ImageOfRun, folds, images_of, model_path, names
+from tinysegrank.experiment.proposal_settings import ENGINES
 from tinysegrank.experiment.runner import Run, Stage
-from tinysegrank.experiment.settings import ENGINES, Settings
+from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages import maps
 from tinysegrank.experiment.tasks import do_missing_images, map_tasks
 from tinysegrank.files import read_compressed, write_compressed
