@@ -14,10 +14,10 @@ from tinysegrank.voc import VOCSegmentation, make_toy_voc
 SBD_ONLY = ("2008_000007", "2008_000008")
 
 
-def voc_archive(folder: Path) -> Path:
-    """VOCtrainval: three images of train, two of val, and two photographs that only SBD annotates."""
+def voc_archive(folder: Path, *, train: int = 3, val: int = 2) -> Path:
+    """VOCtrainval, with two photographs that only SBD annotates."""
     root = folder / "VOCdevkit" / "VOC2012"
-    make_toy_voc(root, train=3, val=2, seed=1)
+    make_toy_voc(root, train=train, val=val, seed=1)
     photograph = VOCSegmentation(root, "val").image_path(0).read_bytes()
     for name in SBD_ONLY:
         (root / "JPEGImages" / f"{name}.jpg").write_bytes(photograph)

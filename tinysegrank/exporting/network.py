@@ -28,7 +28,8 @@ def export_onnx(run: Run, file: Path, *, loss: str = "", replace: bool = False) 
     The image is resized by bilinear interpolation with antialiasing, as Pillow's BILINEAR does. The order of the
     channels that the network was trained with, the subtraction of the mean, and whatever else its images need, is in
     the model. Its metadata has these words and the names of the classes. onnxruntime's result equals that of the
-    readable functions to 1e-5.
+    readable functions to 1e-5. The coarse maps of a run and of `tinysegrank.load` differ from it by more, as features
+    are rounded to float16 there and the maps may be averaged over several views of the image.
 
     Args:
         run: a run with finished trainings.
