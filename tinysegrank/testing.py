@@ -12,33 +12,25 @@ cancellation and so is exact to rounding where f is analytic.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tinysegrank.backend import Backend, to_numpy
+from tinysegrank.slopes import Slope, by_scale, product, worst_entry
 
 Forward = Callable[..., tuple[Any, Any]]
 Backward = Callable[[Any, Any], Any]
 
 STEP = {"finite-difference": 6e-6, "complex-step": 1e-60}
 TOLERANCE = {"finite-difference": 1e-6, "complex-step": 1e-11}
-SMALL = 1e-3  # relative to the largest entry: smaller ones are also checked by themselves
 ROUNDING = 100 * np.finfo(float).eps  # assumed relative rounding error of a result
-SEARCHED = 100  # maximum number of entries compared one by one
 
 
 class GradientError(AssertionError):
     """A backward pass does not return the gradient of its forward pass; the message says where."""
-
-
-class Slope(NamedTuple):
-    """A derivative along a direction, and a bound on its rounding error."""
-
-    value: float
-    rounding: float
 
 
 def check_backward(
@@ -131,7 +123,7 @@ def check_backward(
             continue
         gradient = np.asarray(gradient)
         for _ in range(directions):
-            for chosen in _by_scale(inputs[index], gradient):
+            for chosen in by_scale(inputs[index], gradient):
                 direction = np.where(chosen, rng.standard_normal(gradient.shape), 0.0)
                 _check_along(direction, gradient, partial(slope, index), tolerance, method, names[index])
 
@@ -164,7 +156,7 @@ def _check_along(
 ) -> None:
     """Compare the slope along a direction with the product of gradient and direction; raise GradientError if wrong."""
     chosen = direction != 0
-    found, expected = _product(gradient, direction), slope(direction)
+    found, expected = product(gradient, direction), slope(direction)
     scale = float(np.linalg.norm(gradient[chosen]) * np.linalg.norm(direction)) + abs(expected.value)
     allowed, which = tolerance * scale, "a random direction"
     if not chosen.all():  # allow for the errors of the difference itself: rounding, and the step's length
@@ -173,7 +165,7 @@ def _check_along(
         if not abs(found - expected.value) <= allowed < np.inf:
             allowed += 2 * abs(slope(direction, shortened=0.5).value - expected.value)
     if not abs(found - expected.value) <= allowed < np.inf:
-        place, by_backward, by_difference = _worst_entry(gradient, direction, slope)
+        place, by_backward, by_difference = worst_entry(gradient, direction, slope)
         raise GradientError(
             f"the gradient of {name} is wrong: along {which} backward gives {found:.9g}, "
             f"{method} {expected.value:.9g}; the worst entry looked at is {list(place)}, "
@@ -202,31 +194,9 @@ def _run(forward: Forward, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, An
     return result, returned[1]
 
 
-def _by_scale(x: np.ndarray, gradient: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield masks of entries: all; then those far smaller than the largest, those far smaller than these, and so on.
-
-    Sizes are compared in value first, then in gradient.
-    """
-    yield np.ones(x.shape, bool)
-    seen: list[np.ndarray] = []
-    for sizes in (np.abs(x), np.abs(gradient)):
-        chosen = sizes < SMALL * np.max(sizes, initial=0.0)
-        while chosen.any():
-            if not any(np.array_equal(chosen, other) for other in seen):
-                yield chosen
-            seen.append(chosen)
-            chosen = chosen & (sizes < SMALL * np.max(sizes[chosen]))
-
-
 def _moved(inputs: Sequence[np.ndarray], index: int, change: np.ndarray) -> list[np.ndarray]:
     """Return the inputs with `change` added to one, all in the change's dtype (functions refuse mixed dtypes)."""
     return [a + change if i == index else a.astype(change.dtype) for i, a in enumerate(inputs)]
-
-
-def _product(gradient: np.ndarray, direction: np.ndarray) -> float:
-    """Return the dot product over the entries where the direction is not 0, as 0 times infinity would be NaN."""
-    moved = direction != 0
-    return float(np.sum(gradient[moved] * direction[moved]))
 
 
 def _check_form(
@@ -244,28 +214,3 @@ def _check_form(
             )
     if all(gradient is None for gradient in gradients):
         raise GradientError("backward returned no gradient but None, so nothing is checked")
-
-
-def _worst_entry(
-    gradient: np.ndarray, direction: np.ndarray, slope: Callable[..., Slope]
-) -> tuple[tuple[int, ...], float, float]:
-    """Halve the entries, keeping the half with the larger error, until few are left to compare one by one.
-
-    Return the index of the worst of those, and its value by `backward` and by difference.
-    """
-
-    def compare(entries: np.ndarray, along: np.ndarray) -> tuple[float, float, float]:
-        """Return the error of the slope along these entries, and the slope by `backward` and by difference."""
-        part = np.zeros(gradient.shape)
-        part.flat[entries] = along
-        found, expected = _product(gradient, part), slope(part).value
-        error = abs(found - expected)
-        return (error if np.isfinite(error) else np.inf), found, expected
-
-    entries = np.flatnonzero(direction)
-    while entries.size > SEARCHED:
-        entries = max(np.array_split(entries, 2), key=lambda half: compare(half, direction.flat[half])[0])
-    looked_at = [(*compare(entry, np.ones(1)), entry) for entry in entries[:, None]]
-    _, by_backward, by_difference, entry = max(looked_at, key=lambda found: found[0])
-    place = tuple(int(i) for i in np.unravel_index(int(entry[0]), gradient.shape))
-    return place, by_backward, by_difference
