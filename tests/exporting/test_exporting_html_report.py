@@ -66,7 +66,7 @@ def test_the_headline_has_it_too(tiny_run):
     sentence = tables.ordering(better, worse).paper
     section = html_report._in_short(tiny_run, Table("t", (), ()), {sentence: "too close to tell"})
     assert section.items[0].endswith(": too close to tell") and all(item.endswith("here") for item in section.items[1:])
-    assert "7 orderings, 1 tested on this run under Evidence: too close to tell 1." in section.paragraphs[0]
+    assert "1 of the paper's 7 orderings are tested under Evidence: 1 too close to tell." in section.paragraphs[0]
 
 
 def maps_of(record):

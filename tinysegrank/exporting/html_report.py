@@ -102,8 +102,8 @@ def _in_short(run: Run, table: Table, verdict_of: dict[str, str]) -> Section:
     verdicts = {pair: verdict_of[paper] for pair, paper in sentences.items() if paper in verdict_of}
     if verdicts:
         found = list(verdicts.values())
-        counted = ", ".join(f"{verdict} {found.count(verdict)}" for verdict in dict.fromkeys(found))
-        judged = f"The paper's {len(sentences)} orderings, {len(found)} tested on this run under Evidence: {counted}."
+        counted = ", ".join(f"{found.count(verdict)} {verdict}" for verdict in dict.fromkeys(found))
+        judged = f"{len(found)} of the paper's {len(sentences)} orderings are tested under Evidence: {counted}."
     else:
         judged = (
             f"The paper's {len(report.ORDERINGS)} orderings are set beside the figures of this one run, untested: "
@@ -152,7 +152,7 @@ def _evidence(run: Run, pieces: list[tuple[Written, str]], verdicts: dict[str, s
     if not pieces:
         return [Section("Evidence", (f"None is made yet: make it, piece by piece, by `{_command(run, ALL)}`.",))]
     found = list(verdicts.values())
-    counted = ", ".join(f"{verdict} {found.count(verdict)}" for verdict in VERDICTS)
+    counted = ", ".join(f"{found.count(verdict)} {verdict}" for verdict in VERDICTS)
     opening = (
         f"The paper's claims beside what this run shows, {len(found)} in all: {counted}. A claim that several pieces "
         "test has one verdict; where they differ, it is too close to tell."
