@@ -141,7 +141,7 @@ def superpixels(folder: Path, images: int, jobs: int, shape: Shape) -> Callable[
     write_arrays(rest, {"shared": shared, "weights": weights, "views": view, "images": view // 2})
     used, settings = np.ones(images, bool), named_settings("quick")
     tasks = [crf._Fit(settings, job, used, folder, folder / f"{job}.safetensors") for job in range(jobs)]
-    return partial(at_once, _classify, tasks, 2 * rest.stat().st_size + crf._HELD)
+    return partial(at_once, _classify, tasks, 5 * rest.stat().st_size + crf._HELD)
 
 
 def _classify(task: Any) -> None:

@@ -31,7 +31,7 @@ from tinysegrank.proposals import (
 from tinysegrank.stored_rows import RowFile
 from tinysegrank.superpixels import RegionGraph, as_lab, region_graph
 
-_HELD = 500_000_000  # bytes of examples that one fit holds at a time, about
+_HELD = 800_000_000  # bytes of examples that one fit holds at a time, about
 
 
 class CrfProposer(DivMBestProposer):
@@ -53,7 +53,7 @@ class CrfProposer(DivMBestProposer):
         folder, fold_of = paths[0].parent, folds(run)
         _gather_examples(run, folder)
         tasks = [_Fit(run.settings, fold, fold_of != fold, folder, path) for fold, path in enumerate(paths, start=-1)]
-        size = 2 * _example_files(folder)[-1].stat().st_size + _HELD
+        size = 5 * _example_files(folder)[-1].stat().st_size + _HELD
         do_missing(run, "superpixel classifiers", _fit, tasks, lambda task: [task.path], size=size)
         for file in _example_files(folder):
             file.unlink()
