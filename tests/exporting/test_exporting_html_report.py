@@ -51,7 +51,7 @@ def test_a_claim_has_one_verdict(pieces):
 
 def test_sections_of_evidence_show_that_verdict_and_count_each_claim_once(tmp_path, pieces, tiny_run):
     opening, one, two, three, old = html_report._evidence(tiny_run, pieces, html_report._verdicts(pieces))
-    assert "3 in all: agrees 1, differs 1, too close to tell 1, not compared 0." in opening.paragraphs[0]
+    assert "3 in all: 1 agrees, 1 differs, 1 too close to tell, 0 not compared." in opening.paragraphs[0]
     assert [claim.verdict for claim in one.claims] == ["agrees", "too close to tell", "differs"]
     assert [claim.here for claim in one.claims] == [
         "one found", "one found By this piece alone: agrees.", "one found",
