@@ -11,6 +11,7 @@ from tinysegrank.config import from_dict, to_toml
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment import EXPERIMENTS, Settings, named_settings
 from tinysegrank.experiment.settings import NAMES
+from tinysegrank.ranking import UNGATED
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -32,14 +33,17 @@ def test_the_papers_protocol():
     assert (paper.ranking.eps, paper.ranking.background_weight, paper.ranking.quality) == (1e-3, 0.02, "image")
 
 
-def test_the_best_is_the_papers_but_for_folds_mirror_images_superpixels_and_proposals():
+def test_the_best_is_the_papers_but_for_folds_mirror_images_superpixels_proposals_and_a_block():
     paper, best = named_settings("paper"), named_settings("best")
     assert best.proposals.engine == "both"
     assert best.proposals.crf == named_settings("quick").proposals.crf
     assert (paper.proposals.paste.features, best.proposals.paste.features) == ("hand", "trunk")
     proposals = replace(best.proposals, engine="paste", crf=paper.proposals.crf, paste=paper.proposals.paste)
     as_paper = replace(best, experiment="paper", folds=paper.folds, superpixels=paper.superpixels, proposals=proposals)
-    assert replace(as_paper, coarse=paper.coarse) == paper
+    assert replace(as_paper, coarse=paper.coarse, ranking=paper.ranking) == paper
+    assert (
+        best.ranking == replace(paper.ranking, blocks=("segnet", UNGATED, "rerank")) == named_settings("quick").ranking
+    )
     assert (paper.coarse.mirrored, best.coarse.mirrored, named_settings("quick").coarse.mirrored) == (False, True, True)
     assert (paper.proposals.paste.segments.rank_channels, best.proposals.paste.segments.rank_channels) == (0, 8)
     assert best.superpixels == named_settings("quick").superpixels
