@@ -50,7 +50,11 @@ def code_digest(*modules: str, left_out: frozenset[str] = frozenset(), plugins: 
 
 
 def _within_reach(module: str) -> set[str]:
-    """Return the modules that define what a module imports from the package, or can take from a module it imports."""
+    """Return the modules of the package whose contents a module can use.
+
+    They are those it imports from, those that define what it imports, and those that define what a module it imports
+    as a whole imports in turn.
+    """
     origins = _read(module).origins.values()
     imported = {_defining(*origin) for origin in origins if _is_module(*origin)}
     sources = {source for source, _ in origins}

@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A request to make a piece of evidence."""
+    """What the work on a piece of evidence is given."""
 
     run: Run
     folder: Path  # of the piece, which may also store intermediate results there

@@ -72,11 +72,12 @@ def run_experiment(
         update: change the settings of an existing run, and make anew what depends on them.
         until: name of the last stage; only that stage and those it needs are done.
         keep_stale: keep results that were made by other code.
-        lock: lock of the run folder, if the caller may have it already; it is released.
+        lock: lock of the run folder, if the caller has made one, held or not; it is released at the end.
 
     Raises:
         DatasetError, WeightsError, ConfigError, BackendError: an input or setting is wrong. It is checked before any
-            long work, and the message names the file, setting or stage.
+            long work, and the message names the file, setting or stage. Also ConfigError if another process is at
+            work on the run.
         OutputError: the run folder cannot be written, or holds an input.
     """
     settings = replace(settings, backend=get_backend().kind)  # one that cannot be used is reported now

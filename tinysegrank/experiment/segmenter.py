@@ -77,7 +77,7 @@ class Segmentation:
         return np.stack([self.proposal(m) for m in range(len(self.ranked))])
 
     def proposal(self, number: int) -> np.ndarray:
-        """Return one proposal at the photograph's size, (H, W) uint8; 0 is the best."""
+        """Return the proposal of this number at the photograph's size, (H, W) uint8; number 0 is the best."""
         return enlarge(self.ranked[number], self.labels.shape)
 
     def overlay(self, *, opacity: float = 0.6, legend: bool = True) -> Image.Image:

@@ -120,7 +120,7 @@ def _name(stream: IO[bytes], path: Path) -> None:
 
 
 def remove_temporary(folder: Path) -> None:
-    """Remove temporary files and folders that killed processes left in a folder and those inside it."""
+    """Remove temporary files and folders that killed processes left in a folder, at any depth."""
     for path in list(folder.rglob(f".*{_TEMPORARY}")):
         with suppress(FileNotFoundError):  # it was in another that is gone
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -46,7 +46,7 @@ class Layer(Protocol):  # pragma: no mutate block
 
 
 class Conv2d(Described):
-    """Layer that applies `conv2d` with its own weight (F, C/groups, KH, KW) and bias (F,); None: without bias.
+    """Layer that applies `conv2d` with its own weight (F, C/groups, KH, KW) and bias (F,), or None for no bias.
 
     Raises:
         ShapeError: the weight is not an array; `initialised` makes one from numbers.

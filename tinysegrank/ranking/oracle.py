@@ -103,7 +103,11 @@ def check_groups(name: str, values: np.ndarray, groups: np.ndarray) -> tuple[np.
 
 
 def check_confusions(confusions: np.ndarray | StoredRows, groups: np.ndarray) -> np.ndarray | StoredRows:
-    """Check that there is one confusion matrix per row; raise ShapeError otherwise."""
+    """Check that there is one square confusion matrix per row, and return the matrices.
+
+    Raises:
+        ShapeError: there is not.
+    """
     confusions = confusions if isinstance(confusions, StoredRows) else np.asarray(confusions)
     if confusions.ndim != 3 or confusions.shape != (len(groups), *confusions.shape[1:2] * 2):
         raise ShapeError(f"confusions, groups: shapes {confusions.shape}, {groups.shape}; give one matrix per row")

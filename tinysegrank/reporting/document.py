@@ -102,7 +102,7 @@ class Document:
 
     @property
     def has_browser(self) -> bool:
-        """Whether a section has a browser of images, which needs the script."""
+        """Whether any section has a browser of images, which needs the script."""
         return any(section.browser for section in self.sections)
 
     def to_html(self) -> str:

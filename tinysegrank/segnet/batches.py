@@ -22,15 +22,15 @@ class Batch(NamedTuple):
 
 
 class BatchReader:
-    """Reads rows of a store to a device.
+    """Reads rows of a store to a device, from a copy of all rows on the device if that pays off and fits.
 
-    Features go there as the store keeps them, in float16, and are widened there. They are read while the device still
-    computes the step before, as nothing waits for it.
+    Features are sent in float16, as the store keeps them, and widened on the device. Reading does not wait for the
+    device, which may still be computing the step before.
 
     rows | (R,) | int | all rows that will be read, in order
 
     Args:
-        reads: number of rows that will be read in all; the copy pays off if there are more than R.
+        reads: number of rows that will be read in all, repeats included; a copy pays off if it exceeds R.
     """
 
     def __init__(self, store: FeatureStore, rows: np.ndarray, backend: Backend, *, reads: int) -> None:

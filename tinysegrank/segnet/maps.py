@@ -18,7 +18,7 @@ MAP_LAYERS = ("conv3", "conv4", "conv5")
 
 
 def map_channels(preset: Preset, layers: Sequence[str]) -> tuple[int, ...]:
-    """Return the number of channels of each layer's map."""
+    """Return the number of channels of each layer's map, in the order of `layers`."""
     return tuple(preset.convolutions[TRUNK.index(layer)].filters for layer in layers)
 
 

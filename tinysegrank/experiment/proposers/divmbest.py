@@ -23,14 +23,16 @@ _CHOSEN = "chosen.json"
 
 
 class DivMBestProposer:
-    """DivMBest on an engine for each image. A subclass fits the models, chooses the constants and makes the engines.
+    """Base class of the proposers that run DivMBest, on one engine per image.
+
+    A subclass fits the models, chooses the constants and makes the engines.
 
     Attributes:
         name: see `Proposer`.
         kind: class of the models, which has `load` and, once fitted, `classes_`.
         constants: dataclass of the constants, with at least `lam` and `count`.
         examples: what a model learns from, in words.
-        first: number of the first class that it should learn.
+        first: number of the first class that a model learns; 1 leaves out the background.
     """
 
     name: str

@@ -62,7 +62,7 @@ def make(run: Run) -> None:
 
 
 def fully_connected(settings: Settings) -> FullyConnected | None:
-    """Return fc6 and fc7 of the run's weight file, or None if it lacks them."""
+    """Return fc6 and fc7 of the run's weight file, or None if it has neither or the run has no weight file."""
     return load_fully_connected(settings.trunk.weights) if settings.trunk.weights else None
 
 

@@ -67,7 +67,7 @@ def listing(settings: Settings) -> dict[str, Any]:
 
 
 def _state(path: Path) -> list[int] | None:
-    """Return the size and time of a file, or None if it doesn't exist."""
+    """Return the size of a file and the time it was modified, or None if it doesn't exist."""
     try:
         now = path.stat()
     except FileNotFoundError:
@@ -95,7 +95,7 @@ def make(run: Run) -> None:
 
 
 def _settings(settings: Settings) -> dict[str, Any]:
-    """Return the settings of the data; without classes for VOC's, as in the runs made before there were others."""
+    """Return the data settings, without `classes` if they are VOC's, as in runs made before there were others."""
     found = to_dict(settings.data)
     return found if found["classes"] else {name: value for name, value in found.items() if name != "classes"}
 

@@ -79,7 +79,7 @@ def by_hand(settings: Settings) -> bool:
 
 
 def load_segments(run: Run) -> Callable[[maps.Photograph], Segments]:
-    """Return a function that makes the segments of any photograph, as the run made those of val."""
+    """Return a function that makes the segments of any photograph, in the way the run made those of its val images."""
     model, ranked_by_maps = load_model(run), run.settings.proposals.paste.segments.rank_channels > 0
 
     def segments(photograph: maps.Photograph) -> Segments:

@@ -140,7 +140,7 @@ def _reach(inside: NDArray[np.float64], superpixels: NDArray[np.integer]) -> NDA
 
 
 def _polygon_area(reach: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the area of the smallest enclosing polygon with sides in the 16 directions."""
+    """Return the area of each segment's smallest enclosing polygon whose sides face the 16 directions: (R,)."""
     turn = 2 * np.pi / DIRECTIONS
     after = np.roll(reach, -1, axis=1)
     angle = np.arange(DIRECTIONS) * turn

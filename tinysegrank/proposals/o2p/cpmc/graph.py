@@ -122,16 +122,17 @@ class Boundaries(NamedTuple):
 def find_boundaries(
     superpixels: NDArray[np.integer], edges: NDArray[np.floating], *, contrast: float = 0.05, floor: float = 11
 ) -> Boundaries:
-    """Compute the cost and the strength of the boundary between each two neighbouring superpixels.
+    """Find the boundaries between neighbouring superpixels, with the cost of cutting along each and its edge strength.
 
     superpixels | (H, W) | integer  | 0..S-1
     edges       | (H, W) | floating | 0..1, as from `edge_map`
 
-    Separating two pixels costs UNIT * exp(-max(e) / contrast) + floor, where e are their edge strengths.
+    Separating two neighbouring pixels costs UNIT * exp(-s / contrast) + floor, where s is the larger of their edge
+    strengths. Cutting along a boundary costs the sum over the pairs of pixels across it.
 
     Args:
-        contrast: edge strength at which the cost has fallen to 1/e.
-        floor: cost of separating two pixels across even the strongest edge, so that boundaries stay short.
+        contrast: edge strength at which the cost, less the floor, has fallen to UNIT / exp(1).
+        floor: added to the cost of every pair, so that boundaries stay short even along the strongest edges.
 
     Raises:
         ShapeError: the maps differ in size, a number is negative, or an option is out of range.
