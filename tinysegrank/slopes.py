@@ -43,9 +43,10 @@ def product(gradient: np.ndarray, direction: np.ndarray) -> float:
 def worst_entry(
     gradient: np.ndarray, direction: np.ndarray, slope: Callable[..., Slope]
 ) -> tuple[tuple[int, ...], float, float]:
-    """Halve the entries, keeping the half with the larger error, until few are left to compare one by one.
+    """Find the entry where the gradient is most wrong; return its index, and its value by `backward` and by difference.
 
-    Return the index of the worst of those, and its value by `backward` and by difference.
+    The entries where the direction is not 0 are halved, keeping the half along which the slope has the larger error,
+    until few are left to compare one by one. So it may not be the worst of all.
     """
 
     def compare(entries: np.ndarray, along: np.ndarray) -> tuple[float, float, float]:

@@ -33,7 +33,7 @@ _JUDGEMENTS = 12  # of a training at most, without that of its start
 
 
 class Head(NamedTuple):
-    """The task of a worker process: one training, and how to evaluate it."""
+    """A task for a worker process: one training of SegNet's head, and how to judge it."""
 
     run: Run  # whose features it trains on
     folder: Path  # for its checkpoint, its judgements and its network

@@ -121,7 +121,10 @@ def renew_times(folder: Path, lock: FolderLock) -> None:
 
 
 def _now(path: Path, file: File, *, read: bool = False) -> File | None:
-    """Return the record of a file with its present time, or None if it is missing or not as it was written."""
+    """Return the record of a file with its present time, or None if it is missing or not as it was written.
+
+    Its contents are compared only if its size or time is not that of the record, or if `read` is set.
+    """
     try:
         now = path.stat()
         if not read and (now.st_size, now.st_mtime_ns) == (file.size, file.time):

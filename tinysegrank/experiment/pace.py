@@ -14,7 +14,9 @@ _FEWEST = 0.03  # share of the work done below which nothing is foretold
 
 
 class Pace:
-    """The stages of a command; only the ratios of their usual times matter.
+    """Estimates how long a command still takes, from the times of its stages so far.
+
+    It knows how long each stage usually takes; only the ratios of these times matter.
 
     Args:
         stages: names of the stages, in order.

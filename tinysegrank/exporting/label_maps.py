@@ -71,7 +71,11 @@ def write_label_maps(
 
 
 def _stored(run: Run, images: VOCSegmentation) -> Callable[[int], np.ndarray]:
-    """Return a function of an image's number that reads the run's labels; all are checked first."""
+    """Return a function that reads the label map the run stored for an image, given the image's number.
+
+    Raises:
+        DatasetError: an image has no map, or one of another size; all are checked first.
+    """
     run.require([picked.STAGE.name], "an export of label maps")
     folder = run.folder(picked.STAGE.name) / SYSTEM
     paths = [folder / f"{name}.png" for name in images.names]

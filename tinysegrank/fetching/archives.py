@@ -40,7 +40,7 @@ def unpack(path: Path, folder: Path) -> None:
 
 
 def _files_only(member: tarfile.TarInfo, place: str) -> tarfile.TarInfo:
-    """Apply Python's filter "data", and refuse links, which that allows inside the folder."""
+    """Apply Python's filter "data", and refuse links as well, which that filter allows inside the folder."""
     if member.issym() or member.islnk():
         raise tarfile.LinkOutsideDestinationError(member, member.linkname)
     return tarfile.data_filter(member, place)

@@ -153,7 +153,11 @@ class ProposalStore:
         return sorted(paths, key=lambda path: (int(path.stem), path.stem))
 
     def path(self, name: str, number: int) -> Path:
-        """Return the path of the proposal that is row `number` of `read`."""
+        """Return the path of the proposal that is row `number` of `read`.
+
+        Raises:
+            DatasetError: there is no such proposal; see `paths`.
+        """
         paths = self.paths(name)
         if not 0 <= number < len(paths):
             raise DatasetError(f"{self.folder(name)}: there is no proposal {number} of {len(paths)}")

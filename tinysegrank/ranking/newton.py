@@ -131,7 +131,8 @@ class PairwiseHinge:
 def minimise(objective: PairwiseHinge, start: np.ndarray, *, tol: float, max_iter: int) -> Solution:
     """Minimise the objective from `start` until its gradient is at most `tol` times that at w = 0.
 
-    It also ends after `max_iter` steps, or once rounding keeps the objective from falling further.
+    It also ends once rounding keeps the objective from falling further, which counts as converged, or after `max_iter`
+    steps, which does not.
 
     start | (d,) | float64 | 0, or the solution of a similar problem
     """

@@ -55,10 +55,10 @@ def packed(
 
     Args:
         row: the image and its maps, the truth first; captions are shown below the maps.
-        iou: IoU of the image by each method, per cent.
-        picks: heading of the map that each method gives.
-        ious: IoU of each map, per cent, by heading.
-        side: longest side to make them smaller to.
+        iou: IoU of the labelling that each method gives, per cent, by name of the method.
+        picks: heading of the map that each method gives, by name of the method.
+        ious: IoU of each map, per cent, by its heading.
+        side: largest side in the result; smaller images keep their size.
 
     A map is sampled at the centre of each pixel. All maps are in one lossless WebP of class numbers, below one another
     in as few columns as fit: they are alike, so that one file is far smaller than several.

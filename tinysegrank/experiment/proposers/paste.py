@@ -65,7 +65,7 @@ class PasteProposer(DivMBestProposer):
             file.unlink()
 
     def choose(self, run: Run) -> None:
-        """Choose the threshold by the first proposals, then lambda."""
+        """Choose the threshold that gives the best first proposals, then the lambda that gives the best oracle."""
         asked = run.settings.proposals.paste
         thresholds = [Pasting(threshold, 0.0, 1) for threshold in asked.thresholds]
         by_threshold = self.try_out(run, thresholds, images=asked.choice_images)

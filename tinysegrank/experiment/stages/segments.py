@@ -139,7 +139,7 @@ def images_to_fit_on(run: Run) -> list[ImageOfRun]:
 
 
 def some_of(image: ImageOfRun, found: Segments) -> Segments:
-    """Return some of an image's segments, drawn at random, for fitting a projection."""
+    """Draw at most _ROWS_PER_IMAGE of an image's segments to fit a projection on; the same on each call."""
     rng = np.random.default_rng([image.run.settings.seed, 7, image.number])
     return found.take(np.sort(rng.permutation(len(found))[:_ROWS_PER_IMAGE]))
 

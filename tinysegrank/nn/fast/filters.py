@@ -15,10 +15,13 @@ from tinysegrank.nn.fast.transforms import LANES, address, points_to_taps, taps_
 
 
 def filter_values(weight: np.ndarray, kind: int, groups: int, *, filters_first: bool) -> np.ndarray:
-    """Return the transformed filters, packed as `multiply` needs them.
+    """Return the transformed filters, packed as `multiply` needs them: P points of each of the G groups.
 
     weight  | (F, C/G, r, r)            | float32 |
-    returns | (G * P, panels, K, WIDTH) | float32 | rows K are channels, columns filters; `filters_first` swaps them
+    returns | (G * P, panels, K, WIDTH) | float32 | padded with 0
+
+    A panel has a row per channel and a column per filter; with `filters_first` it is the other way round. `kind` is an
+    index into KINDS.
     """
     F, C, r, _ = weight.shape
     order = (0, 3, 1, 2) if filters_first else (0, 3, 2, 1)

@@ -99,7 +99,7 @@ class CrfEngine:
         return CrfState(unary, found.nodes)
 
     def perturb(self, rng: np.random.Generator, scale: float) -> CrfState:
-        """Subtract Gumbel noise, times `scale` nats per pixel, from the cost of each label of each superpixel."""
+        """Return the model without penalties, each label's cost less Gumbel noise times `scale` nats per pixel."""
         return CrfState(self.unary - scale * self.areas[:, None] * rng.gumbel(size=self.unary.shape), None)
 
 

@@ -157,7 +157,10 @@ def _position(superpixels: NDArray[np.integer], graph: RegionGraph) -> NDArray[n
 
 
 def _context(features: NDArray[np.floating], graph: RegionGraph) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Average features over each superpixel's neighbours, and over its surroundings; see `superpixel_features`."""
+    """Return the features averaged over each superpixel's neighbours, and over its surroundings: (S, D) each.
+
+    See `superpixel_features`. A superpixel without neighbours has its own features in both.
+    """
     from scipy.sparse import csr_array, diags_array
 
     a, b = graph.edges[:, 0], graph.edges[:, 1]

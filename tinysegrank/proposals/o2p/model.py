@@ -109,7 +109,7 @@ class SegmentModel:
 
     @staticmethod
     def is_in(folder: Path, options: SegmentOptions, *, describes: bool = True) -> bool:
-        """Return whether a folder has every file of a model with these options; see `load`."""
+        """Return whether a folder has every file that `load` would read with these arguments."""
         files = [_RANKER, *([_RANKER_MAPS] if options.rank_channels else [])]
         if describes:
             files += [_PROJECTION, *([_REDUCTION] if options.sift else [])]
