@@ -123,7 +123,7 @@ def renew_times(folder: Path, lock: FolderLock) -> None:
 def _now(path: Path, file: File, *, read: bool = False) -> File | None:
     """Return the record of a file with its present time, or None if it is missing or not as it was written.
 
-    Its contents are compared only if its size or time is not that of the record, or if `read` is set.
+    Its contents are compared only if its time is not that of the record, or if `read` is set; its size always is.
     """
     try:
         now = path.stat()

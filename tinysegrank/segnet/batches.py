@@ -24,8 +24,8 @@ class Batch(NamedTuple):
 class BatchReader:
     """Reads rows of a store to a device, from a copy of all rows on the device if that pays off and fits.
 
-    Features are sent in float16, as the store keeps them, and widened on the device. Reading does not wait for the
-    device, which may still be computing the step before.
+    Features are sent in float16, as the store keeps them, and widened on the device. Rows are read from disk while
+    the device may still be computing the step before.
 
     rows | (R,) | int | all rows that will be read, in order
 
