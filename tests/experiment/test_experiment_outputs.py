@@ -36,11 +36,11 @@ def photo(tmp_path):
 
 
 @pytest.fixture
-def no_run(monkeypatch):
-    def load(*arguments, **options):
-        raise AssertionError("the run is loaded")
+def no_labelling(monkeypatch):
+    def label(*arguments, **options):
+        raise AssertionError("a photograph is labelled")
 
-    monkeypatch.setattr(apply, "Segmenter", load)
+    monkeypatch.setattr(apply.Segmenter, "__call__", label)
 
 
 def test_a_finished_run_is_only_read(tmp_path, tiny_run, photo):
@@ -103,14 +103,14 @@ def test_results_go_beside_the_photograph_and_are_replaced_by_force_alone(photo,
         ([], "photo.png/out", "photo.png/out: cannot be written: Not a directory"),
     ],
 )
-def test_predict_refuses_before_the_run_is_loaded(monkeypatch, photo, no_run, others, out, message):
+def test_predict_refuses_before_it_labels(monkeypatch, photo, tiny_run, no_labelling, others, out, message):
     monkeypatch.chdir(photo.parent)
     for other in others:
         if other != "missing.png":
             Image.open(photo).save(other)
     Path("link").symlink_to(".")
     before = state(Path())
-    result = call("predict", "photo.png", *others, "--run", "nowhere", "--out", out, "--force")
+    result = call("predict", "photo.png", *others, "--run", tiny_run.path, "--out", out, "--force")
     assert result.exit_code == 1
     assert message in " ".join(result.stderr.split())
     after = state(Path())

@@ -119,7 +119,7 @@ def test_a_photograph_is_decoded_once(tmp_path, tiny_run, counted):
 
 @pytest.mark.parametrize("content", [b"", b"no photograph", b"\xff\xd8\xff"], ids=["empty", "text", "start"])
 def test_a_damaged_photograph_is_refused_before_the_first_is_labelled(tmp_path, tiny_run, monkeypatch, content):
-    monkeypatch.setattr(apply, "Segmenter", None)
+    monkeypatch.setattr(apply.Segmenter, "__call__", None)
     whole = VOCSegmentation(tiny_run.settings.data.voc, "val").image_path(0)
     (tmp_path / "photo.jpg").write_bytes(content)
     with pytest.raises(DatasetError, match=r"photo\.jpg: cannot be read as an image"):
