@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from tinysegrank.cli import app
 from tinysegrank.errors import OutputError
-from tinysegrank.experiment import Silent, apply, run_experiment
+from tinysegrank.experiment import Silent, run_experiment
 from tinysegrank.experiment.folder_lock import FolderLock
+from tinysegrank.experiment.segmenter import Segmenter
 from tinysegrank.voc import make_toy_voc, read_labels
 
 
@@ -40,7 +41,7 @@ def no_labelling(monkeypatch):
     def label(*arguments, **options):
         raise AssertionError("a photograph is labelled")
 
-    monkeypatch.setattr(apply.Segmenter, "__call__", label)
+    monkeypatch.setattr(Segmenter, "__call__", label)
 
 
 def test_a_finished_run_is_only_read(tmp_path, tiny_run, photo):

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from tinysegrank.errors import ConfigError, DatasetError
-from tinysegrank.experiment import Settings, Silent, apply, label_photographs, named_settings, run_experiment
+from tinysegrank.experiment import Settings, Silent, label_photographs, named_settings, run_experiment
 from tinysegrank.experiment.proposal_settings import CrfSettings, ProposalSettings
+from tinysegrank.experiment.segmenter import Segmenter
 from tinysegrank.experiment.stages import evaluation
 from tinysegrank.voc import VOCSegmentation, make_toy_voc, read_image, read_labels
 
@@ -119,7 +120,7 @@ def test_a_photograph_is_decoded_once(tmp_path, tiny_run, counted):
 
 @pytest.mark.parametrize("content", [b"", b"no photograph", b"\xff\xd8\xff"], ids=["empty", "text", "start"])
 def test_a_damaged_photograph_is_refused_before_the_first_is_labelled(tmp_path, tiny_run, monkeypatch, content):
-    monkeypatch.setattr(apply.Segmenter, "__call__", None)
+    monkeypatch.setattr(Segmenter, "__call__", None)
     whole = VOCSegmentation(tiny_run.settings.data.voc, "val").image_path(0)
     (tmp_path / "photo.jpg").write_bytes(content)
     with pytest.raises(DatasetError, match=r"photo\.jpg: cannot be read as an image"):
