@@ -12,12 +12,10 @@ The suite runs the short form, `test_reliability_damage.py`, which damages all f
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.conftest import tiny_settings
+from tests.reliability.command_line import asked_folder
 from tinysegrank.errors import TinySegRankError
 from tinysegrank.evidence import collect_evidence
 from tinysegrank.evidence.verify import Verified, verify
@@ -171,10 +170,7 @@ def prepare(folder: Path) -> Settings:
 
 def main() -> None:
     """Run the long form."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="folder to work in, and to resume in; a new one by default")
-    asked = parser.parse_args()
-    folder = asked.folder or Path(tempfile.mkdtemp(prefix="tinysegrank-damage-"))
+    folder = asked_folder(__doc__, "damage")
     folder.mkdir(parents=True, exist_ok=True)
     settings, whole, other, path = prepare(folder), folder / "run", folder / "other", folder / "damaged"
     before, results = contents(whole), folder / "results.jsonl"

@@ -11,15 +11,14 @@ The suite runs the short forms, in `test_experiment_protocol.py` (two processes,
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.reliability.command_line import asked_folder
 from tests.reliability.kills import check, results, work
 from tinysegrank.experiment.progress import Advance, Progress
 from tinysegrank.voc import make_toy_voc
@@ -87,10 +86,7 @@ def on_a_cluster(path: Path, voc: Path, folder: Path) -> None:
 
 def main() -> None:
     """Run the long form."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="folder to work in, and to resume in; a new one by default")
-    asked = parser.parse_args()
-    folder = asked.folder or Path(tempfile.mkdtemp(prefix="tinysegrank-determinism-"))
+    folder = asked_folder(__doc__, "determinism")
     voc = folder / "voc"
     if not voc.exists():
         make_toy_voc(voc, train=6, val=3, seed=5)

@@ -14,7 +14,6 @@ The suite runs the short form, `test_reliability_kills.py`: 6 kills.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -22,7 +21,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import tiny_settings
+from tests.reliability.command_line import asked_folder
 from tests.reliability.damage import contents
 from tinysegrank.evidence import collect_evidence
 from tinysegrank.experiment import Silent, run_experiment
@@ -135,10 +134,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--child"]:
         _child(*sys.argv[2:])
         return
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="folder to work in, and to resume in; a new one by default")
-    asked = parser.parse_args()
-    folder = asked.folder or Path(tempfile.mkdtemp(prefix="tinysegrank-kills-"))
+    folder = asked_folder(__doc__, "kills")
     voc, path, plan, done = folder / "voc", folder / "run", folder / "plan.json", folder / "done.txt"
     if not plan.exists():
         make_toy_voc(voc, train=6, val=3, seed=5)

@@ -12,16 +12,15 @@ The suite runs the short form, `test_reliability_writes.py`: some writes of some
 
 from __future__ import annotations
 
-import argparse
 import errno
 import io
 import os
-import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from tests.reliability.command_line import asked_folder
 from tests.reliability.kills import Point, Writes, check, results, work
 from tinysegrank.errors import OutputError
 from tinysegrank.files import atomic
@@ -95,10 +94,7 @@ def fail_once(path: Path, voc: Path, failed: list[Failure], *, evidence: bool, o
 
 def main() -> None:
     """Run the long form."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="folder to work in, and to resume in; a new one by default")
-    asked = parser.parse_args()
-    folder = asked.folder or Path(tempfile.mkdtemp(prefix="tinysegrank-writes-"))
+    folder = asked_folder(__doc__, "writes")
     voc, path, whole, log = folder / "voc", folder / "run", folder / "whole", folder / "failed.txt"
     if not log.exists():
         make_toy_voc(voc, train=6, val=3, seed=5)

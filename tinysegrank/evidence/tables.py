@@ -43,7 +43,7 @@ def ordering(better: str, worse: str) -> Ordering:
 
 
 def _classes_improved(better: str, worse: str) -> Statement:
-    """Return the statement that one row of Table 1 is above another in so many classes, which we counted."""
+    """Return the statement of the number of classes in which one row of Table 1 is above another; we counted them."""
     gains = [a > b for a, b in zip(TABLE_1[better], TABLE_1[worse], strict=True)]
     paper = f"{better} is above {worse} in {sum(gains)} of {len(gains)} classes (counted in Table 1)."
     here = "{better} is above the 1-best in {above} of {present} classes{lost}."

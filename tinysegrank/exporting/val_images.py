@@ -33,7 +33,7 @@ class _Task(NamedTuple):
 
 
 def browse_val(run: Run, most: int) -> Browser:
-    """Return a browser of at most so many images of val, evenly spread."""
+    """Return a browser of at most `most` images of val, evenly spread."""
     val, names = load_described(run, "val"), {name: folder_of(run.settings, name) for name in TABLE_2}
     table, distances = val.table, val.distances[run.settings.ranking.loss]
     scores = load_ranker(run).scores(table)

@@ -96,7 +96,7 @@ class ProposalStore:
     def read_scores(self, name: str) -> NDArray[np.float64]:
         """Read the scores of an image's proposals, in the order of `read`.
 
-        returns | (M,) | float64 | larger is better; NaN where unknown, all NaN if there is no file of scores
+        returns | (M,) | float64 | larger is better; NaN where unknown, all NaN if the scores were not stored
 
         Raises:
             DatasetError: there is no proposal, or the scores are not one number for each, finite or NaN.
