@@ -60,28 +60,20 @@ def both(*changes: Change) -> Change:
     return change
 
 
-CORPUS_PAIRS = ranking(quality="corpus", ranker="all-pairs")
 OPTIONS: dict[str, Change] = {
     "base": lambda settings: settings,
     "not balanced": ranking(balance=False),
-    "corpus quality": ranking(quality="corpus"),
-    "corpus quality, all-pairs": CORPUS_PAIRS,
     "all-pairs": ranking(ranker="all-pairs"),
-    "structural": ranking(ranker="structural"),
     "mirrored": mirrored,
     "crops": crops,
     "crops, mirrored": both(crops, mirrored),
     "own-labelling": proposals(segnet=True),
     "mirrored, own-labelling": both(mirrored, proposals(segnet=True)),
-    "corpus quality, all-pairs, own-labelling": both(CORPUS_PAIRS, proposals(segnet=True)),
     "60 proposals": proposals(count=60),
     "both engines": proposals(engine="both"),
     "corpus counts": corpus_counts,
     "loss ce": ranking(loss="ce"),
-    "corpus quality, all-pairs, both engines": both(CORPUS_PAIRS, proposals(engine="both")),
-    "corpus quality, all-pairs, both engines, own-labelling": both(CORPUS_PAIRS, proposals(engine="both", segnet=True)),
     "60 proposals, both engines": proposals(count=60, engine="both"),
-    "corpus quality, all-pairs, 60 proposals, both engines": both(CORPUS_PAIRS, proposals(count=60, engine="both")),
     "corpus choice": proposals(choice_by="corpus"),
 }
 

@@ -30,7 +30,7 @@ def test_the_papers_protocol():
     assert (paper.folds, paper.proposals.engine, paper.proposals.count) == (10, "paste", 30)
     assert paper.evidence.start_steps == 4000
     assert (paper.proposals.crf.features, paper.proposals.crf.mirrored) == ("hand", False)
-    assert (paper.ranking.eps, paper.ranking.background_weight, paper.ranking.quality) == (1e-3, 0.02, "image")
+    assert (paper.ranking.eps, paper.ranking.background_weight) == (1e-3, 0.02)
 
 
 def test_the_best_is_the_papers_but_for_folds_mirror_images_superpixels_proposals_and_a_block():

@@ -24,7 +24,7 @@ from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.stages.described import load_described
 from tinysegrank.files import read_json
 from tinysegrank.proposals import ProposalStore
-from tinysegrank.ranking import RANKERS, Ranker, corpus_gains, fit_ranker
+from tinysegrank.ranking import RANKERS, Ranker, fit_ranker
 from tinysegrank.voc import VOCSegmentation, overlay, read_image, read_labels
 
 pytestmark = pytest.mark.slow
@@ -148,37 +148,27 @@ def test_segnets_own_labelling_is_one_more_proposal(tmp_path, finished, toy):
 def test_another_ranker_on_some_blocks(tmp_path, finished, toy):
     shutil.copytree(finished.path, tmp_path / "run")
     settings = tiny_settings(toy)
-    changed = replace(settings.ranking, ranker="structural", C=(), blocks=("segnet", "rerank"))
+    changed = replace(settings.ranking, ranker="all-pairs", C=(), blocks=("segnet", "rerank"))
     settings = replace(settings, ranking=changed)
     run = run_experiment(tmp_path / "run", settings, jobs=1, progress=Silent(), update=True, until="ranker")
     chosen = read_json(run.folder("ranker") / "chosen.json")
-    assert {float(C) for C in chosen["tried"]} == set(RANKERS["structural"].grid)
+    assert {float(C) for C in chosen["tried"]} == set(RANKERS["all-pairs"].grid)
     ranker = Ranker.load(run.folder("ranker") / "ranker.safetensors")
     assert ranker.blocks == ("segnet", "rerank")
     assert len(ranker.columns) == 86 + 1107
-    for key, value in {"ranker": "magic", "blocks": ("colour",), "loss": "mse", "quality": "beauty"}.items():
+    for key, value in {"ranker": "magic", "blocks": ("colour",), "loss": "mse"}.items():
         with pytest.raises(ConfigError, match=f"^{key}="):
             replace(settings.ranking, **{key: value})
 
 
-@pytest.mark.parametrize("balance", [True, False], ids=["balanced", "plain"])
-def test_the_ranker_learns_the_quality_asked_for(tmp_path, finished, toy, balance):
+def test_the_ranker_balances_blocks_only_if_asked(tmp_path, finished, toy):
     shutil.copytree(finished.path, tmp_path / "run")
     settings = tiny_settings(toy)
-    changed = replace(settings.ranking, quality="corpus", balance=balance, C=(1e-3, 1.0), splits=3)
+    changed = replace(settings.ranking, balance=False, C=(1e-3, 1.0), splits=3)
     settings = replace(settings, ranking=changed)
     run = run_experiment(tmp_path / "run", settings, jobs=1, progress=Silent(), update=True, until="ranker")
     table, confusions, _ = load_described(run, "train")
-    gains = corpus_gains(confusions, table.groups, np.flatnonzero(table.proposals == 0))
-    expected = fit_ranker(
-        replace(table, quality=gains),
-        confusions,
-        blocks=changed.blocks,
-        balance=balance,
-        grid=changed.C,
-        splits=3,
-        seed=settings.seed,
-    )
+    expected = fit_ranker(table, confusions, blocks=changed.blocks, grid=changed.C, splits=3, seed=settings.seed)
     ranker = Ranker.load(run.folder("ranker") / "ranker.safetensors")
     np.testing.assert_allclose(ranker.coefficients, expected.ranker.coefficients, atol=1e-9)
     np.testing.assert_allclose(ranker.scale, expected.ranker.scale)

@@ -1,11 +1,11 @@
-"""The choice of C for every kind of ranker."""
+"""The choice of C."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from tinysegrank.ranking import FeatureTable, RankSVM, Standardizer, StructuralSVM, choose_C, fit_ranker, pick
+from tinysegrank.ranking import RankSVM, Standardizer, choose_C, pick
 
 
 def problem(seed=0, images=40, proposals=8):
@@ -24,37 +24,24 @@ def confusions_of(quality):
     return np.stack([[right // 2, 50 - right // 2], [50 - right // 2, right // 2]]).transpose(2, 0, 1)
 
 
-@pytest.mark.parametrize(("estimator", "grid"), [(RankSVM(), [1.0, 0.01]), (StructuralSVM(), [30.0, 1.0])])
-def test_choice_leaves_the_estimator_as_it_was(estimator, grid):
+def test_choice_leaves_the_estimator_as_it_was():
     X, quality, groups = problem(5, images=24)
+    estimator, grid = RankSVM(), [1.0, 0.01]
     before = estimator.get_params()
     chosen = choose_C(X, quality, groups, confusions_of(quality), grid=grid, folds=3, estimator=estimator)
     assert chosen.grid.tolist() == sorted(grid) and chosen.C in grid
     assert estimator.get_params() == before and not hasattr(estimator, "n_features_in_")
 
 
-def test_accuracy_of_a_structural_svm_is_that_of_its_held_out_picks():
+def test_accuracy_is_that_of_its_held_out_picks():
     X, quality, groups = problem(6, images=10)
     confusions = confusions_of(quality)
-    chosen = choose_C(X, quality, groups, confusions, grid=[5.0], folds=10, estimator=StructuralSVM(tol=1e-6))
+    chosen = choose_C(X, quality, groups, confusions, grid=[5.0], folds=10, estimator=RankSVM(tol=1e-6))
     total = np.zeros((2, 2))
     for image in range(10):
         train, test = groups != image, np.flatnonzero(groups == image)
         scaler = Standardizer().fit(X[train])
-        svm = StructuralSVM(C=5.0, tol=1e-6).fit(scaler.transform(X[train]), quality[train], groups[train])
+        svm = RankSVM(C=5.0, tol=1e-6).fit(scaler.transform(X[train]), quality[train], groups[train])
         total += confusions[test[pick(svm.decision_function(scaler.transform(X[test])), groups[test])[0]]]
     iou = np.diag(total) / (total.sum(axis=0) + total.sum(axis=1) - np.diag(total))
     assert chosen.accuracy == pytest.approx(iou.mean(), rel=1e-12)
-
-
-def test_a_ranker_of_a_table_may_be_a_structural_svm():
-    X, quality, groups = problem(7)
-    order = np.argsort(groups, kind="stable")
-    X, quality, groups = X[order].astype(np.float32), quality[order], groups[order]
-    names = tuple(f"image {i}" for i in range(40))
-    table = FeatureTable(names, groups, np.arange(320) % 8, quality, {"all": X}, {"all": ("near", "kind", "noise")})
-    fitted = fit_ranker(table, confusions_of(quality), estimator=StructuralSVM(), grid=[1.0, 10.0], splits=3)
-    assert fitted.pairs == 40 * 7 and fitted.chosen.C in (1.0, 10.0)
-    scaled = Standardizer().fit(X).transform(X)
-    svm = StructuralSVM(C=fitted.chosen.C).fit(scaled, quality, groups)
-    np.testing.assert_allclose(fitted.ranker.coefficients, svm.coef_, rtol=1e-6)

@@ -7,8 +7,7 @@ import pytest
 
 from tests.ranking.test_ranking_svm import by_liblinear
 from tinysegrank.ranking import RankSVM, ranking_pairs
-from tinysegrank.ranking.newton import PairwiseHinge
-from tinysegrank.ranking.preconditioner import SampledHessian
+from tinysegrank.ranking.newton import PairwiseHinge, SampledHessian
 
 
 def problem(images=30, proposals=10, d=12, dtype=np.float64, correlated=True):

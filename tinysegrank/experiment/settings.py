@@ -15,7 +15,6 @@ from tinysegrank.voc import VOC, VOID, Classes, classes_of
 LOSSES = ("ce", "uoi", "iou", "uoi+ce")
 """The losses that continue from the cross-entropy start, "ce" being the control."""
 NAMES = ("quick", "paper", "best", "demo")
-QUALITIES = ("image", "corpus")
 
 
 @dataclass(frozen=True)
@@ -106,10 +105,8 @@ class RankingSettings(Options):
     """Module 2: the constants of Eq. 17, the ranker, its blocks of features, and the values of C to choose from.
 
     `ranker` is a ranking SVM on pairs of the oracle and each other proposal ("oracle-pairs") or of any two
-    ("all-pairs"), or the structural SVM ("structural"). If `C` is empty, the ranker's own grid is tried.
-    `balance` gives the blocks of features equal weight, see `ranking.balancing_weights`. `quality` is what a proposal
-    is worth to the ranker: its own accuracy, as in the paper ("image"), or what it brings to the corpus IoU of the
-    1-best proposals ("corpus"), see `ranking.corpus_gains`.
+    ("all-pairs"). If `C` is empty, the ranker's own grid is tried. `balance` gives the blocks of features equal
+    weight, see `ranking.balancing_weights`.
     """
 
     eps: float = option(1e-3, more_than=0, less_than=1)
@@ -118,7 +115,6 @@ class RankingSettings(Options):
     blocks: tuple[str, ...] = option(PAPER_BLOCKS, choices=BLOCKS)
     ranker: str = option("oracle-pairs", choices=RANKERS)
     balance: bool = True
-    quality: str = option("image", choices=QUALITIES)
     C: tuple[float, ...] = option((), more_than=0, may_be_empty=True)
     splits: int = option(5, at_least=2)
 

@@ -13,7 +13,6 @@ from tinysegrank.ranking.descriptors import FullyConnected, image_descriptors, l
 from tinysegrank.ranking.distance import kl_divergences, proposal_distance
 from tinysegrank.ranking.features import BLOCKS, PAPER_BLOCKS, Block, ImageProposals, describe
 from tinysegrank.ranking.features.classification import UNGATED, class_shares
-from tinysegrank.ranking.gain import corpus_gains
 from tinysegrank.ranking.image_classifier import ImageClassifier
 from tinysegrank.ranking.oracle import oracle_picks, oracle_quality, pick, rank_in_group
 from tinysegrank.ranking.pairs import Pairs, ranking_pairs
@@ -23,14 +22,12 @@ from tinysegrank.ranking.table import FeatureTable, StoredTable
 if TYPE_CHECKING:
     from tinysegrank.ranking.estimator import LinearRanker
     from tinysegrank.ranking.standardize import Standardizer
-    from tinysegrank.ranking.structural import StructuralSVM
     from tinysegrank.ranking.svm import RankSVM
 
 _MODULES = {
     "LinearRanker": "estimator",
     "RankSVM": "svm",
     "Standardizer": "standardize",
-    "StructuralSVM": "structural",
 }
 
 __all__ = [
@@ -53,11 +50,9 @@ __all__ = [
     "RankerKind",
     "Standardizer",
     "StoredTable",
-    "StructuralSVM",
     "balancing_weights",
     "choose_C",
     "class_shares",
-    "corpus_gains",
     "describe",
     "fit_ranker",
     "image_descriptors",

@@ -40,16 +40,9 @@ def _rank_svm(pairs: Literal["oracle", "all"] = "oracle") -> LinearRanker:
     return RankSVM(pairs=pairs)
 
 
-def _structural_svm() -> LinearRanker:
-    from tinysegrank.ranking.structural import StructuralSVM
-
-    return StructuralSVM()
-
-
 RANKERS: dict[str, RankerKind] = {
     "oracle-pairs": RankerKind(_rank_svm, _PAIRS_GRID),
     "all-pairs": RankerKind(partial(_rank_svm, "all"), _PAIRS_GRID),
-    "structural": RankerKind(_structural_svm, (0.1, 1.0, 10.0, 100.0, 1000.0)),  # its C multiplies a mean over images
 }
 """The rankers by name. Add one of your own as `ranking.RANKERS["mine"] = RankerKind(estimator, grid)`."""
 

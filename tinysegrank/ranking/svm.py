@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import logging
+import warnings
+from typing import Literal, Self
 
 import numpy as np
 
-from tinysegrank.ranking.estimator import ConvexRanker
+from tinysegrank.errors import ShapeError
+from tinysegrank.ranking.estimator import LinearRanker
 from tinysegrank.ranking.newton import PairwiseHinge, minimise
 from tinysegrank.ranking.pairs import ranking_pairs
 
+log = logging.getLogger(__name__)
 
-class RankSVM(ConvexRanker):
+
+class RankSVM(LinearRanker):
     """Linear ranking SVM with squared hinge loss, trained in the primal; larger decision values are better.
 
     It minimises 0.5 |w|^2 + C sum_p c_p max(0, 1 - w . (x_better - x_worse))^2 over pairs p of rows of one image,
@@ -23,7 +28,14 @@ class RankSVM(ConvexRanker):
         pairs: "oracle" pairs each image's best proposal with the others, "all" each proposal with every worse one.
         tol: stop at this norm of the gradient, relative to that at w = 0.
         max_iter: largest number of Newton steps; about ten are usual.
-        warm_start: see `ConvexRanker`, also for the attributes.
+        warm_start: start from the coefficients of the previous fit; the optimum is the same.
+
+    Attributes:
+        coef_: (d,) float64.
+        n_features_in_: d.
+        n_pairs_: number of pairs of rows that were compared; 0 leaves coef_ at 0.
+        n_iter_: number of Newton steps.
+        objective_: smallest value found.
 
     An image's number is metadata to scikit-learn, so cross-validation hands it on where it is asked to:
 
@@ -62,12 +74,42 @@ class RankSVM(ConvexRanker):
         self.max_iter = max_iter
         self.warm_start = warm_start
 
-    def _problem(self, X: np.ndarray, quality: np.ndarray, groups: np.ndarray) -> tuple[PairwiseHinge, int]:
-        pairs = ranking_pairs(quality, groups, pairs=self.pairs)
-        return PairwiseHinge(X, pairs, pairs.difference, self.C), len(pairs.difference)
+    def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> Self:
+        """Learn to rank the rows of each group by quality.
 
-    def _minimise(self, problem: PairwiseHinge, start: np.ndarray) -> str:
-        solution = minimise(problem, start, tol=self.tol, max_iter=self.max_iter)
+        X      | (rows, d) | float32 or float64 | features; kept in its dtype, other dtypes become float64
+        y      | (rows,)   | floating           | quality of the proposal (metrics.image_iou); larger is better
+        groups | (rows,)   | integer            | number of the row's image, in any order; None: all of one
+
+        Without rows of different quality in any group, the coefficients are 0 and a line is logged.
+
+        Raises:
+            ShapeError: the arrays do not fit or are not finite, or an option is unknown or out of range.
+        """
+        if not (np.isfinite(self.C) and self.C > 0):
+            raise ShapeError(f"C: {self.C} is not a finite number above 0")
+        if not (0 < self.tol < 1 and self.max_iter >= 1):
+            raise ShapeError(f"tol, max_iter: {self.tol}, {self.max_iter}; give 0 < tol < 1 and max_iter of 1 or more")
+        if y is None:
+            raise ShapeError("RankSVM requires y to be passed, but the target y is None: give qualities")
+        before = getattr(self, "n_features_in_", None)
+        X = self._checked(X, reset=True)
+        if len(X) != len(np.atleast_1d(y)):
+            raise ShapeError(f"X, y: {len(X)} and {np.size(y)} rows; give one quality per row")
+        groups = np.zeros(len(X), np.int64) if groups is None else groups
+        pairs = ranking_pairs(y, groups, pairs=self.pairs)
+        self.n_pairs_ = len(pairs.difference)
+        if not self.n_pairs_:
+            log.warning("no two proposals of an image differ in quality: nothing to rank, all coefficients are 0")
+            self.coef_, self.n_iter_, self.objective_ = np.zeros(X.shape[1]), 0, 0.0
+            return self
+        start = self.coef_ if self.warm_start and before == X.shape[1] else np.zeros(X.shape[1])
+        objective = PairwiseHinge(X, pairs, pairs.difference, self.C)
+        solution = minimise(objective, start, tol=self.tol, max_iter=self.max_iter)
         self.coef_, self.objective_, self.n_iter_ = solution.w, solution.value, solution.steps
-        steps = f"stopped after {solution.steps} Newton steps short of tol={self.tol}; raise max_iter or tol"
-        return "" if solution.converged else steps
+        if not solution.converged:
+            from sklearn.exceptions import ConvergenceWarning
+
+            unfinished = f"stopped after {solution.steps} Newton steps short of tol={self.tol}; raise max_iter or tol"
+            warnings.warn(unfinished, ConvergenceWarning, stacklevel=2)
+        return self

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from tinysegrank.experiment.images import IMAGES
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.stages.described import load_described
 from tinysegrank.files import write_json
-from tinysegrank.ranking import RANKERS, FittedRanker, Ranker, StoredTable, corpus_gains, fit_ranker
+from tinysegrank.ranking import RANKERS, FittedRanker, Ranker, StoredTable, fit_ranker
 from tinysegrank.stored_rows import StoredRows
 
 _FILE = "ranker.safetensors"
@@ -46,9 +45,6 @@ def fit_on_blocks(
     """Fit the run's kind of ranker on some blocks of a table, choosing C by cross-validation over the images."""
     ranking, classes = run.settings.ranking, run.settings.report.classes or None
     kind = RANKERS[ranking.ranker]
-    if ranking.quality == "corpus":
-        first = np.flatnonzero(table.proposals == 0)
-        table = replace(table, quality=corpus_gains(confusions, table.groups, first, classes=classes))
     return fit_ranker(
         table,
         confusions,
