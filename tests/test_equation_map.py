@@ -14,7 +14,7 @@ import tinysegrank
 PACKAGE = Path(tinysegrank.__file__).parent
 README = PACKAGE.parent / "README.md"
 ROW = re.compile(r"^\| ([\d, ]+) \| [^|]+ \| `([\w.]+)` \|$", re.MULTILINE)
-MARK = re.compile(r"#[^#\n]*\bEq\. (\d+)$", re.MULTILINE)
+MARK = re.compile(r"#[^#\n]*\bEqs?\. (\d[\d, ]*)$", re.MULTILINE)
 
 
 def listed() -> list[tuple[str, set[int]]]:
@@ -36,7 +36,7 @@ def function_of(name: str) -> Callable[..., Any]:
 
 
 def marks(source: str) -> set[int]:
-    return {int(number) for number in MARK.findall(source)}
+    return {int(number) for mark in MARK.findall(source) for number in mark.split(",")}
 
 
 def test_each_listed_function_has_exactly_its_marks():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -39,7 +41,8 @@ def soft_cross_entropy(z: np.ndarray, target: np.ndarray, weight: np.ndarray | N
     return total / cells if cells else 0.0
 
 
-def iou(
+def over_classes(
+    term: Callable[[float, float], float],
     z: np.ndarray,
     target: np.ndarray,
     weight: np.ndarray | None = None,
@@ -47,35 +50,15 @@ def iou(
     reduction: str = "mean",
     min_mass: float = 0.5,
 ) -> float:
+    """A term of I and U, over the classes counted."""
     intersection, union, mass = sums(z, target, weight)
-    terms = [i / u for i, u, m in zip(intersection, union, mass, strict=True) if m >= min_mass]
+    terms = [term(i, u) for i, u, m in zip(intersection, union, mass, strict=True) if m >= min_mass]
     return sum(terms) / (max(len(terms), 1) if reduction == "mean" else 1)
 
 
-def uoi(
-    z: np.ndarray,
-    target: np.ndarray,
-    weight: np.ndarray | None = None,
-    *,
-    reduction: str = "mean",
-    min_mass: float = 0.5,
-) -> float:
-    intersection, union, mass = sums(z, target, weight)
-    terms = [u / i for i, u, m in zip(intersection, union, mass, strict=True) if m >= min_mass]
-    return sum(terms) / (max(len(terms), 1) if reduction == "mean" else 1)
-
-
-def soft_dice(
-    z: np.ndarray,
-    target: np.ndarray,
-    weight: np.ndarray | None = None,
-    *,
-    reduction: str = "mean",
-    min_mass: float = 0.5,
-) -> float:
-    intersection, union, mass = sums(z, target, weight)
-    terms = [1 - 2 * i / (i + u) for i, u, m in zip(intersection, union, mass, strict=True) if m >= min_mass]
-    return sum(terms) / (max(len(terms), 1) if reduction == "mean" else 1)
+iou = partial(over_classes, lambda i, u: i / u)
+uoi = partial(over_classes, lambda i, u: u / i)
+soft_dice = partial(over_classes, lambda i, u: 1 - 2 * i / (i + u))
 
 
 def lovasz_softmax(

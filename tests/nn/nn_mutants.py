@@ -97,30 +97,22 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ("truth = cells * target", "truth = target"),
         ("xp.sum(cells) if", "xp.sum(xp.ones_like(cells)) if"),
     ],
-    "losses.iou": [
+    "losses.overlap": [
         (" + (1 - target) * to_union", ""),
         ("(1 - target) * to_union", "to_union"),
         ("+ (1 - target) * to_union", "- (1 - target) * to_union"),
+        ("target * to_intersection +", "-target * to_intersection +"),
+        ("target * to_intersection + ", ""),
         ("cell_weights(z, weight) * (target", "(target"),
-        ("xp.reshape(share * per_union", "xp.reshape(per_union"),
-        ("share * sums.intersection * slope", "share * slope"),
         ("softmax_backward(grad_q, context)", "grad_q"),
-        ("softmax_backward(grad_q, context)", "grad_q * q * (1 - q)"),  # Eq. 54 to the letter
-        ("sums.intersection * per_union", "sums.intersection / sums.cardinality"),
-    ],
-    "losses.uoi": [
-        ("+ target * to_intersection", "- target * to_intersection"),
-        (" + target * to_intersection", ""),
-        ("(1 - target) * to_union", "to_union"),
-        ("share * sums.union * slope", "share * sums.cardinality * slope"),
-        ("cell_weights(z, weight) * ((1", "((1"),
-        ("xp.reshape(share * per_intersection", "xp.reshape(per_intersection"),
-        ("softmax_backward(grad_q, context)", "grad_q * q * (1 - q)"),  # Eq. 61 to the letter
-    ],
-    "losses.dice": [
-        ("-2 * share * per_cardinality", "-share * per_cardinality"),
-        (" + to_cardinality)", ")"),
-        ("cell_weights(z, weight) * (target", "(target"),
+        ("softmax_backward(grad_q, context)", "grad_q * q * (1 - q)"),  # Eqs. 54 and 61 to the letter
+        (", share * per_union", ", per_union"),
+        ("per_union, share * sums.intersection * slope", "per_union, share * slope"),
+        ("share * sums.intersection * per_union", "share * sums.intersection / sums.cardinality"),
+        (", share * sums.union * slope", ", share * sums.cardinality * slope"),
+        (", share * per_intersection", ", per_intersection"),
+        ("- 2 * share * per_cardinality", "- share * per_cardinality"),
+        ("per_cardinality, to_cardinality", "per_cardinality, 0 * to_cardinality"),
     ],
     "losses.lovasz": [
         ("(1 - 2 * truth) * rise", "rise"),
@@ -141,7 +133,7 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ("self.sums + _moved(sums, self.sums)", "_moved(sums, self.sums)"),
         ("sums[2 * K:3 * K]", "sums[K:2 * K]"),
     ],
-    "losses.weighted": [
+    "losses.table": [
         ("factor * gradient for", "gradient for"),
         ("factor * part for", "part for"),
     ],

@@ -174,6 +174,11 @@ def check_loss(name: str, module: Module) -> None:
     assert float(loss(z, target, weight)[0]) == pytest.approx(_by_definition(name, z, target, weight), rel=1e-12)
 
 
+def check_overlap(module: Module) -> None:
+    for name in ("iou", "uoi", "soft_dice"):
+        check_loss(name, module)
+
+
 def check_lovasz(module: Module) -> None:
     z, target, weight = _loss_batch()
     check_backward(lambda z: module.lovasz_softmax(z, target, weight), lambda g, grad_z: g * grad_z, [z])
@@ -231,13 +236,11 @@ CHECKS: dict[str, Callable[[Module], None]] = {
     "nn.layer": check_layer,
     "nn.sequential": partial(check_layer, nn),
     "losses.cross_entropy": partial(check_loss, "soft_cross_entropy"),
-    "losses.iou": partial(check_loss, "iou"),
-    "losses.uoi": partial(check_loss, "uoi"),
-    "losses.dice": partial(check_loss, "soft_dice"),
+    "losses.overlap": check_overlap,
     "losses.lovasz": check_lovasz,
     "losses.expected": check_expected,
     "losses.counts": check_counts,
-    "losses.weighted": check_weighted,
+    "losses.table": check_weighted,
 }
 
 

@@ -7,17 +7,22 @@ one dtype; float16 is computed in float32, and the results are rounded once.
 
 from __future__ import annotations
 
-from tinysegrank.losses.bound import iou_bound, tight_iou_bound
 from tinysegrank.losses.counts import CorpusCounts, Loss
 from tinysegrank.losses.cross_entropy import soft_cross_entropy
-from tinysegrank.losses.dice import soft_dice
 from tinysegrank.losses.expected import ExpectedCounts, expected_counts
-from tinysegrank.losses.iou import iou
 from tinysegrank.losses.lovasz import lovasz_softmax
-from tinysegrank.losses.simulation import FlipCurve, class_iou, class_uoi, iou_slopes, simulate_flips, uoi_slopes
-from tinysegrank.losses.table import TABLE, named
-from tinysegrank.losses.uoi import uoi
-from tinysegrank.losses.weighted import weighted
+from tinysegrank.losses.overlap import OverlapLoss, iou, soft_dice, uoi
+from tinysegrank.losses.simulation import (
+    FlipCurve,
+    class_iou,
+    class_uoi,
+    iou_bound,
+    iou_slopes,
+    simulate_flips,
+    tight_iou_bound,
+    uoi_slopes,
+)
+from tinysegrank.losses.table import TABLE, named, weighted
 
 __all__ = [
     "TABLE",
@@ -25,6 +30,7 @@ __all__ = [
     "ExpectedCounts",
     "FlipCurve",
     "Loss",
+    "OverlapLoss",
     "class_iou",
     "class_uoi",
     "expected_counts",

@@ -40,19 +40,17 @@ class CorpusCounts:
     Attributes:
         sums: (3 K + 2,) float64, all of them in this order; on the batches' device, so that adding one needs no wait.
             JAX's are on the host, as JAX has no float64 unless it is told to.
-        intersection, cardinality, mass: (K,) NumPy float64; the cardinality is the intersection plus the union.
-        weight, cross_entropy: floats, the sums over cells of the weight and of weight times cross-entropy.
     """
 
     def __init__(self, num_classes: int) -> None:
         self.num_classes = num_classes
         self.sums: Array = np.zeros(3 * num_classes + 2)
 
-    intersection = property(lambda self: self._part(0), doc="(K,) NumPy float64")
-    cardinality = property(lambda self: self._part(1), doc="(K,) NumPy float64")
-    mass = property(lambda self: self._part(2), doc="(K,) NumPy float64")
-    weight = property(lambda self: float(self.sums[-2]), doc="float")
-    cross_entropy = property(lambda self: float(self.sums[-1]), doc="float")
+    intersection = property(lambda self: self._part(0), doc="of each class, (K,) NumPy float64")
+    cardinality = property(lambda self: self._part(1), doc="intersection plus union, (K,) NumPy float64")
+    mass = property(lambda self: self._part(2), doc="of the truth, (K,) NumPy float64")
+    weight = property(lambda self: float(self.sums[-2]), doc="sum over cells")
+    cross_entropy = property(lambda self: float(self.sums[-1]), doc="sum over cells of weight times cross-entropy")
 
     def _part(self, number: int) -> np.ndarray:
         return to_numpy(self.sums)[number * self.num_classes : (number + 1) * self.num_classes]

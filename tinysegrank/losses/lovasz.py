@@ -35,21 +35,12 @@ def lovasz_softmax(
     The truth is made hard first: each cell belongs to the class of its largest target (the first of equal ones), since
     the loss extends a function of sets of cells. Where errors tie, the gradient is one of the subgradients.
 
-    z       | (N, K, H, W)     | floating | scores
-    target  | (N, K, H, W)     | as z     | true distributions
-    weight  | (N, H, W)        | as z     | 0 where void; None is 1 everywhere
-    returns | (), (N, K, H, W) | as z     | the loss, 0..1 for the mean, and its gradient; both 0 if no class counts
-
-    Args:
-        reduction: "mean" over the classes counted, or "sum".
-        min_mass: classes with less hard target mass than this many cells are not counted. With 0 an absent class
-            counts too; its loss is its largest probability anywhere.
-        counts: must be None; see Raises.
+    The arguments are those of `OverlapLoss`, but the loss takes no counts, as it sorts single cells. With min_mass=0 an
+    absent class counts too; its loss is its largest probability anywhere.
 
     Raises:
-        ShapeError: the arrays are not floating or do not fit each other, a weight is negative, or an option is out of
-            range.
-        ConfigError: counts are given; the loss sorts single cells, so it cannot be computed from sums over a corpus.
+        ShapeError: see `OverlapLoss`.
+        ConfigError: counts are given.
     """
     if counts is not None:
         raise ConfigError(

@@ -1,6 +1,6 @@
-"""IOU and UOI of hard labels as functions of the number of mistakes, and their slopes: the paper's argument for UOI.
+"""IOU and UOI of hard labels as functions of the number of mistakes, their slopes, and bounds: why UOI is minimised.
 
-Paper: Eqs. 1-10 and Fig. 2. As TP_k + FN_k = GT_k, a class is described by the number of its true pixels GT_k, of its
+Paper: Eqs. 1-15 and Fig. 2. As TP_k + FN_k = GT_k, a class is described by the number of its true pixels GT_k, of its
 false positives FP_k and of its false negatives FN_k.
 """
 
@@ -9,9 +9,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
+from tinysegrank.nn.arguments import check_floating, half_in_float32
+
+_VOID = 255
 
 
 class FlipCurve(NamedTuple):
@@ -22,35 +26,28 @@ class FlipCurve(NamedTuple):
     uoi: np.ndarray  # (M + 1,) float64: mean over the classes present, 1..inf
 
 
-def simulate_flips(
-    labels: np.ndarray, *, num_classes: int, rng: np.random.Generator, flips: int | None = None, void: int = 255
-) -> FlipCurve:
-    """Flip random pixels one by one, each to another random class; return the mean IOU and UOI after each flip.
+def simulate_flips(labels: np.ndarray, *, num_classes: int, rng: np.random.Generator) -> FlipCurve:
+    """Flip the M pixels that are not void one by one to another random class; return mean IOU and UOI after each flip.
 
-    No pixel is flipped twice. A flip from class k to l is a false negative of k and a false positive of l. UOI becomes
-    infinite when a class has lost all its pixels.
+    A flip from class k to l is a false negative of k and a false positive of l. UOI becomes infinite when a class has
+    lost all its pixels.
 
-    labels  | any shape | integer | 0..num_classes-1, or void: not counted
+    labels  | any shape | integer | 0..num_classes-1, or 255 for void
     returns | FlipCurve |         |
 
     Args:
         num_classes: K, at least 2; a pixel is flipped to any of the K - 1 others. Means are over the classes in labels.
         rng: draws the order of the pixels, then their new classes.
-        flips: number of flips M; by default each pixel that is not void is flipped.
-        void: label of pixels that are left out.
 
     Raises:
-        ShapeError: labels are not integer, out of range or all void, or an option is out of range.
+        ShapeError: labels are not integer, out of range or all void, or there is only one class.
 
     Paper: Fig. 2.
     """
-    truth = _counted(labels, num_classes, void)
-    pixels = truth.size
-    flips = pixels if flips is None else flips
-    if not 0 <= flips <= pixels:
-        raise ShapeError(f"simulate_flips: flips={flips} must be 0..{pixels}, the pixels that are not void")
+    truth = _counted(labels, num_classes)
+    flips = truth.size
     ground_truth = np.bincount(truth)
-    old = truth[rng.permutation(pixels)[:flips]]
+    old = truth[rng.permutation(flips)]
     new = (old + rng.integers(1, num_classes, size=flips)) % num_classes
 
     present = np.flatnonzero(ground_truth)
@@ -70,46 +67,65 @@ def class_iou(ground_truth: Array, fp: Array, fn: Array) -> Array:
     return (ground_truth - fn) / (ground_truth + fp)  # Eq. 3
 
 
-def class_uoi(ground_truth: Array, fp: Array, fn: Array) -> Array:
-    """Return the inverse Jaccard index of a class from its pixel counts, numbers or arrays that broadcast."""
-    return (ground_truth + fp) / (ground_truth - fn)  # Eq. 8
-
-
 def iou_slopes(ground_truth: Array, fp: Array, fn: Array) -> tuple[Array, Array]:
-    """Return the derivatives of a class's IOU with respect to its false positives and false negatives, both negative.
-
-    ground_truth, fp, fn | any shapes that broadcast | floating | pixels of the class, fn < ground_truth
-    returns              | two                       | as those | per pixel
-    """
+    """Return the derivatives of `class_iou` with respect to fp and fn, both negative, per pixel; fn < ground_truth."""
     by_fp = -(ground_truth - fn) / (ground_truth + fp) ** 2  # Eq. 4
     by_fn = -1 / (ground_truth + fp)  # Eq. 5
     return by_fp, by_fn
 
 
-def uoi_slopes(ground_truth: Array, fp: Array, fn: Array) -> tuple[Array, Array]:
-    """Return the derivatives of a class's UOI with respect to its false positives and false negatives, both positive.
+def class_uoi(ground_truth: Array, fp: Array, fn: Array) -> Array:
+    """Return the inverse Jaccard index of a class from its pixel counts, numbers or arrays that broadcast."""
+    return (ground_truth + fp) / (ground_truth - fn)  # Eq. 8
 
-    ground_truth, fp, fn | any shapes that broadcast | floating | pixels of the class, fn < ground_truth
-    returns              | two                       | as those | per pixel
-    """
+
+def uoi_slopes(ground_truth: Array, fp: Array, fn: Array) -> tuple[Array, Array]:
+    """Return the derivatives of `class_uoi` with respect to fp and fn, both positive, per pixel; fn < ground_truth."""
     by_fp = 1 / (ground_truth - fn)  # Eq. 9
     by_fn = (ground_truth + fp) / (ground_truth - fn) ** 2  # Eq. 10
     return by_fp, by_fn
 
 
-def _counted(labels: np.ndarray, num_classes: int, void: int) -> np.ndarray:
+@half_in_float32
+def iou_bound(uoi: Array) -> Array:
+    """Return the paper's bound, 1 / sum over classes of UOI; it is at most the sum over classes of IOU.
+
+    It is far from tight: where every UOI_k is 1 it says 1 / K, and the sum of IOU is K.
+
+    uoi     | (..., K) | floating | 1..inf, of each class
+    returns | (...)    | as uoi   | 0..1/K
+
+    Raises:
+        ShapeError: uoi is not floating.
+    """
+    check_floating("iou_bound", uoi=uoi)
+    xp = array_namespace(uoi)
+    return 1 / xp.sum(uoi, axis=-1)  # Eq. 15
+
+
+@half_in_float32
+def tight_iou_bound(uoi: Array) -> Array:
+    """Return K^2 / sum over classes of UOI, a lower bound on the sum of IOU, attained where all UOI_k are equal.
+
+    It is the inequality of arithmetic and harmonic means; divided by K it reads mean IOU >= 1 / mean UOI. For the
+    argument see `iou_bound`.
+    """
+    return uoi.shape[-1] ** 2 * iou_bound(uoi)
+
+
+def _counted(labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Return the labels that are not void, flat, as int64."""
     if num_classes < 2:
         raise ShapeError(f"simulate_flips: num_classes={num_classes} leaves no other class to flip to; give at least 2")
     if not np.issubdtype(labels.dtype, np.integer):
         raise ShapeError(f"simulate_flips: labels are {labels.dtype}; give integers")
-    truth = labels[labels != void].astype(np.int64)
+    truth = labels[labels != _VOID].astype(np.int64)
     if truth.size == 0:
-        raise ShapeError(f"simulate_flips: labels {labels.shape} hold nothing but void ({void})")
+        raise ShapeError(f"simulate_flips: labels {labels.shape} hold nothing but void ({_VOID})")
     if truth.min() < 0 or truth.max() >= num_classes:
         raise ShapeError(
             f"simulate_flips: labels hold {truth.min()}..{truth.max()}; num_classes={num_classes} allows "
-            f"0..{num_classes - 1}, and void is {void}"
+            f"0..{num_classes - 1}, and void is {_VOID}"
         )
     return truth
 
