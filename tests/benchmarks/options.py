@@ -1,6 +1,6 @@
 """What raises the score: options tried from one finished run, to be chosen by what they score on training images.
 
-    python tests/benchmarks/options.py runs/voc --out runs/options --options base mirrored own-labelling
+    python tests/benchmarks/options.py runs/voc --out runs/options --options base mirrored "both engines"
 
 Each option is a copy of the run (files are linked, not copied) brought up to date under its changed settings, so only
 what depends on them is done. "Held out" is the corpus IoU, mean over the run's classes, of what the ranker picks on
@@ -42,10 +42,6 @@ def mirrored(settings: Settings) -> Settings:
     return replace(settings, coarse=replace(settings.coarse, mirrored=True))
 
 
-def crops(settings: Settings) -> Settings:
-    return replace(settings, coarse=replace(settings.coarse, crops=0.67))
-
-
 def corpus_counts(settings: Settings) -> Settings:
     training = settings.training
     return replace(settings, training=replace(training, uoi_ce=replace(training.uoi_ce, counts="corpus")))
@@ -65,10 +61,6 @@ OPTIONS: dict[str, Change] = {
     "not balanced": ranking(balance=False),
     "all-pairs": ranking(ranker="all-pairs"),
     "mirrored": mirrored,
-    "crops": crops,
-    "crops, mirrored": both(crops, mirrored),
-    "own-labelling": proposals(segnet=True),
-    "mirrored, own-labelling": both(mirrored, proposals(segnet=True)),
     "60 proposals": proposals(count=60),
     "both engines": proposals(engine="both"),
     "corpus counts": corpus_counts,

@@ -12,7 +12,6 @@ from tinysegrank.experiment import named_settings
 from tinysegrank.experiment.images import images_of
 from tinysegrank.experiment.protocol import stages_until
 from tinysegrank.experiment.stages import maps
-from tinysegrank.experiment.stages.coarse import read_coarse
 from tinysegrank.experiment.stages.maps import Photograph
 from tinysegrank.experiment.stages.proposals import load_proposer, store
 from tinysegrank.experiment.stages.superpixels import read_superpixels
@@ -58,7 +57,7 @@ def test_a_photograph_gets_the_proposals_that_it_has_in_the_run(tiny_run):
     propose = load_proposer(tiny_run)
     for image in images_of(tiny_run, "val", [0, 4]):
         labels, _ = store(tiny_run, "val").read(image.name)
-        found = propose(Photograph(tiny_run, image.image()), read_coarse(tiny_run, "val-uoi+ce")[image.number])
+        found = propose(Photograph(tiny_run, image.image()))
         np.testing.assert_array_equal(np.stack([proposal.labels for proposal in found]), labels)
 
 

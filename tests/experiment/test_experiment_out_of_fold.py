@@ -205,7 +205,7 @@ def test_a_photograph_gets_what_the_run_made_and_is_looked_at_once(run, toy, mon
     monkeypatch.setattr(maps, "load_maps", lambda _: counting("maps", make_maps))
     monkeypatch.setattr(maps, "superpixels_of", counting("superpixels", superpixels_of))
     for index in (0, 2):
-        found = propose(Photograph(run, split.image(index)), np.zeros((13, 13, 21)))
+        found = propose(Photograph(run, split.image(index)))
         labels, _ = store(run, "val").read(split.names[index])
         np.testing.assert_array_equal(np.stack([proposal.labels for proposal in found]), labels)
     assert counted == {"superpixels": 2, "maps": 2}

@@ -74,7 +74,7 @@ def test_it_proposes_for_a_run_and_for_a_photograph(tmp_path, settings):
     labels, scores = store(run, "val").read(val.names[1])
     assert [np.unique(one).tolist() for one in labels] == [[k + 1] for k in np.argsort(-pixels[1:21])[:3]]
     assert scores.tolist() == [0, -1, -2]
-    found = load_proposer(run)(Photograph(run, val.image(1)), np.zeros((13, 13, 21)))
+    found = load_proposer(run)(Photograph(run, val.image(1)))
     np.testing.assert_array_equal([proposal.labels for proposal in found], labels)
 
 

@@ -151,7 +151,7 @@ def test_both_engines_take_turns_and_a_photograph_gets_what_the_run_made(tmp_pat
     proposer, split = load_proposer(run), VOCSegmentation(toy, "val")
     for index, name in enumerate(split.names):
         labels, _ = store(run, "val").read(name)
-        of_photograph = proposer(Photograph(run, split.image(index)), np.zeros((13, 13, 21)))
+        of_photograph = proposer(Photograph(run, split.image(index)))
         np.testing.assert_array_equal(np.stack([proposal.labels for proposal in of_photograph]), labels)
         np.testing.assert_array_equal(labels[1::2], store(pasted, "val").read(name)[0][:2])
         np.testing.assert_array_equal(labels[::2], store(crf, "val").read(name)[0][:2])
@@ -197,7 +197,7 @@ def test_the_trunks_maps_describe_the_segments_that_are_there(tmp_path, pasted, 
     proposer, split = load_proposer(run), VOCSegmentation(toy, "val")
     for index in (0, 2):
         labels, _ = store(run, "val").read(split.names[index])
-        found = proposer(Photograph(run, split.image(index)), np.zeros((13, 13, 21)))
+        found = proposer(Photograph(run, split.image(index)))
         np.testing.assert_array_equal(np.stack([proposal.labels for proposal in found]), labels)
 
 

@@ -23,7 +23,6 @@ from tinysegrank.experiment.proposal_settings import MapSettings
 from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.stages.described import load_described
 from tinysegrank.files import read_json
-from tinysegrank.proposals import ProposalStore
 from tinysegrank.ranking import RANKERS, Ranker, fit_ranker
 from tinysegrank.voc import VOCSegmentation, overlay, read_image, read_labels
 
@@ -126,23 +125,6 @@ def test_only_the_stages_that_are_asked_for_are_done(tmp_path, finished, toy):
     ours = {name: data for name, data in contents(run.path, *kinds).items() if not any(k in name for k in kept_apart)}
     theirs = contents(finished.path, *kinds)
     assert ours == {name: theirs[name] for name in ours}
-
-
-def test_segnets_own_labelling_is_one_more_proposal(tmp_path, finished, toy):
-    shutil.copytree(finished.path, tmp_path / "run")
-    settings = tiny_settings(toy)
-    settings = replace(settings, proposals=replace(settings.proposals, segnet=True))
-    run = run_experiment(tmp_path / "run", settings, jobs=1, progress=Silent(), update=True)
-    assert run.stamp("proposing") == finished.stamp("proposing")  # nothing is fitted anew
-    split, coarse = VOCSegmentation(toy, "val"), run.folder("upsampled") / "superpixel-uoi+ce"
-    for i, name in enumerate(split.names):
-        before = ProposalStore(finished.folder("proposals") / "val").read(name)[0]
-        labels, scores = ProposalStore(run.folder("proposals") / "val").read(name)
-        np.testing.assert_array_equal(labels[:-1], before)
-        np.testing.assert_array_equal(labels[-1], read_labels(coarse / f"{name}.png"))
-        assert np.isnan(scores[-1])
-        chosen = read_labels(run.folder("picked") / "svm" / f"{name}.png")
-        np.testing.assert_array_equal(Segmenter(run.path)(split.image(i)).labels, chosen)
 
 
 def test_another_ranker_on_some_blocks(tmp_path, finished, toy):

@@ -114,7 +114,6 @@ def test_every_string_has_its_choices(leaf):
         ("trunk.pretrain_steps=3", "give at least 1 for 3 steps"),
         ("training.iou.momentum=1", "give at least 0 and less than 1"),
         ("training.start.loss=mse", "choose one of ce, uoi, iou"),
-        ("coarse.crops=1", "at least 0.5 and less than 1"),
         ("report.panels=-1", "give at least 0"),
         ("superpixels.segments=0", "give at least 1"),
         ("superpixels.compactness=0", "give more than 0"),

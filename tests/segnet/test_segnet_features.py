@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.segnet.segnet_toys import CHANNELS, CLASSES, thin_model, toy_store
 from tinysegrank.errors import CheckpointError, DatasetError, ShapeError, WeightsError
-from tinysegrank.segnet import FeatureStore, chunk_arrays, crop_arrays
+from tinysegrank.segnet import FeatureStore, chunk_arrays
 from tinysegrank.segnet.features import KINDS
 
 
@@ -234,5 +234,3 @@ def test_features_that_float16_cannot_hold_are_refused(factor: float, reach: str
     image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     with pytest.raises(WeightsError, match=rf"conv5's features {reach}.* float16"):
         chunk_arrays(model, [image], [np.zeros((40, 40), np.uint8)], mirrors=True)
-    with pytest.raises(WeightsError, match=rf"conv5's features {reach}"):
-        crop_arrays(model, [image], 0.8, mirrors=False)

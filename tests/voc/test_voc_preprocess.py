@@ -41,30 +41,6 @@ def test_mirroring_the_input_is_mirroring_the_image_to_a_grey_level():
     assert np.abs(mirrored - CAFFE.apply(IMAGE)[:, :, ::-1]).max() <= 1.001
 
 
-def test_a_window_of_a_ramp_to_a_fraction_of_a_pixel():
-    ramp = np.broadcast_to(np.arange(256, dtype=np.uint8)[:, None, None], (256, 256, 3))
-    plain = Preprocessing(50, (0, 0, 0), (1, 1, 1))
-    top, bottom = 0.1234, 0.8765
-    centres = 256 * (top + (bottom - top) * (np.arange(50) + 0.5) / 50) - 0.5  # row r of the ramp is r at its middle
-    down = plain.apply(ramp, window=(top, 0, bottom, 1))
-    np.testing.assert_allclose(down, np.broadcast_to(centres[:, None], (3, 50, 50)), atol=0.75)  # rounded to uint8
-    across = plain.apply(ramp.swapaxes(0, 1), window=(0, top, 1, bottom))
-    np.testing.assert_array_equal(across, down.swapaxes(1, 2))
-
-
-def test_a_window_of_whole_pixels_is_the_crop_away_from_its_edges():
-    found = CAFFE.apply(IMAGE, window=(10 / 40, 0, 30 / 40, 31 / 62))
-    expected = CAFFE.apply(IMAGE[10:30, :31])
-    np.testing.assert_allclose(found[:, 12:-12, :-8], expected[:, 12:-12, :-8], atol=1e-4)
-    np.testing.assert_array_equal(CAFFE.apply(IMAGE, window=(0, 0, 1, 1)), CAFFE.apply(IMAGE))
-
-
-@pytest.mark.parametrize("window", [(0, 0, 0, 1), (0.5, 0, 0.2, 1), (-0.1, 0, 1, 1), (0, 0, 1, 1.1), (0, 0, np.nan, 1)])
-def test_windows_that_are_not_in_the_image(window):
-    with pytest.raises(ConfigError, match="window="):
-        CAFFE.apply(IMAGE, window=window)
-
-
 @pytest.mark.parametrize(
     "image",
     [IMAGE[..., 0], IMAGE.astype(np.float32), np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4, 4), np.uint8)],

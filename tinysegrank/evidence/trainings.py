@@ -17,7 +17,7 @@ from tinysegrank.evidence.piece import Request
 from tinysegrank.experiment import artifacts
 from tinysegrank.experiment.images import IMAGES
 from tinysegrank.experiment.runner import Run
-from tinysegrank.experiment.stages import crops, described, features
+from tinysegrank.experiment.stages import described, features
 from tinysegrank.experiment.stages.features import read_scale, store
 from tinysegrank.experiment.stages.training import START, Training, count_steps, network_path
 from tinysegrank.experiment.stages.trunk import NETWORK
@@ -47,7 +47,7 @@ class Head(NamedTuple):
         run, ranking = self.run, self.run.settings.ranking
         picked = [ranking.eps, ranking.background_weight, run.content(described.STAGE.name)] if self.judge.picks else []
         begin = file_digest(self.begin) if self.begin else ""
-        read = [run.content(need) for need in (IMAGES[1], features.STAGE.name, crops.STAGE.name)]
+        read = [run.content(need) for need in (IMAGES[1], features.STAGE.name)]
         return artifacts.key([self.options, self.seeds, run.settings.coarse], [begin, picked, read], __name__)
 
 
@@ -97,8 +97,7 @@ def _judge(head: Head, model: SegNet, step: int) -> None:
         TrainingError: its maps are not finite.
     """
     run, ranking = head.run, head.run.settings.ranking
-    whole, corners = store(run, "val"), crops.store(run, "val")
-    coarse = predict_store(model, whole, mirrored=run.settings.coarse.mirrored, crops=corners)  # (N, 13, 13, K)
+    coarse = predict_store(model, store(run, "val"), mirrored=run.settings.coarse.mirrored)  # (N, 13, 13, K)
     if not np.isfinite(coarse).all():
         raise TrainingError(f"step {step}: the coarse maps are not finite; lower the rate")
     arrays = {"steps": np.array(step), "naive": head.judge.naive(coarse)}

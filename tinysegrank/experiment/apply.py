@@ -109,7 +109,7 @@ def label_photographs(
     if replace and skip:
         raise ConfigError("--force replaces existing files and --skip-existing keeps them; pass one of them")
     segmenter = Segmenter(run_path, progress=progress)
-    asked = segmenter.run.settings.proposals
+    count = segmenter.run.settings.proposals.count if proposals else 0
     paths = find_photographs(paths)
     for path in paths:
         with opened(path) as image:  # its header: pixels are decoded once, below
@@ -117,7 +117,7 @@ def label_photographs(
                 raise DatasetError(
                     f"{path}: a side is below {SMALLEST_SIDE} pixels, one for each cell of the coarse grid"
                 )
-    files = [_files(path, out, asked.count + asked.segnet if proposals else 0) for path in paths]
+    files = [_files(path, out, count) for path in paths]
     results = [(path, file) for path, its in zip(paths, files, strict=True) for file in its.all]
     check_results(results, option="--out", replace=replace or skip)
     kept = {file for _, file in results if file.exists()} if skip else set()

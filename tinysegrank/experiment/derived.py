@@ -10,7 +10,7 @@ from tinysegrank.experiment.images import SPLITS, ImageOfRun, images_of
 from tinysegrank.experiment.protocol import STAGES
 from tinysegrank.experiment.runner import Run, Stage, execute, stage_of
 from tinysegrank.experiment.settings import Settings
-from tinysegrank.experiment.stages import described, evaluation, proposals, proposing, training
+from tinysegrank.experiment.stages import described, evaluation, proposals, training
 from tinysegrank.experiment.stages.coarse import read_ranked
 from tinysegrank.experiment.tasks import do_missing
 from tinysegrank.files import read_arrays
@@ -19,7 +19,6 @@ from tinysegrank.ranking.features.segnet import segnet_features
 from tinysegrank.voc import soft_targets_many
 
 _BLOCK = "segnet"
-_KEPT = (proposals.STAGE, proposing.STAGE)  # even where SegNet has a part in them
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def _stages_made_anew() -> list[Stage]:
     made: list[Stage] = []
     for stage in STAGES:
         names = {earlier.name for earlier in made}
-        if stage is training.STAGE or (names & set(map(stage_of, stage.needs)) and stage not in _KEPT):
+        if stage is training.STAGE or names & set(map(stage_of, stage.needs)):
             made.append(stage)
         if stage is evaluation.STAGE:
             break

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 _PHOTOGRAPHS = {
-    "data": 3, "trunk": 1, "features": 85, "crops": 300, "training": 1800, "coarse": 3, "classifiers": 6,
+    "data": 3, "trunk": 1, "features": 85, "training": 1800, "coarse": 3, "classifiers": 6,
     "superpixels": 20, "maps": 400, "upsampled": 4, "segments": 2200, "pooled": 100, "proposing": 460,
     "proposals": 240, "described": 140, "ranker": 27, "picked": 1, "evaluation": 2, "report": 5,
 }  # fmt: skip

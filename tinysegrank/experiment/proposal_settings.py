@@ -83,15 +83,13 @@ class ProposalSettings(Options):
     """Module 1: the engine that proposes, and the number of proposals per image.
 
     `engine` is "crf", "paste", "both" in turn, or "folder" for proposals made elsewhere and stored in `folder`. `count`
-    is M. With `segnet`, the superpixel labelling of SegNet's coarse map is added as the last proposal. The engines'
-    constants are those with the best oracle on training images, measured as `choice_by` says: by its mean image IoU
-    ("image") or its corpus IoU ("corpus"), see `proposals.choose`.
+    is M. The engines' constants are those with the best oracle on training images, measured as `choice_by` says: by its
+    mean image IoU ("image") or its corpus IoU ("corpus"), see `proposals.choose`.
     """
 
     engine: str = option("crf", choices=ENGINES)
     count: int = option(10, at_least=1)
     folder: str = ""
-    segnet: bool = False
     choice_by: str = option("image", choices=CRITERIA)
     crf: CrfSettings = field(default_factory=CrfSettings)
     paste: PasteSettings = field(default_factory=PasteSettings)

@@ -22,7 +22,6 @@ from tinysegrank.experiment.settings import Settings, with_classes
 from tinysegrank.experiment.stages import (
     classifiers,
     coarse,
-    crops,
     data,
     described,
     evaluation,
@@ -44,7 +43,7 @@ from tinysegrank.experiment.stages import (
 STAGES = tuple(
     module.STAGE
     for module in (
-        data, trunk, features, crops, training, coarse, classifiers, superpixels, maps, upsampled, segments, pooled,
+        data, trunk, features, training, coarse, classifiers, superpixels, maps, upsampled, segments, pooled,
         proposing, proposals, described, ranker, picked, evaluation, report,
     )
 )  # fmt: skip

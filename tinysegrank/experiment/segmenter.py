@@ -142,9 +142,9 @@ class Segmenter:
         longest = settings.photographs.longest_side or max(pixels.shape)
         small = reduced(pixels, longest=longest, shortest=SMALLEST_SIDE)
         views = coarse.views_of(self.network, small)
-        found = coarse.coarse_of(self.network, small, views, settings)
+        found = coarse.coarse_of(self.network, views, settings)
         source = maps.Photograph(self.run, small)
-        proposed = self.proposer(source, found)
+        proposed = self.proposer(source)
         of_classes = classifiers.scores_of_image(self.classifier, views, self.layers)
         described = ImageProposals(
             small,

@@ -75,22 +75,9 @@ class TrainingSettings(Options):
 
 @dataclass(frozen=True)
 class CoarseSettings(Options):
-    """SegNet's coarse maps, which the paper computes from the whole image alone.
-
-    `mirrored` averages the map with that of the mirror image. `crops` averages it with those of four corner crops,
-    also mirrored if `mirrored` is set; its value is the crop's side as a share of the image's (0: no crops).
-    """
+    """SegNet's coarse maps: with `mirrored`, each is averaged with that of the mirror image, unlike in the paper."""
 
     mirrored: bool = True
-    crops: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.crops and not 0.5 <= self.crops < 1:
-            raise ConfigError(
-                f"crops={self.crops}: give the side of a crop as a share of the image's, at least 0.5 and less than 1; "
-                f"or 0 for no crops"
-            )
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from tinysegrank.segnet.caffemodel import read_caffemodel
 from tinysegrank.segnet.checkpoint import load_segnet, save_segnet
-from tinysegrank.segnet.crops import CORNERS, mean_with_crops
-from tinysegrank.segnet.features import CropStore, FeatureStore, chunk_arrays, crop_arrays
+from tinysegrank.segnet.features import FeatureStore, chunk_arrays
 from tinysegrank.segnet.full_batch import full_batch_gradients
 from tinysegrank.segnet.maps import MAP_LAYERS, TrunkMaps, map_channels
 from tinysegrank.segnet.network import TRUNK, SegNet
@@ -16,11 +15,9 @@ from tinysegrank.segnet.training import Record, TrainingOptions, train
 from tinysegrank.segnet.weight_files import WeightFile, presets_of, read_weights
 
 __all__ = [
-    "CORNERS",
     "MAP_LAYERS",
     "PRESETS",
     "TRUNK",
-    "CropStore",
     "FeatureStore",
     "Preset",
     "Record",
@@ -29,12 +26,10 @@ __all__ = [
     "TrunkMaps",
     "WeightFile",
     "chunk_arrays",
-    "crop_arrays",
     "full_batch_gradients",
     "load_segnet",
     "map_channels",
     "mean_of_views",
-    "mean_with_crops",
     "predict",
     "predict_features",
     "predict_store",

@@ -1,4 +1,4 @@
-"""Conv5's features on disk: computed once per image, mirror image and (on request) crop, read by every training.
+"""Conv5's features on disk: computed once per image and mirror image, read by every training.
 
 The trunk is frozen, so its output never changes. It is stored as float16 in plain .npy files of a few images each; a
 batch is read row by row, with one file open at a time.
@@ -16,9 +16,7 @@ import numpy as np
 from tinysegrank.backend import Array, to_numpy
 from tinysegrank.errors import CheckpointError, ShapeError, WeightsError, brief
 from tinysegrank.files import atomic_write, reading
-from tinysegrank.segnet.crops import CORNERS, corner_windows
 from tinysegrank.segnet.network import SegNet
-from tinysegrank.voc.preprocess import WHOLE, Window
 from tinysegrank.voc.targets import soft_targets
 
 KINDS = ("features", "targets", "weights")
@@ -155,24 +153,6 @@ class FeatureStore:
         return self.folder / f"chunk_{chunk:05d}.{kind}.npy"
 
 
-class CropStore(FeatureStore):
-    """A store of the features of images' corner crops, without targets; rows are ordered by image, corner, mirrored.
-
-    Args:
-        folder, images, mirrors, chunk: see `FeatureStore`; the numbers are of whole images, not of crops.
-        share: side of a crop as a share of the image's.
-    """
-
-    def __init__(self, folder: Path | str, *, images: int, share: float, mirrors: bool, chunk: int = 16) -> None:
-        super().__init__(folder, images=images, mirrors=mirrors, chunk=chunk, targets=False)
-        self.share = share
-
-    @property
-    def views(self) -> int:
-        """Number of rows per image."""
-        return CORNERS * super().views
-
-
 def stored(features: Array) -> np.ndarray:
     """Convert conv5's features to the form in which a store keeps them.
 
@@ -216,7 +196,9 @@ def chunk_arrays(
     if labels is not None and len(labels) != len(images):
         raise ShapeError(f"{len(labels)} label maps for {len(images)} images; give one per image")
     views = _BOTH if mirrors else _BOTH[:1]
-    arrays = {"features": _features(model, images, views)}
+    parts = [model.preset.preprocessing.apply(image) for image in images]
+    prepared = np.stack([x[:, :, view] for x in parts for view in views])  # (r, 3, S, S)
+    arrays = {"features": stored(model.features(model.backend.asarray(prepared)))}
     if labels is not None:
         pairs = [
             soft_targets(label[:, view], num_classes=num_classes or model.num_classes)
@@ -225,31 +207,3 @@ def chunk_arrays(
         ]
         arrays["targets"], arrays["weights"] = (np.stack(part) for part in zip(*pairs, strict=True))
     return arrays
-
-
-def crop_arrays(model: SegNet, images: Sequence[np.ndarray], share: float, *, mirrors: bool) -> dict[str, np.ndarray]:
-    """Compute the arrays of one chunk of a `CropStore`.
-
-    images  | n arrays (H, W, 3)      | uint8   | RGB
-    returns | features (r, C, 13, 13) | float16 | conv5 after ReLU; r = 4 n, or 8 n with mirrors
-
-    Raises:
-        WeightsError: see `stored`.
-        ShapeError: an array is not an RGB image.
-        ConfigError: the share is not above 0 and at most 1.
-    """
-    views = _BOTH if mirrors else _BOTH[:1]
-    # one corner at a time, for no more memory than `chunk_arrays`
-    corners = [_features(model, images, views, window) for window in corner_windows(share)]  # (n v, C, 13, 13) each
-    by_image = [part.reshape(len(images), len(views), *part.shape[1:]) for part in corners]
-    stacked = np.stack(by_image, axis=1)  # (n, 4, v, C, 13, 13)
-    return {"features": stacked.reshape(-1, *stacked.shape[3:])}  # (r, C, 13, 13)
-
-
-def _features(
-    model: SegNet, images: Sequence[np.ndarray], views: Sequence[slice], window: Window = WHOLE
-) -> np.ndarray:
-    """Return what a store keeps of a part of each image, for each view of its columns in turn."""
-    parts = [model.preset.preprocessing.apply(image, window=window) for image in images]
-    prepared = np.stack([x[:, :, view] for x in parts for view in views])  # (n v, 3, S, S)
-    return stored(model.features(model.backend.asarray(prepared)))

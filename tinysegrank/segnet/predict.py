@@ -14,9 +14,8 @@ from tinysegrank.backend import Array, to_numpy
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.sequential import Prepared
 from tinysegrank.nn.softmax import softmax
-from tinysegrank.segnet.crops import CORNERS, mean_with_crops
 from tinysegrank.segnet.device import on_its_device
-from tinysegrank.segnet.features import CropStore, FeatureStore
+from tinysegrank.segnet.features import FeatureStore
 from tinysegrank.segnet.network import SegNet
 
 
@@ -61,12 +60,7 @@ def predict_features(model: SegNet, features: np.ndarray, *, batch: int = 64) ->
 
 
 def predict_store(
-    model: SegNet,
-    store: FeatureStore,
-    images: np.ndarray | None = None,
-    *,
-    mirrored: bool = False,
-    crops: CropStore | None = None,
+    model: SegNet, store: FeatureStore, images: np.ndarray | None = None, *, mirrored: bool = False
 ) -> np.ndarray:
     """Compute the coarse segmentations of images from their features on disk.
 
@@ -77,26 +71,14 @@ def predict_store(
         model: the network.
         store: the features.
         mirrored: average each map with that of the mirror image, flipped back.
-        crops: features of corner crops, whose maps are averaged in too (see `mean_with_crops`).
 
     Raises:
-        ShapeError: mirrored=True but a store has no mirror images, or an index is out of range.
-        CheckpointError: a chunk of a store is missing or damaged.
+        ShapeError: mirrored=True but the store has no mirror images, or an index is out of range.
+        CheckpointError: a chunk of the store is missing or damaged.
     """
-    for held in (store, crops):
-        if mirrored and held is not None and not held.mirrors:
-            raise ShapeError(f"{held.folder}: has no mirror images; drop mirrored=True, or make the store with them")
-    images = np.arange(store.images) if images is None else np.asarray(images)
-    coarse = _predict_rows(model, store, store.rows_of(images).reshape(-1, store.views), mirrored)
-    if crops is None:
-        return coarse
-    rows = crops.rows_of(images).reshape(len(images), CORNERS, crops.views // CORNERS)
-    maps = [_predict_rows(model, crops, rows[:, corner], mirrored) for corner in range(CORNERS)]
-    return mean_with_crops(coarse, np.stack(maps), crops.share)
-
-
-def _predict_rows(model: SegNet, store: FeatureStore, rows: np.ndarray, mirrored: bool) -> np.ndarray:
-    """Compute the maps of rows (N, 1 or 2) of a store; the second column is the mirror images."""
+    if mirrored and not store.mirrors:
+        raise ShapeError(f"{store.folder}: has no mirror images; drop mirrored=True, or make the store with them")
+    rows = store.rows_of(np.arange(store.images) if images is None else images).reshape(-1, store.views)  # (N, 1 or 2)
     plain = predict_features(model, store.gather("features", rows[:, 0]))
     if not mirrored:
         return plain

@@ -12,10 +12,6 @@ from tinysegrank.errors import ConfigError, ShapeError
 
 CAFFE_MEAN = (104.007, 116.669, 122.679)  # blue, green, red
 
-Window = tuple[float, float, float, float]
-"""A part of any image: top, left, bottom and right as shares of its sides."""
-WHOLE: Window = (0.0, 0.0, 1.0, 1.0)
-
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -48,7 +44,7 @@ class Preprocessing:
         if not self.scale > 0:
             raise ConfigError(f"scale: {self.scale} is not above 0")
 
-    def apply(self, image: np.ndarray, *, window: Window = WHOLE) -> np.ndarray:
+    def apply(self, image: np.ndarray) -> np.ndarray:
         """Preprocess one image: warp it, then compute (pixel * scale - mean) / std.
 
         image   | (H, W, 3)       | uint8   | R, G, B
@@ -58,23 +54,15 @@ class Preprocessing:
         labelled), with PIL's bilinear filter, which averages over source pixels when it shrinks. The input of the
         mirror image is `input[:, :, ::-1]`, mirrored after the warp, not before.
 
-        Args:
-            window: the part to warp; its edges may be between pixels. The filter also reads image pixels beyond them.
-
         Raises:
             ShapeError: the array is not an RGB image.
-            ConfigError: the window is empty or not inside the image.
 
         Source: Caffe's ImageNet networks; the paper gives no rule for images of other sizes, the warp is our choice.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise ShapeError(f"image: shape {image.shape}, dtype {image.dtype}; pass (H, W, 3) uint8 RGB")
-        top, left, bottom, right = window
-        if not (0 <= top < bottom <= 1 and 0 <= left < right <= 1):
-            raise ConfigError(f"window={window}: give top, left, bottom and right as shares of the sides, 0 to 1")
-        (height, width), side = image.shape[:2], (self.size, self.size)
-        box = (left * width, top * height, right * width, bottom * height)
-        warped = np.asarray(Image.fromarray(image).resize(side, Image.Resampling.BILINEAR, box), np.float32)
+        side = (self.size, self.size)
+        warped = np.asarray(Image.fromarray(image).resize(side, Image.Resampling.BILINEAR), np.float32)
         if self.channel_order == "BGR":
             warped = warped[..., ::-1]
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)

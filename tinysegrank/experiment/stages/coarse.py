@@ -7,21 +7,11 @@ import numpy as np
 from tinysegrank.experiment import images
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import LOSSES, Settings
-from tinysegrank.experiment.stages import crops, features
+from tinysegrank.experiment.stages import features
 from tinysegrank.experiment.stages.training import START, Training, network_path
 from tinysegrank.files import read_array, write_array
 from tinysegrank.parallel import one_blas_thread
-from tinysegrank.segnet import (
-    CORNERS,
-    SegNet,
-    chunk_arrays,
-    crop_arrays,
-    load_segnet,
-    mean_of_views,
-    mean_with_crops,
-    predict_features,
-    predict_store,
-)
+from tinysegrank.segnet import SegNet, chunk_arrays, load_segnet, mean_of_views, predict_features, predict_store
 
 NETWORKS = (START, *LOSSES)
 """The trainings on all training images, whose maps of val are made."""
@@ -55,8 +45,8 @@ def read_ranked(image: images.ImageOfRun) -> np.ndarray:
 
 def _predict(run: Run, training: Training, which: str, numbers: np.ndarray | None) -> np.ndarray:
     model, mirrored = load_segnet(network_path(run, training)), run.settings.coarse.mirrored
-    whole, corners = features.store(run, which), crops.store(run, which)
-    return one_blas_thread(lambda: predict_store(model, whole, numbers, mirrored=mirrored, crops=corners))
+    store = features.store(run, which)
+    return one_blas_thread(lambda: predict_store(model, store, numbers, mirrored=mirrored))
 
 
 def views_of(model: SegNet, image: np.ndarray) -> np.ndarray:
@@ -68,30 +58,20 @@ def views_of(model: SegNet, image: np.ndarray) -> np.ndarray:
     return chunk_arrays(model, [image], None, mirrors=True)["features"]
 
 
-def coarse_of(model: SegNet, image: np.ndarray, views: np.ndarray, settings: Settings) -> np.ndarray:
+def coarse_of(model: SegNet, views: np.ndarray, settings: Settings) -> np.ndarray:
     """Compute the coarse map of any image, in the same way as those of the run.
 
-    image   | (H, W, 3)      | uint8   | RGB
     views   | (2, C, 13, 13) | float16 | `views_of` the image
     returns | (13, 13, K)    | float32 | class distributions
     """
-    options = settings.coarse
-
-    def mean(maps: np.ndarray) -> np.ndarray:  # with the mirror image's, if it is averaged: (1, 13, 13, K)
-        return mean_of_views(maps[:1], maps[1:]) if options.mirrored else maps[:1]
-
-    coarse = mean(predict_features(model, views))
-    if options.crops:
-        found = crop_arrays(model, [image], options.crops, mirrors=options.mirrored)["features"]
-        corners = np.split(predict_features(model, found), CORNERS)  # four (1 or 2, 13, 13, K)
-        coarse = mean_with_crops(coarse, np.stack([mean(maps) for maps in corners]), options.crops)
-    return coarse[0]
+    maps = predict_features(model, views if settings.coarse.mirrored else views[:1])
+    return (mean_of_views(maps[:1], maps[1:]) if settings.coarse.mirrored else maps)[0]
 
 
 STAGE = Stage(
     "coarse",
     make,
-    (*images.IMAGES, "features", "crops", "training"),
+    (*images.IMAGES, "features", "training"),
     lambda s: [s.coarse.mirrored, s.folds, s.seed, s.ranking.loss],
     backend=True,
 )

@@ -12,7 +12,7 @@ from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.stages.trunk import network_path
 from tinysegrank.experiment.tasks import do_missing
 from tinysegrank.files import read_json, reading, write_json
-from tinysegrank.segnet import CropStore, FeatureStore, chunk_arrays, crop_arrays, load_segnet
+from tinysegrank.segnet import FeatureStore, chunk_arrays, load_segnet
 
 _SCALE = "scale.json"
 
@@ -23,9 +23,7 @@ def store(run: Run, which: str) -> FeatureStore:
     return FeatureStore(folder, images=len(names(run, which)), mirrors=True, chunk=chunk, targets=which == "train")
 
 
-class Chunk(NamedTuple):
-    """One chunk of a store, for a worker process."""
-
+class _Chunk(NamedTuple):
     run: Run
     which: str
     store: FeatureStore
@@ -35,32 +33,26 @@ class Chunk(NamedTuple):
 def make(run: Run) -> None:
     """Evaluate conv1 to conv5 on every image and mirror image, chunk by chunk; measure the features' scale."""
     for which in SPLITS:
-        fill(run, which, store(run, which))
+        target = store(run, which)
+        do_missing(
+            run,
+            f"{which} images",
+            _compute,
+            [_Chunk(run, which, target, number) for number in range(target.chunks)],
+            lambda task: task.store.files(task.number),
+            units=lambda task: len(task.store.members(task.number)),
+        )
     write_json(run.folder(STAGE.name) / _SCALE, {"feature_scale": _scale(run)})
 
 
-def fill(run: Run, which: str, target: FeatureStore) -> None:
-    """Compute the chunks of a store that are missing."""
-    do_missing(
-        run,
-        f"{which} images",
-        _compute,
-        [Chunk(run, which, target, number) for number in range(target.chunks)],
-        lambda task: task.store.files(task.number),
-        units=lambda task: len(task.store.members(task.number)),
-    )
-
-
-def _compute(task: Chunk) -> None:
+def _compute(task: _Chunk) -> None:
     target, network = task.store, load_once(load_segnet, network_path(task.run))
     members = images_of(task.run, task.which, target.members(task.number))
-    images = [member.image() for member in members]
-    if isinstance(target, CropStore):
-        arrays = crop_arrays(network, images, target.share, mirrors=target.mirrors)
-    else:
-        labels = [member.labels() for member in members] if target.targets else None
-        num_classes = len(task.run.settings.classes)
-        arrays = chunk_arrays(network, images, labels, mirrors=target.mirrors, num_classes=num_classes)
+    labels = [member.labels() for member in members] if target.targets else None
+    num_classes = len(task.run.settings.classes)
+    arrays = chunk_arrays(
+        network, [member.image() for member in members], labels, mirrors=target.mirrors, num_classes=num_classes
+    )
     target.write(task.number, arrays)
 
 

@@ -6,17 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from tinysegrank import upsampling
 from tinysegrank.experiment.images import IMAGES, SPLITS, ImageOfRun, folds, images_of
 from tinysegrank.experiment.proposers import Proposer, proposers_of
 from tinysegrank.experiment.proposers.protocol import Model, model_of
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages import maps
-from tinysegrank.experiment.stages.coarse import read_ranked
-from tinysegrank.experiment.stages.superpixels import read_superpixels
 from tinysegrank.experiment.tasks import do_missing
 from tinysegrank.proposals import Proposal, ProposalStore, interleave
 
@@ -56,35 +51,17 @@ def _folders(task: _Propose) -> list[Path]:
 
 
 def _propose(task: _Propose) -> None:
-    image, asked = task.image, task.image.run.settings.proposals
-    found = interleave(*(proposer.propose(image, model) for proposer, model in task.models), count=asked.count)
-    if asked.segnet:
-        found.append(labelling_of(read_ranked(image), read_superpixels(image)))
+    image, count = task.image, task.image.run.settings.proposals.count
+    found = interleave(*(proposer.propose(image, model) for proposer, model in task.models), count=count)
     store(image.run, image.which).write(image.name, found)
 
 
-def labelling_of(coarse: np.ndarray, superpixels: np.ndarray) -> Proposal:
-    """Label each superpixel by SegNet's coarse map and return the result as a proposal; its score is NaN.
-
-    coarse      | (h, w, K) | floating |
-    superpixels | (H, W)    | integer  |
-    """
-    return Proposal(upsampling.superpixel(coarse, superpixels), float("nan"), np.zeros(0, np.int64))
-
-
-def load_proposer(run: Run) -> Callable[[maps.Photograph, np.ndarray], list[Proposal]]:
-    """Return a function that takes any photograph and its coarse map, and proposes as the run did for val."""
-    functions, options = [proposer.load(run) for proposer in proposers_of(run.settings)], run.settings.proposals
+def load_proposer(run: Run) -> Callable[[maps.Photograph], list[Proposal]]:
+    """Return a function that takes any photograph, and proposes as the run did for val."""
+    functions, count = [proposer.load(run) for proposer in proposers_of(run.settings)], run.settings.proposals.count
     if maps.used(run.settings):
         maps.load_maps(run)  # before the first photograph
-
-    def propose(photograph: maps.Photograph, coarse: np.ndarray) -> list[Proposal]:
-        found = interleave(*(function(photograph) for function in functions), count=options.count)
-        if options.segnet:
-            found.append(labelling_of(coarse, photograph.superpixels))
-        return found
-
-    return propose
+    return lambda photograph: interleave(*(function(photograph) for function in functions), count=count)
 
 
 STAGE = Stage(
@@ -93,6 +70,5 @@ STAGE = Stage(
     (*IMAGES, "superpixels", "maps", "segments", "pooled", "proposing"),
     lambda s: s.proposals,
     listing,
-    also=lambda s: ("coarse",) if s.proposals.segnet else (),
     whole_folders=True,
 )

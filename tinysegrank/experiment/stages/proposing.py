@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tinysegrank.experiment.images import IMAGES
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.runner import Run, Stage
@@ -19,6 +17,6 @@ STAGE = Stage(
     "proposing",
     make,
     (IMAGES[0], "superpixels/train", "maps/train", "segments/train", "pooled/train"),
-    lambda s: [replace(s.proposals, segnet=False), s.folds, s.seed],  # SegNet's own labelling comes after it
+    lambda s: [s.proposals, s.folds, s.seed],
     used=lambda s: s.proposals.engine != "folder",
 )
