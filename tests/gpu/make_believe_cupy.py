@@ -5,7 +5,7 @@ CuPy run as they would on a GPU. Its arrays
 
 - refuse NumPy arrays as operands, an implicit conversion to NumPy, and use while another device is current;
 - stay arrays of no axes where NumPy returns scalars, and are C-ordered unless they are views;
-- count kernel launches, waits (`.get()`, float(), bool(), a boolean mask) and transfers.
+- count kernel launches, waits (`.get()`, float(), bool(), a boolean mask), transfers and the bytes that they take.
 
 Launches are counted as in CuPy 14's sources: `matmul` of more than two axes first copies operands that aren't
 C-contiguous; `concatenate` is one kernel, or one per piece above 2 MiB; `pad` fills, and then copies the inside.
@@ -20,6 +20,7 @@ import operator
 import sys
 import threading
 import types
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,18 +42,31 @@ class Tally:
         waits: times that the host waited for the device, by cause.
         transfers: copies between host and device, by direction.
         sent: bytes copied to the device.
+        held: bytes of all arrays that are alive.
+        peak: the largest `held`.
         piece_bytes: pieces above this size are concatenated by a kernel each.
+        computes: whether products and kernels in CUDA C are computed, and not counted only.
     """
 
     def __init__(self) -> None:
-        self.piece_bytes = 2 * 1024 * 1024
+        self.piece_bytes, self.held, self.computes = 2 * 1024 * 1024, 0, True
         self.reset()
 
     def reset(self) -> None:
         self.launches: Counter[str] = Counter()
         self.waits: Counter[str] = Counter()
         self.transfers: Counter[str] = Counter()
-        self.sent = 0
+        self.sent, self.peak = 0, self.held
+
+    def hold(self, made: np.ndarray) -> None:
+        """Count the memory of a new array until it is freed."""
+        owner = made if made.base is None else made.base
+        self._hold(owner.nbytes)
+        weakref.finalize(owner, self._hold, -owner.nbytes).atexit = False
+
+    def _hold(self, size: int) -> None:
+        self.held += size
+        self.peak = max(self.peak, self.held)
 
 
 tally = Tally()
@@ -266,7 +280,13 @@ def _wrapped(name: str, found: Any, inputs: list[np.ndarray]) -> Any:
         return ndarray(made, _current())
     if name != "empty" and name != "empty_like" and made.size:
         tally.launches[name] += _kernels(name, inputs)
-    return ndarray(made if made.flags.c_contiguous else np.ascontiguousarray(made), _current())
+    return _new(made)
+
+
+def _new(made: np.ndarray) -> ndarray:
+    made = made if made.flags.c_contiguous else np.ascontiguousarray(made)
+    tally.hold(made)
+    return ndarray(made, _current())
 
 
 def _kernels(name: str, inputs: list[np.ndarray]) -> int:
@@ -281,7 +301,7 @@ def _kernels(name: str, inputs: list[np.ndarray]) -> int:
 def _asarray(value: Any, dtype: Any = None, **_: object) -> ndarray:
     if isinstance(value, ndarray):
         return value if dtype is None else value.astype(dtype, copy=False)
-    made = ndarray(np.array(_bare(value), dtype), _current())
+    made = _new(np.array(_bare(value), dtype))
     tally.transfers["to device"] += 1
     tally.sent += made.nbytes
     return made
@@ -300,7 +320,10 @@ class RawKernel:
 
     def __call__(self, grid: tuple[int], block: tuple[int], arguments: tuple[Any, ...]) -> None:
         _check(arguments)
-        on_cpu(self.code, self.name)(*grid, *block, tuple(map(_bare, arguments)))
+        if min(*grid, *block) < 1:
+            raise RuntimeError("CUDA_ERROR_INVALID_VALUE: invalid argument")
+        if tally.computes:
+            on_cpu(self.code, self.name)(*grid, *block, tuple(map(_bare, arguments)))
         tally.launches[self.name] += 1
 
 
@@ -310,7 +333,8 @@ def _dot(a: ndarray, b: ndarray, out: ndarray) -> ndarray:
         raise ValueError("Output array must be C-contiguous")
     copies = sum(not (part.flags.c_contiguous or part.flags.f_contiguous) for part in held[:2])
     tally.launches["dot"] += 1 + copies
-    np.dot(held[0], held[1], out=held[2])
+    if tally.computes:
+        np.dot(held[0], held[1], out=held[2])
     return out
 
 
@@ -353,7 +377,10 @@ def _module() -> dict[str, types.ModuleType]:
         driverGetVersion=lambda: 12080,
         runtimeGetVersion=lambda: 12060,
     )
-    vars(cupy).update(get_default_memory_pool=lambda: types.SimpleNamespace(free_bytes=int))
+    pool = types.SimpleNamespace(
+        free_bytes=int, total_bytes=lambda: tally.peak, free_all_blocks=lambda stream=None: None
+    )
+    vars(cupy).update(get_default_memory_pool=lambda: pool)
     vars(modules["cupy.cuda.device"]).update(Device=Device)
     vars(cuda).update(
         Device=Device, Stream=stream, get_current_stream=stream, is_available=lambda: True,

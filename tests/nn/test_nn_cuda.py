@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from tinysegrank import nn
 from tinysegrank.backend import Backend, get_backend, to_numpy
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.arguments import NormContext
-from tinysegrank.nn.cuda import kernel
+from tinysegrank.nn.cuda import conv, kernel
 
 FOLDER = Path(tinysegrank.nn.cuda.__file__).parent
 NAN = float("nan")
@@ -160,14 +161,26 @@ def test_local_response_norm(cupy: Backend, rng: np.random.Generator, shape: Any
     assert launches <= 4
 
 
+@pytest.mark.parametrize("images_a_part", [1, 2, 5])
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize(("shape", "size", "stride", "padding"), WINDOWS)
 def test_conv2d(
-    cupy: Backend, rng: np.random.Generator, shape: Any, size: Any, stride: Any, padding: Any, groups: int
+    cupy: Backend,
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+    shape: Any,
+    size: Any,
+    stride: Any,
+    padding: Any,
+    groups: int,
+    images_a_part: int,
 ) -> None:
-    x, weight, bias = (rng.standard_normal(s).astype(np.float32) for s in ((2, 4, *shape), (6, 4 // groups, *size), 6))
+    """Parts of one image, of two with a last one of one, and of all."""
+    x, weight, bias = (rng.standard_normal(s).astype(np.float32) for s in ((5, 4, *shape), (6, 4 // groups, *size), 6))
     options = {"stride": stride, "padding": padding, "groups": groups}
     gradient = rng.standard_normal(nn.conv2d(x, weight, bias, **options)[0].shape).astype(np.float32)
+    one_image = 4 * 4 * math.prod((*size, *gradient.shape[2:]))  # bytes of its columns
+    monkeypatch.setattr(conv, "TRAINED", (images_a_part + 1) * one_image - 1)
 
     def run(*arrays: Any) -> Any:
         y, context = nn.conv2d(*arrays[:3], **options)
@@ -176,6 +189,38 @@ def test_conv2d(
     found, expected, _ = both(cupy, run, x, weight, bias, gradient)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+    parts = -(-5 // images_a_part)
+    assert tally.launches["tinysegrank_extract_windows"] == 2 * parts
+    assert tally.launches["tinysegrank_add_bias"] == tally.launches["tinysegrank_scatter_windows"] == parts
+
+
+def test_conv2d_holds_its_input_only(cupy: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No columns between the passes, and those of one part at a time in both."""
+    x, weight = (cupy.asarray(np.ones(shape, np.float32)) for shape in ((16, 8, 20, 20), (8, 8, 5, 5)))
+    one_image = 4 * 8 * 25 * 16 * 16  # bytes of its columns
+    monkeypatch.setattr(conv, "TRAINED", 2 * one_image)
+    tally.reset()
+    before = tally.held
+    y, context = nn.conv2d(x, weight)
+    assert tally.held - before == y.nbytes
+    assert tally.peak - before < 2 * one_image + 1.5 * y.nbytes
+    tally.reset()
+    before = tally.held
+    gradients = nn.conv2d_backward(y, context)
+    made = sum(array.nbytes for array in gradients if array is not None)
+    assert 0 <= tally.held - before - made < 100
+    assert tally.peak - before < 2 * one_image + made + 1.5 * y.nbytes
+
+
+def test_conv2d_backward_checks_its_gradient(cupy: Backend) -> None:
+    x, weight, gradient = (cupy.asarray(np.ones((2, 2, size, size), np.float32)) for size in (5, 3, 3))
+    _, context = nn.conv2d(x, weight)
+    with pytest.raises(ShapeError, match=r"conv2d_backward: gradient has shape \(2, 2, 5, 5\); give the output's"):
+        nn.conv2d_backward(x, context)
+    single, double = (nn.conv2d_backward(g, context) for g in (gradient, cupy.xp.astype(gradient, np.float64)))
+    for one, other in zip(single, double, strict=True):
+        np.testing.assert_array_equal(to_numpy(one), to_numpy(other))
+    assert nn.conv2d_backward(gradient, context, needs=(False, False, False)) == (None, None, None)
 
 
 def test_a_relu_after_a_convolution_costs_no_kernel_in_evaluation(cupy: Backend, rng: np.random.Generator) -> None:

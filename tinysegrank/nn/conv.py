@@ -9,7 +9,7 @@ from array_api_compat import array_namespace, is_cupy_array
 
 from tinysegrank.backend import Array
 from tinysegrank.nn.arguments import ConvContext, Pair, check_conv2d, check_floating, half_in_float32
-from tinysegrank.nn.cuda import uses_cuda
+from tinysegrank.nn.cuda import WindowContext, uses_cuda
 from tinysegrank.nn.fast import TileContext, takes_tiles, uses_numba
 from tinysegrank.nn.windows import extract_windows, scatter_windows
 
@@ -23,7 +23,7 @@ def conv2d(
     stride: int | Pair = 1,
     padding: int | Pair = 0,
     groups: int = 1,
-) -> tuple[Array, ConvContext | TileContext]:
+) -> tuple[Array, ConvContext | TileContext | WindowContext]:
     """Cross-correlate each image with F filters.
 
     y[n, f, r, s] = bias[f] + sum over c, i, j of weight[f, c, i, j] * padded x[n, c, r * stride + i, s * stride + j].
@@ -46,7 +46,7 @@ def conv2d(
         from tinysegrank.nn.fast import convolution
 
         return convolution.conv2d(x, weight, bias, stride=stride[0], padding=padding, groups=groups, out=out)
-    if uses_cuda(x):
+    if uses_cuda(x, weight):
         from tinysegrank.nn.cuda import conv
 
         return conv.conv2d(x, weight, bias, stride=stride, padding=padding, groups=groups, out=out)
@@ -64,7 +64,10 @@ def conv2d(
 
 @half_in_float32
 def conv2d_backward(
-    gradient: Array, context: ConvContext | TileContext, *, needs: tuple[bool, bool, bool] = (True, True, True)
+    gradient: Array,
+    context: ConvContext | TileContext | WindowContext,
+    *,
+    needs: tuple[bool, bool, bool] = (True, True, True),
 ) -> tuple[Array | None, Array | None, Array | None]:
     """Return the gradients with respect to x, weight and bias, or None (at no cost) where `needs` is False.
 
@@ -76,6 +79,10 @@ def conv2d_backward(
         from tinysegrank.nn.fast import convolution
 
         return convolution.conv2d_backward(gradient, context, needs=needs)
+    if isinstance(context, WindowContext):
+        from tinysegrank.nn.cuda import conv
+
+        return conv.conv2d_backward(gradient, context, needs=needs)
     columns, weight, (N, C, H, W), out, stride, padding, groups = context
     xp = array_namespace(gradient)
     F, _, KH, KW = weight.shape

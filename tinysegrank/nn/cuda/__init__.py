@@ -6,12 +6,25 @@ is a few lines of CUDA C, with one thread for each entry of its output. TINYSEGR
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from array_api_compat import is_cupy_array
 
-from tinysegrank.backend import accelerated
+from tinysegrank.backend import Array, accelerated
+from tinysegrank.nn.arguments import Pair
+
+
+class WindowContext(NamedTuple):
+    """Values that `conv` saves for its backward pass."""
+
+    x: Array  # (N, C, H, W), from which columns are made again
+    weight: Array  # (F, C/G, KH, KW)
+    out: Pair
+    stride: Pair
+    padding: Pair
+    groups: int
+    part_bytes: int
 
 
 def uses_cuda(*arrays: Any) -> bool:

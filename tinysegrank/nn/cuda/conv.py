@@ -1,13 +1,27 @@
-"""CUDA version of `conv2d`, which can apply ReLU too; sums differ from the readable version's in their order only."""
+"""CUDA versions of `conv2d`, which can apply ReLU too, and `conv2d_backward`; sums differ in their order only.
+
+The columns of im2col take 10 to 75 times the memory of the map, so they are made for a part of the images at a time,
+and the backward pass makes them again. Each part costs at least three kernels.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
 
+import numpy as np
+
 from tinysegrank.backend import Array
-from tinysegrank.nn.arguments import ConvContext, Pair
+from tinysegrank.errors import ShapeError
+from tinysegrank.nn.arguments import Pair
+from tinysegrank.nn.cuda import WindowContext
 from tinysegrank.nn.cuda.kernel import Kernel, contiguous, empty
-from tinysegrank.nn.cuda.windows import extract_windows
+from tinysegrank.nn.cuda.windows import extract_windows, sum_windows
+
+# Bytes of a part's columns. In evaluation they stay in the second-level cache (40 MB on an A100, 50 MB on an H100)
+# until the product has read them; AlexNet on 64 images then takes 175 kernels. A training step on cached features is
+# short of launches instead: the columns of 64 images are one part, and only larger ones are split, to bound the memory.
+CACHED, TRAINED = 32 * 2**20, 128 * 2**20
 
 _ADD_BIAS = Kernel(
     "tinysegrank_add_bias",
@@ -34,22 +48,77 @@ def conv2d(
     groups: int,
     out: Pair,
     relu: bool = False,
-) -> tuple[Array, ConvContext]:
+    part_bytes: int | None = None,
+) -> tuple[Array, WindowContext]:
     """CUDA version of `nn.conv2d`, whose arguments have been checked; `relu` sets negative outputs to 0.
 
     x       | (N, C, H, W)          | float32 | activations, in any layout
     weight  | (F, C/groups, KH, KW) | float32 | filters
     bias    | (F,)                  | float32 |
     returns | (N, F, OH, OW)        | float32 |
-    and the context for `nn.conv2d_backward`.
+    and the context for `conv2d_backward`.
+
+    Args:
+        stride, padding, groups, out, relu: see above.
+        part_bytes: limit of the columns made at a time, unless one image's are larger; TRAINED by default.
     """
-    (N, C, H, W), (F, _, KH, KW) = x.shape, weight.shape
-    windows = extract_windows(x.transpose((1, 0, 2, 3)), (KH, KW), stride, out, padding)  # (C, T, N, OH, OW)
-    columns = windows.reshape(groups, -1, N * prod(out))  # (G, C/G * T, N * OH * OW)
-    y = empty((N, F, *out))
+    F, L, context = (
+        weight.shape[0],
+        prod(out),
+        WindowContext(x, weight, out, stride, padding, groups, part_bytes or TRAINED),
+    )
+    y, bias = empty((len(x), F, *out)), contiguous(bias)
     filters = weight.reshape(groups, F // groups, -1)  # (G, F/G, C/G * T)
-    _ADD_BIAS(y.size, products(filters, columns), contiguous(bias), y, N, F, prod(out), int(relu))
-    return y, ConvContext(columns, weight, (N, C, H, W), out, stride, padding, groups)
+    for part in _parts(context):
+        y_part, scores = y[part], products(filters, _columns(context, part))  # scores: (G, F/G, n * OH * OW)
+        _ADD_BIAS(y_part.size, scores, bias, y_part, len(y_part), F, L, int(relu))
+    return y, context
+
+
+def conv2d_backward(
+    gradient: Array, context: WindowContext, *, needs: tuple[bool, bool, bool]
+) -> tuple[Array | None, Array | None, Array | None]:
+    """CUDA version of `nn.conv2d_backward`.
+
+    gradient | (N, F, OH, OW) | float32 | of the loss with respect to the output
+    returns  | (N, C, H, W), (F, C/groups, KH, KW), (F,) | float32 | None where not needed
+
+    Raises:
+        ShapeError: the gradient's shape is not the output's.
+    """
+    x, weight, out, stride, padding, groups, _ = context
+    F, _, KH, KW = weight.shape
+    if gradient.shape != (len(x), F, *out):
+        raise ShapeError(
+            f"conv2d_backward: gradient has shape {gradient.shape}; give the output's, {(len(x), F, *out)}"
+        )
+    gradient = gradient.astype(np.float32, copy=False)
+    filters = weight.reshape(groups, F // groups, -1).transpose((0, 2, 1))  # (G, C/G * T, F/G)
+    gx, gweight = empty(x.shape) if needs[0] else None, None
+    for part in _parts(context) if needs[0] or needs[1] else ():
+        gy = gradient[part].transpose((1, 0, 2, 3)).reshape(groups, F // groups, -1)  # (G, F/G, n * OH * OW)
+        if gx is not None:  # no name keeps the columns, so that their memory serves the next part
+            into = gx[part]
+            sum_windows(products(filters, gy).reshape(-1, KH * KW, len(into), *out), into, (KH, KW), stride, padding)
+        if needs[1]:
+            share = products(gy, _columns(context, part).transpose((0, 2, 1)))  # (G, F/G, C/G * T)
+            gweight = share if gweight is None else gweight + share
+    gbias = gradient.sum(axis=(0, 2, 3)) if needs[2] else None  # (F,)
+    return gx, None if gweight is None else gweight.reshape(weight.shape), gbias
+
+
+def _parts(context: WindowContext) -> Iterator[slice]:
+    """Return slices of images whose columns take at most `part_bytes`, or one image each."""
+    (N, C, _, _), (_, _, KH, KW) = context.x.shape, context.weight.shape
+    images = max(1, context.part_bytes // (C * KH * KW * prod(context.out) * context.x.dtype.itemsize))
+    return (slice(start, start + images) for start in range(0, N, images))
+
+
+def _columns(context: WindowContext, part: slice) -> Array:
+    """Return the columns of a part's n images, (G, C/G * T, n * OH * OW)."""
+    x, weight, out, stride, padding, groups, _ = context
+    windows = extract_windows(x[part].transpose((1, 0, 2, 3)), weight.shape[2:], stride, out, padding)
+    return windows.reshape(groups, weight.shape[1] * prod(weight.shape[2:]), -1)
 
 
 def products(a: Array, b: Array) -> Array:

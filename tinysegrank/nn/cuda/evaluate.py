@@ -1,4 +1,4 @@
-"""CUDA version of `evaluate`: a ReLU after a convolution is computed by the kernel that adds the bias."""
+"""CUDA version of `evaluate`: columns of convolutions fit the cache, and the kernel that adds the bias applies ReLU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from tinysegrank.backend import Array
 from tinysegrank.nn.arguments import check_conv2d
 from tinysegrank.nn.cuda import uses_cuda
-from tinysegrank.nn.cuda.conv import conv2d
+from tinysegrank.nn.cuda.conv import CACHED, conv2d
 from tinysegrank.nn.fast import Step
 
 
@@ -25,11 +25,16 @@ def evaluate(steps: Sequence[Step], x: Array, *, rng: np.random.Generator | None
         if fused:  # a ReLU that has been applied
             fused = False
             continue
-        fused = (step.kind, following) == ("convolution", "relu") and uses_cuda(x, *step.parameters.values())
-        x = _convolution_and_relu(x, **step.parameters, **step.options) if fused else step.forward(x, rng=rng)[0]
+        convolution = step.kind == "convolution" and uses_cuda(x, *step.parameters.values())
+        fused = convolution and following == "relu"
+        if convolution:
+            x = _convolution(x, **step.parameters, **step.options, relu=fused)
+        else:
+            x, _ = step.forward(x, rng=rng)
     return x
 
 
-def _convolution_and_relu(x: Array, weight: Array, bias: Array, **options: Any) -> Array:
-    stride, padding, out = check_conv2d(x, weight, bias, **options)
-    return conv2d(x, weight, bias, stride=stride, padding=padding, groups=options["groups"], out=out, relu=True)[0]
+def _convolution(x: Array, weight: Array, bias: Array, groups: int, relu: bool, **sizes: Any) -> Array:
+    stride, padding, out = check_conv2d(x, weight, bias, groups=groups, **sizes)
+    options: Any = {"stride": stride, "padding": padding, "groups": groups, "out": out, "relu": relu}
+    return conv2d(x, weight, bias, **options, part_bytes=CACHED)[0]

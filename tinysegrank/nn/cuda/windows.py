@@ -72,5 +72,11 @@ def scatter_windows(windows: Array, shape: tuple[int, ...], kernel: Pair, stride
     """
     C, N, H, W = shape
     x = empty((N, C, H, W))
-    _SCATTER(x.size, contiguous(windows), x, C, N, H, W, *kernel, *stride, *padding, *windows.shape[-2:])
+    sum_windows(windows, x, kernel, stride, padding)
     return x.transpose((1, 0, 2, 3))  # (C, N, H, W)
+
+
+def sum_windows(windows: Array, x: Array, kernel: Pair, stride: Pair, padding: Pair) -> None:
+    """Set x (N, C, H, W), contiguous, to the sums of `scatter_windows`."""
+    N, C, H, W = x.shape
+    _SCATTER(x.size, contiguous(windows), x, C, N, H, W, *kernel, *stride, *padding, *windows.shape[-2:])
