@@ -217,7 +217,7 @@ def main() -> None:
     if unknown := set(arguments.pages) - set(numbers):
         parser.error(f"no such page: {', '.join(sorted(unknown))}; there are {', '.join(numbers)}")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for module in ("drawing.py", "imitation.py"):  # what the cells import
+    for module in ("drawing.py", "imitation.py", "baselines.py"):  # what the cells import
         shutil.copy2(HERE / module, arguments.out)
     shutil.copytree(HERE / "check", arguments.out / "check", dirs_exist_ok=True)
     chosen = [page for page in pages() if number_of(page) in (arguments.pages or numbers)]

@@ -66,7 +66,6 @@ OPTIONS: dict[str, Change] = {
     "corpus counts": corpus_counts,
     "loss ce": ranking(loss="ce"),
     "60 proposals, both engines": proposals(count=60, engine="both"),
-    "corpus choice": proposals(choice_by="corpus"),
 }
 
 

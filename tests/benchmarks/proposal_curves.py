@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -26,19 +27,15 @@ from tinysegrank.experiment.proposers.paste import PasteProposer
 from tinysegrank.experiment.proposers.protocol import Model, model_of
 from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.files import write_text
+from tinysegrank.metrics import Confusion, image_confusions, mean_of_present
 from tinysegrank.parallel import parallel_map
-from tinysegrank.proposals import (
-    best_labellings,
-    best_pastings,
-    curve_of,
-    divmbest,
-    interleave,
-    oracle_confusions,
-    perturb_and_map,
-)
-from tinysegrank.proposals.curves import COUNTS
+from tinysegrank.proposals import Proposal, divmbest, interleave
 from tinysegrank.reporting import Column, Curve, Plot, Table, plots
 
+sys.path.append(str(Path(__file__).parents[2] / "tutorials"))
+from baselines import best_labellings, best_pastings, perturb_and_map
+
+COUNTS = (1, 5, 10, 20, 30)
 ENGINES = {"paste": (PasteProposer(), best_pastings), "crf": (CrfProposer(), best_labellings)}
 SCALES = {"paste": (0.01, 0.02, 0.04, 0.08), "crf": (0.4, 0.8, 1.6, 3.2)}
 
@@ -54,6 +51,18 @@ class Task(NamedTuple):
 class Answer(NamedTuple):
     picked: dict[str, np.ndarray]
     seconds: dict[str, float]
+
+
+def oracle_confusions(truth: np.ndarray, proposals: list[Proposal]) -> np.ndarray:
+    """Return the confusion matrix (C, K, K) of the best by image IoU among the first m, for each m of COUNTS."""
+    confusions = image_confusions(truth, np.stack([one.labels for one in proposals]), num_classes=21)  # (M, K, K)
+    quality = np.nan_to_num(mean_of_present(confusions))  # (M,)
+    return confusions[[int(np.argmax(quality[:m])) for m in COUNTS]]
+
+
+def mean_ious(picked: np.ndarray, classes: list[int] | None = None) -> np.ndarray:
+    """Return the mean corpus IoU in per cent for each m of COUNTS, of confusions (N, C, K, K)."""
+    return 100 * np.array([Confusion.of(matrix).mean_iou(classes=classes).value for matrix in picked.sum(axis=0)])
 
 
 def examine(task: Task) -> Answer:
@@ -79,11 +88,11 @@ def examine(task: Task) -> Answer:
             started = time.perf_counter()
             found = function()
             seconds[way] = time.perf_counter() - started
-            picked[way] = oracle_confusions(labels, found, COUNTS, num_classes=21)
+            picked[way] = oracle_confusions(labels, found)
             first[way] = found
     if not task.perturbed_only and len(task.models) == 2:
         both = interleave(first["paste, DivMBest"], first["crf, DivMBest"], count=task.count)
-        picked["both, DivMBest in turn"] = oracle_confusions(labels, both, COUNTS, num_classes=21)
+        picked["both, DivMBest in turn"] = oracle_confusions(labels, both)
     return Answer(picked, seconds)
 
 
@@ -117,9 +126,7 @@ def main() -> None:
     held_out = np.flatnonzero(run_data.folds(run) == 0)
     some = held_out[np.linspace(0, len(held_out) - 1, min(asked.choice_images, len(held_out))).astype(int)]
     tried, _ = run_tasks(tasks("train", [int(i) for i in some], 0, 10, SCALES, True), asked.jobs)
-    by_image = run.settings.proposals.choice_by == "image"
-    curves = {way: curve_of(picked, COUNTS) for way, picked in tried.items()}
-    at_10 = {way: float((c.image_iou if by_image else c.mean)[COUNTS.index(10)]) for way, c in curves.items()}
+    at_10 = {way: np.nanmean(mean_of_present(picked[:, COUNTS.index(10)])) for way, picked in tried.items()}
     chosen = {
         name: (max(scales, key=lambda scale, name=name: at_10[f"{name}, perturbed by {scale:g}"]),)
         for name, scales in SCALES.items()
@@ -138,18 +145,14 @@ def main() -> None:
     )
     rows = []
     for way, picked in total.items():
-        curve = curve_of(picked, COUNTS, classes)
-        accuracies = [float(value) * 100 for value in (*curve.listed, *curve.mean)]
-        rows.append((way, *accuracies, seconds.get(way)))
+        rows.append((way, *map(float, (*mean_ious(picked, classes), *mean_ious(picked))), seconds.get(way)))
     table = Table(
         "Corpus IoU, per cent, of the oracle among the first M on val; M=1 is the 1-best", columns, tuple(rows)
     )
     write_text(asked.out / "proposal_curves.md", table.to_markdown())
     write_text(asked.out / "proposal_curves.csv", table.to_csv())
     write_text(asked.out / "seconds.txt", "\n".join(f"{way}: {spent:.3f}" for way, spent in seconds.items()) + "\n")
-    lines = {
-        way: Curve(np.array(COUNTS), curve_of(picked, COUNTS, classes).listed * 100) for way, picked in total.items()
-    }
+    lines = {way: Curve(np.array(COUNTS), mean_ious(picked, classes)) for way, picked in total.items()}
     plots(asked.out / "proposal_curves.png", [Plot(lines, "proposals M", "corpus IoU of the oracle, per cent")])
     print(table.to_markdown())
 

@@ -21,7 +21,7 @@ from tinysegrank.experiment.stages.proposals import load_proposer, store
 from tinysegrank.experiment.stages.segments import load_model, read_rows, read_segments
 from tinysegrank.experiment.stages.superpixels import superpixels_of
 from tinysegrank.files import read_json
-from tinysegrank.metrics import corpus_iou, image_iou
+from tinysegrank.metrics import image_iou
 from tinysegrank.proposals import (
     CpmcOptions,
     MapModel,
@@ -115,9 +115,8 @@ def test_the_rows_to_learn_from_are_the_segments_and_more(pasted, toy):
     np.testing.assert_array_equal(features[-len(true) :], model.describe(np.fliplr(sample.image), flipped))
 
 
-@pytest.mark.parametrize("by", ["image", "corpus"])
-def test_constants_are_chosen_by_the_criterion_asked(tmp_path, toy, by):
-    settings = settings_for(toy, "paste", choice_by=by)
+def test_constants_are_chosen_by_the_mean_image_iou(tmp_path, toy):
+    settings = settings_for(toy, "paste")
     paste = replace(settings.proposals.paste, choice_images=24)
     run = propose(tmp_path / "run", replace(settings, proposals=replace(settings.proposals, paste=paste)))
     folder = run.folder("proposing") / "paste"
@@ -128,9 +127,7 @@ def test_constants_are_chosen_by_the_criterion_asked(tmp_path, toy, by):
     for threshold, found in read_json(folder / "chosen.json")["tried"]["thresholds"].items():
         engines = [PasteEngine(scorer.scores(d.features), d.segments, threshold=float(threshold)) for d in described]
         firsts = [engine.solve(engine.initial()).labels for engine in engines]
-        by_image = np.mean([image_iou(t, labels) for t, labels in zip(truths, firsts, strict=True)])
-        by_corpus = corpus_iou(truths, firsts)[np.unique(np.concatenate([t[t != VOID] for t in truths]))].mean()
-        assert found == pytest.approx({"image": by_image, "corpus": by_corpus}[by])
+        assert found == pytest.approx(np.mean([image_iou(t, y) for t, y in zip(truths, firsts, strict=True)]))
 
 
 def test_two_processes_give_the_same_bits(tmp_path, pasted, toy):

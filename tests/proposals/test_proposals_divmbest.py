@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tinysegrank.errors import ConfigError, ShapeError
-from tinysegrank.proposals import CrfEngine, Proposal, count_distinct, divmbest, potts_weights
+from tinysegrank.proposals import CrfEngine, Proposal, count_distinct, divmbest, interleave, potts_weights
 from tinysegrank.superpixels import RegionGraph, region_graph
 
 SUPERPIXELS = np.array([[0, 0, 0, 1], [2, 2, 3, 3]])  # areas 3, 1, 2, 2
@@ -120,3 +120,26 @@ def test_bad_arrays_are_named():
         CrfEngine(np.zeros((4, 256)), EDGES, np.zeros(5), SUPERPIXELS)
     with pytest.raises(ShapeError, match="finite"):
         CrfEngine(np.full((4, 2), np.nan), EDGES, np.zeros(5), SUPERPIXELS)
+
+
+def flat(*labels):
+    return [Proposal(np.full((2, 2), label, np.uint8), float(n), np.zeros(1, int)) for n, label in enumerate(labels)]
+
+
+def labels_of(proposals):
+    return [int(p.labels[0, 0]) for p in proposals]
+
+
+def test_pools_interleave_and_go_on_with_the_longer_list():
+    assert labels_of(interleave(flat(1, 2, 3, 4), flat(5, 6), count=9)) == [1, 5, 2, 6, 3, 4]
+    assert labels_of(interleave(flat(1, 2, 3, 4), flat(5, 6), count=3)) == [1, 5, 2]
+    assert labels_of(interleave(flat(1, 1, 2), [], flat(2, 3), count=9)) == [1, 2, 1, 3, 2]
+
+
+def test_bad_pools_are_named():
+    with pytest.raises(ConfigError, match="count"):
+        interleave(flat(1), count=0)
+    with pytest.raises(ConfigError, match="no proposal"):
+        interleave([], [], count=2)
+    with pytest.raises(ShapeError, match="sizes"):
+        interleave(flat(1), [Proposal(np.zeros((3, 3), np.uint8), 0.0, np.zeros(1, int))], count=2)

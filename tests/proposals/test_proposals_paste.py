@@ -176,7 +176,7 @@ def test_lambda_is_chosen_for_pasting_as_for_the_crf():
     segments = Segments(superpixels, np.array([[True, False], [False, True]]), np.zeros(2))
     paste = PasteEngine(np.array([[0.5], [0.44]]), segments, threshold=0.2, most=1)
     grid = [0.0, 0.02, 0.04]
-    choice = choose(grid, [np.stack([trial(truth, divmbest(paste, lam, 2), num_classes=2) for lam in grid])])
+    choice = choose(grid, np.array([[trial(truth, divmbest(paste, lam, 2), num_classes=2) for lam in grid]]))
     assert choice.best == 0.04
     assert choice.oracle[-1] == 1.0
     assert choice.oracle[0] == choice.one_best[0] == pytest.approx(image_iou(truth, np.array([[1, 0]])))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinysegrank.errors import ConfigError
-from tinysegrank.metrics import corpus_iou, image_iou
+from tinysegrank.metrics import image_iou
 from tinysegrank.proposals import (
     CrfEngine,
     Proposal,
@@ -83,48 +83,18 @@ def sets(seed, images=4, count=5, settings=3):
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize(
-    ("by", "mean_iou"),
-    [
-        ("image", lambda truths, labels: np.mean([image_iou(t, y) for t, y in zip(truths, labels, strict=True)])),
-        ("corpus", lambda truths, labels: np.nanmean(corpus_iou(truths, labels))),
-    ],
-)
-def test_choice_is_by_the_iou_of_the_oracle_picks(seed, by, mean_iou):
+def test_choice_is_by_the_mean_image_iou_of_the_oracle_picks(seed):
     truths, proposals = sets(seed)
-    expected = []
-    for of_setting in proposals:
-        picks = [
-            max(of_image, key=lambda p: image_iou(t, p.labels)) for t, of_image in zip(truths, of_setting, strict=True)
-        ]
-        expected.append(mean_iou(truths, [p.labels for p in picks]))
-    void, of_void = np.full((6, 6), 255, np.uint8), [of_setting[0] for of_setting in proposals]
-    trials = [np.stack([trial(t, of_setting[n]) for of_setting in proposals]) for n, t in enumerate(truths)]
-    trials.append(np.stack([trial(void, found) for found in of_void]))
-    choice = choose(["a", "b", "c"], trials, by=by)
-    np.testing.assert_allclose(choice.oracle, expected)
-    assert choice.best == "abc"[int(np.argmax(expected))]
-    firsts = [mean_iou(truths, [of_image[0].labels for of_image in s]) for s in proposals]
-    np.testing.assert_allclose(choice.one_best, firsts)
-
-
-def test_rare_class_decides_by_the_corpus_and_not_by_the_image():
-    # Nine images of class 1, where the first setting is better, and a tenth with two pixels of class 2, all it has.
-    truths = [np.array([[0, 0, 1, 1]])] * 9 + [np.array([[0, 0, 2, 2]])]
-    good, poor, rare = np.array([[0, 0, 1, 1]]), np.array([[0, 0, 0, 1]]), np.array([[0, 0, 2, 2]])
-
-    def proposed(labels):
-        return [Proposal(labels, 0.0, np.zeros(1, int))]
-
-    found = [(good, poor)] * 9 + [(good, rare)]
-    trials = [np.stack([trial(t, proposed(y)) for y in labels]) for t, labels in zip(truths, found, strict=True)]
-    assert choose(["common", "rare"], trials, by="image").best == "common"
-    assert choose(["common", "rare"], trials, by="corpus").best == "rare"
-
-
-def test_void_image_changes_nothing():
-    _, proposals = sets(0, images=1, settings=1)
-    assert not trial(np.full((6, 6), 255, np.uint8), proposals[0][0]).any()
+    ious = np.empty((3, 4, 5))  # settings, images, proposals
+    for s, n, m in np.ndindex(ious.shape):
+        ious[s, n, m] = image_iou(truths[n], proposals[s][n][m].labels)
+    trials = np.array([[trial(t, of_setting[n]) for of_setting in proposals] for n, t in enumerate(truths)])
+    void = [trial(np.full((6, 6), 255, np.uint8), of_setting[0]) for of_setting in proposals]
+    assert np.isnan(void).all()
+    choice = choose(["a", "b", "c"], np.append(trials, [void], axis=0))
+    np.testing.assert_allclose(choice.oracle, ious.max(axis=2).mean(axis=1))
+    np.testing.assert_allclose(choice.one_best, ious[:, :, 0].mean(axis=1))
+    assert choice.best == "abc"[int(np.argmax(choice.oracle))]
 
 
 @pytest.mark.slow
@@ -134,16 +104,13 @@ def test_lambda_that_reaches_the_truth_is_chosen():
     unary = np.array([[0.0, 9.0], [0.0, 1.0]])
     engine = CrfEngine(unary, np.zeros((0, 2), int), np.zeros(0), superpixels)
     grid = [0.0, 0.5, 2.0, 20.0]
-    choice = choose(grid, [np.stack([trial(truth, divmbest(engine, lam, 2)) for lam in grid])])
+    choice = choose(grid, np.array([[trial(truth, divmbest(engine, lam, 2)) for lam in grid]]))
     assert choice.best == 2.0
     assert choice.oracle.tolist() == [0.25, 0.25, 1.0, 0.25]
     assert divmbest(engine, 2.0, 2)[1].labels.tolist() == truth.tolist()
 
 
-def test_choosing_from_nothing_is_refused():
-    with pytest.raises(ConfigError, match="at least one"):
-        choose([1.0], [])
-    with pytest.raises(ConfigError, match="every setting"):
-        choose([1.0, 2.0], [np.zeros((1, 2, 3, 3), np.int64)])
-    with pytest.raises(ConfigError, match="image, corpus"):
-        choose([1.0], [np.zeros((1, 2, 3, 3), np.int64)], by="pixel")
+@pytest.mark.parametrize("trials", [np.zeros((0, 2, 2)), np.zeros((3, 1, 2)), np.zeros((3, 2))])
+def test_choosing_from_too_little_is_refused(trials):
+    with pytest.raises(ConfigError, match="every setting on at least one image"):
+        choose([1.0, 2.0], trials)

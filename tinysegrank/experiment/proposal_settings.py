@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tinysegrank.config import Options, option
 from tinysegrank.errors import ConfigError
-from tinysegrank.proposals import CRITERIA, FEATURES, MapPoolingOptions, SegmentOptions
+from tinysegrank.proposals import FEATURES, MapPoolingOptions, SegmentOptions
 from tinysegrank.proposals.o2p.pasting import LAMBDAS, THRESHOLDS
 from tinysegrank.segnet import MAP_LAYERS, TRUNK
 from tinysegrank.superpixels import METHODS
@@ -83,13 +83,11 @@ class ProposalSettings(Options):
     """Module 1: the engine that proposes, and the number of proposals per image.
 
     `engine` is "crf", "paste", "both" in turn, or "folder" for proposals made elsewhere and stored in `folder`. `count`
-    is M. The engines' constants are those with the best oracle on training images, measured as `choice_by` says: by its
-    mean image IoU ("image") or its corpus IoU ("corpus"), see `proposals.choose`.
+    is M. The engines' constants are those with the best oracle on training images, by its mean image IoU.
     """
 
     engine: str = option("crf", choices=ENGINES)
     count: int = option(10, at_least=1)
     folder: str = ""
-    choice_by: str = option("image", choices=CRITERIA)
     crf: CrfSettings = field(default_factory=CrfSettings)
     paste: PasteSettings = field(default_factory=PasteSettings)

@@ -9,9 +9,7 @@ kept       | penalty of lambda on each node's last label, on top of earlier ones
 changed    | a node counts by its pixels, as it is a superpixel | crf.crf.CrfEngine.diversify
 changed    | expansion moves from the solution before, not TRW-S | crf.expansion.expansion
 left out   | penalty on the nodes at label borders only | crf.crf.CrfEngine.diversify
-kept       | noise on the original unaries, as perturb-and-MAP and nothing else | baselines.perturb_and_map
-added      | M best without diversity; approximate on a CRF | baselines.best_labellings baselines.best_pastings
-added      | proposals of both engines in turn; the oracle's curve | interleave.interleave curves.oracle_curve
+added      | proposals of both engines in turn | divmbest.interleave
 added      | unaries from the trunk's maps over superpixels, and the image's means | crf.inputs.classifier_inputs
 simplified | hypercolumns: three layers of one input, means over superpixels, not pixels | crf.inputs.map_features
 added      | two 1 x 1 convolutions, trained on shares of classes by AdamW | crf.unary.SuperpixelClassifier
@@ -80,8 +78,7 @@ kept       | 0.75 score - 0.25 overlap with those before; 150 at most | o2p.cpmc
 
 from __future__ import annotations
 
-from tinysegrank.proposals.baselines import best_labellings, best_pastings, perturb_and_map
-from tinysegrank.proposals.choice import CRITERIA, Choice, choose, trial
+from tinysegrank.proposals.choice import Choice, choose, trial
 from tinysegrank.proposals.crf.crf import CrfEngine, ProposalOptions, engine_under, potts_weights
 from tinysegrank.proposals.crf.expansion import expansion, potts_energy
 from tinysegrank.proposals.crf.features import FEATURE_NAMES, superpixel_features
@@ -95,9 +92,7 @@ from tinysegrank.proposals.crf.inputs import (
     map_features,
 )
 from tinysegrank.proposals.crf.unary import SuperpixelClassifier
-from tinysegrank.proposals.curves import OracleCurve, curve_of, oracle_confusions, oracle_curve
-from tinysegrank.proposals.divmbest import Engine, PastedSegments, Proposal, count_distinct, divmbest
-from tinysegrank.proposals.interleave import interleave
+from tinysegrank.proposals.divmbest import Engine, PastedSegments, Proposal, count_distinct, divmbest, interleave
 from tinysegrank.proposals.o2p.cpmc import CpmcOptions
 from tinysegrank.proposals.o2p.map_means import MapMeans
 from tinysegrank.proposals.o2p.map_model import MapModel, MapPoolingOptions, descriptions_by_maps
@@ -109,7 +104,6 @@ from tinysegrank.proposals.o2p.segments import Segments, segment_overlaps
 from tinysegrank.proposals.store import ProposalStore
 
 __all__ = [
-    "CRITERIA",
     "FEATURES",
     "FEATURE_NAMES",
     "Choice",
@@ -123,7 +117,6 @@ __all__ = [
     "MapModel",
     "MapPoolingOptions",
     "MapReduction",
-    "OracleCurve",
     "PasteEngine",
     "PastedSegments",
     "Proposal",
@@ -136,12 +129,9 @@ __all__ = [
     "Segments",
     "SuperpixelClassifier",
     "TrainingRows",
-    "best_labellings",
-    "best_pastings",
     "choose",
     "classifier_inputs",
     "count_distinct",
-    "curve_of",
     "descriptions_by_maps",
     "divmbest",
     "engine_under",
@@ -149,9 +139,6 @@ __all__ = [
     "interleave",
     "label_fractions",
     "map_features",
-    "oracle_confusions",
-    "oracle_curve",
-    "perturb_and_map",
     "potts_energy",
     "potts_weights",
     "segment_overlaps",

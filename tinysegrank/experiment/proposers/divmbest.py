@@ -98,17 +98,25 @@ class DivMBestProposer:
     def try_out(self, run: Run, grid: Sequence[Any], *, images: int) -> Choice[Any]:
         """Return the constants with the best oracle on images of fold 0, proposing with the model fitted without it.
 
-        The run's setting `proposals.choice_by` says which IoU counts. The arguments are those of `held_out_trials`.
+        Args:
+            run: the run.
+            grid: the constants to try.
+            images: number of images to try on, evenly spaced in the fold; all of them if there are fewer.
         """
-        trials = held_out_trials(run, self, grid, images=images)
-        return choose(grid, trials, by=run.settings.proposals.choice_by)
+        held_out = np.flatnonzero(folds(run) == 0)
+        spread = np.linspace(0, len(held_out) - 1, min(images, len(held_out))).astype(int)
+        model = model_of(run, self.name, 0)
+        tasks = [_Try(self, image, model, grid) for image in images_of(run, "train", held_out[spread])]
+        return choose(
+            grid, np.stack(list(map_tasks(run, f"images under {len(grid)} settings of {self.name}", _try, tasks)))
+        )
 
     def keep(self, run: Run, choice: Choice[Any], named: str, tried: Any) -> None:
         """Write the constants chosen and the results of all that were tried, and report their accuracy."""
         one_best = choice.one_best[choice.oracle.argmax()]
         run.progress.say(
             f"{named}, lambda {choice.best.lam:g}: oracle {choice.oracle.max():.1%}, 1-best {one_best:.1%} mean "
-            f"{run.settings.proposals.choice_by} IoU on held-out training images"
+            "image IoU on held-out training images"
         )
         write_json(run.folder(FOLDER) / self.name / _CHOSEN, {"options": to_dict(choice.best), "tried": tried})
 
@@ -118,28 +126,6 @@ class _Try(NamedTuple):
     image: ImageOfRun
     model: Model
     grid: Sequence[Any]
-
-
-def held_out_trials(
-    run: Run, proposer: DivMBestProposer, grid: Sequence[Any], *, images: int, fold: int = 0
-) -> list[np.ndarray]:
-    """Try constants on images of a fold, proposing with the model fitted without it; return each image's trials.
-
-    Args:
-        run: the run.
-        proposer: the proposer.
-        grid: the constants to try.
-        images: number of images to try on, evenly spaced in the fold; all of them if there are fewer.
-        fold: number of the fold.
-
-    Returns:
-        For each image, `trial` of the proposals under each entry of the grid, stacked.
-    """
-    held_out = np.flatnonzero(folds(run) == fold)
-    spread = np.linspace(0, len(held_out) - 1, min(images, len(held_out))).astype(int)
-    model = model_of(run, proposer.name, fold)
-    tasks = [_Try(proposer, image, model, grid) for image in images_of(run, "train", held_out[spread])]
-    return list(map_tasks(run, f"images under {len(grid)} settings of {proposer.name}", _try, tasks))
 
 
 def _try(asked: _Try) -> np.ndarray:

@@ -98,10 +98,6 @@ class CrfEngine:
         unary[np.arange(len(unary)), found.nodes] += lam * self.areas
         return CrfState(unary, found.nodes)
 
-    def perturb(self, rng: np.random.Generator, scale: float) -> CrfState:
-        """Return the model without penalties, each label's cost less Gumbel noise times `scale` nats per pixel."""
-        return CrfState(self.unary - scale * self.areas[:, None] * rng.gumbel(size=self.unary.shape), None)
-
 
 @dataclass(frozen=True)
 class ProposalOptions(Options):

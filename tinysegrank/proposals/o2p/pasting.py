@@ -133,8 +133,3 @@ class PasteEngine:
         scores = state.scores.copy()
         scores[pasted, found.nodes[pasted] - 1] -= lam
         return PasteState(scores, np.where(pasted, self.threshold, self.threshold - lam))
-
-    def perturb(self, rng: np.random.Generator, scale: float) -> PasteState:
-        """Add `scale` times Gumbel noise to the score of each class and of the background on each segment."""
-        noise = scale * rng.gumbel(size=(len(self.scores), 1 + self.scores.shape[1]))  # (R, K)
-        return PasteState(self.scores + noise[:, 1:], self.threshold + noise[:, 0])

@@ -1,18 +1,19 @@
-"""Baselines for DivMBest: perturb-and-MAP, and the M best labellings without diversity, which hardly differ."""
+"""What page 11 compares DivMBest with: perturb-and-MAP, and the M best labellings without diversity."""
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError
-from tinysegrank.proposals.crf.crf import CrfEngine
-from tinysegrank.proposals.divmbest import Engine, Proposal, State, check_count
-from tinysegrank.proposals.o2p.pasting import PasteEngine
+from tinysegrank.proposals import CrfEngine, PasteEngine, Proposal
+from tinysegrank.proposals.crf.crf import CrfState
+from tinysegrank.proposals.divmbest import check_count
+from tinysegrank.proposals.o2p.pasting import PasteState
 
 
 def best_pastings(engine: PasteEngine, count: int) -> list[Proposal]:
@@ -101,16 +102,8 @@ def _flip_energies(engine: CrfEngine, nodes: NDArray[np.int64]) -> NDArray[np.fl
     return cost - np.take_along_axis(cost, nodes[:, None], axis=1)
 
 
-class _PerturbableEngine(Engine[State], Protocol[State]):
-    """An engine that can also add noise to its own unary terms."""
-
-    def perturb(self, rng: np.random.Generator, scale: float) -> State:
-        """Return the model without penalties, plus `scale` times Gumbel noise on each label of each node."""
-        ...
-
-
 def perturb_and_map(
-    engine: _PerturbableEngine[State], scale: float, count: int, rng: np.random.Generator
+    engine: CrfEngine | PasteEngine, scale: float, count: int, rng: np.random.Generator
 ) -> list[Proposal]:
     """Find the best labelling, and count - 1 others that are each the best under fresh noise.
 
@@ -131,5 +124,13 @@ def perturb_and_map(
     if not 0 <= scale < float("inf"):
         raise ConfigError(f"scale must be at least 0 and finite, got {scale}")
     check_count(count)
-    noisy = [engine.solve(engine.perturb(rng, scale)) for _ in range(count - 1)]
-    return [engine.solve(engine.initial()), *noisy]
+    solve: Callable[..., Proposal] = engine.solve
+    return [solve(engine.initial()), *(solve(perturbed(engine, scale, rng)) for _ in range(count - 1))]
+
+
+def perturbed(engine: CrfEngine | PasteEngine, scale: float, rng: np.random.Generator) -> CrfState | PasteState:
+    """Return an engine's model without penalties, plus `scale` times Gumbel noise on each label of each node."""
+    if isinstance(engine, CrfEngine):
+        return CrfState(engine.unary - scale * engine.areas[:, None] * rng.gumbel(size=engine.unary.shape), None)
+    noise = scale * rng.gumbel(size=(len(engine.scores), 1 + engine.scores.shape[1]))  # (R, K)
+    return PasteState(engine.scores + noise[:, 1:], engine.threshold + noise[:, 0])
