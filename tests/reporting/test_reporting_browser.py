@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from tests.html_pages import check_alone
-from tinysegrank.errors import ShapeError
 from tinysegrank.reporting import Browser, Document, PanelRow, Section, packed
 from tinysegrank.voc import Classes
 
@@ -101,12 +100,6 @@ def test_the_page_stands_alone_and_escapes():
     held = json.loads(document().sections[0].browser.to_json())
     assert [image["name"] for image in held["images"]] == list(IOUS)
     assert held["classes"]["2"] == [NASTY, list(CLASSES.colours[2])] and held["classes"]["255"][0] == "void"
-
-
-def test_one_browser_a_document():
-    section = document().sections[0]
-    with pytest.raises(ShapeError, match="several have a browser"):
-        Document("t", (), (section, Section("More", browser=section.browser)))
 
 
 # The page ------------------------------------------------------------------------------------------------------------

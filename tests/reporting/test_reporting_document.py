@@ -80,14 +80,6 @@ def test_the_template_is_part_of_the_package():
     assert resources.files("tinysegrank.reporting").joinpath("report.html.j2").is_file()
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: Picture(b"GIF89a", "x"), "is not a PNG"),
-        (lambda: Document("t", (), (Section("A b"), Section("A  b!"))), "'a-b' is duplicated"),
-    ],
-    ids=["gif", "titles"],
-)
-def test_bad_input(make, message):
-    with pytest.raises(ShapeError, match=message):
-        make()
+def test_a_picture_that_is_not_a_png():
+    with pytest.raises(ShapeError, match="is not a PNG"):
+        Picture(b"GIF89a", "x")

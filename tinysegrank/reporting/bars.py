@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tinysegrank.errors import ShapeError
 from tinysegrank.reporting.plots import line_styles, png
 
 _ROW, _NARROW_ROW, _MANY = 0.19, 0.14, 40  # height of a bar in inches, below 40 bars and from 40 on
@@ -32,16 +31,8 @@ def bars(
         title: title of the figure.
         ranges: smallest and largest value per group for some of the series, drawn as a line over the bar; None draws
             no line.
-
-    Raises:
-        ShapeError: there is no group or series, or the number of values of a series is not that of the groups.
     """
     ranges = ranges or {}
-    if not groups or not series:
-        raise ShapeError(f"groups, series: {len(groups)} groups, {len(series)} series; give at least one of each")
-    for name, values in [*series.items(), *ranges.items()]:
-        if len(values) != len(groups):
-            raise ShapeError(f"{name}: {len(values)} values for {len(groups)} groups; give one per group")
     rows = len(groups) * (len(series) + 0.8)
     row = _ROW if len(groups) * len(series) < _MANY else _NARROW_ROW
     thickness = 1 / (len(series) + 0.8)

@@ -82,23 +82,11 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """A report: a title, facts as (name, value) pairs, and sections.
-
-    Raises:
-        ShapeError: two sections' titles give the same anchor, so that links would be ambiguous; or two have a browser.
-    """
+    """A report: a title, facts as (name, value) pairs, and sections, whose titles differ."""
 
     title: str
     facts: tuple[tuple[str, str], ...]
     sections: tuple[Section, ...]
-
-    def __post_init__(self) -> None:
-        anchors = [section.anchor for section in self.sections]
-        if len(set(anchors)) < len(anchors):
-            twice = next(anchor for anchor in anchors if anchors.count(anchor) > 1)
-            raise ShapeError(f"sections: anchor {twice!r} is duplicated; give each section a title of its own")
-        if sum(section.browser is not None for section in self.sections) > 1:
-            raise ShapeError("sections: several have a browser of images; give it to one")
 
     @property
     def has_browser(self) -> bool:

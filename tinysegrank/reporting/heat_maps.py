@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tinysegrank.errors import ShapeError
 from tinysegrank.reporting.plots import png
 from tinysegrank.voc import VOC, Classes, overlay
 
@@ -33,16 +32,8 @@ def heat_maps(
 
     The file is written as `png` says.
 
-    Raises:
-        ShapeError: the maps are not finite values in 0..1, or are not one for each class.
-
     Paper: the semantic feature maps of section 3.1, its Figure 4.
     """
-    maps = np.asarray(maps)
-    if maps.ndim != 3 or maps.shape[2] != len(classes) or maps.size == 0:
-        raise ShapeError(f"maps: shape {maps.shape}; give (h, w, {len(classes)}), one map for each class")
-    if not (np.isfinite(maps).all() and maps.min() >= 0 and maps.max() <= 1 + 1e-5):
-        raise ShapeError("maps: values outside 0..1; give probabilities")
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tinysegrank.errors import ShapeError
 from tinysegrank.reporting.plots import png
-from tinysegrank.voc import BACKGROUND, VOC, Classes, check_labels, overlay, tile_index
+from tinysegrank.voc import BACKGROUND, VOC, Classes, overlay, tile_index
 
 _WIDTH = 2.1  # of one image in the figure, inches
 _TALLEST = 1.25  # largest ratio of an image's height to its width
@@ -45,15 +44,12 @@ def qualitative_panels(
         rows: the images and label maps; all rows have the same headings in the same order.
         opacity: opacity of the labels' colours, 0..1.
         classes: the classes.
-
-    Raises:
-        ShapeError: there is no row, headings differ, or a label map is larger than its image.
-        DatasetError: a label is neither a class nor void.
     """
-    headings = _check(rows, len(classes))
     from matplotlib.patches import Patch
 
-    seen = _classes_seen(rows)
+    headings = list(rows[0].labels)
+    values = {int(value) for row in rows for labels in row.labels.values() for value in np.unique(labels)}
+    seen = sorted(values - {BACKGROUND})  # background shows the image
     per_line = max(1, int(_WIDTH * (len(headings) + 1) / 1.4))
     lines = -(-len(seen) // per_line)
     # all lengths in inches, from the lower left; each row is images with a line of captions below them
@@ -97,26 +93,3 @@ def stretch(labels: np.ndarray, image: np.ndarray) -> np.ndarray:
     """
     row, column = (tile_index(*sides) for sides in zip(image.shape[:2], labels.shape, strict=True))
     return labels[row[:, None], column].astype(np.uint8)
-
-
-def _classes_seen(rows: Sequence[PanelRow]) -> list[int]:
-    seen = {int(value) for row in rows for labels in row.labels.values() for value in np.unique(labels)}
-    return sorted(seen - {BACKGROUND})  # background shows the image
-
-
-def _check(rows: Sequence[PanelRow], num_classes: int) -> list[str]:
-    if not rows:
-        raise ShapeError("rows: there are none; give at least one image")
-    headings = list(rows[0].labels)
-    for row in rows:
-        if list(row.labels) != headings:
-            raise ShapeError(f"{row.name}: headings {list(row.labels)} differ from the first row's {headings}")
-        if row.image.ndim != 3 or row.image.shape[2] != 3 or row.image.dtype != np.uint8:
-            raise ShapeError(f"{row.name}: image of {row.image.shape}, {row.image.dtype}; give (H, W, 3) uint8")
-        for heading, labels in row.labels.items():
-            if labels.ndim != 2 or labels.shape[0] > row.image.shape[0] or labels.shape[1] > row.image.shape[1]:
-                raise ShapeError(
-                    f"{row.name}, {heading}: labels of {labels.shape} on an image of {row.image.shape[:2]}"
-                )
-            check_labels(labels, num_classes=num_classes, name=f"{row.name}, {heading}")
-    return headings

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinysegrank.errors import ShapeError
 from tinysegrank.files import atomic_write
 
 if TYPE_CHECKING:
@@ -63,24 +62,12 @@ class Curve:
 
     x, y      | (n,)         | numbers | finite
     low, high | (n,) or None | numbers | finite, both or neither
-
-    Raises:
-        ShapeError: the arrays differ in length, are empty or not finite, or only one edge of the band is given.
     """
 
     x: np.ndarray
     y: np.ndarray
     low: np.ndarray | None = None
     high: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        if (self.low is None) != (self.high is None):
-            raise ShapeError("low, high: one edge of the band is missing; give both or neither")
-        arrays = [np.asarray(a, np.float64) for a in (self.x, self.y, self.low, self.high) if a is not None]
-        if any(a.ndim != 1 or a.shape != arrays[0].shape for a in arrays) or not arrays[0].size:
-            raise ShapeError(f"curve: shapes {[a.shape for a in arrays]}; give the same number of points, at least one")
-        if not all(np.isfinite(a).all() for a in arrays):
-            raise ShapeError("curve: NaN or infinity among its points; end the curve before them")
 
     @classmethod
     def of_mean(cls, x: np.ndarray, series: np.ndarray) -> Curve:
@@ -115,15 +102,7 @@ class Plot:
 
 
 def plots(path: Path | str, side_by_side: Sequence[Plot]) -> None:
-    """Draw a PNG of plots side by side, 5.6 x 4 inches each; a name has the same colour in each. See `png`.
-
-    Raises:
-        ShapeError: there is no plot, a plot has no curve, or a value is not above 0 on a logarithmic axis.
-    """
-    if not side_by_side or not all(plot.curves for plot in side_by_side):
-        raise ShapeError("plots: none, or one without a curve; give at least one plot, and a curve in each")
-    for plot in side_by_side:
-        _check_logarithmic(plot)
+    """Draw a PNG of plots side by side, 5.6 x 4 inches each; a name has the same colour in each. See `png`."""
     styles = line_styles([name for plot in side_by_side for name in plot.curves])
     with png(path, 5.6 * len(side_by_side), 4) as figure:
         for axes, plot in zip(figure.subplots(1, len(side_by_side), squeeze=False)[0], side_by_side, strict=True):
@@ -138,9 +117,6 @@ def loss_curves(
     The smoothed line ends where fewer points are left, so that its last point is as smooth as the others.
 
     runs | name to steps, losses: (n,), (n,) | numbers | finite
-
-    Raises:
-        ShapeError: see `Curve` and `plots`.
     """
     curves = {name: Curve(steps, losses) for name, (steps, losses) in runs.items()}
     smoothing = max([1, *(len(curve.y) // 50 for curve in curves.values())])
@@ -173,10 +149,3 @@ def _draw(axes: Any, plot: Plot, styles: Mapping[str, tuple[str, str, str]]) -> 
     axes.spines[["top", "right"]].set_visible(False)
     beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if len(plot.curves) > MOST_INSIDE else {}
     axes.legend(frameon=False, **beside)
-
-
-def _check_logarithmic(plot: Plot) -> None:
-    for name, curve in plot.curves.items():
-        for axis, values in (("x", [curve.x]), ("y", [curve.y, curve.low])):
-            if axis in plot.logarithmic and any(np.min(v) <= 0 for v in values if v is not None):
-                raise ShapeError(f"{name}: a value at or below 0 on a logarithmic {axis} axis; draw it linearly")
