@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.proposals.overlaps import mask_overlaps
 from tinysegrank.errors import ConfigError, ShapeError
-from tinysegrank.metrics import mask_overlaps
 from tinysegrank.proposals.o2p.cpmc import (
     SEGMENT_FEATURES,
     CpmcOptions,

@@ -10,9 +10,9 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.svm import LinearSVR
 
+from tests.proposals.overlaps import mask_overlaps
 from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
 from tinysegrank.files import write_arrays
-from tinysegrank.metrics import mask_overlaps
 from tinysegrank.proposals import Segments
 from tinysegrank.proposals.o2p.scorer import SegmentScorer, training_rows
 from tinysegrank.proposals.o2p.second_order import Projection

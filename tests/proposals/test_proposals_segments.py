@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.proposals.overlaps import mask_overlaps
 from tinysegrank.errors import ShapeError
-from tinysegrank.metrics import mask_overlaps
 from tinysegrank.proposals import Segments, segment_overlaps
 
 RNG = np.random.default_rng(0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple, Self
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 
@@ -141,3 +142,67 @@ def iou_of_confusion(matrix: np.ndarray) -> np.ndarray:
     iou = np.full(union.shape, np.nan)
     np.divide(intersection, union, out=iou, where=union > 0)  # Eq. 1
     return iou
+
+
+def corpus_iou(
+    truths: Iterable[np.ndarray], labels: Iterable[np.ndarray], *, num_classes: int = NUM_CLASSES
+) -> np.ndarray:
+    """Return the IoU of each class over a set of images, the accuracy that VOC reports.
+
+    truths  | each (H, W) | integer | 0..K-1, or 255 where void
+    labels  | each (H, W) | integer | 0..K-1, an image's labels for each truth
+    returns | (K,)        | float64 | 0..1; NaN for a class neither in the truths nor in the labels
+
+    This is not the mean of `image_iou`: large objects weigh more, and a rare class is judged over all images at once.
+
+    Raises:
+        ShapeError: the two have different lengths.
+        ShapeError, DatasetError: see `image_confusions`.
+    """
+    confusion = Confusion(num_classes)
+    for truth, labelled in in_step(truths, labels, "truths, labels"):
+        confusion.update(truth, labelled)
+    return confusion.iou()
+
+
+def in_step(first: Iterable[Any], second: Iterable[Any], names: str) -> Iterator[tuple[Any, Any]]:
+    """Yield pairs of items, neither of them None; raise a ShapeError that begins with `names` if one ends early."""
+    for pair in zip_longest(first, second):
+        if pair[0] is None or pair[1] is None:
+            raise ShapeError(f"{names}: one is longer than the other; give one of each for every image")
+        yield pair
+
+
+def image_iou(truth: np.ndarray, labels: np.ndarray, *, num_classes: int = NUM_CLASSES) -> float:
+    """Return `image_ious` of one labelling (H, W), as a number."""
+    return float(image_ious(truth, np.asarray(labels)[None], num_classes=num_classes)[0])
+
+
+def image_ious(truth: np.ndarray, proposals: np.ndarray, *, num_classes: int = NUM_CLASSES) -> np.ndarray:
+    """Return the mean IoU over the classes in an image's truth or labels, for several labellings of the image.
+
+    Background counts like any class; void pixels are left out.
+
+    truth     | (H, W)    | integer | 0..K-1, or 255 where void
+    proposals | (M, H, W) | integer | 0..K-1
+    returns   | (M,)      | float64 | 0..1, NaN where the whole image is void
+
+    Raises:
+        ShapeError, DatasetError: see `image_confusions`.
+
+    Source: voc_test_models.m of the DivMBest release, by its rule.
+    """
+    return mean_of_present(image_confusions(truth, proposals, num_classes=num_classes))
+
+
+def mean_of_present(matrix: np.ndarray) -> np.ndarray:
+    """Return the mean IoU over the classes in the truth or the labels of each confusion matrix.
+
+    matrix  | (..., K, K) | integer | pixels; row: true class, column: label
+    returns | (...)       | float64 | 0..1, NaN for a matrix of zeros
+    """
+    iou = iou_of_confusion(matrix)
+    present = ~np.isnan(iou)
+    mean = np.full(iou.shape[:-1], np.nan)
+    np.divide(np.nansum(iou, axis=-1), present.sum(axis=-1), out=mean, where=present.any(axis=-1))
+    return mean
