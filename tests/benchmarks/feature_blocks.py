@@ -25,9 +25,8 @@ from tinysegrank.proposals.o2p.cpmc import edge_map
 from tinysegrank.ranking import ImageProposals, class_shares, describe
 from tinysegrank.ranking.features.chamfer import boundary_pixels, chamfer_features, image_edges
 from tinysegrank.ranking.features.classification import classification_features
-from tinysegrank.ranking.features.pairs import class_moments, pair_features
+from tinysegrank.ranking.features.rerank import class_moments, pair_features, summary_features
 from tinysegrank.ranking.features.segnet import segnet_features
-from tinysegrank.ranking.features.summary import summary_features
 from tinysegrank.superpixels import slic
 from tinysegrank.voc import VOID, VOCSegmentation, soft_targets_many
 

@@ -77,7 +77,7 @@ def test_defaults_rank_the_agreeing_proposal_first_and_dislike_background():
 
 def test_features_by_loops():
     coarse, proposals = scene(2, M=3)
-    features = segnet_features(coarse, proposals, cap=50.0)
+    features = segnet_features(coarse, proposals)
     assert features.shape == (3, 86) and features.dtype == np.float32
     column = {name: features[:, number] for number, name in enumerate(segnet_feature_names())}
     forward, backward = kl_divergences(coarse, proposals)
@@ -94,7 +94,7 @@ def test_features_by_loops():
             assert column[f"intersection_{name}"][m] == pytest.approx(intersection, rel=1e-6)
             assert column[f"union_{name}"][m] == pytest.approx(union, rel=1e-6)
             assert column[f"intersection_over_union_{name}"][m] == pytest.approx(intersection / union, rel=1e-6)
-            expected = math.log1p(min(union / (intersection + 1e-3), 50.0))
+            expected = math.log1p(min(union / (intersection + 1e-3), 1000.0))
             assert column[f"union_over_intersection_{name}"][m] == pytest.approx(expected, rel=1e-6)
 
 
@@ -102,7 +102,7 @@ def test_features_of_absent_classes_are_finite():
     coarse, proposal = np.zeros((2, 2, 3)), np.zeros((1, 2, 2, 3))
     coarse[..., 0] = 1  # classes: SegNet's alone, the proposal's alone, neither's
     proposal[..., 1] = 1
-    features = segnet_features(coarse, proposal, cap=1000.0)[0, 2:].reshape(4, 3)
+    features = segnet_features(coarse, proposal)[0, 2:].reshape(4, 3)
     np.testing.assert_allclose(features, [[0, 0, 0], [4, 4, 0], [0, 0, 0], [np.log1p(1000)] * 2 + [0]], rtol=1e-6)
 
 
@@ -147,10 +147,3 @@ GOOD = np.full((2, 2, 4), 0.25)
 def test_bad_input(coarse, proposal, options, message):
     with pytest.raises(ShapeError, match=message):
         proposal_distance(coarse, proposal, **options)
-
-
-def test_bad_input_of_features():
-    with pytest.raises(ShapeError, match="stack"):
-        segnet_features(GOOD, GOOD)
-    with pytest.raises(ShapeError, match="cap"):
-        segnet_features(GOOD, GOOD[None], cap=0.0)

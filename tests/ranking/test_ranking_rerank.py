@@ -275,10 +275,3 @@ def test_bad_input():
     ):
         with pytest.raises(error, match=match):
             rerank_features(given_labels, given_edges, **options)
-    known = image_edges(edges, np.zeros((4, 5), bool))
-    with pytest.raises(ShapeError, match="image_edges"):
-        chamfer_features(known, np.ones((4, 5), bool))
-    with pytest.raises(ShapeError, match="boundary"):
-        chamfer_features(known, np.ones((4, 4), bool))
-    with pytest.raises(ShapeError, match="wanted"):
-        image_edges(edges, np.ones((4, 4), bool))

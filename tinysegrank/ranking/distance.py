@@ -56,19 +56,6 @@ def kl_divergences(coarse: np.ndarray, proposal: np.ndarray, *, eps: float = 1e-
     """
     if not 0 < eps < 1:
         raise ShapeError(f"eps: {eps} is outside the open interval 0..1; the default is 1e-3")
-    p, q = check_distributions(coarse, proposal)
-    p, q = (_smooth(p, eps), _smooth(q, eps))
-    difference = np.log(p) - np.log(q)  # (..., h, w, K)
-    cells = (-3, -2, -1)
-    return (p * difference).sum(axis=cells), -(q * difference).sum(axis=cells)
-
-
-def check_distributions(coarse: np.ndarray, proposal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Check both arguments of `kl_divergences`, and return them as float64.
-
-    Raises:
-        ShapeError: they do not fit, or a cell holds a negative number, a NaN, or does not sum to 1 within 1e-3.
-    """
     p, q = np.asarray(coarse, np.float64), np.asarray(proposal, np.float64)
     if p.ndim != 3 or p.size == 0 or q.ndim not in (3, 4) or q.shape[-3:] != p.shape:
         raise ShapeError(f"proposal: shape {q.shape} does not fit coarse of {p.shape}; give (h, w, K) or (M, h, w, K)")
@@ -79,8 +66,7 @@ def check_distributions(coarse: np.ndarray, proposal: np.ndarray) -> tuple[np.nd
                 f"{name}: a cell is not a distribution; give shares that sum to 1 (voc.soft_targets of labels without "
                 "void makes them)"
             )
-    return p, q
-
-
-def _smooth(distribution: np.ndarray, eps: float) -> np.ndarray:
-    return (1 - eps) * distribution + eps / distribution.shape[-1]
+    p, q = ((1 - eps) * cells + eps / cells.shape[-1] for cells in (p, q))
+    difference = np.log(p) - np.log(q)  # (..., h, w, K)
+    each = (-3, -2, -1)
+    return (p * difference).sum(axis=each), -(q * difference).sum(axis=each)

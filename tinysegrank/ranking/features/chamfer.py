@@ -73,7 +73,7 @@ def image_edges(edges: NDArray[np.floating], wanted: NDArray[np.bool_]) -> Image
         ShapeError: the arrays differ in shape, or an edge is not in 0..1.
     """
     if edges.ndim != 2 or not edges.size or wanted.shape != edges.shape:
-        raise ShapeError(f"wanted {wanted.shape} must have the image's size, as edges {edges.shape}")
+        raise ShapeError(f"edges: shape {edges.shape} is not that of the labels, {wanted.shape}")
     if not ((edges >= 0) & (edges <= 1)).all():
         raise ShapeError("edges: all must be in 0..1")
     strengths = np.ascontiguousarray(edges, np.float32)
@@ -143,18 +143,11 @@ def chamfer_features(edges: ImageEdges, boundary: NDArray[np.bool_]) -> NDArray[
 
     The Numba version of the second half is `fast.edges_to_boundary`; the results are the same.
 
-    Raises:
-        ShapeError: the boundary is not of the image's size, or has a pixel that `image_edges` was not asked for.
-
     Source: Segm_extract_measurements_on_sol.m of the DivMBest release, from which are: 10 thresholds, 6 distances, 2
     directions, sums of edge strengths, divided by the boundary's length (which the last division undoes), then by
     their sum. Our choices: the edges (gPb's there), the thresholds, the radii, and to use the nearest edge's strength.
     """
-    if boundary.shape != edges.rows.shape:
-        raise ShapeError(f"boundary {boundary.shape} must have the image's size, {edges.rows.shape}")
     rows = edges.rows[boundary]  # (n,)
-    if (rows < 0).any():
-        raise ShapeError("edges: lack pixels of the boundary; ask `image_edges` for all boundaries of the image")
     forth = _sums(np.arange(len(THRESHOLDS)), edges.bins[rows], edges.nearest[rows])[:-1]  # (10, 7)
     if accelerated():
         from tinysegrank.ranking.features import fast  # numba loads slowly

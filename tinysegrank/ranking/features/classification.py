@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
@@ -42,9 +41,7 @@ def class_shares(labels: np.ndarray, *, num_classes: int = NUM_CLASSES) -> np.nd
     return counts[:, 1:] / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
 
-def classification_features(
-    scores: np.ndarray, thresholds: np.ndarray, shares: np.ndarray, *, gated: bool = True
-) -> np.ndarray:
+def classification_features(scores: np.ndarray, thresholds: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Gate the classifiers' scores of an image by what each of its proposals contains.
 
     A score s_c of class c becomes s_c where the proposal contains c, else 0; the score s_cj of its size j becomes s_cj
@@ -58,9 +55,6 @@ def classification_features(
     thresholds | (K-1, 4)      | floating | `ImageClassifier.thresholds_`
     shares     | (M, K-1)      | floating | shares in the proposals, from `class_shares`
     returns    | (M, 5 (K-1))  | float32  | 100 columns for the 20 classes of VOC
-
-    Args:
-        gated: False gives the paper's wording, as an ablation.
 
     Raises:
         ShapeError: the arrays do not fit each other, or a score is not finite.
@@ -76,24 +70,29 @@ def classification_features(
         )
     if not np.isfinite(scores).all():
         raise ShapeError("scores: all must be finite")
-    if not gated:
-        return np.repeat(scores[None].astype(np.float32), len(shares), axis=0)  # (M, 5 (K-1))
     large = (shares[:, :, None] >= thresholds).reshape(len(shares), -1)  # (M, 4 (K-1))
     gates = np.concatenate([shares > 0, np.where(large, 1, -1)], axis=1)  # (M, 5 (K-1))
     return np.asarray(scores * gates, np.float32)
 
 
-def _compute(proposals: ImageProposals, *, gated: bool = True) -> np.ndarray:
+def _gated(proposals: ImageProposals) -> np.ndarray:
     scores, thresholds = proposals.classifier_scores, proposals.size_thresholds
     if scores is None or thresholds is None:
         raise ConfigError("blocks: classification needs classifier_scores and size_thresholds; give both")
-    shares = class_shares(proposals.labels, num_classes=proposals.num_classes)
-    return classification_features(scores, thresholds, shares, gated=gated)
+    return classification_features(
+        scores, thresholds, class_shares(proposals.labels, num_classes=proposals.num_classes)
+    )
+
+
+def _ungated(proposals: ImageProposals) -> np.ndarray:
+    if proposals.classifier_scores is None:
+        raise ConfigError(f"blocks: {UNGATED} needs classifier_scores; give them")
+    return np.repeat(proposals.classifier_scores[None].astype(np.float32), len(proposals.labels), axis=0)
 
 
 def _ungated_names(class_names: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"image_{name}" for name in classification_feature_names(class_names))
 
 
-BLOCK = Block(classification_feature_names, _compute)
-UNGATED_BLOCK = Block(_ungated_names, partial(_compute, gated=False))
+BLOCK = Block(classification_feature_names, _gated)
+UNGATED_BLOCK = Block(_ungated_names, _ungated)

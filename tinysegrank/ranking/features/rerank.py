@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -10,9 +11,8 @@ from tinysegrank.errors import ShapeError
 from tinysegrank.proposals import PastedSegments
 from tinysegrank.ranking.features.block import Block, ImageProposals
 from tinysegrank.ranking.features.chamfer import boundary_pixels, chamfer_feature_names, chamfer_features, image_edges
-from tinysegrank.ranking.features.pairs import class_moments, pair_feature_names, pair_features
-from tinysegrank.ranking.features.summary import summary_feature_names, summary_features
 from tinysegrank.voc import BACKGROUND, CLASS_NAMES, NUM_CLASSES
+from tinysegrank.voc.labels import check_labels
 
 
 def rerank_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str, ...]:
@@ -68,8 +68,6 @@ def rerank_features(
     """
     counts, centroids = class_moments(labels, num_classes=num_classes)
     labels = np.asarray(labels)
-    if np.shape(edges) != labels.shape[1:]:
-        raise ShapeError(f"edges: shape {np.shape(edges)} is not that of the labels, {labels.shape[1:]}")
     height, width = labels.shape[1:]
     between, around = boundary_pixels(labels), boundary_pixels(labels != BACKGROUND)  # (M, H, W)
     known = image_edges(edges, np.asarray(between.any(axis=0)))
@@ -87,6 +85,143 @@ def rerank_features(
         ],
         axis=1,
     )
+
+
+def pair_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str, ...]:
+    """Return the names of the columns of `pair_features`: for each kind the pairs (0, 1), (0, 2), ..., (1, 2), ..."""
+    kinds = ("centroid_x", "centroid_y", "pixels", "together")
+    between = "|" if any("_" in name for name in class_names) else "_"  # so that no two pairs give the same name
+    return tuple(f"{kind}_{a}{between}{b}" for kind in kinds for a, b in combinations(class_names, 2))
+
+
+def class_moments(labels: np.ndarray, *, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the number of pixels and the centroid of each class in each map.
+
+    labels    | (M, H, W)    | integer | 0..K-1
+    counts    | (M, K)       | int64   | pixels
+    centroids | (M, K, 2)    | float64 | mean column, mean row; 0, 0 where the class is absent
+
+    Raises:
+        ShapeError: the array is not three-dimensional, has no pixel, or is not of integers.
+        DatasetError: a label is not a class.
+    """
+    if np.ndim(labels) != 3 or 0 in np.shape(labels)[1:]:
+        raise ShapeError(f"labels: shape {np.shape(labels)} is not (M, H, W); stack the image's proposals")
+    labels = check_labels(labels, num_classes=num_classes, void=None)
+    height, width = labels.shape[1:]
+    counts = np.zeros((len(labels), num_classes), np.int64)
+    centroids = np.zeros((len(labels), num_classes, 2))
+    for m, one in enumerate(labels):
+        sides = []
+        for axis, length in ((0, width), (1, height)):
+            place = np.arange(length) if axis == 0 else np.arange(length)[:, None]
+            table = np.bincount((one + num_classes * place).ravel(), minlength=num_classes * length)
+            sides.append(table.reshape(length, num_classes))  # (W, K), then (H, K): pixels of each column, of each row
+        counts[m] = sides[0].sum(axis=0)
+        sums = np.stack([np.arange(len(table)) @ table for table in sides], axis=1)  # (K, 2)
+        centroids[m] = sums / np.maximum(counts[m], 1)[:, None]
+    return counts, centroids
+
+
+def pair_features(counts: np.ndarray, centroids: np.ndarray, *, height: int, width: int) -> np.ndarray:
+    """Describe each proposal by its pairs of classes; features of a pair are 0 unless the proposal has both.
+
+    There are four features of each of the P = K (K-1) / 2 pairs a < b, in the order of `pair_feature_names`: the
+    centroid of a minus that of b, along x in image widths, and along y in image heights; the pixels of both, relative
+    to the sum over all pairs; and 1, divided by the number of pairs present. Background, class 0, is treated like any
+    other class.
+
+    counts    | (M, K)    | integer  | as from `class_moments`
+    centroids | (M, K, 2) | floating | as from `class_moments`
+    returns   | (M, 4 P)  | float32  | 840 columns for the 21 classes of VOC
+
+    Source: Segm_extract_measurements_on_sol.m of the DivMBest release, by its groups: 420 + 210 + 210 columns. The
+    order of the pairs and the sign of the differences are ours (there, background is the last class).
+    """
+    a, b = np.triu_indices(counts.shape[1], 1)
+    both = (counts[:, a] > 0) & (counts[:, b] > 0)  # (M, P)
+    difference = (centroids[:, a] - centroids[:, b]) / [width, height] * both[:, :, None]  # (M, P, 2)
+    pixels = _to_sum_one((counts[:, a] + counts[:, b]) * both)
+    return np.concatenate([difference[:, :, 0], difference[:, :, 1], pixels, _to_sum_one(both)], axis=1).astype(
+        np.float32
+    )
+
+
+def _to_sum_one(rows: np.ndarray) -> np.ndarray:
+    """Divide each row by its sum, in which the image's size cancels; rows of zeros stay zero."""
+    return rows / np.maximum(rows.sum(axis=1, keepdims=True), 1)
+
+
+def summary_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str, ...]:
+    """Return the names of the columns of `summary_features`."""
+    of_class = (f"max_segment_score_{name}" for name in class_names[1:])
+    return ("map_score", "rank", "log_rank", "segments", "classes", "mean_pixel_score", *of_class, "has_segments")
+
+
+def summary_features(
+    counts: np.ndarray, scores: np.ndarray | None = None, segments: Sequence[PastedSegments | None] | None = None
+) -> np.ndarray:
+    """Describe each proposal of an image by its score, its rank, and the segments that it was pasted from.
+
+    Columns, in the order of `summary_feature_names`: the engine's score, 0 if unknown; the number of proposals before
+    this one, and log(1 + that number); the number of pasted segments; the number of classes but background; the mean
+    over all pixels of the score of the visible segment, 0 in the background; for each class the best score of its
+    pasted segments, 0 without any; and 1 if the segments are known. If they are not, all columns of segments are 0.
+
+    Scores of two engines, one with segments, are not comparable: each is then taken relative to its engine's best, in
+    units of the standard deviation within the engine.
+
+    counts  | (M, K)    | integer  | pixels of each class, in the order of the proposals' rank
+    scores  | (M,)      | floating | `Proposal.score`; NaN where unknown
+    returns | (M, K+6)  | float32  | 27 columns for the 21 classes of VOC
+
+    Args:
+        segments: `Proposal.segments` of each, also from `ProposalStore.read_segments`; unknown by default.
+
+    Raises:
+        ShapeError: there is not one score or entry of segments for each proposal, a score is infinite, or a segment's
+            class is not in 1..K-1.
+
+    Source: Yadollahpour et al. name the score and rank of a solution and O2P's scores of pixels and segments, but the
+    release has no code for them: these definitions are our choice.
+    """
+    M, K = counts.shape
+    scores = np.full(M, np.nan) if scores is None else np.asarray(scores, np.float64)
+    segments = [None] * M if segments is None else segments
+    if scores.shape != (M,) or len(segments) != M:
+        raise ShapeError(f"scores {scores.shape}, segments {len(segments)}: give one for each of {M} proposals")
+    if np.isinf(scores).any():
+        raise ShapeError("scores: one is infinite; leave unknown ones NaN")
+    rank, scores = np.arange(M), _comparable(scores, np.array([parts is not None for parts in segments], bool))
+    pasted = np.array([_of_segments(parts, int(counts[m].sum()), K) for m, parts in enumerate(segments)])
+    pasted = pasted.reshape(M, K + 2)  # number, mean pixel score, K-1 best scores, has_segments
+    columns = [np.nan_to_num(scores), rank, np.log1p(rank), pasted[:, 0], (counts[:, 1:] > 0).sum(axis=1)]
+    return np.concatenate([np.stack(columns, axis=1), pasted[:, 1:]], axis=1).astype(np.float32)  # (M, K+6)
+
+
+def _comparable(scores: np.ndarray, has_segments: np.ndarray) -> np.ndarray:
+    """Return scores of one engine unchanged, and those of two in units of their own: (M,), (M,) bool -> (M,)."""
+    engines = [np.flatnonzero(kind & np.isfinite(scores)) for kind in (has_segments, ~has_segments)]
+    if not all(map(len, engines)):
+        return scores
+    out = scores.copy()
+    for rows in engines:
+        out[rows] = (scores[rows] - scores[rows].max()) / (scores[rows].std() or 1.0)
+    return out
+
+
+def _of_segments(parts: PastedSegments | None, pixels: int, num_classes: int) -> np.ndarray:
+    row = np.zeros(num_classes + 2)
+    if parts is None:
+        return row
+    classes = np.asarray(parts.classes)
+    if len(classes) and not 1 <= classes.min() <= classes.max() < num_classes:
+        raise ShapeError(f"segments: classes must be in 1..{num_classes - 1}, got {np.unique(classes)}")
+    row[0], row[-1] = len(classes), 1
+    row[1] = (np.asarray(parts.scores) * parts.pixels).sum() / pixels
+    for k in np.unique(classes):
+        row[1 + k] = np.max(np.asarray(parts.scores)[classes == k])
+    return row
 
 
 def _compute(of: ImageProposals) -> np.ndarray:

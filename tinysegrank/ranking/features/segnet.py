@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinysegrank.errors import ShapeError
-from tinysegrank.ranking.distance import check_distributions, kl_divergences
+from tinysegrank.ranking.distance import kl_divergences
 from tinysegrank.ranking.features.block import Block, ImageProposals
 from tinysegrank.voc import CLASS_NAMES
 
 _EMPTY_INTERSECTION = 1e-3  # cells; keeps U / I finite where a class is missing
+_LARGEST_INVERSE = 1e3  # U / I above this is cut off
 
 
 def segnet_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str, ...]:
@@ -21,12 +21,12 @@ def segnet_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str,
     return ("kl_segnet_to_proposal", "kl_proposal_to_segnet", *per_class)
 
 
-def segnet_features(coarse: np.ndarray, proposals: np.ndarray, *, eps: float = 1e-3, cap: float = 1e3) -> np.ndarray:
+def segnet_features(coarse: np.ndarray, proposals: np.ndarray, *, eps: float = 1e-3) -> np.ndarray:
     """Describe each proposal of an image by its agreement with SegNet's coarse labelling.
 
     Columns, in the order of `segnet_feature_names`: D(segnet || proposal) and D(proposal || segnet), summed over
     cells; then, of all classes, expected intersection I and union U in cells, I / U (0 where U is 0), and
-    log(1 + min(U / (I + 1e-3), cap)), because U / I is infinite for a class that is missing.
+    log(1 + min(U / (I + 0.001), 1000)), because U / I is infinite for a class that is missing.
 
     coarse    | (h, w, K)     | floating | SegNet's distribution of each cell
     proposals | (M, h, w, K)  | floating | share of each class in the cell
@@ -34,23 +34,18 @@ def segnet_features(coarse: np.ndarray, proposals: np.ndarray, *, eps: float = 1
 
     Args:
         eps: smoothing of the divergences, as in `kl_divergences`.
-        cap: largest U / I kept.
 
     Raises:
-        ShapeError: the arrays do not fit or are not distributions, or an option is out of range.
+        ShapeError: see `kl_divergences`.
 
     Paper: section 4, "Segmentation features"; the guards of U / I are ours.
     """
-    if np.ndim(proposals) != 4:
-        raise ShapeError(f"proposals: shape {np.shape(proposals)} is not (M, h, w, K); stack the image's proposals")
-    if not (np.isfinite(cap) and cap > 0):
-        raise ShapeError(f"cap: {cap} is not a finite number above 0")
-    p, q = check_distributions(coarse, proposals)
-    divergences = np.stack(kl_divergences(p, q, eps=eps), axis=1)  # (M, 2)
+    divergences = np.stack(kl_divergences(coarse, proposals, eps=eps), axis=1)  # (M, 2)
+    p, q = np.asarray(coarse, np.float64), np.asarray(proposals, np.float64)
     intersection = (p * q).sum(axis=(1, 2))  # (M, K)  # Eq. 24
     union = p.sum(axis=(0, 1)) + q.sum(axis=(1, 2)) - intersection  # (M, K)  # Eq. 29
     ratio = np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)  # (M, K)
-    inverse = np.log1p(np.minimum(union / (intersection + _EMPTY_INTERSECTION), cap))  # (M, K)
+    inverse = np.log1p(np.minimum(union / (intersection + _EMPTY_INTERSECTION), _LARGEST_INVERSE))  # (M, K)
     return np.concatenate([divergences, intersection, union, ratio, inverse], axis=1).astype(np.float32)
 
 
