@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
-from typing import Any, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 
@@ -160,17 +160,11 @@ def corpus_iou(
         ShapeError, DatasetError: see `image_confusions`.
     """
     confusion = Confusion(num_classes)
-    for truth, labelled in in_step(truths, labels, "truths, labels"):
+    for truth, labelled in zip_longest(truths, labels):
+        if truth is None or labelled is None:
+            raise ShapeError("truths, labels: one is longer than the other; give one of each for every image")
         confusion.update(truth, labelled)
     return confusion.iou()
-
-
-def in_step(first: Iterable[Any], second: Iterable[Any], names: str) -> Iterator[tuple[Any, Any]]:
-    """Yield pairs of items, neither of them None; raise a ShapeError that begins with `names` if one ends early."""
-    for pair in zip_longest(first, second):
-        if pair[0] is None or pair[1] is None:
-            raise ShapeError(f"{names}: one is longer than the other; give one of each for every image")
-        yield pair
 
 
 def image_iou(truth: np.ndarray, labels: np.ndarray, *, num_classes: int = NUM_CLASSES) -> float:
