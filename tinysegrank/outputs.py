@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from tinysegrank.errors import OutputError
+from tinysegrank.errors import ConfigError, OutputError
 from tinysegrank.files import destination, writing
 from tinysegrank.stamps import STAMP
 
@@ -52,7 +52,7 @@ def check_folder(folder: Path, *, named: Path | str) -> None:
         probe.write(b"\n")
 
 
-def check_results(results: Sequence[tuple[Path, Path]], *, option: str, replace: bool) -> None:
+def check_results(results: Sequence[tuple[Path, Path]], *, option: str, replace: bool, skip: bool = False) -> set[Path]:
     """Check that a result can be written for each input, and that none would overwrite an input or another result.
 
     Paths are compared with links resolved, and without regard to case or Unicode normalisation, as some file systems
@@ -62,15 +62,22 @@ def check_results(results: Sequence[tuple[Path, Path]], *, option: str, replace:
         results: pairs of an input and a file that is made from it.
         option: name of the command-line option with the results' folder, for the message.
         replace: whether existing files may be replaced.
+        skip: whether existing files are kept and only the missing ones written.
+
+    Returns:
+        The results to write.
 
     Raises:
+        ConfigError: both `replace` and `skip` are set.
         OutputError: a result cannot or must not be written; the message names it.
     """
+    if replace and skip:
+        raise ConfigError("--force replaces existing files and --skip-existing keeps them; pass one of them")
     for folder, result in {result.parent: result for _, result in results}.items():
         _check_no_artifact(result, folder, option)
         check_folder(folder, named=folder)
     inputs = {_identity(source): source for source, _ in results}
-    made: dict[str, Path] = {}
+    made, kept = dict[str, Path](), set[Path]()
     for source, result in results:
         target, place = destination(result), _identity(result)
         if place in inputs:
@@ -78,8 +85,11 @@ def check_results(results: Sequence[tuple[Path, Path]], *, option: str, replace:
         if place in made:
             raise OutputError(f"{source}: {result} is also the output of {made[place]}; give each its own {option}")
         if target is not None and target.exists() and not replace:
-            raise OutputError(f"{result}: already exists; pass --force to replace it, or choose another {option}")
+            if not skip:
+                raise OutputError(f"{result}: already exists; pass --force to replace it, or choose another {option}")
+            kept.add(result)
         made[place] = source
+    return {result for _, result in results if result not in kept}
 
 
 def _check_no_artifact(path: Path | str, folder: Path, option: str) -> None:

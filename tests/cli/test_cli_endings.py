@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -69,7 +70,7 @@ def test_a_path_of_any_bytes_is_printed(tmp_path, charset):
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
-        (KeyboardInterrupt(), 130, "interrupted; finished work is kept; resume with: tinysegrank toyvoc FOLDER"),
+        (KeyboardInterrupt(), 130, "interrupted; the scenes drawn are kept; resume with: tinysegrank toyvoc FOLDER"),
         (
             OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
             1,
@@ -112,24 +113,31 @@ def test_what_stops_a_command_is_one_line(tmp_path, monkeypatch, error, code, me
     assert result.output.strip() == message.replace("FOLDER", str(tmp_path / "toy"))
 
 
-def test_an_interrupted_predict_skips_what_is_done(monkeypatch):
-    def stop(*arguments, **options):
-        raise KeyboardInterrupt
+def stop(*arguments, **options):
+    raise KeyboardInterrupt
 
+
+@pytest.mark.parametrize("verb", [["predict"], ["export", "labels"], ["export", "voc"], ["export", "proposals"]])
+def test_an_interrupted_command_that_writes_many_files_skips_those_that_are_written(monkeypatch, verb):
     monkeypatch.setattr("tinysegrank.experiment.label_photographs", stop)
-    result = call("predict", "my photo.jpg", "--run", "run")
+    monkeypatch.setattr("tinysegrank.experiment.run_folder.read_run", stop)
+    given = [*verb, "a b", *(["--run", "run"] if verb == ["predict"] else [])]
+    result, again = call(*given), f"tinysegrank {shlex.join(given)}"
     assert result.exit_code == 130
-    again = "tinysegrank predict 'my photo.jpg' --run run"
-    assert result.stderr == f"interrupted; finished work is kept; resume with: {again} --skip-existing\n"
-    assert call("predict", "my photo.jpg", "--run", "run", "--skip-existing").stderr == result.stderr
-    forced = call("predict", "my photo.jpg", "--run", "run", "--force").stderr
-    assert forced.endswith(f"; this begins again: {again} --force\n")
+    assert result.stderr == f"interrupted; the files written are kept; resume with: {again} --skip-existing\n"
+    assert call(*given, "--skip-existing").stderr == result.stderr
+    assert call(*given, "--force").stderr.endswith(f"are kept; this begins again: {again} --force\n")
+
+
+@pytest.mark.parametrize("verb", [["report"], ["verify"], ["export", "onnx"], ["export", "safetensors"]])
+def test_an_interrupted_command_that_writes_one_file_begins_again(monkeypatch, verb):
+    monkeypatch.setattr("tinysegrank.experiment.run_folder.read_run", stop)
+    for given in (["-q", *verb, "a b"], [*verb, "a b", "--quiet"]):
+        again = f"tinysegrank {shlex.join(given)}"
+        assert call(*given).stderr == f"interrupted; nothing is kept; this begins again: {again}\n"
 
 
 def test_what_is_kept_of_a_run_is_said(monkeypatch):
-    def stop(*arguments, **options):
-        raise KeyboardInterrupt
-
     monkeypatch.setattr("tinysegrank.cli.group.load_plugins", lambda: None)
     monkeypatch.setattr("tinysegrank.experiment.run_experiment", stop)
     result = call("run", "--voc", "voc", "--out", "runs/a", "--quiet")
@@ -202,7 +210,7 @@ def test_a_signal_ends_a_command_as_ctrl_c_does(tmp_path, monkeypatch, name, cod
     assert (result.exit_code, ended) == (code, [True])
     by = "" if name == "SIGINT" else f" by {name}"
     command = f"tinysegrank toyvoc {tmp_path / 'toy'}"
-    assert result.stderr == f"interrupted{by}; finished work is kept; resume with: {command}\n"
+    assert result.stderr == f"interrupted{by}; the scenes drawn are kept; resume with: {command}\n"
     assert signal.getsignal(signal.Signals[name]) is before
 
 

@@ -7,12 +7,14 @@ import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests.reliability.damage import contents
 from tinysegrank.cli import app
 from tinysegrank.errors import CheckpointError, ConfigError, DatasetError, OutputError
 from tinysegrank.experiment import Run, Segmenter, Silent, run_experiment
@@ -159,6 +161,31 @@ def test_proposals_are_copied_with_a_table(tmp_path: Path, tiny_run: Run, split:
             assert (tmp_path / "out" / ranked[0]["file"]).read_bytes() == picked.read_bytes()
     with pytest.raises(OutputError, match="already exists; pass --force"):
         export_proposals(tiny_run, tmp_path / "out", split=split)
+
+
+@pytest.mark.parametrize("what", ["labels", "voc", "proposals"])
+def test_an_interrupted_export_resumes(
+    tmp_path: Path, tiny_run: Run, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    export, out, whole = ("export", what, tiny_run.path, "--out"), tmp_path / "out", tmp_path / "whole"
+    assert call(*export, whole).exit_code == 0
+    flush = Mock(side_effect=[None] * 4 + [KeyboardInterrupt])  # once for each file
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", flush)
+        assert call(*export, out).exit_code == 130
+    held = contents(out)
+    assert len(held) == 4
+    kept = next(path for path in sorted(out.rglob("*")) if path.is_file())
+    kept.write_bytes(b"kept")
+    assert call(*export, out).exit_code == 1
+    assert call(*export, out, "--skip-existing").exit_code == 0
+    assert kept.read_bytes() == b"kept"
+    names = set(contents(whole)) - {str(kept.relative_to(out))}
+    if what == "voc":
+        names.remove("comp6_val.tar.gz")  # it holds the one that was changed
+    assert {name: contents(out)[name] for name in names} == {name: contents(whole)[name] for name in names}
+    both = call(*export, out, "--skip-existing", "--force")
+    assert both.exit_code == 1 and "pass one of them" in " ".join(both.stderr.split())
 
 
 def test_proposals_of_a_run_that_ends_there(tmp_path: Path, tiny_run: Run) -> None:

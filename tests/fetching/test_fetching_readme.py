@@ -71,17 +71,18 @@ def test_the_commands_fetch_and_run(published: Path, server: FileServer) -> None
 
 
 def test_archives_on_disk(published: Path, server: FileServer) -> None:
-    early = call("fetch", "sbd", "--to", "data")
-    assert early.exit_code == 1 and "run `fetch voc2012 --to data` first" in early.stderr
-    outcome = call("fetch", "voc2012", "--to", "data", "--archive", published / "VOCtrainval_11-May-2012.tar")
+    early = call("fetch", "sbd", "--to", "my data")
+    assert early.exit_code == 1 and "run `tinysegrank fetch voc2012 --to 'my data'` first" in early.stderr
+    outcome = call("fetch", "voc2012", "--to", "my data", "--archive", published / "VOCtrainval_11-May-2012.tar")
     assert outcome.exit_code == 0 and "as published" in " ".join(outcome.output.split()), outcome.output
+    assert "give it to `tinysegrank run --voc 'my data/VOCdevkit/VOC2012'`" in outcome.output
     (published / "benchmark.tgz").rename(published / "own.tgz")
     with (published / "own.tgz").open("ab") as stream:
         stream.write(bytes(512))  # gzip's padding
-    outcome = call("fetch", "sbd", "--to", "data", "--archive", published / "own.tgz")
+    outcome = call("fetch", "sbd", "--to", "my data", "--archive", published / "own.tgz")
     assert outcome.exit_code == 0 and "not the published file" in " ".join(outcome.output.split()), outcome.output
     assert not server.asked
-    assert len(VOCSegmentation("data/VOCdevkit/VOC2012", "train_aug")) == 5
+    assert len(VOCSegmentation("my data/VOCdevkit/VOC2012", "train_aug")) == 5
 
 
 @pytest.mark.usefixtures("published")

@@ -43,16 +43,22 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 
 
 class Command:
-    """A `tinysegrank` command in a terminal, in a session of its own, with an own folder for temporary files."""
+    """A `tinysegrank` command in a terminal, in a session of its own, with an own folder for temporary files.
 
-    def __init__(self, *arguments: object, temporary: Path) -> None:
+    Args:
+        arguments: those of the command.
+        temporary: the folder for temporary files.
+        terminal: the kind of terminal; bars are drawn only on one that can move the cursor, such as xterm.
+    """
+
+    def __init__(self, *arguments: object, temporary: Path, terminal: str = "dumb") -> None:
         temporary.mkdir(exist_ok=True)
         self.temporary, self.output, self._open = temporary, b"", True
         places = {name: str(temporary) for name in ("TMPDIR", "JOBLIB_TEMP_FOLDER")}
         self._terminal, other = pty.openpty()
         self._popen = subprocess.Popen(
             [sys.executable, "-c", _IN_TERMINAL, "-m", "tinysegrank", *map(str, arguments)],
-            env={**os.environ, **places, "TERM": "dumb", "COLUMNS": "200"},
+            env={**os.environ, **places, "TERM": terminal, "COLUMNS": "200"},
             stdin=other,
             stdout=other,
             stderr=other,
@@ -65,11 +71,15 @@ class Command:
 
     def _read(self) -> None:
         while self._open:
-            if select.select([self._terminal], [], [], 0.05)[0]:
-                try:
-                    self.output += os.read(self._terminal, 65536)
-                except OSError:  # the other end is closed
-                    return
+            came = select.select([self._terminal], [], [], 0.05)[0]
+            try:
+                self.received(os.read(self._terminal, 65536) if came else b"")
+            except OSError:  # the other end is closed
+                return
+
+    def received(self, data: bytes) -> None:
+        """Keep what the command wrote; b"" where it wrote nothing for 0.05 s. A thread of its own calls this."""
+        self.output += data
 
     def end(self, way: str) -> None:
         """Begin to end it in one of `WAYS`."""

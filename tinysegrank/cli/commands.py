@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tinysegrank.cli.group import CORES, Dask, Jobs, Json, app, workers
+from tinysegrank.cli.group import CORES, Dask, Force, Jobs, Json, Skip, app, workers
 
 Out = Annotated[Path, typer.Option("--out", help="Run folder; created if missing, resumed if it exists.")]
 Classes = Annotated[
@@ -142,10 +142,8 @@ def predict(
     proposals: Annotated[
         bool, typer.Option("--proposals", help="Also write all proposals, ranked, and their scores.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite existing output files.")] = False,
-    skip: Annotated[
-        bool, typer.Option("--skip-existing", help="Keep existing output files, and write those that are missing.")
-    ] = False,
+    force: Force = False,
+    skip: Skip = False,
     as_json: Json = False,
 ) -> None:
     """Label photographs with a finished run: write NAME.labels.png, a palette PNG, and NAME.overlay.png for each."""

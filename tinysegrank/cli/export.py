@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinysegrank.cli.group import app
+from tinysegrank.cli.group import Force, Skip, app
 
 if TYPE_CHECKING:
     from tinysegrank.experiment import Run
@@ -19,7 +19,6 @@ app.add_typer(export, name="export")
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
 Folder = Annotated[Path, typer.Option("--out", help="Output folder; made if missing.")]
 File = Annotated[Path, typer.Option("--out", help="Output file.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite existing output files.")]
 Loss = Annotated[
     str,
     typer.Option("--loss", help="Take the network of this training (start, ce, uoi, iou, uoi+ce), not the ranker's."),
@@ -31,14 +30,16 @@ Split = Annotated[
 
 
 @export.command()
-def labels(run: RunFolder, out: Folder = Path("labels"), split: Split = "", force: Force = False) -> None:
+def labels(
+    run: RunFolder, out: Folder = Path("labels"), split: Split = "", force: Force = False, skip: Skip = False
+) -> None:
     """Write the label map of every image of a split as NAME.png, a palette PNG in the colours of the run's classes."""
     from tinysegrank.experiment.stages import evaluation
     from tinysegrank.exporting import export_labels
     from tinysegrank.voc.classes import CLASSES_FILE
 
     opened = _opened(run)
-    typer.echo(export_labels(opened, out, split=split, replace=force))
+    typer.echo(export_labels(opened, out, split=split, replace=force, skip=skip))
     data = opened.settings.data
     if split in ("", data.val) and opened.stamp(evaluation.STAGE.name).complete:  # otherwise there may be no masks
         command = ["tinysegrank", "evaluate", str(out), "--voc", data.voc, "--split", data.val]
@@ -47,11 +48,13 @@ def labels(run: RunFolder, out: Folder = Path("labels"), split: Split = "", forc
 
 
 @export.command()
-def voc(run: RunFolder, out: Folder = Path("voc-results"), split: Split = "", force: Force = False) -> None:
+def voc(
+    run: RunFolder, out: Folder = Path("voc-results"), split: Split = "", force: Force = False, skip: Skip = False
+) -> None:
     """Write label maps as VOC's server takes them: results/VOC2012/Segmentation/comp6_SPLIT_cls/, and a .tar.gz."""
     from tinysegrank.exporting import export_voc
 
-    typer.echo(export_voc(_opened(run), out, split=split, replace=force))
+    typer.echo(export_voc(_opened(run), out, split=split, replace=force, skip=skip))
     typer.echo("next: upload it at http://host.robots.ox.ac.uk:8080", err=True)
 
 
@@ -82,11 +85,12 @@ def proposals(
     out: Folder = Path("proposals"),
     split: Annotated[str, typer.Option("--split", help="val or train.")] = "val",
     force: Force = False,
+    skip: Skip = False,
 ) -> None:
     """Write the proposals as NAME/00.png, 01.png, ..., and a CSV table with the scores, ranks and IoU of each."""
     from tinysegrank.exporting import export_proposals
 
-    typer.echo(export_proposals(_opened(run), out, split=split, replace=force))
+    typer.echo(export_proposals(_opened(run), out, split=split, replace=force, skip=skip))
 
 
 def _opened(path: Path) -> Run:

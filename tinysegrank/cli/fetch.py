@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -36,19 +37,22 @@ def fetch(
         raise ConfigError(f"archive={archive}: {name} is a single file; give it to `run --weights`")
     if name == "sbd":
         if not (voc_root(to) / "JPEGImages").is_dir():
-            raise DatasetError(
-                f"{to}: has no VOC 2012, whose photographs SBD needs; run `fetch voc2012 --to {to}` first"
-            )
+            first = _command("fetch", "voc2012", "--to", to)
+            raise DatasetError(f"{to}: has no VOC 2012, whose photographs SBD needs; run `{first}` first")
         read_split(split_file(voc_root(to), "val"))  # before a long download
     if archive is None:
         archive = download(source, to, progress=progress, mirror=mirror, replace=force)
     elif not archive.is_dir():
         progress.say(check_archive(source, archive))
     if source.preset:
-        typer.echo(f"{archive}: give it to `tinysegrank run --weights {archive} --preset {source.preset}`")
+        typer.echo(f"{archive}: give it to `{_command('run', '--weights', archive, '--preset', source.preset)}`")
     elif name == "sbd":
         typer.echo(add_sbd(archive, voc_root(to), progress=progress, replace=force))
     else:
         with progress.stage(f"unpacking {archive.name}"):
             root = unpack_voc(archive, to, replace=force)
-        typer.echo(f"{root}: give it to `tinysegrank run --voc {root}`")
+        typer.echo(f"{root}: give it to `{_command('run', '--voc', root)}`")
+
+
+def _command(*words: object) -> str:
+    return shlex.join(["tinysegrank", *map(str, words)])

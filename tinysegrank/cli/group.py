@@ -36,15 +36,21 @@ Dask = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing output files.")]
+Skip = Annotated[
+    bool, typer.Option("--skip-existing", help="Keep existing output files, and write those that are missing.")
+]
 
 
 quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 """Whether the command was asked to show no progress."""
-_KEPT = {
+_KEPT = {  # by each command when it is interrupted; by others nothing
     "demo": "finished stages are kept, and what the present one has stored",
     "run": "finished stages are kept, and what the present one has stored",
     "evidence": "finished pieces and trainings are kept",
     "fetch": "what was downloaded is kept",
+    "toyvoc": "the scenes drawn are kept",
+    **dict.fromkeys(("predict", "labels", "voc", "proposals"), "the files written are kept"),
 }
 
 
@@ -87,15 +93,14 @@ class _Commands(typer.core.TyperGroup):
         except KeyboardInterrupt as interrupt:
             number = signal.Signals(*interrupt.args or (signal.SIGINT,))
         by = "" if number == signal.SIGINT else f" by {number.name}"
-        verb, again = ctx.invoked_subcommand, ["tinysegrank", *self._given]
-        if verb == "predict" and not {"--force", "--skip-existing"} & set(again):
+        verb = next((name for name in self._given if name not in ("export", "--quiet", "-q")), "")
+        kept, again = _KEPT.get(verb, ""), ["tinysegrank", *self._given]
+        skips = "written" in kept
+        if skips and not {"--force", "--skip-existing"} & set(again):
             again.append("--skip-existing")
-        elif verb == "export" and "--force" not in again:
-            again.append("--force")
-        anew = "--force" in again and verb in ("predict", "export")
-        how = f"{'this begins again' if anew else 'resume with'}: {shlex.join(again)}"
+        how = "resume with" if kept and not (skips and "--force" in again) else "this begins again"
         with suppress(OSError):  # its terminal may be closed
-            typer.secho(f"interrupted{by}; {_KEPT.get(verb, 'finished work is kept')}; {how}", err=True)
+            typer.secho(f"interrupted{by}; {kept or 'nothing is kept'}; {how}: {shlex.join(again)}", err=True)
         raise typer.Exit(128 + number)
 
 

@@ -7,7 +7,7 @@ from glob import glob
 from pathlib import Path
 from typing import NamedTuple
 
-from tinysegrank.errors import ConfigError, DatasetError
+from tinysegrank.errors import DatasetError
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.segmenter import Segmentation, Segmenter
 from tinysegrank.files import atomic_write, write_text
@@ -106,8 +106,6 @@ def label_photographs(
 
     All of these are raised before the first photograph is labelled, except for damaged pixels.
     """
-    if replace and skip:
-        raise ConfigError("--force replaces existing files and --skip-existing keeps them; pass one of them")
     segmenter = Segmenter(run_path, progress=progress)
     count = segmenter.run.settings.proposals.count if proposals else 0
     paths = find_photographs(paths)
@@ -119,12 +117,11 @@ def label_photographs(
                 )
     files = [_files(path, out, count) for path in paths]
     results = [(path, file) for path, its in zip(paths, files, strict=True) for file in its.all]
-    check_results(results, option="--out", replace=replace or skip)
-    kept = {file for _, file in results if file.exists()} if skip else set()
-    todo = [(path, its) for path, its in zip(paths, files, strict=True) if not kept.issuperset(its.all)]
+    missing = check_results(results, option="--out", replace=replace, skip=skip)
+    todo = [(path, its) for path, its in zip(paths, files, strict=True) if not missing.isdisjoint(its.all)]
     if skipped := len(paths) - len(todo):
         progress.say(f"{skipped} of {len(paths)} photographs have all their files and are skipped")
-    return _label(todo, kept, segmenter, progress)
+    return _label(todo, missing, segmenter, progress)
 
 
 def _files(path: Path, out: Path, count: int) -> _Files:
@@ -134,7 +131,7 @@ def _files(path: Path, out: Path, count: int) -> _Files:
 
 
 def _label(
-    todo: list[tuple[Path, _Files]], kept: set[Path], segmenter: Segmenter, progress: Progress
+    todo: list[tuple[Path, _Files]], missing: set[Path], segmenter: Segmenter, progress: Progress
 ) -> Iterator[Labelled]:
     if not segmenter.run.settings.trunk.weights:
         progress.say("conv1 to conv5 of this run learned from toy drawings, so expect less of it on photographs")
@@ -142,7 +139,7 @@ def _label(
         for path, its in todo:
             result = segmenter(path)
             for file in its.all:
-                if file not in kept:
+                if file in missing:
                     _write(file, its, result)
             advance(1)
             yield Labelled(path, result, its.labels, its.overlay, its.proposals)

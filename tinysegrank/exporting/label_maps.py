@@ -22,7 +22,7 @@ from tinysegrank.voc.split import first_few
 SYSTEM = "svm"
 
 
-def export_labels(run: Run, folder: Path, *, split: str = "", replace: bool = False) -> Path:
+def export_labels(run: Run, folder: Path, *, split: str = "", replace: bool = False, skip: bool = False) -> Path:
     """Write SegNet+SVM's labels of a split to FOLDER/NAME.png, which `evaluate` reads; return the folder.
 
     The run's own val images have their labels in the run. The images of another split of its data are labelled here, as
@@ -34,15 +34,17 @@ def export_labels(run: Run, folder: Path, *, split: str = "", replace: bool = Fa
         folder: made if missing.
         split: name of the split; the run's val by default.
         replace: replace files that an earlier call wrote.
+        skip: keep files that exist, as after an interruption, and write the others.
 
     Raises:
+        ConfigError: both `replace` and `skip` are set.
         DatasetError: an image of the split has no labels, or labels of another size; a photograph is missing.
         CheckpointError: the run is not finished.
         OutputError: a file cannot be written or already exists.
     """
     listed = [folder / CLASSES_FILE] if run.settings.data.classes else []
-    write_label_maps(run, open_images(run, split, whole=False), folder, replace=replace, also=listed)
-    for file in listed:
+    images = open_images(run, split, whole=False)
+    for file in write_label_maps(run, images, folder, replace=replace, skip=skip, also=listed).intersection(listed):
         write_text(file, "".join(f"{line}\n" for line in run.settings.classes.lines()))
     return folder
 
@@ -55,19 +57,20 @@ def open_images(run: Run, split: str, *, whole: bool) -> VOCSegmentation:
 
 
 def write_label_maps(
-    run: Run, images: VOCSegmentation, folder: Path, *, replace: bool, also: Sequence[Path] = ()
-) -> list[Path]:
-    """Write FOLDER/NAME.png for every image, once it is clear that the files of `also` can be written too."""
+    run: Run, images: VOCSegmentation, folder: Path, *, replace: bool, skip: bool, also: Sequence[Path] = ()
+) -> set[Path]:
+    """Write FOLDER/NAME.png for every image; return what is to be written of these and the files of `also`."""
     files = [folder / f"{name}.png" for name in images.names]
     outputs = [*((images.image_path(i), file) for i, file in enumerate(files)), *((run.path, file) for file in also)]
-    check_results(outputs, option="--out", replace=replace)
+    missing = check_results(outputs, option="--out", replace=replace, skip=skip)
     own = images.split == run.settings.data.val and run.stamp(picked.STAGE.name).complete
     labels_of = _stored(run, images) if own else _labelled(run, images)
     with run.progress.count(f"{images.split} images", len(images)) as advance:
         for i, file in enumerate(files):
-            write_labels(file, labels_of(i), images.classes)
+            if file in missing:
+                write_labels(file, labels_of(i), images.classes)
             advance(1)
-    return files
+    return missing
 
 
 def _stored(run: Run, images: VOCSegmentation) -> Callable[[int], np.ndarray]:

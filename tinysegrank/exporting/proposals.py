@@ -20,7 +20,7 @@ from tinysegrank.stamps import check_file
 COLUMNS = ("image", "proposal", "file", "model_score", "ranker_score", "rank", "image_iou")
 
 
-def export_proposals(run: Run, folder: Path, *, split: str = "val", replace: bool = False) -> Path:
+def export_proposals(run: Run, folder: Path, *, split: str = "val", replace: bool = False, skip: bool = False) -> Path:
     """Copy the proposals of a split to FOLDER/NAME/00.png, 01.png, ..., and write FOLDER/SPLIT.csv; return the table.
 
     The folder is laid out as `proposals.folder` takes it, for another run or another program. The table has a row for
@@ -32,9 +32,10 @@ def export_proposals(run: Run, folder: Path, *, split: str = "val", replace: boo
         folder: made if missing.
         split: "val" or "train"; the ranker was fitted on the latter.
         replace: replace files that an earlier call wrote.
+        skip: keep files that exist, as after an interruption, and write the others.
 
     Raises:
-        ConfigError: the split is neither.
+        ConfigError: the split is neither, or both `replace` and `skip` are set.
         CheckpointError: the proposals are not finished, or a file has changed.
         OutputError: a file cannot be written or already exists.
     """
@@ -46,18 +47,19 @@ def export_proposals(run: Run, folder: Path, *, split: str = "val", replace: boo
     extra = [path.with_name(other) for path in (p[0] for p in paths.values()) for other in (SCORES, SEGMENTS)]
     files = [*(path for some in paths.values() for path in some), *(path for path in extra if path.is_file())]
     results = [(path, folder / path.parent.name / path.name) for path in files]
-    check_results([*results, (run.path, table)], option="--out", replace=replace)
+    missing = check_results([*results, (run.path, table)], option="--out", replace=replace, skip=skip)
     rows = _rows(run, split, {name: (some, store.read_scores(name)) for name, some in paths.items()})
     with run.progress.count("files", len(results)) as advance:
         for source, result in results:
-            check_file(source)
-            with atomic_write(result) as stream:
-                stream.write(source.read_bytes())
+            if result in missing:
+                check_file(source)
+                with atomic_write(result) as stream:
+                    stream.write(source.read_bytes())
             advance(1)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([COLUMNS, *rows])
-    write_text(table, text.getvalue())
+    if table in missing:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+        write_text(table, text.getvalue())
     return table
 
 

@@ -21,7 +21,7 @@ from tinysegrank.voc.split import first_few
 _INNER = Path("results/VOC2012/Segmentation")
 
 
-def export_voc(run: Run, folder: Path, *, split: str = "", replace: bool = False) -> Path:
+def export_voc(run: Run, folder: Path, *, split: str = "", replace: bool = False, skip: bool = False) -> Path:
     """Write SegNet+SVM's labels of a split in the server's layout, and the archive; return the archive.
 
     For splits, see `export_labels`; here they are whole, even if `data.limit` is set.
@@ -31,9 +31,10 @@ def export_voc(run: Run, folder: Path, *, split: str = "", replace: bool = False
         folder: FOLDER/results/VOC2012/... and FOLDER/comp6_SPLIT.tar.gz are written.
         split: name of the split; the run's val by default.
         replace: replace files that an earlier call wrote.
+        skip: keep files that exist, as after an interruption, and write the others.
 
     Raises:
-        ConfigError: the run's classes are not VOC's.
+        ConfigError: the run's classes are not VOC's, or both `replace` and `skip` are set.
         DatasetError: an image of the split has no labels, or labels of another size; a photograph is missing.
         CheckpointError: the run is not finished.
         OutputError: a file cannot be written or already exists.
@@ -45,20 +46,20 @@ def export_voc(run: Run, folder: Path, *, split: str = "", replace: bool = False
         )
     images = open_images(run, split, whole=True)
     inner, archive = _INNER / f"comp6_{images.split}_cls", folder / f"comp6_{images.split}.tar.gz"
-    files = write_label_maps(run, images, folder / inner, replace=replace, also=[archive])
-    _pack(archive, {f"{inner}/{file.name}": file for file in files})
+    if archive in write_label_maps(run, images, folder / inner, replace=replace, skip=skip, also=[archive]):
+        _pack(archive, folder, [inner / f"{name}.png" for name in images.names])
     return archive
 
 
-def _pack(path: Path, files: dict[str, Path]) -> None:
-    """Write a .tar.gz of `files`, given by their names in it; the same files and names give the same bytes."""
+def _pack(path: Path, folder: Path, files: list[Path]) -> None:
+    """Write a .tar.gz of files, given relative to the folder; the same files give the same bytes."""
     with (
         atomic_write(path) as stream,
         gzip.GzipFile("", "wb", fileobj=stream, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w") as tar,
     ):
-        for name, file in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = file.stat().st_size
-            with file.open("rb") as content:
+        for file in files:
+            member = tarfile.TarInfo(file.as_posix())
+            member.size = (folder / file).stat().st_size
+            with (folder / file).open("rb") as content:
                 tar.addfile(member, content)

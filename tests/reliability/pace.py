@@ -1,0 +1,143 @@
+"""Find the longest time that each command shows nothing new on a terminal, and what it showed before.
+
+    python -m tests.reliability.pace --folder FOLDER
+
+runs every command that works on a whole run, one after the other, in a terminal on which bars move: the demo, each
+piece of evidence, the report, all exports, `predict`, `verify` and `fetch` from archives. Where `TINYSEGRANK_VOC` and
+`TINYSEGRANK_WEIGHTS` name photographs and weights, it also runs `--experiment quick --limit 40` on them, and labels 20
+of them. A bar redraws itself ten times a second, so a silence of two seconds is work without a bar. Its processor time
+is printed beside it: on a busy machine a silence may be longer than its work. The same command skips what is finished.
+
+The suite runs the short form, `test_reliability_pace.py`: a tiny run, one piece of evidence and the report.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.fetching.published import annotation, sbd_archive, sbd_masks, voc_archive
+from tests.reliability.command_line import asked_folder
+from tests.reliability.processes import Command
+
+ALLOWED = 2.0  # seconds of processor time without a sign of life
+SHORTEST = 0.2  # seconds without output that are noted; a bar moves every 0.1 s
+
+
+class Silence(NamedTuple):
+    """A time in which a command showed nothing: its seconds, its processor time, and what it had shown before."""
+
+    seconds: float
+    work: float
+    after: str
+
+
+class Watched(Command):
+    """A command on a terminal that shows bars, and its silences, in order, once `wait` has returned."""
+
+    def __init__(self, *arguments: object, temporary: Path) -> None:
+        self.silences: list[Silence] = []
+        self._last = self._due = time.monotonic()
+        self._work = list[float]()
+        super().__init__(*arguments, temporary=temporary, terminal="xterm")
+
+    def received(self, data: bytes) -> None:
+        """Note the processor time during a silence, and the silence when it ends."""
+        now = time.monotonic()
+        if data:
+            self._note()
+            self._last, self._due, self._work = now, now + SHORTEST, []
+            super().received(data)
+        elif now > self._due:
+            self._work = [*self._work[:1], processor_seconds(self.process)]  # the first and the latest
+            self._due = now + SHORTEST
+
+    def _note(self) -> None:
+        if len(self._work) == 2:
+            worked = max(self._work) - self._work[0]  # the last is 0 if it has ended
+            self.silences.append(Silence(time.monotonic() - self._last, worked, last_line(self.output)))
+
+    def wait(self, seconds: float = 3600) -> int:
+        """Wait for its end."""
+        code = super().wait(seconds)
+        self._note()
+        return code
+
+    def longest(self) -> Silence:
+        """Return the silence with most work, counted as one processor's."""
+        return max(self.silences, key=lambda silence: min(silence.seconds, silence.work))
+
+
+def last_line(output: bytes) -> str:
+    """Return the last line of a terminal's output that shows something, without control sequences."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output[-4000:].decode(errors="replace"))
+    return next((line.strip() for line in reversed(re.split(r"[\r\n]", text)) if line.strip()), "its start")
+
+
+def processor_seconds(session: int) -> float:
+    """Return the processor time of a session's living processes and those they have waited for; 0 without /proc."""
+    ticks = 0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = file.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(fields[3]) == session:
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def commands(folder: Path) -> Iterator[tuple[str, ...]]:
+    """Yield the arguments of every command, each after those whose results it needs."""
+    demo, toy = folder / "demo", folder / "demo-toyvoc" / "seed-0-40"
+    runs = [(demo, toy)]
+    yield ("demo", "--images", "40", "--out", f"{demo}")
+    voc, weights = (os.environ.get(f"TINYSEGRANK_{name}") for name in ("VOC", "WEIGHTS"))
+    if voc and weights:
+        real = folder / "quick"
+        runs.append((real, Path(voc)))
+        given = ("--experiment", "quick", "--limit", "40", "--weights", weights)
+        yield ("run", "--voc", voc, "--out", f"{real}", *given)
+    for run, data in runs:
+        name = run.name
+        yield ("evidence", f"{run}", "all", "--seeds", "0")
+        yield ("report", f"{run}", "--out", f"{folder / name}.html")
+        for what in ("labels", "voc", "proposals"):
+            yield ("export", what, f"{run}", "--out", f"{folder / name}-{what}")
+        yield ("export", "safetensors", f"{run}", "--out", f"{folder / name}.safetensors")
+        yield ("export", "onnx", f"{run}", "--out", f"{folder / name}.onnx")
+        yield ("verify", f"{run}")
+        photographs = sorted((data / "JPEGImages").glob("*.jpg"))[:20]
+        yield ("predict", *map(str, photographs), "--run", f"{run}", "--out", f"{folder / name}-predicted")
+        yield ("evaluate", f"{folder / name}-labels", "--voc", f"{data}")
+    archive = voc_archive(folder / "published", train=200, val=100)
+    root = folder / "fetched" / "VOCdevkit" / "VOC2012"
+    yield ("fetch", "voc2012", "--archive", f"{archive}", "--to", f"{folder / 'fetched'}")
+    masks = {name: annotation(mask) for name, mask in sbd_masks(root).items()}
+    sbd = sbd_archive(folder / "published" / "benchmark.tgz", masks)
+    yield ("fetch", "sbd", "--archive", f"{sbd}", "--to", f"{folder / 'fetched'}")
+
+
+def main() -> None:
+    """Run the long form."""
+    folder = asked_folder(__doc__, "pace")
+    folder.mkdir(parents=True, exist_ok=True)
+    worst = 0.0
+    for arguments in commands(folder):
+        command = Watched(*arguments, temporary=folder / "temporary")
+        code = command.wait()
+        silence = command.longest()
+        worst = max(worst, min(silence.seconds, silence.work))
+        print(f"{' '.join(arguments)[:100]}: exit code {code}", flush=True)
+        for one in command.silences:
+            if one.seconds > 1:
+                print(f"  {one.seconds:.1f} s, {one.work:.1f} s of work, after: {one.after}", flush=True)
+    print(f"longest silence: {worst:.1f} s of work")
+
+
+if __name__ == "__main__":
+    main()
