@@ -18,7 +18,7 @@ from tinysegrank.experiment import Run
 from tinysegrank.experiment.images import images_of
 from tinysegrank.experiment.stages.training import Training, network_path
 from tinysegrank.exporting import export_onnx, export_safetensors
-from tinysegrank.exporting.onnx_graph import onnx_model
+from tinysegrank.exporting.network import onnx_model
 from tinysegrank.nn import Softmax
 from tinysegrank.segnet import SegNet, load_segnet, predict
 from tinysegrank.voc import CLASS_NAMES, Preprocessing, read_image

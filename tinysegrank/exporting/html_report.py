@@ -24,16 +24,10 @@ from tinysegrank.outputs import check_file
 from tinysegrank.reporting import SIDE, Claim, Column, Document, Picture, Section, Table
 
 NEEDS = (data.STAGE, picked.STAGE, evaluation.STAGE, report.STAGE)
-MOST = 500
-"""Images in a report by default, at most."""
 _OPENING = b'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'  # of every report
-_CURVES = {
-    "loss_ce.png": "Cross-entropy: the start and the control that continues with it",
-    **{f"loss_{loss.replace('+', '_')}.png": f"The loss {loss}, continued from the start" for loss in LOSSES[1:]},
-}
 
 
-def write_html_report(run: Run, file: Path, *, images: int = MOST) -> None:
+def write_html_report(run: Run, file: Path, *, images: int = 500) -> None:
     """Write the report of a finished run.
 
     Args:
@@ -123,7 +117,11 @@ def _command(run: Run, piece: str) -> str:
 def _curves(run: Run) -> Section:
     """Return the section of oracle and training-loss curves."""
     folder = run.folder(report.STAGE.name)
-    captions = {"oracle.png": "The oracle among the first 1, 2, ... proposals of each image", **_CURVES}
+    captions = {
+        "oracle.png": "The oracle among the first 1, 2, ... proposals of each image",
+        "loss_ce.png": "Cross-entropy: the start and the control that continues with it",
+        **{f"loss_{loss.replace('+', '_')}.png": f"The loss {loss}, continued from the start" for loss in LOSSES[1:]},
+    }
     pictures = tuple(_picture(folder / name, caption) for name, caption in captions.items())
     held = read_oracle_curve(run)
     rows = zip(held["mean_image_iou"], held["corpus_mean_iou"], strict=True)

@@ -1,25 +1,28 @@
-"""Label maps of the images of a split as palette PNGs, in the colours of the run's classes."""
+"""Label maps of a split's images as palette PNGs: a folder of them, or the archive that VOC's server takes."""
 
 from __future__ import annotations
 
+import gzip
+import shlex
+import tarfile
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from tinysegrank.errors import DatasetError
+from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.experiment import Segmenter
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages import picked
-from tinysegrank.files import write_text
+from tinysegrank.files import atomic_write, write_text
 from tinysegrank.outputs import check_results
-from tinysegrank.voc import VOCSegmentation, check_labels, read_image, read_labels, write_labels
+from tinysegrank.voc import VOC, VOCSegmentation, check_labels, read_image, read_labels, write_labels
 from tinysegrank.voc.classes import CLASSES_FILE
 from tinysegrank.voc.images import opened
 from tinysegrank.voc.split import first_few
 
 SYSTEM = "svm"
+_INNER = Path("results/VOC2012/Segmentation")
 
 
 def export_labels(run: Run, folder: Path, *, split: str = "", replace: bool = False, skip: bool = False) -> Path:
@@ -43,20 +46,43 @@ def export_labels(run: Run, folder: Path, *, split: str = "", replace: bool = Fa
         OutputError: a file cannot be written or already exists.
     """
     listed = [folder / CLASSES_FILE] if run.settings.data.classes else []
-    images = open_images(run, split, whole=False)
-    for file in write_label_maps(run, images, folder, replace=replace, skip=skip, also=listed).intersection(listed):
+    images = _open_images(run, split, whole=False)
+    for file in _write_label_maps(run, images, folder, replace=replace, skip=skip, also=listed).intersection(listed):
         write_text(file, "".join(f"{line}\n" for line in run.settings.classes.lines()))
     return folder
 
 
-def open_images(run: Run, split: str, *, whole: bool) -> VOCSegmentation:
+def export_voc(run: Run, folder: Path, *, split: str = "", replace: bool = False, skip: bool = False) -> Path:
+    """Write SegNet+SVM's labels in the layout of VOC's server, and FOLDER/comp6_SPLIT.tar.gz to upload; return that.
+
+    The split is whole, even if `data.limit` is set. For the arguments and other errors see `export_labels`.
+
+    Raises:
+        ConfigError: the run's classes are not VOC's, or both `replace` and `skip` are set.
+
+    Source: the devkit's VOCinit.m and the server's instructions: results/VOC2012/Segmentation/comp6_SPLIT_cls/NAME.png
+    for every image of the split, indexed PNGs without void; comp6 is segmentation with any training data.
+    """
+    if run.settings.classes != VOC:
+        raise ConfigError(
+            f"{run.path}: its classes ({first_few(run.settings.classes.names[1:])}) are not VOC's, which the server"
+            f" scores; write its label maps by: {shlex.join(['tinysegrank', 'export', 'labels', str(run.path)])}"
+        )
+    images = _open_images(run, split, whole=True)
+    inner, archive = _INNER / f"comp6_{images.split}_cls", folder / f"comp6_{images.split}.tar.gz"
+    if archive in _write_label_maps(run, images, folder / inner, replace=replace, skip=skip, also=[archive]):
+        _pack(archive, folder, [inner / f"{name}.png" for name in images.names])
+    return archive
+
+
+def _open_images(run: Run, split: str, *, whole: bool) -> VOCSegmentation:
     """Open a split of the run's data without its masks; unless `whole`, the run's own val is as limited as there."""
     data, split = run.settings.data, split or run.settings.data.val
     limit = data.limit or None if split == data.val and not whole else None
     return VOCSegmentation(data.voc, split, limit=limit, masks=None, classes=run.settings.classes)
 
 
-def write_label_maps(
+def _write_label_maps(
     run: Run, images: VOCSegmentation, folder: Path, *, replace: bool, skip: bool, also: Sequence[Path] = ()
 ) -> set[Path]:
     """Write FOLDER/NAME.png for every image; return what is to be written of these and the files of `also`."""
@@ -103,8 +129,19 @@ def _labelled(run: Run, images: VOCSegmentation) -> Callable[[int], np.ndarray]:
     for i in range(len(images)):
         with opened(images.image_path(i)):
             pass
-    return partial(_label, Segmenter(run.path, progress=run.progress), images)
+    segmenter = Segmenter(run.path, progress=run.progress)
+    return lambda i: segmenter(read_image(images.image_path(i))).labels
 
 
-def _label(segmenter: Segmenter, images: VOCSegmentation, i: int) -> np.ndarray:
-    return segmenter(read_image(images.image_path(i))).labels
+def _pack(path: Path, folder: Path, files: list[Path]) -> None:
+    """Write a .tar.gz of files, given relative to the folder; the same files give the same bytes."""
+    with (
+        atomic_write(path) as stream,
+        gzip.GzipFile("", "wb", fileobj=stream, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
+        for file in files:
+            member = tarfile.TarInfo(file.as_posix())
+            member.size = (folder / file).stat().st_size
+            with (folder / file).open("rb") as content:
+                tar.addfile(member, content)

@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from tinysegrank.fetching.download import download
+from tinysegrank.fetching.archives import unpack_voc, voc_root
+from tinysegrank.fetching.download import SOURCES, Source, check_archive, download
 from tinysegrank.fetching.sbd import add_sbd
-from tinysegrank.fetching.sources import SOURCES, Source, check_archive
-from tinysegrank.fetching.voc2012 import unpack_voc, voc_root
 
-__all__ = [
-    "SOURCES",
-    "Source",
-    "add_sbd",
-    "check_archive",
-    "download",
-    "unpack_voc",
-    "voc_root",
-]
+__all__ = ["SOURCES", "Source", "add_sbd", "check_archive", "download", "unpack_voc", "voc_root"]
