@@ -229,7 +229,7 @@ def test_zoom(page):
     press("+")
     larger = canvas.bounding_box()["width"]
     assert larger == pytest.approx(1.5 * fitted)
-    page.page.locator("[data-zoom='0.667']").click()
+    press("-")
     assert canvas.bounding_box()["width"] == pytest.approx(fitted, rel=0.01)
     press("ArrowRight")
     page.page.wait_for_function("""() => document.querySelector("dialog p").textContent.includes("score 1.5")
@@ -300,3 +300,53 @@ def test_on_a_narrow_screen(page, request):
     page.page.locator(".maps button").nth(1).click()
     assert page.part("zoom").is_visible() and page.page.evaluate(inside)
     assert page.part("view").locator("canvas").bounding_box()["width"] <= 390
+
+
+@pytest.mark.parametrize("page", [{"viewport": {"width": 390, "height": 844}, "has_touch": True}], indirect=True)
+def test_buttons_of_the_zoom(page):
+    """All that the keys do, for a telephone."""
+    expected = sorted(IOUS, key=lambda name: IOUS[name][0] - IOUS[name][1])
+    page.page.locator(".maps button").nth(1).tap()
+    canvas, caption = page.part("view").locator("canvas"), page.part("caption")
+
+    def tap(name):
+        button = page.part("zoom").get_by_role("button", name=name)
+        box = button.bounding_box()
+        assert box["width"] >= 24 and box["height"] >= 24 and box["x"] + box["width"] <= 390
+        button.tap()
+
+    for name, number in [("next image", 1), ("next image", 2), ("previous image", 1)]:
+        tap(name)
+        page.page.wait_for_function(
+            "name => document.querySelector('dialog p').textContent.startsWith(name)", arg=f"{expected[number]}: truth"
+        )
+    tap("next map")
+    assert ": coarse argmax" in caption.inner_text()
+    for _ in range(3):
+        tap("previous map")  # the photograph is the first
+    assert ": photograph" in caption.inner_text()
+    fitted = canvas.bounding_box()["width"]
+    tap("larger")
+    assert canvas.bounding_box()["width"] == pytest.approx(1.5 * fitted)
+    tap("larger")
+    tap("smaller")
+    assert canvas.bounding_box()["width"] == pytest.approx(1.5 * fitted)
+    tap("fit")
+    assert canvas.bounding_box()["width"] == pytest.approx(fitted)
+    tap("close")
+    assert not page.part("zoom").is_visible() and page.name() == expected[1]
+
+
+def test_an_image_with_fewer_maps_in_the_zoom(browser, tmp_path):
+    images = [record("a"), record("b")]
+    images[0]["maps"] = images[0]["maps"][:3]
+    images[0]["picks"]["chosen"] = images[0]["picks"]["oracle"] = "proposal 1"
+    shown = Browser(images, ("1-best", "chosen"), "1-best", "chosen", CLASSES)
+    (tmp_path / "report.html").write_text(Document("A run", (), (Section("Images", browser=shown),)).to_html())
+    page = Page(browser.new_page(), (tmp_path / "report.html").as_uri())
+    page.page.locator(".maps button").nth(4).click()
+    assert page.part("caption").inner_text().startswith("b: proposal 2")
+    page.page.keyboard.press("ArrowRight")
+    page.page.wait_for_function("() => document.querySelector('dialog p').textContent.startsWith('a: proposal 1')")
+    assert page.said == []
+    page.page.close()

@@ -58,9 +58,8 @@ function arrange() {
   const wanted = part("class").value;
   shown = data.images.filter((image) => !wanted || image.classes.includes(Number(wanted)));
   shown.sort(ORDERS[part("order").value]); // stable: equals stay by name
-  const among = new Set(shown);
   for (const image of data.images) {
-    image.button.hidden = !among.has(image);
+    image.button.hidden = !shown.includes(image);
     image.figures.textContent = `${image.iou[method()].toFixed(1)} (${signed(gain(image))})`;
   }
   list.append(...shown.map((image) => image.button));
@@ -116,9 +115,7 @@ async function decode(image) {
   const [photograph, sheet] = [new Image(), new Image()];
   [photograph.src, sheet.src] = [image.photograph, image.labels];
   await Promise.all([photograph.decode(), sheet.decode()]);
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [width, height];
-  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   const labels = image.maps.slice(1).map((_, i) => {
     context.drawImage(sheet, -width * Math.floor(i / perColumn), -height * (i % perColumn));
     const [pixels, numbers] = [context.getImageData(0, 0, width, height).data, new Uint8Array(width * height)];
@@ -206,45 +203,44 @@ function shares(labels) {
 // The zoom -------------------------------------------------------------------------------------------------------
 
 function enlarge(number, fit = false) {
-  enlarged = number;
+  enlarged = Math.min(current.maps.length - 1, Math.max(0, number)); // images may differ in their number of maps
   if (!zoom.open) zoom.showModal();
-  const { title, figures, by } = current.maps[number];
+  const { title, figures, by } = current.maps[enlarged];
   part("caption").textContent = [`${current.name}: ${title}`, figures, by].filter(Boolean).join(", ");
   view.replaceChildren();
-  draw(view, number);
+  draw(view, enlarged);
   resize(fit ? 0 : 1);
 }
 
 function resize(factor) {
   const { width, height } = decoded;
-  scale = Number(factor) ? Math.min(20, Math.max(0.2, scale * factor)) :
+  scale = factor ? Math.min(20, Math.max(0.2, scale * factor)) :
     Math.min(view.clientWidth / width, view.clientHeight / height);
   view.firstChild.style.width = `${width * scale}px`;
 }
 
-const ZOOMS = { "+": 1.5, "=": 1.5, "-": 1 / 1.5, 0: 0 };
+const KEYS = { // in the zoom each has a button too
+  ArrowLeft: () => step(-1), ArrowRight: () => step(1), ArrowUp: () => enlarge(enlarged - 1),
+  ArrowDown: () => enlarge(enlarged + 1), "+": () => resize(1.5), "=": () => resize(1.5), "-": () => resize(1 / 1.5),
+  0: () => resize(0), Escape: () => zoom.close(),
+};
 
 root.addEventListener("keydown", (event) => {
   const { key, target } = event;
-  const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -1, ArrowDown: 1 }[key];
   if (event.ctrlKey || event.altKey || event.metaKey || ["SELECT", "INPUT"].includes(target.tagName)) return;
-  if (key === "ArrowLeft" || key === "ArrowRight") step(by);
-  else if (zoom.open && by) enlarge(Math.min(current.maps.length - 1, Math.max(0, enlarged + by)));
-  else if (zoom.open && key in ZOOMS) resize(ZOOMS[key]);
-  else return;
+  if (!KEYS[key] || !(zoom.open || ["ArrowLeft", "ArrowRight"].includes(key))) return;
+  KEYS[key]();
   event.preventDefault();
 });
 
-root.querySelectorAll("[data-zoom]").forEach((of) => of.addEventListener("click", () => resize(of.dataset.zoom)));
-part("close").addEventListener("click", () => zoom.close());
+zoom.querySelectorAll("[data-key]").forEach((of) => of.addEventListener("click", KEYS[of.dataset.key]));
 
 // The start ------------------------------------------------------------------------------------------------------
 
-const counted = new Map();
-for (const image of data.images) for (const k of image.classes) counted.set(k, (counted.get(k) || 0) + 1);
 add(part("class"), "option", `all (${data.images.length})`, { value: "" });
-for (const k of [...counted.keys()].sort((a, b) => a - b)) {
-  add(part("class"), "option", `${data.classes[k][0]} (${counted.get(k)})`, { value: k });
+for (const [k, [name]] of Object.entries(data.classes)) { // by number
+  const count = data.images.filter((image) => image.classes.includes(Number(k))).length;
+  if (count) add(part("class"), "option", `${name} (${count})`, { value: k });
 }
 for (const name of data.methods.filter((name) => name !== data.first)) add(part("method"), "option", name);
 part("method").value = data.chosen;
