@@ -121,14 +121,14 @@ def test_when_checkpoints_are_written(
     checkpoint_every: int,
     expected: list[int],
 ) -> None:
-    from tinysegrank.segnet import resume
+    from tinysegrank.segnet import training_loop
 
     written = []
 
     def write_arrays(path: Path, arrays: dict[str, np.ndarray], *, about: dict[str, str]) -> None:
         written.append(int(about["step"]))
 
-    monkeypatch.setattr(resume, "write_arrays", write_arrays)
+    monkeypatch.setattr(training_loop, "write_arrays", write_arrays)
     train(
         thin_model(),
         store,

@@ -11,7 +11,8 @@ from tinysegrank.segnet.network import TRUNK, SegNet
 from tinysegrank.segnet.predict import mean_of_views, predict, predict_features, predict_store
 from tinysegrank.segnet.presets import PRESETS, Preset
 from tinysegrank.segnet.pretraining import pretrain_trunk
-from tinysegrank.segnet.training import Record, TrainingOptions, train
+from tinysegrank.segnet.training import TrainingOptions, train
+from tinysegrank.segnet.training_loop import Record
 from tinysegrank.segnet.weight_files import WeightFile, presets_of, read_weights
 
 __all__ = [

@@ -6,30 +6,25 @@ Paper: sections 3.1 and 5. It gives no batch size, learning rate or clipping; th
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from array_api_compat import array_namespace
 
-from tinysegrank.backend import Array, to_numpy
+from tinysegrank.backend import Array
 from tinysegrank.config import Options, option
 from tinysegrank.errors import ConfigError, TrainingError
-from tinysegrank.files import reading
 from tinysegrank.losses import TABLE, CorpusCounts, named
 from tinysegrank.nn.layer import Gradients
-from tinysegrank.nn.sgd import SGD, step_schedule
+from tinysegrank.nn.sgd import SGD
 from tinysegrank.segnet.batches import Batch, BatchReader
 from tinysegrank.segnet.corpus import COUNTS, CountsKeeper
 from tinysegrank.segnet.device import on_its_device
 from tinysegrank.segnet.features import FeatureStore
 from tinysegrank.segnet.full_batch import full_batch_gradients
 from tinysegrank.segnet.network import SegNet
-from tinysegrank.segnet.resume import part, restore_state, write_state
-from tinysegrank.segnet.weights import fault_in
+from tinysegrank.segnet.training_loop import Record, TrainingLoop
 
 
 @dataclass(frozen=True)
@@ -78,13 +73,6 @@ class TrainingOptions(Options):
         return SGD(rate=self.rate, momentum=self.momentum, decay=self.decay, max_norm=self.max_norm or None)
 
 
-class Record(NamedTuple):
-    """One line of a training's log: the mean loss of the last `log_every` steps."""
-
-    step: int
-    loss: float
-
-
 @on_its_device
 def train(
     model: SegNet,
@@ -118,82 +106,57 @@ def train(
     rows = store.rows_of(np.sort(np.asarray(images)))
     if not len(rows):
         raise TrainingError("no training images; check the split, --limit and the number of folds")
-    run = _Run(model, store, rows, options, seed, log_every)
-    records = run.restore(checkpoint) if checkpoint is not None and checkpoint.is_file() else []
-    while run.step < options.steps:
-        run.advance()
-        if run.step % log_every == 0 or run.step == options.steps:
-            losses = run.last_losses()
-            if not np.isfinite(losses).all():
-                run.refuse(losses)
-            mean = float(np.mean(losses))
-            records.append(Record(run.step, mean))
-            if progress is not None:
-                progress(run.step, mean)
-        due = run.step % log_every == 0 and run.step - run.saved >= checkpoint_every
-        if run.step == options.steps or (checkpoint is not None and due):
-            run.check()  # the last step's loss was computed before that step
-            if checkpoint is not None:
-                run.save(checkpoint, records)
-    return records
+    training = _Training(model, store, rows, options, seed, log_every)
+    if checkpoint is not None and checkpoint.is_file():
+        training.resume(checkpoint)
+    return training.run(checkpoint=checkpoint, checkpoint_every=checkpoint_every, progress=progress)
 
 
-class _Run:
-    """The state of one training between steps."""
+class _Training(TrainingLoop):
+    """A training of the head on rows of a store."""
+
+    remedy = 'lower its rate, raise min_mass, or use counts="running"'
 
     def __init__(
-        self,
-        model: SegNet,
-        store: FeatureStore,
-        rows: np.ndarray,
-        options: TrainingOptions,
-        seed: int,
-        log_every: int,
+        self, model: SegNet, store: FeatureStore, rows: np.ndarray, options: TrainingOptions, seed: int, log_every: int
     ) -> None:
-        self.model, self.rows, self.options, self.seed = model, rows, options, seed
-        self.loss = named(options.loss, min_mass=options.min_mass)
+        hashed = hashlib.sha256(np.asarray(rows, "<i8").tobytes()).hexdigest()
+        shapes = {name: tuple(array.shape) for name, array in model.trainable.items()}
+        identity = (options, seed, hashed, model.preset_name, model.feature_scale, model.dropout, shapes)
+        super().__init__(
+            model.network,
+            model.backend,
+            options.optimiser(),
+            steps=options.steps,
+            drop=round(options.drop_at * options.steps),
+            log_every=log_every,
+            identity=repr(identity),
+        )
+        self.model, self.rows, self.seed, self.loss_name = model, rows, seed, options.loss
+        self.loss, self.full = named(options.loss, min_mass=options.min_mass), options.counts == "full"
         self.batch = min(options.batch, len(rows))
         self.epoch_length = len(rows) // self.batch
         self.counts = CountsKeeper(options.counts, model.num_classes, self._corpus_counts)
-        self.sgd = options.optimiser()
-        reads = options.steps * (2 * len(rows) if options.counts == "full" else self.batch)
-        self.read = BatchReader(store, rows, model.backend, reads=reads)
-        self.losses: deque[Array] = deque(maxlen=log_every)
-        self.step = self.saved = 0
+        self.read = BatchReader(
+            store, rows, model.backend, reads=options.steps * (2 * len(rows) if self.full else self.batch)
+        )
 
-    def advance(self) -> None:
-        """Take one step of SGD and record its loss."""
-        value, gradients = self._full_batch() if self.options.counts == "full" else self._minibatch()
-        drop = round(self.options.drop_at * self.options.steps)
-        rate = step_schedule(self.options.rate, self.step, drops=(drop,))
-        self.model.network.assign(self.sgd.step(self.model.trainable, gradients, rate=rate))
-        self.losses.append(value)
-        self.step += 1
-
-    def last_losses(self) -> np.ndarray:
-        """Return the losses of the last `log_every` steps, or of all steps if there are fewer."""
-        xp = array_namespace(*self.losses)
-        return to_numpy(xp.stack(list(self.losses)))  # one wait for the device
-
-    def _minibatch(self) -> tuple[Array, Gradients]:
-        """Return loss and gradients of the next minibatch in this epoch's order."""
+    def _loss_and_gradients(self) -> tuple[Array, Gradients]:
+        if self.full:
+            return full_batch_gradients(self.model, self.loss, self._batches, generator=self._generator)
         epoch, place = divmod(self.step, self.epoch_length)
         if place == 0:
             self.counts.start_epoch()
         order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
         features, target, weight = self.read(order[place * self.batch : (place + 1) * self.batch])
-        z = self.model.forward_features(features, rng=np.random.default_rng([self.seed, self.step, 1]))
+        z = self.model.forward_features(features, rng=self._generator())
         counts, share = self.counts.present(z, target, weight)
         value, grad_z = self.loss(z, target, weight, counts=counts)
         return value, self.model.backward(grad_z if counts is None else grad_z * share)
 
-    def _full_batch(self) -> tuple[Array, Gradients]:
-        """Return loss and gradients of all rows together."""
-
-        def generator(number: int) -> np.random.Generator:
-            return np.random.default_rng([self.seed, self.step, 1, number])
-
-        return full_batch_gradients(self.model, self.loss, self._batches, generator=generator)
+    def _generator(self, *number: int) -> np.random.Generator:
+        """Return the generator of the dropout of this step, or of one of its batches."""
+        return np.random.default_rng([self.seed, self.step, 1, *number])
 
     def _batches(self) -> Iterator[Batch]:
         """Yield all rows in order, one batch at a time."""
@@ -207,47 +170,8 @@ class _Run:
             counts.update(self.model.head(features), target, weight)
         return counts
 
-    def check(self) -> None:
-        """Check that the last step left usable parameters.
+    def _state(self) -> dict[str, np.ndarray]:
+        return self.counts.state()
 
-        Raises:
-            TrainingError: a parameter is not finite, or a layer's weights are all 0.
-        """
-        if fault := fault_in({name: to_numpy(array) for name, array in self.model.trainable.items()}):
-            raise TrainingError(f"{fault} after step {self.step}: the training diverged; lower its rate")
-
-    def refuse(self, losses: np.ndarray) -> None:
-        """Raise the TrainingError for the last losses, of which some are not finite."""
-        first = int(np.isfinite(losses).argmin())
-        fault = fault_in({name: to_numpy(array) for name, array in self.model.trainable.items()})
-        raise TrainingError(
-            f"the {self.options.loss} loss is {losses[first]} at step {self.step - len(losses) + first + 1}"
-            f"{f' and {fault}' if fault else ''}: the training diverged; lower its rate, raise min_mass, or use "
-            f'counts="running"'
-        )
-
-    def save(self, path: Path, records: list[Record]) -> None:
-        """Write the network's state, the step, counts, recent losses and log."""
-        own = {f"counts/{name}": array for name, array in self.counts.state().items()}
-        own |= {"losses": self.last_losses(), "records": np.array(records, np.float64).reshape(-1, 2)}
-        about = {"step": str(self.step), "training": self._identity()}
-        write_state(path, self.model.network, self.sgd, own, about)
-        self.saved = self.step
-
-    def restore(self, path: Path) -> list[Record]:
-        """Restore the state that `save` wrote; return the log so far."""
-        network, backend = self.model.network, self.model.backend
-        arrays, about = restore_state(path, network, self.sgd, training=self._identity(), backend=backend)
-        with reading(path):
-            self.step = self.saved = int(about["step"])
-            if self.step < 0 or arrays["losses"].ndim != 1:
-                raise ValueError(f"step {self.step}, losses {arrays['losses'].shape}")
-            self.counts.restore(part(arrays, "counts"))
-            self.losses.extend(backend.asarray(loss) for loss in arrays["losses"])
-            return [Record(int(step), float(loss)) for step, loss in arrays["records"]]
-
-    def _identity(self) -> str:
-        """Return a text that identifies this training by its options, seed, rows and network."""
-        model, rows = self.model, hashlib.sha256(np.asarray(self.rows, "<i8").tobytes()).hexdigest()
-        shapes = {name: tuple(array.shape) for name, array in model.trainable.items()}
-        return repr((self.options, self.seed, rows, model.preset_name, model.feature_scale, model.dropout, shapes))
+    def _restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self.counts.restore(arrays)
