@@ -83,15 +83,6 @@ def test_stored_features_with_and_without_their_mirror_images(tmp_path: Path) ->
         predict_store(model, single, mirrored=True)
 
 
-def test_the_mean_of_an_image_and_its_mirror_image_turns_with_it(images: list[np.ndarray]) -> None:
-    model = sharp_model()
-    plain, turned = predict(model, images[:1]), predict(model, [images[0][:, ::-1]])
-    mean = predict(model, images[:1], mirrored=True)
-    np.testing.assert_allclose(mean, (plain + np.flip(turned, axis=2)) / 2, atol=1e-7)
-    again = predict(model, [images[0][:, ::-1]], mirrored=True)
-    np.testing.assert_allclose(np.flip(again, axis=2), mean, atol=1e-6)
-
-
 def test_the_batch_does_not_matter(images: list[np.ndarray], features: np.ndarray) -> None:
     """But for rounding, as the tiles of a convolution are chosen by the number of images."""
     model = sharp_model()

@@ -6,7 +6,6 @@ batch is read row by row, with one file open at a time.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +14,7 @@ import numpy as np
 
 from tinysegrank.backend import Array, to_numpy
 from tinysegrank.errors import CheckpointError, ShapeError, WeightsError, brief
-from tinysegrank.files import atomic_write, reading
+from tinysegrank.files import read_array, reading, write_array
 from tinysegrank.segnet.network import SegNet
 from tinysegrank.voc.targets import soft_targets
 
@@ -84,8 +83,7 @@ class FeatureStore:
     def write(self, chunk: int, arrays: dict[str, np.ndarray]) -> None:
         """Write one chunk: one file per kind, each atomically."""
         for kind in self.kinds:
-            with atomic_write(self._path(chunk, kind)) as stream:
-                np.save(stream, arrays[kind], allow_pickle=False)
+            write_array(self._path(chunk, kind), arrays[kind])
 
     def gather(self, kind: str, rows: np.ndarray | None = None) -> np.ndarray:
         """Read one kind of array for some rows, by default all.
@@ -130,24 +128,13 @@ class FeatureStore:
 
     def _read_layout(self, chunk: int, kind: str) -> _Layout:
         path, rows = self._path(chunk, kind), len(self.members(chunk)) * self.views
-        with reading(path), path.open("rb") as stream:
-            version = np.lib.format.read_magic(stream)
-            if version != (1, 0):
-                raise ValueError(f"it is a .npy file of version {version}")
-            shape, in_columns, dtype = np.lib.format.read_array_header_1_0(stream)
-            if in_columns or dtype.hasobject:
-                raise ValueError("its numbers are not stored row by row")
-            if min(shape, default=0) < 0:
-                raise ValueError(f"its shape is {shape}")
-            start = stream.tell()
-            if path.stat().st_size - start < math.prod(shape) * dtype.itemsize:
-                raise EOFError("it ends too early")
-        if shape[:1] != (rows,):
+        array = read_array(path, mapped=True)  # which checks that the file is long enough
+        if array.shape[:1] != (rows,) or not isinstance(array, np.memmap) or not array.flags.c_contiguous:
             raise CheckpointError(
-                f"{path}: has shape {brief(shape, 40)}, expected {rows} rows; it belongs to other images: "
+                f"{path}: has shape {brief(array.shape, 40)}, expected {rows} rows; it belongs to other images: "
                 "delete it and run again"
             )
-        return _Layout(shape, dtype, start)
+        return _Layout(array.shape, array.dtype, array.offset)
 
     def _path(self, chunk: int, kind: str) -> Path:
         return self.folder / f"chunk_{chunk:05d}.{kind}.npy"

@@ -20,23 +20,15 @@ from tinysegrank.segnet.network import SegNet
 
 
 @on_its_device
-def predict(model: SegNet, images: Sequence[np.ndarray], *, batch: int = 16, mirrored: bool = False) -> np.ndarray:
+def predict(model: SegNet, images: Sequence[np.ndarray], *, batch: int = 16) -> np.ndarray:
     """Compute the coarse segmentation of each image, without dropout.
 
     images  | N arrays (H, W, 3) | uint8   | RGB; warped whole to the network's input, sizes may differ
     returns | (N, 13, 13, K)     | float32 | class distributions; the paper's p-hat
 
-    Args:
-        model: the network.
-        batch: number of images per forward pass.
-        mirrored: average with the map of the mirror image, flipped back; not in the paper.
-
     Raises:
         ShapeError: an array is not an RGB image.
     """
-    if mirrored:
-        flipped = predict(model, [image[:, ::-1] for image in images], batch=batch)
-        return mean_of_views(predict(model, images, batch=batch), flipped)
     network, parts = Prepared(model.network), []
     for start in range(0, len(images), batch):
         warped = np.stack([model.preset.preprocessing.apply(image) for image in images[start : start + batch]])
@@ -68,9 +60,7 @@ def predict_store(
     returns | (N, 13, 13, K) | float32 | class distributions
 
     Args:
-        model: the network.
-        store: the features.
-        mirrored: average each map with that of the mirror image, flipped back.
+        mirrored: average each map with that of the mirror image, flipped back; not in the paper.
 
     Raises:
         ShapeError: mirrored=True but the store has no mirror images, or an index is out of range.
