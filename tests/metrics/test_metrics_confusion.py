@@ -72,17 +72,6 @@ def test_runs_of_any_length_in_images_of_any_size(size, length):
     np.testing.assert_array_equal(image_confusions(truth, proposals), expected)
 
 
-def test_merging_parts_is_updating_with_the_whole():
-    whole, first, second = Confusion(), Confusion(), Confusion()
-    for index, (truth, labels) in enumerate(zip(TRUTHS, LABELS, strict=True)):
-        whole.update(truth, labels)
-        (first if index % 2 else second).update(truth, labels)
-    assert first.merge(second) is first
-    np.testing.assert_array_equal(first.matrix, whole.matrix)
-    with pytest.raises(ShapeError, match="3 classes do not fit 21"):
-        first.merge(Confusion(3))
-
-
 def example():
     """Truth has 0 and 1, labels have 0 and 2, class 3 is nowhere; IoU 2/4, 0, 0, NaN."""
     return Confusion(4).update(np.array([[0, 0, 0, 1, 255]]), np.array([[0, 0, 2, 0, 3]]))

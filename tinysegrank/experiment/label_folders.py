@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+
+import numpy as np
 
 from tinysegrank.errors import DatasetError
-from tinysegrank.metrics import Confusion
+from tinysegrank.metrics import Confusion, image_confusions
 from tinysegrank.parallel import parallel_map
 from tinysegrank.voc import Classes, VOCSegmentation, check_labels
 from tinysegrank.voc.census import Census
-from tinysegrank.voc.masks import read_mask
+from tinysegrank.voc.masks import Mask, read_mask
 from tinysegrank.voc.split import names_in
-
-
-class _Task(NamedTuple):
-    truth: Path
-    labels: Path
-    classes: Classes
-
-
-class _Compared(NamedTuple):
-    confusion: Confusion
-    truth: Census
-    labels: Census
 
 
 def evaluate_folder(
@@ -50,32 +40,28 @@ def evaluate_folder(
             f"{folder}: lacks {len(missing)} of the {len(split)} label maps of split {split.split!r}, "
             f"such as {missing[0]}.png; VOC scores a whole split"
         )
-    place = folder.absolute()
-    classes = split.classes
-    tasks = [
-        _Task(split.labels_path(i).absolute(), place / f"{name}.png", classes) for i, name in enumerate(split.names)
-    ]
+    place, classes = folder.absolute(), split.classes
+    files = [(split.labels_path(i).absolute(), place / f"{name}.png") for i, name in enumerate(split.names)]
     total, truth, labels = Confusion(len(classes)), Census(classes), Census(classes)
-    for image in parallel_map(_compare, tasks, jobs=jobs, advance=advance):
-        total.merge(image.confusion)
-        truth.merge(image.truth)
-        labels.merge(image.labels)
+    compared = parallel_map(partial(_compare, classes), files, jobs=jobs, advance=advance)
+    for (truth_path, labels_path), (matrix, true, labelled) in zip(files, compared, strict=True):
+        total.matrix += matrix
+        truth.add(truth_path, true)
+        labels.add(labels_path, labelled)
     truth.refuse_other_palette()
     truth.refuse_no_object(f"split {split.split!r}")
     labels.refuse_other_palette()
     return total
 
 
-def _compare(task: _Task) -> _Compared:
-    truth, labels = read_mask(task.truth, task.classes), read_mask(task.labels, task.classes)
+def _compare(classes: Classes, files: tuple[Path, Path]) -> tuple[np.ndarray, Mask, Mask]:
+    """Return the confusion matrix of a label map with the truth, and what the files of truth and labels say."""
+    truth, labels = (read_mask(path, classes) for path in files)
     (height, width), (rows, columns) = truth.labels.shape, labels.labels.shape
     if (height, width) != (rows, columns):
         raise DatasetError(
-            f"{task.labels}: is {columns} x {rows}, its image {width} x {height}; "
-            "write labels at the size of their image"
+            f"{files[1]}: is {columns} x {rows}, its image {width} x {height}; write labels at the size of their image"
         )
-    confusion = Confusion(len(task.classes))
-    checked = check_labels(labels.labels, num_classes=len(task.classes), void=None, name=task.labels)
-    confusion.update(truth.labels, checked)
-    counted = Census(task.classes).add(task.truth, truth), Census(task.classes).add(task.labels, labels)
-    return _Compared(confusion, *counted)
+    checked = check_labels(labels.labels, num_classes=len(classes), void=None, name=files[1])
+    matrix = image_confusions(truth.labels, checked[None], num_classes=len(classes))[0]
+    return matrix, truth.without_labels(), labels.without_labels()

@@ -61,17 +61,6 @@ class Confusion:
         self.matrix += image_confusions(truth, np.asarray(labels)[None], num_classes=self.num_classes)[0]
         return self
 
-    def merge(self, other: Confusion) -> Self:
-        """Add the counts of another confusion matrix, in place.
-
-        Raises:
-            ShapeError: the numbers of classes differ.
-        """
-        if other.num_classes != self.num_classes:
-            raise ShapeError(f"other: {other.num_classes} classes do not fit {self.num_classes}")
-        self.matrix += other.matrix
-        return self
-
     def iou(self) -> np.ndarray:
         """Return the intersection over union of each class.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Self
 
 from tinysegrank.errors import DatasetError
 from tinysegrank.voc.classes import BACKGROUND, CLASSES_FILE, VOC, VOID, Classes
@@ -36,8 +35,8 @@ class Census:
         # a mask whose palette colours label 0, and another label that is black in it
         self._black: tuple[Path, int] | None = None
 
-    def add(self, path: Path, mask: Mask) -> Self:
-        """Add a mask, in place."""
+    def add(self, path: Path, mask: Mask) -> None:
+        """Add a mask, in place; its labels themselves are not read."""
         used = mask.used.tolist()
         self.images.update(used)
         self.pixels.update(dict(zip(used, mask.pixels.tolist(), strict=True)))
@@ -49,17 +48,6 @@ class Census:
             self._coloured = path
         if black and self._black is None:
             self._black = path, black[0]
-        return self
-
-    def merge(self, other: Census) -> Self:
-        """Add the masks of another census, in place."""
-        self.images.update(other.images)
-        self.pixels.update(other.pixels)
-        self.kinds.update(other.kinds)
-        self._first = {**other._first, **self._first}
-        self._coloured = self._coloured or other._coloured
-        self._black = self._black or other._black
-        return self
 
     def refuse_other_palette(self) -> None:
         """Check that the palettes of the masks together do not contradict the classes' colours.

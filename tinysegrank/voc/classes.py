@@ -183,31 +183,10 @@ def _fault(names: Sequence[str], colours: Sequence[Colour]) -> str:
     return ""
 
 
-VOC = Classes(
-    (
-        "background",
-        "aeroplane",
-        "bicycle",
-        "bird",
-        "boat",
-        "bottle",
-        "bus",
-        "car",
-        "cat",
-        "chair",
-        "cow",
-        "diningtable",
-        "dog",
-        "horse",
-        "motorbike",
-        "person",
-        "pottedplant",
-        "sheep",
-        "sofa",
-        "train",
-        "tvmonitor",
-    )
-)
+VOC = Classes((
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
+    "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+))  # fmt: skip
 """The classes of PASCAL VOC."""
 CLASS_NAMES = VOC.names
 NUM_CLASSES = len(VOC)

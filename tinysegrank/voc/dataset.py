@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from tinysegrank.parallel import parallel_map
 from tinysegrank.voc.census import Census
 from tinysegrank.voc.classes import VOC, VOID, Classes
 from tinysegrank.voc.images import read_image
-from tinysegrank.voc.masks import MASK_ENDINGS, MASKS, classes_of, read_labels, read_mask
+from tinysegrank.voc.masks import MASK_ENDINGS, MASKS, Mask, classes_of, read_labels, read_mask
 from tinysegrank.voc.split import PHOTOGRAPHS, files_by_stem, first_few, names_in, read_split, split_file
 
 _INSTANCES = "SegmentationObject"
@@ -101,8 +102,7 @@ class VOCSegmentation:
     def __getitem__(self, index: int) -> Sample:
         """Read one image and its labels; raises DatasetError where they are damaged or differ in size."""
         image, labels = self.image(index), self.labels(index)
-        if image.shape[:2] != labels.shape:
-            raise DatasetError(f"{self.labels_path(index)}: {_sizes(image, labels)}; the mask belongs to another image")
+        _check_sizes(self.labels_path(index), image, labels)
         return Sample(self.names[index], image, labels)
 
     def image_path(self, index: int) -> Path:
@@ -149,20 +149,19 @@ class VOCSegmentation:
                 classes' colours, or none has an object.
         """
         files = [
-            _Files(
-                self.image_path(i), self.labels_path(i) if self.masks else None, self.instances_path(i), self.classes
-            )
+            (self.image_path(i), self.labels_path(i) if self.masks else None, self.instances_path(i))
             for i in range(len(self))
         ]
         problems, whole, census = [], sha256(), Census(self.classes)
         if self.classes != VOC:
             whole.update(repr(self.classes.lines()).encode())
-        examined = parallel_map(_examine, files, jobs=jobs, advance=advance)
-        for name, result in zip(self.names, examined, strict=True):
-            if result.problem:
-                problems.append(result.problem)
-            census.merge(result.census)
-            whole.update(f"{name}\n{result.digest}\n".encode())
+        examined = parallel_map(partial(_examine, self.classes), files, jobs=jobs, advance=advance)
+        for name, of_image, (problem, digest, mask) in zip(self.names, files, examined, strict=True):
+            if problem:
+                problems.append(problem)
+            if of_image[1] and mask:
+                census.add(of_image[1], mask)
+            whole.update(f"{name}\n{digest}\n".encode())
         if problems:
             raise DatasetError(
                 f"{self.root}: split {self.split!r}: {len(problems)} of {len(self.names)} images cannot be used: "
@@ -187,27 +186,13 @@ class Checked(NamedTuple):
     census: Census
 
 
-class _Files(NamedTuple):
-    image: Path
-    labels: Path | None
-    instances: Path
-    classes: Classes
-
-
-class _Examined(NamedTuple):
-    problem: str
-    digest: str
-    census: Census
-
-
-def _examine(files: _Files) -> _Examined:
-    """Read all files of one image: return what is wrong with them, their digest and label counts.
+def _examine(classes: Classes, files: tuple[Path, Path | None, Path]) -> tuple[str, str, Mask | None]:
+    """Read an image, its mask and its instances: return what is wrong with them, their digest, and the mask's counts.
 
     Raises:
         DatasetError: the operating system cannot read a file at the moment, which is not the file's fault.
     """
-    image_path, labels_path, instances_path, classes = files
-    census = Census(classes)
+    (image_path, labels_path, instances_path), mask = files, None
     try:
         image = read_image(image_path)
         if min(image.shape[:2]) < SMALLEST_SIDE:
@@ -215,19 +200,16 @@ def _examine(files: _Files) -> _Examined:
         digest = sha256(_read_bytes(image_path))
         if labels_path is not None:
             mask = read_mask(labels_path, classes)
-            if image.shape[:2] != mask.labels.shape:
-                raise DatasetError(f"{labels_path}: {_sizes(image, mask.labels)}")
-            census.add(labels_path, mask)
+            _check_sizes(labels_path, image, mask.labels)
+            mask = mask.without_labels()
             digest.update(_read_bytes(labels_path))
         if instances_path.is_file():
-            instances = read_labels(instances_path, _OBJECTS)
-            if image.shape[:2] != instances.shape:
-                raise DatasetError(f"{instances_path}: {_sizes(image, instances)}")
+            _check_sizes(instances_path, image, read_labels(instances_path, _OBJECTS))
     except DatasetError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
             raise
-        return _Examined(str(error), "", census)
-    return _Examined("", digest.hexdigest(), census)
+        return str(error), "", None
+    return "", digest.hexdigest(), mask
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -244,7 +226,11 @@ def _what_is_wrong(root: Path) -> str:
     return "holds no folder JPEGImages; put the photographs there, or give the folder that has it"
 
 
-def _sizes(image: np.ndarray, labels: np.ndarray) -> str:
-    turned = image.shape[1::-1] == labels.shape and image.shape[0] != image.shape[1]
+def _check_sizes(path: Path, image: np.ndarray, labels: np.ndarray) -> None:
+    """Check that a label map has its image's size."""
+    if image.shape[:2] == labels.shape:
+        return
+    turned = image.shape[1::-1] == labels.shape
     advice = " (if its EXIF data turns the photograph, save it upright)" if turned else ""
-    return f"{labels.shape[1]} x {labels.shape[0]} labels for an image of {image.shape[1]} x {image.shape[0]}{advice}"
+    sizes = f"{labels.shape[1]} x {labels.shape[0]} labels for an image of {image.shape[1]} x {image.shape[0]}"
+    raise DatasetError(f"{path}: {sizes}{advice}")

@@ -38,6 +38,10 @@ class Mask(NamedTuple):
     colours: np.ndarray
     kind: str
 
+    def without_labels(self) -> Mask:
+        """Return the mask without its labels, which a worker process need not send."""
+        return self._replace(labels=self.labels[:0])
+
 
 def read_labels(path: Path | str, classes: Classes = VOC) -> np.ndarray:
     """Read a label map: a palette PNG, an 8-bit grey PNG of class numbers, or an RGB PNG of the classes' colours.
