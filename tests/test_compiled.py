@@ -22,7 +22,7 @@ from tinysegrank.compiled_cache import KEPT, LATELY, cache_folder
 
 CALL = """
 import numpy as np
-from tinysegrank.voc.runs import list_ones
+from tinysegrank.voc.fast import list_ones
 places = np.empty(8, np.int64)
 assert list_ones(np.array([0, 1, 0, 0, 0, 1, 0, 0], np.uint8).view(np.uint64), places) == 2
 assert list(places[:2]) == [1, 5]

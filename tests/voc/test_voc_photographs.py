@@ -12,7 +12,7 @@ from PIL import Image
 from tinysegrank.errors import DatasetError, ShapeError
 from tinysegrank.voc import read_image
 from tinysegrank.voc.images import photograph, reduced
-from tinysegrank.voc.legend import draw_legend
+from tinysegrank.voc.labels import draw_legend
 
 HEIC = (
     "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAXxtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAA"

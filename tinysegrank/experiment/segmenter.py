@@ -30,8 +30,7 @@ from tinysegrank.upsampling import enlarge
 from tinysegrank.voc import BACKGROUND, Classes, overlay
 from tinysegrank.voc.dataset import SMALLEST_SIDE
 from tinysegrank.voc.images import photograph, reduced
-from tinysegrank.voc.labels import label_counts
-from tinysegrank.voc.legend import draw_legend
+from tinysegrank.voc.labels import draw_legend, label_counts
 
 NEEDS = tuple(stage.STAGE for stage in (trunk, training, classifiers, segments, pooled, proposing, ranker))
 """The stages whose results label a photograph, if they are used."""

@@ -1,6 +1,6 @@
 """Numba version of `superpixel.superpixel`, on one thread.
 
-Pixels are counted one run of a superpixel at a time (see `voc.runs`). The joint table of superpixels and cells is
+Pixels are counted one run of a superpixel at a time (see `voc.fast`). The joint table of superpixels and cells is
 mostly zeros, so it is never built: there are counts for one row of cells, and a list of those that are not 0.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from tinysegrank.compiled import compiled
 from tinysegrank.upsampling.checks import check_coarse, check_superpixels
 from tinysegrank.voc import tile_edges
-from tinysegrank.voc.runs import list_ones
+from tinysegrank.voc.fast import list_ones
 
 
 def superpixel(coarse: np.ndarray, superpixels: np.ndarray) -> np.ndarray:

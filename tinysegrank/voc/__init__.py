@@ -12,12 +12,12 @@ from tinysegrank.voc.classes import (
     read_classes,
 )
 from tinysegrank.voc.dataset import Sample, VOCSegmentation
-from tinysegrank.voc.folds import assign_folds
 from tinysegrank.voc.images import read_image
 from tinysegrank.voc.labels import check_labels, label_colours, overlay, write_labels
 from tinysegrank.voc.masks import classes_of, read_labels
 from tinysegrank.voc.objects import Objects, find_objects
 from tinysegrank.voc.preprocess import CAFFE, TORCHVISION, Preprocessing
+from tinysegrank.voc.split import assign_folds
 from tinysegrank.voc.targets import soft_targets, soft_targets_many, tile_edges, tile_index
 from tinysegrank.voc.toy import ToyVOC, make_toy_voc, toy_classification
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from tinysegrank.errors import DatasetError, ShapeError
 from tinysegrank.files import atomic_write
 from tinysegrank.voc.classes import BACKGROUND, NUM_CLASSES, VOC, VOID, Classes
 from tinysegrank.voc.split import first_few
+
+_SMALLEST_TEXT, _TEXTS_ACROSS = 10, 36  # pixels; heights of the text in the legend's width
 
 
 def check_labels(
@@ -109,3 +112,22 @@ def label_counts(labels: np.ndarray) -> np.ndarray:
     returns | (256,) | int64 |
     """
     return np.array(Image.fromarray(labels).histogram(), np.int64)
+
+
+def draw_legend(width: int, entries: Sequence[tuple[str, tuple[int, int, int]]]) -> Image.Image:
+    """Return a white strip with names and their colours (R, G, B), in as many lines as they need."""
+    text = max(width // _TEXTS_ACROSS, _SMALLEST_TEXT)
+    font, gap = ImageFont.load_default(size=text), text // 2
+    places, x, y = [], gap, gap
+    for name, _ in entries:
+        length = text + gap + int(font.getlength(name))
+        if x + length > width and x > gap:
+            x, y = gap, y + text + gap
+        places.append((x, y))
+        x += length + 2 * gap
+    strip = Image.new("RGB", (width, y + text + gap), "white")
+    draw = ImageDraw.Draw(strip)
+    for (name, colour), (x, y) in zip(entries, places, strict=True):
+        draw.rectangle((x, y, x + text - 1, y + text - 1), fill=colour, outline="black")
+        draw.text((x + text + gap, y), name, "black", font)
+    return strip

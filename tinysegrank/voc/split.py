@@ -1,4 +1,4 @@
-"""Read the image names in a split file, one per line, and the names of the files in a folder."""
+"""The image names in a split file, one per line; the files of a folder by name; folds of images."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Sequence
 from difflib import get_close_matches
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
-from tinysegrank.errors import DatasetError, brief, explain_os_error
+from tinysegrank.errors import ConfigError, DatasetError, brief, explain_os_error
 from tinysegrank.files import reading
 from tinysegrank.links import check_links
 
@@ -106,3 +107,26 @@ def files_by_stem(folder: Path, endings: tuple[str, ...]) -> dict[str, str]:
 def first_few(items: Sequence[object] | np.ndarray, separator: str = ", ") -> str:
     """Return the first items as text, with "..." if there are more."""
     return separator.join(map(str, items[:_SHOWN])) + (f"{separator}..." if len(items) > _SHOWN else "")
+
+
+def assign_folds(names: Sequence[str], count: int, *, seed: int) -> np.ndarray:
+    """Assign each image to one of `count` folds, whose sizes differ by at most one.
+
+    returns | (len(names),) | int64 | 0..count-1, the fold of each name
+
+    The fold of a name depends on the set of names and on the seed, not on their order or the NumPy version:
+    names are sorted by their SHA-256 with the seed, then dealt out in turn. An image and its mirror image share one
+    name, hence one fold.
+
+    Raises:
+        ConfigError: fewer than two folds, or more folds than names.
+        DatasetError: a name is duplicated.
+    """
+    if not 2 <= count <= len(names):
+        raise ConfigError(f"folds: {count} folds of {len(names)} images; choose from 2 to the number of images")
+    if len(set(names)) != len(names):
+        raise DatasetError("names: an image is duplicated, and would be tested on itself; list each image once")
+    order = sorted(range(len(names)), key=lambda index: sha256(f"{seed}/{names[index]}".encode()).digest())
+    folds = np.empty(len(names), np.int64)
+    folds[order] = np.arange(len(names)) % count
+    return folds

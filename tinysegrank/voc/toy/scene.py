@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinysegrank.voc.classes import CLASS_NAMES
-from tinysegrank.voc.toy.canvas import Canvas
-from tinysegrank.voc.toy.colours import draw_colour
+from tinysegrank.voc.toy.canvas import Canvas, draw_colour
 from tinysegrank.voc.toy.textures import (
     Texture,
     bricks,

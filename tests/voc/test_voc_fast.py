@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinysegrank.voc.runs import list_ones
+from tinysegrank.voc.fast import list_ones
 
 
 @given(st.integers(0, 12), st.sampled_from([0.0, 0.02, 0.3, 1.0]), st.integers(0, 2**32 - 1))
