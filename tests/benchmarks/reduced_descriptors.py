@@ -1,6 +1,6 @@
 """What the reduction of SIFT and binary patterns before pooling costs the proposals: oracles with and without it.
 
-    common="--experiment paper --folds 2 --voc VOCdevkit/VOC2012 --weights FILE --until proposing"
+    common="--experiment paper --set folds=2 --voc VOCdevkit/VOC2012 --weights FILE --until proposing"
     tinysegrank run $common --out runs/reduced
     tinysegrank run $common --out runs/full --set proposals.paste.segments.sift=0 --set proposals.paste.segments.lbp=0
     python tests/benchmarks/reduced_descriptors.py runs/reduced runs/full

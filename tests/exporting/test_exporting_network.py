@@ -53,11 +53,10 @@ def test_the_resizing_is_bilinear_with_antialiasing(rng: np.random.Generator) ->
     np.testing.assert_array_equal(ours, pixels([image], 227)[0])
 
 
-@pytest.mark.parametrize("loss", ["", "uoi", "start", "uoi_ce"])
-def test_onnxruntime_equals_predict(tmp_path: Path, tiny_run: Run, loss: str) -> None:
+def test_onnxruntime_equals_predict(tmp_path: Path, tiny_run: Run) -> None:
     pytest.importorskip("onnx", reason="onnx, which makes the model, is not installed")
-    export_onnx(tiny_run, tmp_path / "net.onnx", loss=loss)
-    model = load_segnet(network_path(tiny_run, Training(-1, loss.replace("_", "+") or tiny_run.settings.ranking.loss)))
+    export_onnx(tiny_run, tmp_path / "net.onnx")
+    model = load_segnet(network_path(tiny_run, Training(-1, tiny_run.settings.ranking.loss)))
     photographs = [image.image() for image in images_of(tiny_run, "val")]
     expected = predict(model, photographs)
     found = by_onnx(tmp_path / "net.onnx", pixels(photographs, 113))
@@ -148,8 +147,6 @@ def test_torch_rebuilds_it_from_the_header(tmp_path: Path, tiny_run: Run) -> Non
 @pytest.mark.parametrize("export", [export_onnx, export_safetensors])
 def test_what_is_refused(tmp_path: Path, tiny_run: Run, export, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "net"
-    with pytest.raises(ConfigError, match=r'loss="dice": choose one of start, ce, uoi'):
-        export(tiny_run, file, loss="dice")
     with pytest.raises(CheckpointError, match="an export of the network needs the stage training"):
         export(replace(tiny_run, path=tmp_path), file)
     file.write_text("mine")

@@ -85,9 +85,6 @@ def run(
             help="Settings to start from: quick (2 folds, CRF), paper (10 folds, O2P), best or demo (no weights).",
         ),
     ] = "quick",
-    folds: Annotated[
-        int | None, typer.Option("--folds", help="Number of cross-validation folds of the training images; at least 2.")
-    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="TOML file of settings, which override the other options.")
     ] = None,
@@ -118,8 +115,6 @@ def run(
     given: dict[str, Any] = {"data": {"voc": str(voc), "limit": limit}, "trunk": {"weights": str(weights or "")}}
     if preset is not None:
         given["trunk"]["preset"] = preset
-    if folds is not None:
-        given["folds"] = folds
     if classes_file is not None:
         given["data"]["classes"] = list(read_classes(classes_file).lines())
     settings = with_classes(from_dict(Settings, merge(given, changes), base=base))
@@ -170,9 +165,6 @@ def evaluate(
     split: Annotated[str, typer.Option("--split", help="Split whose images to score.")] = "val",
     classes: Classes = "",
     classes_file: ClassesFile = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Also print the devkit's mean over all classes, absent ones included.")
-    ] = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write the table to this CSV file.")] = None,
     as_json: Json = False,
     jobs: Jobs = CORES,
@@ -212,9 +204,6 @@ def evaluate(
         )
         return
     console.print(table.to_rich())
-    if strict:
-        mean = confusion.mean_iou(absent="strict").value
-        console.print(f"devkit mean over all classes (NaN if the truth and the labels lack one): {100 * mean:.2f}")
 
 
 @app.command()

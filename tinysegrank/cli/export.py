@@ -19,10 +19,6 @@ app.add_typer(export, name="export")
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
 Folder = Annotated[Path, typer.Option("--out", help="Output folder; made if missing.")]
 File = Annotated[Path, typer.Option("--out", help="Output file.")]
-Loss = Annotated[
-    str,
-    typer.Option("--loss", help="Take the network of this training (start, ce, uoi, iou, uoi+ce), not the ranker's."),
-]
 Split = Annotated[
     str,
     typer.Option("--split", help="Split of the run's data, such as test, which needs no masks; val by default."),
@@ -59,22 +55,22 @@ def voc(
 
 
 @export.command()
-def onnx(run: RunFolder, out: File = Path("segnet.onnx"), loss: Loss = "", force: Force = False) -> None:
+def onnx(run: RunFolder, out: File = Path("segnet.onnx"), force: Force = False) -> None:
     """Write the trained network as ONNX, with its preprocessing: pixels in, coarse class distributions out."""
     from tinysegrank.exporting import export_onnx
 
-    about = export_onnx(_opened(run), out, loss=loss, replace=force)
+    about = export_onnx(_opened(run), out, replace=force)
     typer.echo(out)
     for name, text in about.items():
         typer.echo(f"{name}: {text}", err=True)
 
 
 @export.command()
-def safetensors(run: RunFolder, out: File = Path("segnet.safetensors"), loss: Loss = "", force: Force = False) -> None:
+def safetensors(run: RunFolder, out: File = Path("segnet.safetensors"), force: Force = False) -> None:
     """Write the trained network as safetensors; the header says in JSON how to rebuild it."""
     from tinysegrank.exporting import export_safetensors
 
-    export_safetensors(_opened(run), out, loss=loss, replace=force)
+    export_safetensors(_opened(run), out, replace=force)
     typer.echo(out)
     typer.echo(f"next, in Python: tinysegrank.segnet.load_segnet({str(out)!r})", err=True)
 

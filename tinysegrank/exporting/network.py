@@ -14,7 +14,6 @@ from tinysegrank.backend import get_backend, to_numpy
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages import training
-from tinysegrank.experiment.stages.coarse import NETWORKS
 from tinysegrank.files import atomic_write, read_about, read_arrays, write_arrays
 from tinysegrank.nn import Conv2d, Dropout, LocalResponseNorm, MaxPool2d, ReLU
 from tinysegrank.nn.arguments import pair
@@ -27,8 +26,8 @@ IMAGE, COARSE = "image", "coarse"
 _OPSET, _IR = 17, 8  # of 2022, so that old runtimes read it
 
 
-def export_onnx(run: Run, file: Path, *, loss: str = "", replace: bool = False) -> dict[str, str]:
-    """Write a network of a run as an ONNX model, and return in words what it takes and gives.
+def export_onnx(run: Run, file: Path, *, replace: bool = False) -> dict[str, str]:
+    """Write the network that the ranker uses as an ONNX model, and return in words what it takes and gives.
 
     image  | (N, 3, S, S)   | float32 | R, G, B in 0..255, the whole image resized to S x S (227 for AlexNet)
     coarse | (N, K, 13, 13) | float32 | class distributions
@@ -42,15 +41,14 @@ def export_onnx(run: Run, file: Path, *, loss: str = "", replace: bool = False) 
     Args:
         run: a run with finished trainings.
         file: the file to write.
-        loss: the training whose network is taken, such as "uoi"; by default the one that the ranker uses.
         replace: replace an existing file.
 
     Raises:
-        ConfigError: the package onnx is not installed, or no training has that loss.
+        ConfigError: the package onnx is not installed.
         CheckpointError: the trainings are not finished.
         OutputError: the file cannot be written or already exists.
     """
-    path = _network(run, file, loss, replace)
+    path = _network(run, file, replace)
     model = load_segnet(path, backend=get_backend("numpy"))
     side, number = model.preset.preprocessing.size, model.num_classes
     words = {
@@ -64,24 +62,21 @@ def export_onnx(run: Run, file: Path, *, loss: str = "", replace: bool = False) 
     return words
 
 
-def export_safetensors(run: Run, file: Path, *, loss: str = "", replace: bool = False) -> None:
-    """Write a network of a run as safetensors, which `load_segnet` reads too.
+def export_safetensors(run: Run, file: Path, *, replace: bool = False) -> None:
+    """Write the network that the ranker uses as safetensors, which `load_segnet` reads too.
 
     The header's metadata has one entry, "about": JSON with the preset, the shapes of its convolutions, the
     preprocessing, the factor on conv5's features, and the names of the classes. For arguments and errors see
     `export_onnx`; onnx is not needed.
     """
-    path = _network(run, file, loss, replace)
+    path = _network(run, file, replace)
     about = {**read_about(path), **_about(run, load_segnet(path, backend=get_backend("numpy")))}
     write_arrays(file, read_arrays(path), about=about)
 
 
-def _network(run: Run, file: Path, loss: str, replace: bool) -> Path:
+def _network(run: Run, file: Path, replace: bool) -> Path:
     """Return the network's file, once it is clear that the other can be written."""
-    loss = loss.replace("_", "+") or run.settings.ranking.loss  # the settings write uoi_ce
-    if loss not in NETWORKS:
-        raise ConfigError(f'loss="{loss}": choose one of {", ".join(NETWORKS)}')
-    path = training.network_path(run, training.Training(-1, loss))
+    path = training.network_path(run, training.Training(-1, run.settings.ranking.loss))
     check_results([(path, file)], option="--out", replace=replace)
     run.require([training.STAGE.name], "an export of the network")
     return path

@@ -48,7 +48,7 @@ def check_settings(settings: Settings, *, truth: bool) -> None:
         lists = f"folds={settings.folds}: {train.split} lists {len(train)} image"
         if len(train) == 1:
             raise ConfigError(f"{lists}; a run needs at least 2, to learn from one part of them and test on the other")
-        raise ConfigError(f"{lists}s; pass --folds {len(train)} or fewer")
+        raise ConfigError(f"{lists}s; pass --set folds={len(train)} or less")
 
 
 def listing(settings: Settings) -> dict[str, Any]:
