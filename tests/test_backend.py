@@ -234,7 +234,7 @@ def test_describe_names_library_version_and_device(backend: Backend) -> None:
 
 
 def test_synchronize_waits_for_work_in_flight() -> None:
-    """JAX returns at once on a CPU too; on CUDA tests/test_gpu.py times with it."""
+    """JAX returns at once on a CPU too; on CUDA tests/gpu/test_device.py times with it."""
     jax = pytest.importorskip("jax")
     work = jax.jit(lambda x: jax.lax.fori_loop(0, 60, lambda _, y: y @ x, x))
     x = jax.numpy.ones((300, 300)) / 300

@@ -1,8 +1,7 @@
-"""On the make-believe CuPy: what it refuses and counts, devices and threads, and what a pass and a step cost."""
+"""On the make-believe CuPy: what it refuses and counts, and what a pass and a step cost."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 
 from tests.gpu.make_believe_cupy import installed, tally
 from tinysegrank import losses
-from tinysegrank.backend import VARIABLE, Backend, get_backend, to_numpy
+from tinysegrank.backend import VARIABLE, Backend, get_backend
 from tinysegrank.experiment import Run, Silent, named_settings
 from tinysegrank.nn import SGD
 from tinysegrank.segnet import SegNet
@@ -71,29 +70,6 @@ def test_it_counts(cupy: Backend) -> None:
     x[x > 0]
     assert tally.waits == {"float": 1, "boolean mask": 1}
     assert isinstance(x[0, 0, 0], type(x))
-
-
-# Devices -------------------------------------------------------------------------------------------------------------
-
-
-def _scores(model: SegNet, x: np.ndarray, found: list[np.ndarray]) -> None:
-    rng = np.random.default_rng(0)
-    z = model.forward(model.backend.asarray(x), rng=rng)
-    model.backward(model.backend.asarray(np.ones(z.shape, np.float32)))
-    found.append(to_numpy(z))
-
-
-def test_a_model_computes_on_its_own_device_from_any_thread(cupy: Backend, rng: np.random.Generator) -> None:
-    there = get_backend("cupy:1")
-    models = [SegNet(preset="tiny", backend=backend, frozen=()) for backend in (there, cupy, get_backend("numpy"))]
-    found: list[np.ndarray] = []
-    for model in models:
-        thread = threading.Thread(target=_scores, args=(model, batch(rng, 1)[0] * 0 + 1, found))
-        thread.start()
-        thread.join()
-    assert models[0].parameters["conv1.weight"].device == there.device != cupy.device
-    np.testing.assert_allclose(found[0], found[2], atol=1e-4)
-    np.testing.assert_array_equal(found[0], found[1])
 
 
 # Costs ---------------------------------------------------------------------------------------------------------------

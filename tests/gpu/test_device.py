@@ -1,6 +1,7 @@
-"""On a CUDA device: parity with NumPy, two runs the same bit for bit, and how long a step takes.
+"""On a device: parity with NumPy, two runs the same bit for bit, and how long a step takes.
 
-`python -m pytest -m gpu` runs these; without a usable device they are skipped with the reason, or fail where
+Each test runs on the make-believe CuPy, so that it cannot fail at its first run on a GPU for a reason of its own, and,
+with `python -m pytest -m gpu`, on a CUDA device. Without a usable one that is skipped with the reason, or fails where
 TINYSEGRANK_REQUIRE_GPU=1.
 """
 
@@ -9,21 +10,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
-from tinysegrank import losses
+from tests.operations import assert_close
+from tinysegrank import losses, nn
 from tinysegrank.backend import Array, Backend, get_backend, to_numpy
 from tinysegrank.nn import SGD
 from tinysegrank.segnet import SegNet
-
-pytestmark = pytest.mark.gpu
-
-
-@pytest.fixture
-def cupy() -> Backend:
-    return get_backend("cupy")
 
 
 def batch(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -44,7 +40,7 @@ def steps_of(model: SegNet) -> Callable[[list[Array], np.random.Generator], None
     return step
 
 
-def training_steps(backend: Backend, count: int, size: int = 8) -> dict[str, np.ndarray]:
+def training_steps(backend: Backend, count: int, size: int = 2) -> dict[str, np.ndarray]:
     """A few steps of all layers of the tiny network, with dropout; the parameters afterwards, on the host."""
     rng = np.random.default_rng(0)
     model = SegNet(preset="tiny", backend=backend, frozen=())
@@ -53,6 +49,43 @@ def training_steps(backend: Backend, count: int, size: int = 8) -> dict[str, np.
         for _ in range(count):
             step([backend.asarray(array) for array in batch(rng, size)], rng)
     return {name: to_numpy(array) for name, array in model.parameters.items()}
+
+
+LAYERS: dict[str, Callable[[Backend], nn.Layer]] = {
+    "conv": lambda b: nn.Conv2d.initialised(4, 6, 3, rng=np.random.default_rng(0), backend=b, padding=1, groups=2),
+    "strided conv": lambda b: nn.Conv2d.initialised(
+        4, 6, 5, rng=np.random.default_rng(0), backend=b, stride=2, bias=False
+    ),
+    "pool": lambda _: nn.MaxPool2d(),
+    "norm": lambda _: nn.LocalResponseNorm(3, alpha=0.5),
+    "relu": lambda _: nn.ReLU(),
+    "softmax": lambda _: nn.Softmax(),
+    "dropout": lambda _: nn.Dropout(0.3),
+}
+LAYERS["all of them"] = lambda b: nn.Sequential(
+    [LAYERS[name](b) for name in ("conv", "relu", "norm", "dropout", "pool")], input_gradient=True
+)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-5), ("float64", 1e-12)])
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_agree_with_numpy(cupy, rng, name, dtype, tolerance):
+    """Each layer forward and backward: its output, and the gradients of its input and of its parameters."""
+    x = rng.standard_normal((3, 4, 9, 8))
+
+    def passes(backend: Backend) -> list[Array]:
+        layer = nn.Sequential([LAYERS[name](backend)], input_gradient=True)
+        layer.assign({key: backend.asarray(array, dtype=dtype) for key, array in layer.parameters.items()})
+        y, context = layer.forward(backend.asarray(x, dtype=dtype), rng=np.random.default_rng(1))
+        gradient = backend.asarray(np.random.default_rng(2).standard_normal(y.shape), dtype=dtype)
+        gx, gradients = layer.backward(gradient, context)
+        return [y, gx, *gradients.values()]
+
+    expected, found = passes(get_backend("numpy")), passes(cupy)
+    assert len(expected) == len(found) == 2 + len(LAYERS[name](cupy).parameters)
+    for one, other in zip(found, expected, strict=True):
+        assert (one.dtype, one.device) == (dtype, cupy.device)
+        assert_close(one, other, tolerance)
 
 
 def test_the_forward_pass_agrees_with_numpy(cupy, rng):
@@ -88,7 +121,7 @@ def test_training_agrees_with_numpy(cupy):
 
 
 def test_two_runs_are_the_same_bit_for_bit(cupy):
-    first, second = training_steps(cupy, 5), training_steps(cupy, 5)
+    first, second = training_steps(cupy, 3), training_steps(cupy, 3)
     for name, array in first.items():
         np.testing.assert_array_equal(second[name], array, err_msg=name)
 
@@ -106,10 +139,10 @@ def test_any_thread_computes_on_the_networks_device(cupy, at):
         np.testing.assert_array_equal(found[0][name], array, err_msg=name)
 
 
-def test_how_long_a_step_takes(cupy, record_property, capsys):
+def test_how_long_a_step_takes(cupy, is_real, record_property, capsys):
     """Steps alone: the arrays are on the device before. The host's time ends when the last kernel is queued."""
-    rng, count = np.random.default_rng(0), 20
-    arrays = [cupy.asarray(array) for array in batch(rng, 64)]
+    rng, count, images = np.random.default_rng(0), *((20, 64) if is_real else (1, 1))
+    arrays = [cupy.asarray(array) for array in batch(rng, images)]
     model = SegNet(preset="tiny", backend=cupy, frozen=())
     step = steps_of(model)
     for _ in range(3):  # compiles the kernels, fills the memory pool
@@ -123,7 +156,7 @@ def test_how_long_a_step_takes(cupy, record_property, capsys):
     times = {"host": host, "device": time.perf_counter() - started}
     for name, seconds in times.items():
         record_property(f"milliseconds_a_step_{name}", 1e3 * seconds / count)
-    with capsys.disabled():
+    with capsys.disabled() if is_real else nullcontext():
         said = ", ".join(f"{1e3 * seconds / count:.2f} ms until the {name} is done" for name, seconds in times.items())
-        print(f"\na step of the tiny network, all layers, batch 64: {said}, on {cupy.describe()}")
+        print(f"\na step of the tiny network, all layers, batch {images}: {said}, on {cupy.describe()}")
     assert 0 < times["host"] <= times["device"]
