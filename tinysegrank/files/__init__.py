@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from tinysegrank.files.atomic import atomic_write, destination, remove_temporary, writing
-from tinysegrank.files.damage import reading
 from tinysegrank.files.formats import (
     read_about,
     read_array,
     read_arrays,
     read_compressed,
     read_json,
+    reading,
     write_array,
     write_arrays,
     write_compressed,

@@ -1,8 +1,12 @@
-"""Read and write text, JSON, and arrays as .npy, .npz and safetensors files."""
+"""Read and write text, JSON, and arrays as .npy, .npz and safetensors files.
+
+Each function that reads raises a CheckpointError, which names the file, if it is missing, damaged or cannot be read.
+"""
 
 from __future__ import annotations
 
 import json
+from collections import UserDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +14,63 @@ from typing import Any
 
 import numpy as np
 
+from tinysegrank.errors import CheckpointError, ConfigError, ShapeError, TinySegRankError, brief, explain_os_error
 from tinysegrank.files.atomic import atomic_write
-from tinysegrank.files.damage import reading
+from tinysegrank.stamps import check_file
 
 _ABOUT = "about"  # one string in the safetensors header: several would be stored in random order, so files would differ
+_OF_CONTENT = (CheckpointError, ConfigError, ShapeError)  # errors that what a file holds can cause where it is used
+
+
+@contextmanager
+def reading(
+    path: Path | str,
+    raises: type[TinySegRankError] = CheckpointError,
+    *,
+    fault: str = "is damaged",
+    remedy: str = "delete it and run again",
+) -> Iterator[None]:
+    """Turn errors of the enclosed code, which reads a file and interprets its content, into errors that name the file.
+
+    For damaged content, NumPy, zip, JSON, pickle, SciPy and PIL raise nearly every kind of exception.
+
+    Args:
+        path: the file.
+        raises: the error to raise instead. One that the enclosed code raises itself is not changed.
+        fault: what the message says of a file whose content causes an error.
+        remedy: what to do about it.
+
+    Raises:
+        CheckpointError: it is a file of a run, and is not as its stamp says.
+    """
+    try:
+        check_file(path)
+        yield
+    except Exception as error:
+        if isinstance(error, raises) or (isinstance(error, TinySegRankError) and not isinstance(error, _OF_CONTENT)):
+            raise
+        if isinstance(error, CheckpointError) and error.__cause__ is None:  # it is not as its stamp says
+            raise
+        cause = error.__cause__ if isinstance(error, CheckpointError) and error.__cause__ else error
+        if isinstance(cause, FileNotFoundError) and raises is CheckpointError:
+            said = f"{path}: is missing; repeat the command that makes it"
+        elif isinstance(cause, OSError) and cause.errno is not None:  # without a number, the content is damaged
+            said = explain_os_error(path, cause)
+        elif isinstance(cause, MemoryError):
+            said = f"{path}: {fault}, or too large for this computer's memory; {remedy}"
+        else:
+            said = f"{path}: {fault} ({_reason(cause)}); {remedy}"
+        raise raises(said) from cause
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KeyError):
+        return f"{brief(error)} is missing"
+    if isinstance(error, RecursionError):
+        return "brackets in brackets"
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8 text"
+    return brief(str(error).strip().partition("\n")[0].rstrip(":")) or type(error).__name__
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -28,11 +85,7 @@ def write_json(path: Path | str, value: Any) -> None:
 
 
 def read_json(path: Path | str) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        CheckpointError: the file is missing, damaged, or cannot be read.
-    """
+    """Read a JSON file."""
     with reading(path):
         return json.loads(Path(path).read_text(encoding="utf-8"))
 
@@ -44,15 +97,7 @@ def write_array(path: Path | str, array: np.ndarray) -> None:
 
 
 def read_array(path: Path | str, *, mapped: bool = False) -> np.ndarray:
-    """Read a .npy file.
-
-    Args:
-        path: the file.
-        mapped: memory-map the file, read-only, instead of reading all of it.
-
-    Raises:
-        CheckpointError: the file is missing, damaged, or cannot be read.
-    """
+    """Read a .npy file; with `mapped`, memory-map it read-only instead of reading all of it."""
     with reading(path):
         array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
         if not isinstance(array, np.ndarray):
@@ -68,32 +113,21 @@ def write_compressed(path: Path | str, **arrays: np.ndarray) -> None:
 
 @contextmanager
 def read_compressed(path: Path | str) -> Iterator[Mapping[str, np.ndarray]]:
-    """Open a .npz file as a mapping of names to arrays; each array is read when it is looked up, inside the block.
-
-    Raises:
-        CheckpointError: the file is missing, damaged, lacks an array that is looked up, or cannot be read.
-    """
+    """Open a .npz file as a mapping of names to arrays; each array is read when it is looked up, inside the block."""
     with reading(path), Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         yield _Members(arrays)
 
 
-class _Members(Mapping[str, np.ndarray]):
+class _Members(UserDict[str, np.ndarray]):
     """The arrays of an open .npz file; NumPy itself gives the bytes of what isn't an array."""
 
-    def __init__(self, arrays: Mapping[str, Any]) -> None:
-        self._arrays = arrays
+    def __init__(self, arrays: Any) -> None:
+        self.data = arrays
 
     def __getitem__(self, name: str) -> np.ndarray:
-        array = self._arrays[name]
-        if not isinstance(array, np.ndarray):
+        if not isinstance(array := self.data[name], np.ndarray):
             raise ValueError(f"{name} is not an array")
         return array
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._arrays)
-
-    def __len__(self) -> int:
-        return len(self._arrays)
 
 
 def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], *, about: Mapping[str, Any] | None = None) -> None:
@@ -106,11 +140,7 @@ def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], *, about: M
 
 
 def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
-    """Read the arrays of a safetensors file, by name.
-
-    Raises:
-        CheckpointError: the file is missing, damaged, or cannot be read.
-    """
+    """Read the arrays of a safetensors file, by name."""
     from safetensors.numpy import load
 
     with reading(path):
@@ -118,11 +148,7 @@ def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
 
 
 def read_about(path: Path | str) -> dict[str, str]:
-    """Read the strings that `write_arrays` stored in a safetensors file's header.
-
-    Raises:
-        CheckpointError: the file is missing, damaged, or cannot be read.
-    """
+    """Read the strings that `write_arrays` stored in a safetensors file's header."""
     from safetensors import safe_open
 
     with reading(path), safe_open(str(path), framework="numpy") as stream:
