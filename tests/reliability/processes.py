@@ -36,7 +36,9 @@ TRACKER_GRACE = 10.0  # for joblib's resource tracker, which waits for all worke
 WAYS = {"SIGTERM": 143, "Ctrl-C": 130, "closed terminal": 129, "SIGKILL": -9}
 """The ways to end a command, and the exit code of each."""
 _IN_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+for number in (signal.SIGINT, signal.SIGQUIT):  # shells make programs in the background ignore them
+    signal.signal(number, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # the terminal that closes, and whose Ctrl-C is a signal
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
