@@ -79,6 +79,19 @@ def refuse_zero(seconds: int) -> None:
         raise ValueError("zero")
 
 
+def test_what_killed_workers_leave_is_cleaned_up_without_a_word():
+    program = """
+import os
+from joblib.externals.loky.backend.resource_tracker import register
+from tinysegrank.parallel import parallel_map
+print(*parallel_map(abs, [-1, 2], jobs=2), flush=True)
+register("/not-there", "semlock")
+os._exit(0)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("1 2\n", "")
+
+
 def test_an_error_in_one_worker_kills_the_others():
     with pytest.raises(ValueError, match="zero"):
         list(parallel_map(refuse_zero, [600, 0], jobs=2))
