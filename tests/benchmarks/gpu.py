@@ -1,25 +1,28 @@
 """SegNet on a GPU: the forward pass and a training step by CuPy against PyTorch's cuDNN, and where the time goes.
 
     python tests/benchmarks/gpu.py                                  float32 as it is on both sides
-    python tests/benchmarks/gpu.py --tf32 --batches 64 --turns 51   cuDNN may round products to TF32
+    python tests/benchmarks/gpu.py --tf32 --batches 64 --turns 51   both sides may round products to TF32
 
 Needs CuPy, PyTorch with CUDA, and a device. All ways do the same, in turns, on arrays that are on the device already,
 and wait for the device at the end of each turn. cuDNN chooses its algorithms by trying them, and PyTorch runs with
 channels first and with channels last. Scores are compared first, and what one step of training without dropout changes.
-The table's last row is `segnet.train` on a store on disk, with dropout, as the program calls it. The second table has
-each layer alone, with a wait after it, which costs a small layer more than it takes. A batch that does not fit the
-device's memory is left out. `--backend numpy --torch cpu` runs the same on a CPU.
+The table's last rows are a step of a whole training with dropout on a store on disk, by `segnet.train` as the program
+calls it and by PyTorch with the store's rows on its device. The second table has each layer alone, with a wait after
+it, which costs a small layer more than it takes. A batch that does not fit the device's memory is left out.
+`--backend numpy --torch cpu` runs the same on a CPU.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,10 +30,10 @@ from peers import torch_layers
 from rich.console import Console
 
 from tinysegrank.backend import Backend, get_backend, to_numpy
-from tinysegrank.errors import BackendError
+from tinysegrank.errors import BackendError, out_of_memory
 from tinysegrank.losses import soft_cross_entropy
 from tinysegrank.reporting import Column, Table
-from tinysegrank.segnet import FeatureStore, SegNet, train
+from tinysegrank.segnet import PRESETS, FeatureStore, SegNet, train
 from tinysegrank.segnet.training import TrainingOptions
 
 OPTIONS = TrainingOptions()
@@ -79,22 +82,37 @@ def tinysegrank(preset: str, images: int, backend: Backend) -> tuple[Way, SegNet
     return Way(name, lambda: model.network(x), step, change, backend.synchronize, megabytes), model, x
 
 
-def train_seconds(preset: str, images: int, backend: Backend, turns: int) -> float:
-    """Return the time of a step of `train`, with dropout, on a store of twice as many images as a batch has."""
-    model, rng = SegNet(21, preset, backend=backend), np.random.default_rng(0)
-    channels = model.preset.convolutions[-1].filters
+def toy_store(folder: str, preset: str, images: int) -> FeatureStore:
+    rng, channels = np.random.default_rng(0), PRESETS[preset].convolutions[-1].filters
+    store = FeatureStore(folder, images=images, mirrors=False)
+    for chunk in range(store.chunks):
+        rows = len(store.members(chunk))
+        features = np.abs(rng.standard_normal((rows, channels, 13, 13))).astype(np.float16)
+        target = rng.dirichlet(np.full(21, 0.1), (rows, 13, 13)).astype(np.float32)
+        weight = rng.random((rows, 13, 13), dtype=np.float32)
+        store.write(chunk, {"features": features, "targets": target, "weights": weight})
+    return store
+
+
+def train_seconds(preset: str, images: int, backend: Backend, device: str, turns: int) -> list[float]:
+    """Return the time of a step of `train`, and of PyTorch's training with channels first and last.
+
+    Each trains with dropout on a store of twice as many images as a batch has, reading the store included.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        store = FeatureStore(folder, images=2 * images, mirrors=False)
-        for chunk in range(store.chunks):
-            rows = len(store.members(chunk))
-            features = np.abs(rng.standard_normal((rows, channels, 13, 13))).astype(np.float16)
-            target = rng.dirichlet(np.full(21, 0.1), (rows, 13, 13)).astype(np.float32)
-            weight = rng.random((rows, 13, 13), dtype=np.float32)
-            store.write(chunk, {"features": features, "targets": target, "weights": weight})
-        for steps in (3, turns):  # the first compiles the kernels
-            started = time.perf_counter()
-            train(model, store, np.arange(2 * images), replace(OPTIONS, steps=steps, batch=images), seed=0)
-    return (time.perf_counter() - started) / turns
+        store = toy_store(folder, preset, 2 * images)
+
+        def own(steps: int) -> None:
+            options = replace(OPTIONS, steps=steps, batch=images)
+            train(SegNet(21, preset, backend=backend), store, np.arange(2 * images), options, seed=0)
+
+        found = []
+        for run in (own, *(partial(torch_training, preset, store, images, device, last) for last in (False, True))):
+            for steps in (3, turns):  # the first compiles the kernels
+                started = time.perf_counter()
+                run(steps)
+            found.append((time.perf_counter() - started) / turns)
+    return found
 
 
 def free(backend: Backend) -> None:
@@ -107,6 +125,42 @@ def free(backend: Backend) -> None:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
+
+
+def torch_step(head: Any, sgd: Any, features: Any, target: Any, weight: Any) -> Any:
+    """Take one step of PyTorch's training; return the loss."""
+    import torch
+
+    q = torch.log_softmax(head(features), dim=1)
+    value = -((target * q).sum(dim=1) * weight).sum() / weight.sum()
+    sgd.zero_grad(set_to_none=True)
+    value.backward()
+    torch.nn.utils.clip_grad_norm_(head.parameters(), OPTIONS.max_norm)
+    sgd.step()
+    return value.detach()
+
+
+def torch_training(preset: str, store: FeatureStore, images: int, device: str, channels_last: bool, steps: int) -> None:
+    """Train on a store's rows, which are on the device throughout, features in float16."""
+    import torch
+
+    model = SegNet(21, preset, backend=get_backend("numpy"))
+    names = list(model.network.layers)
+    head = torch_layers(model, names[names.index("scale5") + 1 :], dropout=True).to(device)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    head = head.to(memory_format=layout)
+    sgd = torch.optim.SGD(head.parameters(), OPTIONS.rate, OPTIONS.momentum, weight_decay=OPTIONS.decay)
+    features, target, weight = (
+        torch.tensor(store.gather(kind), device=device) for kind in ("features", "targets", "weights")
+    )
+    features, target = features.to(memory_format=layout), target.permute(0, 3, 1, 2)  # (R, K, 13, 13)
+    rng, lines = np.random.default_rng(0), []
+    for step in range(steps):
+        rows = torch.tensor(rng.permutation(store.images)[:images], device=device)
+        lines.append(torch_step(head, sgd, features[rows].float(), target[rows], weight[rows]))
+        if step % 20 == 19 or step == steps - 1:  # as often as `train` writes its log
+            float(torch.stack(lines).mean())
+            lines.clear()
 
 
 def pytorch(
@@ -132,13 +186,7 @@ def pytorch(
     def step() -> object:
         with torch.no_grad():
             features = trunk(x)
-        q = torch.log_softmax(head(features), dim=1)
-        value = -((target * q).sum(dim=1) * weight).sum() / weight.sum()
-        sgd.zero_grad(set_to_none=True)
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(head.parameters(), OPTIONS.max_norm)
-        sgd.step()
-        return value.detach()
+        return torch_step(head, sgd, features, target, weight)
 
     def change() -> np.ndarray:
         before = head[-1].weight.detach().clone()
@@ -193,7 +241,14 @@ def compare(
     Raises:
         BackendError: CuPy or PyTorch, or a device for them, is missing.
     """
-    own, model, x = tinysegrank(preset, images, get_backend(backend))
+    with get_backend(backend).active():
+        return _compare(preset, images, get_backend(backend), device, turns, tolerance)
+
+
+def _compare(
+    preset: str, images: int, backend: Backend, device: str, turns: int, tolerance: float
+) -> tuple[Table, Table]:
+    own, model, x = tinysegrank(preset, images, backend)
     other, layers, y = pytorch(preset, images, device)
     last, _, _ = pytorch(preset, images, device, channels_last=True)
     for peer in (other, last):
@@ -207,8 +262,9 @@ def compare(
         for way, median in zip((own, other, last), medians, strict=True):
             name = {"forward": "forward pass", "step": "training step, conv6 to conv8"}[what]
             rows.append((name, way.name, 1e3 * median, median / medians[0], way.megabytes() or None))
-    whole = train_seconds(preset, images, get_backend(backend), turns)
-    rows.append(("train(), as the program does it, with dropout", own.name, 1e3 * whole, whole / medians[0], None))
+    times = train_seconds(preset, images, backend, device, turns)
+    for way, median in zip((own, other, last), times, strict=True):
+        rows.append(("a step of a whole training", way.name, 1e3 * median, median / times[0], None))
     title = f"SegNet ({preset}) on {images} images, {turns} turns"
     columns = (
         Column("what"), Column("by"), Column("ms, median", ".3f"), Column("ratio", ".2f"), Column("MB held", ".0f"),
@@ -247,14 +303,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--preset", default="alexnet")
     parser.add_argument("--backend", default="cupy")
     parser.add_argument("--torch", default="cuda", help="torch's device")
-    parser.add_argument("--tf32", action="store_true", help="let cuDNN round products to TF32")
+    parser.add_argument("--tf32", action="store_true", help="let cuBLAS and cuDNN round products to TF32")
     asked = parser.parse_args(arguments)
     console = Console(width=120)
+    os.environ["CUPY_TF32"] = str(int(asked.tf32))  # read at the first product
     try:
         get_backend(asked.backend)  # before torch, which is slower to load
         import torch
 
-        torch.backends.cudnn.allow_tf32 = asked.tf32
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = asked.tf32
         torch.backends.cudnn.benchmark = True
         for images in asked.batches:
             try:
@@ -263,7 +320,7 @@ def main(arguments: list[str] | None = None) -> None:
                     tolerance=1e-2 if asked.tf32 else 1e-3,
                 )  # fmt: skip
             except Exception as error:
-                if "OutOfMemory" not in type(error).__name__:
+                if not out_of_memory(error):
                     raise
                 console.print(f"{images} images do not fit the device's memory: {error}")
             else:
