@@ -47,18 +47,8 @@ def corpus_counts(settings: Settings) -> Settings:
     return replace(settings, training=replace(training, uoi_ce=replace(training.uoi_ce, counts="corpus")))
 
 
-def both(*changes: Change) -> Change:
-    def change(settings: Settings) -> Settings:
-        for one in changes:
-            settings = one(settings)
-        return settings
-
-    return change
-
-
 OPTIONS: dict[str, Change] = {
     "base": lambda settings: settings,
-    "not balanced": ranking(balance=False),
     "all-pairs": ranking(ranker="all-pairs"),
     "mirrored": mirrored,
     "60 proposals": proposals(count=60),

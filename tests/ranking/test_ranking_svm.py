@@ -205,12 +205,6 @@ def test_the_example_of_cross_validation_works_as_printed():
     assert (result.failed, result.attempted) == (0, 10)
 
 
-def test_warm_start_takes_the_coefficients_of_the_fit_before():
-    start = RankSVM(warm_start=True, tol=1e-8).fit(*problem())
-    steps = start.n_iter_
-    assert start.fit(*problem()).n_iter_ < steps
-
-
 @pytest.mark.parametrize("options", [{"C": 0.0}, {"C": np.nan}, {"tol": 0.0}, {"tol": 1.0}, {"max_iter": 0}], ids=str)
 def test_bad_options(options):
     with pytest.raises(ShapeError, match=next(iter(options))):

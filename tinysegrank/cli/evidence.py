@@ -26,9 +26,6 @@ def evidence(
     seeds: Annotated[
         str, typer.Option("--seeds", help="Comma-separated seeds for the pieces that train networks.")
     ] = "0,1,2",
-    redo: Annotated[
-        bool, typer.Option("--redo", help="Make existing tables and figures again; trained networks are kept.")
-    ] = False,
     as_json: Json = False,
     jobs: Jobs = CORES,
     dask: Dask = None,
@@ -49,7 +46,7 @@ def evidence(
         return
     chosen = parse_seeds(seeds)
     with workers(dask):
-        found = collect_evidence(run, tuple(names), seeds=chosen, jobs=jobs, progress=progress, redo=redo)
+        found = collect_evidence(run, tuple(names), seeds=chosen, jobs=jobs, progress=progress)
     if as_json:
         print_json([_plain(made) for made in found])
         return

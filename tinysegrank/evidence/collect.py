@@ -55,7 +55,6 @@ def collect_evidence(
     seeds: tuple[int, ...] = SEEDS,
     jobs: int,
     progress: Progress,
-    redo: bool = False,
 ) -> list[Written]:
     """Make pieces of evidence of a run: RUN/evidence/NAME/{claim.md, table.md, table.csv, figure.png}.
 
@@ -68,7 +67,6 @@ def collect_evidence(
         seeds: seeds for the pieces that train.
         jobs: worker processes; the results are the same for any number.
         progress: where to report.
-        redo: make tables and figures anew from the existing trainings and rankers.
 
     Raises:
         CheckpointError: the folder isn't a run, or a piece that was asked for by name needs something that it lacks.
@@ -106,7 +104,7 @@ def collect_evidence(
                 shutil.rmtree(folder)
         for piece in (piece for piece in pieces if piece.name not in lacking):
             folder, key, condition = _inspect(run, piece, seeds)
-            if condition is Condition.FRESH and not redo:
+            if condition is Condition.FRESH:
                 artifacts.renew_times(folder, lock)
                 progress.kept(piece.name)
             else:

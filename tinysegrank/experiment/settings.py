@@ -92,8 +92,7 @@ class RankingSettings(Options):
     """Module 2: the constants of Eq. 17, the ranker, its blocks of features, and the values of C to choose from.
 
     `ranker` is a ranking SVM on pairs of the oracle and each other proposal ("oracle-pairs") or of any two
-    ("all-pairs"). If `C` is empty, the ranker's own grid is tried. `balance` gives the blocks of features equal
-    weight, see `ranking.balancing_weights`.
+    ("all-pairs"). If `C` is empty, the ranker's own grid is tried.
     """
 
     eps: float = option(1e-3, more_than=0, less_than=1)
@@ -101,7 +100,6 @@ class RankingSettings(Options):
     loss: str = option("uoi+ce", choices=LOSSES)
     blocks: tuple[str, ...] = option(PAPER_BLOCKS, choices=BLOCKS)
     ranker: str = option("oracle-pairs", choices=RANKERS)
-    balance: bool = True
     C: tuple[float, ...] = option((), more_than=0, may_be_empty=True)
     splits: int = option(5, at_least=2)
 

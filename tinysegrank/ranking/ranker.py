@@ -6,14 +6,14 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
 
 from tinysegrank.errors import CheckpointError
 from tinysegrank.fitted import About, Arrays, Fitted
 from tinysegrank.parallel import one_blas_thread
-from tinysegrank.ranking.cross_validation import C_GRID, ChosenC, choose_C
+from tinysegrank.ranking.cross_validation import ChosenC, choose_C
 from tinysegrank.ranking.table import FeatureTable, StoredTable
 from tinysegrank.stored_rows import StoredRows, row_blocks
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 _PAIRS_GRID = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)  # larger C overfits a thousand columns, and takes minutes more
 
 
-@dataclass(frozen=True)
-class RankerKind:
+class RankerKind(NamedTuple):
     """A function that makes an estimator with fit(X, quality, groups), C and coef_, and the values of C to choose from.
 
     The function is called when a ranker is fitted; the class of the estimator is one.
@@ -107,12 +106,8 @@ def fit_ranker(
     blocks: Sequence[str] | None = None,
     balance: bool = False,
     estimator: LinearRanker | None = None,
-    grid: Sequence[float] = C_GRID,
     splits: int = 5,
-    seed: int = 0,
-    classes: Sequence[int] | None = None,
-    jobs: int = 1,
-    advance: Callable[[int], None] | None = None,
+    **choice: Any,
 ) -> FittedRanker:
     """Choose C by cross-validation over the images of a table, then fit on all of them.
 
@@ -123,8 +118,9 @@ def fit_ranker(
             is in memory, and one without a fold in each worker process.
         blocks: blocks of the table to use; all by default.
         balance: give every block the same sum of variances, whatever its number of columns; see `balancing_weights`.
-        estimator, grid, seed, classes, jobs, advance: see `choose_C`. The estimator must be linear and set coef_.
+        estimator: a linear ranker with a C; RankSVM() by default.
         splits: number of folds of the cross-validation, at most the number of images.
+        choice: other options of `choose_C`: grid, seed, classes, jobs, advance.
 
     Raises:
         ConfigError: a block is unknown, or the estimator has no C.
@@ -137,20 +133,8 @@ def fit_ranker(
     columns, X = table.names(blocks), table.select(blocks)
     estimator = estimator or _rank_svm()
     weights = balancing_weights(table, blocks) if balance else None
-    chosen = choose_C(
-        X,
-        table.quality,
-        table.groups,
-        confusions,
-        grid=grid,
-        folds=min(splits, len(table.images)),
-        seed=seed,
-        estimator=estimator,
-        weights=weights,
-        classes=classes,
-        jobs=jobs,
-        advance=advance,
-    )
+    options = {"folds": min(splits, len(table.images)), "estimator": estimator, "weights": weights, **choice}
+    chosen = choose_C(X, table.quality, table.groups, confusions, **options)
     X = np.asarray(X)  # a copy of the table's
     standardizer = Standardizer(weights).fit(X)
     fitted = clone(estimator).set_params(C=chosen.C)

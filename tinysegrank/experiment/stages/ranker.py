@@ -49,7 +49,7 @@ def fit_on_blocks(
         table,
         confusions,
         blocks=blocks,
-        balance=ranking.balance,
+        balance=True,
         estimator=kind.estimator(),
         grid=ranking.C or kind.grid,
         splits=ranking.splits,
