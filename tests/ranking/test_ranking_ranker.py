@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -132,14 +133,7 @@ def test_only_the_blocks_asked_for_count():
     fitted = fit_ranker(table, confusions, blocks=["second"], grid=(1.0,), splits=2)
     assert fitted.ranker.columns == ("c", "d", "e")
     other, _ = table_of(seed=1)
-    mixed = FeatureTable(
-        table.images,
-        table.groups,
-        table.proposals,
-        table.quality,
-        {**table.blocks, "first": other.blocks["first"]},
-        table.columns,
-    )
+    mixed = replace(table, blocks={**table.blocks, "first": other.blocks["first"]})
     np.testing.assert_array_equal(fitted.ranker.scores(mixed), fitted.ranker.scores(table))
 
 
@@ -155,14 +149,7 @@ def test_it_is_the_same_from_a_file(tmp_path):
 def test_what_does_not_fit_is_refused(tmp_path):
     table, confusions = table_of()
     ranker = fit_ranker(table, confusions, grid=(1.0,), splits=2).ranker
-    renamed = FeatureTable(
-        table.images,
-        table.groups,
-        table.proposals,
-        table.quality,
-        table.blocks,
-        {**table.columns, "first": ("a", "other")},
-    )
+    renamed = replace(table, columns={**table.columns, "first": ("a", "other")})
     with pytest.raises(CheckpointError, match="other columns"):
         ranker.scores(renamed)
     with pytest.raises(ConfigError, match="choose some of"):

@@ -74,11 +74,9 @@ class Judge(NamedTuple):
 
 
 def make_judge(run: Run, *, picks: bool) -> Judge:
-    """Return a judge of the run; compute the files it reads if they are missing or stale.
+    """Return a judge of the run's val; compute the files it reads if they are missing or stale.
 
-    Args:
-        run: the run, whose proposals and masks of val it reads.
-        picks: whether it is also to judge by the picks of Eq. 17, which needs the stage `described`.
+    With `picks` it can judge by the picks of Eq. 17 too, which needs the stage `described`.
     """
     judge, truth = Judge(run.folder(EVIDENCE) / "judge", picks), run.content(IMAGES[1])
     folder = judge.folder / "cells"

@@ -91,10 +91,7 @@ def too_much_object(images: Images) -> np.ndarray:
 
 
 def helped_and_hurt(images: Images) -> np.ndarray:
-    """Choose the images of Figure 4.
-
-    They are up to 2 where the ranker gains most over Eq. 17, then up to 2 where it loses most.
-    """
+    """Choose the images of Figure 4: up to 2 where the ranker gains most over Eq. 17, up to 2 where it loses most."""
     gain = images.gain("SVM", "Eq. 17")
     return np.concatenate([_largest(sign * gain, sign * gain > 0)[: _SHOWN // 2] for sign in (1, -1)])
 
@@ -187,8 +184,7 @@ def show_feature_maps(request: Request) -> Finding:
 def in_and_out(coarse: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return each class's mean probability at its own pixels and at all others, (K,) each; NaN without such pixels.
 
-    coarse | (N, 13, 13, K) | floating | SegNet's distributions
-    cells  | (N, 13, 13, K) | int64    | pixels of each true class
+    `coarse` holds SegNet's distributions, `cells` the pixels of each true class: (N, 13, 13, K).
     """
     others = cells.sum(axis=3, keepdims=True) - cells
     with np.errstate(invalid="ignore"):

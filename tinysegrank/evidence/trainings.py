@@ -91,11 +91,7 @@ def _train(head: Head) -> None:
 
 
 def _judge(head: Head, model: SegNet, step: int) -> None:
-    """Evaluate the network after `step` steps, and write the confusions.
-
-    Raises:
-        TrainingError: its maps are not finite.
-    """
+    """Evaluate the network after `step` steps, and write the confusions."""
     run, ranking = head.run, head.run.settings.ranking
     coarse = predict_store(model, store(run, "val"), mirrored=run.settings.coarse.mirrored)  # (N, 13, 13, K)
     if not np.isfinite(coarse).all():
@@ -158,11 +154,7 @@ class Trainings(NamedTuple):
 def train_by_loss(request: Request, options: Mapping[str, TrainingOptions], *, continued: bool) -> Trainings:
     """Train a head with each loss and each of the request's seeds.
 
-    Args:
-        request: gives the run, the folder and the seeds.
-        options: options of the losses.
-        continued: continue from `network_of_start` and evaluate the picks of Eq. 17 too; otherwise all losses start
-            from the same random head.
+    If `continued`, all begin at `network_of_start` and the picks of Eq. 17 are evaluated too; else at one random head.
     """
     run, judge, heads = request.run, make_judge(request.run, picks=continued), {}
     begin = network_of_start(request) if continued else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +32,7 @@ class FullyConnected:
     bias7: np.ndarray
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Evaluate fc7 after ReLU, without dropout.
-
-        features | (N, C, 13, 13) | float32 | conv5 after ReLU
-        returns  | (N, F)         | float32 |
-
-        Raises:
-            ShapeError: the features do not fit fc6.
-        """
+        """Evaluate fc7 after ReLU on conv5 after ReLU: (N, C, 13, 13) -> (N, F) float32, without dropout."""
         pooled = max_pool2d(features)[0].reshape(len(features), -1)  # (N, 36 C)
         if pooled.shape[1] != self.weight6.shape[1]:
             raise ShapeError(
@@ -95,12 +89,8 @@ def image_descriptors(features: np.ndarray, fully_connected: FullyConnected | No
     """
     if features.ndim != 4 or not features.size:
         raise ShapeError(f"features: shape {features.shape} is not (N, C, h, w); give conv5's features")
-    describe = _mean if fully_connected is None else fully_connected
+    describe = fully_connected or partial(np.mean, axis=(2, 3))
     parts = [describe(features[start : start + _ROWS].astype(np.float32)) for start in range(0, len(features), _ROWS)]
     values = np.concatenate(parts)  # (N, D)
     lengths = np.linalg.norm(values, axis=1, keepdims=True)  # (N, 1)
     return np.divide(values, lengths, out=np.zeros_like(values), where=lengths > 0)
-
-
-def _mean(features: np.ndarray) -> np.ndarray:
-    return features.mean(axis=(2, 3))

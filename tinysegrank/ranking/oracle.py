@@ -83,11 +83,7 @@ def rank_in_group(groups: np.ndarray) -> np.ndarray:
 
 
 def check_groups(name: str, values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Check values and groups, one of each per row, and return them as float64 and integers.
-
-    Raises:
-        ShapeError: the two do not fit, a value is NaN, or groups are not integers.
-    """
+    """Check values (not NaN) and groups, one of each per row, and return them as float64 and integers."""
     values, groups = np.asarray(values, np.float64), np.asarray(groups)
     if values.ndim != 1 or groups.shape != values.shape:
         raise ShapeError(f"{name}, groups: shapes {values.shape} and {groups.shape}; give one number per row in each")
@@ -103,11 +99,7 @@ def check_groups(name: str, values: np.ndarray, groups: np.ndarray) -> tuple[np.
 
 
 def check_confusions(confusions: np.ndarray | StoredRows, groups: np.ndarray) -> np.ndarray | StoredRows:
-    """Check that there is one square confusion matrix per row, and return the matrices.
-
-    Raises:
-        ShapeError: there is not.
-    """
+    """Check that there is one square confusion matrix per row, and return the matrices."""
     confusions = confusions if isinstance(confusions, StoredRows) else np.asarray(confusions)
     if confusions.ndim != 3 or confusions.shape != (len(groups), *confusions.shape[1:2] * 2):
         raise ShapeError(f"confusions, groups: shapes {confusions.shape}, {groups.shape}; give one matrix per row")

@@ -19,21 +19,21 @@ from tinysegrank.stored_rows import StoredRows
 _FORMAT = "tinysegrank feature table without columns 1"
 
 
-class _Columns:
-    """What tables in memory and on disk have in common."""
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """The rows of a table in memory or on disk: everything but their features."""
 
+    images: tuple[str, ...]
     groups: np.ndarray
+    proposals: np.ndarray
+    quality: np.ndarray
     columns: Mapping[str, tuple[str, ...]]
 
     def __len__(self) -> int:
         return len(self.groups)
 
     def names(self, blocks: Sequence[str] | None = None) -> tuple[str, ...]:
-        """Return the names of the columns of `select(blocks)`.
-
-        Raises:
-            ConfigError: see `select`.
-        """
+        """Return the names of the columns of `select(blocks)`."""
         return tuple(name for block in self._known(blocks) for name in self.columns[block])
 
     def _known(self, blocks: Sequence[str] | None) -> list[str]:
@@ -44,26 +44,21 @@ class _Columns:
 
 
 @dataclass(frozen=True, eq=False)
-class FeatureTable(_Columns):
+class FeatureTable(_Rows):
     """Features, quality and origin of each proposal.
 
     images    | (images,)            | str     | names of the images, without duplicates
     groups    | (rows,)              | int64   | number of the row's image in `images`
     proposals | (rows,)              | int64   | number of the row's proposal within its image, from 0
     quality   | (rows,)              | float64 | accuracy of the proposal alone; NaN if the truth is not known
-    blocks    | each (rows, columns) | float32 | features by name of the block, in order
     columns   | each (columns,)      | str     | name of each column by name of the block
+    blocks    | each (rows, columns) | float32 | features by name of the block, in order
 
     Raises:
         ShapeError: the arrays do not fit each other or the names, or a name is duplicated.
     """
 
-    images: tuple[str, ...]
-    groups: np.ndarray
-    proposals: np.ndarray
-    quality: np.ndarray
     blocks: Mapping[str, np.ndarray]
-    columns: Mapping[str, tuple[str, ...]]
 
     def __post_init__(self) -> None:
         rows = self.groups.shape
@@ -106,8 +101,8 @@ class FeatureTable(_Columns):
             np.zeros(count, np.int64),
             np.arange(count),
             np.full(count, np.nan) if quality is None else np.asarray(quality, np.float64),
-            {name: np.asarray(values, np.float32) for name, (_, values) in blocks.items()},
             {name: tuple(names) for name, (names, _) in blocks.items()},
+            {name: np.asarray(values, np.float32) for name, (_, values) in blocks.items()},
         )
 
     @classmethod
@@ -131,8 +126,8 @@ class FeatureTable(_Columns):
             np.concatenate([table.groups + offset for table, offset in zip(tables, offsets, strict=True)]),
             np.concatenate([table.proposals for table in tables]),
             np.concatenate([table.quality for table in tables]),
-            {name: np.concatenate([table.blocks[name] for table in tables]) for name in tables[0].blocks},
             tables[0].columns,
+            {name: np.concatenate([table.blocks[name] for table in tables]) for name in tables[0].blocks},
         )
 
     def select(self, blocks: Sequence[str] | None = None) -> np.ndarray:
@@ -163,23 +158,16 @@ class FeatureTable(_Columns):
         with reading(path):
             blocks = {name: arrays[f"block/{name}"] for name in columns}
             rows = (arrays["groups"], arrays["proposals"], arrays["quality"])
-            return cls(tuple(json.loads(about["images"])), *rows, blocks, columns)
+            return cls(tuple(json.loads(about["images"])), *rows, columns, blocks)
 
 
 @dataclass(frozen=True, eq=False)
-class StoredTable(_Columns):
-    """A table whose features are in the files of its images, which `FeatureTable.save` wrote, and are read from them.
-
-    See `FeatureTable` for what isn't said here.
+class StoredTable(_Rows):
+    """A `FeatureTable` whose features stay in the files of its images, which `FeatureTable.save` wrote.
 
     files | (images,) | Path |
     """
 
-    images: tuple[str, ...]
-    groups: np.ndarray
-    proposals: np.ndarray
-    quality: np.ndarray
-    columns: Mapping[str, tuple[str, ...]]
     files: tuple[Path, ...]
 
     @classmethod

@@ -50,12 +50,7 @@ class Census:
             self._black = path, black[0]
 
     def refuse_other_palette(self) -> None:
-        """Check that the palettes of the masks together do not contradict the classes' colours.
-
-        Raises:
-            DatasetError: label 0 is coloured in one mask, and another label black in another; or one mask is read by
-                colour, and another by number although its colours are not those of classes.
-        """
+        """Raise a DatasetError if the palettes of the masks together contradict the classes' colours."""
         if len(self._first) > 1:
             raise DatasetError(
                 f"{self._first[BY_COLOUR]}: has the classes' colours under other numbers, so it is read by colour; but"
@@ -68,14 +63,7 @@ class Census:
             )
 
     def refuse_no_object(self, what: str) -> None:
-        """Check that at least one mask has an object.
-
-        Args:
-            what: name of the masks in the error, such as "split 'train'".
-
-        Raises:
-            DatasetError: every pixel is background or void.
-        """
+        """Raise a DatasetError, in which `what` names the masks, if every pixel is background or void."""
         if not self.pixels.keys() - {BACKGROUND, VOID}:
             hint = (
                 f"objects may not be painted {VOID}, which is void"

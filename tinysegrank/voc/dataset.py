@@ -83,11 +83,7 @@ class VOCSegmentation:
         check_links(self.root / _INSTANCES, DatasetError, deep=False)
 
     def _require(self, folder: str, endings: tuple[str, ...]) -> dict[str, str]:
-        """Return each name's file in a folder, by name, given the endings that it may have.
-
-        Raises:
-            DatasetError: some names have no file; the message lists the first of them.
-        """
+        """Return each name's file in a folder, by name, given the endings that it may have."""
         there = files_by_stem(self.root / folder, endings)
         if missing := [f"{folder}/{name}{endings[0]}" for name in self.names if name not in there]:
             raise DatasetError(
@@ -128,11 +124,7 @@ class VOCSegmentation:
         return read_labels(self.labels_path(index), self.classes)
 
     def instances(self, index: int) -> np.ndarray | None:
-        """Read an instance map: (H, W) uint8, number of the object or 0, 255 void; None if the file does not exist.
-
-        Raises:
-            DatasetError: the file is damaged.
-        """
+        """Read an instance map: (H, W) uint8, number of the object or 0, 255 void; None if the file does not exist."""
         path = self.instances_path(index)
         return read_labels(path, _OBJECTS) if path.is_file() else None
 
@@ -189,8 +181,7 @@ class Checked(NamedTuple):
 def _examine(classes: Classes, files: tuple[Path, Path | None, Path]) -> tuple[str, str, Mask | None]:
     """Read an image, its mask and its instances: return what is wrong with them, their digest, and the mask's counts.
 
-    Raises:
-        DatasetError: the operating system cannot read a file at the moment, which is not the file's fault.
+    A file that the operating system cannot read at the moment is raised, as it is not the file's fault.
     """
     (image_path, labels_path, instances_path), mask = files, None
     try:

@@ -73,12 +73,8 @@ def write_labels(path: Path | str, labels: np.ndarray, classes: Classes = VOC) -
 
 
 def label_colours(labels: np.ndarray, classes: Classes = VOC) -> np.ndarray:
-    """Return the colour of each label.
-
-    labels  | (..., H, W)    | uint8 | 0..255
-    returns | (..., H, W, 3) | uint8 | R, G, B
-    """
-    return classes.palette[labels]  # (..., H, W, 3)
+    """Return the colour of each label: (..., H, W) uint8 -> (..., H, W, 3) uint8, R, G, B."""
+    return classes.palette[labels]
 
 
 def overlay(image: np.ndarray, labels: np.ndarray, opacity: float = 0.6, classes: Classes = VOC) -> np.ndarray:
@@ -106,11 +102,7 @@ def overlay(image: np.ndarray, labels: np.ndarray, opacity: float = 0.6, classes
 
 
 def label_counts(labels: np.ndarray) -> np.ndarray:
-    """Count the pixels of each label.
-
-    labels  | (H, W) | uint8 |
-    returns | (256,) | int64 |
-    """
+    """Count the pixels of each label: (H, W) uint8 -> (256,) int64."""
     return np.array(Image.fromarray(labels).histogram(), np.int64)
 
 

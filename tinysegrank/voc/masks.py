@@ -182,11 +182,7 @@ def _renumbered(path: Path | str, values: np.ndarray, colours: np.ndarray, class
 
 
 def _refuse_other_numbers(path: Path | str, mask: Mask, classes: Classes) -> None:
-    """Check that the numbers in a mask are classes or void, and that 0 is the background.
-
-    Raises:
-        DatasetError: they are not, or label 0 is coloured and another label black.
-    """
+    """Check that the numbers in a mask are classes or void, and that 0 is the background."""
     strange = mask.used[(mask.used >= len(classes)) & (mask.used != VOID)]
     if strange.size:
         raise DatasetError(

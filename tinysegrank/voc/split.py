@@ -75,11 +75,7 @@ def _bare(name: str) -> bool:
 
 
 def names_in(folder: Path) -> set[str]:
-    """Return the names of the files in a folder; the empty set if it does not exist.
-
-    Raises:
-        DatasetError: the system refuses to list it.
-    """
+    """Return the names of the files in a folder; the empty set if it does not exist."""
     try:
         return {path.name for path in folder.iterdir()}
     except (FileNotFoundError, NotADirectoryError):
@@ -92,8 +88,7 @@ def files_by_stem(folder: Path, endings: tuple[str, ...]) -> dict[str, str]:
     """Return the name of each file in a folder with one of these endings, in any case, by its name without the ending.
 
     Raises:
-        DatasetError: two files differ in nothing but the ending, a link leads out of the folder, or the system refuses
-            to list it.
+        DatasetError: two files differ in nothing but the ending, or a link leads out of the folder.
     """
     check_links(folder, DatasetError, deep=False)
     found: dict[str, str] = {}

@@ -74,9 +74,6 @@ def tile_counts(labels: np.ndarray, grid: tuple[int, int], num_classes: int) -> 
 
     labels  | (M, H, W)         | uint8 | values from `num_classes` on are not counted
     returns | (M, GH, GW, K)    | int64 | pixels
-
-    Raises:
-        DatasetError: the images are smaller than the grid.
     """
     tiles = _tiles(labels.shape[1:], grid)
     counts, _ = count_pairs(tiles, labels.reshape(len(labels), len(tiles)), (grid[0] * grid[1], num_classes))

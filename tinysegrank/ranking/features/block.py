@@ -68,11 +68,7 @@ class ImageProposals:
 
     @cached_property
     def cells(self) -> np.ndarray:
-        """Share of each class in each cell of SegNet's grid: (M, h, w, K).
-
-        Raises:
-            DatasetError: a label is not a class, or the image is smaller than the grid.
-        """
+        """Share of each class in each cell of SegNet's grid: (M, h, w, K)."""
         grid = (self.coarse.shape[0], self.coarse.shape[1])
         return soft_targets_many(self.labels, grid=grid, num_classes=self.num_classes, void=None)[0]
 
@@ -83,11 +79,7 @@ class ImageProposals:
 
 
 class Block(NamedTuple):
-    """A block of features: the names of its columns, and a function that computes them.
+    """A block of features: the names of its columns, and a function that computes them."""
 
-    columns: maps the names of the classes to the names of the columns.
-    compute: maps `ImageProposals` to features (M, columns).
-    """
-
-    columns: Callable[[Sequence[str]], tuple[str, ...]]
-    compute: Callable[[ImageProposals], np.ndarray]
+    columns: Callable[[Sequence[str]], tuple[str, ...]]  # from the names of the classes
+    compute: Callable[[ImageProposals], np.ndarray]  # (M, columns)

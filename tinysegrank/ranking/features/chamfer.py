@@ -62,15 +62,10 @@ def boundary_pixels(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
 def image_edges(edges: NDArray[np.floating], wanted: NDArray[np.bool_]) -> ImageEdges:
     """Find the edge nearest to each wanted pixel at each threshold.
 
-    Call it once per image, with the boundary pixels of all its proposals as `wanted`.
-
     edges  | (H, W) | floating | 0..1, as from `edge_map`
-    wanted | (H, W) | bool     |
+    wanted | (H, W) | bool     | boundary pixels of all proposals of the image
 
     The Numba version `fast.nearest_edges` runs unless TINYSEGRANK_ACCELERATE=0; the results are the same.
-
-    Raises:
-        ShapeError: the arrays differ in shape, or an edge is not in 0..1.
     """
     if edges.ndim != 2 or not edges.size or wanted.shape != edges.shape:
         raise ShapeError(f"edges: shape {edges.shape} is not that of the labels, {wanted.shape}")
@@ -110,11 +105,9 @@ def _nearest_edges(
 
 @cache
 def _disc() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the offsets within the largest radius, sorted into rings of equal distance.
+    """Return the offsets (down, right) within the largest radius, by distance; where rings of equal distance start.
 
-    offsets | (o, 2)          | int64 | down, right
-    starts  | (r + 1,)        | int64 | start of each ring in the offsets
-    ring_of | (radius^2 + 2,) | int64 | ring of each squared distance, or of the next larger one
+    Third, the ring of each squared distance, or of the next larger one: (o, 2), (r + 1,), (radius^2 + 2,) int64.
     """
     reach = RADII[-1]
     offsets = np.argwhere(np.ones((2 * reach + 1, 2 * reach + 1))) - reach  # (o, 2)

@@ -100,10 +100,6 @@ def class_moments(labels: np.ndarray, *, num_classes: int) -> tuple[np.ndarray, 
     labels    | (M, H, W)    | integer | 0..K-1
     counts    | (M, K)       | int64   | pixels
     centroids | (M, K, 2)    | float64 | mean column, mean row; 0, 0 where the class is absent
-
-    Raises:
-        ShapeError: the array is not three-dimensional, has no pixel, or is not of integers.
-        DatasetError: a label is not a class.
     """
     if np.ndim(labels) != 3 or 0 in np.shape(labels)[1:]:
         raise ShapeError(f"labels: shape {np.shape(labels)} is not (M, H, W); stack the image's proposals")
@@ -177,10 +173,6 @@ def summary_features(
 
     Args:
         segments: `Proposal.segments` of each, also from `ProposalStore.read_segments`; unknown by default.
-
-    Raises:
-        ShapeError: there is not one score or entry of segments for each proposal, a score is infinite, or a segment's
-            class is not in 1..K-1.
 
     Source: Yadollahpour et al. name the score and rank of a solution and O2P's scores of pixels and segments, but the
     release has no code for them: these definitions are our choice.

@@ -51,14 +51,7 @@ class Canvas:
         self.objects = np.zeros((height, width), np.uint8)
 
     def add_object(self, rng: np.random.Generator, label: int, centre: tuple[float, float], length: float) -> None:
-        """Paint an object of a class over the image.
-
-        Args:
-            rng: random generator of its pose, colours and texture.
-            label: class, 1..20.
-            centre: x and y in pixels.
-            length: size of its longer side in pixels.
-        """
+        """Paint an object of a class, 1..20, over the image; its centre (x, y) and longer side are in pixels."""
         name = CLASS_NAMES[label]
         pen = self._pen(centre, _pose(rng, _TURNS.get(name, 0.1), length))
         _DRAW[name](pen, rng)

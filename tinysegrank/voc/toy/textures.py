@@ -11,17 +11,9 @@ Shape = tuple[int, int]
 
 
 def noise(rng: np.random.Generator, shape: Shape, cell: float, octaves: int = 3) -> np.ndarray:
-    """Add up smooth random fields, each with half the cell size and half the amplitude of the one before.
+    """Add up `octaves` smooth random fields, each with half the cell size and half the amplitude of the one before.
 
-    No cell is smaller than a pixel.
-
-    returns | (H, W) | float32 | about -1..1
-
-    Args:
-        rng: random generator.
-        shape: height and width.
-        cell: size in pixels of the largest cells.
-        octaves: number of fields.
+    The largest cells have `cell` pixels, and no cell is smaller than a pixel: (H, W) float32, about -1..1.
     """
     height, width = shape
     total = np.zeros(shape, np.float32)
