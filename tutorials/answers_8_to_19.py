@@ -138,7 +138,6 @@ ANSWERS: Answers = {
             (by_score, lambda scores, overlaps: mmr(scores, overlaps, first=int(scores.argmin()))),
         ],
     ),
-    "exercise_10_5": ((0.1, 0.5), [(1.0, 0.5), (0.1, 1.0), (0.1, 0.05)]),
     "exercise_11_1": ((23293,), [(143 * 144 // 2,), (2 * 143**2 + 73**2,), (201,)]),
     "exercise_11_2": ((0.05,), [(0.1,), (0.13,), (0.03,)]),
     "exercise_11_3": (

@@ -69,11 +69,3 @@ def exercise_10_4(by_score: Callable[..., Sequence[int]], by_overlap: Callable[.
                 worth = [relevance * scores[n] - (1 - relevance) * max(overlaps[m, n] for m in taken) for n in left]
                 taken.append(left[int(np.argmax(worth))])
             close(order(scores, overlaps), taken, f"the order with weight {relevance:g}")
-
-
-@exercise
-def exercise_10_5(whole: float, half: float) -> None:
-    """Check the overlaps of an object, a tenth of the image, with the whole image and with half of the object."""
-    image, thing, part = (np.arange(200) < n for n in (200, 20, 10))
-    for yours, segment, name in ((whole, image, "the whole image"), (half, part, "half of the object")):
-        close(yours, (segment & thing).sum() / (segment | thing).sum(), f"the overlap with {name}")
