@@ -28,12 +28,7 @@ _OPENING = b'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n
 
 
 def write_html_report(run: Run, file: Path, *, images: int = 500) -> None:
-    """Write the report of a finished run.
-
-    Args:
-        run: the run.
-        file: the file.
-        images: images of val in the report's browser, at most, evenly spread; 0 leaves the browser out.
+    """Write the report of a finished run, with at most `images` of val in its browser, evenly spread; 0 leaves it out.
 
     Raises:
         CheckpointError: a stage that it shows is not finished, or a file of the run is missing or damaged.

@@ -34,10 +34,10 @@ def export_labels(run: Run, folder: Path, *, split: str = "", replace: bool = Fa
 
     Args:
         run: a finished run.
-        folder: made if missing.
+        folder: created if missing.
         split: name of the split; the run's val by default.
-        replace: replace files that an earlier call wrote.
-        skip: keep files that exist, as after an interruption, and write the others.
+        replace: replace existing files.
+        skip: keep existing files, as after an interruption, and write the others.
 
     Raises:
         ConfigError: both `replace` and `skip` are set.

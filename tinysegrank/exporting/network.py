@@ -38,15 +38,10 @@ def export_onnx(run: Run, file: Path, *, replace: bool = False) -> dict[str, str
     readable functions to 1e-5. The coarse maps of a run and of `tinysegrank.load` differ from it by more, as features
     are rounded to float16 there and the maps may be averaged over several views of the image.
 
-    Args:
-        run: a run with finished trainings.
-        file: the file to write.
-        replace: replace an existing file.
-
     Raises:
         ConfigError: the package onnx is not installed.
-        CheckpointError: the trainings are not finished.
-        OutputError: the file cannot be written or already exists.
+        CheckpointError: the trainings of the run are not finished.
+        OutputError: the file cannot be written, or exists and `replace` is not set.
     """
     path = _network(run, file, replace)
     model = load_segnet(path, backend=get_backend("numpy"))
@@ -66,8 +61,8 @@ def export_safetensors(run: Run, file: Path, *, replace: bool = False) -> None:
     """Write the network that the ranker uses as safetensors, which `load_segnet` reads too.
 
     The header's metadata has one entry, "about": JSON with the preset, the shapes of its convolutions, the
-    preprocessing, the factor on conv5's features, and the names of the classes. For arguments and errors see
-    `export_onnx`; onnx is not needed.
+    preprocessing, the factor on conv5's features, and the names of the classes. For errors see `export_onnx`; onnx is
+    not needed.
     """
     path = _network(run, file, replace)
     about = {**read_about(path), **_about(run, load_segnet(path, backend=get_backend("numpy")))}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ from tinysegrank.experiment.stages import described, proposals, ranker
 from tinysegrank.files import atomic_write, write_text
 from tinysegrank.outputs import check_results
 from tinysegrank.proposals.store import SCORES, SEGMENTS
+from tinysegrank.reporting import Cell, Column, Table
 from tinysegrank.stamps import check_file
 
 COLUMNS = ("image", "proposal", "file", "model_score", "ranker_score", "rank", "image_iou")
@@ -25,19 +24,12 @@ def export_proposals(run: Run, folder: Path, *, split: str = "val", replace: boo
 
     The folder is laid out as `proposals.folder` takes it, for another run or another program. The table has a row for
     each proposal: the score that its model gave, the ranker's, its rank by that (1 is what SegNet+SVM picks), and its
-    IoU. The last three are empty if the run is not that far, as with a val split without masks.
-
-    Args:
-        run: a run with finished proposals.
-        folder: made if missing.
-        split: "val" or "train"; the ranker was fitted on the latter.
-        replace: replace files that an earlier call wrote.
-        skip: keep files that exist, as after an interruption, and write the others.
+    IoU. The last three are empty if the run is not that far, as with a val split without masks. For `replace`, `skip`
+    and their errors see `export_labels`.
 
     Raises:
-        ConfigError: the split is neither, or both `replace` and `skip` are set.
+        ConfigError: the split is neither "val" nor "train".
         CheckpointError: the proposals are not finished, or a file has changed.
-        OutputError: a file cannot be written or already exists.
     """
     if split not in SPLITS:
         raise ConfigError(f'split="{split}": choose one of {", ".join(SPLITS)}')
@@ -57,24 +49,20 @@ def export_proposals(run: Run, folder: Path, *, split: str = "val", replace: boo
                     stream.write(source.read_bytes())
             advance(1)
     if table in missing:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
-        write_text(table, text.getvalue())
+        write_text(table, Table(table.name, tuple(map(Column, COLUMNS)), rows).to_csv())
     return table
 
 
-def _rows(run: Run, split: str, held: dict[str, tuple[list[Path], np.ndarray]]) -> list[list[object]]:
-    """Return the rows of the table; a number that is not known is an empty cell."""
-    ranked = _ranked(run, split)
-    rows: list[list[object]] = []
+def _rows(run: Run, split: str, held: dict[str, tuple[list[Path], np.ndarray]]) -> tuple[tuple[Cell, ...], ...]:
+    """Return the rows of the table; a number that is not known is NaN or None."""
+    ranked, rows = _ranked(run, split), []
     for name, (paths, scores) in held.items():
         theirs, quality = ranked.get(name, (np.full(len(paths), np.nan),) * 2)
         ranks = np.argsort(np.argsort(-theirs, kind="stable"), kind="stable") + 1
         for m, path in enumerate(paths):
-            rank = int(ranks[m]) if np.isfinite(theirs[m]) else ""
-            numbers = [_cell(scores[m]), _cell(theirs[m]), rank, _cell(quality[m])]
-            rows.append([name, m, f"{name}/{path.name}", *numbers])
-    return rows
+            rank = int(ranks[m]) if np.isfinite(theirs[m]) else None
+            rows.append((name, m, f"{name}/{path.name}", float(scores[m]), float(theirs[m]), rank, float(quality[m])))
+    return tuple(rows)
 
 
 def _ranked(run: Run, split: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -87,7 +75,3 @@ def _ranked(run: Run, split: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     scores = ranker.load_ranker(run).scores(table)
     ends = np.cumsum(np.bincount(table.groups, minlength=len(table.images)))[:-1]  # rows are in the order of images
     return dict(zip(table.images, zip(np.split(scores, ends), np.split(table.quality, ends), strict=True), strict=True))
-
-
-def _cell(number: float) -> object:
-    return float(number) if np.isfinite(number) else ""

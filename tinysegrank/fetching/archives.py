@@ -25,12 +25,8 @@ def voc_root(folder: Path) -> Path:
 def unpack_voc(archive: Path, folder: Path, *, replace: bool = False) -> Path:
     """Unpack VOCtrainval_11-May-2012.tar into a folder, and return FOLDER/VOCdevkit/VOC2012.
 
-    Nothing appears there before the whole archive is unpacked. Data that is there and complete is kept.
-
-    Args:
-        archive: the archive.
-        folder: made if missing.
-        replace: replace the archive's files one by one where they exist; other files stay.
+    Nothing appears there before the whole archive is unpacked. Data that is there and complete is kept; with `replace`,
+    the archive's files replace those there, and other files stay.
 
     Raises:
         DatasetError: the archive is damaged, holds no VOC 2012, or has a link or a path that leads out of it.

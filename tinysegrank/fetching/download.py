@@ -97,14 +97,8 @@ class Counter(Protocol):
 def download(source: Source, folder: Path, *, progress: Counter, mirror: str = "", replace: bool = False) -> Path:
     """Download a published file into a folder, and return its path; a file that is there and right is kept.
 
-    What has come so far is in FILE.part, so that the next call continues.
-
-    Args:
-        source: the file.
-        folder: made if missing.
-        progress: where to report.
-        mirror: address of a folder with a file of the same name, to take it from there; it must be the same file.
-        replace: replace a file of that name with another checksum.
+    What has come so far is in FILE.part, so that the next call continues. With `mirror`, the address of a folder, the
+    file is downloaded from there; it must be the same one. With `replace`, a file with another checksum is replaced.
 
     Raises:
         DownloadError: the server cannot be reached or refuses, or the checksum is wrong.

@@ -31,16 +31,13 @@ def add_sbd(source: Path, root: Path, *, progress: Counter, replace: bool = Fals
     """Write SBD's masks of images outside VOC's train and val beside VOC's own, and the list `train_aug`.
 
     The list has VOC's train images, then those of SBD that VOC's train and val don't have, so none of val is in it, and
-    VOC's masks are used where both have one. It is written last.
+    VOC's masks are used where both have one. It is written last; its file is returned.
 
     Args:
         source: SBD's archive, benchmark.tgz, or the folder that it unpacks to.
         root: the VOC root, VOCdevkit/VOC2012.
         progress: where to report.
         replace: replace a `train_aug` that differs, and its masks.
-
-    Returns:
-        The file of the list.
 
     Raises:
         DatasetError: the archive is damaged or holds no annotations, a mask doesn't fit its image, VOC lacks a
