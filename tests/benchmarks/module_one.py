@@ -4,8 +4,7 @@
 
 takes a run whose stages "segments" and "proposing" are done, and proposes for some of its val images as the run itself
 does for photographs. Seconds are those that the processor spent, so that other programs matter little; each step's
-are without those of the steps called from it. At the end pasting once more with descriptors that are not reduced,
-whose projection is drawn at random, as only the time counts.
+are without those of the steps called from it.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import resource
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -28,8 +26,6 @@ from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.stages.maps import Photograph
 from tinysegrank.parallel import one_blas_thread
-from tinysegrank.proposals import SegmentModel
-from tinysegrank.proposals.o2p.second_order import Projection
 from tinysegrank.reporting import Column, Table
 
 CPMC, SECOND_ORDER, PIPELINE, MAPS = (
@@ -42,7 +38,6 @@ CPMC, SECOND_ORDER, PIPELINE, MAPS = (
     )
 )
 OF_MAPS = [f"{MAPS}:map_features", "tinysegrank.segnet:TrunkMaps.__call__"]
-LENGTH = 23293  # of a description that is not reduced
 STEPS = {
     "paste": {
         "CPMC: edges, superpixels": [f"{CPMC}:{f}" for f in ("edge_map", "oversegment", "find_boundaries")],
@@ -58,19 +53,19 @@ STEPS = {
             f"{CPMC}:{f}" for f in ("segment_features", "SegmentRanker.predict", "diverse_order")
         ],
         "maps of the trunk": [f"{MAPS}:superpixels_of", *OF_MAPS],
-        "describing: by maps": ["tinysegrank.proposals:MapModel.describe"],
+        "describing: by maps": ["tinysegrank.experiment.stages.pooled:describe_by_maps"],
         "describing: SIFT": [f"{SECOND_ORDER}.local:dense_sift"],
         "describing: binary patterns": [f"{SECOND_ORDER}.local:dense_lbp"],
         "describing: colours, layout": [f"{SECOND_ORDER}.describe:local_descriptors"],
         "describing: reduction": [f"{SECOND_ORDER}.describe:DescriptorReduction.apply"],
         "describing: sums over superpixels": [f"{SECOND_ORDER}.describe:superpixel_sums"],
         "describing: means of segments": [
-            "tinysegrank.proposals.o2p.model:describe_segments",
+            "tinysegrank.experiment.stages.segments:describe_segments",
             f"{SECOND_ORDER}.describe:placed_averages",
         ],
         "logarithms": [f"{SECOND_ORDER}.describe:log_matrices"],
         "triangles, lengths, powers": [f"{SECOND_ORDER}.describe:{f}" for f in ("upper_triangles", "normalise_blocks")],
-        "projection": ["tinysegrank.proposals.o2p.model:Projection.apply"],
+        "projection": [f"{SECOND_ORDER}:Projection.apply"],
         "scores": ["tinysegrank.proposals:SegmentScorer.scores"],
         "pasting, DivMBest": ["tinysegrank.experiment.proposers.divmbest:divmbest"],
     },
@@ -147,20 +142,10 @@ def memory() -> str:
     return f"peak of memory so far {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
 
 
-def in_full(propose: Callable[[Photograph], Any], options: Any) -> None:
-    """Take the reduction out of the segment model that a pasting proposer holds."""
-    engine = next(c.cell_contents for c in propose.__closure__ or () if callable(c.cell_contents))
-    cell = next(c for c in engine.__closure__ or () if isinstance(c.cell_contents, SegmentModel))
-    rng = np.random.default_rng(0)
-    directions = rng.standard_normal((LENGTH, options.length), np.float32) / 100
-    cell.cell_contents = replace(cell.cell_contents, reduction=None, projection=Projection(directions))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--images", type=int, default=20, help="val images, evenly spread")
-    parser.add_argument("--full", type=int, default=5, help="of them with descriptors in full; 0 for none")
     asked = parser.parse_args()
     run = read_run(asked.run, jobs=1, progress=Silent())
     split = open_split(run.settings, "val")
@@ -176,14 +161,8 @@ def main() -> None:
                 clock.watch(step, place)
         everything.append(measure(clock, propose, images))
         print(table(proposer.name, everything[-1], memory()).to_markdown(), flush=True)
-        if proposer.name == "paste":
-            with_segments = propose
     total = sum(np.array([sum(answer.values()) for answer in answers]) for answers in everything)
     print(f"module 1: median {np.median(total):.2f} s an image, slowest {np.max(total):.2f} s\n")
-    if asked.full and "paste" in (proposer.name for proposer in proposers_of(run.settings)):
-        in_full(with_segments, run.settings.proposals.paste.segments)
-        answers = measure(clock, with_segments, images[: asked.full])
-        print(table("paste, descriptors in full", answers, memory()).to_markdown())
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from tinysegrank.experiment.stages.maps import channels, read_maps, read_means
 from tinysegrank.parallel import parallel_map
 from tinysegrank.proposals import MapReduction, Segments, segment_overlaps
 from tinysegrank.proposals.o2p.cpmc import SegmentRanker, candidates, diverse_order, segment_features
-from tinysegrank.proposals.o2p.model import map_columns
+from tinysegrank.proposals.o2p.second_order import map_columns
 from tinysegrank.reporting import Column, Table
 from tinysegrank.voc import VOID, find_objects
 
@@ -53,7 +53,6 @@ def examine(task: tuple[ImageOfRun, MapReduction]) -> Examined:
     segments = Segments(found.superpixels, found.members, -found.ratios)
     objects = find_objects(labels, image.split.instances(image.number)).masks
     columns = map_columns(reduction, read_means(image))
-    assert columns is not None
     return Examined(
         segment_features(photograph, found.superpixels, found.boundaries, found.members),
         columns(segments),

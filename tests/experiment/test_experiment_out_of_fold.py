@@ -17,15 +17,15 @@ from PIL import Image
 from tests.conftest import tiny_settings
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment import Run, Silent, images, run_experiment
-from tinysegrank.experiment.images import images_of, model_path
+from tinysegrank.experiment.images import images_of
 from tinysegrank.experiment.proposal_settings import CrfSettings, PasteSettings, ProposalSettings
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.proposers.protocol import model_of
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages import maps
-from tinysegrank.experiment.stages.maps import Photograph, read_means
+from tinysegrank.experiment.stages.maps import Photograph
 from tinysegrank.experiment.stages.proposals import load_proposer, store
-from tinysegrank.experiment.stages.segments import images_to_fit_on, load_model, read_segments
+from tinysegrank.experiment.stages.segments import images_to_fit_on, read_segments, segments_of
 from tinysegrank.experiment.stages.superpixels import superpixels_of
 from tinysegrank.proposals import (
     FEATURE_NAMES,
@@ -68,7 +68,7 @@ def settings_for(voc: Path) -> Settings:
             lambdas=(0.1,),
             choice_images=2,
             features="both",
-            maps=MapPoolingOptions(("second-order", "means"), channels=6, length=8),
+            maps=MapPoolingOptions(channels=6, length=8),
         ),
     )
     return replace(
@@ -180,14 +180,9 @@ def test_the_truth_of_a_fold_reaches_no_ranker_of_its_segments(tmp_path, run, to
     assert before["segments/ranker-maps.safetensors"] == after["segments/ranker-maps.safetensors"]
 
     (image,) = images_of(mine, "train", [3])
-    found, folder = read_segments(image).segments, mine.folder("segments")
-    ranker = SegmentRanker.load(model_path(folder / "ranker", fold))
-    model = replace(load_model(mine), ranker=ranker)
-    expected = model.segments(image.image(), read_means(image))
+    found, expected = read_segments(image).segments, segments_of(image, image.image(), fold=fold)
     np.testing.assert_array_equal(found.members, expected.members)
     np.testing.assert_array_equal(found.scores, expected.scores)
-    with pytest.raises(ConfigError, match="maps: give"):
-        model.segments(image.image())
 
 
 def test_a_photograph_gets_what_the_run_made_and_is_looked_at_once(run, toy, monkeypatch):

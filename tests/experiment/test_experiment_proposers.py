@@ -14,17 +14,17 @@ from tinysegrank.experiment import Run, Silent, images, named_settings, run_expe
 from tinysegrank.experiment.proposal_settings import ENGINES, CrfSettings, PasteSettings, ProposalSettings
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.settings import Settings
-from tinysegrank.experiment.stages import maps
+from tinysegrank.experiment.stages import maps, pooled
 from tinysegrank.experiment.stages.maps import Photograph
 from tinysegrank.experiment.stages.pooled import read_pooled
 from tinysegrank.experiment.stages.proposals import load_proposer, store
-from tinysegrank.experiment.stages.segments import load_model, read_rows, read_segments
+from tinysegrank.experiment.stages.segments import load_describe, read_rows, read_segments
 from tinysegrank.experiment.stages.superpixels import superpixels_of
 from tinysegrank.files import read_json
 from tinysegrank.metrics import image_iou
 from tinysegrank.proposals import (
     CpmcOptions,
-    MapModel,
+    MapMeans,
     MapPoolingOptions,
     PasteEngine,
     SecondOrderOptions,
@@ -110,9 +110,8 @@ def test_the_rows_to_learn_from_are_the_segments_and_more(pasted, toy):
     true = rows.members[rows.objects]
     assert len(features) == len(rows.members) + len(true)
     np.testing.assert_array_equal(targets[-len(true) :], rows.targets[rows.objects])
-    model = load_model(pasted)
     flipped = Segments(np.fliplr(segments.superpixels), true, np.zeros(len(true)))
-    np.testing.assert_array_equal(features[-len(true) :], model.describe(np.fliplr(sample.image), flipped))
+    np.testing.assert_array_equal(features[-len(true) :], load_describe(pasted)(np.fliplr(sample.image), flipped))
 
 
 def test_constants_are_chosen_by_the_mean_image_iou(tmp_path, toy):
@@ -159,7 +158,7 @@ def test_both_engines_take_turns_and_a_photograph_gets_what_the_run_made(tmp_pat
 def test_the_trunks_maps_describe_the_segments_that_are_there(tmp_path, pasted, toy, features):
     path = shutil.copytree(pasted.path, tmp_path / "run")
     settings = settings_for(toy, "paste")
-    pooling = MapPoolingOptions(("second-order", "means"), channels=6, length=20)
+    pooling = MapPoolingOptions(channels=6, length=20)
     paste = replace(settings.proposals.paste, features=features, maps=pooling)
     settings = replace(
         settings,
@@ -174,18 +173,15 @@ def test_the_trunks_maps_describe_the_segments_that_are_there(tmp_path, pasted, 
         assert not run.path_of("segments/projection.safetensors").exists()
 
     make_maps, image = maps.load_maps(run), member(run, "train", 3)
-    model = MapModel.load(run.folder("pooled"), pooling, (64, 64, 64))
+    describe = pooled.load_describe(run)
     sample, segments = VOCSegmentation(toy, "train")[3], read_segments(image).segments
     rows = training_rows(segments, find_objects(sample.labels), sample.labels != VOID, num_classes=21)
     true, superpixels = rows.members[rows.objects], superpixels_of(sample.image, settings)
     parts = []
     for members, view in ((rows.members, np.array), (true, np.fliplr)):
         means = map_features(make_maps(view(sample.image)), view(superpixels)).superpixels
-        parts.append(
-            model.describe(
-                Segments(view(segments.superpixels), members, np.zeros(len(members))), view(superpixels), means
-            )
-        )
+        of_view = Segments(view(segments.superpixels), members, np.zeros(len(members)))
+        parts.append(describe(of_view, MapMeans(view(superpixels), means, (64, 64, 64))))
     np.testing.assert_array_equal(read_pooled(image), np.concatenate(parts))
     assert read_pooled(image).shape == (len(read_rows(image)[1]), 40)
 

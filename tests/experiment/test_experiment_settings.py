@@ -120,15 +120,13 @@ def test_every_string_has_its_choices(leaf):
         ("superpixels.compactness=501", 'give at most 500 with the method "integer"'),
         ("proposals.engine=o2p", "choose one of crf, paste, both, folder"),
         ("proposals.crf.strengths=[]", "give at least one"),
-        ("proposals.paste.segments.sift=129", "give at least 0 and at most 128"),
-        ("proposals.paste.segments.lbp=0", "give 0 for both or for neither"),
+        ("proposals.paste.segments.sift=129", "give at least 1 and at most 128"),
         ("classifier.C=0", "give more than 0"),
     ],
 )
 def test_a_refusal_says_what_to_give(assignment, message):
     name = assignment.partition("=")[0]
     section = name if assignment != "trunk.pretrain_steps=3" else "trunk.pretrain_images"
-    section = section.replace(".lbp", ".sift") if assignment.endswith("lbp=0") else section
     with pytest.raises(ConfigError, match=f"^{re.escape(section)}[=:].*{re.escape(message)}"):
         from_dict(Settings, parse_assignments([assignment]))
 

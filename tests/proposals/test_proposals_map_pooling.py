@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import scipy.linalg
 
-from tinysegrank.errors import CheckpointError, ConfigError, ShapeError
-from tinysegrank.proposals import MapMeans, MapModel, MapPoolingOptions, MapReduction, Segments, descriptions_by_maps
+from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.proposals import MapMeans, MapReduction, Segments
 from tinysegrank.proposals.o2p.map_means import GROUND_WEIGHT, mean_maps, shared_pixels, unit_roots
-from tinysegrank.proposals.o2p.model import map_columns
-from tinysegrank.proposals.o2p.second_order.maps import CELL, second_order_maps
+from tinysegrank.proposals.o2p.second_order.maps import CELL, describe_by_maps, map_columns, second_order_maps
 from tinysegrank.proposals.o2p.second_order.pooling import bounding_boxes
 
 CHANNELS = (4, 3)
@@ -69,9 +66,6 @@ def test_the_ranker_sees_means_of_components_over_figure_and_ground(scene):
         mask = segments.mask(r)
         ground = of_pixels[~mask].mean(axis=0) if r else np.zeros(3)
         np.testing.assert_allclose(found[r], [*of_pixels[mask].mean(axis=0), *ground], rtol=1e-4, atol=1e-6)
-    assert map_columns(None, MapMeans(superpixels, means, CHANNELS)) is None
-    with pytest.raises(ConfigError, match="maps: give"):
-        map_columns(reduction, None)
 
 
 def test_a_layer_without_any_response_stays_zero():
@@ -114,46 +108,25 @@ def test_the_reduction_keeps_the_directions_that_vary_most(rng):
     np.testing.assert_allclose(reduction.apply(images[0], CHANNELS), expected, atol=1e-5)
 
 
-@pytest.fixture
-def model(scene) -> MapModel:
+def test_segments_are_described_in_two_ways(scene):
     segments, superpixels, means = scene
-    options = MapPoolingOptions(("means", "second-order"), channels=3, length=4)
-    reduction = MapReduction.fit([means], CHANNELS, size=options.channels)
-    rows = list(descriptions_by_maps(options, CHANNELS, reduction, segments, superpixels, means))
-    return MapModel.fit(options, CHANNELS, reduction, rows, rng=np.random.default_rng(0))
+    maps, reduction = MapMeans(superpixels, means, CHANNELS), MapReduction.fit([means], CHANNELS, size=3)
+    shared, boxes = shared_pixels(segments, superpixels), bounding_boxes(segments.members, segments.superpixels)
+    pooled, by_means = describe_by_maps(segments, maps, reduction)
+    expected = second_order_maps(reduction.apply(means, CHANNELS), superpixels, shared, boxes)
+    np.testing.assert_array_equal(pooled, expected)
+    np.testing.assert_array_equal(by_means, mean_maps(means, np.bincount(superpixels.ravel()), shared, CHANNELS))
+    of_none = describe_by_maps(segments.take(np.zeros(0, int)), maps, reduction)
+    assert [len(rows) for rows in of_none] == [0, 0]
 
 
-def test_a_model_describes_by_each_pooling_and_is_saved_and_read(tmp_path, scene, model):
+def test_what_does_not_fit_is_named(scene):
     segments, superpixels, means = scene
-    found = model.describe(segments, superpixels, means)
-    assert (found.dtype, found.shape) == (np.float32, (5, 8))
-    by_means = mean_maps(means, np.bincount(superpixels.ravel()), shared_pixels(segments, superpixels), CHANNELS)
-    np.testing.assert_allclose(found[:, :4] @ found[:, :4].T, by_means @ by_means.T, rtol=0.1)  # 4 of 5 dimensions
-    assert not MapModel.is_in(tmp_path, model.options)
-    model.save(tmp_path)
-    assert MapModel.is_in(tmp_path, model.options)
-    loaded = MapModel.load(tmp_path, model.options, CHANNELS)
-    np.testing.assert_array_equal(loaded.describe(segments, superpixels, means), found)
-    (tmp_path / "means.safetensors").unlink()
-    assert not MapModel.is_in(tmp_path, model.options)
-    assert MapModel.is_in(tmp_path, replace(model.options, pooling=("second-order",)))
-    with pytest.raises(CheckpointError, match="means"):
-        MapModel.load(tmp_path, model.options, CHANNELS)
-
-
-def test_an_image_without_segments_has_no_rows(scene, model):
-    segments, superpixels, means = scene
-    assert model.describe(segments.take(np.zeros(0, int)), superpixels, means).shape == (0, 8)
-
-
-def test_what_does_not_fit_is_named(scene, model):
-    segments, superpixels, means = scene
+    reduction = MapReduction.fit([means], CHANNELS, size=3)
     with pytest.raises(ShapeError, match="do not fit"):
-        model.describe(segments, superpixels, means[1:])
+        describe_by_maps(segments, MapMeans(superpixels, means[1:], CHANNELS), reduction)
     with pytest.raises(ShapeError, match=r"means must be \(S, 7\)"):
-        replace(model, options=replace(model.options, pooling=("second-order",))).describe(
-            segments, superpixels, means[:, 1:]
-        )
+        describe_by_maps(segments, MapMeans(superpixels, means[:, 1:], CHANNELS), reduction)
     with pytest.raises(ShapeError, match=r"channels \[4, 3\]"):
         unit_roots(means[:, 1:], CHANNELS)
     with pytest.raises(ConfigError, match="at least one"):

@@ -3,17 +3,14 @@ all where the coarse grid cannot be laid over them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from tinysegrank.errors import ConfigError, DatasetError
+from tinysegrank.errors import DatasetError
 from tinysegrank.proposals import (
     CrfEngine,
     PasteEngine,
     ProposalStore,
-    SegmentModel,
     SegmentOptions,
     divmbest,
     interleave,
@@ -72,12 +69,13 @@ def model():
     found = [cpmc(image, ranker, options=options.cpmc, rng=np.random.default_rng(0)) for image in scenes]
     described = [describe_segments(*pair, reduction=reduction) for pair in zip(scenes, found, strict=True)]
     projection = Projection.fit(np.concatenate(described), rng=np.random.default_rng(0), size=options.length)
-    return SegmentModel(options, ranker, reduction, projection)
+    return options, ranker, reduction, projection
 
 
 def paste_engine(model, image):
-    segments = model.segments(image)
-    features = model.describe(image, segments)
+    options, ranker, reduction, projection = model
+    segments = cpmc(image, ranker, options=options.cpmc, rng=np.random.default_rng(0))
+    features = projection.apply(describe_segments(image, segments, options=options.pooling, reduction=reduction))
     assert features.shape == (len(segments), 16)
     assert np.isfinite(features).all()
     scores = np.random.default_rng(1).normal(0.1, 0.2, (len(segments), 20))
@@ -91,21 +89,6 @@ def crf_engine(image):
     assert np.isfinite(features).all()
     unary = -np.log(np.random.default_rng(1).dirichlet(np.full(21, 0.3), len(features)) + 1e-6)
     return CrfEngine(unary, graph.edges, potts_weights(graph, strength=40.0), superpixels)
-
-
-def test_a_model_that_only_makes_segments_says_so(tmp_path, model):
-    model.save(tmp_path)
-    assert SegmentModel.is_in(tmp_path, model.options)
-    bare = SegmentModel.load(tmp_path, model.options, describes=False)
-    segments = bare.segments(IMAGES["noise"])
-    np.testing.assert_array_equal(segments.members, model.segments(IMAGES["noise"]).members)
-    with pytest.raises(ConfigError, match="not to describe"):
-        bare.describe(IMAGES["noise"], segments)
-    for file in ("projection.safetensors", "reduction.safetensors"):
-        (tmp_path / file).unlink()
-    assert not SegmentModel.is_in(tmp_path, model.options)
-    assert SegmentModel.is_in(tmp_path, model.options, describes=False)
-    assert not SegmentModel.is_in(tmp_path, replace(model.options, rank_channels=2), describes=False)
 
 
 @pytest.mark.parametrize("name", IMAGES)

@@ -72,7 +72,7 @@ kept       | 1000 at random, no two above 0.98, the best of each cluster at 0.05
 left out   | opening: unions of superpixels have no threads | o2p.cpmc.filters.best_of_clusters
 simplified | 19 numbers of shape, 6 of border and colour; no textons, no words | o2p.cpmc.description.segment_features
 kept       | regression on random features of a Laplacian kernel, to the best overlap | o2p.cpmc.ranker.SegmentRanker
-added      | means of the trunk's maps over figure and ground, PCA to 8 | o2p.model.map_columns
+added      | means of the trunk's maps over figure and ground, PCA to 8 | o2p.second_order.maps.map_columns
 kept       | 0.75 score - 0.25 overlap with those before; 150 at most | o2p.cpmc.filters.diverse_order
 """
 
@@ -95,8 +95,7 @@ from tinysegrank.proposals.crf.unary import SuperpixelClassifier
 from tinysegrank.proposals.divmbest import Engine, PastedSegments, Proposal, count_distinct, divmbest, interleave
 from tinysegrank.proposals.o2p.cpmc import CpmcOptions
 from tinysegrank.proposals.o2p.map_means import MapMeans
-from tinysegrank.proposals.o2p.map_model import MapModel, MapPoolingOptions, descriptions_by_maps
-from tinysegrank.proposals.o2p.model import SegmentModel, SegmentOptions
+from tinysegrank.proposals.o2p.options import MapPoolingOptions, SegmentOptions
 from tinysegrank.proposals.o2p.pasting import PasteEngine
 from tinysegrank.proposals.o2p.scorer import SegmentScorer, TrainingRows, training_rows
 from tinysegrank.proposals.o2p.second_order import MapReduction, SecondOrderOptions
@@ -114,7 +113,6 @@ __all__ = [
     "Inputs",
     "MapFeatures",
     "MapMeans",
-    "MapModel",
     "MapPoolingOptions",
     "MapReduction",
     "PasteEngine",
@@ -123,7 +121,6 @@ __all__ = [
     "ProposalOptions",
     "ProposalStore",
     "SecondOrderOptions",
-    "SegmentModel",
     "SegmentOptions",
     "SegmentScorer",
     "Segments",
@@ -132,7 +129,6 @@ __all__ = [
     "choose",
     "classifier_inputs",
     "count_distinct",
-    "descriptions_by_maps",
     "divmbest",
     "engine_under",
     "expansion",

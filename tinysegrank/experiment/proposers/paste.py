@@ -14,9 +14,9 @@ from tinysegrank.experiment.proposal_settings import ProposalSettings
 from tinysegrank.experiment.proposers.divmbest import DivMBestProposer
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
-from tinysegrank.experiment.stages import maps, pooled
-from tinysegrank.experiment.stages.pooled import load_describe, read_pooled
-from tinysegrank.experiment.stages.segments import by_hand, load_model, load_segments, read_rows, read_segments
+from tinysegrank.experiment.stages import maps, pooled, segments
+from tinysegrank.experiment.stages.pooled import read_pooled
+from tinysegrank.experiment.stages.segments import read_rows, read_segments
 from tinysegrank.experiment.tasks import do_missing, map_tasks
 from tinysegrank.files import atomic_write, read_arrays, write_arrays
 from tinysegrank.proposals import PasteEngine, SegmentScorer
@@ -79,24 +79,24 @@ class PasteProposer(DivMBestProposer):
 
     def engines(self, image: ImageOfRun, model: SegmentScorer, grid: Sequence[Pasting]) -> Iterable[PasteEngine]:
         """See `DivMBestProposer.engines`."""
-        segments, hand = read_segments(image)
+        found, hand = read_segments(image)
         by_maps = _by_maps(image)
-        scores = model.scores(_beside(hand, None if by_maps is None else by_maps[: len(segments)]))
-        return [PasteEngine(scores, segments, threshold=options.threshold) for options in grid]
+        scores = model.scores(_beside(hand, None if by_maps is None else by_maps[: len(found)]))
+        return [PasteEngine(scores, found, threshold=options.threshold) for options in grid]
 
     def load_engine(self, run: Run, model: SegmentScorer) -> Callable[[maps.Photograph, Pasting], PasteEngine]:
         """See `DivMBestProposer.load_engine`."""
-        maker, make, hand = load_model(run), load_segments(run), by_hand(run.settings)
-        by_maps = load_describe(run) if pooled.used(run.settings) else None
+        make_segments = segments.load_segments(run)
+        by_hand = segments.load_describe(run) if segments.by_hand(run.settings) else None
+        by_maps = pooled.load_describe(run) if pooled.used(run.settings) else None
 
         def engine(photograph: maps.Photograph, options: Pasting) -> PasteEngine:
-            segments = make(photograph)
+            found = make_segments(photograph)
             described = _beside(
-                maker.describe(photograph.image, segments) if hand else None,
-                by_maps(photograph, segments) if by_maps else None,
+                by_hand(photograph.image, found) if by_hand else None,
+                by_maps(found, photograph.means) if by_maps else None,
             )
-            scores = model.scores(described)
-            return PasteEngine(scores, segments, threshold=options.threshold)
+            return PasteEngine(model.scores(described), found, threshold=options.threshold)
 
         return engine
 

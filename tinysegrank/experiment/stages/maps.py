@@ -108,9 +108,11 @@ def read_maps(image: ImageOfRun, *, mirrored: bool = False) -> MapFeatures:
         return MapFeatures(arrays[f"{prefix}superpixels"], arrays[f"{prefix}image"])
 
 
-def read_means(image: ImageOfRun) -> MapMeans:
-    """Read the means of the maps over the superpixels of one image of the run."""
-    return MapMeans(read_superpixels(image), read_maps(image).superpixels, channels(image.run))
+def read_means(image: ImageOfRun, *, mirrored: bool = False) -> MapMeans:
+    """Read the means of the maps over the superpixels of one image of the run, or of its mirror image."""
+    superpixels = read_superpixels(image)
+    means = read_maps(image, mirrored=mirrored).superpixels
+    return MapMeans(superpixels[:, ::-1] if mirrored else superpixels, means, channels(image.run))
 
 
 STAGE = Stage(

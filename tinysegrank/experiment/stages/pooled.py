@@ -11,11 +11,12 @@ from tinysegrank.experiment.images import IMAGES, OBJECTS, ImageOfRun
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages import maps, segments
-from tinysegrank.experiment.stages.superpixels import read_superpixels
 from tinysegrank.experiment.tasks import do_missing_images, map_tasks
 from tinysegrank.files import read_arrays, reading, write_arrays
-from tinysegrank.proposals import MapModel, MapReduction, Segments, descriptions_by_maps
-from tinysegrank.proposals.o2p.map_model import reduction_file
+from tinysegrank.proposals import MapMeans, MapReduction, Segments
+from tinysegrank.proposals.o2p.second_order import Projection, describe_by_maps
+
+_REDUCTION, _PROJECTIONS = "reduction.safetensors", ("second-order.safetensors", "means.safetensors")
 
 
 def make(run: Run) -> None:
@@ -23,8 +24,8 @@ def make(run: Run) -> None:
 
     They are fitted on training images of all folds, since they don't use classes.
     """
-    if not MapModel.is_in(run.folder(STAGE.name), run.settings.proposals.paste.maps):
-        _fit_model(run)
+    if not all((run.folder(STAGE.name) / file).is_file() for file in (_REDUCTION, *_PROJECTIONS)):
+        _fit(run)
     do_missing_images(run, _write, STAGE.name, ".safetensors")
 
 
@@ -33,10 +34,17 @@ def used(settings: Settings) -> bool:
     return segments.STAGE.used(settings) and settings.proposals.paste.features != "hand"
 
 
-def load_describe(run: Run) -> Callable[[maps.Photograph, Segments], np.ndarray]:
-    """Return a function that describes the segments of any photograph, as the run's were: (R, P)."""
-    model = _load_model(run)
-    return lambda photograph, found: model.describe(found, photograph.superpixels, photograph.of_maps.superpixels)
+def load_describe(run: Run) -> Callable[[Segments, MapMeans], np.ndarray]:
+    """Return a function that describes the segments of any image by the maps: (R, P)."""
+    folder = run.folder(STAGE.name)
+    reduction = load_once(MapReduction.load, folder / _REDUCTION)
+    projections = [load_once(Projection.load, folder / file) for file in _PROJECTIONS]
+
+    def describe(found: Segments, means: MapMeans) -> np.ndarray:
+        parts = zip(projections, describe_by_maps(found, means, reduction), strict=True)
+        return np.concatenate([projection.apply(part) for projection, part in parts], axis=1)
+
+    return describe
 
 
 def read_pooled(image: ImageOfRun) -> np.ndarray:
@@ -46,45 +54,31 @@ def read_pooled(image: ImageOfRun) -> np.ndarray:
         return read_arrays(path)["features"]
 
 
-def _load_model(run: Run) -> MapModel:
-    return load_once(MapModel.load, run.folder(STAGE.name), run.settings.proposals.paste.maps, maps.channels(run))
-
-
-def _fit_model(run: Run) -> None:
+def _fit(run: Run) -> None:
     options, folder, images = run.settings.proposals.paste.maps, run.folder(STAGE.name), segments.images_to_fit_on(run)
-    path, channels = reduction_file(folder), maps.channels(run)
-    if not path.is_file():
+    if not (folder / _REDUCTION).is_file():
         means = (maps.read_maps(image).superpixels for image in images)
-        MapReduction.fit(means, channels, size=options.channels).save(path)
+        MapReduction.fit(means, maps.channels(run), size=options.channels).save(folder / _REDUCTION)
     rows = zip(*map_tasks(run, "images for the projections", _some_descriptions, images), strict=True)
     rng = np.random.default_rng([run.settings.seed, 8])
-    descriptions = [np.concatenate(parts) for parts in rows]
-    MapModel.fit(options, channels, MapReduction.load(path), descriptions, rng=rng).save(folder)
+    for file, parts in zip(_PROJECTIONS, rows, strict=True):
+        Projection.fit(np.concatenate(parts), rng=rng, size=options.length).save(folder / file)
 
 
-def _some_descriptions(image: ImageOfRun) -> list[np.ndarray]:
-    run = image.run
+def _some_descriptions(image: ImageOfRun) -> tuple[np.ndarray, np.ndarray]:
+    reduction = load_once(MapReduction.load, image.run.folder(STAGE.name) / _REDUCTION)
     found = segments.some_of(image, segments.read_segments(image).segments)
-    superpixels, means = read_superpixels(image), maps.read_maps(image).superpixels
-    reduction = MapReduction.load(reduction_file(run.folder(STAGE.name)))
-    options = run.settings.proposals.paste.maps
-    return list(descriptions_by_maps(options, maps.channels(run), reduction, found, superpixels, means))
+    return describe_by_maps(found, maps.read_means(image), reduction)
 
 
 def _write(image: ImageOfRun) -> None:
-    model, superpixels, means = _load_model(image.run), read_superpixels(image), maps.read_maps(image).superpixels
+    describe, means = load_describe(image.run), maps.read_means(image)
     found = segments.read_segments(image).segments
     if image.which == "train":
-        rows = segments.rows_of(image, found)
-        of_mirror = maps.read_maps(image, mirrored=True).superpixels
-        described = np.concatenate(
-            [
-                model.describe(rows.segments, superpixels, means),
-                model.describe(rows.mirrored, superpixels[:, ::-1], of_mirror),
-            ]
-        )
+        rows, of_mirror = segments.rows_of(image, found), maps.read_means(image, mirrored=True)
+        described = np.concatenate([describe(rows.segments, means), describe(rows.mirrored, of_mirror)])
     else:
-        described = model.describe(found, superpixels, means)
+        described = describe(found, means)
     write_arrays(image.file(STAGE.name, ".safetensors"), {"features": described})
 
 

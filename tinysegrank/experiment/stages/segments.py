@@ -6,7 +6,6 @@ They are ordered by CPMC's ranker, which learns from the truth; a training image
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,13 +20,13 @@ from tinysegrank.experiment.settings import Settings
 from tinysegrank.experiment.stages import maps
 from tinysegrank.experiment.tasks import do_missing_images, map_tasks
 from tinysegrank.files import read_compressed, write_compressed
-from tinysegrank.proposals import MapMeans, MapReduction, SegmentModel, Segments, training_rows
-from tinysegrank.proposals.o2p.cpmc import Examples, SegmentRanker, ranker_examples
+from tinysegrank.proposals import MapMeans, MapReduction, Segments, training_rows
+from tinysegrank.proposals.o2p.cpmc import Columns, Examples, SegmentRanker, cpmc, ranker_examples
 from tinysegrank.proposals.o2p.cpmc.ranker import WIDTH, WIDTH_WITH_MAPS
-from tinysegrank.proposals.o2p.model import map_columns, ranker_maps_file
-from tinysegrank.proposals.o2p.second_order import DescriptorReduction, Projection, describe_segments
+from tinysegrank.proposals.o2p.second_order import DescriptorReduction, Projection, describe_segments, map_columns
 from tinysegrank.voc import VOID, find_objects
 
+_RANKER_MAPS, _REDUCTION, _PROJECTION = "ranker-maps.safetensors", "reduction.safetensors", "projection.safetensors"
 _ROWS_PER_IMAGE = 40  # descriptions that the projection is fitted on
 
 
@@ -57,18 +56,18 @@ class Rows(NamedTuple):
 
 
 def make(run: Run) -> None:
-    """Fit the segment model on some training images, then write every image's segments and their descriptions.
+    """Fit ranker and projections on some training images, then write every image's segments and their descriptions.
 
     The ranker is fitted on all of them and without each fold. The projections are fitted on images of all folds, since
     they use no truth.
     """
     options, folder, images = run.settings.proposals.paste.segments, run.folder(STAGE.name), images_to_fit_on(run)
-    if options.rank_channels and not ranker_maps_file(folder).is_file():
+    if options.rank_channels and not (folder / _RANKER_MAPS).is_file():
         means = (maps.read_maps(image).superpixels for image in images)
-        MapReduction.fit(means, maps.channels(run), size=options.rank_channels).save(ranker_maps_file(folder))
+        MapReduction.fit(means, maps.channels(run), size=options.rank_channels).save(folder / _RANKER_MAPS)
     if not all(_ranker_path(run, fold).is_file() for fold in (-1, *range(run.settings.folds))):
         _fit_rankers(run, images)
-    if not SegmentModel.is_in(folder, options, describes=by_hand(run.settings)):
+    if by_hand(run.settings):
         _fit_projection(run, images)
     do_missing_images(run, _write, STAGE.name, ".npz")
 
@@ -80,23 +79,35 @@ def by_hand(settings: Settings) -> bool:
 
 def load_segments(run: Run) -> Callable[[maps.Photograph], Segments]:
     """Return a function that makes the segments of any photograph, in the way the run made those of its val images."""
-    model, ranked_by_maps = load_model(run), run.settings.proposals.paste.segments.rank_channels > 0
-
-    def segments(photograph: maps.Photograph) -> Segments:
-        means = photograph.means if ranked_by_maps else None
-        return model.segments(photograph.image, means, lab=photograph.lab)
-
-    return segments
+    return lambda photograph: _make_segments(run, photograph.image, lambda: photograph.means, lab=photograph.lab)
 
 
-def load_model(run: Run) -> SegmentModel:
-    """Read the fitted segment model, once in each process; without `by_hand`, it makes segments and no more."""
-    return _load_model(run, by_hand(run.settings))
+def segments_of(image: ImageOfRun, photograph: np.ndarray, *, fold: int = -1) -> Segments:
+    """Make the segments of an image of the run, ordered by the ranker fitted without a fold; -1: on all images."""
+    return _make_segments(image.run, photograph, lambda: maps.read_means(image), fold=fold)
 
 
-def _load_model(run: Run, describes: bool) -> SegmentModel:
-    options = run.settings.proposals.paste.segments
-    return load_once(SegmentModel.load, run.folder(STAGE.name), options, describes)
+def _make_segments(
+    run: Run, image: np.ndarray, means: Callable[[], MapMeans], *, fold: int = -1, lab: np.ndarray | None = None
+) -> Segments:
+    options, ranker = run.settings.proposals.paste.segments, load_once(SegmentRanker.load, _ranker_path(run, fold))
+    rng = np.random.default_rng(options.seed)
+    return cpmc(image, ranker, columns=_columns(run, means), lab=lab, options=options.cpmc, rng=rng)
+
+
+def _columns(run: Run, means: Callable[[], MapMeans]) -> Columns | None:
+    """Return the function that describes segments to the ranker by the trunk's maps, if the run ranks by them."""
+    if not run.settings.proposals.paste.segments.rank_channels:
+        return None
+    return map_columns(load_once(MapReduction.load, run.folder(STAGE.name) / _RANKER_MAPS), means())
+
+
+def load_describe(run: Run) -> Callable[[np.ndarray, Segments], np.ndarray]:
+    """Return a function that describes the segments of any image by hand-made descriptors: (R, P)."""
+    options, folder = run.settings.proposals.paste.segments.pooling, run.folder(STAGE.name)
+    reduction = load_once(DescriptorReduction.load, folder / _REDUCTION)
+    projection = load_once(Projection.load, folder / _PROJECTION)
+    return lambda image, found: projection.apply(describe_segments(image, found, options=options, reduction=reduction))
 
 
 def _ranker_path(run: Run, fold: int) -> Path:
@@ -121,15 +132,15 @@ def _fit_rankers(run: Run, images: list[ImageOfRun]) -> None:
 
 
 def _fit_projection(run: Run, images: list[ImageOfRun]) -> None:
-    options, reduction_path = run.settings.proposals.paste.segments, run.folder(STAGE.name) / "reduction.safetensors"
-    if options.sift and not reduction_path.is_file():
+    options, folder = run.settings.proposals.paste.segments, run.folder(STAGE.name)
+    if not (folder / _REDUCTION).is_file():
         some = (image.image() for image in images[:: max(1, len(images) // 60)])
-        DescriptorReduction.fit(some, options=options.pooling, sift=options.sift, lbp=options.lbp).save(reduction_path)
-    rows = list(map_tasks(run, "images for the projection", _some_descriptions, images))
-    rng = np.random.default_rng([run.settings.seed, 6])
-    projection = Projection.fit(np.concatenate(rows), rng=rng, size=options.length)
-    reduction = DescriptorReduction.load(reduction_path) if options.sift else None
-    replace(_load_model(run, False), reduction=reduction, projection=projection).save(run.folder(STAGE.name))
+        reduction = DescriptorReduction.fit(some, options=options.pooling, sift=options.sift, lbp=options.lbp)
+        reduction.save(folder / _REDUCTION)
+    if not (folder / _PROJECTION).is_file():
+        rows = list(map_tasks(run, "images for the projection", _some_descriptions, images))
+        rng = np.random.default_rng([run.settings.seed, 6])
+        Projection.fit(np.concatenate(rows), rng=rng, size=options.length).save(folder / _PROJECTION)
 
 
 def images_to_fit_on(run: Run) -> list[ImageOfRun]:
@@ -146,37 +157,30 @@ def some_of(image: ImageOfRun, found: Segments) -> Segments:
 
 def _ranker_examples_of(image: ImageOfRun) -> Examples:
     options, instances = image.run.settings.proposals.paste.segments, image.split.instances(image.number)
-    reduction = MapReduction.load(ranker_maps_file(image.run.folder(STAGE.name))) if options.rank_channels else None
-    columns, rng = map_columns(reduction, _means(image)), np.random.default_rng(options.seed)
+    columns, rng = _columns(image.run, lambda: maps.read_means(image)), np.random.default_rng(options.seed)
     return ranker_examples(image.image(), image.labels(), instances, columns=columns, options=options.cpmc, rng=rng)
 
 
-def _means(image: ImageOfRun) -> MapMeans | None:
-    """Return the means of the maps that an image's segments are ranked by, if the run ranks by any."""
-    return maps.read_means(image) if image.run.settings.proposals.paste.segments.rank_channels else None
-
-
 def _some_descriptions(image: ImageOfRun) -> np.ndarray:
-    options, folder = image.run.settings.proposals.paste.segments, image.run.folder(STAGE.name)
-    reduction = DescriptorReduction.load(folder / "reduction.safetensors") if options.sift else None
-    photograph = image.image()
-    found = _load_model(image.run, False).segments(photograph, _means(image))
-    return describe_segments(photograph, some_of(image, found), options=options.pooling, reduction=reduction)
+    options, photograph = image.run.settings.proposals.paste.segments.pooling, image.image()
+    reduction = load_once(DescriptorReduction.load, image.run.folder(STAGE.name) / _REDUCTION)
+    some = some_of(image, segments_of(image, photograph))
+    return describe_segments(photograph, some, options=options, reduction=reduction)
 
 
 def _write(image: ImageOfRun) -> None:
     """Write one image's segments; for a training image also its further training rows, and all rows' targets."""
-    run, model, photograph, arrays = image.run, load_model(image.run), image.image(), {}
+    run, photograph, arrays = image.run, image.image(), {}
     if image.which == "train":
-        ranker = load_once(SegmentRanker.load, _ranker_path(run, int(folds(run)[image.number])))
-        segments = replace(model, ranker=ranker).segments(photograph, _means(image))
+        segments = segments_of(image, photograph, fold=int(folds(run)[image.number]))
         rows = rows_of(image, segments)
         views, arrays["targets"] = [(photograph, rows.segments), (photograph[:, ::-1], rows.mirrored)], rows.targets
     else:
-        segments = model.segments(photograph, _means(image))
+        segments = segments_of(image, photograph)
         views = [(photograph, segments)]
     if by_hand(run.settings):
-        arrays["features"] = np.concatenate([model.describe(view, found) for view, found in views])
+        describe = load_describe(run)
+        arrays["features"] = np.concatenate([describe(view, found) for view, found in views])
     write_compressed(
         image.file(STAGE.name, ".npz"),
         **arrays,

@@ -9,7 +9,7 @@ Source: Carreira, Caseiro, Batista and Sminchisescu, "Free-form region descripti
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
 import numpy as np
@@ -17,10 +17,17 @@ from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.fitted import About, Arrays, Fitted
-from tinysegrank.proposals.o2p.map_means import unit_roots
+from tinysegrank.proposals.o2p.map_means import MapMeans, figure_and_ground, mean_maps, shared_pixels, unit_roots
 from tinysegrank.proposals.o2p.second_order.log_map import log_matrices, normalise_blocks, upper_triangles
-from tinysegrank.proposals.o2p.second_order.pooling import FIGURE_SIZE, GROUND_SIZE, placed_averages, placements
+from tinysegrank.proposals.o2p.second_order.pooling import (
+    FIGURE_SIZE,
+    GROUND_SIZE,
+    bounding_boxes,
+    placed_averages,
+    placements,
+)
 from tinysegrank.proposals.o2p.second_order.reduction import longest
+from tinysegrank.proposals.o2p.segments import Segments
 
 CELL = 4.0  # side of a superpixel as a local descriptor, pixels; the placements scale it
 
@@ -127,3 +134,32 @@ def second_order_maps(
         means = placed_averages(sums, placements(frames, size))
         blocks.append(upper_triangles(log_matrices(means, ridge=ridge)))
     return normalise_blocks(blocks, power=power)
+
+
+def describe_by_maps(
+    segments: Segments, maps: MapMeans, reduction: MapReduction
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Describe an image's segments by the trunk's maps in two ways: `second_order_maps` and `mean_maps`.
+
+    returns | (R, D), (R, 2C) | float32 | before projection
+
+    Raises:
+        ShapeError: the segments, the maps and the reduction do not fit each other.
+    """
+    shared = shared_pixels(segments, maps.superpixels)
+    boxes = bounding_boxes(segments.members, segments.superpixels)
+    areas = np.bincount(maps.superpixels.ravel(), minlength=len(maps.means))
+    pooled = second_order_maps(reduction.apply(maps.means, maps.channels), maps.superpixels, shared, boxes)
+    return pooled, mean_maps(maps.means, areas, shared, maps.channels)
+
+
+def map_columns(reduction: MapReduction, maps: MapMeans) -> Callable[[Segments], NDArray[np.float32]]:
+    """Return the function that describes segments to CPMC's ranker: means over figure and ground, (R, 2d)."""
+    local, superpixels = reduction.apply(maps.means, maps.channels), maps.superpixels
+    areas = np.bincount(superpixels.ravel(), minlength=len(local))
+
+    def columns(segments: Segments) -> NDArray[np.float32]:
+        shared = shared_pixels(segments, superpixels)
+        return np.concatenate(figure_and_ground(local, areas, shared), axis=1)  # (R, 2d)
+
+    return columns
