@@ -30,7 +30,7 @@ from tinysegrank.experiment import Run, Silent, evaluate_folder, run_experiment
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import atomic_write, read_json
 from tinysegrank.parallel import parallel_map
-from tinysegrank.voc import VOCSegmentation, make_toy_voc, read_labels, write_labels
+from tinysegrank.voc import VOCSegmentation, make_toy_voc, write_labels
 
 pytestmark = pytest.mark.slow
 
@@ -254,25 +254,24 @@ def test_a_run_with_a_worker_killed_equals_a_run_here(processes, toy, tmp_path, 
     assert len(contents(here.path)) > 100
 
 
-def test_commands_take_a_cluster(address, toy, tmp_path):
-    def call(*arguments):
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        assert result.exit_code == 0, result.output
-        return result.output
+def test_a_command_takes_a_cluster(address, toy, tmp_path):
+    drawn, run = tmp_path / "run-toyvoc" / "seed-5-20", tmp_path / "run"
+    make_toy_voc(tmp_path / "here", train=20, val=20, seed=5)
+    options = ["--images", "20", "--seed", "5", "--jobs", "1", "--dask", address]
+    with pytest.MonkeyPatch.context() as patch:  # after the scenes
+        patch.setattr("tinysegrank.experiment.run_experiment", lambda *_, **__: sys.exit(7))
+        result = CliRunner().invoke(app, ["demo", "--out", str(run), *options])
+    assert result.exit_code == 7, result.output
+    assert contents(tmp_path / "here") == contents(drawn)
 
-    for name, more in (("here", ()), ("spread", ("--dask", address))):
-        call("toyvoc", tmp_path / name, "--train", 2, "--val", 2, "--seed", 5, "--jobs", 1, *more)
-    assert contents(tmp_path / "here") == contents(tmp_path / "spread")
 
+def test_scoring_on_a_cluster(address, toy, tmp_path):
     split = VOCSegmentation(toy, "val")
     for i, name in enumerate(split.names):
         write_labels(tmp_path / "labels" / f"{name}.png", np.roll(split.labels(i) % 255, 3))
     with cluster(address):
         spread = evaluate_folder(tmp_path / "labels", split)
     np.testing.assert_array_equal(spread.matrix, evaluate_folder(tmp_path / "labels", split).matrix)
-    scored = ("evaluate", tmp_path / "labels", "--voc", toy, "--jobs", 1)
-    assert call(*scored, "--dask", address) == call(*scored)
-    assert read_labels(tmp_path / "labels" / f"{split.names[0]}.png").max() <= 20
 
 
 def test_a_split_that_changed_is_read_again(address, tmp_path):
@@ -308,7 +307,7 @@ def test_no_scheduler_answers():
         place = f"tcp://127.0.0.1:{held.getsockname()[1]}"
         with pytest.raises(ConfigError, match=rf"{place}: no Dask cluster answers \(Timed out"):
             enter(place, timeout=0.3)
-        result = CliRunner().invoke(app, ["toyvoc", "somewhere", "--dask", "127.0.0.1"])
+        result = CliRunner().invoke(app, ["evidence", "somewhere", "all", "--dask", "127.0.0.1"])
         assert result.exit_code == 1
         assert "127.0.0.1: no Dask cluster answers (missing port number" in " ".join(result.stderr.split())
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -160,56 +160,51 @@ def _open_numpy(device: str) -> Backend:
 def _open_cupy(device: str) -> Backend:
     cupy = _import("cupy", "cuda12")
     about, instead = f"{VARIABLE}=cupy{device and ':'}{device}: CuPy {cupy.__version__}", f"or set {VARIABLE}=numpy"
-    libraries = f"install them by `pip install '.[cuda12]'` in the checkout (cuda13 for CUDA 13), {instead}"
-
-    def attempt(what: Callable[[], Any], fault: str, advice: str) -> Any:
-        try:
-            return what()
-        except Exception as error:
-            raise BackendError(f"{about} {fault} ({type(error).__name__}: {_first_line(error)}); {advice}") from error
-
-    def product() -> None:
-        ones = cupy.ones((2, 2))
-        (ones @ ones).get()
-
     driver = f"`nvidia-smi` shows whether the driver works and is recent enough, {instead}"
-    count = attempt(cupy.cuda.runtime.getDeviceCount, "finds no CUDA device or no driver", driver)
+    libraries = f"install them by `pip install '.[cuda12]'` in the checkout (cuda13 for CUDA 13), {instead}"
+    with _trying(f"{about} finds no CUDA device or no driver", driver):
+        count = cupy.cuda.runtime.getDeviceCount()
     if (not device.isdecimal() and device) or int(device or 0) >= count:
         there = f"cupy:0 to cupy:{count - 1}" if count > 1 else "cupy:0 only"
         raise BackendError(f"{about} finds {count} CUDA device{'s'[: count > 1]}: choose {there}, {instead}")
     chosen = cupy.cuda.Device(int(device or 0))
-    with attempt(lambda: type(chosen)(chosen.id), "cannot use the device", driver):
-        attempt(lambda: (cupy.zeros(1) + 1).get(), "cannot compile or run a kernel: NVRTC or CUDA's headers", libraries)
-        attempt(product, "cannot multiply matrices: cuBLAS", libraries)
+    with _trying(f"{about} cannot use the device", driver):
+        current = type(chosen)(chosen.id)
+    with current:
+        with _trying(f"{about} cannot compile or run a kernel: NVRTC or CUDA's headers", libraries):
+            (cupy.zeros(1) + 1).get()
+        with _trying(f"{about} cannot multiply matrices: cuBLAS", libraries):
+            (cupy.ones((2, 2)) @ cupy.ones((2, 2))).get()
     return Backend("cupy", importlib.import_module("array_api_compat.cupy"), chosen)
 
 
 def _open_torch(device: str) -> Backend:
     torch = _import("torch", "torch")
-    try:
+    finds = f"torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices"
+    with _trying(f"{VARIABLE}=torch:{device}: the device is not usable", finds):
         ones = torch.ones((2, 2), device=torch.device(device or "cpu"))
         chosen = (ones @ ones).device  # "cuda" becomes "cuda:0"
-    except Exception as error:
-        raise BackendError(
-            f"{VARIABLE}=torch:{device}: the device is not usable ({type(error).__name__}: {_first_line(error)}); "
-            f"torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices"
-        ) from error
     return Backend("torch", importlib.import_module("array_api_compat.torch"), chosen)
 
 
 def _open_jax(device: str) -> Backend:
     jax = _import("jax", "jax")
     platform, _, index = device.partition(":")
-    found = []
-    try:
+    fault = f"{VARIABLE}=jax:{device}: the device is not usable"
+    with _trying(fault, "JAX finds none"):
         found = jax.devices()
+    with _trying(fault, f"JAX finds {', '.join(map(str, found))}"):
         chosen = jax.devices(platform or None)[int(index or 0)]
-    except Exception as error:
-        raise BackendError(
-            f"{VARIABLE}=jax:{device}: the device is not usable ({type(error).__name__}: {_first_line(error)}); "
-            f"JAX finds {', '.join(map(str, found)) or 'none'}"
-        ) from error
     return Backend("jax", importlib.import_module("jax.numpy"), chosen)
+
+
+@contextmanager
+def _trying(fault: str, advice: str) -> Iterator[None]:
+    """Turn any exception, as a broken installation may raise anything, into a BackendError."""
+    try:
+        yield
+    except Exception as error:
+        raise BackendError(f"{fault} ({type(error).__name__}: {_first_line(error)}); {advice}") from error
 
 
 _OPENERS: dict[str, Callable[[str], Backend]] = {

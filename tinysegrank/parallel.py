@@ -15,7 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import lru_cache, partial
 from multiprocessing import resource_tracker
 from typing import Any, TypeVar
@@ -92,14 +92,11 @@ def parallel_map(
     Raises:
         WorkerError: the operating system killed a worker process of this machine.
     """
-    results = _results(function, items, jobs, on_cluster)
-    try:
+    with closing(_results(function, items, jobs, on_cluster)) as results:
         for result in results:
             if advance is not None:
                 advance(1)
             yield result
-    finally:
-        results.close()
 
 
 def _results(

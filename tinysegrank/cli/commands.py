@@ -168,7 +168,6 @@ def evaluate(
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write the table to this CSV file.")] = None,
     as_json: Json = False,
     jobs: Jobs = CORES,
-    dask: Dask = None,
 ) -> None:
     """Score a folder of label PNGs by corpus IoU, VOC's measure."""
     from tinysegrank import reporting
@@ -183,7 +182,7 @@ def evaluate(
     if csv is not None:
         check_file(csv, option="--csv", begins=b"class,")  # the table's first heading
     images, progress = VOCSegmentation(voc, split, classes=known), shown(beside if as_json else console)
-    with workers(dask), progress.count("label maps", len(images)) as advance:
+    with progress.count("label maps", len(images)) as advance:
         confusion = evaluate_folder(folder, images, jobs=jobs, advance=advance)
     title = f"{folder} on {split}"
     table = reporting.per_class_table({folder.name: confusion}, title=title, common=common, classes=known)
@@ -213,13 +212,12 @@ def toyvoc(
     val: Annotated[int, typer.Option("--val", min=1, help="Number of validation images.")] = 80,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed for the images.")] = 0,
     jobs: Jobs = CORES,
-    dask: Dask = None,
 ) -> None:
     """Draw a toy data set with VOC's 20 classes, in the devkit's layout."""
     from tinysegrank.cli.show import console, shown
     from tinysegrank.voc import make_toy_voc
 
-    with workers(dask), shown(console).count("scenes", train + val) as advance:
+    with shown(console).count("scenes", train + val) as advance:
         make_toy_voc(folder, train=train, val=val, seed=seed, jobs=jobs, advance=advance)
     typer.echo(f"{folder}: {train} training and {val} validation scenes")
 
