@@ -19,7 +19,8 @@ Shapes = Mapping[str, tuple[int | str, ...]]
 class Fitted:
     """Base class of fitted models and tables that can be saved and loaded.
 
-    A subclass passes these as class keyword arguments, and implements `_state` and `_restore`:
+    A subclass passes these as class keyword arguments, and implements `_state` and `_restore` unless it is made
+    from the arrays alone:
 
     tag: name and version of its file format.
     shapes: array name to shape. A size is a number, or a string that stands for the same number wherever it occurs.
@@ -34,13 +35,13 @@ class Fitted:
         cls._tag, cls._shapes, cls._not_finite = tag, shapes, not_finite
 
     def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        """Return the arrays to store, and strings to store with them, by name."""
-        raise NotImplementedError
+        """Return the arrays to store, and strings to store with them, by name; by default attributes in `shapes`."""
+        return {name: getattr(self, name) for name in self._shapes}, {}
 
     @classmethod
-    def _restore(cls, arrays: Arrays, about: About) -> Self:
+    def _restore(cls, arrays: Arrays, about: About) -> Self:  # noqa: ARG003
         """Build the model from stored arrays and strings; damage raises KeyError, ValueError or TinySegRankError."""
-        raise NotImplementedError
+        return cls(**{name: arrays[name] for name in cls._shapes})
 
     def save(self, path: Path | str) -> None:
         """Write the model as one safetensors file, atomically.

@@ -76,7 +76,7 @@ def test_against_loops_over_pixels(scene):
 @given(scenes())
 def test_the_numba_version_equals_the_readable_one(scene):
     coarse, superpixels = scene
-    numba, readable = fast.superpixel(coarse, superpixels), superpixel(coarse.astype(np.float64), superpixels)
+    numba, readable = superpixel(coarse, superpixels), superpixel(coarse.astype(np.float64), superpixels)
     assert numba.dtype == np.uint8
     assert_labels_agree(numba, readable, superpixel_distributions(coarse, superpixels), superpixels)
 
@@ -87,7 +87,7 @@ def test_photograph_sized_scene_without_ties_gives_identical_labels():
     y, x = np.mgrid[:375, :500]
     wobble = rng.integers(-3, 4, (2, 375, 500))
     superpixels = np.clip((y + wobble[0]) // 25, 0, 14) * 20 + np.clip((x + wobble[1]) // 25, 0, 19)
-    np.testing.assert_array_equal(fast.superpixel(coarse, superpixels), superpixel(coarse.astype(float), superpixels))
+    np.testing.assert_array_equal(superpixel(coarse, superpixels), superpixel(coarse.astype(float), superpixels))
 
 
 def test_one_superpixel_a_pixel_is_naive_upsampling():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
+from tinysegrank.upsampling.coarse import naive, superpixel, superpixel_distributions
 from tinysegrank.upsampling.enlarge import enlarge
-from tinysegrank.upsampling.naive import naive
-from tinysegrank.upsampling.superpixel import superpixel, superpixel_distributions
 
 __all__ = ["enlarge", "naive", "superpixel", "superpixel_distributions"]

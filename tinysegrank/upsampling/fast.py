@@ -1,4 +1,4 @@
-"""Numba version of `superpixel.superpixel`, on one thread.
+"""Numba version of `coarse.superpixel`, on one thread.
 
 Pixels are counted one run of a superpixel at a time (see `voc.fast`). The joint table of superpixels and cells is
 mostly zeros, so it is never built: there are counts for one row of cells, and a list of those that are not 0.
@@ -9,28 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from tinysegrank.compiled import compiled
-from tinysegrank.upsampling.checks import check_coarse, check_superpixels
 from tinysegrank.voc import tile_edges
 from tinysegrank.voc.fast import list_ones
 
 
-def superpixel(coarse: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
-    """Numba version of `tinysegrank.upsampling.superpixel`.
-
-    Labels differ only where two probabilities agree to 1e-12.
-
-    coarse      | (h, w, K) | floating | class probabilities of each cell, finite
-    superpixels | (H, W)    | integer  | number of each pixel's superpixel, 0 .. H*W-1
-    returns     | (H, W)    | uint8    | class of each pixel
-
-    Raises:
-        ShapeError: an argument has another shape or dtype, or values out of range.
-        DatasetError: the image is smaller than the grid.
-
-    Paper: section 4, "Superpixel".
-    """
-    check_coarse(coarse)
-    S = check_superpixels(superpixels)
+def superpixel(coarse: np.ndarray, superpixels: np.ndarray, S: int) -> np.ndarray:
+    """Numba version of `coarse.superpixel`, without its checks; S is the largest number of a superpixel plus one."""
     (H, W), (h, w, _) = superpixels.shape, coarse.shape
     native = np.ascontiguousarray(superpixels, superpixels.dtype.newbyteorder("="))
     unsigned = native.view(f"u{native.itemsize}")  # avoids Numba's check for negative indices

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError, ShapeError
-from tinysegrank.fitted import About, Arrays, Fitted
+from tinysegrank.fitted import Fitted
 from tinysegrank.proposals.o2p.map_means import MapMeans, figure_and_ground, mean_maps, shared_pixels, unit_roots
 from tinysegrank.proposals.o2p.second_order.log_map import log_matrices, normalise_blocks, upper_triangles
 from tinysegrank.proposals.o2p.second_order.pooling import (
@@ -83,13 +83,6 @@ class MapReduction(Fitted, tag="tinysegrank map reduction 1", shapes={"centre": 
         if means.ndim != 2 or means.shape[1] != len(self.centre):
             raise ShapeError(f"means must be (S, {len(self.centre)}), got {means.shape}")
         return np.asarray((unit_roots(means, channels) - self.centre) @ self.directions, np.float32)
-
-    def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        return {"centre": self.centre, "directions": self.directions}, {}
-
-    @classmethod
-    def _restore(cls, arrays: Arrays, about: About) -> Self:  # noqa: ARG003
-        return cls(arrays["centre"], arrays["directions"])
 
 
 def second_order_maps(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError, ShapeError
-from tinysegrank.fitted import About, Arrays, Fitted
+from tinysegrank.fitted import Fitted
 
 
 class Projection(Fitted, tag="tinysegrank projection 1", shapes={"directions": ("D", "P")}):
@@ -55,10 +55,3 @@ class Projection(Fitted, tag="tinysegrank projection 1", shapes={"directions": (
         if descriptions.ndim != 2 or descriptions.shape[1] != len(self.directions):
             raise ShapeError(f"descriptions must be (R, {len(self.directions)}), got {descriptions.shape}")
         return np.asarray(descriptions @ self.directions, np.float32)
-
-    def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        return {"directions": self.directions}, {}
-
-    @classmethod
-    def _restore(cls, arrays: Arrays, about: About) -> Self:  # noqa: ARG003
-        return cls(arrays["directions"])

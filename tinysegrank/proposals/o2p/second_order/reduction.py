@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError
-from tinysegrank.fitted import About, Arrays, Fitted
+from tinysegrank.fitted import Fitted
 from tinysegrank.proposals.o2p.second_order.lbp import LBP_LENGTH
 from tinysegrank.proposals.o2p.second_order.local import ImageDescriptors, SecondOrderOptions, local_descriptors
 from tinysegrank.proposals.o2p.second_order.sift import SIFT_LENGTH
@@ -34,11 +34,6 @@ class DescriptorReduction(
                 raise ConfigError(f"{name}: a projection is ({length}, 1..{length}), got {matrix.shape}")
         self.sift = sift
         self.lbp = lbp
-
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """Dimensions of SIFT and binary patterns after the reduction."""
-        return self.sift.shape[1], self.lbp.shape[1]
 
     @classmethod
     def fit(
@@ -78,13 +73,6 @@ class DescriptorReduction(
             local.sift._replace(texture=local.sift.texture @ self.sift),
             local.lbp._replace(texture=local.lbp.texture @ self.lbp),
         )
-
-    def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        return {"sift": self.sift, "lbp": self.lbp}, {}
-
-    @classmethod
-    def _restore(cls, arrays: Arrays, about: About) -> Self:  # noqa: ARG003
-        return cls(arrays["sift"], arrays["lbp"])
 
 
 def longest(moment: NDArray[np.float64], size: int) -> NDArray[np.float32]:
