@@ -13,9 +13,8 @@ from tinysegrank.errors import ConfigError
 from tinysegrank.evidence import PIECES
 from tinysegrank.evidence.ablation import eq17_by_features
 from tinysegrank.evidence.figure_2 import richest
-from tinysegrank.evidence.judge import make_judge
 from tinysegrank.evidence.losses import continue_training
-from tinysegrank.evidence.measures import read_described
+from tinysegrank.evidence.measures import make_judge, read_described
 from tinysegrank.evidence.piece import Request
 from tinysegrank.evidence.single_images import (
     Images,

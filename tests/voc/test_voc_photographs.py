@@ -59,11 +59,10 @@ def test_grey_and_transparent_pil_images_become_rgb(rng_image):
 @pytest.mark.parametrize(
     ("source", "advice"),
     [
-        (np.zeros((20, 30), np.uint8), r"np\.stack"),
-        (np.zeros((3, 20, 30), np.uint8), r"image\.transpose\(1, 2, 0\)"),
-        (np.zeros((20, 30, 4), np.uint8), r"image\[:, :, :3\]"),
-        (np.zeros((20, 30, 3), np.float32), r"image \* 255"),
-        (np.zeros((2, 20, 30, 3), np.uint8), "give a path, a PIL image or such an array"),
+        (np.zeros((20, 30), np.uint8), r"shape \(20, 30\)"),
+        (np.zeros((3, 20, 30), np.uint8), "the channels R, G, B last"),
+        (np.zeros((20, 30, 4), np.uint8), r"give \(H, W, 3\)"),
+        (np.zeros((20, 30, 3), np.float32), r"float32; give .* uint8, .* in 0\.\.255"),
         (["a.png", "b.png"], "is a list; give one path"),
         (None, "is a NoneType"),
     ],

@@ -9,8 +9,7 @@ import numpy as np
 
 from tinysegrank import reporting
 from tinysegrank.evidence.claims import Ordering, Statement, verdict_of_gains
-from tinysegrank.evidence.judge import make_judge
-from tinysegrank.evidence.measures import per_cent, read_described
+from tinysegrank.evidence.measures import make_judge, per_cent, read_described
 from tinysegrank.evidence.piece import Finding, Piece, Request
 from tinysegrank.experiment.stages import coarse, data, described, proposals
 from tinysegrank.experiment.stages.coarse import read_coarse

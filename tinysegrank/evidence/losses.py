@@ -10,8 +10,7 @@ import numpy as np
 from tinysegrank import reporting
 from tinysegrank.evidence import claims
 from tinysegrank.evidence.claims import Ordering, Statement
-from tinysegrank.evidence.judge import make_judge
-from tinysegrank.evidence.measures import per_cent
+from tinysegrank.evidence.measures import make_judge, per_cent
 from tinysegrank.evidence.piece import Finding, Piece, Request
 from tinysegrank.evidence.trainings import LOSS_NAMES, train_by_loss
 from tinysegrank.experiment.stages import data, described, features, proposals, training

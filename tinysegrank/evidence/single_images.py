@@ -12,8 +12,7 @@ import numpy as np
 from tinysegrank import reporting
 from tinysegrank.evidence import claims
 from tinysegrank.evidence.claims import Statement
-from tinysegrank.evidence.judge import make_judge
-from tinysegrank.evidence.measures import system_confusions
+from tinysegrank.evidence.measures import make_judge, system_confusions
 from tinysegrank.evidence.piece import Finding, Piece, Request
 from tinysegrank.experiment.images import images_of
 from tinysegrank.experiment.runner import Run

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinysegrank.errors import TrainingError
 from tinysegrank.evidence.claims import SEEDS_RULE
-from tinysegrank.evidence.judge import Judge, make_judge
+from tinysegrank.evidence.measures import Judge, make_judge
 from tinysegrank.evidence.piece import Request
 from tinysegrank.experiment import artifacts
 from tinysegrank.experiment.images import IMAGES

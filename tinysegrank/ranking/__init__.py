@@ -14,20 +14,18 @@ from tinysegrank.ranking.distance import kl_divergences, proposal_distance
 from tinysegrank.ranking.features import BLOCKS, PAPER_BLOCKS, Block, ImageProposals, describe
 from tinysegrank.ranking.features.classification import UNGATED, class_shares
 from tinysegrank.ranking.image_classifier import ImageClassifier
-from tinysegrank.ranking.oracle import oracle_picks, oracle_quality, pick, rank_in_group
-from tinysegrank.ranking.pairs import Pairs, ranking_pairs
+from tinysegrank.ranking.oracle import Pairs, oracle_picks, oracle_quality, pick, rank_in_group, ranking_pairs
 from tinysegrank.ranking.ranker import RANKERS, FittedRanker, Ranker, RankerKind, balancing_weights, fit_ranker
 from tinysegrank.ranking.table import FeatureTable, StoredTable
 
 if TYPE_CHECKING:
-    from tinysegrank.ranking.estimator import LinearRanker
-    from tinysegrank.ranking.standardize import Standardizer
+    from tinysegrank.ranking.estimator import LinearRanker, Standardizer
     from tinysegrank.ranking.svm import RankSVM
 
 _MODULES = {
     "LinearRanker": "estimator",
     "RankSVM": "svm",
-    "Standardizer": "standardize",
+    "Standardizer": "estimator",
 }
 
 __all__ = [

@@ -117,7 +117,7 @@ def _held_out_picks(
     """Train on the other folds with each C, and return the rows picked in this one: (n, images in the fold)."""
     from sklearn.base import clone
 
-    from tinysegrank.ranking.standardize import Standardizer
+    from tinysegrank.ranking.estimator import Standardizer
 
     train, test = np.flatnonzero(fold != held_out), np.flatnonzero(fold == held_out)
     X_train = X[train]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.ranking.pairs import Pairs
+from tinysegrank.ranking.oracle import Pairs
 
 _STALE = 0.3  # the preconditioner is recomputed once this share of the active pairs has changed
 _PAIRS_PER_COLUMN = 4  # 2 takes twice as many iterations, 10 twice as long to sum

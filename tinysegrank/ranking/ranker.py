@@ -128,7 +128,7 @@ def fit_ranker(
     """
     from sklearn.base import clone
 
-    from tinysegrank.ranking.standardize import Standardizer
+    from tinysegrank.ranking.estimator import Standardizer
 
     columns, X = table.names(blocks), table.select(blocks)
     estimator = estimator or _rank_svm()

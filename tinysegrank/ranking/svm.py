@@ -11,7 +11,7 @@ import numpy as np
 from tinysegrank.errors import ShapeError
 from tinysegrank.ranking.estimator import LinearRanker
 from tinysegrank.ranking.newton import PairwiseHinge, minimise
-from tinysegrank.ranking.pairs import ranking_pairs
+from tinysegrank.ranking.oracle import ranking_pairs
 
 log = logging.getLogger(__name__)
 

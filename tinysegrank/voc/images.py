@@ -135,17 +135,9 @@ def photograph(source: Path | str | Image.Image | np.ndarray) -> np.ndarray:
     array = np.asarray(source)
     if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8:
         return array
-    if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
-        advice = "put the channels last, image.transpose(1, 2, 0)"
-    elif array.ndim == 3 and array.shape[2] == 4:
-        advice = "leave out the fourth channel, image[:, :, :3]"
-    elif array.ndim == 2:
-        advice = "repeat a grey image for red, green and blue, np.stack([image] * 3, axis=2)"
-    elif array.ndim == 3 and array.dtype.kind == "f":
-        advice = "turn 0..1 into 0..255, (image * 255).round().astype(np.uint8)"
-    else:
-        advice = "give a path, a PIL image or such an array"
-    raise ShapeError(f"image: shape {array.shape}, dtype {array.dtype} is not (H, W, 3) of uint8; {advice}")
+    raise ShapeError(
+        f"image: shape {array.shape}, dtype {array.dtype}; give (H, W, 3) uint8, the channels R, G, B last, in 0..255"
+    )
 
 
 def reduced(image: np.ndarray, *, longest: int, shortest: int = 1) -> np.ndarray:
