@@ -21,9 +21,6 @@ __version__ = "0.1.0"
 def load(run: str | PathLike[str]) -> Segmenter:
     """Load a finished run, to label photographs with it: `tinysegrank.load("runs/demo")("photo.jpg").labels`.
 
-    Args:
-        run: the run folder, which `tinysegrank demo` or `tinysegrank run` made.
-
     Raises:
         CheckpointError: the folder is not a finished run.
     """

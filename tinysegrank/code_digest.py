@@ -98,15 +98,10 @@ def importers_of(module: str, name: str) -> list[str]:
 
 
 class _Source(NamedTuple):
-    """Facts about a module, from its source alone.
+    """Facts about a module, from its source alone."""
 
-    Attributes:
-        digest: SHA-256 of its syntax tree without docstrings.
-        origins: each name that it imports from the package, to (module, name in it, or "" for the module itself).
-    """
-
-    digest: str
-    origins: dict[str, tuple[str, str]]
+    digest: str  # SHA-256 of its syntax tree without docstrings
+    origins: dict[str, tuple[str, str]]  # names it imports from the package: (module, name in it, or "" for the module)
 
     @property
     def imports(self) -> set[str]:

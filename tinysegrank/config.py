@@ -48,12 +48,8 @@ def option(
         note: added to the error message about a number that is out of range.
     """
     bounds = {"at_least": at_least, "more_than": more_than, "at_most": at_most, "less_than": less_than}
-    metadata = {
-        "bounds": {name: bound for name, bound in bounds.items() if bound is not None},
-        "choices": choices,
-        "may_be_empty": may_be_empty,
-        "note": f"; {note}" if note else "",
-    }
+    given = {name: bound for name, bound in bounds.items() if bound is not None}
+    metadata = {"bounds": given, "choices": choices, "may_be_empty": may_be_empty, "note": f"; {note}" if note else ""}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -90,14 +86,9 @@ def from_dict(
 ) -> Settings:
     """Build a dataclass of `kind` from nested dicts; missing values come from `base`, or else are the defaults.
 
-    Args:
-        kind: the dataclass.
-        values: its values by name; nested dataclasses as dicts.
-        base: instance that gives the missing values.
-        place: dotted name of the section, for error messages.
-
     Raises:
-        ConfigError: a key is unknown (the known ones are listed), or a value has the wrong type or is out of range.
+        ConfigError: a key is unknown (the known ones are listed), or a value has the wrong type or is out of range; the
+            message begins with `place`, the dotted name of the section.
     """
     hints = get_type_hints(kind)
     known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]

@@ -10,12 +10,9 @@ from tinysegrank.errors import TinySegRankError, explain_os_error
 
 
 def check_links(folder: Path, raises: type[TinySegRankError], *, deep: bool = True) -> None:
-    """Check that no symbolic link in a folder leads out of it; the folder may be a link itself, or be missing.
+    """Check that no symbolic link in a folder, nor with `deep` in those inside it, leads out of the folder.
 
-    Args:
-        folder: the folder.
-        raises: the error to raise.
-        deep: whether to look into the folders inside it.
+    The folder may be a link itself, or be missing.
 
     Raises:
         TinySegRankError: a link leads out, or the system refuses to list a folder; it is of the class `raises`.

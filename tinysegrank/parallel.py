@@ -39,10 +39,7 @@ def keep_freed_memory() -> bool:
     """Make the C library keep the memory of large arrays when they are freed, and reuse it for new ones.
 
     By default it returns the memory to the kernel, which has to zero it again for the next array; this took a sixth of
-    the time of a training step. Peak memory stays the same.
-
-    Returns:
-        Whether it worked; it needs GNU's C library, and nothing is done elsewhere.
+    the time of a training step. Peak memory stays the same. Return whether it worked: it needs GNU's C library.
     """
     import ctypes
 

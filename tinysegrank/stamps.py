@@ -40,30 +40,17 @@ class File(NamedTuple):
 
 @dataclass(frozen=True)
 class Stamp:
-    """The record of an artifact.
+    """The record of an artifact."""
 
-    Attributes:
-        key: what it was made from.
-        complete: whether the work was finished.
-        seconds: time that the work and later repairs took; interrupted attempts are not counted.
-        files: its files by path relative to the folder.
-        needs: contents of other artifacts that it was made from, by their names.
-        made_by: software and machine, by name.
-    """
-
-    key: Key = field(default_factory=Key)
-    complete: bool = False
-    seconds: float = 0.0
-    files: Mapping[str, File] = field(default_factory=dict)
-    needs: Mapping[str, str] = field(default_factory=dict)
-    made_by: Mapping[str, str] = field(default_factory=dict)
+    key: Key = field(default_factory=Key)  # what it was made from
+    complete: bool = False  # whether the work was finished
+    seconds: float = 0.0  # that the work and later repairs took; interrupted attempts are not counted
+    files: Mapping[str, File] = field(default_factory=dict)  # by path relative to the folder
+    needs: Mapping[str, str] = field(default_factory=dict)  # contents of other artifacts that it was made from, by name
+    made_by: Mapping[str, str] = field(default_factory=dict)  # software and machine, by name
 
     def content(self, place: str = "") -> str:
-        """Return a digest of the files' contents, for the keys of artifacts that depend on this one.
-
-        Args:
-            place: a file or folder of the artifact, to cover only its contents; all files by default.
-        """
+        """Return a digest of the contents of all files, or of those in `place`, for artifacts that depend on them."""
         if not self.complete:
             return ""
         names = [name for name in self.files if not place or name == place or name.startswith(f"{place}/")]

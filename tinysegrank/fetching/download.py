@@ -19,17 +19,11 @@ _TIMEOUT = 60  # seconds without a byte
 
 
 class Source(NamedTuple):
-    """A published file.
+    """A published file."""
 
-    Attributes:
-        address: where its publisher keeps it.
-        checksum: "md5:", "sha1:" or "sha256:", and the digest. MD5 and SHA-1 find damage, not forgery.
-        preset: for weights, the preset that they fit; "" for data.
-    """
-
-    address: str
-    checksum: str
-    preset: str = ""
+    address: str  # where its publisher keeps it
+    checksum: str  # "md5:", "sha1:" or "sha256:", and the digest; MD5 and SHA-1 find damage, not forgery
+    preset: str = ""  # for weights, the preset that they fit
 
     @property
     def file(self) -> str:

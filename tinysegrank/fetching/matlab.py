@@ -21,12 +21,7 @@ _Element = tuple[int, memoryview]
 
 
 def read_field(content: bytes, variable: str, field: str) -> np.ndarray:
-    """Read a matrix of numbers that is a field of a struct.
-
-    Args:
-        content: content of the file.
-        variable: name of the struct; of several in an array, the first is read.
-        field: name of the field.
+    """Read a matrix of numbers that is a field of a struct; of several structs in an array, the first is read.
 
     Raises:
         ValueError: the content is damaged, or the field isn't a matrix of numbers.

@@ -21,10 +21,7 @@ _TEMPORARY = ".tmp"
 def writing(path: Path | str, *, reads: bool = False) -> Iterator[None]:
     """Turn an OSError of the enclosed code, which writes `path`, into an OutputError that names the path.
 
-    Args:
-        path: path as the user gave it.
-        reads: whether the code also reads other files; an OSError that has a file name is about one of those, and is
-            not converted.
+    If the code also `reads` other files, an OSError that has a file name is about one of those, and is not converted.
 
     Raises:
         OutputError: the path cannot be written.
@@ -43,8 +40,7 @@ def writing(path: Path | str, *, reads: bool = False) -> Iterator[None]:
 def destination(path: Path | str) -> Path | None:
     """Return the file that writing to `path` creates or replaces, with symbolic links resolved.
 
-    Returns:
-        The file; None if `path` is a character device or a pipe, such as /dev/stdout, which is written to directly.
+    For a character device or a pipe, such as /dev/stdout, which is written to directly, return None.
 
     Raises:
         OutputError: the path is a folder, a socket or a disk, or cannot be looked up.

@@ -28,10 +28,7 @@ class Loss(Protocol):
     def __call__(
         self, z: Array, target: Array, weight: Array | None = None, *, counts: CorpusCounts | None = None
     ) -> tuple[Array, Array]:
-        """Return value and gradient for z and target (N, K, H, W) and weight (N, H, W) or None.
-
-        With `counts` of a corpus, return the loss of the whole corpus and this batch's rows of its gradient.
-        """
+        """Return value and gradient; with `counts`, those of the whole corpus, of the gradient this batch's rows."""
 
 
 class CorpusCounts:

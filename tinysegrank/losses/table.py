@@ -69,11 +69,7 @@ TABLE: dict[str, Loss] = {
 
 
 def named(name: str, *, min_mass: float = 0.5) -> Loss:
-    """Return a loss of the table.
-
-    Args:
-        name: a key of `TABLE`.
-        min_mass: passed to losses that take it; they ignore classes with less target mass than this many cells.
+    """Return a loss of the table; `min_mass` is passed to it if it takes it.
 
     Raises:
         ConfigError: the name is unknown.

@@ -26,8 +26,8 @@ def per_class_table(
         confusions: confusion matrix of each method by its name, all over the same images.
         title: title of the table.
         common: classes to show a second mean over, for data in which the others are rare.
-        paper: methods of the paper's Table 1 to add as columns; their means are over the same classes as ours. They are
-            left out where the classes are not VOC's.
+        paper: methods of the paper's Table 1 to add as columns if the classes are VOC's; their means are over the same
+            classes as ours.
         classes: the classes.
     """
     paper = paper if classes == VOC else ()
@@ -47,11 +47,7 @@ def methods_table(
 ) -> Table:
     """Tabulate the mean IoU of each method; for VOC's classes beside the paper's for the same method, or a dash.
 
-    Args:
-        confusions: confusion matrix of each method by its name, all over the same images.
-        title: title of the table.
-        common: classes to show a second mean over, in an extra column.
-        classes: the classes.
+    For the arguments see `per_class_table`; a second mean has a column of its own.
     """
     paper = (Column("paper (val)"),) if classes == VOC else ()
     headings, _, means = zip(*_means(confusions, common), strict=True)

@@ -23,20 +23,12 @@ _QUALITY = 50  # of photographs, 0..100
 
 @dataclass(frozen=True)
 class Browser:
-    """A browser of images.
+    """A browser of images."""
 
-    Attributes:
-        images: of each, what `packed` returns.
-        methods: names of the ways of labelling, in order.
-        first: the method that the others' gains are over.
-        chosen: the method whose gain is shown at first.
-        classes: the classes.
-    """
-
-    images: Sequence[Mapping[str, Any]]
-    methods: Sequence[str]
-    first: str
-    chosen: str
+    images: Sequence[Mapping[str, Any]]  # of each, what `packed` returns
+    methods: Sequence[str]  # names of the ways of labelling, in order
+    first: str  # the method that the others' gains are over
+    chosen: str  # the method whose gain is shown at first
     classes: Classes = VOC
 
     def to_json(self) -> str:

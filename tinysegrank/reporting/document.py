@@ -48,31 +48,17 @@ class Claim(NamedTuple):
 
 @dataclass(frozen=True)
 class Section:
-    """A section of a report.
-
-    Its contents are shown in this order: title, paragraphs, claims, items, pictures, browser, tables, listing.
-
-    Attributes:
-        title: heading.
-        paragraphs: plain text.
-        claims: table of claims and findings.
-        items: entries of a bulleted list.
-        tables: shown as tables, and as Markdown to copy.
-        pictures: PNGs with captions.
-        browser: browser of images; at most one section has it.
-        listing: text shown verbatim, such as a settings file.
-        below: whether this is a subsection; it then belongs to the last main section before it.
-    """
+    """A section of a report: title, paragraphs, claims, items, pictures, browser, tables and listing, in this order."""
 
     title: str
     paragraphs: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
-    items: tuple[str, ...] = ()
-    tables: tuple[Table, ...] = ()
+    items: tuple[str, ...] = ()  # of a bulleted list
+    tables: tuple[Table, ...] = ()  # shown as tables, and as Markdown to copy
     pictures: tuple[Picture, ...] = ()
-    browser: Browser | None = None
-    listing: str = ""
-    below: bool = False
+    browser: Browser | None = None  # at most one section has it
+    listing: str = ""  # shown verbatim, such as a settings file
+    below: bool = False  # whether it is a subsection of the last main section before it
 
     @property
     def anchor(self) -> str:

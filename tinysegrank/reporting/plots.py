@@ -83,22 +83,14 @@ class Curve:
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot: curves over common axes.
+    """A plot: curves over common axes."""
 
-    Attributes:
-        curves: the curves, by the names in the legend.
-        x_label, y_label: names and units of the axes.
-        title: title of the plot.
-        logarithmic: axes that are logarithmic: "", "x", "y" or "xy"; their values must be above 0.
-        smoothing: points in the running mean that is drawn over a pale raw curve; 1 draws the raw curve alone.
-    """
-
-    curves: Mapping[str, Curve]
-    x_label: str
+    curves: Mapping[str, Curve]  # by the names in the legend
+    x_label: str  # name and unit
     y_label: str
     title: str = ""
-    logarithmic: str = ""
-    smoothing: int = 1
+    logarithmic: str = ""  # axes that are, "x", "y" or "xy"; their values must be above 0
+    smoothing: int = 1  # points in the running mean that is drawn over a pale raw curve; 1 draws the raw curve alone
 
 
 def plots(path: Path | str, side_by_side: Sequence[Plot]) -> None:

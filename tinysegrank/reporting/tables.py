@@ -30,20 +30,14 @@ class Column:
 class Table:
     """Rows of cells under headings. None and NaN are shown as a dash; columns without text are right-aligned.
 
-    Attributes:
-        title: the line above the table.
-        columns: the headings.
-        rows: each with one cell per column.
-        note: the line under the table; may be empty.
-
     Raises:
         ShapeError: a row's number of cells is not that of the columns.
     """
 
-    title: str
+    title: str  # above the table
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    note: str = ""
+    note: str = ""  # under the table
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows):
