@@ -25,6 +25,16 @@ _REMEDIES = {
 }
 
 
+# JAX; CUDA's runtime, as torch and as CuPy report it, and its driver; cuBLAS and cuDNN
+_SHORTAGE = (
+    "RESOURCE_EXHAUSTED",
+    "CUDA error: out of memory",
+    "cudaErrorMemoryAllocation",
+    "CUDA_ERROR_OUT_OF_MEMORY",
+    "STATUS_ALLOC_FAILED",
+)
+
+
 class TinySegRankError(Exception):
     """Base class of every error that the library raises on purpose."""
 
@@ -63,6 +73,10 @@ class ConfigError(TinySegRankError):
 
 class OutputError(TinySegRankError):
     """A file or folder cannot be written, or must not be overwritten: it is an input, or not this program's output."""
+
+
+class MemoryShortageError(TinySegRankError):
+    """The memory of the machine, or of a device, ran out."""
 
 
 class WorkerError(TinySegRankError):
@@ -104,5 +118,5 @@ def plain_warnings() -> None:
 
 def out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that memory ran out, of the machine or, in any library's words, of a device."""
-    by_name = type(error).__name__ == "OutOfMemoryError" or "RESOURCE_EXHAUSTED" in str(error)  # torch, JAX
-    return by_name or isinstance(error, MemoryError)
+    by_name = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # CuPy's and torch's
+    return by_name or any(word in str(error) for word in _SHORTAGE)

@@ -15,8 +15,9 @@ from dataclasses import replace
 
 import pytest
 
+from tests.gpu.make_believe_cupy import installed
 from tinysegrank import stamps
-from tinysegrank.errors import CheckpointError, ConfigError, TrainingError
+from tinysegrank.errors import CheckpointError, ConfigError, MemoryShortageError, TrainingError
 from tinysegrank.experiment import Run, Settings, Shown, Silent, artifacts
 from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.run_folder import open_run, read_run
@@ -86,6 +87,44 @@ def test_a_training_that_diverges_names_its_stage_and_keeps_what_was_stored(tmp_
     with pytest.raises(TrainingError, match=r"^stage second: the ce loss is nan at step 7$"):
         go(tmp_path / "run", work)
     assert work.ran == ["first"] and (tmp_path / "run" / "second" / "half.txt").is_file()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 9 GiB"),
+        type("OutOfMemoryError", (MemoryError,), {})("Out of memory allocating 9 bytes (allocated so far: 1 byte)."),
+        type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory.\nSee the documentation"),
+        RuntimeError("cudaErrorMemoryAllocation: out of memory"),
+        RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"),
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes."),
+    ],
+    ids=["host", "CuPy", "torch", "CUDA", "cuBLAS", "JAX"],
+)
+def test_a_shortage_of_memory_names_stage_batch_jobs_and_what_is_free(tmp_path, work, monkeypatch, error):
+    def fail(run):
+        raise error
+
+    good, second = work.stages, work.stages[1]
+    work.stages = (good[0], replace(second, work=fail, backend=True, batches=("trunk.chunk",)))
+    monkeypatch.setenv("TINYSEGRANK_BACKEND", "cupy")
+    with installed(), pytest.raises(MemoryShortageError) as caught:
+        go(tmp_path / "run", work)
+    said = str(error).partition("\n")[0]
+    assert str(caught.value) == (
+        f"stage second: out of memory ({said}) with --jobs 1 --set trunk.chunk=16, 8,192 MB of the device's memory are "
+        f"free; resume with smaller numbers: tinysegrank run --voc '' --config {tmp_path}/run/run.toml --out "
+        f"{tmp_path}/run"
+    )
+
+
+def test_another_error_of_a_stage_is_its_own(tmp_path, work):
+    def fail(run):
+        raise RuntimeError("a fault")
+
+    work.stages = (replace(work.stages[0], work=fail),)
+    with pytest.raises(RuntimeError, match=r"^a fault$"):
+        go(tmp_path / "run", work)
 
 
 def test_a_second_call_does_nothing(tmp_path, work):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import math
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -302,6 +303,17 @@ def test_acceleration_can_be_turned_off(cupy: Backend, monkeypatch: pytest.Monke
     assert "tinysegrank_relu" not in tally.launches
 
 
+def test_each_cupy_has_kernels_of_its_own() -> None:
+    """Were they shared, a real one would start the make-believe one's on the processor, or the other way round."""
+    made = []
+    for _ in range(2):
+        with installed():
+            cupy, relu = sys.modules["cupy"], kernels()["tinysegrank_relu"]
+            made.append(kernel._compiled(cupy, relu))
+            assert kernel._compiled(cupy, relu) is made[-1]
+    assert made[0] is not made[1]
+
+
 def test_more_entries_than_threads_can_number_are_refused(cupy: Backend) -> None:
     with pytest.raises(ShapeError, match="2,147,483,647 entries are too many"):
         next(iter(kernels().values()))(2**31 - 1)
@@ -341,8 +353,9 @@ def _nvrtc() -> ctypes.CDLL:
 def test_kernels_compile_for_gpus(name: str, architecture: str) -> None:
     nvrtc, program, source = _nvrtc(), ctypes.c_void_p(), kernels()[name].source
     assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"kernel.cu", 0, None, None) == 0
-    # CuPy adds these: denormal numbers become 0
-    options = [option.encode() for option in (*kernel.OPTIONS, f"--gpu-architecture={architecture}", "-ftz=true")]
+    # CuPy adds these; by -ftz denormal numbers become 0
+    added = ("-std=c++17", "-ftz=true", f"-arch={architecture}", "--device-as-default-execution-space")
+    options = [option.encode() for option in (*kernel.OPTIONS, *added)]
     failed = nvrtc.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
     size = ctypes.c_size_t()
     nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))

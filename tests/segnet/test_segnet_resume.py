@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from tests.gpu.make_believe_cupy import installed
 from tests.segnet.segnet_toys import CLASSES, IMAGES, OPTIONS, Recording, assert_same_bits, thin_model, trained
-from tinysegrank.backend import Backend, to_numpy
+from tinysegrank.backend import Backend, get_backend, to_numpy
 from tinysegrank.errors import CheckpointError
 from tinysegrank.files import read_about, read_arrays, write_arrays
 from tinysegrank.segnet import FeatureStore, SegNet, TrainingOptions, train
@@ -70,6 +71,19 @@ def test_every_line_of_the_log_averages_as_many_steps(store: FeatureStore, tmp_p
     with pytest.raises(InterruptionError):
         train(thin_model(), store, IMAGES, options, **schedule, checkpoint=checkpoint, progress=interrupt_at(11))
     assert train(thin_model(), store, IMAGES, options, **schedule, checkpoint=checkpoint) == expected
+
+
+def test_another_backend_does_not_resume_a_training(store: FeatureStore, tmp_path: Path) -> None:
+    checkpoint, options = tmp_path / "checkpoint", dataclasses.replace(OPTIONS, steps=2)
+    train(thin_model(), store, IMAGES, options, seed=3, checkpoint=checkpoint)
+    with installed():
+        model = thin_model(backend=get_backend("cupy"))
+        with pytest.raises(CheckpointError, match=r"written by numpy on cpu, and cupy on cuda .*TINYSEGRANK_BACKEND"):
+            train(model, store, IMAGES, options, seed=3, checkpoint=checkpoint)
+    about = read_about(checkpoint)
+    assert about.pop("backend") == "numpy on cpu"
+    write_arrays(checkpoint, read_arrays(checkpoint), about=about)  # as a former version wrote it
+    train(thin_model(), store, IMAGES, options, seed=3, checkpoint=checkpoint)
 
 
 def test_resume_on_every_backend(store: FeatureStore, tmp_path: Path, backend: Backend) -> None:

@@ -9,11 +9,12 @@ import shlex
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from tinysegrank.backend import accelerated, get_backend
-from tinysegrank.errors import CheckpointError, TrainingError
+from tinysegrank.errors import CheckpointError, MemoryShortageError, TrainingError, out_of_memory
 from tinysegrank.experiment import artifacts
 from tinysegrank.experiment.artifacts import Condition
 from tinysegrank.experiment.folder_lock import FolderLock
@@ -131,6 +132,7 @@ class Stage:
         also: returns further needs that depend on the settings.
         used: returns whether it has anything to do under the settings.
         backend: whether it computes on the array backend, so that another backend's results are stale.
+        batches: the settings that its need of memory grows with, for a message, such as "trunk.chunk".
         parts, whole_folders: see `artifacts.make`.
     """
 
@@ -142,6 +144,7 @@ class Stage:
     also: Callable[[Settings], Sequence[str]] = field(default=lambda settings: ())  # noqa: ARG005
     used: Callable[[Settings], bool] = field(default=lambda settings: True)  # noqa: ARG005
     backend: bool = False
+    batches: Sequence[str] = ()
     parts: bool = False
     whole_folders: bool = False
 
@@ -171,6 +174,7 @@ def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: 
     Raises:
         ConfigError: another process is at work on the run.
         TrainingError: something that a stage fits is not finite; what was stored before stays.
+        MemoryShortageError: memory ran out; the same.
     """
     stages = [stage for stage in stages if stage.used(run.settings)]
     used = {stage.name for stage in stages}
@@ -197,6 +201,22 @@ def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: 
                 artifacts.make(folder, key, work, needs=needs, parts=stage.parts, whole_folders=stage.whole_folders)
             except TrainingError as error:
                 raise TrainingError(f"stage {stage.name}: {error}") from error
+            except Exception as error:
+                if out_of_memory(error):
+                    raise _shortage(run, stage, error) from error
+                raise
+
+
+def _shortage(run: Run, stage: Stage, error: Exception) -> MemoryShortageError:
+    jobs = run.backend_jobs if stage.backend else run.jobs
+    used = [f"--jobs {jobs}", *(f"--set {name}={attrgetter(name)(run.settings)}" for name in stage.batches)]
+    free = get_backend().free_bytes() if stage.backend else 0
+    left = f", {free / 2**20:,.0f} MB of the device's memory are free" if free else ""
+    said = str(error).strip().partition("\n")[0]
+    return MemoryShortageError(
+        f"stage {stage.name}: out of memory ({said}) with {' '.join(used)}{left}; resume with smaller numbers: "
+        f"{run.command}"
+    )
 
 
 def _needs(run: Run, stage: Stage, used: Collection[str]) -> dict[str, str]:

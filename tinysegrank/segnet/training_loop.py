@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from array_api_compat import array_namespace
 
-from tinysegrank.backend import Array, Backend, to_numpy
+from tinysegrank.backend import VARIABLE, Array, Backend, to_numpy
 from tinysegrank.errors import CheckpointError, TrainingError
 from tinysegrank.files import read_about, read_arrays, reading, write_arrays
 from tinysegrank.nn.layer import Gradients
@@ -124,18 +124,25 @@ class TrainingLoop:
         arrays = {f"parameter/{name}": to_numpy(array) for name, array in self.network.trainable.items()}
         arrays |= {f"velocity/{name}": array for name, array in self.sgd.state().items()}
         arrays |= {"losses": self._last_losses(), "records": np.array(self._records, np.float64)}
-        write_arrays(path, arrays | self._state(), about={"step": str(self.step), "training": self.identity})
+        about = {"step": str(self.step), "training": self.identity, "backend": self.backend.kind}
+        write_arrays(path, arrays | self._state(), about=about)
         self._saved = self.step
 
     def resume(self, path: Path) -> None:
         """Restore the state that a checkpoint holds.
 
         Raises:
-            CheckpointError: it is damaged, belongs to another training, or lacks a parameter or has an unusable one.
+            CheckpointError: it is damaged, belongs to another training, was written on another backend, or lacks a
+                parameter or has an unusable one.
         """
         about, arrays = read_about(path), read_arrays(path)
         if about.get("training") != self.identity:
             raise CheckpointError(f"{path}: belongs to another training; delete it, or choose another folder")
+        if (kind := about.get("backend", self.backend.kind)) != self.backend.kind:
+            raise CheckpointError(
+                f"{path}: was written by {kind}, and {self.backend.kind} rounds otherwise; "
+                f"set {VARIABLE} as it was, or delete the file"
+            )
         parameters = _part(arrays, "parameter")
         if lacking := self.network.trainable.keys() - parameters.keys():
             raise CheckpointError(f"{path}: lacks {', '.join(sorted(lacking))}; delete it and run again")

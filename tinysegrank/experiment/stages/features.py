@@ -80,4 +80,5 @@ STAGE = Stage(
     (*IMAGES, "trunk"),
     lambda s: [s.trunk.chunk, s.training.feature_scale],
     backend=True,
+    batches=("trunk.chunk",),
 )

@@ -180,5 +180,6 @@ STAGE = Stage(
     (images.IMAGES[0], "trunk", "features/train", "features/scale.json"),
     lambda s: [s.training, s.folds, s.seed, s.ranking.loss],
     backend=True,
+    batches=[f"training.{name}.batch" for name in ("start", "ce", "uoi", "iou", "uoi_ce")],
     parts=True,
 )
