@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.proposals import CrfEngine, divmbest
-from tinysegrank.proposals.crf.expansion import expand, expansion, potts_energy
-from tinysegrank.proposals.crf.expansion_steps import gainers
+from tinysegrank.proposals.crf.expansion import expand, expansion, gainers, potts_energy
 
 ALL_EDGES = np.array(list(itertools.combinations(range(6), 2)))
 seeds = st.integers(0, 2**32 - 1)

@@ -10,12 +10,11 @@ from tinysegrank.metrics import image_iou
 from tinysegrank.proposals import (
     CrfEngine,
     Proposal,
-    ProposalOptions,
     SuperpixelClassifier,
     choose,
     divmbest,
-    engine_under,
     label_fractions,
+    potts_weights,
     superpixel_features,
     trial,
 )
@@ -45,27 +44,16 @@ def classifier():
     return SuperpixelClassifier(hidden=16, epochs=40).fit(*stacked, rng=np.random.default_rng(0))
 
 
-def propose(image, classifier, options, segments=300):
-    superpixels = slic(image, segments=segments)
-    graph = region_graph(superpixels, image)
-    z = classifier.log_probabilities(superpixel_features(image, superpixels, graph), balance=options.balance)
-    return divmbest(engine_under(z, superpixels, graph, options), options.lam, options.count)
-
-
 def test_finds_the_objects_of_new_scenes(classifier):
-    options = ProposalOptions(strength=5.0, lam=0.5, count=5)
     for seed in (20, 21):
         image, labels = scene(seed)
-        proposals = propose(image, classifier, options, segments=60)
-        assert len(proposals) == 5
+        superpixels = slic(image, segments=60)
+        graph = region_graph(superpixels, image)
+        unary = -classifier.log_probabilities(superpixel_features(image, superpixels, graph), balance=0.3)
+        engine = CrfEngine(unary, graph.edges, potts_weights(graph, strength=5.0), superpixels)
+        proposals = divmbest(engine, 0.5, 5)
         assert image_iou(labels, proposals[0].labels) > 0.8
         assert proposals[0].score == max(p.score for p in proposals)
-
-
-@pytest.mark.parametrize("bad", [{"strength": -1.0}, {"lam": float("inf")}, {"count": 0}, {"balance": 1.1}])
-def test_bad_options_are_named(bad):
-    with pytest.raises(ConfigError, match=next(iter(bad))):
-        ProposalOptions(**bad)
 
 
 def sets(seed, images=4, count=5, settings=3):

@@ -178,8 +178,6 @@ def test_bad_input_is_named():
         {"epochs": 0},
         {"sample": 0},
         {"rate": -1.0},
-        {"decay": -1.0},
-        {"dropout": (0.1, 1.0)},
     ):
         with pytest.raises(ConfigError, match=next(iter(option))):
             SuperpixelClassifier(**option)

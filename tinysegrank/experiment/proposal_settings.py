@@ -44,7 +44,7 @@ class MapSettings(Options):
 
 @dataclass(frozen=True)
 class CrfSettings(Options):
-    """The CRF on superpixels: see `ProposalOptions`; the strengths and lambdas are tried on `choice_images` images.
+    """The CRF on superpixels; the strengths and lambdas are tried on `choice_images` images.
 
     `features` are the inputs of its classifier, see `proposals.classifier_inputs`: "hand" (hand-made, as published),
     "trunk" (means of the trunk's maps) or "both". With `mirrored`, it also learns from mirror images. `epochs` is the

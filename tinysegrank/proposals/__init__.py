@@ -79,16 +79,16 @@ kept       | 0.75 score - 0.25 overlap with those before; 150 at most | o2p.cpmc
 from __future__ import annotations
 
 from tinysegrank.proposals.choice import Choice, choose, trial
-from tinysegrank.proposals.crf.crf import CrfEngine, ProposalOptions, engine_under, potts_weights
+from tinysegrank.proposals.crf.crf import CrfEngine, potts_weights
 from tinysegrank.proposals.crf.expansion import expansion, potts_energy
 from tinysegrank.proposals.crf.features import FEATURE_NAMES, superpixel_features
-from tinysegrank.proposals.crf.fractions import label_fractions
 from tinysegrank.proposals.crf.inputs import (
     FEATURES,
     Inputs,
     InputTable,
     MapFeatures,
     classifier_inputs,
+    label_fractions,
     map_features,
 )
 from tinysegrank.proposals.crf.unary import SuperpixelClassifier
@@ -118,7 +118,6 @@ __all__ = [
     "PasteEngine",
     "PastedSegments",
     "Proposal",
-    "ProposalOptions",
     "ProposalStore",
     "SecondOrderOptions",
     "SegmentOptions",
@@ -130,7 +129,6 @@ __all__ = [
     "classifier_inputs",
     "count_distinct",
     "divmbest",
-    "engine_under",
     "expansion",
     "interleave",
     "label_fractions",

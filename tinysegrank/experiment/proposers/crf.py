@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,11 +23,10 @@ from tinysegrank.proposals import (
     Inputs,
     InputTable,
     MapFeatures,
-    ProposalOptions,
     SuperpixelClassifier,
     classifier_inputs,
-    engine_under,
     label_fractions,
+    potts_weights,
 )
 from tinysegrank.stored_rows import RowFile
 from tinysegrank.superpixels import RegionGraph, as_lab, region_graph
@@ -34,12 +34,28 @@ from tinysegrank.superpixels import RegionGraph, as_lab, region_graph
 _HELD = 800_000_000  # bytes of examples that one fit holds at a time, about
 
 
+@dataclass(frozen=True)
+class Labelling:
+    """The constants chosen on training images.
+
+    strength: weight of the Potts terms, see `potts_weights`.
+    lam: weight of diversity, nats per pixel.
+    count: M.
+    balance: power of the class priors that probabilities are divided by, see `SuperpixelClassifier`.
+    """
+
+    strength: float
+    lam: float
+    count: int
+    balance: float
+
+
 class CrfProposer(DivMBestProposer):
     """DivMBest over a Potts CRF with unary costs by superpixel classifiers."""
 
     name = "crf"
     reads_segments = False
-    kind, constants, examples, first = SuperpixelClassifier, ProposalOptions, "examples", 0
+    kind, constants, examples, first = SuperpixelClassifier, Labelling, "examples", 0
 
     def map_views(self, settings: Settings) -> tuple[bool, ...]:
         """See `Proposer.map_views`."""
@@ -68,20 +84,16 @@ class CrfProposer(DivMBestProposer):
         ]
         self.keep(run, choice, f"strength {choice.best.strength:g}", tried)
 
-    def engines(
-        self, image: ImageOfRun, model: SuperpixelClassifier, grid: Sequence[ProposalOptions]
-    ) -> Iterable[CrfEngine]:
+    def engines(self, image: ImageOfRun, model: SuperpixelClassifier, grid: Sequence[Labelling]) -> Iterable[CrfEngine]:
         """See `DivMBestProposer.engines`."""
         described = _described(image)
         return [_engine(described, model, options) for options in grid]
 
-    def load_engine(
-        self, run: Run, model: SuperpixelClassifier
-    ) -> Callable[[maps.Photograph, ProposalOptions], CrfEngine]:
+    def load_engine(self, run: Run, model: SuperpixelClassifier) -> Callable[[maps.Photograph, Labelling], CrfEngine]:
         """See `DivMBestProposer.load_engine`."""
         reads_maps = bool(self.map_views(run.settings))
 
-        def engine(photograph: maps.Photograph, options: ProposalOptions) -> CrfEngine:
+        def engine(photograph: maps.Photograph, options: Labelling) -> CrfEngine:
             of_maps = photograph.of_maps if reads_maps else None
             described = _describe(photograph.image, photograph.superpixels, photograph.lab, run.settings, of_maps)
             return _engine(described, model, options)
@@ -151,10 +163,10 @@ def _fit(task: _Fit) -> None:
     classifier.fit(table, RowFile(beside, count, np.float32), arrays["weights"], rng=rng, rows=rows).save(task.path)
 
 
-def grid_of(asked: ProposalSettings) -> list[ProposalOptions]:
+def grid_of(asked: ProposalSettings) -> list[Labelling]:
     """Return the constants to choose from."""
     return [
-        ProposalOptions(strength=strength, lam=lam, count=asked.count, balance=asked.crf.balance)
+        Labelling(strength=strength, lam=lam, count=asked.count, balance=asked.crf.balance)
         for strength in asked.crf.strengths
         for lam in asked.crf.lambdas
     ]
@@ -184,6 +196,7 @@ def _described(image: ImageOfRun, *, mirrored: bool = False) -> _Superpixels:
     return _describe(photograph, superpixels, as_lab(photograph), settings, of_maps)
 
 
-def _engine(described: _Superpixels, classifier: SuperpixelClassifier, options: ProposalOptions) -> CrfEngine:
+def _engine(described: _Superpixels, classifier: SuperpixelClassifier, options: Labelling) -> CrfEngine:
     log_probabilities = classifier.log_probabilities(described.inputs.columns, balance=options.balance)
-    return engine_under(log_probabilities, described.superpixels, described.graph, options)
+    weights = potts_weights(described.graph, strength=options.strength)
+    return CrfEngine(-log_probabilities, described.graph.edges, weights, described.superpixels)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysegrank.config import Options, option
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.proposals.crf.expansion import check_potts, expansion, potts_energy
 from tinysegrank.proposals.divmbest import Proposal
@@ -97,37 +96,3 @@ class CrfEngine:
         unary = state.unary.copy()
         unary[np.arange(len(unary)), found.nodes] += lam * self.areas
         return CrfState(unary, found.nodes)
-
-
-@dataclass(frozen=True)
-class ProposalOptions(Options):
-    """Options for proposing by a CRF.
-
-    strength: weight of the Potts terms, nats per pixel of boundary without contrast.
-    lam: weight of diversity, nats per pixel.
-    count: number of proposals per image M.
-    balance: power of the class priors that probabilities are divided by, 0..1; see `SuperpixelClassifier`.
-    """
-
-    strength: float = option(40.0, at_least=0)
-    lam: float = option(0.4, at_least=0)
-    count: int = option(10, at_least=1)
-    balance: float = option(0.3, at_least=0, at_most=1)
-
-
-def engine_under(
-    log_probabilities: NDArray[np.floating],
-    superpixels: NDArray[np.integer],
-    graph: RegionGraph,
-    options: ProposalOptions,
-) -> CrfEngine:
-    """Return the CRF of an image from the class probabilities of its superpixels.
-
-    log_probabilities | (S, K) | floating | nats, balanced as `options` says
-    superpixels       | (H, W) | integer  | 0..S-1
-
-    Raises:
-        ShapeError: the arrays do not fit each other.
-    """
-    weights = potts_weights(graph, strength=options.strength)
-    return CrfEngine(-log_probabilities, graph.edges, weights, superpixels)

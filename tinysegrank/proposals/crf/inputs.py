@@ -1,4 +1,4 @@
-"""Inputs of the superpixel classifier: hand-made features, the trunk's maps, or both."""
+"""Inputs of the superpixel classifier, hand-made features or the trunk's maps, and its targets, shares of classes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.proposals.crf.features import superpixel_features
 from tinysegrank.stored_rows import RowFile
 from tinysegrank.superpixels import RegionGraph, pool_maps
+from tinysegrank.voc import VOID, check_labels
 
 FEATURES = ("hand", "trunk", "both")
 
@@ -129,3 +130,28 @@ class InputTable:
         found[:, : self.own.shape[1]] = self.own[rows]
         found[:, self.own.shape[1] :] = self.shared[self.images[rows]]
         return found
+
+
+def label_fractions(
+    labels: NDArray[np.integer], superpixels: NDArray[np.integer], *, num_classes: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Compute the distribution of the true classes in each superpixel, and its number of non-void pixels.
+
+    labels      | (H, W) | integer | 0..K-1, or 255 where void
+    superpixels | (H, W) | integer | 0..S-1
+    fractions   | (S, K) | float32 | rows sum to 1, or to 0 where all is void
+    weights     | (S,)   | int64   | pixels that are not void
+
+    Raises:
+        ShapeError: the arrays differ in size.
+        DatasetError: a label is neither a class nor void.
+    """
+    if labels.shape != superpixels.shape:
+        raise ShapeError(f"labels {labels.shape} and superpixels {superpixels.shape} must have the same size")
+    count = int(superpixels.max()) + 1
+    labels = check_labels(labels, num_classes=num_classes)
+    known = labels != VOID
+    joint = superpixels[known].astype(np.int64) * num_classes + labels[known]
+    pixels = np.bincount(joint, minlength=count * num_classes).reshape(count, num_classes)
+    weights = pixels.sum(axis=1)
+    return (pixels / np.maximum(weights, 1)[:, None]).astype(np.float32), weights

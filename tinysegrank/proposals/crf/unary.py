@@ -19,6 +19,8 @@ LOGGER = logging.getLogger(__name__)
 FEWEST = 5  # classes that are the most frequent label of fewer superpixels are not learnt
 BLOCK = 2**15  # superpixels read at once
 _FRACTIONS = 2**19  # superpixels whose fractions are read at once
+DROPOUT = 0.2, 0.5  # probabilities of dropping an input and a hidden unit
+DECAY = 1.0  # decoupled weight decay; large, since there are few images
 FLOOR = 1e-6  # smallest probability of a class; also that of classes not learnt
 
 Table = NDArray[np.floating] | InputTable
@@ -58,9 +60,7 @@ class SuperpixelClassifier(
 
     Args:
         hidden: filters of the first convolution.
-        dropout: probabilities of dropping an input and a hidden unit.
         rate: initial learning rate.
-        decay: decoupled weight decay; large, since there are few images.
         epochs: passes over the superpixels.
         sample: number of superpixels to learn from, drawn without replacement; all if there are fewer.
 
@@ -74,24 +74,11 @@ class SuperpixelClassifier(
         ConfigError: an option is out of range.
     """
 
-    def __init__(
-        self,
-        *,
-        hidden: int = 384,
-        dropout: tuple[float, float] = (0.2, 0.5),
-        rate: float = 1e-3,
-        decay: float = 1.0,
-        epochs: int = 8,
-        sample: int = 1_000_000,
-    ) -> None:
-        if min(hidden, epochs, sample) < 1 or min(rate, decay) < 0 or not all(0 <= p < 1 for p in dropout):
-            raise ConfigError(
-                "hidden, epochs and sample must be at least 1, rate and decay at least 0, dropout in [0, 1)"
-            )
+    def __init__(self, *, hidden: int = 384, rate: float = 1e-3, epochs: int = 8, sample: int = 1_000_000) -> None:
+        if min(hidden, epochs, sample) < 1 or rate < 0:
+            raise ConfigError("hidden, epochs and sample must be at least 1, rate at least 0")
         self.hidden = hidden
-        self.dropout = dropout
         self.rate = rate
-        self.decay = decay
         self.epochs = epochs
         self.sample = sample
 
@@ -133,17 +120,14 @@ class SuperpixelClassifier(
             main += np.bincount(known.argmax(axis=1), minlength=known.shape[1])
         self.prior_ = pixels / pixels.sum()
         self.classes_ = np.flatnonzero(main >= FEWEST)
-        self._report(main)
-        self.centre_, self.scale_ = _centre_and_scale(features, rows)
-        drawn = np.sort(rng.choice(used, min(self.sample, len(used)), replace=False))
-        self._fit_network(features, fractions, weights, drawn, rng)
-        return self
-
-    def _report(self, main: NDArray[np.integer]) -> None:
         if not len(self.classes_):
             raise ShapeError(f"fractions: no class is the main one of {FEWEST} superpixels; give more images")
         for k in np.flatnonzero(main < FEWEST):
             LOGGER.info("class %d is the main one of %d superpixels: given probability %g", k, main[k], FLOOR)
+        self.centre_, self.scale_ = _centre_and_scale(features, rows)
+        drawn = np.sort(rng.choice(used, min(self.sample, len(used)), replace=False))
+        self._fit_network(features, fractions, weights, drawn, rng)
+        return self
 
     def _fit_network(
         self,
@@ -154,7 +138,7 @@ class SuperpixelClassifier(
         rng: np.random.Generator,
     ) -> None:
         network = self.network_ = self._layers(rng)
-        optimiser = AdamW(rate=self.rate, decay=self.decay, undecayed=("hidden.bias", "output.bias"))
+        optimiser = AdamW(rate=self.rate, decay=DECAY, undecayed=("hidden.bias", "output.bias"))
         batch = min(max(32, len(rows) // 100), 512, len(rows))  # a small training set still gets 100 steps an epoch
         per_epoch = len(rows) // batch
         for epoch in range(self.epochs):
@@ -179,7 +163,7 @@ class SuperpixelClassifier(
             "output.weight": rng.standard_normal((classes, self.hidden, 1, 1)) * 0.01,
             "output.bias": np.zeros(classes),
         }
-        return _network({name: array.astype(np.float32) for name, array in parameters.items()}, self.dropout)
+        return _network({name: array.astype(np.float32) for name, array in parameters.items()})
 
     def _standardised(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
         """Standardise rows (N, D), and return them as images of one pixel (N, D, 1, 1)."""
@@ -226,17 +210,17 @@ class SuperpixelClassifier(
             raise ValueError(f"classes {new.classes_} of {len(new.prior_)}")
         new.centre_, new.scale_ = arrays["centre"], arrays["scale"]
         parameters = {name: array for name, array in arrays.items() if "." in name}
-        new.network_ = _network(parameters, new.dropout)
+        new.network_ = _network(parameters)
         return new
 
 
-def _network(parameters: Arrays, dropout: tuple[float, float]) -> Sequential:
+def _network(parameters: Arrays) -> Sequential:
     return Sequential(
         {
-            "input_dropout": Dropout(p=dropout[0]),
+            "input_dropout": Dropout(p=DROPOUT[0]),
             "hidden": Conv2d(parameters["hidden.weight"], parameters["hidden.bias"]),
             "relu": ReLU(),
-            "hidden_dropout": Dropout(p=dropout[1]),
+            "hidden_dropout": Dropout(p=DROPOUT[1]),
             "output": Conv2d(parameters["output.weight"], parameters["output.bias"]),
         }
     )
