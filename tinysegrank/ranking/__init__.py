@@ -9,11 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tinysegrank.ranking.cross_validation import C_GRID, ChosenC, choose_C
-from tinysegrank.ranking.descriptors import FullyConnected, image_descriptors, load_fully_connected
 from tinysegrank.ranking.distance import kl_divergences, proposal_distance
 from tinysegrank.ranking.features import BLOCKS, PAPER_BLOCKS, Block, ImageProposals, describe
 from tinysegrank.ranking.features.classification import UNGATED, class_shares
-from tinysegrank.ranking.image_classifier import ImageClassifier
+from tinysegrank.ranking.image_classifier import (
+    FullyConnected,
+    ImageClassifier,
+    image_descriptors,
+    load_fully_connected,
+)
 from tinysegrank.ranking.oracle import Pairs, oracle_picks, oracle_quality, pick, rank_in_group, ranking_pairs
 from tinysegrank.ranking.ranker import RANKERS, FittedRanker, Ranker, RankerKind, balancing_weights, fit_ranker
 from tinysegrank.ranking.table import FeatureTable, StoredTable
