@@ -33,9 +33,10 @@ def dropout(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Arr
     if rng is None or p == 0:
         return x, None
     if uses_numba(x):
-        from tinysegrank.nn.fast import pointwise
+        from tinysegrank.nn.fast import dropout as fast
 
-        return pointwise.dropout(x, p=p, rng=rng)
+        if fast.can_jump(rng, x):
+            return fast.dropout(x, p=p, rng=rng)
     if uses_cuda(x):
         from tinysegrank.nn.cuda import dropout as cuda
 
