@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import isgeneratorfunction
-from typing import Any, Concatenate, Literal, ParamSpec, TypedDict, TypeVar, Unpack, cast
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 
 import numba.extending
 
@@ -14,27 +14,15 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Options(TypedDict, total=False):
-    """Type of the options of `numba.njit`."""
-
-    nogil: bool
-    parallel: bool
-    fastmath: bool | set[str]
-    error_model: Literal["python", "numpy"]
-    inline: Literal["never", "always"]
-    boundscheck: bool
-
-
-def compiled(**options: Unpack[Options]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def compiled(*, error_model: Literal["python", "numpy"] = "python") -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Return a decorator that compiles a function when it is first called, once per combination of argument types.
 
-    Args:
-        options: options of `numba.njit`, except that functions release the GIL unless `nogil=False`.
+    It releases Python's lock. With the error model "numpy", a division by zero gives infinity or NaN, as in NumPy.
     """
     source_digest()  # at import: the sources on disk may have changed by the first call
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        dispatcher = numba.njit(**({"nogil": True, "no_cfunc_wrapper": True} | options))(function)
+        dispatcher = numba.njit(nogil=True, no_cfunc_wrapper=True, error_model=error_model)(function)
         # numba can't compile a caller of a generator that it has read from a cache; NUMBA_DISABLE_JIT has no `_cache`
         if hasattr(dispatcher, "_cache") and not isgeneratorfunction(function):
             dispatcher._cache = Cache(function)
