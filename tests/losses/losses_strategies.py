@@ -15,7 +15,7 @@ class Batch(NamedTuple):
 
 
 @st.composite
-def batches(draw: st.DrawFn, *, scales: tuple[float, ...] = (0.0, 1.0, 30.0, 1e4), void: float = 0.3) -> Batch:
+def batches(draw: st.DrawFn, *, scales: tuple[float, ...] = (0.0, 1.0, 30.0, 1e4, 1e30), void: float = 0.3) -> Batch:
     """One class, one cell and one image among them; hard, soft, absent and barely present classes; any share void."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     N, K, H, W = draw(st.integers(1, 2)), draw(st.integers(1, 5)), draw(st.integers(1, 3)), draw(st.integers(1, 3))

@@ -144,7 +144,7 @@ def test_means_are_over_the_classes_counted() -> None:
         np.testing.assert_array_equal(class_factors(mass, min_mass=min_mass, reduction=reduction), expected)
 
 
-@pytest.mark.parametrize("loss", [losses.iou, losses.uoi])
+@pytest.mark.parametrize("loss", [losses.iou, losses.uoi, losses.soft_dice, losses.lovasz_softmax])
 def test_options_out_of_range_are_refused(loss: Callable[..., Any], rng: np.random.Generator) -> None:
     with pytest.raises(ShapeError, match='reduction="none"'):
         loss(*soft_batch(rng), reduction="none")
