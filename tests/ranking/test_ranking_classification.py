@@ -7,18 +7,11 @@ import logging
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from sklearn.svm import LinearSVC
 
 from tests.segnet.segnet_toys import blob, layer
 from tinysegrank.errors import CheckpointError, ConfigError, DatasetError, ShapeError, WeightsError
 from tinysegrank.files import write_arrays
-from tinysegrank.ranking import (
-    ImageClassifier,
-    RankSVM,
-    class_shares,
-    image_descriptors,
-    load_fully_connected,
-)
+from tinysegrank.ranking import ImageClassifier, class_shares, image_descriptors, load_fully_connected
 from tinysegrank.ranking.features.classification import classification_feature_names, classification_features
 from tinysegrank.ranking.image_classifier import size_thresholds
 from tinysegrank.voc import CLASS_NAMES
@@ -232,30 +225,6 @@ def test_gated_features_by_loops(rng):
                 sign = 1 if share >= thresholds[c, j] else -1
                 assert column[f"size_{percent}_score_{name}"][m] == np.float32(scores[20 + 4 * c + j] * sign)
     assert column["size_80_score_person"][1] == np.float32(scores[20 + 4 * 14 + 3])
-
-
-def test_not_gated_they_cancel_in_every_ranker_on_pairs(rng):
-    groups = np.repeat(np.arange(12), 5)
-    quality, informative = rng.random(60), rng.normal(size=(60, 3)).astype(np.float32)
-    labels = rng.integers(0, 21, (60, 4, 5))
-    rows = [
-        classification_features(rng.normal(size=100), np.full((20, 4), 0.1), class_shares(labels[5 * i : 5 * i + 5]))
-        for i in range(12)
-    ]
-    gated = np.concatenate(rows)
-    plain = np.repeat(rng.normal(size=(12, 100)).astype(np.float32), 5, axis=0)
-    one, two = np.nonzero((groups[:, None] == groups) & (quality[:, None] > quality))
-    X = np.concatenate([informative, plain], axis=1).astype(np.float64)
-    differences, signs = X[one] - X[two], np.where(np.arange(len(one)) % 2, 1, -1)
-    svm = LinearSVC(fit_intercept=False, dual=False).fit(differences * signs[:, None], signs)
-    assert np.abs(svm.coef_[0, :3]).max() > 1e-3
-    np.testing.assert_array_equal(svm.coef_[0, 3:], 0)  # exactly
-
-    ours = RankSVM(pairs="all", tol=1e-9).fit(X, quality, groups)
-    assert np.abs(ours.coef_[3:]).max() < 1e-12 * np.abs(ours.coef_[:3]).max()
-    alone = RankSVM(pairs="all", tol=1e-9).fit(informative.astype(np.float64), quality, groups)
-    np.testing.assert_allclose(ours.coef_[:3], alone.coef_, rtol=1e-6)
-    assert np.abs(RankSVM(pairs="all").fit(gated, quality, groups).coef_).max() > 1e-3
 
 
 def test_names_of_any_number_of_classes():

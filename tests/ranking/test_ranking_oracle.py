@@ -50,10 +50,7 @@ def test_pairs_by_loops(rows):
         for j in range(len(rows)):
             if groups[i] == groups[j] and quality[i] - quality[j] >= 1e-3:
                 everything.add((i, j))
-    for kind, expected in (
-        ("all", everything),
-        ("oracle", {pair for pair in everything if pair[0] in oracles}),
-    ):
+    for kind, expected in (("all", everything), ("oracle", {pair for pair in everything if pair[0] in oracles})):
         better, worse, difference = ranking_pairs(quality, groups, pairs=kind)
         assert len(better) == len(expected)
         assert set(zip(better.tolist(), worse.tolist(), strict=True)) == expected

@@ -2,16 +2,7 @@ import numpy as np
 import pytest
 
 from tinysegrank.errors import ConfigError
-from tinysegrank.voc import (
-    CLASS_NAMES,
-    NUM_CLASSES,
-    VOC,
-    Classes,
-    classes_of,
-    palette,
-    parse_classes,
-    read_classes,
-)
+from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES, VOC, Classes, classes_of, palette, parse_classes, read_classes
 
 # as printed in every VOC mask: the devkit's colours of its first labels and of void
 KNOWN_COLOURS = {

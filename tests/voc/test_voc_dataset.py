@@ -253,8 +253,7 @@ def test_palettes_read_by_colour_and_others_do_not_mix(root):
     )
     paint(root, {"2007_000001": np.ones((21, 30))}, [0, 0, 0, 9, 9, 9])
     with pytest.raises(
-        DatasetError,
-        match=r"2007_000002\.png: has the classes' colours .* 2007_000001\.png has colours of no",
+        DatasetError, match=r"2007_000002\.png: has the classes' colours .* 2007_000001\.png has colours of no"
     ):
         VOCSegmentation(root, "train").check()
 

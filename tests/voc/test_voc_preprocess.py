@@ -42,8 +42,7 @@ def test_mirroring_the_input_is_mirroring_the_image_to_a_grey_level():
 
 
 @pytest.mark.parametrize(
-    "image",
-    [IMAGE[..., 0], IMAGE.astype(np.float32), np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4, 4), np.uint8)],
+    "image", [IMAGE[..., 0], IMAGE.astype(np.float32), np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4, 4), np.uint8)]
 )
 def test_only_rgb_images_are_taken(image):
     with pytest.raises(ShapeError, match="pass \\(H, W, 3\\) uint8 RGB"):

@@ -49,12 +49,7 @@ _MADE = {
 
 
 def collect_evidence(
-    path: Path,
-    names: tuple[str, ...],
-    *,
-    seeds: tuple[int, ...] = SEEDS,
-    jobs: int,
-    progress: Progress,
+    path: Path, names: tuple[str, ...], *, seeds: tuple[int, ...] = SEEDS, jobs: int, progress: Progress
 ) -> list[Written]:
     """Make pieces of evidence of a run: RUN/evidence/NAME/{claim.md, table.md, table.csv, figure.png}.
 

@@ -26,11 +26,7 @@ if TYPE_CHECKING:
     from tinysegrank.ranking.estimator import LinearRanker, Standardizer
     from tinysegrank.ranking.svm import RankSVM
 
-_MODULES = {
-    "LinearRanker": "estimator",
-    "RankSVM": "svm",
-    "Standardizer": "estimator",
-}
+_MODULES = {"LinearRanker": "estimator", "RankSVM": "svm", "Standardizer": "estimator"}
 
 __all__ = [
     "BLOCKS",

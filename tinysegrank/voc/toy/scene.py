@@ -8,17 +8,7 @@ import numpy as np
 
 from tinysegrank.voc.classes import CLASS_NAMES
 from tinysegrank.voc.toy.canvas import Canvas, draw_colour
-from tinysegrank.voc.toy.textures import (
-    Texture,
-    bricks,
-    clouds,
-    gradient,
-    grain,
-    planks,
-    stripes,
-    surface,
-    tiles,
-)
+from tinysegrank.voc.toy.textures import Texture, bricks, clouds, gradient, grain, planks, stripes, surface, tiles
 
 
 class Theme(NamedTuple):
