@@ -14,6 +14,7 @@ import resource
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -22,22 +23,22 @@ import numpy as np
 
 from tinysegrank.experiment import Silent
 from tinysegrank.experiment.images import open_split
+from tinysegrank.experiment.photograph import Photograph
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.run_folder import read_run
-from tinysegrank.experiment.stages.maps import Photograph
 from tinysegrank.parallel import one_blas_thread
 from tinysegrank.reporting import Column, Table
 
-CPMC, SECOND_ORDER, PIPELINE, MAPS = (
+CPMC, SECOND_ORDER, PIPELINE, PHOTOGRAPH = (
     f"tinysegrank.{name}"
     for name in (
         "proposals.o2p.cpmc.pipeline",
         "proposals.o2p.second_order",
         "experiment.proposers.crf",
-        "experiment.stages.maps",
+        "experiment.photograph",
     )
 )
-OF_MAPS = [f"{MAPS}:map_features", "tinysegrank.segnet:TrunkMaps.__call__"]
+OF_MAPS = [f"{PHOTOGRAPH}:map_features", "tinysegrank.segnet:TrunkMaps.__call__"]
 STEPS = {
     "paste": {
         "CPMC: edges, superpixels": [f"{CPMC}:{f}" for f in ("edge_map", "oversegment", "find_boundaries")],
@@ -52,7 +53,7 @@ STEPS = {
         "CPMC: features, ranking": [
             f"{CPMC}:{f}" for f in ("segment_features", "SegmentRanker.predict", "diverse_order")
         ],
-        "maps of the trunk": [f"{MAPS}:superpixels_of", *OF_MAPS],
+        "maps of the trunk": [f"{PHOTOGRAPH}:superpixels_of", *OF_MAPS],
         "describing: by maps": ["tinysegrank.experiment.stages.pooled:describe_by_maps"],
         "describing: SIFT": [f"{SECOND_ORDER}.local:dense_sift"],
         "describing: binary patterns": [f"{SECOND_ORDER}.local:dense_lbp"],
@@ -70,7 +71,7 @@ STEPS = {
         "pasting, DivMBest": ["tinysegrank.experiment.proposers.divmbest:divmbest"],
     },
     "crf": {
-        "superpixels": [f"{MAPS}:superpixels_of", f"{PIPELINE}:region_graph"],
+        "superpixels": [f"{PHOTOGRAPH}:superpixels_of", f"{PIPELINE}:region_graph"],
         "maps of the trunk": OF_MAPS,
         "features": [f"{PIPELINE}:classifier_inputs"],
         "unaries": ["tinysegrank.proposals:SuperpixelClassifier.log_probabilities"],
@@ -155,7 +156,7 @@ def main() -> None:
 
     clock, everything = Clock(), []
     for proposer in proposers_of(run.settings):
-        propose = proposer.load(run)
+        propose = partial(proposer.propose, fold=-1)
         for step, places in STEPS[proposer.name].items():
             for place in places:
                 clock.watch(step, place)

@@ -21,10 +21,11 @@ import numpy as np
 from tinysegrank.experiment import Silent
 from tinysegrank.experiment import images as run_data
 from tinysegrank.experiment.artifacts import load_once
-from tinysegrank.experiment.images import ImageOfRun, images_of
+from tinysegrank.experiment.images import ImageOfRun, images_of, model_path
+from tinysegrank.experiment.photograph import PhotographOfRun
 from tinysegrank.experiment.proposers.crf import CrfProposer
 from tinysegrank.experiment.proposers.paste import PasteProposer
-from tinysegrank.experiment.proposers.protocol import Model, model_of
+from tinysegrank.experiment.proposers.protocol import FOLDER
 from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.files import write_text
 from tinysegrank.metrics import Confusion, image_confusions, mean_of_present
@@ -42,7 +43,8 @@ SCALES = {"paste": (0.01, 0.02, 0.04, 0.08), "crf": (0.4, 0.8, 1.6, 3.2)}
 
 class Task(NamedTuple):
     image: ImageOfRun
-    models: dict[str, Model]
+    fold: int  # left out by the models
+    engines: tuple[str, ...]
     count: int
     scales: dict[str, tuple[float, ...]]
     perturbed_only: bool
@@ -69,11 +71,13 @@ def examine(task: Task) -> Answer:
     """Propose for one image in every way, and keep the confusions of the oracle of each."""
     labels = task.image.labels()
     picked, seconds, first = {}, {}, {}
-    for name, model in task.models.items():
+    run = task.image.run
+    for name in task.engines:
         proposer, best = ENGINES[name]
         started = time.perf_counter()
-        chosen = proposer.chosen(model.folder)
-        (engine,) = proposer.engines(task.image, load_once(proposer.kind.load, model.path), [chosen])
+        chosen = proposer.chosen(run)
+        model = load_once(proposer.kind.load, model_path(run.folder(FOLDER) / name, task.fold))
+        (engine,) = proposer.engines(PhotographOfRun(task.image), model, [chosen])
         seconds[f"{name}: scores"] = time.perf_counter() - started
         ways = {
             f"{name}, perturbed by {scale:g}": functools.partial(
@@ -90,7 +94,7 @@ def examine(task: Task) -> Answer:
             seconds[way] = time.perf_counter() - started
             picked[way] = oracle_confusions(labels, found)
             first[way] = found
-    if not task.perturbed_only and len(task.models) == 2:
+    if not task.perturbed_only and len(task.engines) == 2:
         both = interleave(first["paste, DivMBest"], first["crf, DivMBest"], count=task.count)
         picked["both, DivMBest in turn"] = oracle_confusions(labels, both)
     return Answer(picked, seconds)
@@ -120,8 +124,8 @@ def main() -> None:
     run = read_run(asked.run, jobs=asked.jobs, progress=Silent())
 
     def tasks(which: str, indices: list[int], fold: int, count: int, scales: dict, perturbed_only: bool) -> list[Task]:
-        models = {name: model_of(run, name, fold) for name in asked.engines}
-        return [Task(image, models, count, scales, perturbed_only) for image in images_of(run, which, indices)]
+        engines = tuple(asked.engines)
+        return [Task(image, fold, engines, count, scales, perturbed_only) for image in images_of(run, which, indices)]
 
     held_out = np.flatnonzero(run_data.folds(run) == 0)
     some = held_out[np.linspace(0, len(held_out) - 1, min(asked.choice_images, len(held_out))).astype(int)]

@@ -10,10 +10,10 @@ import pytest
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.experiment import named_settings
 from tinysegrank.experiment.images import images_of
+from tinysegrank.experiment.photograph import Photograph
 from tinysegrank.experiment.protocol import stages_until
-from tinysegrank.experiment.stages import maps
-from tinysegrank.experiment.stages.maps import Photograph
-from tinysegrank.experiment.stages.proposals import load_proposer, store
+from tinysegrank.experiment.stages import maps, proposals
+from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.experiment.stages.superpixels import read_superpixels
 from tinysegrank.proposals import map_features
 from tinysegrank.segnet import SegNet, TrunkMaps, load_segnet
@@ -54,10 +54,9 @@ def test_mirror_images_of_training_images_are_described_from_their_own_maps(tiny
 
 
 def test_a_photograph_gets_the_proposals_that_it_has_in_the_run(tiny_run):
-    propose = load_proposer(tiny_run)
     for image in images_of(tiny_run, "val", [0, 4]):
         labels, _ = store(tiny_run, "val").read(image.name)
-        found = propose(Photograph(tiny_run, image.image()))
+        found = proposals.propose(Photograph(tiny_run, image.image()))
         np.testing.assert_array_equal(np.stack([proposal.labels for proposal in found]), labels)
 
 

@@ -16,15 +16,14 @@ from PIL import Image
 
 from tests.conftest import tiny_settings
 from tinysegrank.errors import ConfigError
-from tinysegrank.experiment import Run, Silent, images, run_experiment
+from tinysegrank.experiment import Run, Silent, images, photograph, run_experiment
 from tinysegrank.experiment.images import images_of
+from tinysegrank.experiment.photograph import Photograph, PhotographOfRun
 from tinysegrank.experiment.proposal_settings import CrfSettings, PasteSettings, ProposalSettings
 from tinysegrank.experiment.proposers import proposers_of
-from tinysegrank.experiment.proposers.protocol import model_of
 from tinysegrank.experiment.settings import Settings
-from tinysegrank.experiment.stages import maps
-from tinysegrank.experiment.stages.maps import Photograph
-from tinysegrank.experiment.stages.proposals import load_proposer, store
+from tinysegrank.experiment.stages import maps, proposals
+from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.experiment.stages.segments import images_to_fit_on, read_segments, segments_of
 from tinysegrank.experiment.stages.superpixels import superpixels_of
 from tinysegrank.proposals import (
@@ -195,12 +194,12 @@ def test_a_photograph_gets_what_the_run_made_and_is_looked_at_once(run, toy, mon
 
         return call
 
-    propose, split = load_proposer(run), VOCSegmentation(toy, "val")
+    split = VOCSegmentation(toy, "val")
     make_maps = maps.load_maps(run)
     monkeypatch.setattr(maps, "load_maps", lambda _: counting("maps", make_maps))
-    monkeypatch.setattr(maps, "superpixels_of", counting("superpixels", superpixels_of))
+    monkeypatch.setattr(photograph, "superpixels_of", counting("superpixels", superpixels_of))
     for index in (0, 2):
-        found = propose(Photograph(run, split.image(index)))
+        found = proposals.propose(Photograph(run, split.image(index)))
         labels, _ = store(run, "val").read(split.names[index])
         np.testing.assert_array_equal(np.stack([proposal.labels for proposal in found]), labels)
     assert counted == {"superpixels": 2, "maps": 2}
@@ -218,11 +217,8 @@ def test_the_rows_of_a_fold_are_by_the_models_without_it(run):
     fold_of, proposers = images.folds(run), proposers_of(run.settings)
     names = images.names(run, "train")
     for image in (0, 5):
-        (task,) = images_of(run, "train", [image])
-        models = [model_of(run, proposer.name, int(fold_of[image])) for proposer in proposers]
-        pairs = zip(proposers, models, strict=True)
-        found = interleave(
-            *(proposer.propose(task, model) for proposer, model in pairs), count=run.settings.proposals.count
-        )
+        photograph = PhotographOfRun(*images_of(run, "train", [image]))
+        proposed = (proposer.propose(photograph, int(fold_of[image])) for proposer in proposers)
+        found = interleave(*proposed, count=run.settings.proposals.count)
         labels, _ = store(run, "train").read(names[image])
         np.testing.assert_array_equal(labels, np.stack([proposal.labels for proposal in found]))

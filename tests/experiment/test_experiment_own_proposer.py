@@ -9,10 +9,11 @@ import pytest
 
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment import Settings, Silent, named_settings, run_experiment, stages_until
+from tinysegrank.experiment.photograph import Photograph
 from tinysegrank.experiment.proposal_settings import ProposalSettings
 from tinysegrank.experiment.proposers import ENGINES
-from tinysegrank.experiment.stages.maps import Photograph
-from tinysegrank.experiment.stages.proposals import load_proposer, store
+from tinysegrank.experiment.stages import proposals
+from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.files import read_json, write_json
 from tinysegrank.proposals import Proposal
 from tinysegrank.voc import VOCSegmentation, make_toy_voc
@@ -37,18 +38,10 @@ class Constant:
         pixels = sum(np.bincount(image.labels().ravel(), minlength=256) for image in images_of(run, "train"))
         write_json(run.folder("proposing") / self.name / "classes.json", np.argsort(-pixels[1:21]).tolist())
 
-    def propose(self, image, model):
-        return self._of(image.image(), read_json(model.folder / "classes.json"), image.run.settings.proposals.count)
-
-    def load(self, run):
-        classes = read_json(run.folder("proposing") / self.name / "classes.json")
-        return lambda photograph: self._of(photograph.image, classes, run.settings.proposals.count)
-
-    def _of(self, image, classes, count):
-        none = np.zeros(0, np.int64)
-        return [Proposal(np.full(image.shape[:2], k + 1, np.uint8), -float(i), none) for i, k in enumerate(classes)][
-            :count
-        ]
+    def propose(self, photograph, fold):
+        run, size, none = photograph.run, photograph.image.shape[:2], np.zeros(0, np.int64)
+        classes = read_json(run.folder("proposing") / self.name / "classes.json")[: run.settings.proposals.count]
+        return [Proposal(np.full(size, k + 1, np.uint8), -float(i), none) for i, k in enumerate(classes)]
 
 
 @pytest.fixture
@@ -74,7 +67,7 @@ def test_it_proposes_for_a_run_and_for_a_photograph(tmp_path, settings):
     labels, scores = store(run, "val").read(val.names[1])
     assert [np.unique(one).tolist() for one in labels] == [[k + 1] for k in np.argsort(-pixels[1:21])[:3]]
     assert scores.tolist() == [0, -1, -2]
-    found = load_proposer(run)(Photograph(run, val.image(1)))
+    found = proposals.propose(Photograph(run, val.image(1)))
     np.testing.assert_array_equal([proposal.labels for proposal in found], labels)
 
 

@@ -11,13 +11,13 @@ import pytest
 
 from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.experiment import Run, Silent, images, named_settings, run_experiment
+from tinysegrank.experiment.photograph import Photograph
 from tinysegrank.experiment.proposal_settings import ENGINES, CrfSettings, PasteSettings, ProposalSettings
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.settings import Settings
-from tinysegrank.experiment.stages import maps, pooled
-from tinysegrank.experiment.stages.maps import Photograph
+from tinysegrank.experiment.stages import maps, pooled, proposals
 from tinysegrank.experiment.stages.pooled import read_pooled
-from tinysegrank.experiment.stages.proposals import load_proposer, store
+from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.experiment.stages.segments import load_describe, read_rows, read_segments
 from tinysegrank.experiment.stages.superpixels import superpixels_of
 from tinysegrank.files import read_json
@@ -144,10 +144,10 @@ def test_both_engines_take_turns_and_a_photograph_gets_what_the_run_made(tmp_pat
     superpixels = replace(settings_for(toy, "both").superpixels, method=method)
     run = propose(tmp_path / "run", replace(settings_for(toy, "both"), superpixels=superpixels))
     crf = propose(tmp_path / "crf", replace(settings_for(toy, "crf"), superpixels=superpixels))
-    proposer, split = load_proposer(run), VOCSegmentation(toy, "val")
+    split = VOCSegmentation(toy, "val")
     for index, name in enumerate(split.names):
         labels, _ = store(run, "val").read(name)
-        of_photograph = proposer(Photograph(run, split.image(index)))
+        of_photograph = proposals.propose(Photograph(run, split.image(index)))
         np.testing.assert_array_equal(np.stack([proposal.labels for proposal in of_photograph]), labels)
         np.testing.assert_array_equal(labels[1::2], store(pasted, "val").read(name)[0][:2])
         np.testing.assert_array_equal(labels[::2], store(crf, "val").read(name)[0][:2])
@@ -187,10 +187,10 @@ def test_the_trunks_maps_describe_the_segments_that_are_there(tmp_path, pasted, 
 
     scorer = SegmentScorer.load(run.folder("proposing") / "paste" / "all.safetensors")
     assert scorer.weights_.shape[1] == {"trunk": 40, "both": 24 + 40}[features]
-    proposer, split = load_proposer(run), VOCSegmentation(toy, "val")
+    split = VOCSegmentation(toy, "val")
     for index in (0, 2):
         labels, _ = store(run, "val").read(split.names[index])
-        found = proposer(Photograph(run, split.image(index)))
+        found = proposals.propose(Photograph(run, split.image(index)))
         np.testing.assert_array_equal(np.stack([proposal.labels for proposal in found]), labels)
 
 
@@ -210,7 +210,7 @@ def test_proposals_made_elsewhere(tmp_path, pasted, toy):
     for ours, expected in zip(store(run, "val").read_segments(name), theirs, strict=True):
         np.testing.assert_array_equal(ours.scores, expected.scores)
     with pytest.raises(ConfigError, match="made elsewhere"):
-        load_proposer(run)
+        proposals.propose(Photograph(run, VOCSegmentation(toy, "val").image(2)))
 
     shutil.rmtree(elsewhere / name)
     with pytest.raises(DatasetError, match=name):

@@ -161,7 +161,9 @@ def _of_a_run(folder: Path, rng: np.random.Generator) -> dict[str, Reader]:
         ),
         as_json("picked/oracle_curve.json", {"mean_image_iou": [0.5]}, of_run(picked.read_oracle_curve)),
         as_json(
-            "crf/chosen.json", {"options": {"strength": 1}, "tried": []}, lambda path: CrfProposer().chosen(path.parent)
+            "proposing/crf/chosen.json",
+            {"options": {"strength": 1}, "tried": []},
+            lambda path: CrfProposer().chosen(replace(run, path=path.parents[2])),
         ),
     ]
     zipped = Example((folder / "one.npz").read_bytes(), "one.npz", of_image(_read_npz))

@@ -103,53 +103,58 @@ def evidence(folder: Path, images: int, jobs: int, shape: Shape) -> Callable[[],
 
 def regressors(folder: Path, images: int, jobs: int, shape: Shape) -> Callable[[], object]:
     """Prepare the fits of the regressors of segments."""
-    from tinysegrank.experiment.proposers import paste
+    from tinysegrank.experiment import named_settings
+    from tinysegrank.experiment.proposers import divmbest, paste
     from tinysegrank.files import write_arrays
 
+    proposer, settings = paste.PasteProposer(), named_settings("quick")
     rows, rng = images * SEGMENT_ROWS, np.random.default_rng(0)
-    path, rest = paste._row_files(folder)
+    path, rest = files = [folder / name for name in proposer.files]
     in_blocks(path, rows, shape.segments, "f4", rng)
     targets = np.zeros((rows, CLASSES - 1), np.float32)
     good = rng.random(rows) < 0.1
     targets[good, rng.integers(0, CLASSES - 1, good.sum())] = rng.random(good.sum())
     write_arrays(rest, {"targets": targets, "images": np.repeat(np.arange(images), SEGMENT_ROWS)})
     used = np.ones(images, bool)
-    tasks = [paste._Fit(used, folder, folder / f"{job}.safetensors") for job in range(jobs)]
+    models = [folder / f"{job}.safetensors" for job in range(jobs)]
+    tasks = [divmbest._Fit(proposer, settings, job, used, files, model) for job, model in enumerate(models)]
     return partial(at_once, _regress, tasks, 6 * targets.nbytes + paste._HELD)
 
 
 def _regress(task: Any) -> None:
-    from tinysegrank.experiment.proposers import paste
+    from tinysegrank.experiment.proposers import divmbest
     from tinysegrank.proposals.o2p import scorer, support_vectors
 
     with patch.object(scorer, "fit_regressions", partial(support_vectors.fit_regressions, max_iter=2)):
-        paste._fit(task)
+        divmbest._fit(task)
 
 
 def superpixels(folder: Path, images: int, jobs: int, shape: Shape) -> Callable[[], object]:
     """Prepare the fits of the classifiers of superpixels."""
     from tinysegrank.experiment import named_settings
-    from tinysegrank.experiment.proposers import crf
+    from tinysegrank.experiment.proposers import crf, divmbest
     from tinysegrank.files import write_arrays
 
     rows, rng = images * SUPERPIXELS, np.random.default_rng(0)
-    path, beside, rest = crf._example_files(folder)
+    proposer = crf.CrfProposer()
+    path, beside, rest = files = [folder / name for name in proposer.files]
     in_blocks(path, rows, shape.superpixels, "f2", rng)
     in_blocks(beside, rows, CLASSES, "f4", rng)
     view = np.repeat(np.arange(2 * images), SUPERPIXELS // 2)
     shared, weights = np.zeros((2 * images, shape.superpixels), np.float32), rng.integers(0, 999, rows)
     write_arrays(rest, {"shared": shared, "weights": weights, "views": view, "images": view // 2})
     used, settings = np.ones(images, bool), named_settings("quick")
-    tasks = [crf._Fit(settings, job, used, folder, folder / f"{job}.safetensors") for job in range(jobs)]
+    models = [folder / f"{job}.safetensors" for job in range(jobs)]
+    tasks = [divmbest._Fit(proposer, settings, job, used, files, model) for job, model in enumerate(models)]
     return partial(at_once, _classify, tasks, 5 * rest.stat().st_size + crf._HELD)
 
 
 def _classify(task: Any) -> None:
-    from tinysegrank.experiment.proposers import crf
+    from tinysegrank.experiment.proposers import crf, divmbest
     from tinysegrank.proposals import SuperpixelClassifier
 
     with patch.object(crf, "SuperpixelClassifier", partial(SuperpixelClassifier, sample=2000)):
-        crf._fit(task)
+        divmbest._fit(task)
 
 
 def classifiers(folder: Path, images: int, jobs: int, shape: Shape) -> Callable[[], object]:

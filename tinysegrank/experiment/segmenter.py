@@ -10,12 +10,12 @@ import numpy as np
 from PIL import Image
 
 from tinysegrank.errors import DatasetError
+from tinysegrank.experiment.photograph import Photograph
 from tinysegrank.experiment.progress import Progress, Silent
 from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.stages import (
     classifiers,
     coarse,
-    maps,
     pooled,
     proposals,
     proposing,
@@ -121,7 +121,6 @@ class Segmenter:
         self.ranker = ranker.load_ranker(self.run)
         self.classifier = classifiers.read_classifier(self.run, -1)
         self.layers = classifiers.fully_connected(settings)
-        self.proposer = proposals.load_proposer(self.run)
 
     def __call__(self, image: str | PathLike[str] | Image.Image | np.ndarray) -> Segmentation:
         """Label one photograph: a file or a PIL image, rotated by its EXIF orientation, or an array.
@@ -133,6 +132,7 @@ class Segmenter:
         Raises:
             DatasetError: a file is missing, damaged or no photograph, or a side is below 13 pixels.
             ShapeError: an array has another shape or dtype.
+            ConfigError: the run's proposals were made elsewhere.
         """
         pixels = photograph(Path(image) if isinstance(image, PathLike) else image)
         if min(pixels.shape[:2]) < SMALLEST_SIDE:
@@ -142,8 +142,8 @@ class Segmenter:
         small = reduced(pixels, longest=longest, shortest=SMALLEST_SIDE)
         views = coarse.views_of(self.network, small)
         found = coarse.coarse_of(self.network, views, settings)
-        source = maps.Photograph(self.run, small)
-        proposed = self.proposer(source)
+        source = Photograph(self.run, small)
+        proposed = proposals.propose(source)
         of_classes = classifiers.scores_of_image(self.classifier, views, self.layers)
         described = ImageProposals(
             small,

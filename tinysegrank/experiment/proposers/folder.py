@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 
 from tinysegrank.errors import ConfigError, DatasetError
-from tinysegrank.experiment.images import SPLITS, ImageOfRun, open_split
-from tinysegrank.experiment.proposers.protocol import Model
+from tinysegrank.experiment.images import SPLITS, open_split
+from tinysegrank.experiment.photograph import Photograph, PhotographOfRun
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
-from tinysegrank.experiment.stages.maps import Photograph
 from tinysegrank.proposals import Proposal, ProposalStore
 from tinysegrank.voc.images import opened
 
@@ -57,24 +53,21 @@ class FolderProposer:
     def fit(self, run: Run) -> None:
         """Do nothing: there is nothing to fit."""
 
-    def propose(self, image: ImageOfRun, model: Model) -> list[Proposal]:  # noqa: ARG002
-        """Read the first M proposals of an image.
+    def propose(self, photograph: Photograph, fold: int) -> list[Proposal]:  # noqa: ARG002
+        """Read the first M proposals of an image of the run.
 
         Raises:
             DatasetError: one is damaged, or they differ in size.
+            ConfigError: the photograph is not an image of the run.
         """
-        asked = image.run.settings.proposals
-        store = ProposalStore(Path(asked.folder), image.run.settings.classes)
-        labels, scores = store.read(image.name)
-        found = zip(labels, scores, store.read_segments(image.name), strict=True)
+        if not isinstance(photograph, PhotographOfRun):
+            raise ConfigError(
+                f"{photograph.run.path}: its proposals were made elsewhere, so it cannot label photographs"
+            )
+        asked, name = photograph.run.settings.proposals, photograph.source.name
+        store = ProposalStore(asked.folder, photograph.run.settings.classes)
+        labels, scores = store.read(name)
+        found = zip(labels, scores, store.read_segments(name), strict=True)
         nodes = np.zeros(0, np.int64)
         proposals = [Proposal(one, float(score), nodes, segments) for one, score, segments in found]
         return proposals[: asked.count]
-
-    def load(self, run: Run) -> Callable[[Photograph], list[Proposal]]:
-        """Refuse: a folder has no proposals for a new photograph.
-
-        Raises:
-            ConfigError: always.
-        """
-        raise ConfigError(f"{run.path}: its proposals were made elsewhere, so it cannot label photographs")

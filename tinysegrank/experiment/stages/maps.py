@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
-
-import numpy as np
 
 from tinysegrank.errors import ConfigError
 from tinysegrank.experiment.artifacts import load_once
@@ -13,13 +10,12 @@ from tinysegrank.experiment.images import IMAGES, ImageOfRun
 from tinysegrank.experiment.proposal_settings import ENGINES, MapSettings
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import Settings
-from tinysegrank.experiment.stages.superpixels import read_superpixels, superpixels_of
+from tinysegrank.experiment.stages.superpixels import read_superpixels
 from tinysegrank.experiment.stages.trunk import network_path
 from tinysegrank.experiment.tasks import do_missing_images
 from tinysegrank.files import read_arrays, reading, write_arrays
 from tinysegrank.proposals import MapFeatures, MapMeans, map_features
 from tinysegrank.segnet import PRESETS, TrunkMaps, load_segnet, map_channels
-from tinysegrank.superpixels import as_lab
 
 _MIRRORED = "mirrored/"
 
@@ -62,33 +58,6 @@ def load_maps(run: Run) -> TrunkMaps:
 
 def _load(path: Path, asked: MapSettings) -> TrunkMaps:
     return TrunkMaps(load_segnet(path), size=asked.size, layers=asked.layers)
-
-
-class Photograph:
-    """Any image (H, W, 3), and what proposers read of it under a run's settings, each computed once."""
-
-    def __init__(self, run: Run, image: np.ndarray) -> None:
-        self.run, self.image = run, image
-
-    @cached_property
-    def lab(self) -> np.ndarray:
-        """Its CIE Lab (H, W, 3), float32."""
-        return as_lab(self.image)
-
-    @cached_property
-    def superpixels(self) -> np.ndarray:
-        """Its superpixels (H, W), as the stage `superpixels` makes them."""
-        return superpixels_of(self.image, self.run.settings)
-
-    @cached_property
-    def of_maps(self) -> MapFeatures:
-        """The features of its superpixels, as the stage `maps` makes them."""
-        return map_features(load_maps(self.run)(self.image), self.superpixels)
-
-    @property
-    def means(self) -> MapMeans:
-        """The means of the maps over its superpixels."""
-        return MapMeans(self.superpixels, self.of_maps.superpixels, channels(self.run))
 
 
 def _write(image: ImageOfRun) -> None:

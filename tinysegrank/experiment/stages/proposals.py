@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from tinysegrank.experiment.images import IMAGES, SPLITS, ImageOfRun, folds, images_of
-from tinysegrank.experiment.proposers import Proposer, proposers_of
-from tinysegrank.experiment.proposers.protocol import Model, model_of
+from tinysegrank.experiment.photograph import Photograph, PhotographOfRun
+from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.runner import Run, Stage
 from tinysegrank.experiment.settings import Settings
-from tinysegrank.experiment.stages import maps
 from tinysegrank.experiment.tasks import do_missing
 from tinysegrank.proposals import Proposal, ProposalStore, interleave
 
@@ -31,17 +29,16 @@ def listing(settings: Settings) -> dict[str, list[int]]:
 
 class _Propose(NamedTuple):
     image: ImageOfRun
-    models: tuple[tuple[Proposer, Model], ...]
+    fold: int  # of the model; -1: fitted on all training images
 
 
 def make(run: Run) -> None:
     """Write the proposals of every image; a training image's come from the models fitted without its fold."""
-    proposers, fold_of = proposers_of(run.settings), folds(run)
+    fold_of = folds(run)
     for which in SPLITS:
-        tasks = []
-        for image in images_of(run, which):
-            fold = int(fold_of[image.number]) if which == "train" else -1
-            tasks.append(_Propose(image, tuple((one, model_of(run, one.name, fold)) for one in proposers)))
+        tasks = [
+            _Propose(image, int(fold_of[image.number]) if which == "train" else -1) for image in images_of(run, which)
+        ]
         do_missing(run, f"{which} images", _propose, tasks, _folders)
 
 
@@ -51,17 +48,15 @@ def _folders(task: _Propose) -> list[Path]:
 
 
 def _propose(task: _Propose) -> None:
-    image, count = task.image, task.image.run.settings.proposals.count
-    found = interleave(*(proposer.propose(image, model) for proposer, model in task.models), count=count)
-    store(image.run, image.which).write(image.name, found)
+    image = task.image
+    store(image.run, image.which).write(image.name, propose(PhotographOfRun(image), task.fold))
 
 
-def load_proposer(run: Run) -> Callable[[maps.Photograph], list[Proposal]]:
-    """Return a function that takes any photograph, and proposes as the run did for val."""
-    functions, count = [proposer.load(run) for proposer in proposers_of(run.settings)], run.settings.proposals.count
-    if maps.used(run.settings):
-        maps.load_maps(run)  # before the first photograph
-    return lambda photograph: interleave(*(function(photograph) for function in functions), count=count)
+def propose(photograph: Photograph, fold: int = -1) -> list[Proposal]:
+    """Return the proposals of all of a run's proposers in turn, from the models fitted without a fold (-1: none)."""
+    settings = photograph.run.settings
+    found = (proposer.propose(photograph, fold) for proposer in proposers_of(settings))
+    return interleave(*found, count=settings.proposals.count)
 
 
 STAGE = Stage(

@@ -77,19 +77,18 @@ def by_hand(settings: Settings) -> bool:
     return settings.proposals.paste.features != "trunk"
 
 
-def load_segments(run: Run) -> Callable[[maps.Photograph], Segments]:
-    """Return a function that makes the segments of any photograph, in the way the run made those of its val images."""
-    return lambda photograph: _make_segments(run, photograph.image, lambda: photograph.means, lab=photograph.lab)
-
-
 def segments_of(image: ImageOfRun, photograph: np.ndarray, *, fold: int = -1) -> Segments:
     """Make the segments of an image of the run, ordered by the ranker fitted without a fold; -1: on all images."""
-    return _make_segments(image.run, photograph, lambda: maps.read_means(image), fold=fold)
+    return make_segments(image.run, photograph, lambda: maps.read_means(image), fold=fold)
 
 
-def _make_segments(
+def make_segments(
     run: Run, image: np.ndarray, means: Callable[[], MapMeans], *, fold: int = -1, lab: np.ndarray | None = None
 ) -> Segments:
+    """Make the segments of any image, ordered by the ranker fitted without a fold; -1: on all images.
+
+    `means` is called if the run's ranker reads the means of the trunk's maps over superpixels.
+    """
     options, ranker = run.settings.proposals.paste.segments, load_once(SegmentRanker.load, _ranker_path(run, fold))
     rng = np.random.default_rng(options.seed)
     return cpmc(image, ranker, columns=_columns(run, means), lab=lab, options=options.cpmc, rng=rng)
