@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from tests.gpu.make_believe_cupy import installed
-from tinysegrank.backend import VARIABLE, Backend, get_backend, to_numpy
+from tinysegrank.backend import VARIABLE, Backend, check_backends, get_backend, named_devices, one_device, to_numpy
 from tinysegrank.errors import BackendError, TinySegRankError
+from tinysegrank.parallel import parallel_map
 
 # Which backend -------------------------------------------------------------------------------------------------------
 
@@ -49,6 +50,37 @@ def test_a_device_may_follow_the_name(setting: str, device: str) -> None:
     made = backend.asarray(np.ones(3))
     assert (backend.name, made.device) == (name, backend.device)
     assert device in str(backend.device)
+
+
+@pytest.mark.parametrize(
+    ("setting", "devices"),
+    [
+        ("", ["numpy"]),
+        ("cupy", ["cupy"]),
+        ("cupy:1", ["cupy:1"]),
+        ("CuPy:0, 1,3", ["cupy:0", "cupy:1", "cupy:3"]),
+        ("torch:cuda:0,1", ["torch:cuda:0", "torch:cuda:1"]),
+    ],
+)
+def test_several_devices_may_be_named(setting: str, devices: list[str]) -> None:
+    assert named_devices(setting) == devices
+    assert one_device(setting) == devices[0]
+
+
+def test_worker_processes_take_the_devices_named_in_turn() -> None:
+    settings = ["torch:cuda:0,1"] * 5
+    expected = [f"torch:cuda:{number % 2}" for number in range(5)]
+    assert list(parallel_map(one_device, settings, jobs=2)) == expected
+    assert list(parallel_map(one_device, settings, jobs=1)) == ["torch:cuda:0"] * 5
+
+
+def test_all_devices_named_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    with installed():
+        monkeypatch.setenv(VARIABLE, "cupy:1,0")
+        assert str(check_backends().device) == "<CUDA Device 1>"
+        monkeypatch.setenv(VARIABLE, "cupy:1,2")
+        with pytest.raises(BackendError, match=r"cupy:2: CuPy .* finds 2 CUDA devices"):
+            check_backends()
 
 
 # The first error: no such name ---------------------------------------------------------------------------------------

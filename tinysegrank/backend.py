@@ -1,9 +1,9 @@
 """Array backends: TINYSEGRANK_BACKEND chooses the library and device on which parameters and inputs are made.
 
-Its values are "numpy", "cupy", "cupy:1", "torch", "torch:cuda:0", "jax" and the like. There is no fallback: a backend
-that cannot be used is a BackendError. The variable concerns only arrays that the program itself makes; every layer
-takes its namespace from the arrays it is given (`array_api_compat.array_namespace`), so that a CuPy or torch array
-passed in just works.
+Its values are "numpy", "cupy", "cupy:1", "torch", "torch:cuda:0", "jax" and the like; "cupy:0,1" names several devices,
+which worker processes share. There is no fallback: a backend that cannot be used is a BackendError. The variable
+concerns only arrays that the program itself makes; every layer takes its namespace from the arrays it is given
+(`array_api_compat.array_namespace`), so that a CuPy or torch array passed in just works.
 
 CuPy computes on the current device of the calling thread, not on that of its arguments. SegNet, its training and its
 prediction make their own device current; to call layers or losses on another one, do so inside `backend.active()`.
@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tinysegrank.errors import BackendError
+from tinysegrank.parallel import item_number
 
 VARIABLE = "TINYSEGRANK_BACKEND"
 
@@ -111,11 +112,34 @@ def get_backend(setting: str | None = None) -> Backend:
     Raises:
         BackendError: the name is unknown, the library is not installed, or it has no usable device.
     """
-    setting = os.environ.get(VARIABLE, "") if setting is None else setting
-    name, _, device = (setting.strip().lower() or "numpy").partition(":")
+    chosen = one_device(setting)
+    name, _, device = chosen.partition(":")
     if name not in _OPENERS:
-        raise BackendError(f"{VARIABLE}={setting}: unknown backend; choose one of {', '.join(_OPENERS)}")
+        raise BackendError(f"{VARIABLE}={chosen}: unknown backend; choose one of {', '.join(_OPENERS)}")
     return _OPENERS[name](device)
+
+
+def named_devices(setting: str | None = None) -> list[str]:
+    """Return a setting for each device that `setting`, or else TINYSEGRANK_BACKEND, names, such as "cupy:0"."""
+    given = (os.environ.get(VARIABLE, "") if setting is None else setting).strip().lower() or "numpy"
+    library, colon, devices = given.rpartition(":")
+    return [f"{library}:{device.strip()}" for device in devices.split(",")] if colon else [given]
+
+
+def one_device(setting: str | None = None) -> str:
+    """Return one of `named_devices`: the items of a `parallel_map` take them in turn, everything else the first."""
+    settings = named_devices(setting)
+    return settings[item_number() % len(settings)]
+
+
+def check_backends() -> Backend:
+    """Open all devices that TINYSEGRANK_BACKEND names, so that one that fails is reported now; return the first.
+
+    Raises:
+        BackendError: see `get_backend`.
+    """
+    first, *_ = map(get_backend, named_devices())
+    return first
 
 
 def to_numpy(array: Any) -> np.ndarray:

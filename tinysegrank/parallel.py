@@ -29,6 +29,7 @@ _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if
 _WATCH_SECONDS = 0.2  # between two looks of a worker whether its command is still there
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # mallopt's numbers for them
 _MEMORY = 2_700_000_000  # bytes that the arrays of all processes of one `parallel_map` may take
+_item_number = 0
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -110,7 +111,7 @@ def _results(
     elif jobs == 1:
         yield from map(call, items)
     else:
-        calls = (delayed(call)(item) for item in items)
+        calls = (delayed(call)(item, number) for number, item in enumerate(items))
         with _blocked_signals():  # new processes start with them blocked
             results = Parallel(n_jobs=jobs, return_as="generator", initializer=_follow, initargs=(os.getpid(),))(calls)
         try:
@@ -130,7 +131,14 @@ def _results(
                 results.close()  # where not all results were taken, this kills the worker processes
 
 
-def _call(function: Callable[[Item], Result], plugins: str, item: Item) -> Result:
+def item_number() -> int:
+    """Return the number of the item that this worker process works on; 0 elsewhere."""
+    return _item_number
+
+
+def _call(function: Callable[[Item], Result], plugins: str, item: Item, number: int | None = None) -> Result:
+    global _item_number
+    _item_number = _item_number if number is None else number
     os.environ[PLUGINS] = plugins  # of the command, where this is a worker process
     load_plugins()
     return one_blas_thread(function, item)

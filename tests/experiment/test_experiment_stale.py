@@ -116,7 +116,7 @@ def test_what_is_said_of_proposals_made_elsewhere(tmp_path, own, name):
 
 
 def test_another_backend(tmp_path, own, monkeypatch):
-    monkeypatch.setattr(protocol, "get_backend", lambda: replace(get_backend(), name="another"))
+    monkeypatch.setattr(protocol, "check_backends", lambda: replace(get_backend(), name="another"))
     with pytest.raises(ConfigError, match=r"backend was 'numpy on cpu', is now 'another on \?'.*--update"):
         run_experiment(tmp_path / "run", own, jobs=1, progress=Silent())
     assert made(tmp_path / "run", own) == {"trunk", "maps", "features", "training", "coarse"}

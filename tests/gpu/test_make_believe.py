@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,11 +116,13 @@ def test_the_backend_is_described_with_its_card(cupy: Backend) -> None:
     assert (get_backend("numpy").kind, get_backend("numpy").on_host) == ("numpy on cpu", True)
 
 
-def test_work_on_a_gpu_takes_one_process(cupy: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_on_a_gpu_takes_one_process_a_device(cupy: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run(Path("run"), named_settings("quick"), 4, Silent())
     assert run.backend_jobs == 4
     monkeypatch.setenv(VARIABLE, "cupy")
     assert run.backend_jobs == 1
+    monkeypatch.setenv(VARIABLE, "cupy:0,1")
+    assert (run.backend_jobs, replace(run, jobs=1).backend_jobs) == (2, 1)
 
 
 def test_a_layer_of_ones_own_is_checked_on_any_backend(cupy: Backend) -> None:

@@ -41,7 +41,7 @@ def demo(
     keep_stale: KeepStale = False,
 ) -> None:
     """Run the whole experiment on generated toy images; takes a few minutes on two cores."""
-    from tinysegrank.backend import get_backend
+    from tinysegrank.backend import check_backends
     from tinysegrank.cli.show import console, show_results, shown
     from tinysegrank.config import from_dict
     from tinysegrank.experiment import Settings, named_settings, run_experiment
@@ -50,7 +50,7 @@ def demo(
     from tinysegrank.experiment.runner import SETTINGS_FILE
     from tinysegrank.voc import make_toy_voc
 
-    get_backend()  # fails before the scenes are drawn
+    check_backends()  # fails before the scenes are drawn
     check_run_folder(out)
     here, progress = Path(os.path.abspath(out)), shown(console)  # noqa: PTH100  # resolves "." and ".." too
     voc = here.with_name(f"{here.name}-toyvoc") / f"seed-{seed}-{images}"

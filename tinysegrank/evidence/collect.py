@@ -6,7 +6,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from tinysegrank.backend import VARIABLE, get_backend
+from tinysegrank.backend import VARIABLE, check_backends
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.evidence import ablation, background_term, figure_2, losses, over_seeds, single_images, tables
 from tinysegrank.evidence.piece import (
@@ -69,7 +69,7 @@ def collect_evidence(
             the present one, or another process is at work on the run.
         BackendError: the backend cannot be used.
     """
-    kind = get_backend().kind
+    kind = check_backends().kind
     known = [piece.name for piece in PIECES]
     if unknown := [name for name in names if name not in (*known, ALL)]:
         raise ConfigError(f'evidence "{unknown[0]}": choose one of {", ".join(known)}, or {ALL}')

@@ -20,6 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tinysegrank.backend import one_device
 from tinysegrank.code_digest import code_digest
 from tinysegrank.config import to_dict
 from tinysegrank.errors import ConfigError, OutputError
@@ -190,9 +191,10 @@ def _files_in(folder: Path) -> dict[str, File]:
 
 
 def load_once(load: Callable[..., Loaded], path: Path, *arguments: Any) -> Loaded:
-    """Return `load(path, *arguments)`, called once in each process for each state of the file or folder."""
+    """Return `load(path, *arguments)`, called once per process and device for each state of the file or folder."""
     now = path.stat() if path.exists() else None
-    loaded: Loaded = _load(load, path, arguments, now and (now.st_size, now.st_mtime_ns, now.st_ino))
+    state = now and (now.st_size, now.st_mtime_ns, now.st_ino)
+    loaded: Loaded = _load(load, path, arguments, (one_device(), state))
     return loaded
 
 

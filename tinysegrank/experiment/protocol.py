@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tinysegrank.backend import get_backend
+from tinysegrank.backend import check_backends
 from tinysegrank.config import from_dict
 from tinysegrank.errors import ConfigError, OutputError
 from tinysegrank.experiment.folder_lock import FolderLock
@@ -79,7 +79,7 @@ def run_experiment(
             work on the run.
         OutputError: the run folder cannot be written, or holds an input.
     """
-    settings = replace(settings, backend=get_backend().kind)  # one that cannot be used is reported now
+    settings = replace(settings, backend=check_backends().kind)  # one that cannot be used is reported now
     stages = stages_until(until, settings)
     settings = with_classes(_with_absolute_inputs(settings, path))
     data.check_settings(settings, truth=picked.STAGE in stages)

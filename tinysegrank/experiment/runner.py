@@ -13,7 +13,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from tinysegrank.backend import accelerated, get_backend
+from tinysegrank.backend import accelerated, get_backend, named_devices
 from tinysegrank.errors import CheckpointError, MemoryShortageError, TrainingError, out_of_memory
 from tinysegrank.experiment import artifacts
 from tinysegrank.experiment.artifacts import Condition
@@ -43,8 +43,8 @@ class Run:
 
     @property
     def backend_jobs(self) -> int:
-        """Worker processes for work on the array backend: `jobs`, or 1 on a GPU, whose memory they would share."""
-        return self.jobs if get_backend().on_host else 1
+        """Worker processes for work on the array backend: `jobs`, but one per GPU, as they would share its memory."""
+        return self.jobs if get_backend().on_host else min(self.jobs, len(named_devices()))
 
     @property
     def fold_seed(self) -> int:
