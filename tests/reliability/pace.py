@@ -2,11 +2,12 @@
 
     python -m tests.reliability.pace --folder FOLDER
 
-runs every command that works on a whole run, one after the other, in a terminal on which bars move: the demo, each
-piece of evidence, the report, all exports, `predict`, `verify` and `fetch` from archives. Where `TINYSEGRANK_VOC` and
-`TINYSEGRANK_WEIGHTS` name photographs and weights, it also runs `--experiment quick --limit 40` on them, and labels 20
-of them. A bar redraws itself ten times a second, so a silence of two seconds is work without a bar. Its processor time
-is printed beside it: on a busy machine a silence may be longer than its work. The same command skips what is finished.
+runs every command that works on a whole run, one after the other, in a terminal on which bars move: the demo, the
+report, all exports, `verify`, `predict`, all pieces of evidence, and `fetch` from archives. Nothing is compiled before.
+Where `TINYSEGRANK_VOC` and `TINYSEGRANK_WEIGHTS` name photographs and weights, all is done on them too, by `--experiment
+quick --limit 40` with short trainings, and 20 of them are labelled. A bar redraws itself ten times a second, so a
+silence of two seconds is work without a bar. Its processor time is printed beside it: on a busy machine a silence may
+be longer than its work.
 
 The suite runs the short form, `test_reliability_pace.py`: a tiny run, one piece of evidence and the report.
 """
@@ -96,15 +97,15 @@ def commands(folder: Path) -> Iterator[tuple[str, ...]]:
     demo, toy = folder / "demo", folder / "demo-toyvoc" / "seed-0-40"
     runs = [(demo, toy)]
     yield ("demo", "--images", "40", "--out", f"{demo}")
-    voc, weights = (os.environ.get(f"TINYSEGRANK_{name}") for name in ("VOC", "WEIGHTS"))
+    voc, weights = (os.environ.get(f"TINYSEGRANK_{name}", "") for name in ("VOC", "WEIGHTS"))
     if voc and weights:
         real = folder / "quick"
         runs.append((real, Path(voc)))
-        given = ("--experiment", "quick", "--limit", "40", "--weights", weights)
-        yield ("run", "--voc", voc, "--out", f"{real}", *given)
+        steps = [f"--set=training.{loss}.steps=50" for loss in ("start", "ce", "uoi", "iou", "uoi_ce")]
+        given = ("--voc", voc, "--weights", weights, "--experiment", "quick", "--limit", "40", *steps)
+        yield ("run", "--out", f"{real}", *given)
     for run, data in runs:
         name = run.name
-        yield ("evidence", f"{run}", "all", "--seeds", "0")
         yield ("report", f"{run}", "--out", f"{folder / name}.html")
         for what in ("labels", "voc", "proposals"):
             yield ("export", what, f"{run}", "--out", f"{folder / name}-{what}")
@@ -114,6 +115,7 @@ def commands(folder: Path) -> Iterator[tuple[str, ...]]:
         photographs = sorted((data / "JPEGImages").glob("*.jpg"))[:20]
         yield ("predict", *map(str, photographs), "--run", f"{run}", "--out", f"{folder / name}-predicted")
         yield ("evaluate", f"{folder / name}-labels", "--voc", f"{data}")
+    yield ("evidence", f"{runs[-1][0]}", "all", "--seeds", "0")
     archive = voc_archive(folder / "published", train=200, val=100)
     root = folder / "fetched" / "VOCdevkit" / "VOC2012"
     yield ("fetch", "voc2012", "--archive", f"{archive}", "--to", f"{folder / 'fetched'}")
@@ -126,6 +128,7 @@ def main() -> None:
     """Run the long form."""
     folder = asked_folder(__doc__, "pace")
     folder.mkdir(parents=True, exist_ok=True)
+    os.environ["NUMBA_CACHE_DIR"] = f"{folder / 'compiled'}"  # so that the first commands compile, as a new user's do
     worst = 0.0
     for arguments in commands(folder):
         command = Watched(*arguments, temporary=folder / "temporary")
