@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -86,8 +87,11 @@ def test_completion_can_be_installed():
     assert "--install-completion" in call("--help").output
 
 
-@pytest.mark.parametrize("arguments", [["--quiet", "toyvoc"], ["-q", "toyvoc"], ["toyvoc", "--quiet"]])
-def test_quiet_shows_no_progress(tmp_path, monkeypatch, arguments):
+@pytest.mark.parametrize("option", ["--quiet", "-q"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_quiet_shows_no_progress(tmp_path, monkeypatch, option, place):
+    arguments = ["toyvoc"]
+    arguments.insert(place, option)
     used = []
     monkeypatch.setattr("tinysegrank.cli.show.Shown", lambda on: used.append(on) or Progress())
     for given, shown in ((arguments, 0), (["toyvoc"], 1)):
@@ -113,10 +117,12 @@ def test_loops_over_files_have_bars(tmp_path, monkeypatch, tiny_run):
     monkeypatch.setattr("tinysegrank.cli.show.Shown", lambda on: progress)
     labels, voc = tiny_run.folder("picked") / "svm", tiny_run.settings.data.voc
     copied = ("export", "proposals", tiny_run.path, "--out", tmp_path)
-    for command in (("verify", tiny_run.path), ("evaluate", labels, "--voc", voc, "--jobs", 1), copied):
+    shutil.copytree(tiny_run.path, tmp_path / "run")
+    evidence = ("evidence", tmp_path / "run", "rerank-alone", "--jobs", 1)
+    for command in (("verify", tiny_run.path), ("evaluate", labels, "--voc", voc, "--jobs", 1), copied, evidence):
         result = call(*command)
         assert result.exit_code == 0, result.output
-    assert [what for what, _ in progress.counted] == ["folders", "label maps", "files"]
+    assert [what for what, _ in progress.counted] == ["folders", "label maps", "files", "rankers"]
     assert progress.counted[1][1] == 6
 
 

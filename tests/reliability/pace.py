@@ -4,10 +4,10 @@
 
 runs every command that works on a whole run, one after the other, in a terminal on which bars move: the demo, the
 report, all exports, `verify`, `predict`, all pieces of evidence, and `fetch` from archives. Nothing is compiled before.
-Where `TINYSEGRANK_VOC` and `TINYSEGRANK_WEIGHTS` name photographs and weights, all is done on them too, by `--experiment
-quick --limit 40` with short trainings, and 20 of them are labelled. A bar redraws itself ten times a second, so a
-silence of two seconds is work without a bar. Its processor time is printed beside it: on a busy machine a silence may
-be longer than its work.
+Where `TINYSEGRANK_VOC` and `TINYSEGRANK_WEIGHTS` name photographs and weights, all is done on them too, by
+`--experiment quick --limit 40` with short trainings, and 20 of them are labelled. A bar redraws itself ten times a
+second, so a silence of two seconds is work without a bar. The processor time of the busiest process is printed beside
+it: on a busy machine a silence is longer than its work.
 
 The suite runs the short form, `test_reliability_pace.py`: a tiny run, one piece of evidence and the report.
 """
@@ -30,7 +30,7 @@ SHORTEST = 0.2  # seconds without output that are noted; a bar moves every 0.1 s
 
 
 class Silence(NamedTuple):
-    """A time in which a command showed nothing: its seconds, its processor time, and what it had shown before."""
+    """A time without output: its seconds, the processor time of its busiest process, and what was shown before."""
 
     seconds: float
     work: float
@@ -38,12 +38,12 @@ class Silence(NamedTuple):
 
 
 class Watched(Command):
-    """A command on a terminal that shows bars, and its silences, in order, once `wait` has returned."""
+    """A command on a terminal that shows bars; its silences are complete once `wait` has returned."""
 
     def __init__(self, *arguments: object, temporary: Path) -> None:
         self.silences: list[Silence] = []
         self._last = self._due = time.monotonic()
-        self._work = list[float]()
+        self._work = list[dict[str, float]]()
         super().__init__(*arguments, temporary=temporary, terminal="xterm")
 
     def received(self, data: bytes) -> None:
@@ -53,14 +53,15 @@ class Watched(Command):
             self._note()
             self._last, self._due, self._work = now, now + SHORTEST, []
             super().received(data)
-        elif now > self._due:
-            self._work = [*self._work[:1], processor_seconds(self.process)]  # the first and the latest
+        elif now > self._due and (work := processor_seconds(self.process)):
+            self._work = [*self._work[:1], work]  # when it began, and now
             self._due = now + SHORTEST
 
     def _note(self) -> None:
         if len(self._work) == 2:
-            worked = max(self._work) - self._work[0]  # the last is 0 if it has ended
-            self.silences.append(Silence(time.monotonic() - self._last, worked, last_line(self.output)))
+            began, now = self._work
+            work = max((seconds - began.get(process, 0.0) for process, seconds in now.items()), default=0.0)
+            self.silences.append(Silence(time.monotonic() - self._last, work, last_line(self.output)))
 
     def wait(self, seconds: float = 3600) -> int:
         """Wait for its end."""
@@ -69,8 +70,8 @@ class Watched(Command):
         return code
 
     def longest(self) -> Silence:
-        """Return the silence with most work, counted as one processor's."""
-        return max(self.silences, key=lambda silence: min(silence.seconds, silence.work))
+        """Return the silence with most work."""
+        return max(self.silences, key=lambda silence: silence.work)
 
 
 def last_line(output: bytes) -> str:
@@ -79,17 +80,17 @@ def last_line(output: bytes) -> str:
     return next((line.strip() for line in reversed(re.split(r"[\r\n]", text)) if line.strip()), "its start")
 
 
-def processor_seconds(session: int) -> float:
-    """Return the processor time of a session's living processes and those they have waited for; 0 without /proc."""
-    ticks = 0
+def processor_seconds(session: int) -> dict[str, float]:
+    """Return the processor time of each living process of a session; of none where there is no /proc."""
+    found = {}
     for file in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = file.read_text().rpartition(")")[2].split()
         except OSError:  # it has ended meanwhile
             continue
         if int(fields[3]) == session:
-            ticks += sum(map(int, fields[11:15]))
-    return ticks / os.sysconf("SC_CLK_TCK")
+            found[file.parent.name] = sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+    return found
 
 
 def commands(folder: Path) -> Iterator[tuple[str, ...]]:
@@ -134,7 +135,7 @@ def main() -> None:
         command = Watched(*arguments, temporary=folder / "temporary")
         code = command.wait()
         silence = command.longest()
-        worst = max(worst, min(silence.seconds, silence.work))
+        worst = max(worst, silence.work)
         print(f"{' '.join(arguments)[:100]}: exit code {code}", flush=True)
         for one in command.silences:
             if one.seconds > 1:

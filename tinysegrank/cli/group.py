@@ -44,6 +44,7 @@ Skip = Annotated[
 
 quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 """Whether the command was asked to show no progress."""
+_QUIET = ("--quiet", "-q")
 _KEPT = {  # by each command when it is interrupted; by others nothing
     "demo": "finished stages are kept, and what the present one has stored",
     "run": "finished stages are kept, and what the present one has stored",
@@ -62,8 +63,8 @@ class _Commands(typer.core.TyperGroup):
         if given is None:  # otherwise another program has called it
             plain_warnings()
         self._given = list(sys.argv[1:] if given is None else given)
-        after = "--quiet" in self._given[1:]  # it may stand after the subcommand too
-        options["args"] = ["--quiet", *(one for one in self._given if one != "--quiet")] if after else self._given
+        others = [one for one in self._given if one not in _QUIET]  # it may stand after the subcommand too
+        options["args"] = ["--quiet", *others] if len(others) < len(self._given) else self._given
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
                 stream.reconfigure(errors="replace")
@@ -93,7 +94,7 @@ class _Commands(typer.core.TyperGroup):
         except KeyboardInterrupt as interrupt:
             number = signal.Signals(*interrupt.args or (signal.SIGINT,))
         by = "" if number == signal.SIGINT else f" by {number.name}"
-        verb = next((name for name in self._given if name not in ("export", "--quiet", "-q")), "")
+        verb = next((name for name in self._given if name not in ("export", *_QUIET)), "")
         kept, again = _KEPT.get(verb, ""), ["tinysegrank", *self._given]
         skips = "written" in kept
         if skips and not {"--force", "--skip-existing"} & set(again):
@@ -135,7 +136,7 @@ def main(
     version: Annotated[  # noqa: ARG001  # handled by its callback
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
-    silent: Annotated[bool, typer.Option("--quiet", "-q", help="Show results and errors, but no progress.")] = False,
+    silent: Annotated[bool, typer.Option(*_QUIET, help="Show results and errors, but no progress.")] = False,
 ) -> None:
     """Semantic segmentation by ranking graphical-model proposals with a small ConvNet."""
     quiet.set(silent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -97,16 +98,20 @@ def rankings(run: Run) -> list[Ranking]:
         distances = eq17_by_features(train.table, ranking.background_weight)
         accuracy = per_cent(run, train.confusions[pick(-distances, train.table.groups)])
     found = [Ranking(EQ_17, None, None, accuracy, pick(-val.distances[ranking.loss], val.table.groups))]
-    subsets = block_subsets(tuple(train.table.columns))
+    return found + fit_subsets(run, block_subsets(tuple(train.table.columns)))
+
+
+def fit_subsets(run: Run, subsets: Sequence[tuple[str, ...]]) -> list[Ranking]:
+    """Fit a ranker on each of some sets of feature blocks and return its picks on val, stored ones if there are any."""
+    found = []
     with run.progress.count("rankers", len(subsets)) as advance:
         for blocks in subsets:
-            found.append(fit_subset(run, blocks))
+            found.append(_fit_subset(run, blocks))
             advance(1)
     return found
 
 
-def fit_subset(run: Run, blocks: tuple[str, ...]) -> Ranking:
-    """Fit a ranker on some feature blocks and return its picks on val, stored ones if there are any."""
+def _fit_subset(run: Run, blocks: tuple[str, ...]) -> Ranking:
     folder = run.path / EVIDENCE / "rankers" / "+".join(blocks)
     settings = [run.settings.ranking, run.settings.report.classes, run.settings.seed]
     key = artifacts.key(settings, [run.content(described.STAGE.name), blocks], __name__)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinysegrank import reporting
-from tinysegrank.evidence.ablation import fit_subset
+from tinysegrank.evidence.ablation import fit_subsets
 from tinysegrank.evidence.claims import Ordering, Statement, Statements, verdict_of_counts
 from tinysegrank.evidence.measures import bars_beside_paper, per_cent, read_described, system_confusions
 from tinysegrank.evidence.piece import Finding, Piece, Request
@@ -79,7 +79,8 @@ def compare_classes(request: Request) -> Finding:
 
 def compare_rerank_alone(request: Request) -> Finding:
     """Rank by the block of re-ranking features alone, and compare with the 1-best proposal and SegNet+SVM."""
-    methods = {RERANK: read_described(request.run, "val").confusions[fit_subset(request.run, (BLOCK,)).rows]}
+    (alone,) = fit_subsets(request.run, [(BLOCK,)])
+    methods = {RERANK: read_described(request.run, "val").confusions[alone.rows]}
     methods |= system_confusions(request.run, ("1-best", "SegNet+SVM"))
     titles = ("The re-ranking features alone: IoU of each class", RERANK)
     return _compare(request.run, methods, ALONE, (RERANK, "O2P", "SegNets"), titles)
