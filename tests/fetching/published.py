@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from scipy.io import savemat
 
+from tinysegrank.experiment import Silent
 from tinysegrank.voc import VOCSegmentation, make_toy_voc
 
 SBD_ONLY = ("2008_000007", "2008_000008")
@@ -56,3 +59,22 @@ def sbd_archive(path: Path, annotations: dict[str, bytes]) -> Path:
             add_file(tar, f"benchmark_RELEASE/dataset/cls/{name}.mat", content)
             add_file(tar, f"benchmark_RELEASE/dataset/inst/{name}.mat", b"of no use here")
     return path
+
+
+class Recorded(Silent):
+    """Keeps what was counted, [what, total, units], and said."""
+
+    def __init__(self) -> None:
+        self.counts: list[list[object]] = []
+        self.said: list[str] = []
+
+    @contextmanager
+    def count(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        done: list[int] = []
+        try:
+            yield done.append
+        finally:
+            self.counts.append([what, total, sum(done)])
+
+    def say(self, text: str) -> None:
+        self.said.append(text)

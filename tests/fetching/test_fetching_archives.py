@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.fetching.published import SBD_ONLY, add_file, annotation, sbd_archive, sbd_masks, voc_archive
+from tests.fetching.published import SBD_ONLY, Recorded, add_file, annotation, sbd_archive, sbd_masks, voc_archive
 from tinysegrank.errors import DatasetError, OutputError
 from tinysegrank.experiment import Silent
 from tinysegrank.fetching import add_sbd, unpack_voc, voc_root
@@ -23,7 +23,7 @@ def voc_tar(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def root(voc_tar: Path, tmp_path: Path) -> Path:
-    return unpack_voc(voc_tar, tmp_path / "data")
+    return unpack_voc(voc_tar, tmp_path / "data", progress=Silent())
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -39,7 +39,7 @@ def test_voc_is_unpacked_and_kept(voc_tar: Path, root: Path, tmp_path: Path) -> 
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["VOCdevkit"]
     VOCSegmentation(root, "trainval").check()
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
-    assert unpack_voc(tmp_path / "not even there", tmp_path / "data") == root
+    assert unpack_voc(tmp_path / "not even there", tmp_path / "data", progress=Silent()) == root
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
     assert voc_root(root) == root
 
@@ -51,8 +51,8 @@ def test_an_incomplete_voc_is_replaced_only_when_asked(voc_tar: Path, root: Path
     first.image_path(0).write_bytes(b"damaged")
     (root / "own.txt").write_text("mine")
     with pytest.raises(OutputError, match="VOC2012: exists and is not complete; pass --force"):
-        unpack_voc(voc_tar, root.parents[1])
-    unpack_voc(voc_tar, root.parents[1], replace=True)
+        unpack_voc(voc_tar, root.parents[1], progress=Silent())
+    unpack_voc(voc_tar, root.parents[1], progress=Silent(), replace=True)
     assert files(root) == whole | {"own.txt": b"mine"}
 
 
@@ -78,7 +78,7 @@ def test_archives_that_are_hostile_or_of_something_else(tmp_path: Path, name: st
     with tarfile.open(tmp_path / "voc.tar", "w") as tar:
         add_file(tar, name, **fields)
     with pytest.raises(DatasetError, match=rf"voc\.tar: {said}"):
-        unpack_voc(tmp_path / "voc.tar", tmp_path / "data")
+        unpack_voc(tmp_path / "voc.tar", tmp_path / "data", progress=Silent())
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["data", "voc.tar"]
 
 
@@ -86,7 +86,7 @@ def test_an_absolute_path_stays_inside(voc_tar: Path, tmp_path: Path) -> None:
     shutil.copy(voc_tar, tmp_path / "voc.tar")
     with tarfile.open(tmp_path / "voc.tar", "a") as tar:
         add_file(tar, f"{tmp_path}/outside")
-    unpack_voc(tmp_path / "voc.tar", tmp_path / "data")
+    unpack_voc(tmp_path / "voc.tar", tmp_path / "data", progress=Silent())
     assert not (tmp_path / "outside").exists()
 
 
@@ -95,17 +95,31 @@ def test_a_cut_archive_leaves_nothing(voc_tar: Path, tmp_path: Path, share: floa
     content = voc_tar.read_bytes()
     (tmp_path / "cut.tar").write_bytes(content[: int(share * len(content))])
     with pytest.raises(DatasetError, match=r"cut\.tar: is "):
-        unpack_voc(tmp_path / "cut.tar", tmp_path / "data")
+        unpack_voc(tmp_path / "cut.tar", tmp_path / "data", progress=Silent())
     assert not list((tmp_path / "data").iterdir())
 
 
 def test_what_is_no_archive(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"<html>" * 500)
     with pytest.raises(DatasetError, match=r"a\.tar: is damaged or isn't a tar archive") as refused:
-        unpack_voc(tmp_path / "a.tar", tmp_path / "data")
+        unpack_voc(tmp_path / "a.tar", tmp_path / "data", progress=Silent())
     assert "\n" not in str(refused.value)
     with pytest.raises(DatasetError, match="nowhere: cannot be read: No such file"):
-        unpack_voc(tmp_path / "nowhere", tmp_path / "data")
+        unpack_voc(tmp_path / "nowhere", tmp_path / "data", progress=Silent())
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_unpacking_is_counted_by_what_is_read(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setattr("tinysegrank.fetching.archives.MEGABYTE", 1000)
+    with tarfile.open(tmp_path / "voc.tar", mode) as tar:
+        tar.add(root.parent, "VOCdevkit")
+    progress = Recorded()
+    unpack_voc(tmp_path / "voc.tar", tmp_path / "again", progress=progress)
+    thousands = (tmp_path / "voc.tar").stat().st_size // 1000
+    ((what, total, done),) = progress.counts
+    assert (what, total) == ("voc.tar, MB read", thousands) and 0.6 * thousands < done <= thousands
 
 
 # SBD -----------------------------------------------------------------------------------------------------------------

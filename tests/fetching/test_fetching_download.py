@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.fetching.file_server import FileServer
+from tests.fetching.published import Recorded
 from tinysegrank.errors import ConfigError, DownloadError, OutputError
 from tinysegrank.experiment import Silent
 from tinysegrank.fetching import SOURCES, Source, check_archive, download
@@ -121,21 +121,10 @@ def test_a_file_of_the_user_is_not_replaced(source: Source, server: FileServer, 
 
 
 def test_progress_adds_up_to_the_megabytes(source: Source, server: FileServer, tmp_path: Path) -> None:
-    counts: list[list[object]] = []
-
-    class Recorded(Silent):
-        @contextmanager
-        def count(self, what, total):
-            counts.append([what, total, 0])
-
-            def advance(units):
-                counts[-1][2] += units
-
-            yield advance
-
-    server.faults = ["break"]
-    assert fetched(source, tmp_path, progress=Recorded()) == CONTENT
-    assert counts == [["file.bin, MB", 3, 1], ["file.bin, MB", 3, 3]]
+    server.faults, progress = ["break"], Recorded()
+    assert fetched(source, tmp_path, progress=progress) == CONTENT
+    assert progress.counts == [["file.bin, MB", 3, 1], ["file.bin, MB", 3, 3]]
+    assert progress.said == ["checking file.bin against its published checksum"]
 
 
 def test_the_table(tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def _unpack(path: Path) -> None:
     target = path.with_name("unpacked")
     target.mkdir()
     try:
-        unpack(path, target)
+        unpack(path, target, progress=Silent())
         assert all(one.resolve().is_relative_to(target.resolve()) for one in target.rglob("*"))
     finally:
         shutil.rmtree(target)

@@ -43,14 +43,15 @@ def fetch(
     if archive is None:
         archive = download(source, to, progress=progress, mirror=mirror, replace=force)
     elif not archive.is_dir():
-        progress.say(check_archive(source, archive))
+        with progress.count(f"checksum of {archive.name}", 1):
+            found = check_archive(source, archive)
+        progress.say(found)
     if source.preset:
         typer.echo(f"{archive}: give it to `{_command('run', '--weights', archive, '--preset', source.preset)}`")
     elif name == "sbd":
         typer.echo(add_sbd(archive, voc_root(to), progress=progress, replace=force))
     else:
-        with progress.stage(f"unpacking {archive.name}"):
-            root = unpack_voc(archive, to, replace=force)
+        root = unpack_voc(archive, to, progress=progress, replace=force)
         typer.echo(f"{root}: give it to `{_command('run', '--voc', root)}`")
 
 

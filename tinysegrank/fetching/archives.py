@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import IO
 
 from tinysegrank.errors import DatasetError, OutputError, brief
+from tinysegrank.fetching.download import MEGABYTE, Counter
 from tinysegrank.files import reading, writing
 from tinysegrank.outputs import check_folder
 from tinysegrank.voc import VOCSegmentation
@@ -22,7 +24,7 @@ def voc_root(folder: Path) -> Path:
     return folder if (folder / "JPEGImages").is_dir() else folder / VOC
 
 
-def unpack_voc(archive: Path, folder: Path, *, replace: bool = False) -> Path:
+def unpack_voc(archive: Path, folder: Path, *, progress: Counter, replace: bool = False) -> Path:
     """Unpack VOCtrainval_11-May-2012.tar into a folder, and return FOLDER/VOCdevkit/VOC2012.
 
     Nothing appears there before the whole archive is unpacked. Data that is there and complete is kept; with `replace`,
@@ -42,7 +44,7 @@ def unpack_voc(archive: Path, folder: Path, *, replace: bool = False) -> Path:
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".unpacking-") as place:
-        unpack(archive, Path(place))
+        unpack(archive, Path(place), progress=progress)
         try:
             VOCSegmentation(Path(place) / VOC, "trainval")
         except DatasetError as error:
@@ -67,30 +69,47 @@ def _move(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
+def opened_tar(path: Path, *, progress: Counter) -> Iterator[tuple[tarfile.TarFile, Iterator[tarfile.TarInfo]]]:
     """Open a tar archive, compressed or not, and turn errors of the enclosed code into errors that name it.
+
+    Yields:
+        The archive, and its members, counted by the megabytes of the file that are read.
 
     Raises:
         DatasetError: the archive is missing or damaged, or has a member that must not be unpacked.
     """
     fault, remedy = "is damaged or isn't a tar archive", "download it again"
-    with reading(path, DatasetError, fault=fault, remedy=remedy), tarfile.open(path) as tar:
+    with (
+        reading(path, DatasetError, fault=fault, remedy=remedy),
+        path.open("rb") as file,
+        tarfile.open(fileobj=file) as tar,
+        progress.count(f"{path.name}, MB read", path.stat().st_size // MEGABYTE) as advance,
+    ):
         try:
-            yield tar
+            yield tar, _counted(tar, file, advance)
         except tarfile.FilterError as error:
             said = re.sub(r"'[^']*'|\"[^\"]*\"", lambda quoted: brief(quoted[0], 60), str(error))
             raise DatasetError(f"{path}: is not unpacked, as {said}; download it from its publisher") from error
 
 
-def unpack(path: Path, folder: Path) -> None:
+def _counted(tar: tarfile.TarFile, file: IO[bytes], advance: Callable[[int], None]) -> Iterator[tarfile.TarInfo]:
+    done = 0
+    for member in tar:
+        yield member
+        read = file.tell() // MEGABYTE
+        advance(read - done)
+        done = read
+
+
+def unpack(path: Path, folder: Path, *, progress: Counter) -> None:
     """Unpack an archive of files and folders into an empty folder.
 
     Raises:
         DatasetError: the archive is missing or damaged, or has a link, a device or a path that leads outside.
         OutputError: the folder cannot be written.
     """
-    with opened_tar(path) as tar, writing(folder, reads=True):
-        tar.extractall(folder, filter=_files_only)  # noqa: S202  # filtered
+    with opened_tar(path, progress=progress) as (tar, members), writing(folder, reads=True):
+        tar.extractall(folder, members, filter=_files_only)  # noqa: S202  # filtered
 
 
 def _files_only(member: tarfile.TarInfo, place: str) -> tarfile.TarInfo:

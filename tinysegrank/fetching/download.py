@@ -13,7 +13,7 @@ from tinysegrank.files import reading, writing
 from tinysegrank.outputs import check_folder
 
 _CHUNK = 1 << 18
-_MEGABYTE = 10**6
+MEGABYTE = 10**6
 _TRIES_AGAIN = 2
 _TIMEOUT = 60  # seconds without a byte
 
@@ -82,7 +82,10 @@ def check_archive(source: Source, path: Path) -> str:
 
 
 class Counter(Protocol):
-    """The method of a `Progress` that `download` calls."""
+    """The methods of a `Progress` that this package calls."""
+
+    def say(self, text: str) -> None:
+        """Report one line of text."""
 
     def count(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
         """Return a context manager around work of `total` units; it yields a function that adds finished units."""
@@ -105,7 +108,11 @@ def download(source: Source, folder: Path, *, progress: Counter, mirror: str = "
     if mirror and not mirror.startswith(("http://", "https://")):
         raise ConfigError(f"mirror={mirror}: give an address that starts with http:// or https://")
     path = folder / source.file
-    if path.exists() and not replace and not source.is_file(path):
+    if path.exists() and not replace:
+        with progress.count(f"checksum of {path.name}", 1):
+            right = source.is_file(path)
+        if right:
+            return path
         raise OutputError(f"{path}: is not the published file; pass --force to replace it, or choose another --to")
     check_folder(folder, named=folder)
     pooch.get_logger().setLevel(logging.WARNING)
@@ -151,6 +158,7 @@ class _Resuming:
                 response.raise_for_status()
                 continues = response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
                 self._copy(response, start if response.status_code == 206 and continues else 0)
+        self._progress.say(f"checking {self._part.stem} against its published checksum")
         with writing(output_file):
             self._part.replace(output_file)
         return None
@@ -160,10 +168,10 @@ class _Resuming:
         total = done + int(response.headers.get("Content-Length", 0))
         with writing(self._part):
             stream = self._part.open("ab" if done else "wb")
-        with stream, self._progress.count(f"{self._part.stem}, MB", total // _MEGABYTE) as advance:
-            advance(done // _MEGABYTE)
+        with stream, self._progress.count(f"{self._part.stem}, MB", total // MEGABYTE) as advance:
+            advance(done // MEGABYTE)
             for chunk in response.iter_content(_CHUNK):  # a broken connection is an OSError too, not of the part
                 with writing(self._part):
                     stream.write(chunk)
-                advance((done + len(chunk)) // _MEGABYTE - done // _MEGABYTE)
+                advance((done + len(chunk)) // MEGABYTE - done // MEGABYTE)
                 done += len(chunk)

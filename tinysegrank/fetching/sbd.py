@@ -45,7 +45,7 @@ def add_sbd(source: Path, root: Path, *, progress: Counter, replace: bool = Fals
         OutputError: a `train_aug` with other names exists, or the folder cannot be written.
     """
     train, val = (read_split(split_file(root, split)) for split in ("train", "val"))
-    annotations = dict(_annotations(source))
+    annotations = dict(_annotations(source, progress))
     more = sorted(annotations.keys() - {*train, *val})
     if not more:
         raise DatasetError(
@@ -75,14 +75,14 @@ def add_sbd(source: Path, root: Path, *, progress: Counter, replace: bool = Fals
     return target
 
 
-def _annotations(source: Path) -> Iterator[tuple[str, bytes]]:
+def _annotations(source: Path, progress: Counter) -> Iterator[tuple[str, bytes]]:
     """Yield the name and content of each cls/NAME.mat; nothing else in the archive is unpacked."""
     if source.is_dir():
         for path in sorted(source.rglob("cls/*.mat")):
             yield path.stem, path.read_bytes()
         return
-    with opened_tar(source) as archive:
-        for member in archive:
+    with opened_tar(source, progress=progress) as (archive, members):
+        for member in members:
             inner = PurePosixPath(member.name)
             if not (member.isreg() and inner.suffix == ".mat" and inner.parent.name == "cls"):
                 continue
