@@ -369,3 +369,12 @@ def test_a_run_folder_with_unknown_settings_is_named(tmp_path, work):
     (tmp_path / "run.toml").write_text("sead = 3\n")
     with pytest.raises(ConfigError, match="unknown key 'sead'"):
         go(tmp_path, work)
+
+
+def test_an_error_leaves_no_temporary_file_of_workers_that_were_ended(tmp_path):
+    with pytest.raises(KeyboardInterrupt), FolderLock(tmp_path) as lock:
+        lock.hold()
+        (tmp_path / "proposals" / ".image.5.tmp").mkdir(parents=True)
+        raise KeyboardInterrupt
+    assert list(tmp_path.rglob(".*.tmp")) == []
+    assert (tmp_path / "proposals").is_dir()

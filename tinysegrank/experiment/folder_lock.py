@@ -60,5 +60,8 @@ class FolderLock:
     def __exit__(self, kind: object, error: object, traceback: TracebackType | None) -> None:
         clear_frames(traceback)  # closes what they iterate over, which ends worker processes that would write on
         if self._lock.is_locked:
+            if error is not None:
+                with suppress(OSError):  # else the next command does it
+                    remove_temporary(self._folder)  # of worker processes that were ended
             (self._folder / _OWNER).unlink(missing_ok=True)
             self._lock.release()
