@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import f1_score
 
 from tests.losses.losses_operations import LOSSES, TO_THE_LETTER, every_loss, soft_batch
 from tests.operations import assert_close
@@ -105,6 +106,21 @@ def test_the_soft_truth_itself_is_not_the_best_prediction(rng: np.random.Generat
         assert sign * float(exact) < sign * float(largest) < sign * 5
         assert float(perfect) == pytest.approx(5)
     assert float(losses.soft_cross_entropy(100 * hard, hard)[0]) == pytest.approx(0, abs=1e-12)
+
+
+def test_dice_of_hard_labels_is_one_minus_the_macro_f1_score(rng: np.random.Generator) -> None:
+    truth, predicted = rng.integers(0, 5, size=(2, 2, 3, 4))
+    z, target = (np.moveaxis(np.eye(5)[labels], -1, 1) for labels in (predicted, truth))
+    value, _ = losses.soft_dice(1000 * z, target)
+    expected = f1_score(truth.ravel(), predicted.ravel(), labels=np.unique(truth), average="macro")
+    assert value == pytest.approx(1 - expected)
+
+
+def test_the_dice_of_a_class_follows_from_its_iou(rng: np.random.Generator) -> None:
+    z, target, weight = soft_batch(rng)
+    target[:, 1:], target[:, 0] = 0, 1  # one class counts
+    jaccard, _ = losses.iou(z, target, weight)
+    assert losses.soft_dice(z, target, weight)[0] == pytest.approx(1 - 2 * jaccard / (1 + jaccard))
 
 
 @every_loss
