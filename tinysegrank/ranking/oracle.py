@@ -1,4 +1,4 @@
-"""The rows of each group: the best by a score or by true quality, the oracle's, and pairs of better and worse ones."""
+"""Pick the best row of each group, by a score or by true quality (the oracle), and pair better rows with worse ones."""
 
 from __future__ import annotations
 

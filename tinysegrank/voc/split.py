@@ -1,4 +1,4 @@
-"""The image names in a split file, one per line; the files of a folder by name; folds of images."""
+"""Read the image names in a split file, list the files of a folder by name, and assign images to folds."""
 
 from __future__ import annotations
 

@@ -105,10 +105,7 @@ def _nearest_edges(
 
 @cache
 def _disc() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the offsets (down, right) within the largest radius, by distance; where rings of equal distance start.
-
-    Third, the ring of each squared distance, or of the next larger one: (o, 2), (r + 1,), (radius^2 + 2,) int64.
-    """
+    """Return offsets by distance, the start of each ring of equally distant ones, and each squared distance's ring."""
     reach = RADII[-1]
     offsets = np.argwhere(np.ones((2 * reach + 1, 2 * reach + 1))) - reach  # (o, 2)
     squared = (offsets**2).sum(axis=1)
