@@ -10,8 +10,7 @@ import numpy as np
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.voc.classes import NUM_CLASSES, VOID
-from tinysegrank.voc.counting import count_pairs
-from tinysegrank.voc.labels import check_labels
+from tinysegrank.voc.labels import check_labels, count_pairs
 
 
 class MeanIoU(NamedTuple):

@@ -1,4 +1,4 @@
-"""Numba version of `counting.count_pairs`, on one thread; the results are exactly the same.
+"""Numba version of `labels.count_pairs`, on one thread; the results are exactly the same.
 
 Pixels are counted one run of equal values at a time. A branch per pixel is slow, as the processor mispredicts it
 wherever two objects meet. So a row is compared with itself shifted by one pixel, which is vectorised and gives one byte
@@ -17,7 +17,7 @@ CHUNK = 4096  # pixels at a time, which stay in the L1 cache for all maps of col
 
 
 def count_pairs(rows: np.ndarray, columns: np.ndarray, R: int, C: int) -> tuple[np.ndarray, bool]:
-    """Numba version of `counting.count_pairs`."""
+    """Numba version of `labels.count_pairs`."""
     counts = np.zeros((len(columns), R, C), np.int64)
     ended = np.zeros(CHUNK + 8, np.uint8)  # 1 where a run of one pair has ended
     return counts, _count(rows, columns, counts, ended, ended.view(np.uint64))

@@ -1,4 +1,4 @@
-"""Check label maps, write them as palette PNGs of class numbers like PASCAL VOC's, and show them in colour."""
+"""Check label maps, count their pixels, write them as palette PNGs like PASCAL VOC's, and show them in colour."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from tinysegrank.backend import accelerated
 from tinysegrank.errors import DatasetError, ShapeError
 from tinysegrank.files import atomic_write
 from tinysegrank.voc.classes import BACKGROUND, NUM_CLASSES, VOC, VOID, Classes
@@ -99,6 +100,28 @@ def overlay(image: np.ndarray, labels: np.ndarray, opacity: float = 0.6, classes
             tinted = photo.point(table.astype(int).ravel().tolist())
             painted.paste(tinted, mask=Image.fromarray(labels == label))
     return np.array(painted)
+
+
+def count_pairs(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, bool]:
+    """Count the pixels of each pair of numbers in tables of R x C, for several maps of columns.
+
+    rows    | (P,)      | unsigned | 0..R-1, or 255, which is not counted
+    columns | (M, P)    | uint8    | 0..C-1
+    shape   | (R, C)    | int      |
+    returns | (M, R, C) | int64    | pixels; and whether a number is out of range, whose pairs are not counted
+
+    The Numba version `fast.count_pairs` runs unless TINYSEGRANK_ACCELERATE=0; the results are the same.
+    """
+    rows, columns = np.ascontiguousarray(rows), np.ascontiguousarray(columns)
+    R, C = shape
+    if accelerated():
+        from tinysegrank.voc import fast  # numba loads slowly
+
+        return fast.count_pairs(rows, columns, R, C)
+    bins = 256 * rows.astype(np.int64)  # (P,), the row's first bin
+    counts = [np.bincount(bins + one, minlength=256 * R)[: 256 * R].reshape(R, 256)[:, :C] for one in columns]
+    strange = ((rows >= R) & (rows != VOID)).any() or (columns >= C).any()
+    return np.array(counts, np.int64).reshape(-1, R, C), bool(strange)
 
 
 def label_counts(labels: np.ndarray) -> np.ndarray:

@@ -8,8 +8,7 @@ import numpy as np
 
 from tinysegrank.errors import DatasetError, ShapeError
 from tinysegrank.voc.classes import NUM_CLASSES, VOID
-from tinysegrank.voc.counting import count_pairs
-from tinysegrank.voc.labels import check_labels
+from tinysegrank.voc.labels import check_labels, count_pairs
 
 
 def tile_edges(length: int, count: int) -> np.ndarray:
