@@ -54,7 +54,7 @@ def test_what_is_heavy_is_imported_where_it_is_used(statement):
 def test_a_wrong_path_is_refused_before_scikit_learn_is_imported(tmp_path, toy):
     """It takes two thirds of what the experiment imports, so that a mistyped path is answered at once."""
     wrong = [
-        ["predict", "photo.jpg", "--run", "nowhere"],
+        ["predict", str(toy / "JPEGImages"), "--run", "nowhere"],
         ["report", "nowhere"],
         ["evaluate", "labels", "--voc", "nowhere"],
         ["run", "--voc", "nowhere", "--out", "new"],
@@ -76,6 +76,22 @@ def test_a_wrong_path_is_refused_before_scikit_learn_is_imported(tmp_path, toy):
     assert codes.split() == ["1"] * len(wrong)
     assert done.stderr.count("error: ") == done.stderr.count("nowhere: ") == len(wrong), done.stderr
     assert not {"sklearn", "scipy", "skimage", "numba", "matplotlib"} & set(imported.split())
+
+
+def test_a_missing_photograph_is_refused_before_numpy_is_imported(tmp_path):
+    script = """
+        import sys
+        from tinysegrank.cli import app
+        try:
+            app(["predict", "photo.jpg", "--run", "."])
+        finally:
+            print("imported:", *sorted(sys.modules))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: photo.jpg: cannot be read: No such file or directory; check the path\n"
+    assert not {"numpy", "tinysegrank.experiment"} & set(done.stdout.split())
 
 
 @pytest.mark.parametrize("arguments", [["-h"], ["run", "-h"], ["export", "voc", "-h"]])

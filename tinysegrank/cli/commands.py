@@ -142,6 +142,9 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Label photographs with a finished run: write NAME.labels.png, a palette PNG, and NAME.overlay.png for each."""
+    from tinysegrank.photographs import find_photographs
+
+    images = find_photographs(images)  # fails before the slow imports
     from tinysegrank.cli.show import beside, console, print_json, shown
     from tinysegrank.experiment import label_photographs
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from glob import glob
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,14 +11,10 @@ from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.segmenter import Segmentation, Segmenter
 from tinysegrank.files import atomic_write, write_text
 from tinysegrank.outputs import check_results
+from tinysegrank.photographs import LABELS, OVERLAY, find_photographs
 from tinysegrank.voc import write_labels
 from tinysegrank.voc.dataset import SMALLEST_SIDE
 from tinysegrank.voc.images import opened
-
-_ENDINGS = {
-    f".{kind}" for kind in ("jpg", "jpeg", "png", "bmp", "gif", "tif", "tiff", "webp", "ppm", "avif", "heic", "heif")
-}
-_LABELS, _OVERLAY = ".labels.png", ".overlay.png"
 
 
 class Labelled(NamedTuple):
@@ -41,40 +36,6 @@ class _Files(NamedTuple):
     @property
     def all(self) -> list[Path]:
         return [self.labels, self.overlay, *self.proposals, *([self.scores] if self.proposals else [])]
-
-
-def find_photographs(given: Sequence[Path]) -> list[Path]:
-    """Expand folders and patterns such as *.jpg to photographs, without duplicates.
-
-    Other paths are kept unchecked. Earlier results are skipped in folders and patterns.
-
-    Raises:
-        DatasetError: a folder or pattern holds none.
-    """
-    found: list[Path] = []
-    for path in given:
-        if path.is_dir():
-            inside = [file for file in sorted(path.iterdir()) if _is_photograph(file)]
-            if not inside:
-                raise DatasetError(f"{path}: this folder holds no photographs; give a folder that does, or files")
-            found += inside
-        elif not path.exists() and any(sign in str(path) for sign in "*?["):
-            matches = [Path(match) for match in sorted(glob(str(path), recursive=True))]  # noqa: PTH207  # takes any path
-            inside = [match for match in matches if match.is_file() and not _is_result(match)]
-            if not inside:
-                raise DatasetError(f"{path}: matches no photograph; check the pattern")
-            found += inside
-        else:
-            found.append(path)
-    return list(dict.fromkeys(found))
-
-
-def _is_photograph(path: Path) -> bool:
-    return path.suffix.lower() in _ENDINGS and path.is_file() and not _is_result(path)
-
-
-def _is_result(path: Path) -> bool:
-    return path.name.endswith((_LABELS, _OVERLAY))
 
 
 def label_photographs(
@@ -106,9 +67,9 @@ def label_photographs(
 
     All of these are raised before the first photograph is labelled, except for damaged pixels.
     """
+    paths = find_photographs(paths)
     segmenter = Segmenter(run_path, progress=progress)
     count = segmenter.run.settings.proposals.count if proposals else 0
-    paths = find_photographs(paths)
     for path in paths:
         with opened(path) as image:  # its header: pixels are decoded once, below
             if min(image.size) < SMALLEST_SIDE:
@@ -127,7 +88,7 @@ def label_photographs(
 def _files(path: Path, out: Path, count: int) -> _Files:
     folder = out / f"{path.stem}.proposals"
     numbered = [folder / f"{m:02d}.png" for m in range(count)]
-    return _Files(out / f"{path.stem}{_LABELS}", out / f"{path.stem}{_OVERLAY}", numbered, folder / "scores.csv")
+    return _Files(out / f"{path.stem}{LABELS}", out / f"{path.stem}{OVERLAY}", numbered, folder / "scores.csv")
 
 
 def _label(

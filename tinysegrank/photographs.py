@@ -1,0 +1,52 @@
+"""Find the photographs that a command is given, before anything slow is imported or opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from glob import glob
+from pathlib import Path
+
+from tinysegrank.errors import DatasetError, explain_os_error
+
+LABELS, OVERLAY = ".labels.png", ".overlay.png"  # endings of the results that are written for a photograph
+_ENDINGS = {
+    f".{kind}" for kind in ("jpg", "jpeg", "png", "bmp", "gif", "tif", "tiff", "webp", "ppm", "avif", "heic", "heif")
+}
+
+
+def find_photographs(given: Sequence[Path]) -> list[Path]:
+    """Expand folders and patterns such as *.jpg to photographs, without duplicates.
+
+    Earlier results are skipped in folders and patterns.
+
+    Raises:
+        DatasetError: a folder or pattern holds none, or a file is missing.
+    """
+    found: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            inside = [file for file in sorted(path.iterdir()) if _is_photograph(file)]
+            if not inside:
+                raise DatasetError(f"{path}: this folder holds no photographs; give a folder that does, or files")
+            found += inside
+        elif not path.exists() and any(sign in str(path) for sign in "*?["):
+            matches = [Path(match) for match in sorted(glob(str(path), recursive=True))]  # noqa: PTH207  # takes any path
+            inside = [match for match in matches if match.is_file() and not _is_result(match)]
+            if not inside:
+                raise DatasetError(f"{path}: matches no photograph; check the pattern")
+            found += inside
+        else:
+            try:
+                path.stat()
+            except OSError as error:
+                raise DatasetError(explain_os_error(path, error)) from error
+            found.append(path)
+    return list(dict.fromkeys(found))
+
+
+def _is_photograph(path: Path) -> bool:
+    return path.suffix.lower() in _ENDINGS and path.is_file() and not _is_result(path)
+
+
+def _is_result(path: Path) -> bool:
+    return path.name.endswith((LABELS, OVERLAY))
