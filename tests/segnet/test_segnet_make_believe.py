@@ -10,7 +10,7 @@ import pytest
 from tests.gpu.make_believe_cupy import installed, tally
 from tests.segnet.segnet_toys import CHANNELS, CLASSES, IMAGES, assert_same_bits, thin_model, trained
 from tinysegrank.backend import get_backend, to_numpy
-from tinysegrank.segnet import FeatureStore, TrainingOptions, predict, predict_store, train
+from tinysegrank.segnet import FeatureStore, TrainingOptions, predict, predict_features, predict_store, train
 from tinysegrank.segnet.corpus import COUNTS
 
 
@@ -61,6 +61,14 @@ def test_rows_are_on_the_device_if_they_fit(store: FeatureStore, counts: str, mo
     parameters = sum(array.nbytes for array in models[0].parameters.values())
     assert sent[0] - parameters < size + 8 * read + 1000
     assert 0 <= sent[1] - parameters - read * size / 14 < 1000
+
+
+def test_prediction_sends_features_in_float16(store: FeatureStore) -> None:
+    model, features = thin_model(backend=get_backend("cupy")), store.gather("features")
+    tally.reset()
+    found = predict_features(model, features)
+    assert tally.sent == features.nbytes
+    np.testing.assert_array_equal(found, predict_features(model, features.astype(np.float32)))
 
 
 def test_a_copy_of_rows_that_are_read_once_does_not_pay(store: FeatureStore) -> None:
