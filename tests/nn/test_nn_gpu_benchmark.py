@@ -57,15 +57,8 @@ def test_both_ways_and_each_layer_are_timed(gpu: ModuleType, backend: str) -> No
 
 
 def test_numbers_that_differ_are_no_comparison(gpu: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = gpu.data
-    calls = []
-
-    def other_the_second_time(preset: str, images: int):
-        calls.append(preset)
-        x, target, weight = honest(preset, images)
-        return (x if len(calls) == 1 else 2 * x), target, weight
-
-    monkeypatch.setattr(gpu, "data", other_the_second_time)
+    x, *others = gpu.data("tiny", 1)
+    monkeypatch.setattr(gpu, "data", lambda preset, images: (2 * x, *others))
     with pytest.raises(AssertionError, match="scores differ"):
         gpu.compare("tiny", 1, backend="numpy", device="cpu", turns=1)
 
