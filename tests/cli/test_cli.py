@@ -278,14 +278,14 @@ def test_a_negative_seed_is_a_wrong_option(tmp_path, command):
     assert not list(tmp_path.iterdir())
 
 
-def test_predict_needs_a_finished_run_and_then_photographs(tmp_path, tiny_run):
+def test_predict_needs_photographs_and_then_a_finished_run(tmp_path):
     (tmp_path / "photo.labels.png").touch()  # comes last
     result = call("predict", "photo.jpg", "--run", tmp_path, "--out", tmp_path)
     assert result.exit_code == 1
-    assert "is not a run folder" in " ".join(result.stderr.split())
-    result = call("predict", "photo.jpg", "--run", tiny_run.path, "--out", tmp_path)
-    assert result.exit_code == 1
     assert "photo.jpg: cannot be read" in " ".join(result.stderr.split())
+    result = call("predict", tmp_path / "photo.labels.png", "--run", tmp_path, "--out", tmp_path)
+    assert result.exit_code == 1
+    assert "is not a run folder" in " ".join(result.stderr.split())
     assert [path.name for path in tmp_path.iterdir()] == ["photo.labels.png"]
 
 
