@@ -50,11 +50,11 @@ def test_an_image_is_scored_by_classifiers_that_did_not_see_it(classified):
     for fold in range(3):
         seen, held_out = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
         rows = np.stack([plain[seen], mirrored[seen]], axis=1).reshape(2 * len(seen), -1)
-        classifier = ImageClassifier().fit(rows, np.repeat(shares[seen], 2, axis=0))
-        assert classifier.learnt_.any()
+        classifier = ImageClassifier.fit(rows, np.repeat(shares[seen], 2, axis=0))
+        assert classifier.weights.any()
         for image in held_out:
             np.testing.assert_allclose(found[image].scores, classifier.scores(plain[[image]])[0], atol=1e-5)
-            np.testing.assert_array_equal(found[image].thresholds, classifier.thresholds_)
+            np.testing.assert_array_equal(found[image].thresholds, classifier.thresholds)
 
 
 def test_val_is_scored_by_the_classifiers_of_all_training_images(classified):

@@ -50,7 +50,7 @@ def _of_models(folder: Path, rng: np.random.Generator) -> dict[str, Reader]:
     cells = np.eye(3, dtype=np.float32)[rng.integers(0, 3, 60)]
     segments_seen = rng.uniform(size=(20, len(SEGMENT_FEATURES)))
     fitted: list[Fitted] = [
-        ImageClassifier().fit(rows, shares),
+        ImageClassifier.fit(rows, shares),
         Ranker(("a",), ("x", "y"), np.zeros(2), np.ones(2), np.ones(2)),
         SegmentScorer().fit(rows, shares.astype(np.float32)),
         SegmentRanker(waves=7).fit(segments_seen, rng.uniform(size=20), rng=rng),

@@ -11,8 +11,8 @@ from typing import Self
 
 import numpy as np
 
-from tinysegrank.errors import ConfigError, ShapeError, WeightsError
-from tinysegrank.fitted import About, Arrays, Fitted
+from tinysegrank.errors import ShapeError, WeightsError
+from tinysegrank.fitted import Fitted
 from tinysegrank.nn import max_pool2d
 from tinysegrank.segnet.weight_files import read_weights
 from tinysegrank.segnet.weights import fault_in
@@ -103,48 +103,46 @@ def image_descriptors(features: np.ndarray, fully_connected: FullyConnected | No
     return np.divide(values, lengths, out=np.zeros_like(values), where=lengths > 0)
 
 
+@dataclass(frozen=True, eq=False)
 class ImageClassifier(
     Fitted,
     tag="tinysegrank image classifier 1",
-    shapes={
-        "weights": ("5 (K-1)", "D"),
-        "intercepts": ("5 (K-1)",),
-        "thresholds": ("K-1", len(PERCENTILES)),
-        "learnt": ("5 (K-1)",),
-    },
+    shapes={"weights": ("5 (K-1)", "D"), "intercepts": ("5 (K-1)",), "thresholds": ("K-1", len(PERCENTILES))},
     not_finite=("thresholds",),
 ):
     """One SVM for the presence of each class, and one for each of its four sizes.
 
-    The SVM of class c and size j has label 1 where the class covers a share of at least thresholds_[c, j]. Thresholds
+    The SVM of class c and size j has label 1 where the class covers a share of at least thresholds[c, j]. Thresholds
     are the class's own 20th, 40th, 60th and 80th percentiles over the images that contain it; over all images, as one
     can also read the paper, most of them would be 0.
 
-    An SVM with fewer than 5 images on either side is not fitted: its score is 1 or -1 for every image, the majority's
-    label.
-
-    Args:
-        C: weight of the squared hinge losses against half the squared length of the weights.
-
-    Attributes:
-        thresholds_: (K-1, 4) float64, shares of the image; inf for a class that no image contains.
-        weights_: (5 (K-1), D) float32, classes 1..K-1 first, then the sizes of the first class, and so on.
-        intercepts_: (5 (K-1),) float32.
-        learnt_: (5 (K-1),) bool, which are fitted.
+    weights    | (5 (K-1), D) | float32 | classes 1..K-1 first, then the sizes of the first class, and so on
+    intercepts | (5 (K-1),)   | float32 |
+    thresholds | (K-1, 4)     | float64 | shares of the image; inf for a class that no image contains
 
     Paper: section 4, "CNN Classification".
     """
 
-    def __init__(self, *, C: float = 1.0) -> None:
-        if not 0 < C < float("inf"):
-            raise ConfigError(f"C must be above 0 and finite, got {C}")
-        self.C = C
+    weights: np.ndarray
+    intercepts: np.ndarray
+    thresholds: np.ndarray
 
-    def fit(self, descriptors: np.ndarray, shares: np.ndarray) -> Self:
+    def __post_init__(self) -> None:
+        if len(self.weights) != 5 * len(self.thresholds):
+            raise ShapeError(f"{len(self.weights)} rows of weights do not fit {len(self.thresholds)} classes")
+
+    @classmethod
+    def fit(cls, descriptors: np.ndarray, shares: np.ndarray, *, C: float = 1.0) -> Self:
         """Fit all SVMs, one after another.
+
+        One with fewer than 5 images on either side is not fitted: its weights are 0, and its score is 1 or -1 for every
+        image, the majority's label.
 
         descriptors | (N, D)   | floating | of length 1, as from `image_descriptors`
         shares      | (N, K-1) | floating | share of the classes 1..K-1 among the image's non-void pixels, 0..1
+
+        Args:
+            C: weight of the squared hinge losses against half the squared length of the weights, above 0.
 
         Raises:
             ShapeError: the arrays do not fit each other, are empty or not finite, or a share is outside 0..1.
@@ -155,24 +153,20 @@ class ImageClassifier(
             )
         if not np.isfinite(descriptors).all() or not ((shares >= 0) & (shares <= 1)).all():
             raise ShapeError("descriptors must be finite, and shares in 0..1")
-        self.thresholds_ = size_thresholds(shares)
-        labels = np.concatenate(
-            [shares > 0, (shares[:, :, None] >= self.thresholds_).reshape(len(shares), -1)], axis=1
-        )  # (N, 5 (K-1))
+        thresholds = size_thresholds(shares)
+        large = (shares[:, :, None] >= thresholds).reshape(len(shares), -1)
+        labels = np.concatenate([shares > 0, large], axis=1)  # (N, 5 (K-1))
         positive = labels.sum(axis=0)
-        fewest = np.minimum(positive, len(labels) - positive)
-        self.learnt_ = fewest >= FEWEST
-        self.weights_ = np.zeros((labels.shape[1], descriptors.shape[1]), np.float32)
-        self.intercepts_ = np.where(2 * positive > len(labels), 1, -1).astype(np.float32)
-        descriptors = np.ascontiguousarray(
-            descriptors, np.float64
-        )  # liblinear's format, so that it is not converted for every SVM
+        learnt = np.minimum(positive, len(labels) - positive) >= FEWEST
+        weights = np.zeros((labels.shape[1], descriptors.shape[1]), np.float32)
+        intercepts = np.where(2 * positive > len(labels), 1, -1).astype(np.float32)
+        descriptors = np.ascontiguousarray(descriptors, np.float64)  # liblinear's format, converted once for all SVMs
         for number, name in enumerate(_names(shares.shape[1])):
-            if self.learnt_[number]:
-                self.weights_[number], self.intercepts_[number] = _fit(descriptors, labels[:, number], self.C, name)
+            if learnt[number]:
+                weights[number], intercepts[number] = _fit(descriptors, labels[:, number], C, name)
             else:
                 LOGGER.info("%s: %d images of %d, not learnt", name, positive[number], len(labels))
-        return self
+        return cls(weights, intercepts, thresholds)
 
     def scores(self, descriptors: np.ndarray) -> np.ndarray:
         """Score images; a positive score means that the class is present, or at least that large.
@@ -183,21 +177,9 @@ class ImageClassifier(
         Raises:
             ShapeError: the descriptors have another length than those in `fit`.
         """
-        if descriptors.ndim != 2 or descriptors.shape[1] != self.weights_.shape[1]:
-            raise ShapeError(f"descriptors must be (N, {self.weights_.shape[1]}), got {descriptors.shape}")
-        return descriptors.astype(np.float32) @ self.weights_.T + self.intercepts_
-
-    def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        return {name: getattr(self, f"{name}_") for name in self._shapes}, {"C": repr(self.C)}
-
-    @classmethod
-    def _restore(cls, arrays: Arrays, about: About) -> Self:
-        new = cls(C=float(about["C"]))
-        for name in cls._shapes:
-            setattr(new, f"{name}_", arrays[name])
-        if len(new.weights_) != 5 * len(new.thresholds_):
-            raise ValueError(f"{len(new.weights_)} rows of weights do not fit {len(new.thresholds_)} classes")
-        return new
+        if descriptors.ndim != 2 or descriptors.shape[1] != self.weights.shape[1]:
+            raise ShapeError(f"descriptors must be (N, {self.weights.shape[1]}), got {descriptors.shape}")
+        return descriptors.astype(np.float32) @ self.weights.T + self.intercepts
 
 
 def size_thresholds(shares: np.ndarray) -> np.ndarray:

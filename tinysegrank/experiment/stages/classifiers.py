@@ -31,7 +31,7 @@ class ImageScores(NamedTuple):
     """One image's scores by an `ImageClassifier`, and that classifier's size thresholds.
 
     scores     | (5 (K-1),) | float32 | `ImageClassifier.scores`
-    thresholds | (K-1, 4)   | float64 | `ImageClassifier.thresholds_`
+    thresholds | (K-1, 4)   | float64 | `ImageClassifier.thresholds`
     """
 
     scores: np.ndarray
@@ -75,7 +75,7 @@ def scores_of(run: Run, which: str) -> list[ImageScores]:
     for fold in np.unique(fold_of):
         classifier, members = read_classifier(run, int(fold)), np.flatnonzero(fold_of == fold)
         for image, scores in zip(members, classifier.scores(descriptors[members]), strict=True):
-            found[int(image)] = ImageScores(scores, classifier.thresholds_)
+            found[int(image)] = ImageScores(scores, classifier.thresholds)
     return [found[image] for image in range(len(descriptors))]
 
 
@@ -85,7 +85,7 @@ def scores_of_image(classifier: ImageClassifier, views: np.ndarray, layers: Full
     views | (2, C, 13, 13) | float16 | features of the image and its mirror image
     """
     scores = classifier.scores(image_descriptors(views[:1], layers))[0]
-    return ImageScores(scores, classifier.thresholds_)
+    return ImageScores(scores, classifier.thresholds)
 
 
 def read_classifier(run: Run, fold: int) -> ImageClassifier:
@@ -112,7 +112,7 @@ def _fit(task: _Fit) -> None:
     descriptors = read_array(_descriptors(task.folder, "train"), mapped=True)  # (2 N, D)
     rows = np.stack([2 * task.chosen, 2 * task.chosen + 1], axis=1).reshape(-1)  # a mirror image shows the same
     shares = np.repeat(task.shares[task.chosen], 2, axis=0)
-    ImageClassifier(C=task.C).fit(descriptors[rows], shares).save(model_path(task.folder, task.fold))
+    ImageClassifier.fit(descriptors[rows], shares, C=task.C).save(model_path(task.folder, task.fold))
 
 
 def _descriptors(folder: Path, which: str) -> Path:

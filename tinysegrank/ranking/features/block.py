@@ -23,7 +23,7 @@ class ImageProposals:
     coarse            | (h, w, K)           | floating | SegNet's distribution of each cell
     labels            | (M, H, W)           | integer  | 0..K-1; the proposals, best first
     classifier_scores | (5 (K-1),)          | floating | scores of the image: a row of `ImageClassifier.scores`
-    size_thresholds   | (K-1, 4)            | floating | `ImageClassifier.thresholds_` of the same classifiers
+    size_thresholds   | (K-1, 4)            | floating | `ImageClassifier.thresholds` of the same classifiers
     scores            | (M,)                | floating | `Proposal.score`; NaN where unknown
 
     Args:

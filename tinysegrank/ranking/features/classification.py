@@ -52,7 +52,7 @@ def classification_features(scores: np.ndarray, thresholds: np.ndarray, shares: 
     from differences within images, where they cancel, and gives them weight 0.
 
     scores     | (5 (K-1),)    | floating | scores of the image, from `ImageClassifier.scores`
-    thresholds | (K-1, 4)      | floating | `ImageClassifier.thresholds_`
+    thresholds | (K-1, 4)      | floating | `ImageClassifier.thresholds`
     shares     | (M, K-1)      | floating | shares in the proposals, from `class_shares`
     returns    | (M, 5 (K-1))  | float32  | 100 columns for the 20 classes of VOC
 
