@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import array_api_compat
 import numpy as np
 
 from tests.gpu.kernels_on_cpu import on_cpu
@@ -396,6 +397,7 @@ def installed() -> Iterator[Tally]:
     before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "cupy" or wrapper in name}
     for name in before:
         del sys.modules[name]
+    wrapped = vars(array_api_compat).pop("cupy", None)  # where `from array_api_compat import cupy` looks first
     sys.modules |= _module()
     _thread.device = 0
     tally.reset()
@@ -405,4 +407,6 @@ def installed() -> Iterator[Tally]:
         for name in [name for name in sys.modules if name.split(".")[0] == "cupy" or wrapper in name]:
             del sys.modules[name]
         sys.modules |= before
+        vars(array_api_compat).pop("cupy", None)
+        vars(array_api_compat).update({} if wrapped is None else {"cupy": wrapped})
         importlib.invalidate_caches()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import array_api_compat
 import numpy as np
 import pytest
 
@@ -71,6 +73,25 @@ def test_it_counts(cupy: Backend) -> None:
     x[x > 0]
     assert tally.waits == {"float": 1, "boolean mask": 1}
     assert isinstance(x[0, 0, 0], type(x))
+
+
+def test_it_leaves_nothing_behind() -> None:
+    """Else its functions would compute a real CuPy's arrays; here another make-believe one stands for the real one."""
+
+    def seen() -> tuple[object, ...]:
+        modules = (sys.modules.get(name) for name in ("cupy", "array_api_compat.cupy"))
+        return *modules, vars(array_api_compat).get("cupy")
+
+    before = seen()
+    with installed():
+        get_backend("cupy")
+        real = seen()
+        with installed():
+            get_backend("cupy")
+            assert all(one is not other for one, other in zip(seen(), real, strict=True))
+        assert seen() == real
+        assert real[1] is real[2] is get_backend("cupy").xp
+    assert seen() == before
 
 
 # Costs ---------------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ OPTIONS = ("--fmad=false", "--device-int128")
 class Kernel(NamedTuple):
     """A kernel; `source` defines `name(int count, ...)`, which computes one entry for each i below `count`.
 
-    Its parameters are `int`, `float` and `unsigned long long`, for Python's int and float and NumPy's uint64, and
+    Its parameters are `int` and `float`, for numbers of Python or NumPy; `unsigned long long`, for NumPy's uint64; and
     pointers to float, for contiguous arrays of float32, and to bool.
     """
 
@@ -54,8 +54,10 @@ def zeros(shape: tuple[int, ...]) -> Array:
 
 
 def _argument(value: Any) -> Any:
-    """Give Python's numbers the types of the kernels' parameters."""
-    return np.int32(value) if isinstance(value, int) else np.float32(value) if isinstance(value, float) else value
+    """Give numbers the types of the kernels' parameters; NumPy's uint64 has its own."""
+    if isinstance(value, int | np.signedinteger):
+        return np.int32(value)
+    return np.float32(value) if isinstance(value, float | np.floating) else value
 
 
 def _cupy() -> Any:
