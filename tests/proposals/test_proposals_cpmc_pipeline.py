@@ -142,7 +142,7 @@ def test_examples_are_the_candidates_and_their_best_overlaps():
         ranker_examples(image, labels[1:], rng=np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("name", ["superpixels", "grid", "steps", "count", "contrast", "uniform_upper", "smoothing"])
+@pytest.mark.parametrize("name", ["superpixels", "grid", "steps", "count", "relevance"])
 def test_options_out_of_range_are_named(name):
     with pytest.raises(ConfigError, match=name):
         CpmcOptions(**{name: -1})

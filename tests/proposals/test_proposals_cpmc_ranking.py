@@ -23,7 +23,7 @@ def described():
     rng = np.random.default_rng(0)
     image = np.kron(rng.integers(0, 256, (5, 7, 3)), np.ones((9, 8, 1))).astype(np.uint8)  # 45 x 56
     edges = edge_map(image)
-    superpixels = oversegment(image, count=60, edges=edges)
+    superpixels = oversegment(edges, count=60)
     boundaries = find_boundaries(superpixels, edges)
     members = rng.random((12, superpixels.max() + 1)) < rng.uniform(0.05, 0.9, (12, 1))
     members[:, 3] = True
@@ -135,7 +135,7 @@ def test_a_ranker_is_saved_and_loaded(tmp_path):
     assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
     again = SegmentRanker.load(tmp_path / "one.safetensors")
     np.testing.assert_array_equal(again.predict(features), one.predict(features))
-    assert (again.waves, again.width, again.penalty) == (one.waves, one.width, one.penalty)
+    assert (again.waves, again.width) == (one.waves, one.width)
 
 
 def test_files_that_hold_no_ranker_are_named(tmp_path):
@@ -151,7 +151,7 @@ def test_files_that_hold_no_ranker_are_named(tmp_path):
         narrow.predict(np.zeros((2, 5)))
 
 
-@pytest.mark.parametrize("option", ["waves", "width", "penalty"])
+@pytest.mark.parametrize("option", ["waves", "width"])
 def test_options_of_the_ranker_are_checked(option):
     with pytest.raises(ConfigError, match=option):
         SegmentRanker(**{option: 0})

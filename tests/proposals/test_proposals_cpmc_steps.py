@@ -12,7 +12,7 @@ from scipy import ndimage
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.errors import ShapeError
 from tinysegrank.proposals.o2p.cpmc import (
     Boundaries,
     Hypotheses,
@@ -76,7 +76,7 @@ def test_one_colour_has_no_edges(colour):
 
 def test_superpixels_are_connected_and_numbered_without_gaps(rng):
     image = rng.integers(0, 256, (60, 90, 3), np.uint8)
-    found = oversegment(image, count=50)
+    found = oversegment(edge_map(image), count=50)
     assert 40 <= found.max() + 1 <= 60
     assert (np.bincount(found.ravel()) > 0).all()
     assert all(ndimage.label(found == s)[1] == 1 for s in range(found.max() + 1))
@@ -84,7 +84,7 @@ def test_superpixels_are_connected_and_numbered_without_gaps(rng):
 
 @pytest.mark.parametrize(("shape", "count"), [((1, 1), 800), ((1, 50), 10), ((50, 1), 10), ((4, 5), 800), ((9, 9), 1)])
 def test_superpixels_of_small_images(shape, count):
-    found = oversegment(np.zeros(shape, np.uint8), count=count)
+    found = oversegment(np.zeros(shape, np.float32), count=count)
     assert found.shape == shape
     assert found.max() + 1 == min(count, shape[0] * shape[1])
 
@@ -238,37 +238,16 @@ def test_diverse_order_by_definition(seed, relevance, count):
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "message"),
+    ("call", "message"),
     [
-        pytest.param(lambda: edge_map(np.zeros((3, 3), np.uint8), smoothing=-1), ShapeError, "smoothing", id="edges"),
-        pytest.param(
-            lambda: edge_map(np.zeros((3, 3), np.uint8), lab=np.zeros((3, 4, 3))), ShapeError, "lab", id="lab's size"
-        ),
-        pytest.param(lambda: oversegment(np.zeros((3, 3), np.uint8), count=0), ShapeError, "count", id="superpixels"),
-        pytest.param(
-            lambda: oversegment(np.zeros((3, 3), np.uint8), edges=np.zeros((2, 3))), ShapeError, "edges", id="edge size"
-        ),
-        pytest.param(
-            lambda: find_boundaries(np.zeros((3, 3), int), np.zeros((3, 2))), ShapeError, "size", id="boundaries"
-        ),
-        pytest.param(
-            lambda: find_boundaries(np.full((3, 3), -1), np.zeros((3, 3))), ShapeError, "negative", id="negative"
-        ),
-        pytest.param(lambda: grid_seeds(np.zeros((3, 3), int), grid=0), ShapeError, "grid", id="grid"),
-        pytest.param(lambda: frame_hypotheses(np.zeros(3, int)), ShapeError, "map", id="frame"),
-        pytest.param(lambda: lambdas(0), ShapeError, "upper", id="lambdas"),
-        pytest.param(
-            lambda: uniform_gains(frame_hypotheses(blocks()), np.ones(3, int), lambdas(1)),
-            ShapeError,
-            "same",
-            id="gains",
-        ),
-        pytest.param(lambda: palette(np.zeros((3, 3)), np.zeros(3)), ShapeError, "weights", id="palette"),
-        pytest.param(lambda: best_of_clusters(np.eye(3), np.zeros(2)), ShapeError, "square", id="clusters"),
-        pytest.param(lambda: diverse_order(np.zeros(2), np.eye(3)), ShapeError, "square", id="order"),
-        pytest.param(lambda: diverse_order(np.zeros(2), np.eye(2), relevance=2), ConfigError, "relevance", id="mmr"),
+        (lambda: edge_map(np.zeros((3, 3), np.uint8), lab=np.zeros((3, 4, 3))), "lab"),
+        (lambda: find_boundaries(np.zeros((3, 3), int), np.zeros((3, 2))), "size"),
+        (lambda: find_boundaries(np.full((3, 3), -1), np.zeros((3, 3))), "negative"),
+        (lambda: frame_hypotheses(np.zeros(3, int)), "map"),
+        (lambda: uniform_gains(frame_hypotheses(blocks()), np.ones(3, int), lambdas(1)), "same"),
+        (lambda: diverse_order(np.zeros(2), np.eye(3)), "square"),
     ],
 )
-def test_bad_input_is_named(call, error, message):
-    with pytest.raises(error, match=message):
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ShapeError, match=message):
         call()

@@ -44,20 +44,12 @@ def parametric_cuts(
     if (np.diff(gain, axis=1) < 0).any():
         raise ShapeError("gain must not fall from a step to the next: only then are the cuts nested")
     price = weights.astype(np.int64)
-    return nested_cuts(edges.astype(np.int64), price, price, clip_gain(edges, weights, gain))
-
-
-def clip_gain(edges: NDArray[np.integer], weights: NDArray[np.integer], gain: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Clip each gain to one more than the total cost of its superpixel's boundaries; the minimisers stay the same.
-
-    A larger gain decides the superpixel's side in any case. Clipping keeps capacities small, so that "infinite" ones
-    cannot overflow.
-    """
-    count = gain.shape[2]
-    reach = np.zeros(count, np.int64)
+    # A gain above the cost of all boundaries of its superpixel decides the side in any case: clipped, none overflows.
+    reach = np.zeros(gain.shape[2], np.int64)
     for end in (0, 1):
-        np.add.at(reach, edges[:, end], weights)
-    return np.asarray(np.clip(gain, -reach - 1, reach + 1), np.int64)
+        np.add.at(reach, edges[:, end], price)
+    clipped = np.clip(gain, -reach - 1, reach + 1).astype(np.int64, copy=False)
+    return nested_cuts(edges.astype(np.int64), price, price, clipped)
 
 
 def connected_parts(members: NDArray[np.bool_], edges: NDArray[np.integer]) -> NDArray[np.bool_]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.errors import ShapeError
 from tinysegrank.proposals.o2p.cpmc.graph import Boundaries
 
 
@@ -55,15 +55,10 @@ def best_of_clusters(
     returns  | (K,)   | intp     | ascending; of equal ratios the first
 
     Clusters are the connected components of the graph of pairs whose 1 - IoU is at most `distance`.
-
-    Raises:
-        ShapeError: the arrays do not fit each other.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
 
-    if overlaps.shape != (len(ratios), len(ratios)):
-        raise ShapeError(f"overlaps {overlaps.shape} must be square, a row for each of {len(ratios)} ratios")
     if not len(ratios):
         return np.zeros(0, np.intp)
     _, cluster = connected_components(csr_array(overlaps >= 1 - distance), directed=False)
@@ -85,14 +80,11 @@ def diverse_order(
 
     Raises:
         ShapeError: the arrays do not fit each other.
-        ConfigError: `count` is below 0, or `relevance` is outside 0..1.
 
     Source: Carbonell and Goldstein, "The use of MMR", SIGIR 1998, as CPMC uses it.
     """
     if overlaps.shape != (len(scores), len(scores)):
         raise ShapeError(f"overlaps {overlaps.shape} must be square, a row for each of {len(scores)} scores")
-    if count < 0 or not 0 <= relevance <= 1:
-        raise ConfigError(f"count must be at least 0 and relevance in 0..1, got {count} and {relevance}")
     value = relevance * scores.astype(np.float64)
     nearest = np.zeros(len(scores))
     free = np.ones(len(scores), np.bool_)

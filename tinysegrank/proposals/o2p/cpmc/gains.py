@@ -13,6 +13,13 @@ from numpy.typing import NDArray
 from tinysegrank.errors import ShapeError
 from tinysegrank.proposals.o2p.cpmc.graph import UNIT
 
+FRAME_COST = 1.0 * UNIT  # of putting a frame pixel into the foreground
+COLOUR_COST = 0.3 * UNIT  # of a pixel on one side with exactly a colour of the other side's palette
+DECAY = 0.07  # exponential decay of that cost with the L1 distance in RGB
+COLOURS = 5  # number of colours in each side's palette
+ROUNDS = 10  # of the clustering that finds them, at most
+SEED_GAIN = 2**40  # more than the cost of all boundaries in an image
+
 
 class Hypotheses(NamedTuple):
     """B hypotheses for one image: each a seed of the foreground, and a part of the image's frame taken as background.
@@ -39,11 +46,9 @@ def grid_seeds(superpixels: NDArray[np.integer], *, grid: int = 5, size: int = 4
         size: side of the square in pixels.
 
     Raises:
-        ShapeError: superpixels are not a map, or an option is below 1.
+        ShapeError: superpixels are not a map.
     """
     areas = _areas(superpixels)
-    if min(grid, size) < 1:
-        raise ShapeError(f"grid and size must be at least 1, got {grid} and {size}")
     rows, columns = (np.floor((np.arange(grid) + 0.5) * n / grid).astype(int) for n in superpixels.shape)
     on_frame = np.ones(superpixels.shape, np.bool_)
     on_frame[1:-1, 1:-1] = False
@@ -84,18 +89,8 @@ def _areas(superpixels: NDArray[np.integer]) -> NDArray[np.int64]:
     return np.bincount(superpixels.ravel())
 
 
-FRAME_COST = 1.0 * UNIT  # of putting a frame pixel into the foreground
-COLOUR_COST = 0.3 * UNIT  # of a pixel on one side with exactly a colour of the other side's palette
-DECAY = 0.07  # exponential decay of that cost with the L1 distance in RGB
-COLOURS = 5  # number of colours in each side's palette
-ROUNDS = 10  # of the clustering that finds them, at most
-SEED_GAIN = 2**40  # more than the cost of all boundaries in an image
-
-
 def lambdas(upper: float, *, count: int = 20, lower: float = 1e-3) -> NDArray[np.float64]:
     """Return zero and `count` logarithmically spaced values from `lower` to `upper`: (count + 1,)."""
-    if count < 1 or not 0 < lower < upper < float("inf"):
-        raise ShapeError(f"0 < lower < upper and count at least 1 are needed, got {lower}, {upper}, {count}")
     return np.concatenate([[0.0], np.geomspace(lower, upper, count)])
 
 
@@ -125,12 +120,7 @@ def colour_gains(
     colours | (S, 3) | floating | mean R, G, B of each superpixel, 0..255; for the others see `uniform_gains`
 
     The similarity of a pixel to a palette is COLOUR_COST * exp(-DECAY * smallest L1 distance to one of its colours).
-
-    Raises:
-        ShapeError: the arrays do not fit each other, or a seed or the frame is empty.
     """
-    if colours.shape != (len(areas), 3):
-        raise ShapeError(f"colours must be ({len(areas)}, 3), a row for each superpixel, got {colours.shape}")
     # The frame is the same for all seeds: only the distances in it differ.
     of_frame = _likeness(colours, hypotheses.frame.sum(axis=0))
     of_seed = [_likeness(colours, areas * seed) for seed in hypotheses.seeds]
@@ -159,23 +149,18 @@ def _gains(
     return np.where(hypotheses.seeds[:, None], SEED_GAIN, gain)
 
 
-def palette(colours: NDArray[np.floating], weights: NDArray[np.number], *, count: int = COLOURS) -> NDArray[np.float64]:
+def palette(colours: NDArray[np.floating], weights: NDArray[np.number]) -> NDArray[np.float64]:
     """Cluster colours by Lloyd's algorithm, from initial centres that are each the farthest from those before.
 
     colours | (N, 3) | floating | such as the mean R, G, B of superpixels
     weights | (N,)   | number   | at least 0, some above 0: pixels that the colour stands for
-    returns | (P, 3) | float64  | at most `count` centres; fewer if there are fewer different colours
-
-    Raises:
-        ShapeError: the arrays do not fit each other, or no weight is above 0.
+    returns | (P, 3) | float64  | at most COLOURS centres; fewer if there are fewer different colours
     """
-    if colours.ndim != 2 or weights.shape != (len(colours),) or not (weights > 0).any():
-        raise ShapeError(f"colours {colours.shape}, weights {weights.shape}: give (N, 3) and (N,), one above 0")
     used = weights > 0
     x, w = colours[used].astype(np.float64), weights[used].astype(np.float64)
     centres = x[[np.argmax(w)]]  # (1, 3)
     nearest = np.square(x - centres[0]).sum(axis=1)
-    while len(centres) < count and nearest.max() > 0:
+    while len(centres) < COLOURS and nearest.max() > 0:
         centres = np.concatenate([centres, x[[nearest.argmax()]]])
         nearest = np.minimum(nearest, np.square(x - centres[-1]).sum(axis=1))
     owner = np.full(len(x), -1)

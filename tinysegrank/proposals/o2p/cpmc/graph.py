@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from tinysegrank.errors import ShapeError
 from tinysegrank.superpixels import as_lab, close_gaps, contacts
 
+UNIT = 1000  # cost of separating two pixels without any edge; costs are rounded to integers
+COMPACTNESS = 1e-3  # cost per pixel of distance from a superpixel's marker, in units of the edge map
+
 
 def edge_map(
     image: NDArray[np.uint8], *, smoothing: float = 1.5, lab: NDArray[np.float32] | None = None
@@ -24,7 +27,7 @@ def edge_map(
         smoothing: standard deviation in pixels of a Gaussian filter applied to each channel first.
 
     Raises:
-        ShapeError: the image is not 8-bit grey or RGB, `lab` is of another size, or `smoothing` is negative.
+        ShapeError: the image is not 8-bit grey or RGB, or `lab` is of another size.
 
     Source: Sobel's gradient, per Lab channel; the original is Arbelaez et al., "Contour detection and hierarchical
     image segmentation", PAMI 2011.
@@ -34,8 +37,6 @@ def edge_map(
     lab = as_lab(image) if lab is None else lab
     if lab.shape != (*image.shape[:2], 3):
         raise ShapeError(f"lab must have shape {(*image.shape[:2], 3)}, got {lab.shape}")
-    if not 0 <= smoothing < float("inf"):
-        raise ShapeError(f"smoothing must be at least 0 and finite, got {smoothing}")
     strength = np.zeros(lab.shape[:2], np.float32)
     for channel in range(3):
         smooth = ndimage.gaussian_filter(lab[..., channel], smoothing, mode="nearest")
@@ -46,38 +47,17 @@ def edge_map(
     return strength / top if top > 1e-3 else np.zeros_like(strength)
 
 
-def oversegment(
-    image: NDArray[np.uint8],
-    *,
-    count: int = 800,
-    compactness: float = 1e-3,
-    edges: NDArray[np.floating] | None = None,
-) -> NDArray[np.int32]:
+def oversegment(edges: NDArray[np.floating], *, count: int = 800) -> NDArray[np.int32]:
     """Cut an image into about `count` connected superpixels along its edges.
 
-    image   | (H, W) or (H, W, 3) | uint8    | 0..255
-    edges   | (H, W)              | floating | its `edge_map`, if already computed
-    returns | (H, W)              | int32    | 0..S-1, every number occurs; S is near `count`, fewer on small images
-
-    Args:
-        count: number of superpixels to aim at.
-        compactness: cost per pixel of distance from the marker, in units of the edge map; larger gives rounder ones.
-
-    Raises:
-        ShapeError: the image is not 8-bit grey or RGB, `edges` are of another size, or an option is out of range.
+    edges   | (H, W) | floating | as from `edge_map`
+    returns | (H, W) | int32    | 0..S-1, every number occurs; S is near `count`, fewer on small images
 
     Source: Neubert and Protzel, "Compact watershed and preemptive SLIC", ICPR 2014; scikit-image.
     """
     from skimage.segmentation import watershed
 
-    if count < 1 or not 0 <= compactness < float("inf"):
-        raise ShapeError(f"count must be at least 1 and compactness at least 0, got {count}, {compactness}")
-    if edges is None:
-        edges = edge_map(image)
-    if edges.shape != image.shape[:2]:
-        raise ShapeError(f"edges {edges.shape} and image {image.shape} must have the same size")
-    flooded = watershed(edges, markers=_markers(edges.shape, count), compactness=compactness)
-    return close_gaps(flooded)  # (H, W)
+    return close_gaps(watershed(edges, markers=_markers(edges.shape, count), compactness=COMPACTNESS))  # (H, W)
 
 
 def _markers(shape: tuple[int, ...], count: int) -> NDArray[np.int32]:
@@ -94,9 +74,6 @@ def _markers(shape: tuple[int, ...], count: int) -> NDArray[np.int32]:
     markers = np.zeros((height, width), np.int32)
     markers[np.ix_(rows, columns)] = 1 + np.arange(down * across).reshape(down, across)
     return markers
-
-
-UNIT = 1000  # cost of separating two pixels without any edge; costs are rounded to integers
 
 
 class Boundaries(NamedTuple):
@@ -131,16 +108,14 @@ def find_boundaries(
     strengths. Cutting along a boundary costs the sum over the pairs of pixels across it.
 
     Args:
-        contrast: edge strength at which the cost, less the floor, has fallen to UNIT / exp(1).
+        contrast: edge strength at which the cost, minus the floor, has fallen to UNIT / exp(1).
         floor: added to the cost of every pair, so that boundaries stay short even along the strongest edges.
 
     Raises:
-        ShapeError: the maps differ in size, a number is negative, or an option is out of range.
+        ShapeError: the maps differ in size, or a number is negative.
     """
     if superpixels.shape != edges.shape:
         raise ShapeError(f"superpixels {superpixels.shape} and edges {edges.shape} must have the same size")
-    if not contrast > 0 or not 0 <= floor < float("inf"):
-        raise ShapeError(f"contrast must be above 0 and floor at least 0, got {contrast}, {floor}")
     found, flat = contacts(superpixels), edges.ravel()
     strength = np.maximum(flat[found.one], flat[found.other]).astype(np.float64)  # (C,)
     count = len(found.edges)

@@ -27,6 +27,9 @@ from tinysegrank.proposals.o2p.segments import Segments, segment_overlaps
 from tinysegrank.superpixels import as_rgb
 from tinysegrank.voc import VOID, find_objects
 
+UNIFORM_UPPER, COLOUR_UPPER = 150.0, 300.0  # largest lambda without and with colour
+LARGEST_RATIO = 250.0  # of a segment that is kept, where UNIT is the cost without any edge
+
 Columns = Callable[[Segments], NDArray[np.floating]]
 """A function that describes segments of an image by further columns, (R, d), beside `segment_features`."""
 
@@ -36,29 +39,20 @@ class CpmcOptions(Options):
     """Options for making segments.
 
     superpixels: number of superpixels to aim at.
-    smoothing: standard deviation of the Gaussian before edges are measured, pixels.
-    contrast: edge strength at which the cost of a boundary has fallen to 1/e.
     grid: number of seeds down and across.
     seed: side of the square seeds, pixels.
-    uniform_upper, colour_upper: largest lambda without and with colour.
     steps: number of values of lambda above 0.
     smallest: size of the smallest segment kept, pixels.
-    ratio: largest cut ratio kept, where UNIT = 1000 is the cost without any edge.
     sample: number of segments drawn at random before they are compared with each other.
     count: largest number of segments returned.
     relevance: weight of the score against the overlap with better segments, 0..1.
     """
 
     superpixels: int = option(800, at_least=1)
-    smoothing: float = option(1.5, at_least=0)
-    contrast: float = option(0.05, more_than=0)
     grid: int = option(5, at_least=1)
     seed: int = option(40, at_least=1)
-    uniform_upper: float = option(150.0, more_than=0)
-    colour_upper: float = option(300.0, more_than=0)
     steps: int = option(20, at_least=1)
     smallest: int = option(100, at_least=1)
-    ratio: float = option(250.0, at_least=0)
     sample: int = option(1000, at_least=1)
     count: int = option(150, at_least=1)
     relevance: float = option(0.75, at_least=0, at_most=1)
@@ -103,16 +97,16 @@ def candidates(
     """
     options = options or CpmcOptions()
     rgb = as_rgb(image)
-    edges = edge_map(rgb, smoothing=options.smoothing, lab=lab)
-    superpixels = oversegment(rgb, count=options.superpixels, edges=edges)
-    boundaries = find_boundaries(superpixels, edges, contrast=options.contrast)
+    edges = edge_map(rgb, lab=lab)
+    superpixels = oversegment(edges, count=options.superpixels)
+    boundaries = find_boundaries(superpixels, edges)
     areas = np.bincount(superpixels.ravel())
     colours = np.stack(
         [np.bincount(superpixels.ravel(), rgb[..., c].ravel()) / areas for c in range(3)], axis=1
     )  # (S, 3)
 
     seeds, frames = grid_seeds(superpixels, grid=options.grid, size=options.seed), frame_hypotheses(superpixels)
-    uniform, wide = (lambdas(top, count=options.steps) for top in (options.uniform_upper, options.colour_upper))
+    uniform, wide = (lambdas(top, count=options.steps) for top in (UNIFORM_UPPER, COLOUR_UPPER))
     kept = []
     for gain in (
         uniform_gains(seeds, areas, uniform),
@@ -122,7 +116,7 @@ def candidates(
         cuts = parametric_cuts(boundaries.edges, boundaries.weight, gain)  # (B, L, S)
         parts = connected_parts(cuts.reshape(-1, len(areas)), boundaries.edges)
         parts = parts[parts @ areas >= options.smallest]
-        kept.append(parts[low_cut_ratios(cut_ratios(parts, boundaries), limit=options.ratio)])
+        kept.append(parts[low_cut_ratios(cut_ratios(parts, boundaries), limit=LARGEST_RATIO)])
     members = np.concatenate(kept)
     if len(members) > options.sample:
         members = members[np.sort(rng.choice(len(members), options.sample, replace=False))]
@@ -143,23 +137,16 @@ def cpmc(
 ) -> Segments:
     """Make at most `options.count` segments of an image, ordered by quality and diversity.
 
-    image | (H, W) or (H, W, 3) | uint8   | 0..255; any size
-    lab   | (H, W, 3)           | float32 | CIE Lab of `image`, if computed already
+    There are none if no cut separates anything, as in an image of one colour. `image`, `lab`, `options` and `rng` are
+    those of `candidates`, which raises their errors.
 
     Args:
+        image: the image.
         ranker: predicts the best overlap of each segment with an object; without one the cut ratio decides.
         columns: describes the candidates further, as it did for the examples that the ranker was fitted on.
-        options: see `CpmcOptions`; the defaults if not given.
-        rng: see `candidates`.
-
-    Returns:
-        The segments; none if no cut separates anything, as in an image of one colour.
-
-    Raises:
-        ShapeError: the image is not 8-bit grey or RGB, or has no pixel.
 
     Source: Carreira and Sminchisescu, "CPMC: automatic object segmentation using constrained parametric min-cuts", PAMI
-    2012. The modules of this package list the changes to each step.
+    2012. The docstring of `proposals` lists the changes.
     """
     options = options or CpmcOptions()
     found = candidates(image, lab=lab, options=options, rng=rng)

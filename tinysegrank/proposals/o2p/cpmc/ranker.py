@@ -17,6 +17,7 @@ from tinysegrank.fitted import About, Arrays, Fitted
 from tinysegrank.proposals.o2p.cpmc.description import SEGMENT_FEATURES
 
 ROWS = 8192  # whose waves are in memory at once
+PENALTY = 1.0  # of the squared weights, against the sum of squared errors
 WIDTH, WIDTH_WITH_MAPS = 0.1, 0.02  # of the kernel; with columns by the trunk's maps beside the hand-made ones
 
 
@@ -38,7 +39,6 @@ class SegmentRanker(
     Args:
         waves: number of waves.
         width: factor of the L1 distance in the kernel, in standard deviations of the columns; larger fits finer.
-        penalty: weight of the squared weights against the sum of squared errors.
 
     Attributes:
         centre_, scale_: (D,) float64, mean and standard deviation of the features.
@@ -51,15 +51,11 @@ class SegmentRanker(
     Source: Rahimi and Recht, "Random features for large-scale kernel machines", NIPS 2007.
     """
 
-    def __init__(self, *, waves: int = 1000, width: float = WIDTH, penalty: float = 1.0) -> None:
-        if waves < 1 or not 0 < width < float("inf") or not 0 < penalty < float("inf"):
-            raise ConfigError(
-                f"waves must be at least 1, width and penalty above 0, got waves={waves}, width={width}, "
-                f"penalty={penalty}"
-            )
+    def __init__(self, *, waves: int = 1000, width: float = WIDTH) -> None:
+        if waves < 1 or not 0 < width < float("inf"):
+            raise ConfigError(f"waves must be at least 1 and width above 0, got {waves} and {width}")
         self.waves = waves
         self.width = width
-        self.penalty = penalty
 
     def fit(
         self, features: NDArray[np.floating], best_overlaps: NDArray[np.floating], *, rng: np.random.Generator
@@ -94,7 +90,7 @@ class SegmentRanker(
         self.waves_mean_ = total / len(features)
         # The targets are centred, so only the Gram matrix has to be.
         gram -= len(features) * np.outer(self.waves_mean_, self.waves_mean_)
-        self.weights_ = np.linalg.solve(gram + self.penalty * np.eye(self.waves), product)
+        self.weights_ = np.linalg.solve(gram + PENALTY * np.eye(self.waves), product)
         return self
 
     def _waves(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -115,15 +111,13 @@ class SegmentRanker(
 
     def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         arrays = {name: np.asarray(getattr(self, f"{name}_"), np.float64) for name in self._shapes}
-        about = {"columns": " ".join(SEGMENT_FEATURES), "width": repr(self.width), "penalty": repr(self.penalty)}
-        return arrays, about
+        return arrays, {"columns": " ".join(SEGMENT_FEATURES), "width": repr(self.width)}
 
     @classmethod
     def _restore(cls, arrays: Arrays, about: About) -> Self:
         if about["columns"] != " ".join(SEGMENT_FEATURES):
             raise ValueError("it was fitted on other columns than segments have now")
-        waves = arrays["directions"].shape[1]
-        new = cls(waves=waves, width=float(about["width"]), penalty=float(about["penalty"]))
+        new = cls(waves=arrays["directions"].shape[1], width=float(about["width"]))
         for name in cls._shapes:
             setattr(new, f"{name}_", arrays[name])
         new.mean_ = float(arrays["mean"])
