@@ -37,12 +37,14 @@ def test_other_causes_and_writing():
 
 
 WARNS = """
+import logging
 import warnings
 import numpy as np
 warnings.warn_explicit("of a library", UserWarning, "c.py", 3, module="joblib.parallel")
 warnings.warn_explicit("of NumPy", RuntimeWarning, "a.py", 1, module="tinysegrank.nn.conv")
 warnings.warn_explicit("stopped after 3 steps; raise max_iter", UserWarning, "b.py", 2, module="tinysegrank.ranking")
 np.exp(np.float32(1e9))
+logging.getLogger("PIL.TiffImagePlugin").error("More samples per pixel than can be decoded: 7")
 """
 SHOWN = "warning: stopped after 3 steps; raise max_iter\n"
 

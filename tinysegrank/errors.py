@@ -105,15 +105,18 @@ def explain_os_error(path: Path | str, error: OSError, *, action: Literal["read"
 
 
 def plain_warnings() -> None:
-    """Make the warnings of this process one plain line each, and hide those of other libraries and of NumPy.
+    """Make the warnings of this process one plain line each, and hide those and the logs of other libraries.
 
     Those say nothing to a user, and what they warn of is checked where it matters. An option -W of Python, or
     PYTHONWARNINGS, keeps them all.
     """
     if not sys.warnoptions:
+        import logging
+
         warnings.simplefilter("ignore")
         warnings.filterwarnings("default", category=UserWarning, module=r"tinysegrank\b")
         warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+        logging.getLogger().addHandler(logging.NullHandler())  # else Python prints errors that are logged
 
 
 def out_of_memory(error: BaseException) -> bool:
