@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from tinysegrank.experiment import STAGES, Shown, progress
-from tinysegrank.experiment.pace import _DRAWINGS, _PHOTOGRAPHS, Pace, duration
+from tinysegrank.experiment.progress import _DRAWINGS, _PHOTOGRAPHS, Pace, duration
 
 
 class Clock:

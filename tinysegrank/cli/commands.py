@@ -97,7 +97,9 @@ def run(
     ] = 0,
     classes: Classes = "",
     classes_file: ClassesFile = None,
-    until: Annotated[str, typer.Option("--until", help="Run only this stage and those it depends on.")] = "report",
+    until: Annotated[
+        str | None, typer.Option("--until", help="Run only this stage and those it depends on; all by default.")
+    ] = None,
     jobs: Jobs = CORES,
     dask: Dask = None,
     update: Update = False,
@@ -106,7 +108,7 @@ def run(
     """Run the paper's experiment on PASCAL VOC or images of your own; the same command resumes an interrupted run."""
     from tinysegrank.cli.show import console, show_results, shown
     from tinysegrank.config import from_dict, merge, parse_assignments, read_toml
-    from tinysegrank.experiment import Settings, named_settings, run_experiment
+    from tinysegrank.experiment import STAGES, Settings, named_settings, run_experiment
     from tinysegrank.experiment.settings import with_classes
     from tinysegrank.voc import parse_classes, read_classes
 
@@ -125,7 +127,7 @@ def run(
         done = run_experiment(
             out, settings, jobs=jobs, progress=shown(console), update=update, until=until, keep_stale=keep_stale
         )
-    if until == "report":
+    if until in (None, STAGES[-1].name):
         show_results(done)
 
 

@@ -1,4 +1,4 @@
-"""Progress of a long run: one line per stage, with a bar where there is something to count."""
+"""Progress of a long run: one line per stage, a bar where there is something to count, and how much is left."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from tinysegrank.experiment.pace import Pace, duration
-
 Advance = Callable[[int], None]
 LINE_SECONDS = 60.0
 """Time between two lines of progress where there is no terminal to show a bar on."""
 _AT_ONCE = 0.1  # seconds within which what was done before is reported
+_PHOTOGRAPHS = {
+    "data": 3, "trunk": 1, "features": 85, "training": 1800, "coarse": 3, "classifiers": 6,
+    "superpixels": 20, "maps": 400, "upsampled": 4, "segments": 2200, "pooled": 100, "proposing": 460,
+    "proposals": 240, "described": 140, "ranker": 27, "picked": 1, "evaluation": 2, "report": 5,
+}  # fmt: skip
+_DRAWINGS = {**_PHOTOGRAPHS, "trunk": 4000, "features": 300, "proposing": 1100, "superpixels": 400, "proposals": 400}
+_FEWEST = 0.03  # share of the work done below which nothing is foretold
 
 
 class Progress:
@@ -40,6 +45,47 @@ class Progress:
 
 class Silent(Progress):
     """Reports nothing."""
+
+
+class Pace:
+    """Estimates how long a command still takes, from the times of its stages so far.
+
+    It knows how long each stage usually takes; only the ratios of these times matter.
+
+    Args:
+        stages: names of the stages, in order.
+        pretrained: whether the trunk comes from a weight file; training one takes half of a small run.
+    """
+
+    def __init__(self, stages: Sequence[str], *, pretrained: bool) -> None:
+        usual = _PHOTOGRAPHS if pretrained else _DRAWINGS
+        self._numbers = {name: f"stage {number} of {len(stages)}: " for number, name in enumerate(stages, start=1)}
+        self._left = {name: usual.get(name, 1) for name in stages}
+        self._done = self._seconds = 0.0
+
+    def number(self, name: str) -> str:
+        """Return "stage 3 of 17: ", or "" for a stage that is not of the plan."""
+        return self._numbers.get(name, "")
+
+    def end(self, name: str, seconds: float | None = None) -> None:
+        """Note that a stage took this long; None: it was kept, and says nothing about the pace."""
+        usual = self._left.pop(name, 0)
+        if seconds is not None:
+            self._done, self._seconds = self._done + usual, self._seconds + seconds
+
+    def left(self, name: str = "", seconds: float = 0.0, share: float = 0.0) -> float | None:
+        """Return the seconds left of all stages, given the time and the share of the present one; None: too early."""
+        now = self._left.get(name, 0) * share
+        done, ahead = self._done + now, sum(self._left.values()) - now
+        return (self._seconds + seconds) / done * ahead if done > _FEWEST * (done + ahead) else None
+
+
+def duration(seconds: float) -> str:
+    """Return a time to read, such as "40 s", "12 min" or "2 h 5 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class Shown(Progress):

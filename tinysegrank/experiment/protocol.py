@@ -57,7 +57,7 @@ def run_experiment(
     jobs: int,
     progress: Progress,
     update: bool = False,
-    until: str = "report",
+    until: str | None = None,
     keep_stale: bool = False,
     lock: FolderLock | None = None,
 ) -> Run:
@@ -69,7 +69,7 @@ def run_experiment(
         jobs: worker processes; the results are the same for any number.
         progress: where to report.
         update: change the settings of an existing run, and make anew what depends on them.
-        until: name of the last stage; only that stage and those it needs are done.
+        until: name of the last stage, by default the last of all; only that stage and those it needs are done.
         keep_stale: keep results that were made by other code.
         lock: lock of the run folder, if the caller has made one, held or not; it is released at the end.
 
@@ -80,7 +80,7 @@ def run_experiment(
         OutputError: the run folder cannot be written, or holds an input.
     """
     settings = replace(settings, backend=check_backends().kind)  # one that cannot be used is reported now
-    stages = stages_until(until, settings)
+    stages = stages_until(STAGES[-1].name if until is None else until, settings)
     settings = with_classes(_with_absolute_inputs(settings, path))
     data.check_settings(settings, truth=picked.STAGE in stages)
     for proposer in proposers_of(settings):

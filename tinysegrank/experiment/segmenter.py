@@ -24,8 +24,8 @@ from tinysegrank.experiment.stages import (
     training,
     trunk,
 )
-from tinysegrank.ranking import FeatureTable, ImageProposals, describe
-from tinysegrank.segnet import SegNet, load_segnet
+from tinysegrank.ranking import FeatureTable, ImageProposals, describe, image_descriptors
+from tinysegrank.segnet import SegNet, chunk_arrays, load_segnet
 from tinysegrank.upsampling import enlarge
 from tinysegrank.voc import BACKGROUND, Classes, overlay
 from tinysegrank.voc.dataset import SMALLEST_SIDE
@@ -140,17 +140,16 @@ class Segmenter:
         settings = self.run.settings
         longest = settings.photographs.longest_side or max(pixels.shape)
         small = reduced(pixels, longest=longest, shortest=SMALLEST_SIDE)
-        views = coarse.views_of(self.network, small)
+        views = chunk_arrays(self.network, [small], None, mirrors=True)["features"]  # (2, C, 13, 13)
         found = coarse.coarse_of(self.network, views, settings)
         source = Photograph(self.run, small)
         proposed = proposals.propose(source)
-        of_classes = classifiers.scores_of_image(self.classifier, views, self.layers)
         described = ImageProposals(
             small,
             found,
             np.stack([proposal.labels for proposal in proposed]),  # (M, a, b)
-            classifier_scores=of_classes.scores,
-            size_thresholds=of_classes.thresholds,
+            classifier_scores=self.classifier.scores(image_descriptors(views[:1], self.layers))[0],
+            size_thresholds=self.classifier.thresholds,
             scores=np.array([proposal.score for proposal in proposed]),
             segments=[proposal.segments for proposal in proposed],
             eps=settings.ranking.eps,

@@ -14,8 +14,7 @@ import numpy as np
 from tinysegrank.errors import ShapeError, WeightsError
 from tinysegrank.fitted import Fitted
 from tinysegrank.nn import max_pool2d
-from tinysegrank.segnet.weight_files import read_weights
-from tinysegrank.segnet.weights import fault_in
+from tinysegrank.segnet.weight_files import fault_in, read_weights
 
 LOGGER = logging.getLogger(__name__)
 PERCENTILES = (20, 40, 60, 80)

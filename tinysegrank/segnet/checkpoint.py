@@ -12,7 +12,7 @@ from tinysegrank.fitted import read_checked
 from tinysegrank.nn.layer import Layer
 from tinysegrank.segnet.network import SegNet
 from tinysegrank.segnet.presets import PRESETS
-from tinysegrank.segnet.weights import fault_in
+from tinysegrank.segnet.weight_files import fault_in
 
 FORMAT = "tinysegrank.segnet.1"
 
@@ -77,7 +77,7 @@ def load_segnet(path: Path | str, *, backend: Backend | None = None) -> SegNet:
 
     Raises:
         CheckpointError: the file is missing, damaged or of another kind, its preset is not in `PRESETS`, or its
-            parameters are unusable (see `weights.fault_in`).
+            parameters are unusable (see `fault_in`).
         BackendError: the backend cannot be used.
     """
     if not Path(path).is_file():

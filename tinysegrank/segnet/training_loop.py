@@ -16,7 +16,7 @@ from tinysegrank.files import read_about, read_arrays, reading, write_arrays
 from tinysegrank.nn.layer import Gradients
 from tinysegrank.nn.sequential import Sequential
 from tinysegrank.nn.sgd import SGD, step_schedule
-from tinysegrank.segnet.weights import fault_in
+from tinysegrank.segnet.weight_files import fault_in
 
 
 class Record(NamedTuple):

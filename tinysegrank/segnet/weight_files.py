@@ -15,7 +15,6 @@ from tinysegrank.files import read_arrays, read_compressed, reading
 from tinysegrank.segnet.caffemodel import read_caffemodel
 from tinysegrank.segnet.presets import PRESETS
 from tinysegrank.segnet.torch_checkpoint import PICKLE, read_torch
-from tinysegrank.segnet.weights import fault_in
 
 _ASK = "give a .caffemodel, a torch checkpoint (.pth), a .safetensors or a .npz file"
 _TORCHVISION = {
@@ -139,3 +138,16 @@ def presets_of(arrays: Mapping[str, np.ndarray]) -> list[str]:
         if all(key in arrays and arrays[key].shape == size for key, size in wanted.items()):
             found.append(name)
     return found
+
+
+def fault_in(parameters: Mapping[str, np.ndarray]) -> str | None:
+    """Return a message if a parameter is NaN or infinite, or a layer's weights are all 0; otherwise None.
+
+    parameters | name to array | floating | "layer.weight" and "layer.bias"; a bias may be 0
+    """
+    for name, array in parameters.items():
+        if not np.all(np.isfinite(array)):
+            return f"{name} holds NaN or infinity"
+        if name.endswith(".weight") and not np.any(array):
+            return f"{name} is 0 everywhere"
+    return None

@@ -79,15 +79,6 @@ def scores_of(run: Run, which: str) -> list[ImageScores]:
     return [found[image] for image in range(len(descriptors))]
 
 
-def scores_of_image(classifier: ImageClassifier, views: np.ndarray, layers: FullyConnected | None) -> ImageScores:
-    """Compute the scores of any image.
-
-    views | (2, C, 13, 13) | float16 | features of the image and its mirror image
-    """
-    scores = classifier.scores(image_descriptors(views[:1], layers))[0]
-    return ImageScores(scores, classifier.thresholds)
-
-
 def read_classifier(run: Run, fold: int) -> ImageClassifier:
     """Read the classifier fitted without this fold; -1: fitted on all training images."""
     return load_once(ImageClassifier.load, model_path(run.folder(STAGE.name), fold))

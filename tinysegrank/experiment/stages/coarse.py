@@ -11,7 +11,7 @@ from tinysegrank.experiment.stages import features
 from tinysegrank.experiment.stages.training import START, Training, network_path
 from tinysegrank.files import read_array, write_array
 from tinysegrank.parallel import one_blas_thread
-from tinysegrank.segnet import SegNet, chunk_arrays, load_segnet, mean_of_views, predict_features, predict_store
+from tinysegrank.segnet import SegNet, load_segnet, mean_of_views, predict_features, predict_store
 
 NETWORKS = (START, *LOSSES)
 """The trainings on all training images, whose maps of val are made."""
@@ -33,14 +33,10 @@ def read_coarse(run: Run, which: str) -> np.ndarray:
     return read_array(run.folder(STAGE.name) / f"{which}.npy", mapped=True)
 
 
-def ranked_by(settings: Settings, which: str) -> str:
-    """Return the name of the coarse maps that the features of a split's proposals are computed from."""
-    return "train" if which == "train" else f"val-{settings.ranking.loss}"
-
-
 def read_ranked(image: images.ImageOfRun) -> np.ndarray:
     """Read the coarse map (h, w, K) that an image's proposals are ranked by: out of fold for a training image."""
-    return read_coarse(image.run, ranked_by(image.run.settings, image.which))[image.number]
+    maps = "train" if image.which == "train" else f"val-{image.run.settings.ranking.loss}"
+    return read_coarse(image.run, maps)[image.number]
 
 
 def _predict(run: Run, training: Training, which: str, numbers: np.ndarray | None) -> np.ndarray:
@@ -49,19 +45,10 @@ def _predict(run: Run, training: Training, which: str, numbers: np.ndarray | Non
     return one_blas_thread(lambda: predict_store(model, store, numbers, mirrored=mirrored))
 
 
-def views_of(model: SegNet, image: np.ndarray) -> np.ndarray:
-    """Compute conv5's features of an image and its mirror image, as they are stored.
-
-    image   | (H, W, 3)      | uint8   | RGB
-    returns | (2, C, 13, 13) | float16 |
-    """
-    return chunk_arrays(model, [image], None, mirrors=True)["features"]
-
-
 def coarse_of(model: SegNet, views: np.ndarray, settings: Settings) -> np.ndarray:
     """Compute the coarse map of any image, in the same way as those of the run.
 
-    views   | (2, C, 13, 13) | float16 | `views_of` the image
+    views   | (2, C, 13, 13) | float16 | conv5's features of the image and its mirror image, as they are stored
     returns | (13, 13, K)    | float32 | class distributions
     """
     maps = predict_features(model, views if settings.coarse.mirrored else views[:1])

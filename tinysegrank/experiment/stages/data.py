@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tinysegrank.config import to_dict
 from tinysegrank.errors import ConfigError, WeightsError
 from tinysegrank.experiment.images import IMAGES, OBJECTS, SPLITS, WEIGHTS, open_split
 from tinysegrank.experiment.runner import Run, Stage
@@ -94,10 +93,4 @@ def make(run: Run) -> None:
         write_json(run.path_of(WEIGHTS), {"weights": file_digest(Path(run.settings.trunk.weights))})
 
 
-def _settings(settings: Settings) -> dict[str, Any]:
-    """Return the data settings, without `classes` if they are VOC's, as in runs made before there were others."""
-    found = to_dict(settings.data)
-    return found if found["classes"] else {name: value for name, value in found.items() if name != "classes"}
-
-
-STAGE = Stage("data", make, settings=_settings, outside=listing)
+STAGE = Stage("data", make, settings=lambda s: s.data, outside=listing)
