@@ -27,7 +27,8 @@ def resolve_names():
             vars(module).update({name: getattr(module, name) for name in getattr(module, "__all__", ())})
             for _, kind in inspect.getmembers(module, inspect.isclass):
                 if issubclass(kind, tuple) and kind.__module__ == found.name:
-                    kind.__new__.__annotations__ = typing.get_type_hints(kind)
+                    exported = vars(sys.modules[found.name.rpartition(".")[0]])
+                    kind.__new__.__annotations__ = typing.get_type_hints(kind, localns=exported)
 
 
 if __name__ == "__main__":
