@@ -21,9 +21,7 @@ from tinysegrank.voc import VOCSegmentation
 
 README = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
 SECTION = README.split("## On PASCAL VOC\n")[1]
-COMMANDS = [
-    shlex.split(line, comments=True)[1:] for line in SECTION.split("runs the experiment")[0].splitlines() if line
-]
+COMMANDS = [shlex.split(line, comments=True)[1:] for line in SECTION.split("The last command")[0].splitlines() if line]
 
 
 def call(*arguments):
