@@ -131,5 +131,3 @@ def test_what_does_not_fit_is_named(scene):
         unit_roots(means[:, 1:], CHANNELS)
     with pytest.raises(ConfigError, match="at least one"):
         MapReduction.fit([], CHANNELS)
-    with pytest.raises(ConfigError, match="size"):
-        MapReduction.fit([means], CHANNELS, size=0)

@@ -15,12 +15,14 @@ from tinysegrank.proposals.o2p.second_order import (
     describe_segments,
     local_descriptors,
 )
-from tinysegrank.proposals.o2p.second_order.log_map import log_matrices, normalise_blocks, upper_triangles
 from tinysegrank.proposals.o2p.second_order.pooling import (
     bounding_boxes,
+    log_matrices,
+    normalise_blocks,
     placed_averages,
     placements,
     superpixel_sums,
+    upper_triangles,
 )
 from tinysegrank.superpixels import slic
 
@@ -182,8 +184,6 @@ def test_reduction_is_saved_and_read(tmp_path):
 def test_bad_reductions_are_named():
     with pytest.raises(ConfigError, match="at least one"):
         DescriptorReduction.fit([])
-    with pytest.raises(ConfigError, match="lbp"):
-        DescriptorReduction.fit([picture()], lbp=59)
     with pytest.raises(ConfigError, match="sift"):
         DescriptorReduction(np.zeros((58, 3), np.float32), np.zeros((58, 3), np.float32))
 

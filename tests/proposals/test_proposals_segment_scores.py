@@ -253,8 +253,6 @@ def test_projection_is_saved_and_read(rng, tmp_path):
 
 def test_bad_projections_are_named(rng):
     rows = rng.normal(size=(5, 3)).astype(np.float32)
-    with pytest.raises(ConfigError, match="size"):
-        Projection.fit(rows, rng=rng, size=0)
     with pytest.raises(ShapeError, match="finite"):
         Projection.fit(rows * np.nan, rng=rng)
     with pytest.raises(ShapeError, match="at least one"):

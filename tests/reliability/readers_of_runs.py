@@ -29,8 +29,7 @@ from tinysegrank.proposals.divmbest import PastedSegments
 from tinysegrank.proposals.o2p.cpmc.description import SEGMENT_FEATURES
 from tinysegrank.proposals.o2p.cpmc.ranker import SegmentRanker
 from tinysegrank.proposals.o2p.second_order.maps import MapReduction
-from tinysegrank.proposals.o2p.second_order.projection import Projection
-from tinysegrank.proposals.o2p.second_order.reduction import DescriptorReduction
+from tinysegrank.proposals.o2p.second_order.reduction import DescriptorReduction, Projection
 from tinysegrank.ranking import FeatureTable, ImageClassifier, Ranker
 from tinysegrank.segnet import PRESETS, load_segnet, save_segnet, train
 from tinysegrank.stamps import STAMP, File, Key, Stamp

@@ -11,7 +11,7 @@ from skimage.color import rgb2lab
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.superpixels import clusters, fast, fast_parts, lab, parts, slic
-from tinysegrank.superpixels.integer import grid, spatial_table
+from tinysegrank.superpixels.slic import grid, spatial_table
 
 VERSIONS = pytest.mark.parametrize(
     "version", [(lab, clusters, parts), (fast, fast, fast_parts)], ids=["readable", "numba"]

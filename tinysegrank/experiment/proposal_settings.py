@@ -11,7 +11,7 @@ from tinysegrank.proposals import FEATURES, MapPoolingOptions, SegmentOptions
 from tinysegrank.proposals.o2p.pasting import LAMBDAS, THRESHOLDS
 from tinysegrank.segnet import MAP_LAYERS, TRUNK
 from tinysegrank.superpixels import METHODS
-from tinysegrank.superpixels.integer import STRONGEST
+from tinysegrank.superpixels.slic import STRONGEST
 
 if TYPE_CHECKING:
     from tinysegrank.experiment.proposers.protocol import Proposer

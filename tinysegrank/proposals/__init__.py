@@ -28,18 +28,18 @@ kept       | lambda 0.08 is among those tried; M up to 30 is the caller's | o2p.
 
 Second-order pooling (in o2p.second_order)
 kept       | eSIFT of figure and ground, eLBP of figure; step 4 | o2p.second_order.describe.describe_segments
-left out   | eMSIFT, which needs SIFT afresh for each segment | o2p.second_order.describe.describe_segments
+left out   | eMSIFT: SIFT anew for each segment costs more than all else | o2p.second_order.describe.describe_segments
 simplified | SIFT without Gaussian window | o2p.second_order.sift.dense_sift
 kept       | 9 colours at the point itself, scaled | o2p.second_order.local.point_colours
 kept       | 6 numbers of place, in the segment's box (ground: in the image) | o2p.second_order.pooling.placements
 kept       | mean outer product, from sums over superpixels | o2p.second_order.pooling.superpixel_sums
 added      | the place by a matrix after the sums | o2p.second_order.pooling.placed_averages
 left out   | second-order maximum, for comparison only there | o2p.second_order.pooling.placed_averages
-kept       | logarithm of G + 0.001 I, an empty region gives 0 | o2p.second_order.log_map.log_matrices
-kept       | upper triangle, nothing off the diagonal rescaled | o2p.second_order.log_map.upper_triangles
-kept       | blocks to length 1, then all together; signed power 0.75 | o2p.second_order.log_map.normalise_blocks
+kept       | logarithm of G + 0.001 I, an empty region gives 0 | o2p.second_order.pooling.log_matrices
+kept       | upper triangle, nothing off the diagonal rescaled | o2p.second_order.pooling.upper_triangles
+kept       | blocks to length 1, then all together; signed power 0.75 | o2p.second_order.pooling.normalise_blocks
 added      | SIFT and patterns projected before pooling, for speed | o2p.second_order.reduction.DescriptorReduction
-changed    | PCA, not centred: to 512, randomised, fitted on segments | o2p.second_order.projection.Projection
+changed    | PCA, not centred: to 512, randomised, fitted on segments | o2p.second_order.reduction.Projection
 added      | local descriptors from the trunk's maps, a superpixel each | o2p.second_order.maps.second_order_maps
 added      | square roots of three layers, centred PCA to 48 | o2p.second_order.maps.MapReduction
 simplified | convolutional feature masking: means over superpixels, no pyramid | o2p.map_means.mean_maps

@@ -42,12 +42,6 @@ class ProposalStore:
         self.root = Path(root)
         self.classes = classes
 
-    def names(self) -> tuple[str, ...]:
-        """Return the names of the images that have proposals, sorted; hidden folders are unfinished work."""
-        if not self.root.is_dir():
-            return ()
-        return tuple(sorted(path.name for path in self.root.iterdir() if path.is_dir() and path.name[0] != "."))
-
     def write(self, name: str, proposals: Sequence[Proposal]) -> None:
         """Write the proposals of an image in their order, replacing earlier ones.
 

@@ -54,18 +54,12 @@ class PasteEngine:
     pair of class and segment, on top of earlier penalties, and from the background of all other segments, instead of
     earlier penalties, as in the release. Cumulative background penalties would grow with nearly every pasting.
 
-    Three things differ from the release of DivMBest. Background is penalised in each image separately (there only the
-    last image of a set keeps its penalty). Diversity comes from penalties, as published (there noise is switched on
-    instead). A segment must exceed its own penalised background, and is ranked by the difference (there it must exceed
-    the largest background of the image, which has no penalty once a segment was pasted). Only in this
-    way is each pasting the best one under its penalties; otherwise every other labelling would be all background.
-
     Raises:
         ShapeError: the scores do not fit the segments, or one is not finite.
         ConfigError: an option is out of range.
 
     Source: Carreira, Caseiro, Batista and Sminchisescu, "Semantic Segmentation with Second-Order Pooling", ECCV 2012;
-    get_div_semantic_seg.m of the DivMBest release, by its rule.
+    get_div_semantic_seg.m of the DivMBest release, by its rule. The docstring of `proposals` lists the differences.
     """
 
     def __init__(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from tinysegrank.proposals.o2p.second_order.describe import describe_segments
 from tinysegrank.proposals.o2p.second_order.local import SecondOrderOptions, local_descriptors
 from tinysegrank.proposals.o2p.second_order.maps import MapReduction, describe_by_maps, map_columns, second_order_maps
-from tinysegrank.proposals.o2p.second_order.projection import Projection
-from tinysegrank.proposals.o2p.second_order.reduction import DescriptorReduction
+from tinysegrank.proposals.o2p.second_order.reduction import DescriptorReduction, Projection
 
 __all__ = [
     "DescriptorReduction",

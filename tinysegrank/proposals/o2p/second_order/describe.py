@@ -5,9 +5,7 @@
     eSIFT-G      SIFT               the rest      the image
     eLBP         binary patterns    the segment   its bounding box
 
-"e" stands for the enrichment: nine colours and six numbers for the place. The fourth block of the source, eMSIFT, is
-left out: it computes SIFT anew on the masked and rescaled image of each segment, which is more expensive for
-one segment than the others are for a whole image.
+"e" stands for the enrichment: nine colours and six numbers for the place.
 
 Source: Carreira, Caseiro, Batista and Sminchisescu, "Semantic segmentation with second-order pooling", ECCV 2012.
 """
@@ -19,14 +17,16 @@ from numpy.typing import NDArray
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.proposals.o2p.second_order.local import SecondOrderOptions, local_descriptors
-from tinysegrank.proposals.o2p.second_order.log_map import log_matrices, normalise_blocks, upper_triangles
 from tinysegrank.proposals.o2p.second_order.pooling import (
     FIGURE_SIZE,
     GROUND_SIZE,
     bounding_boxes,
+    log_matrices,
+    normalise_blocks,
     placed_averages,
     placements,
     superpixel_sums,
+    upper_triangles,
 )
 from tinysegrank.proposals.o2p.second_order.reduction import DescriptorReduction
 from tinysegrank.proposals.o2p.segments import Segments

@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.fitted import Fitted
 from tinysegrank.proposals.o2p.map_means import MapMeans, figure_and_ground, mean_maps, shared_pixels, unit_roots
-from tinysegrank.proposals.o2p.second_order.log_map import log_matrices, normalise_blocks, upper_triangles
 from tinysegrank.proposals.o2p.second_order.pooling import (
     FIGURE_SIZE,
     GROUND_SIZE,
     bounding_boxes,
+    log_matrices,
+    normalise_blocks,
     placed_averages,
     placements,
+    upper_triangles,
 )
 from tinysegrank.proposals.o2p.second_order.reduction import longest
 from tinysegrank.proposals.o2p.segments import Segments
@@ -57,11 +59,9 @@ class MapReduction(Fitted, tag="tinysegrank map reduction 1", shapes={"centre": 
             size: number of directions d; C if that is less.
 
         Raises:
-            ConfigError: there is no image, or `size` is below 1.
+            ConfigError: there is no image.
             ShapeError: the numbers of channels do not add up to C.
         """
-        if size < 1:
-            raise ConfigError(f"size must be at least 1, got {size}")
         count, total, moment = 0, np.zeros(sum(channels)), np.zeros((sum(channels), sum(channels)))
         for means in images:
             roots = unit_roots(means, channels).astype(np.float64)

@@ -6,6 +6,10 @@ summed over each superpixel once; a segment's sum B is that of its superpixels, 
 B, and with T = [[1, 0], [0, A]] the sum of the placed descriptors' outer products is T B T^T. So the cost
 per segment does not depend on its pixels.
 
+Mean outer products are not a vector space: they form a curved cone. Their logarithms (Arsigny, Fillard, Pennec and
+Ayache, "Geometric means in a novel vector space structure on symmetric positive-definite matrices", 2007) flatten it,
+so that a linear regression on them is meaningful.
+
 Source: Carreira, Caseiro, Batista and Sminchisescu, "Semantic segmentation with second-order pooling", ECCV 2012.
 """
 
@@ -98,3 +102,41 @@ def placed_averages(sums: NDArray[np.float64], A: NDArray[np.float64]) -> NDArra
     means[:, d:, d:] = A @ sums[:, d:, d:] @ turned  # (R, 6, 6)
     means *= ((count > 0) / np.maximum(count, 1))[:, None, None]
     return means
+
+
+def log_matrices(matrices: NDArray[np.float64], *, ridge: float = 1e-3) -> NDArray[np.float64]:
+    """Return the logarithm of each matrix + ridge * identity.
+
+    matrices | (R, n, n) | float64 | symmetric, no negative eigenvalues
+    returns  | (R, n, n) | float64 | 0 where a matrix is 0, as for an empty region
+    """
+    values, vectors = np.linalg.eigh(matrices)
+    logs = np.log(np.maximum(values, 0) + ridge)  # (R, n); rounding may leave an eigenvalue just below 0
+    logs *= (matrices.diagonal(axis1=1, axis2=2).sum(axis=1) > 0)[:, None]
+    return (vectors * logs[:, None, :]) @ vectors.swapaxes(1, 2)
+
+
+def upper_triangles(matrices: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return the entries on and above the diagonal, not rescaled: (R, n, n) -> (R, n (n + 1) / 2)."""
+    n = matrices.shape[-1]
+    row, column = np.triu_indices(n)
+    return matrices.reshape(-1, n * n)[:, row * n + column].astype(np.float32)
+
+
+def normalise_blocks(blocks: list[NDArray[np.float32]], *, power: float = 0.75) -> NDArray[np.float32]:
+    """Scale the rows of B blocks to equal lengths, join the blocks, and raise each number's magnitude to a power.
+
+    A block's rows are scaled to length 1 / sqrt(B), so that the joined rows have length 1 before the power is taken;
+    signs are kept. A row of zeros stays zero, so that the joined row is shorter.
+
+    blocks  | (R, D_b) each   | float32 |
+    returns | (R, sum of D_b) | float32 |
+    """
+    joined = np.concatenate(blocks, axis=1)  # (R, D)
+    start = 0
+    for block in blocks:
+        part = joined[:, start : start + block.shape[1]]
+        length = np.sqrt(np.einsum("rd,rd->r", part, part) * len(blocks))
+        part /= np.maximum(length, np.float32(1e-12))[:, None]
+        start += block.shape[1]
+    return np.copysign(np.abs(joined) ** np.float32(power), joined)

@@ -1,7 +1,8 @@
-"""Reduce local descriptors by projection on the principal directions of training descriptors.
+"""Reduce local descriptors before pooling, and whole descriptions after it, by uncentred principal components.
 
 The logarithm of an n x n matrix costs n^3 and a description has n^2 numbers, so a smaller n makes both cheap. The mean
-is not subtracted, so that the mean outer product of projected descriptors is a projection of the full one.
+is not subtracted, so that the mean outer product of projected descriptors is a projection of the full one. Projected
+descriptions of all segments fit in memory.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysegrank.errors import ConfigError
+from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.fitted import Fitted
 from tinysegrank.proposals.o2p.second_order.lbp import LBP_LENGTH
 from tinysegrank.proposals.o2p.second_order.local import ImageDescriptors, SecondOrderOptions, local_descriptors
@@ -53,10 +54,8 @@ class DescriptorReduction(
             lbp: dimensions to keep of the 58 binary patterns.
 
         Raises:
-            ConfigError: there is no image, or a size is out of range.
+            ConfigError: there is no image.
         """
-        if not 1 <= sift <= SIFT_LENGTH or not 1 <= lbp <= LBP_LENGTH:
-            raise ConfigError(f"sift must be in 1..{SIFT_LENGTH} and lbp in 1..{LBP_LENGTH}, got {sift} and {lbp}")
         moments = [np.zeros((length, length)) for length in (SIFT_LENGTH, LBP_LENGTH)]
         count = 0
         for image in images:
@@ -80,3 +79,46 @@ def longest(moment: NDArray[np.float64], size: int) -> NDArray[np.float32]:
     vectors = np.linalg.eigh(moment)[1][:, ::-1][:, :size]
     peak = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)  # (1, size)
     return np.asarray(vectors * np.sign(peak), np.float32)
+
+
+class Projection(Fitted, tag="tinysegrank projection 1", shapes={"directions": ("D", "P")}):
+    """Projection on the principal directions of descriptions, whose mean is not subtracted.
+
+    directions | (D, P) | float32 | orthonormal columns, by decreasing singular value
+    """
+
+    def __init__(self, directions: NDArray[np.float32]) -> None:
+        if directions.ndim != 2 or not 1 <= directions.shape[1] <= len(directions):
+            raise ShapeError(f"directions: (D, P) with P of 1..D is needed, got {directions.shape}")
+        self.directions = directions
+
+    @classmethod
+    def fit(cls, descriptions: NDArray[np.float32], *, rng: np.random.Generator, size: int = 512) -> Self:
+        """Find the directions by randomised SVD.
+
+        descriptions | (N, D) | float32 | of training segments; 10 * `size` rows from many images are enough
+
+        Args:
+            rng: random generator of the initial directions.
+            size: number of directions P, at least 1; fewer if N or D is smaller.
+
+        Raises:
+            ShapeError: there is no row or column, or a number is not finite.
+        """
+        from sklearn.utils.extmath import randomized_svd
+
+        if descriptions.ndim != 2 or not descriptions.size or not np.isfinite(descriptions).all():
+            raise ShapeError(f"descriptions: finite numbers (N, D) are needed, at least one, got {descriptions.shape}")
+        kept = min(size, *descriptions.shape)
+        _, _, directions = randomized_svd(descriptions, kept, random_state=int(rng.integers(2**31)))
+        return cls(np.ascontiguousarray(directions.T, np.float32))
+
+    def apply(self, descriptions: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Project: (R, D) to (R, P).
+
+        Raises:
+            ShapeError: the descriptions have another length than those in `fit`.
+        """
+        if descriptions.ndim != 2 or descriptions.shape[1] != len(self.directions):
+            raise ShapeError(f"descriptions must be (R, {len(self.directions)}), got {descriptions.shape}")
+        return np.asarray(descriptions @ self.directions, np.float32)
