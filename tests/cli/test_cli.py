@@ -138,8 +138,9 @@ def test_loops_over_files_have_bars(tmp_path, monkeypatch, tiny_run):
     for command in (("verify", tiny_run.path), ("evaluate", labels, "--voc", voc, "--jobs", 1), copied, evidence):
         result = call(*command)
         assert result.exit_code == 0, result.output
-    assert [what for what, _ in progress.counted] == ["folders", "label maps", "files", "rankers"]
-    assert progress.counted[1][1] == 6
+    counted = [one for one in progress.counted if one[0] != "stages checked"]
+    assert [what for what, _ in counted] == ["folders", "label maps", "files", "rankers"] and counted[1][1] == 6
+    assert len(progress.counted) > len(counted)
 
 
 def test_version():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 from rich.console import Console
@@ -77,7 +78,29 @@ def test_on_a_terminal_there_is_a_bar_instead(clock):
     with told.stage("a"), told.count("images", 2) as advance:
         clock.now += 100
         advance(2)
+        time.sleep(0.2)  # a bar is drawn ten times a second
     assert "2/2" in told.console.file.getvalue() and "2 of 2" not in told.console.file.getvalue()
+
+
+def test_a_stage_shows_its_time_while_nothing_is_counted():
+    told = shown(terminal=True)
+
+    def frames(seconds=0.35):  # ten are drawn in a second
+        start = len(told.console.file.getvalue())
+        time.sleep(seconds)
+        return told.console.file.getvalue()[start:]
+
+    with told.stage("fit"):
+        assert frames().count("fit") >= 2
+        with pytest.raises(ValueError, match="in between"), told.count("images", 5):
+            assert "0/5" in frames() and "fit" not in frames()
+            with told.count("folds", 3) as advance:
+                advance(1)
+                assert "1/3" in frames() and "images" not in frames()
+            assert "images" in frames()
+            raise ValueError("in between")
+        assert "fit" in frames() and "images" not in frames()
+    assert not frames()
 
 
 def test_nothing_is_foretold_too_early():

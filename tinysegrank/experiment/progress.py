@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 Advance = Callable[[int], None]
@@ -95,6 +96,7 @@ class Shown(Progress):
         self.console = console
         self._pace = Pace((), pretrained=True)
         self._stage, self._began, self._share = "", 0.0, 0.0
+        self._bars: Any = None
 
     def plan(self, stages: Sequence[str], *, pretrained: bool) -> None:
         """Number the stages, and foretell when the last will end."""
@@ -102,10 +104,11 @@ class Shown(Progress):
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Show a line with the time taken when the stage is done."""
+        """Show the time while no bar of `count` is shown, and a line with the time taken when the stage is done."""
         self._stage, self._began, self._share = name, time.perf_counter(), 0.0
         self.console.print(f"{self._pace.number(name)}[bold]{name}[/bold] ...")
-        yield
+        with self._bar(name, None):
+            yield
         taken = time.perf_counter() - self._began
         self._pace.end(name, taken)
         self._stage = ""
@@ -119,17 +122,6 @@ class Shown(Progress):
     @contextmanager
     def count(self, what: str, total: int) -> Iterator[Advance]:
         """Show a bar with the time left, of these units and of all stages."""
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bars
-
-        columns = (
-            TextColumn("  {task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[left]}"),
-        )
         began = said = time.perf_counter()
         done = kept = 0
 
@@ -140,15 +132,43 @@ class Shown(Progress):
                 kept = done  # by an earlier command
             self._share = max(self._share, done / max(total, 1))
             left = self._left()
-            bars.update(task, advance=units, left=left)
+            update(advance=units, number=f"{done}/{total}", left=left)
             if not self.console.is_terminal and now - said >= LINE_SECONDS and done > kept:
                 said = now
                 of_these = duration((now - began) / (done - kept) * (total - done))
                 self.say(f"{what}: {done} of {total}, about {of_these} left{left}")
 
-        with Bars(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bars:
-            task = bars.add_task(what, total=total, left="")
+        with self._bar(what, total) as update:
             yield advance
+
+    @contextmanager
+    def _bar(self, what: str, total: int | None) -> Iterator[Callable[..., None]]:
+        """Show a bar on a terminal instead of the one around it; yield a function that changes it."""
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        columns = (
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[number]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
+        )
+        around = self._bars  # rich can show only one display at a time, so bars within each other share it
+        bars = around or Bars(*columns, console=self.console, transient=True, disable=not self.console.is_terminal)
+        with nullcontext() if around else bars:
+            for other in bars.task_ids:
+                bars.update(other, visible=False)
+            task = bars.add_task(what, total=total, number=f"0/{total}" if total else "", left="")
+            self._bars = bars
+            try:
+                yield partial(bars.update, task)
+            finally:
+                self._bars = around
+                bars.remove_task(task)
+                for other in bars.task_ids[-1:]:
+                    bars.update(other, visible=True)
 
     def say(self, text: str) -> None:
         """Show a line."""

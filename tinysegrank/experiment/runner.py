@@ -105,12 +105,14 @@ class Run:
         """
         if missing := self.unfinished(stages):
             raise CheckpointError(f"{self.path}: {what} needs {missing}; finish it by: {self.command}")
-        for stage in stages:
-            artifacts.check_damage(self.folder(stage))
-            for need in self.other_needs(stage):
-                raise CheckpointError(
-                    f"{self.folder(stage)}: was made from another {need}; make it anew by: {self.command}"
-                )
+        with self.progress.count("stages checked", len(stages)) as advance:  # files with other times are read
+            for stage in stages:
+                artifacts.check_damage(self.folder(stage))
+                for need in self.other_needs(stage):
+                    raise CheckpointError(
+                        f"{self.folder(stage)}: was made from another {need}; make it anew by: {self.command}"
+                    )
+                advance(1)
         with FolderLock(self.path) as lock:
             for stage in stages:
                 artifacts.renew_times(self.folder(stage), lock)
@@ -184,8 +186,9 @@ def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: 
         run.progress.say(f"made by other code, {what}: {', '.join(other)}")
     for stage in stages:
         key, folder = stage_key(run, stage, used), run.folder(stage.name)
-        found = artifacts.inspect(folder, key)
-        damaged = artifacts.damaged_files(folder) if found in (Condition.DAMAGED, Condition.OTHER_CODE) else []
+        with run.progress.count(f"files of {stage.name}, checked", 1):
+            found = artifacts.inspect(folder, key)
+            damaged = artifacts.damaged_files(folder) if found in (Condition.DAMAGED, Condition.OTHER_CODE) else []
         if found is Condition.FRESH or (found is Condition.OTHER_CODE and keep_stale and not damaged):
             artifacts.renew_times(folder, lock)
             run.progress.kept(stage.name)
