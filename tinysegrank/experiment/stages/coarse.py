@@ -20,11 +20,15 @@ NETWORKS = (START, *LOSSES)
 def make(run: Run) -> None:
     """Write the coarse maps: train.npy (out of fold), and val-LOSS.npy for each network."""
     folder = run.folder(STAGE.name)
-    for loss in NETWORKS:
-        write_array(folder / f"val-{loss}.npy", _predict(run, Training(-1, loss), "val", None))
-    fold_of, loss = images.folds(run), run.settings.ranking.loss
+    fold_of, ranked_by_loss, parts = images.folds(run), run.settings.ranking.loss, list[np.ndarray]()
     held_out = [np.flatnonzero(fold_of == fold) for fold in range(run.settings.folds)]
-    parts = [_predict(run, Training(fold, loss), "train", numbers) for fold, numbers in enumerate(held_out)]
+    with run.progress.count("networks", len(NETWORKS) + len(held_out)) as advance:
+        for loss in NETWORKS:
+            write_array(folder / f"val-{loss}.npy", _predict(run, Training(-1, loss), "val", None))
+            advance(1)
+        for fold, numbers in enumerate(held_out):
+            parts.append(_predict(run, Training(fold, ranked_by_loss), "train", numbers))
+            advance(1)
     write_array(folder / "train.npy", np.concatenate(parts)[np.argsort(np.concatenate(held_out))])
 
 

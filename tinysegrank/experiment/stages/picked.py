@@ -31,12 +31,14 @@ def make(run: Run) -> None:
     systems["1-best"] = np.flatnonzero(table.proposals == 0)
     systems["oracle"] = oracle_picks(table.quality, table.groups)
     folder, proposals = run.folder(STAGE.name), store(run, "val")
-    for system in SYSTEMS:
-        (folder / system).mkdir(parents=True, exist_ok=True)
-        for name, number in zip(table.images, table.proposals[systems[system]], strict=True):
-            chosen = proposals.path(name, int(number))
-            check_file(chosen)
-            shutil.copyfile(chosen, folder / system / f"{name}.png")
+    with run.progress.count("systems", len(SYSTEMS)) as advance:
+        for system in SYSTEMS:
+            (folder / system).mkdir(parents=True, exist_ok=True)
+            for name, number in zip(table.images, table.proposals[systems[system]], strict=True):
+                chosen = proposals.path(name, int(number))
+                check_file(chosen)
+                shutil.copyfile(chosen, folder / system / f"{name}.png")
+            advance(1)
     picks = {system: table.proposals[systems[system]].tolist() for system in SYSTEMS}
     write_json(folder / _PICKS, {"images": table.images, "picks": picks})
     write_json(folder / _CURVE, _oracle_curve(run, described))
