@@ -147,7 +147,7 @@ def test_dropout_draws_on_the_device_where_it_can(cupy: Backend) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"size": 3, "alpha": 0.5, "beta": 0.6, "k": 2.0}, {"size": 1}, {"size": np.int64(9), "k": 0.9}],
+    [{}, {"size": 3, "alpha": 0.5, "beta": 0.6, "k": 2.0}, {"size": 1}, {"size": np.int64(9), "k": np.float64(0.9)}],
 )
 @pytest.mark.parametrize("shape", [(2, 7, 3, 4), (1, 1, 2, 2), (3, 5), (2, 4, 6)])
 def test_local_response_norm(cupy: Backend, rng: np.random.Generator, shape: Any, options: Any) -> None:

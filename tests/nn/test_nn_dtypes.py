@@ -44,6 +44,18 @@ def test_integers_and_booleans_are_refused_by_name(operation: str, dtype: str, b
         getattr(nn, f"{operation}_backward")(gradient, context)
 
 
+def test_numpys_numbers_as_options_do_not_widen(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINYSEGRANK_ACCELERATE", "0")
+    x, half = backend.asarray(np.ones((2, 3), np.float32)), np.float64(0.5)
+    made = [
+        nn.local_response_norm(x, size=np.int64(3), alpha=half, beta=half, k=half)[0],
+        nn.dropout(x, p=half, rng=np.random.default_rng(0))[0],
+        nn.SGD(rate=half, momentum=half, decay=half).step({"w": x}, {"w": x}, rate=half)["w"],
+        nn.AdamW(rate=half, betas=(half, half), eps=half, decay=half).step({"w": x}, {"w": x}, rate=half)["w"],
+    ]
+    assert [array.dtype for array in made] == [x.dtype] * 4
+
+
 @pytest.mark.parametrize("accelerate", ["0", "1"])
 def test_a_network_refuses_an_image_of_bytes(accelerate: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TINYSEGRANK_ACCELERATE", accelerate)

@@ -8,7 +8,7 @@ from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ConfigError
-from tinysegrank.nn.arguments import check_gradients
+from tinysegrank.nn.arguments import check_gradients, plain
 
 
 class AdamW:
@@ -62,8 +62,8 @@ class AdamW:
             ShapeError: a gradient is not floating, or no parameter has its name and shape.
         """
         check_gradients("AdamW", parameters, gradients)
-        rate = self.rate if rate is None else rate
-        first, second = self.betas
+        rate, eps = plain(self.rate if rate is None else rate), plain(self.eps)
+        first, second = map(plain, self.betas)
         updated = {}
         for name, gradient in gradients.items():
             xp, w = array_namespace(gradient), parameters[name]
@@ -72,7 +72,7 @@ class AdamW:
             if t > 1:
                 mean, square = first * self.mean[name] + mean, second * self.square[name] + square
             self.mean[name], self.square[name] = mean, square
-            root = xp.sqrt(square * (1 / (1 - second**t))) + self.eps
-            decay = 0.0 if name in self.undecayed else self.decay
+            root = xp.sqrt(square * (1 / (1 - second**t))) + eps
+            decay = 0.0 if name in self.undecayed else plain(self.decay)
             updated[name] = (1 - rate * decay) * w - (rate / (1 - first**t)) * mean / root
         return updated

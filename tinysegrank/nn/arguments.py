@@ -10,6 +10,7 @@ from functools import wraps
 from operator import index
 from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
+import numpy as np
 from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
@@ -128,6 +129,11 @@ def pair(value: int | Pair, *, name: str, least: int) -> Pair:
     if min(height, width) < least:
         raise ShapeError(f"{name}={value!r}: give an integer of at least {least}, or two (height, width)")
     return height, width
+
+
+def plain(number: Any) -> Any:
+    """Return the Python number for NumPy's, which would widen float32 arrays; return anything else unchanged."""
+    return number.item() if isinstance(number, np.generic) else number
 
 
 def check_floating(operation: str, *, real: bool = False, **arrays: Array) -> None:

@@ -10,7 +10,7 @@ from array_api_compat import array_namespace, device
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
-from tinysegrank.nn.arguments import check_floating
+from tinysegrank.nn.arguments import check_floating, plain
 from tinysegrank.nn.cuda import uses_cuda
 from tinysegrank.nn.fast import uses_numba
 
@@ -32,6 +32,7 @@ def dropout(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Arr
         raise ShapeError(f"dropout: p={p} is not a probability in [0, 1)")
     if rng is None or p == 0:
         return x, None
+    p = plain(p)
     if uses_numba(x):
         from tinysegrank.nn.fast import dropout as fast
 

@@ -9,7 +9,7 @@ import array_api_extra as xpx
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
-from tinysegrank.nn.arguments import NormContext, check_floating, check_norm_size, half_in_float32
+from tinysegrank.nn.arguments import NormContext, check_floating, check_norm_size, half_in_float32, plain
 from tinysegrank.nn.cuda import uses_cuda
 from tinysegrank.nn.fast import uses_numba
 
@@ -33,6 +33,7 @@ def local_response_norm(
     if x.ndim < 2:
         raise ShapeError(f"local_response_norm takes x (N, C, ...), not {tuple(x.shape)}")
     check_norm_size(size)
+    size, alpha, beta, k = map(plain, (size, alpha, beta, k))
     if x.ndim == 4 and uses_numba(x):
         from tinysegrank.nn.fast import normalisation
 

@@ -11,7 +11,7 @@ from array_api_compat import array_namespace, device
 
 from tinysegrank.backend import Array, to_numpy
 from tinysegrank.errors import CheckpointError, ConfigError
-from tinysegrank.nn.arguments import check_gradients, widened
+from tinysegrank.nn.arguments import check_gradients, plain, widened
 from tinysegrank.nn.cuda import uses_cuda
 
 
@@ -68,7 +68,8 @@ class SGD:
         for name, gradient in gradients.items():
             w = parameters[name]
             rate_factor, decay_factor = self.multipliers.get(name, (1.0, 1.0))
-            velocity, options = self.velocity.get(name), (rate * rate_factor, self.momentum, self.decay * decay_factor)
+            options = map(plain, (rate * rate_factor, self.momentum, self.decay * decay_factor))
+            velocity = self.velocity.get(name)
             self.velocity[name], updated[name] = step(w, gradient, velocity, *options)
         return updated
 
