@@ -117,9 +117,11 @@ def test_state_through_a_file(rng: np.random.Generator, tmp_path: Path, mode: st
 
 
 def test_nothing_to_restore() -> None:
-    counts = keeper("running")
+    counts = keeper("batch")
     counts.restore({})
     assert counts.held is None
+    with pytest.raises(KeyError):  # a checkpoint of an earlier version
+        keeper("running").restore({})
 
 
 # In a training -------------------------------------------------------------------------------------------------------

@@ -57,6 +57,6 @@ class CountsKeeper:
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Restore the counts from what `state` returned."""
-        if "counts" in state:
+        if self.mode in ("running", "corpus"):
             self.held = CorpusCounts(self.num_classes)
             self.held.sums = state["counts"]
