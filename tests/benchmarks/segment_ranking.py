@@ -20,7 +20,7 @@ from tinysegrank.experiment.images import ImageOfRun, images_of, names
 from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.stages.maps import channels, read_maps, read_means
 from tinysegrank.parallel import parallel_map
-from tinysegrank.proposals import MapReduction, Segments, segment_overlaps
+from tinysegrank.proposals import MapReduction, segment_overlaps
 from tinysegrank.proposals.o2p.cpmc import SegmentRanker, candidates, diverse_order, segment_features
 from tinysegrank.proposals.o2p.second_order import map_columns
 from tinysegrank.reporting import Column, Table
@@ -50,13 +50,12 @@ def examine(task: tuple[ImageOfRun, MapReduction]) -> Examined:
     image, reduction = task
     options, photograph, labels = image.run.settings.proposals.paste.segments, image.image(), image.labels()
     found = candidates(photograph, options=options.cpmc, rng=np.random.default_rng(options.seed))
-    segments = Segments(found.superpixels, found.members, -found.ratios)
     objects = find_objects(labels, image.split.instances(image.number)).masks
     columns = map_columns(reduction, read_means(image))
     return Examined(
         segment_features(photograph, found.superpixels, found.boundaries, found.members),
-        columns(segments),
-        segments.overlaps_with(objects, known=labels != VOID),
+        columns(found.segments),
+        found.segments.overlaps_with(objects, known=labels != VOID),
         segment_overlaps(found.members, np.bincount(found.superpixels.ravel())),
     )
 

@@ -80,7 +80,7 @@ from __future__ import annotations
 
 from tinysegrank.proposals.choice import Choice, choose, trial
 from tinysegrank.proposals.crf.crf import CrfEngine, potts_weights
-from tinysegrank.proposals.crf.expansion import expansion, potts_energy
+from tinysegrank.proposals.crf.expansion import potts_energy
 from tinysegrank.proposals.crf.features import FEATURE_NAMES, superpixel_features
 from tinysegrank.proposals.crf.inputs import (
     FEATURES,
@@ -97,7 +97,7 @@ from tinysegrank.proposals.o2p.cpmc import CpmcOptions
 from tinysegrank.proposals.o2p.map_means import MapMeans
 from tinysegrank.proposals.o2p.options import MapPoolingOptions, SegmentOptions
 from tinysegrank.proposals.o2p.pasting import PasteEngine
-from tinysegrank.proposals.o2p.scorer import SegmentScorer, TrainingRows, training_rows
+from tinysegrank.proposals.o2p.scorer import SegmentScorer, training_rows
 from tinysegrank.proposals.o2p.second_order import MapReduction, SecondOrderOptions
 from tinysegrank.proposals.o2p.segments import Segments, segment_overlaps
 from tinysegrank.proposals.store import ProposalStore
@@ -124,12 +124,10 @@ __all__ = [
     "SegmentScorer",
     "Segments",
     "SuperpixelClassifier",
-    "TrainingRows",
     "choose",
     "classifier_inputs",
     "count_distinct",
     "divmbest",
-    "expansion",
     "interleave",
     "label_fractions",
     "map_features",

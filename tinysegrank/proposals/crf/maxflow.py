@@ -45,9 +45,8 @@ def minimum_cut(
         raise ShapeError(f"capacity: the arcs between two nodes sum to more than {LARGEST_CAPACITY}; scale it down")
     rows = np.searchsorted(start, np.arange(nodes + 1)).astype(np.int32)
     graph = csr_array((total.astype(np.int32), end.astype(np.int32), rows), shape=(nodes, nodes))
-    residual = (
-        total - maximum_flow(graph, source, sink).flow.data
-    )  # in 64 bits, as it can be twice the largest capacity
+    # in 64 bits, as it can be twice the largest capacity
+    residual = total - maximum_flow(graph, source, sink).flow.data
     open_arc = residual > 0
     rows = np.searchsorted(start[open_arc], np.arange(nodes + 1)).astype(np.int32)
     reachable = csr_array((np.ones(rows[-1]), end[open_arc].astype(np.int32), rows), shape=(nodes, nodes))

@@ -105,12 +105,6 @@ def mean_maps(
     shared  | (R, S)  | float32  | see `shared_pixels`
     returns | (R, 2C) | float32  | figure, ground: `unit_roots` of the means; 0 where there is no ground
 
-    Args:
-        channels: number of channels of each layer.
-
-    Raises:
-        ShapeError: the arrays do not fit each other.
-
     Source: Dai, He and Sun, "Convolutional feature masking for joint object and stuff segmentation", CVPR 2015, for
     features of segments from maps of the whole image; Hariharan et al., "Hypercolumns for object segmentation and
     fine-grained localization", CVPR 2015, for several layers beside each other.

@@ -72,6 +72,11 @@ class Candidates(NamedTuple):
     members: NDArray[np.bool_]
     ratios: NDArray[np.float64]
 
+    @property
+    def segments(self) -> Segments:
+        """The segments, a lower cut ratio as a higher score."""
+        return Segments(self.superpixels, self.members, -self.ratios)
+
 
 def candidates(
     image: NDArray[np.uint8],
@@ -161,15 +166,14 @@ def _features(image: NDArray[np.uint8], found: Candidates, columns: Columns | No
     features = segment_features(image, found.superpixels, found.boundaries, found.members)
     if columns is None:
         return features
-    further = columns(Segments(found.superpixels, found.members, -found.ratios))
-    return np.concatenate([features, further], axis=1)
+    return np.concatenate([features, columns(found.segments)], axis=1)
 
 
 class Examples(NamedTuple):
     """Training examples from one image; join those of several images with np.concatenate.
 
-    features      | (R, D)  | float64 | columns as SEGMENT_FEATURES, then the further ones, if any
-    best_overlaps | (R,)    | float64 | largest IoU with an object of the image, void left out
+    features      | (R, D) | float64 | columns as SEGMENT_FEATURES, then the further ones, if any
+    best_overlaps | (R,)   | float64 | largest IoU with an object of the image, void left out
     """
 
     features: NDArray[np.float64]
@@ -200,7 +204,7 @@ def ranker_examples(
     if labels.shape != image.shape[:2]:
         raise ShapeError(f"image {image.shape} and labels {labels.shape} must have the same size")
     objects, found = find_objects(labels, instances).masks, candidates(image, options=options, rng=rng)
-    features, segments = _features(image, found, columns), Segments(found.superpixels, found.members, -found.ratios)
+    features = _features(image, found, columns)
     if not len(objects):
         return Examples(features[:0], np.zeros(0))
-    return Examples(features, segments.overlaps_with(objects, known=labels != VOID).max(axis=1))
+    return Examples(features, found.segments.overlaps_with(objects, known=labels != VOID).max(axis=1))

@@ -112,8 +112,6 @@ def second_order_maps(
         raise ShapeError(f"local {local.shape}, shared {shared.shape} and boxes {boxes.shape} do not fit each other")
     numbers, (height, width) = superpixels.ravel(), superpixels.shape
     areas = np.bincount(numbers, minlength=len(local))  # (S,)
-    if len(areas) > len(local):
-        raise ShapeError(f"superpixels: numbers up to {len(areas) - 1} for {len(local)} local descriptors")
     y, x = (
         np.bincount(numbers, axis.ravel(), len(local)) / np.maximum(areas, 1) for axis in np.indices(superpixels.shape)
     )
