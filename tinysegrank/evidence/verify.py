@@ -17,21 +17,13 @@ from tinysegrank.stamps import STAMP, Stamp, read_stamp
 
 
 class Verified(NamedTuple):
-    """The state of a run's files.
+    """The state of a run's files."""
 
-    Attributes:
-        files: number of files that were read.
-        damage: a line for each fault, beginning with the path in the run folder.
-        stale: a line for each stage that is as it was written, but was made from what has changed.
-        unfinished: names of the stages that are not finished.
-        commands: what makes anew what is damaged or stale.
-    """
-
-    files: int
-    damage: list[str]
-    stale: list[str]
-    unfinished: list[str]
-    commands: list[str]
+    files: int  # number of files that were read
+    damage: list[str]  # a line for each fault, beginning with the path in the run folder
+    stale: list[str]  # a line for each stage that is as it was written, but was made from what has changed
+    unfinished: list[str]  # names of the stages that are not finished
+    commands: list[str]  # make anew what is damaged or stale
 
 
 def verify(run: Run) -> Verified:

@@ -16,20 +16,13 @@ _FEW = 5  # classes without a mask, which are named
 
 
 class Census:
-    """Counts of the labels in any number of masks.
-
-    Attributes:
-        classes: the classes of the masks.
-        images: number of masks with each label.
-        pixels: number of pixels of each label.
-        kinds: number of masks of each kind, see `masks`.
-    """
+    """Counts of the labels in any number of masks."""
 
     def __init__(self, classes: Classes = VOC) -> None:
         self.classes = classes
-        self.images: Counter[int] = Counter()
-        self.pixels: Counter[int] = Counter()
-        self.kinds: Counter[str] = Counter()
+        self.images: Counter[int] = Counter()  # number of masks with each label
+        self.pixels: Counter[int] = Counter()  # number of pixels of each label
+        self.kinds: Counter[str] = Counter()  # number of masks of each kind, see `masks`
         self._first: dict[str, Path] = {}  # masks with palettes other than the classes', by kind
         self._coloured: Path | None = None  # a mask where label 0 is in use and coloured
         # a mask whose palette colours label 0, and another label that is black in it

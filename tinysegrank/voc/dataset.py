@@ -166,16 +166,10 @@ class VOCSegmentation:
 
 
 class Checked(NamedTuple):
-    """Result of `VOCSegmentation.check`.
+    """Result of `VOCSegmentation.check`."""
 
-    Attributes:
-        fingerprint: SHA-256 over the names and the bytes of all images and masks, in the split's order, and over the
-            classes where they are not VOC's.
-        census: counts of the labels in the masks; `str` of it is a line to show.
-    """
-
-    fingerprint: str
-    census: Census
+    fingerprint: str  # SHA-256 over names and bytes of images and masks in order, and classes that are not VOC's
+    census: Census  # of the labels in the masks; `str` of it is a line to show
 
 
 def _examine(classes: Classes, files: tuple[Path, Path | None, Path]) -> tuple[str, str, Mask | None]:

@@ -27,9 +27,7 @@ class Mask(NamedTuple):
     used    | (U,)   | int64 | the labels that occur, ascending
     pixels  | (U,)   | int64 | number of pixels of each
     colours | (N, 3) | uint8 | R, G, B of labels 0..N-1 in the file; no rows for a file without a palette
-
-    Attributes:
-        kind: BY_NUMBER, BY_COLOUR, GREY or RGB.
+    kind    | str    |       | BY_NUMBER, BY_COLOUR, GREY or RGB
     """
 
     labels: np.ndarray
