@@ -161,7 +161,7 @@ def _of_a_run(folder: Path, rng: np.random.Generator) -> dict[str, Reader]:
         as_json("picked/oracle_curve.json", {"mean_image_iou": [0.5]}, of_run(picked.read_oracle_curve)),
         as_json(
             "proposing/crf/chosen.json",
-            {"options": {"strength": 1}, "tried": []},
+            {"options": {"strength": 1, "lam": 0.2, "count": 3, "balance": 0.5}, "tried": []},
             lambda path: CrfProposer().chosen(replace(run, path=path.parents[2])),
         ),
     ]
