@@ -126,6 +126,7 @@ def test_ones_own_data_needs_no_weights(tmp_path: Path, monkeypatch: pytest.Monk
     assert "alexnet.caffemodel: cannot be read" in call(*commands[0], "--until", "data").stderr
     made = call(*commands[1], "--until", "data")
     assert made.exit_code == 0 and "2 grey PNGs of numbers; 1 of 1 classes" in made.output, made.output
+    Image.new("RGB", (40, 30)).save("new_photo.jpg")
     unfinished = call(*commands[2])
     resumed = (
         f"tinysegrank run --voc {tmp_path}/field --config {tmp_path}/runs/field/run.toml --out {tmp_path}/runs/field"
