@@ -68,7 +68,6 @@ class RowFile:
             columns, rest = divmod(path.stat().st_size, max(rows, 1) * self.dtype.itemsize)
             if rest:
                 raise ValueError(f"its length does not fit {rows} rows")
-        self._whole = (rows, columns)
         self.shape = (rows if chosen is None else len(chosen), columns)
 
     def __len__(self) -> int:
@@ -77,10 +76,13 @@ class RowFile:
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         """Return some rows, (R, columns), in any order."""
         rows = rows if self._chosen is None else self._chosen[rows]
-        if not len(rows):  # an empty file cannot be mapped
-            return np.empty((0, self.shape[1]), self.dtype)
-        with reading(self.path):  # mapped anew each time, as pages that were read count as memory until it is closed
-            return np.memmap(self.path, self.dtype, "r", shape=self._whole)[rows]
+        found = np.empty((len(rows), self.shape[1]), self.dtype)
+        with reading(self.path), self.path.open("rb", buffering=0) as stream:  # not mapped: pages count as memory
+            for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) != 1) + 1) if len(rows) else ():
+                stream.seek(int(rows[run[0]]) * found[0].nbytes)
+                if stream.readinto(found[run[0] : run[-1] + 1]) != len(run) * found[0].nbytes:
+                    raise ValueError(f"it ends before row {rows[run[-1]]}")
+        return found
 
 
 def row_blocks(rows: int | np.ndarray, size: int = BLOCK) -> Iterator[np.ndarray]:
