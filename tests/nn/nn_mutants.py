@@ -42,10 +42,10 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ("k + alpha / size *", "k + alpha *"),
     ],
     "nn.relu": [
-        ("astype(context,", "astype(~context,"),
-        ("astype(context, gradient.dtype)", "astype(context, gradient.dtype).clip(0.01)"),
+        ("xp.where(context, gradient", "xp.where(~context, gradient"),
+        ("xp.zeros_like(gradient))", "0.01 * gradient)"),
         ("x > 0)", "x >= 0)"),
-        ("gradient * array_namespace(gradient).astype(context, gradient.dtype)", "gradient"),
+        ("xp.where(context, gradient, xp.zeros_like(gradient))", "gradient"),
     ],
     "nn.softmax": [
         ("q * (gradient - xp.sum(gradient * q", "q * (gradient - xp.sum(gradient"),

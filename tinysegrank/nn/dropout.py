@@ -34,10 +34,9 @@ def dropout(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Arr
         return x, None
     p = plain(p)
     if uses_numba(x):
-        from tinysegrank.nn.fast import dropout as fast
+        from tinysegrank.nn.fast import pointwise
 
-        if fast.can_jump(rng, x):
-            return fast.dropout(x, p=p, rng=rng)
+        return pointwise.dropout(x, p=p, rng=rng)
     if uses_cuda(x):
         from tinysegrank.nn.cuda import dropout as cuda
 

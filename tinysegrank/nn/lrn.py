@@ -37,7 +37,7 @@ def local_response_norm(
     if x.ndim == 4 and uses_numba(x):
         from tinysegrank.nn.fast import normalisation
 
-        y, scale = normalisation.local_response_norm(x, normalisation.Norm(size, alpha, beta, k))
+        y, scale = normalisation.local_response_norm(x, size=size, alpha=alpha, beta=beta, k=k)
         return y, NormContext(x, scale, size, alpha, beta)
     if uses_cuda(x):
         from tinysegrank.nn.cuda import lrn
@@ -62,7 +62,7 @@ def local_response_norm_backward(gradient: Array, context: NormContext) -> Array
     if x.ndim == 4 and uses_numba(gradient, x):
         from tinysegrank.nn.fast import normalisation
 
-        return normalisation.local_response_norm_backward(gradient, x, scale, normalisation.Norm(size, alpha, beta))
+        return normalisation.local_response_norm_backward(gradient, x, scale, size, alpha, beta)
     if uses_cuda(gradient, x):
         from tinysegrank.nn.cuda import lrn
 

@@ -52,14 +52,14 @@ class Kept:
 
     Attributes:
         filters: (index of a layer, kind of Winograd tile) to its transformed filters.
-        programs: index of the first layer to (number of images, shape of one) to programs, with all arrays that they
+        rooms: (index of the first layer, number of images, shape of one) to lists of pieces, with all arrays that they
             work on. A thread takes one out while it uses it.
         lock: held by a call that uses the cache.
     """
 
     def __init__(self) -> None:
         self.filters: dict[tuple[int, int], np.ndarray] = {}
-        self.programs: dict[int, dict[tuple[int, ...], list[Any]]] = {}
+        self.rooms: dict[tuple[int, int, tuple[int, ...]], list[Any]] = {}
         self.lock = Lock()
 
 

@@ -16,12 +16,19 @@ from tinysegrank.errors import ShapeError
 from tinysegrank.nn.arguments import Pair
 from tinysegrank.nn.fast import TileContext
 from tinysegrank.nn.fast.filters import filter_gradient, filter_values
-from tinysegrank.nn.fast.fold import channels_last, fold, fold_filters, fold_filters_gradient, fold_gradient
+from tinysegrank.nn.fast.fold import (
+    channels_last,
+    fold,
+    fold_filters,
+    fold_filters_gradient,
+    fold_gradient,
+    folded_size,
+)
 from tinysegrank.nn.fast.geometry import Geometry, geometry
-from tinysegrank.nn.fast.pieces import UNBOUNDED, Fused, Program
+from tinysegrank.nn.fast.pieces import piece_of, run_pieces
 from tinysegrank.nn.fast.products import correlate, multiply
 from tinysegrank.nn.fast.threads import jobs, run_stages
-from tinysegrank.nn.fast.tiles import cut_inputs, cut_outputs, join_inputs
+from tinysegrank.nn.fast.tiles import add, cut_inputs, cut_outputs
 
 
 def conv2d(
@@ -36,12 +43,12 @@ def conv2d(
     and the context for `conv2d_backward`.
     """
     maps = fold(x, weight.shape[2], stride, padding, out)  # (N, h, w, c), channels last
-    convolution = Fused(weight, bias, stride, padding, groups, out)
-    kind = convolution.geometry(len(x)).kind
-    filters = filter_values(fold_filters(weight, stride), kind, groups, filters_first=False)
+    context = TileContext(maps, weight, x.shape, out, stride, padding, groups)
+    how = geometry_of(context)
+    filters = filter_values(fold_filters(weight, stride), how.inputs.kind, groups, filters_first=False)
     y = np.empty((len(x), *out, len(weight)), np.float32)  # (N, OH, OW, F)
-    Program([convolution], len(x), [filters]).run(maps, y)
-    return y.transpose(0, 3, 1, 2), TileContext(maps, weight, x.shape, out, stride, padding, groups)
+    run_pieces([piece_of(how, maps, filters, bias, y, groups=groups)])
+    return y.transpose(0, 3, 1, 2), context
 
 
 def conv2d_backward(
@@ -56,54 +63,59 @@ def conv2d_backward(
         ShapeError: the gradient's shape is not the output's.
     """
     maps, weight, x_shape, out, stride, padding, groups = context
-    (N, h, w, c), F, how = maps.shape, len(weight), geometry(len(maps), weight.shape, groups, out, stride, padding)
+    (N, h, w, c), F, how = maps.shape, len(weight), geometry_of(context)
     if gradient.shape != (N, F, *out):
         raise ShapeError(f"conv2d_backward: gradient has shape {gradient.shape}; give the output's, {(N, F, *out)}")
     gy = channels_last(gradient.astype(np.float32, copy=False))  # (N, OH, OW, F)
     values, gproducts = how.room(groups, c), how.room(groups, F)
     _, G, P, C = values.shape
-    gmaps = np.zeros((N, h, w, c) if needs[0] else (0, h, w, c), np.float32)
+    gmaps = np.empty((N, h, w, c) if needs[0] else (0, h, w, c), np.float32)
     gfilters = np.empty((G * P, F // groups, C) if needs[1] else (0, 0, C), np.float32)
     filters = np.empty((0, 0, 0, 0), np.float32)
     if needs[0]:
-        filters = filter_values(fold_filters(weight, stride), how.kind, groups, filters_first=True)
+        filters = filter_values(fold_filters(weight, stride), how.inputs.kind, groups, filters_first=True)
     if needs[0] or needs[1]:
         stages = 5 * -(-N // how.chunk)
         gy, maps = (array if array.flags.writeable else array.copy() for array in (gy, maps))  # one type to compile
         arrays = (gy, maps, gproducts, values, filters, gfilters, gmaps)
-        run_stages(partial(_run_backward, how, how.outputs, arrays), stages)
+        run_stages(partial(_run_backward, how, arrays), stages)
 
     gx = gweight = None
     if needs[0]:
         gx = fold_gradient(gmaps, x_shape, stride, padding)  # (N, C, H, W)
     if needs[1]:
-        gtaps = filter_gradient(gfilters, how.kind, groups, c // groups)
+        gtaps = filter_gradient(gfilters, how.inputs.kind, groups, c // groups)
         gweight = fold_filters_gradient(gtaps, weight.shape, stride)
     gbias = gy.sum(axis=(0, 1, 2)) if needs[2] else None  # (F,)
     return gx, gweight, gbias
 
 
+def geometry_of(context: TileContext) -> Geometry:
+    """Return the tiling of a convolution; where a stride was folded, the maps already include the padding."""
+    maps, weight, _, out, stride, padding, _ = context
+    channels, r = maps.shape[3] + len(weight), folded_size(weight.shape[2], stride)
+    return geometry(len(maps), channels, out, r, padding if stride == 1 else (0, 0))
+
+
 @compiled(error_model="numpy")
-def _run_backward(how: Geometry, outputs: Geometry, arrays: tuple[np.ndarray, ...], queue: np.ndarray) -> None:
+def _run_backward(how: Geometry, arrays: tuple[np.ndarray, ...], queue: np.ndarray) -> None:
     """Fill the last two arrays with the gradients of the transformed filters and of the maps; skip an empty one."""
     gy, maps, gproducts, values, filters, gfilters, gmaps = arrays
-    (_, G, P, C), F, (down, across) = values.shape, gproducts.shape[3], how.tiles
-    nothing = np.empty(0, np.float32)
+    (_, G, P, C), F, (down, across) = values.shape, gproducts.shape[3], how.inputs.tiles
     for first in range(0, len(gy), how.chunk):
         stage = 5 * (first // how.chunk)
         n = min(how.chunk, len(gy) - first)
         tiles = n * down * across
         work = tiles * G * P * C * F // 32
         for part in jobs(queue, stage, n * down, tiles * G * P * F):
-            cut_outputs(gy[first : first + n], outputs, part, gproducts)
+            cut_outputs(gy[first : first + n], how.outputs, part, gproducts)
         if len(gfilters):
             for part in jobs(queue, stage + 1, n * down, tiles * G * P * C):
-                cut_inputs(maps[first : first + n], how, part, values)
+                cut_inputs(maps[first : first + n], how.inputs, part, values)
             for part in jobs(queue, stage + 2, G * P, work):
                 correlate(gproducts, values, gfilters, tiles, part, first > 0)
         if len(gmaps):
             for part in jobs(queue, stage + 3, G * P, work):
                 multiply(gproducts, filters, values, tiles, part)
             for part in jobs(queue, stage + 4, n, tiles * G * P * C):
-                rows = part[0] * down, part[1] * down
-                join_inputs(values, how, rows, nothing, UNBOUNDED, gmaps[first : first + n])
+                add(values, how.inputs, part, gmaps[first : first + n])

@@ -1,9 +1,9 @@
 """Numba version of `nn.evaluate`: run layers in order without keeping activations.
 
-A convolution is fused with a ReLU, a pooling and a normalisation that follow it. The batch is split into parts of a
-few images, and a thread takes a part through all consecutive convolutions: threads need not wait for each other, and
-the output of one is still in the cache when the next one reads it. If the batch is too small to give each thread a
-part, all threads share the jobs of each step.
+A convolution is fused with the ReLU, poolings and normalisations that follow it into one piece of work. The batch is
+split into parts of a few images, and a thread takes a part through all consecutive pieces: threads need not wait for
+each other, and the output of a piece is still in the cache when the next piece reads it. If the batch is too small to
+give each thread a part, all threads share the jobs of each step.
 
 A lesson: sharing the jobs of each step was expected to be as fast for large batches too, since the threads then share
 the filters in the cache. But of 565 ms for 64 images on two threads, 180 ms were spent waiting. Parts of 4 images take
@@ -13,20 +13,73 @@ the filters in the cache. But of 565 ms for 64 images on two threads, 180 ms wer
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from tinysegrank.backend import Array
-from tinysegrank.nn.arguments import check_conv2d, check_max_pool2d, check_norm_size, pair
+from tinysegrank.nn.arguments import Pair, check_conv2d, check_max_pool2d, check_norm_size, pair
 from tinysegrank.nn.fast import Kept, Step, takes_tiles, uses_numba
 from tinysegrank.nn.fast.filters import filter_values
-from tinysegrank.nn.fast.fold import fold, fold_filters
-from tinysegrank.nn.fast.normalisation import Norm
-from tinysegrank.nn.fast.pieces import Fused, Program
+from tinysegrank.nn.fast.fold import fold_filters, folded_size
+from tinysegrank.nn.fast.geometry import Geometry, geometry
+from tinysegrank.nn.fast.pieces import NOTHING, UNBOUNDED, Norm, Piece, piece_of, run_pieces
 from tinysegrank.nn.fast.threads import share
 
 PART = 8  # images per part; a batch of fewer than two parts is not split
+
+
+class Fused(NamedTuple):
+    """A convolution and the layers fused with it.
+
+    Attributes:
+        place: index of the convolution among the layers.
+        shape: (C, H, W) of the convolution's input.
+        stride, padding, out: of the convolution; `out` is its output size.
+        relu: whether a ReLU follows the convolution.
+        before: a normalisation after that.
+        pool: (window size, stride, output size) of a pooling after that, or zeros.
+        after: a normalisation after that.
+    """
+
+    place: int
+    convolution: Step
+    shape: tuple[int, int, int]
+    stride: int
+    padding: Pair
+    out: Pair
+    relu: bool = False
+    before: Norm = Norm()
+    pool: tuple[Pair, Pair, Pair] = ((0, 0),) * 3
+    after: Norm = Norm()
+
+    @property
+    def made(self) -> tuple[int, int, int]:
+        """Shape of the output for one image, (H, W, F)."""
+        H, W = self.pool[2] if self.pool[0] != (0, 0) else self.out
+        return H, W, len(self.convolution.parameters["weight"])
+
+    def geometry(self, images: int) -> Geometry:
+        """Return the tiling of the convolution for a number of images."""
+        weight = self.convolution.parameters["weight"]
+        channels = self.shape[0] * self.stride**2 + len(weight)
+        padding = self.padding if self.stride == 1 else (0, 0)
+        return geometry(images, channels, self.out, folded_size(weight.shape[2], self.stride), padding)
+
+    def piece(self, x: np.ndarray, filters: np.ndarray, y: np.ndarray) -> Piece:
+        """Return the piece for compiled code, from x (N, h, w, c) to y (N, H, W, F)."""
+        how, groups = self.geometry(len(x)), self.convolution.options["groups"]
+        pooled = self.pool[0] != (0, 0)
+        return piece_of(how, x, filters, self.convolution.parameters["bias"], y, groups=groups)._replace(
+            least=np.float32(0) if self.relu else UNBOUNDED,
+            before=self.before,
+            made=np.empty((how.chunk, *self.out, len(self.convolution.parameters["weight"])), np.float32)
+            if pooled
+            else NOTHING,
+            size=self.pool[0],
+            stride_of_pool=self.pool[1],
+            after=self.after,
+        )
 
 
 def evaluate(layers: Sequence[Step], x: Array, *, rng: np.random.Generator | None, kept: Kept) -> Array:
@@ -49,22 +102,22 @@ def evaluate(layers: Sequence[Step], x: Array, *, rng: np.random.Generator | Non
     return x
 
 
-def _fuse(
-    layers: Sequence[Step], place: int, x: Array, rng: np.random.Generator | None
-) -> tuple[dict[int, Fused], int]:
-    """Return the consecutive convolutions from layer `place` on, by place, and the index of the layer after."""
-    found: dict[int, Fused] = {}
+def _fuse(layers: Sequence[Step], place: int, x: Array, rng: np.random.Generator | None) -> tuple[list[Fused], int]:
+    """Return the consecutive convolutions from layer `place` on, perhaps none, and the index of the layer after."""
+    found: list[Fused] = []
+    if not uses_numba(x):
+        return found, place
     shape = x.shape
-    while uses_numba(x) and place < len(layers):
+    while place < len(layers):
         layer = layers[place]
-        if layer.kind == "dropout" and rng is None:
+        if found and rng is None and layer.kind == "dropout":
             place += 1
         elif layer.kind == "convolution" and uses_numba(*layer.parameters.values()) and _takes_tiles(layer):
             if found and layer.options["stride"] not in (1, (1, 1)):  # only the first input is folded
                 break
-            found[place], end = _fuse_one(layers, place, shape)
-            H, W, F = found[place].made
-            shape, place = (shape[0], F, H, W), end
+            fused, place = _fuse_one(layers, place, shape)
+            found.append(fused)
+            shape = (len(x), fused.made[2], *fused.made[:2])
         else:
             break
     return found, place
@@ -75,24 +128,31 @@ def _fuse_one(layers: Sequence[Step], place: int, shape: tuple[int, ...]) -> tup
 
     `shape` is that of its input.
     """
-    weight, bias = (layers[place].parameters[name] for name in ("weight", "bias"))
-    options = layers[place].options
-    stride, padding, out = check_conv2d(np.empty((0, *shape[1:]), np.float32), weight, bias, **options)
-    fused = Fused(weight, bias, stride[0], padding, options["groups"], out)
-    changes: dict[str, Any] = {}
-    for layer in layers[place + 1 :]:
-        place += 1
-        if layer.kind == "relu" and not changes:
-            changes["least"] = np.float32(0)
-        elif layer.kind == "normalisation" and "norm" not in changes:
-            check_norm_size(layer.options["size"])
-            norm = Norm(layer.options["size"], *(float(layer.options[name]) for name in ("alpha", "beta", "k")))
-            changes |= {"norm": norm, "norm_first": "pool" not in changes}
-        elif layer.kind == "pooling" and "pool" not in changes:
-            changes["pool"] = check_max_pool2d((shape[0], len(weight), *out), **layer.options)
-        else:
-            return fused._replace(**changes), place
-    return fused._replace(**changes), place + 1
+    convolution = layers[place]
+    weight, bias = convolution.parameters["weight"], convolution.parameters["bias"]
+    like_x = np.empty((0, *shape[1:]), np.float32)
+    stride, padding, out = check_conv2d(like_x, weight, bias, **convolution.options)
+    fused = Fused(place, convolution, (shape[1], shape[2], shape[3]), stride[0], padding, out)
+
+    def follows(kind: str) -> bool:
+        return place < len(layers) and layers[place].kind == kind
+
+    place += 1
+    if follows("relu"):
+        fused, place = fused._replace(relu=True), place + 1
+    if follows("normalisation"):
+        fused, place = fused._replace(before=_norm(layers[place])), place + 1
+    if follows("pooling"):
+        pool = check_max_pool2d((shape[0], len(weight), *out), **layers[place].options)
+        fused, place = fused._replace(pool=pool), place + 1
+        if follows("normalisation"):
+            fused, place = fused._replace(after=_norm(layers[place])), place + 1
+    return fused, place
+
+
+def _norm(layer: Step) -> Norm:
+    check_norm_size(layer.options["size"])
+    return Norm(layer.options["size"], *(float(layer.options[name]) for name in ("alpha", "beta", "k")))
 
 
 def _takes_tiles(convolution: Step) -> bool:
@@ -100,30 +160,30 @@ def _takes_tiles(convolution: Step) -> bool:
     return takes_tiles(convolution.parameters["weight"], stride)
 
 
-def _run(convolutions: dict[int, Fused], x: np.ndarray, kept: Kept) -> np.ndarray:
+def _run(convolutions: Sequence[Fused], x: np.ndarray, kept: Kept) -> np.ndarray:
     """Run consecutive convolutions on x; return (N, F, OH, OW), with channels last in memory."""
-    place, first, last = min(convolutions), convolutions[min(convolutions)], convolutions[max(convolutions)]
-    N, count = len(x), max(1, len(x) // PART)
+    first, N, count = convolutions[0], len(x), max(1, len(x) // PART)
+    x = np.ascontiguousarray(x if first.stride > 1 else x.transpose(0, 2, 3, 1))  # (N, H, W, C) where nothing folds
+    y = np.empty((N, *convolutions[-1].made), np.float32)  # (N, OH, OW, F)
     parts = [slice(N * part // count, N * (part + 1) // count) for part in range(count)]
-    before, sizes = kept.programs.get(place, {}), {part.stop - part.start for part in parts}
-    programs = {(n, *x.shape[1:]): before.get((n, *x.shape[1:]), []) for n in sizes}  # those of other sizes are dropped
-    kept.programs[place] = programs
-    for (n, *_), free in programs.items():
-        if not free:
-            free.append(_program(convolutions, n, kept))
-    y = np.empty((N, *last.made), np.float32)  # (N, OH, OW, F)
+    keys = {(first.place, part.stop - part.start, x.shape[1:]) for part in parts}
+    for key in [key for key in kept.rooms if key[0] == first.place and key not in keys]:
+        del kept.rooms[key]
+    rooms = {n: kept.rooms.setdefault((place, n, shape), []) for place, n, shape in keys}
+    filters = {n: _filters(convolutions, n, kept) for n in rooms}
 
     def run_parts(start: int, stop: int) -> None:
         for part in parts[start:stop]:
             n = part.stop - part.start
-            free = programs[n, *x.shape[1:]]
             try:
-                program = free.pop()
+                pieces = rooms[n].pop()
             except IndexError:  # all are in use
-                program = _program(convolutions, n, kept)
-            maps = fold(x[part], first.weight.shape[2], first.stride, first.padding, first.out)  # (n, h, w, c)
-            program.run(maps, y[part], alone=count > 1)
-            free.append(program)
+                pieces = _pieces(convolutions, n, filters[n])
+            given = list(pieces)
+            given[0] = given[0]._replace(**{"source" if first.stride > 1 else "x": x[part]})
+            given[-1] = given[-1]._replace(y=y[part])
+            run_pieces(given, alone=count > 1)
+            rooms[n].append(pieces)
 
     if count > 1:
         share(run_parts, count, y.size * count)
@@ -132,13 +192,28 @@ def _run(convolutions: dict[int, Fused], x: np.ndarray, kept: Kept) -> np.ndarra
     return y.transpose(0, 3, 1, 2)
 
 
-def _program(convolutions: dict[int, Fused], images: int, kept: Kept) -> Program:
-    """Return a program for parts of `images` images; `kept` caches the transformed filters."""
-    filters = []
-    for place, each in convolutions.items():
-        key = place, each.geometry(images).kind
-        if key not in kept.filters:
-            folded = fold_filters(each.weight, each.stride)
-            kept.filters[key] = filter_values(folded, key[1], each.groups, filters_first=False)
-        filters.append(kept.filters[key])
-    return Program(list(convolutions.values()), images, filters)
+def _filters(convolutions: Sequence[Fused], images: int, kept: Kept) -> list[np.ndarray]:
+    """Return the transformed filters for chunks of `images` images; `kept` caches them."""
+    found = []
+    for each in convolutions:
+        kind = each.geometry(images).inputs.kind
+        if (key := (each.place, kind)) not in kept.filters:
+            folded = fold_filters(each.convolution.parameters["weight"], each.stride)
+            kept.filters[key] = filter_values(folded, kind, each.convolution.options["groups"], filters_first=False)
+        found.append(kept.filters[key])
+    return found
+
+
+def _pieces(convolutions: Sequence[Fused], images: int, filters: Sequence[np.ndarray]) -> list[Piece]:
+    """Return pieces that lack only the input, `source` or `x` of the first, and the output, y of the last."""
+    first = convolutions[0]
+    C, k = first.shape[0], folded_size(first.convolution.parameters["weight"].shape[2], first.stride)
+    folded = (first.out[0] + k - 1, first.out[1] + k - 1, C * first.stride**2)
+    x = np.empty((images, *folded) if first.stride > 1 else (images, 0, 0, C), np.float32)
+    pieces = []
+    for each, values in zip(convolutions, filters, strict=True):
+        y = np.empty((images, *each.made) if each is not convolutions[-1] else (0, 0, 0, 0), np.float32)
+        pieces.append(each.piece(x, values, y))
+        x = y
+    pieces[0] = pieces[0]._replace(stride=first.stride, padding=first.padding)
+    return pieces

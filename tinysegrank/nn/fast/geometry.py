@@ -9,7 +9,7 @@ import numpy as np
 
 from tinysegrank.nn.arguments import Pair
 from tinysegrank.nn.fast.cook_toom import KINDS, TILES
-from tinysegrank.nn.fast.fold import Shape, folded_size
+from tinysegrank.nn.fast.tiles import Tiling
 from tinysegrank.nn.fast.transforms import LANES
 
 CACHE = 2**20  # maximum number of entries in the points of a chunk, so that they fit the cache
@@ -18,48 +18,37 @@ FETCH = 24  # number of tiles whose products take as long as loading the filters
 
 
 class Geometry(NamedTuple):
-    """Tiles of the maps of a convolution F(m, r), counted after its stride is folded into channels.
+    """Tiling of a convolution of stride 1.
 
     Attributes:
-        kind: index of (m, r) in `KINDS`.
-        step: distance in pixels from one tile to the next, m.
-        side: of a tile in pixels: m + r - 1 in the input, where tiles overlap, and m in the output.
-        before: rows of zeros above the maps, and columns of zeros to their left.
-        tiles: number of tiles down and across.
+        inputs: tiles of the input, which overlap.
+        outputs: tiles of the output, which lie side by side.
         chunk: number of images processed at a time.
     """
 
-    kind: int
-    step: int
-    side: int
-    before: Pair
-    tiles: Pair
+    inputs: Tiling
+    outputs: Tiling
     chunk: int
-
-    @property
-    def outputs(self) -> Geometry:
-        """Tiles of the output, given those of the input."""
-        return self._replace(side=self.step, before=(0, 0))
 
     def room(self, groups: int, channels: int) -> np.ndarray:
         """Return an array for the points of one chunk, (M, G, P, C/G), with C/G rounded up to a multiple of LANES."""
-        down, across = self.tiles
+        down, across = self.inputs.tiles
         vectors = -(-channels // groups // LANES)
-        return np.zeros((self.chunk * down * across, groups, self.side**2, vectors * LANES), np.float32)
+        return np.zeros((self.chunk * down * across, groups, self.inputs.side**2, vectors * LANES), np.float32)
 
 
 @lru_cache
-def geometry(N: int, filters: Shape, groups: int, out: Pair, stride: int, padding: Pair) -> Geometry:
-    """Choose the tiles of the input of N images, for filters of shape (F, C/G, K, K).
+def geometry(N: int, channels: int, out: Pair, r: int, padding: Pair) -> Geometry:
+    """Choose the tiling for N images and r x r kernels; `channels` is the sum of input and output channels.
 
     The tile size minimises an estimate of the time per point: multiplying all tiles by the filters, and loading the
     filters from memory.
     """
-    F, C, K, _ = filters
-    r, channels = folded_size(K, stride), groups * C * stride**2 + F
     m = min(TILES[r], key=lambda m: (N * -(-out[0] // m) * -(-out[1] // m) + FETCH) * (m + r - 1) ** 2)
-    tiles, points = (-(-out[0] // m), -(-out[1] // m)), (m + r - 1) ** 2
-    count = tiles[0] * tiles[1]
-    chunk = min(N, max(1, CACHE // (points * count * channels), -(-ENOUGH // count)))
-    before = padding if stride == 1 else (0, 0)  # folded maps include the padding
-    return Geometry(KINDS.index((m, r)), m, m + r - 1, before, tiles, chunk)
+    kind, tiles = KINDS.index((m, r)), (-(-out[0] // m), -(-out[1] // m))
+    count, points = tiles[0] * tiles[1], (m + r - 1) ** 2
+    return Geometry(
+        inputs=Tiling(kind, m + r - 1, m, padding, tiles),
+        outputs=Tiling(kind, m, m, (0, 0), tiles),
+        chunk=min(N, max(1, CACHE // (points * count * channels), -(-ENOUGH // count))),
+    )

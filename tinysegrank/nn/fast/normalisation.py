@@ -9,8 +9,6 @@ vectorised. So each row is written to a buffer and copied back.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from tinysegrank.compiled import compiled
@@ -20,29 +18,24 @@ from tinysegrank.nn.fast.fold import channels_last
 from tinysegrank.nn.fast.threads import share
 
 
-class Norm(NamedTuple):
-    """Options of a local response normalisation; size 0 means that there is none."""
-
-    size: int = 0
-    alpha: float = 0.0
-    beta: float = 0.0
-    k: float = 0.0
-
-
-def local_response_norm(x: np.ndarray, norm: Norm) -> tuple[np.ndarray, np.ndarray]:
+def local_response_norm(
+    x: np.ndarray, *, size: int, alpha: float, beta: float, k: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Numba version of `nn.local_response_norm`; errors are at most 1e-5 of the largest exact output.
 
     x       | (N, C, H, W) | float32 | activations
     returns | as x         | float32 | y, and the scale s; channels last in memory
     """
-    y = np.array(x.transpose(0, 2, 3, 1), order="C")  # (N, H, W, C), a copy
-    scale = np.empty_like(y)
-    rows, flat = y.reshape(-1, x.shape[1]), scale.reshape(-1)  # (N * H * W, C), and its entries
-    share(lambda *part: norm_rows(rows, norm, part, flat), len(rows), 4 * x.size)
+    maps = channels_last(x)  # (N, H, W, C)
+    y, scale = np.empty_like(maps), np.empty_like(maps)
+    pixels = [array.reshape(-1, x.shape[1]) for array in (maps, scale, y)]  # (N * H * W, C)
+    share(lambda *rows: _norm(pixels[0], size, alpha, beta, k, rows, *pixels[1:]), len(pixels[0]), 4 * x.size)
     return y.transpose(0, 3, 1, 2), scale.transpose(0, 3, 1, 2)
 
 
-def local_response_norm_backward(gradient: np.ndarray, x: np.ndarray, scale: np.ndarray, norm: Norm) -> np.ndarray:
+def local_response_norm_backward(
+    gradient: np.ndarray, x: np.ndarray, scale: np.ndarray, size: int, alpha: float, beta: float
+) -> np.ndarray:
     """Numba version of `nn.local_response_norm_backward`; errors are at most 1e-5 of the largest exact entry.
 
     gradient | (N, C, H, W) | float32 | of the loss with respect to the output
@@ -58,42 +51,55 @@ def local_response_norm_backward(gradient: np.ndarray, x: np.ndarray, scale: np.
     maps = [channels_last(array) for array in (gradient, x, scale)]  # (N, H, W, C)
     gx = np.empty_like(maps[0])
     gradients, inputs, scales, made = (array.reshape(-1, x.shape[1]) for array in (*maps, gx))  # (N * H * W, C)
-    share(lambda *rows: _norm_backward(gradients, inputs, scales, norm, rows, made), len(made), 4 * x.size)
+    share(lambda *rows: _norm_backward(gradients, inputs, scales, size, alpha, beta, rows, made), len(made), 4 * x.size)
     return gx.transpose(0, 3, 1, 2)
 
 
 @compiled(error_model="numpy")
-def norm_rows(x: np.ndarray, norm: Norm, rows: Pair, scale: np.ndarray) -> None:
-    """Normalise rows[0]..rows[1]-1 of x (M, C) in place.
-
-    The scale s is stored in `scale`, (M * C,), or in a buffer for one row, (C,), where it isn't needed later.
-    """
-    C = x.shape[1]
-    padded, y = np.zeros(C + norm.size - 1, np.float32), np.empty(C, np.float32)
+def _norm(
+    x: np.ndarray, size: int, alpha: float, beta: float, k: float, rows: Pair, scale: np.ndarray, y: np.ndarray
+) -> None:
+    """Normalise rows[0]..rows[1]-1 of x (M, C) into y (M, C), and store the scale s (M, C)."""
+    padded = np.zeros(x.shape[1] + size - 1, np.float32)
     for row in range(rows[0], rows[1]):
-        start = row * C % scale.size
-        held = scale[start : start + C]
-        _scale(x[row], x[row], norm.size, norm.alpha, norm.k, padded, held)
-        _times_power(x[row], held, norm.beta, y)
+        _scale(x[row], x[row], size, alpha, k, padded, scale[row])
+        _times_power(x[row], scale[row], beta, y[row])
+
+
+@compiled(error_model="numpy")
+def norm_in_place(x: np.ndarray, options: tuple[int, float, float, float], rows: Pair) -> None:
+    """Normalise rows[0]..rows[1]-1 of x (M, C) in place; options are (size, alpha, beta, k)."""
+    (size, alpha, beta, k), C = options, x.shape[1]
+    padded, scale, y = np.zeros(C + size - 1, np.float32), np.empty(C, np.float32), np.empty(C, np.float32)
+    for row in range(rows[0], rows[1]):
+        _scale(x[row], x[row], size, alpha, k, padded, scale)
+        _times_power(x[row], scale, beta, y)
         for c in range(C):
             x[row, c] = y[c]
 
 
 @compiled(error_model="numpy")
 def _norm_backward(
-    gradient: np.ndarray, x: np.ndarray, scale: np.ndarray, norm: Norm, rows: Pair, gx: np.ndarray
+    gradient: np.ndarray,
+    x: np.ndarray,
+    scale: np.ndarray,
+    size: int,
+    alpha: float,
+    beta: float,
+    rows: Pair,
+    gx: np.ndarray,
 ) -> None:
     """Fill rows[0]..rows[1]-1 of gx, the gradient with respect to x; all arrays are (M, C)."""
+    padded = np.zeros(x.shape[1] + size - 1, np.float32)
     C = x.shape[1]
-    padded = np.zeros(C + norm.size - 1, np.float32)
     kept, share, shared = np.empty(C, np.float32), np.empty(C, np.float32), np.empty(C, np.float32)
-    factor = np.float32(2.0 * norm.beta)
+    factor = np.float32(2.0 * beta)
     for row in range(rows[0], rows[1]):
-        _times_power(gradient[row], scale[row], norm.beta, kept)
-        for c in range(C):
+        _times_power(gradient[row], scale[row], beta, kept)
+        for c in range(x.shape[1]):
             share[c] = kept[c] / scale[row, c]
-        _scale(x[row], share, norm.size, norm.alpha, 0.0, padded, shared)
-        for c in range(C):
+        _scale(x[row], share, size, alpha, 0.0, padded, shared)
+        for c in range(x.shape[1]):
             gx[row, c] = kept[c] - factor * x[row, c] * shared[c]
 
 
@@ -105,13 +111,15 @@ def _scale(
     C, weight, least = a.size, np.float32(alpha / size), np.float32(k)
     for c in range(C):
         padded[size // 2 + c] = a[c] * b[c]
-    for c in range(C):
-        out[c] = padded[c]
-    for shift in range(1, size):
+    if size == 5:  # SegNet's size, unrolled: each sum stays in a register
         for c in range(C):
-            out[c] += padded[c + shift]
-    for c in range(C):
-        out[c] = least + weight * out[c]
+            out[c] = least + weight * (padded[c] + padded[c + 1] + padded[c + 2] + padded[c + 3] + padded[c + 4])
+    else:
+        for c in range(C):
+            total = np.float32(0)
+            for shift in range(size):
+                total += padded[c + shift]
+            out[c] = least + weight * total
 
 
 @compiled(error_model="numpy")

@@ -14,96 +14,105 @@ from numba import carray, types
 
 from tinysegrank.compiled import compiled, intrinsic
 from tinysegrank.nn.arguments import Pair
-from tinysegrank.nn.fast.geometry import Geometry, geometry
-from tinysegrank.nn.fast.normalisation import Norm, norm_rows
+from tinysegrank.nn.fast.fold import fold_rows
+from tinysegrank.nn.fast.geometry import Geometry
+from tinysegrank.nn.fast.normalisation import norm_in_place
 from tinysegrank.nn.fast.pooling import pool_rows
 from tinysegrank.nn.fast.products import multiply
 from tinysegrank.nn.fast.threads import jobs, run_stages
-from tinysegrank.nn.fast.tiles import cut_inputs, join_outputs
+from tinysegrank.nn.fast.tiles import Tiling, cut_inputs, join
 
 UNBOUNDED = np.float32(-np.inf)  # lower bound of the outputs where no ReLU is fused
-STAGES = 4  # per chunk: cut, multiply, join, pool
+NOTHING = np.empty((0, 0, 0, 0), np.float32)
 ARRAY = np.dtype([("address", "i8"), ("shape", "i8", 4)])
-GEOMETRY = [(name, "i8", 2 if name in ("before", "tiles") else ()) for name in Geometry._fields]
-NORM = [("size", "i8"), ("alpha", "f8"), ("beta", "f8"), ("k", "f8")]
+TILING = np.dtype([("kind", "i8"), ("side", "i8"), ("step", "i8"), ("before", "i8", 2), ("tiles", "i8", 2)])
+NORM = np.dtype([("size", "i8"), ("alpha", "f8"), ("beta", "f8"), ("k", "f8")])
 PIECE = np.dtype(
     [
-        ("x", ARRAY), ("inputs", GEOMETRY), ("outputs", GEOMETRY), ("filters", ARRAY), ("bias", ARRAY), ("least", "f4"),
-        ("values", ARRAY), ("products", ARRAY), ("made", ARRAY), ("window", "i8", 2), ("step", "i8", 2), ("norm", NORM),
-        ("norm_first", "?"), ("y", ARRAY),
+        ("source", ARRAY), ("stride", "i8"), ("padding", "i8", 2), ("x", ARRAY), ("inputs", TILING),
+        ("outputs", TILING), ("chunk", "i8"), ("filters", ARRAY), ("bias", ARRAY), ("least", "f4"), ("values", ARRAY),
+        ("products", ARRAY), ("before", NORM), ("made", ARRAY), ("size", "i8", 2), ("stride_of_pool", "i8", 2),
+        ("after", NORM), ("y", ARRAY),
     ], align=True,
 )  # fmt: skip
-"""A `Fused` convolution for compiled code, with its arrays, float32 and C-contiguous: tuples of arrays compile slowly.
-
-It reads x (N, h, w, c), with the stride folded, and writes y (N, H, W, F). `values` and `products` are the points of a
-chunk's input and output, and `made` (chunk, OH, OW, F) is what is pooled.
-"""
+"""Fields of `Piece`, as compiled code reads them: tuples of arrays take seconds to compile."""
 
 
-class Fused(NamedTuple):
-    """A convolution and the layers fused with it.
+class Norm(NamedTuple):
+    """Options of a local response normalisation; size 0 means that there is none."""
+
+    size: int = 0
+    alpha: float = 0.0
+    beta: float = 0.0
+    k: float = 0.0
+
+
+class Piece(NamedTuple):
+    """A convolution of stride 1 and what is fused with it, for compiled code: all arrays that it works on.
+
+    The arrays are float32 and C-contiguous.
 
     Attributes:
-        weight: (F, C/G, K, K).
-        out: size of the convolution's output.
+        source: (N, C, H, W) that is folded into x first, where `stride` is above 1.
+        stride, padding: of the convolution before folding.
+        x: (N, h, w, c).
+        inputs, outputs, chunk: of the convolution's `Geometry`.
+        filters, bias: of the convolution.
         least: 0 for a ReLU, otherwise minus infinity.
-        pool: window size, stride and output size of a pooling; a size of (0, 0) means that there is none.
-        norm, norm_first: a normalisation, and whether it comes before the pooling.
+        values, products: rooms for the points of a chunk's input and output.
+        before: normalisation of the convolution's output.
+        made: (chunk, OH, OW, F), room for what is pooled.
+        size, stride_of_pool: of the windows of a max-pooling after that; (0, 0) means that there is none.
+        after: normalisation of the pooling's output.
+        y: (N, H, W, F), the piece's output.
     """
 
-    weight: np.ndarray
-    bias: np.ndarray
+    source: np.ndarray
     stride: int
     padding: Pair
-    groups: int
-    out: Pair
-    least: np.float32 = UNBOUNDED
-    pool: tuple[Pair, Pair, Pair] = ((0, 0),) * 3
-    norm: Norm = Norm()
-    norm_first: bool = False
+    x: np.ndarray
+    inputs: Tiling
+    outputs: Tiling
+    chunk: int
+    filters: np.ndarray
+    bias: np.ndarray
+    least: np.float32
+    values: np.ndarray
+    products: np.ndarray
+    before: Norm
+    made: np.ndarray
+    size: Pair
+    stride_of_pool: Pair
+    after: Norm
+    y: np.ndarray
 
-    @property
-    def made(self) -> tuple[int, int, int]:
-        """Shape of the output for one image, (H, W, F)."""
-        H, W = self.pool[2] if any(self.pool[0]) else self.out
-        return H, W, len(self.weight)
+    def stages(self) -> int:
+        """Return the number of stages that `_run` takes for this piece."""
+        return 1 + 4 * -(-len(self.x) // max(1, self.chunk))
 
-    def geometry(self, images: int) -> Geometry:
-        """Return the tiles for a number of images."""
-        return geometry(images, self.weight.shape, self.groups, self.out, self.stride, self.padding)
-
-
-class Program:
-    """Consecutive convolutions for a number of images, and the memory that they need."""
-
-    def __init__(self, convolutions: Sequence[Fused], images: int, filters: Sequence[np.ndarray]) -> None:
-        self._pieces, self._stages, x = np.zeros(len(convolutions), PIECE), 0, np.empty(0, np.float32)
-        self._fields = []  # whose arrays must stay alive, as compiled code has only their addresses
-        for number, (each, transformed) in enumerate(zip(convolutions, filters, strict=True)):
-            how, F = each.geometry(images), len(each.weight)
-            values, products = how.room(each.groups, each.groups * transformed.shape[2]), how.room(each.groups, F)
-            made = np.empty((how.chunk, *each.out, F) if any(each.pool[0]) else 0, np.float32)
-            y = np.empty((images, *each.made) if each is not convolutions[-1] else 0, np.float32)
-            fields: tuple[Any, ...] = (
-                x, tuple(how), tuple(how.outputs), transformed, np.array(each.bias), each.least, values, products,
-                made, *each.pool[:2], tuple(each.norm), each.norm_first, y,
-            )  # fmt: skip
-            self._pieces[number] = tuple(
-                _described(field) if isinstance(field, np.ndarray) else field for field in fields
-            )
-            self._fields.append(fields)
-            self._stages += STAGES * -(-images // how.chunk)
-            x = y
-
-    def run(self, x: np.ndarray, y: np.ndarray, *, alone: bool = False) -> None:
-        """Fill y (N, H, W, F) from x (N, h, w, c), on all threads together or on this one alone."""
-        self._pieces["x"][0], self._pieces["y"][-1] = _described(x), _described(y)
-        run_stages(partial(_run, self._pieces), self._stages, alone=alone)
+    def record(self) -> tuple[Any, ...]:
+        """Return the fields of a `PIECE`; this piece must stay alive while its addresses are used."""
+        return tuple(
+            (field.ctypes.data, (*field.shape, 1, 1, 1)[:4]) if isinstance(field, np.ndarray) else field
+            for field in self
+        )
 
 
-def _described(array: np.ndarray) -> Any:
-    """Return the fields of a record ARRAY."""
-    return array.ctypes.data, (*array.shape, 1, 1, 1)[:4]
+def piece_of(
+    how: Geometry, x: np.ndarray, filters: np.ndarray, bias: np.ndarray, y: np.ndarray, *, groups: int
+) -> Piece:
+    """Return a piece that is a convolution alone, from maps x (N, h, w, c) to y (N, OH, OW, F)."""
+    values, products = how.room(groups, x.shape[3]), how.room(groups, len(bias))
+    return Piece(
+        NOTHING, 1, (0, 0), x, how.inputs, how.outputs, how.chunk, filters, np.array(bias), UNBOUNDED,
+        values, products, Norm(), NOTHING, (0, 0), (0, 0), Norm(), y,
+    )  # fmt: skip
+
+
+def run_pieces(pieces: Sequence[Piece], *, alone: bool = False) -> None:
+    """Run pieces in order, on all threads together or on this one alone."""
+    records = np.array([piece.record() for piece in pieces], PIECE)
+    run_stages(partial(_run, records), sum(piece.stages() for piece in pieces), alone=alone)
 
 
 @compiled(error_model="numpy")
@@ -114,46 +123,36 @@ def _run(pieces: np.ndarray, queue: np.ndarray) -> None:
         piece: Any = pieces[number]
         x, y, made = _array(piece.x), _array(piece.y), _array(piece.made)
         values, filters, products = _array(piece.values), _array(piece.filters), _array(piece.products)
+        inputs, outputs, pooled = _tiling(piece.inputs), _tiling(piece.outputs), piece.size[0] > 0
         bias = carray(_pointer(piece.bias.address), piece.bias.shape[0])
-        inputs, outputs = _geometry(piece.inputs), _geometry(piece.outputs)
-        window, step = (piece.window[0], piece.window[1]), (piece.step[0], piece.step[1])
-        norm = Norm(piece.norm.size, piece.norm.alpha, piece.norm.beta, piece.norm.k)
-        (_, G, P, C), F, down = values.shape, products.shape[3], inputs.tiles[0]
-        for first in range(0, len(x), inputs.chunk):
-            n = min(inputs.chunk, len(x) - first)
-            tiles = n * down * inputs.tiles[1]
+        if piece.stride > 1:
+            source, padding = _array(piece.source), (piece.padding[0], piece.padding[1])
+            for part in jobs(queue, stage, len(x) * x.shape[1], x.size):
+                fold_rows(source, piece.stride, padding, part, x)
+            stage += 1
+        (_, G, P, C), F, (down, across) = values.shape, products.shape[3], inputs.tiles
+        for first in range(0, len(x), max(1, piece.chunk)):
+            n = min(piece.chunk, len(x) - first)
+            tiles = n * down * across
             maps, last = x[first : first + n], y[first : first + n]
-            joined = made[:n] if window[0] else last
+            joined = made[:n] if pooled else last
             for part in jobs(queue, stage, n * down, tiles * G * P * C):
                 cut_inputs(maps, inputs, part, values)
             for part in jobs(queue, stage + 1, G * P, tiles * G * P * C * F // 32):
                 multiply(values, filters, products, tiles, part)
             for part in jobs(queue, stage + 2, n * down, tiles * G * P * F):
-                join_outputs(products, outputs, part, bias, piece.least, joined)
-                if norm.size and piece.norm_first:
-                    _norm_tiles(joined, outputs, part, norm)
-            if window[0]:
-                for part in jobs(queue, stage + 3, n * last.shape[1], joined.size):
-                    pool_rows(joined, window, step, part, last)
-                    if norm.size and not piece.norm_first:
-                        _norm_maps(last, part, norm)
-            stage += STAGES
-
-
-@compiled(error_model="numpy")
-def _norm_tiles(y: np.ndarray, outputs: Geometry, rows: Pair, norm: Norm) -> None:
-    """Normalise the pixels of some rows of tiles."""
-    H, down = y.shape[1], outputs.tiles[0]
-    for row in range(rows[0], rows[1]):
-        top = row // down * H + row % down * outputs.step
-        _norm_maps(y, (top, min(top + outputs.step, (row // down + 1) * H)), norm)
-
-
-@compiled(error_model="numpy")
-def _norm_maps(y: np.ndarray, rows: Pair, norm: Norm) -> None:
-    """Normalise some rows of maps y (N, H, W, C), numbered across all maps, in place."""
-    _, _, W, C = y.shape
-    norm_rows(y.reshape(-1, C), norm, (rows[0] * W, rows[1] * W), np.empty(C, np.float32))
+                join(products, outputs, part, bias, piece.least, joined)
+                if piece.before.size:
+                    _norm_tiles(joined, outputs, part, _norm(piece.before))
+            stage += 3
+            if pooled:
+                size, stride, row = piece.size, piece.stride_of_pool, last.shape[2]
+                for part in jobs(queue, stage, n * last.shape[1], joined.size):
+                    pool_rows(joined, (size[0], size[1]), (stride[0], stride[1]), part, last)
+                    if piece.after.size:
+                        rows = part[0] * row, part[1] * row
+                        norm_in_place(last.reshape(-1, last.shape[3]), _norm(piece.after), rows)
+                stage += 1
 
 
 @compiled(error_model="numpy")
@@ -173,7 +172,24 @@ def _pointer(_: Any, address: Any) -> Any:  # numba calls this with types, and u
 
 
 @compiled(error_model="numpy")
-def _geometry(field: Any) -> Geometry:
-    """Return a record GEOMETRY as a tuple."""
+def _tiling(field: Any) -> Tiling:
+    """Return a record TILING as a tuple."""
     before, tiles = field.before, field.tiles
-    return Geometry(field.kind, field.step, field.side, (before[0], before[1]), (tiles[0], tiles[1]), field.chunk)
+    return Tiling(field.kind, field.side, field.step, (before[0], before[1]), (tiles[0], tiles[1]))
+
+
+@compiled(error_model="numpy")
+def _norm(field: Any) -> Norm:
+    """Return a record NORM as a tuple."""
+    return Norm(field.size, field.alpha, field.beta, field.k)
+
+
+@compiled(error_model="numpy")
+def _norm_tiles(y: np.ndarray, tiling: Tiling, rows: Pair, norm: Norm) -> None:
+    """Normalise the pixels of some rows of tiles."""
+    (_, H, W, C), (down, _) = y.shape, tiling.tiles
+    pixels = y.reshape(-1, C)
+    for row in range(rows[0], rows[1]):
+        top = row % down * tiling.step
+        first = (row // down * H + top) * W
+        norm_in_place(pixels, norm, (first, first + min(tiling.step, H - top) * W))

@@ -8,12 +8,12 @@ rounded up to a multiple of LANES there. Rows of tiles are numbered across all m
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from tinysegrank.compiled import compiled
 from tinysegrank.nn.arguments import Pair
-from tinysegrank.nn.fast.geometry import Geometry
 from tinysegrank.nn.fast.transforms import (
     LANES,
     address,
@@ -24,73 +24,100 @@ from tinysegrank.nn.fast.transforms import (
 )
 
 
-def _cutter(to_points: Callable[..., None]) -> Callable[[np.ndarray, Geometry, Pair, np.ndarray], None]:
+class Tiling(NamedTuple):
+    """Positions of a map's tiles.
+
+    Attributes:
+        kind: index into `KINDS`.
+        side: of a tile, in pixels.
+        step: distance in pixels from one tile to the next.
+        before: rows of zeros above the map, and columns of zeros to its left.
+        tiles: number of tiles down and across.
+    """
+
+    kind: int
+    side: int
+    step: int
+    before: Pair
+    tiles: Pair
+
+
+def _cutter(to_points: Callable[..., None]) -> Callable[[np.ndarray, Tiling, Pair, np.ndarray], None]:
     """Return a compiled function that applies `to_points` to the tiles of maps (N, H, W, C).
 
     It does so for rows of tiles `rows[0]` to `rows[1]`, exclusive, and writes the points to `values`.
     """
 
     @compiled(error_model="numpy")
-    def cut(x: np.ndarray, how: Geometry, rows: Pair, values: np.ndarray) -> None:
-        tile = _room(how, values)
+    def cut(x: np.ndarray, tiling: Tiling, rows: Pair, values: np.ndarray) -> None:
+        tile = _room(tiling, values)
         flat, points, room = address(x), address(values), address(tile)
-        for number in range(rows[0] * how.tiles[1], rows[1] * how.tiles[1]):
+        for number in range(rows[0] * tiling.tiles[1], rows[1] * tiling.tiles[1]):
             for group in range(values.shape[1]):
-                inside, start, steps = _find(x, how, number, group, values, tile)
+                inside, start, steps = _find(x, tiling, number, group, values, tile)
                 first, strides = _points(values, number, group)
                 source = flat if inside else room
                 for c in range(0, values.shape[3], LANES):
-                    to_points(how.kind, source, start + c, steps, points, first + c, strides)
+                    to_points(tiling.kind, source, start + c, steps, points, first + c, strides)
 
     return cut
 
 
-def _joiner(
-    from_points: Callable[..., None], *, overlap: bool
-) -> Callable[[np.ndarray, Geometry, Pair, np.ndarray, np.float32, np.ndarray], None]:
-    """Return a compiled function that transforms points to the tiles of maps y (N, H, W, F) by `from_points`.
-
-    It writes y = max(tiles + bias, least). Where tiles overlap, it adds them to y instead: then one job has all rows of
-    an image.
-    """
-
-    @compiled(error_model="numpy")
-    def join(values: np.ndarray, how: Geometry, rows: Pair, bias: np.ndarray, least: np.float32, y: np.ndarray) -> None:
-        (_, H, W, F), (_, groups, _, C), side = y.shape, values.shape, how.side
-        tile, channels = _room(how, values), F // groups
-        points, room = address(values), address(tile)
-        for number in range(rows[0] * how.tiles[1], rows[1] * how.tiles[1]):
-            image, top, left = _corner(how, number)
-            for group in range(groups):
-                first, strides = _points(values, number, group)
-                for c in range(0, C, LANES):
-                    from_points(how.kind, points, first + c, strides, room, c, (side * C, C))
-                addend = bias[group * channels : (group + 1) * channels]
-                for e in range(max(0, -top), min(side, H - top)):
-                    for d in range(max(0, -left), min(side, W - left)):
-                        target = y[image, top + e, left + d, group * channels : (group + 1) * channels]
-                        source = tile[(e * side + d) * C : (e * side + d) * C + channels]
-                        for c in range(channels):
-                            total = source[c] + (target[c] if overlap else addend[c])
-                            target[c] = least if total < least else total  # a NaN stays
-
-    return join
-
-
 cut_inputs = _cutter(inputs_to_points)
 """Transform the overlapping tiles of a convolution's input to points."""
-join_inputs = _joiner(points_to_inputs, overlap=True)
-"""Transform points to the tiles of the gradient of an input, and sum them: the adjoint of `cut_inputs`."""
 cut_outputs = _cutter(outputs_to_points)
-"""Transform the tiles of the gradient of a convolution's output to points: the adjoint of `join_outputs`."""
-join_outputs = _joiner(points_to_outputs, overlap=False)
-"""Transform points to the tiles of a convolution's output."""
+"""Transform the tiles of the gradient of a convolution's output to points: the adjoint of `join`."""
 
 
 @compiled(error_model="numpy")
-def _room(how: Geometry, values: np.ndarray) -> np.ndarray:
+def join(values: np.ndarray, tiling: Tiling, rows: Pair, bias: np.ndarray, least: np.float32, y: np.ndarray) -> None:
+    """Transform points to the tiles of a convolution's output, and write y = max(tiles + bias, least)."""
+    tile, (_, H, W, F) = _room(tiling, values), y.shape
+    points, room = address(values), address(tile)
+    groups, side, C = values.shape[1], tiling.side, values.shape[3]
+    channels = F // groups
+    for number in range(rows[0] * tiling.tiles[1], rows[1] * tiling.tiles[1]):
+        image, top, left = _corner(tiling, number)
+        for group in range(groups):
+            first, strides = _points(values, number, group)
+            for c in range(0, C, LANES):
+                points_to_outputs(tiling.kind, points, first + c, strides, room, c, (side * C, C))
+            addend = bias[group * channels : (group + 1) * channels]
+            for e in range(min(side, H - top)):
+                for d in range(min(side, W - left)):
+                    target = y[image, top + e, left + d, group * channels : (group + 1) * channels]
+                    source = tile[(e * side + d) * C : (e * side + d) * C + channels]
+                    for c in range(channels):
+                        total = source[c] + addend[c]
+                        target[c] = least if total < least else total  # a NaN stays
+
+
+@compiled(error_model="numpy")
+def add(values: np.ndarray, tiling: Tiling, images: Pair, x: np.ndarray) -> None:
+    """Transform points to the tiles of the gradient of an input, and sum them: the adjoint of `cut_inputs`."""
+    tile, (_, H, W, F) = _room(tiling, values), x.shape
+    points, room = address(values), address(tile)
+    groups, side, C, (down, across) = values.shape[1], tiling.side, values.shape[3], tiling.tiles
+    channels = F // groups
+    x[images[0] : images[1]] = 0
+    for number in range(images[0] * down * across, images[1] * down * across):
+        image, top, left = _corner(tiling, number)
+        for group in range(groups):
+            first, strides = _points(values, number, group)
+            for c in range(0, C, LANES):
+                points_to_inputs(tiling.kind, points, first + c, strides, room, c, (side * C, C))
+            for e in range(max(0, -top), min(side, H - top)):
+                for d in range(max(0, -left), min(side, W - left)):
+                    target = x[image, top + e, left + d, group * channels : (group + 1) * channels]
+                    source = tile[(e * side + d) * C : (e * side + d) * C + channels]
+                    for c in range(channels):
+                        target[c] += source[c]
+
+
+@compiled(error_model="numpy")
+def _room(tiling: Tiling, values: np.ndarray) -> np.ndarray:
     """Return a buffer for one tile of one group."""
-    return np.zeros(how.side * how.side * values.shape[3], np.float32)
+    return np.zeros(tiling.side * tiling.side * values.shape[3], np.float32)
 
 
 @compiled(error_model="numpy")
@@ -101,23 +128,23 @@ def _points(values: np.ndarray, number: int, group: int) -> tuple[int, Pair]:
 
 
 @compiled(error_model="numpy")
-def _corner(how: Geometry, number: int) -> tuple[int, int, int]:
+def _corner(tiling: Tiling, number: int) -> tuple[int, int, int]:
     """Return the image of a tile, and its top left pixel."""
-    down, across = how.tiles
+    down, across = tiling.tiles
     row, column = number // across, number % across
-    return row // down, row % down * how.step - how.before[0], column * how.step - how.before[1]
+    return row // down, row % down * tiling.step - tiling.before[0], column * tiling.step - tiling.before[1]
 
 
 @compiled(error_model="numpy")
 def _find(
-    x: np.ndarray, how: Geometry, number: int, group: int, values: np.ndarray, tile: np.ndarray
+    x: np.ndarray, tiling: Tiling, number: int, group: int, values: np.ndarray, tile: np.ndarray
 ) -> tuple[bool, int, Pair]:
     """Find a tile in the flat maps, or copy it to `tile` if it reaches outside or its channels don't fill vectors.
 
     Return whether it is in the maps, the index where it starts there, and the distances between rows and columns.
     """
-    (_, H, W, C), G, channels, side = x.shape, values.shape[1], values.shape[3], how.side
-    image, top, left = _corner(how, number)
+    (_, H, W, C), G, channels, side = x.shape, values.shape[1], values.shape[3], tiling.side
+    image, top, left = _corner(tiling, number)
     if G * channels == C and top >= 0 and left >= 0 and top + side <= H and left + side <= W:
         return True, ((image * H + top) * W + left) * C + group * channels, (W * C, C)
     low, size = group * (C // G), C // G
