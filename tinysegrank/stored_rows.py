@@ -80,7 +80,7 @@ class RowFile:
         with reading(self.path), self.path.open("rb", buffering=0) as stream:  # not mapped: pages count as memory
             for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) != 1) + 1) if len(rows) else ():
                 stream.seek(int(rows[run[0]]) * found[0].nbytes)
-                if stream.readinto(found[run[0] : run[-1] + 1]) != len(run) * found[0].nbytes:
+                if stream.readinto(found[run[0] : run[-1] + 1].data) != len(run) * found[0].nbytes:
                     raise ValueError(f"it ends before row {rows[run[-1]]}")
         return found
 
