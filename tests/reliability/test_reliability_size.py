@@ -31,7 +31,7 @@ def test_memory_per_image(name, tmp_path, monkeypatch):
     monkeypatch.setattr("tinysegrank.stored_rows.row_blocks.__defaults__", (512,))  # small beside the tables
     monkeypatch.setattr("tinysegrank.proposals.o2p.support_vectors._ROWS", 512)
     monkeypatch.setattr("tinysegrank.proposals.crf.unary.BLOCK", 512)
-    monkeypatch.setattr("tinysegrank.ranking.standardize._ROWS", 512)
+    monkeypatch.setattr("tinysegrank.ranking.estimator._BLOCK", 512)
     monkeypatch.setattr("tinysegrank.proposals.crf.unary._FRACTIONS", 512)
     peaks = []
     for images in SIZES:

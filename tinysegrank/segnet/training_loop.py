@@ -11,7 +11,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from tinysegrank.backend import VARIABLE, Array, Backend, to_numpy
-from tinysegrank.errors import CheckpointError, TrainingError
+from tinysegrank.errors import CheckpointError, TrainingError, brief
 from tinysegrank.files import read_about, read_arrays, reading, write_arrays
 from tinysegrank.nn.layer import Gradients
 from tinysegrank.nn.sequential import Sequential
@@ -140,7 +140,7 @@ class TrainingLoop:
             raise CheckpointError(f"{path}: belongs to another training; delete it, or choose another folder")
         if (kind := about.get("backend", self.backend.kind)) != self.backend.kind:
             raise CheckpointError(
-                f"{path}: was written by {kind}, and {self.backend.kind} rounds otherwise; "
+                f"{path}: was written by {brief(kind, 40)}, and {self.backend.kind} rounds otherwise; "
                 f"set {VARIABLE} as it was, or delete the file"
             )
         parameters = _part(arrays, "parameter")
