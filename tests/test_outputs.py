@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,18 @@ def test_a_file(tmp_path, name, refused):
 def test_a_pipe_is_not_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     check_file(tmp_path / "pipe", option="--csv", begins=b"class,")  # it would wait for a reader
+
+
+@pytest.mark.parametrize("number", [1, 2], ids=["output", "error"])
+def test_the_file_that_is_printed_to_is_refused(tmp_path, number):
+    script = "from tinysegrank.outputs import check_file; check_file('table.csv', option='--csv')"
+    with (tmp_path / "table.csv").open("w") as stream:
+        streams = {1: "stdout", 2: "stderr"}
+        options = {"stderr": subprocess.PIPE, streams[number]: stream}
+        done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=False, **options)
+    said = done.stderr or (tmp_path / "table.csv").read_bytes()
+    assert done.returncode == 1
+    assert b"table.csv: is where this command prints to; choose another --csv" in said
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])

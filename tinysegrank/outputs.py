@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ def check_file(path: Path | str, *, option: str, begins: bytes = b"") -> None:
         return
     _check_no_artifact(path, target.parent, option)
     if target.exists():
+        if any(os.path.samestat(target.stat(), os.fstat(number)) for number in _printed_to()):
+            raise OutputError(f"{path}: is where this command prints to; choose another {option}")
         with writing(path), target.open("rb") as stream:
             start = stream.read(len(begins))
         if start not in (b"", begins):
@@ -101,3 +104,14 @@ def _check_no_artifact(path: Path | str, folder: Path, option: str) -> None:
 
 def _identity(path: Path) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", os.path.realpath(path)).casefold())
+
+
+def _printed_to() -> list[int]:
+    """Return the file descriptors of standard output and standard error, if open."""
+    numbers = []
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            numbers.append(stream.fileno())
+        except (AttributeError, OSError, ValueError):  # closed, or not a file, as in a test or a notebook
+            continue
+    return numbers
