@@ -77,11 +77,13 @@ class RowFile:
         """Return some rows, (R, columns), in any order."""
         rows = rows if self._chosen is None else self._chosen[rows]
         found = np.empty((len(rows), self.shape[1]), self.dtype)
+        starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1)  # of runs of adjacent rows, each read at once
         with reading(self.path), self.path.open("rb", buffering=0) as stream:  # not mapped: pages count as memory
-            for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) != 1) + 1) if len(rows) else ():
-                stream.seek(int(rows[run[0]]) * found[0].nbytes)
-                if stream.readinto(found[run[0] : run[-1] + 1].data) != len(run) * found[0].nbytes:
-                    raise ValueError(f"it ends before row {rows[run[-1]]}")
+            for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(rows)], strict=False):
+                run = found[start:end]
+                stream.seek(int(rows[start]) * found[0].nbytes)
+                if stream.readinto(run.data) != run.nbytes:
+                    raise ValueError(f"it ends before row {rows[end - 1]}")
         return found
 
 
