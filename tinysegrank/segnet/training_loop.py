@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,7 +27,7 @@ class Record(NamedTuple):
     loss: float
 
 
-class TrainingLoop:
+class TrainingLoop(ABC):
     """A training between two steps; a subclass has `_loss_and_gradients`, `_state` and `_restore`.
 
     Args:
@@ -54,17 +55,17 @@ class TrainingLoop:
         self._losses: deque[Array] = deque(maxlen=log_every)
         self._records: list[Record] = []
 
+    @abstractmethod
     def _loss_and_gradients(self) -> tuple[Array, Gradients]:
         """Return the loss of the step that follows, and the gradients of the trainable parameters."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _state(self) -> dict[str, np.ndarray]:
         """Return further arrays for a checkpoint, by name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restore what `_state` returned."""
-        raise NotImplementedError
 
     def run(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from tinysegrank.fitted import Fitted
 from tinysegrank.proposals import Choice, Engine, Proposal, choose, divmbest, trial
 
 
-class DivMBestProposer:
+class DivMBestProposer(ABC):
     """Base class of the proposers that run DivMBest, on one engine per image.
 
     A subclass fits the models, chooses the constants and makes the engines.
@@ -45,21 +46,21 @@ class DivMBestProposer:
     files: tuple[str, ...]
     first: int
 
+    @abstractmethod
     def gather(self, run: Run, files: Sequence[Path]) -> int:
         """Write the examples of all training images; return the bytes that one fit to them holds."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fit_model(self, settings: Settings, fold: int, used: np.ndarray, files: Sequence[Path]) -> Fitted:
         """Return a model fitted to the examples of some training images: `used` (images,) is True for them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def choose(self, run: Run) -> None:
         """Choose the constants by `try_out`, and `keep` them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def engines(self, photograph: Photograph, model: Any, grid: Sequence[Any]) -> Iterable[Engine[Any]]:
         """Return the engine of a photograph under each entry of a grid of constants."""
-        raise NotImplementedError
 
     def check(self, settings: Settings) -> None:
         """See `Proposer.check`."""
