@@ -167,8 +167,10 @@ def _start_trackers() -> None:
         ensure_running()
         resource_tracker.ensure_running()
     finally:
-        del os.environ["PYTHONWARNINGS"]
-        os.environ.update({"PYTHONWARNINGS": given} if given else {})
+        if given is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = given
 
 
 def _follow(command: int) -> None:

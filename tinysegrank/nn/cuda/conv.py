@@ -62,11 +62,8 @@ def conv2d(
         stride, padding, groups, out, relu: see above.
         part_bytes: limit of the columns made at a time, unless one image's are larger; TRAINED by default.
     """
-    F, L, context = (
-        weight.shape[0],
-        prod(out),
-        WindowContext(x, weight, out, stride, padding, groups, part_bytes or TRAINED),
-    )
+    context = WindowContext(x, weight, out, stride, padding, groups, part_bytes or TRAINED)
+    F, L = len(weight), prod(out)
     y, bias = empty((len(x), F, *out)), contiguous(bias)
     filters = weight.reshape(groups, F // groups, -1)  # (G, F/G, C/G * T)
     for part in _parts(context):
