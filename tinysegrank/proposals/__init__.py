@@ -1,30 +1,30 @@
 """Module 1 of the paper: propose a few diverse labellings of an image, by DivMBest on a model of the image.
 
-The tables list the differences from the sources, the DivMBest release and its O2P and CPMC. "Kept" follows the source,
-"simplified" does less, "changed" does it differently, "left out" is missing here, "added" is new. Names of functions
-and classes are relative to this package.
+The tables compare this package with its sources: the DivMBest release, and the O2P and CPMC in it. "Kept" follows the
+source, "simplified" does less, "changed" does it differently, "left out" is missing here, "added" is new. The last
+column says where; names are relative to this package.
 
 DivMBest on a CRF
 kept       | penalty of lambda on each node's last label, on top of earlier ones | crf.crf.CrfEngine.diversify
 changed    | a node counts by its pixels, as it is a superpixel | crf.crf.CrfEngine.diversify
-changed    | expansion moves from the solution before, not TRW-S | crf.expansion.expansion
-left out   | penalty on the nodes at label borders only | crf.crf.CrfEngine.diversify
+changed    | expansion moves from the previous solution, not TRW-S | crf.expansion.expansion
+left out   | a penalty only on nodes at the borders of labels | crf.crf.CrfEngine.diversify
 added      | proposals of both engines in turn | divmbest.interleave
-added      | unaries from the trunk's maps over superpixels, and the image's means | crf.inputs.classifier_inputs
+added      | unaries from the trunk's maps, averaged over superpixels and over the image | crf.inputs.classifier_inputs
 simplified | hypercolumns: three layers of one input, means over superpixels, not pixels | crf.inputs.map_features
 added      | two 1 x 1 convolutions, trained on shares of classes by AdamW | crf.unary.SuperpixelClassifier
 added      | lambda by the oracle on held-out training images; how theirs was is unknown | choice.choose
 
 DivMBest by pasting
 kept       | a segment takes its best class or background; at most 3; the best on top | o2p.pasting.PasteEngine.solve
-kept       | the j-th must be 0.02 j above background; no suppression of overlaps | o2p.pasting.SIMPLICITY
-changed    | ranked by and held to the gain over its own background, not the largest | o2p.pasting.PasteEngine.solve
-kept       | lambda off each pasted pair for good, off the rest's background once | o2p.pasting.PasteEngine.diversify
-changed    | backgrounds reset in every image (the release: only in the last) | o2p.pasting.PasteEngine.diversify
+kept       | the j-th, from 0, must be 0.02 j above background; overlaps are not suppressed | o2p.pasting.SIMPLICITY
+changed    | ranked and admitted by the gain over its own background, not the largest | o2p.pasting.PasteEngine.solve
+kept       | lambda subtracted from pasted pairs for good, from other backgrounds once | o2p.pasting.PasteEngine.diversify
+changed    | backgrounds are reset in every image (in the release only in the last) | o2p.pasting.PasteEngine.diversify
 changed    | penalties, not the noise that the release switches on | divmbest.divmbest
-changed    | one threshold for all classes, by accuracy on training images | choice.choose
-left out   | the search on test images for one that keeps 2.2 segments an image | choice.choose
-kept       | lambda 0.08 is among those tried; M up to 30 is the caller's | o2p.pasting.LAMBDAS
+changed    | one threshold for all classes, chosen by accuracy on training images | choice.choose
+left out   | the search on test images for a threshold that keeps 2.2 segments an image | choice.choose
+kept       | lambda 0.08 is among those tried; the caller chooses M, up to 30 | o2p.pasting.LAMBDAS
 
 Second-order pooling (in o2p.second_order)
 kept       | eSIFT of figure and ground, eLBP of figure; step 4 | o2p.second_order.describe.describe_segments
@@ -33,20 +33,20 @@ simplified | SIFT without Gaussian window | o2p.second_order.sift.dense_sift
 kept       | 9 colours at the point itself, scaled | o2p.second_order.local.point_colours
 kept       | 6 numbers of place, in the segment's box (ground: in the image) | o2p.second_order.pooling.placements
 kept       | mean outer product, from sums over superpixels | o2p.second_order.pooling.superpixel_sums
-added      | the place by a matrix after the sums | o2p.second_order.pooling.placed_averages
-left out   | second-order maximum, for comparison only there | o2p.second_order.pooling.placed_averages
+added      | places are computed by a matrix after the sums | o2p.second_order.pooling.placed_averages
+left out   | second-order maximum, used only for comparison in the source | o2p.second_order.pooling.placed_averages
 kept       | logarithm of G + 0.001 I, an empty region gives 0 | o2p.second_order.pooling.log_matrices
 kept       | upper triangle, nothing off the diagonal rescaled | o2p.second_order.pooling.upper_triangles
 kept       | blocks to length 1, then all together; signed power 0.75 | o2p.second_order.pooling.normalise_blocks
 added      | SIFT and patterns projected before pooling, for speed | o2p.second_order.reduction.DescriptorReduction
 changed    | PCA, not centred: to 512, randomised, fitted on segments | o2p.second_order.reduction.Projection
-added      | local descriptors from the trunk's maps, a superpixel each | o2p.second_order.maps.second_order_maps
+added      | local descriptors from the trunk's maps, one per superpixel | o2p.second_order.maps.second_order_maps
 added      | square roots of three layers, centred PCA to 48 | o2p.second_order.maps.MapReduction
 simplified | convolutional feature masking: means over superpixels, no pyramid | o2p.map_means.mean_maps
 kept       | target: largest overlap with an instance, void left out | o2p.scorer.training_rows
 changed    | an object is a component of 100 pixels where there are no instances | o2p.scorer.training_rows
-kept       | rows: segments, true masks, again the best segment of an object if above 0.5 | o2p.scorer.training_rows
-kept       | true masks once more in the mirror image | o2p.segments.Segments.mirrored
+kept       | rows: segments, true masks, an object's best segment again if above 0.5 | o2p.scorer.training_rows
+kept       | true masks also in the mirror image | o2p.segments.Segments.mirrored
 simplified | true masks as superpixels | o2p.scorer.training_rows
 kept       | targets centred by class, no bias, C = 3, epsilon = 0.25, squared | o2p.scorer.SegmentScorer
 changed    | the repeated rows are centred too | o2p.scorer.SegmentScorer
@@ -61,19 +61,19 @@ changed    | a maximum flow that is kept from lambda to lambda, not pseudoflow |
 kept       | 5 x 5 seeds; a frame that costs less near the seed | o2p.cpmc.gains.grid_seeds
 simplified | seeds of one size, not snapped to regions | o2p.cpmc.gains.grid_seeds
 kept       | uniform gains up to 150 | o2p.cpmc.gains.uniform_gains
-kept       | six hypotheses without a seed, against parts of the frame | o2p.cpmc.gains.frame_hypotheses
+kept       | six hypotheses without a seed, with parts of the frame as background | o2p.cpmc.gains.frame_hypotheses
 kept       | colour gains up to 300: 300 exp(-0.07 L1) to 5 colours of seed and frame | o2p.cpmc.gains.colour_gains
-simplified | palettes of superpixels' mean colours, without chance | o2p.cpmc.gains.palette
-left out   | the grid of windows, a third segmenter | o2p.cpmc.pipeline.candidates
+simplified | palettes of superpixels' mean colours, not random | o2p.cpmc.gains.palette
+left out   | the third segmenter, a grid of windows | o2p.cpmc.pipeline.candidates
 kept       | connected parts | o2p.cpmc.cuts.connected_parts
-changed    | of at least 100 pixels in full size, there at half size | o2p.cpmc.pipeline.CpmcOptions
-simplified | cut ratio at most 250 for all (there 100 or 250), but 5 in any case | o2p.cpmc.filters.low_cut_ratios
-kept       | 1000 at random, no two above 0.98, the best of each cluster at 0.05 | o2p.cpmc.pipeline.candidates
-left out   | opening: unions of superpixels have no threads | o2p.cpmc.filters.best_of_clusters
-simplified | 19 numbers of shape, 6 of border and colour; no textons, no words | o2p.cpmc.description.segment_features
+changed    | at least 100 pixels at full size, in the source at half size | o2p.cpmc.pipeline.CpmcOptions
+simplified | cut ratio at most 250 (in the source 100 or 250), but 5 in any case | o2p.cpmc.filters.low_cut_ratios
+kept       | 1000 at random, no two with IoU above 0.98, the best of each cluster at 0.05 | o2p.cpmc.pipeline.candidates
+left out   | morphological opening: unions of superpixels have no thin threads | o2p.cpmc.filters.best_of_clusters
+simplified | 19 numbers of shape, 6 of border and colour; no textons or visual words | o2p.cpmc.description.segment_features
 kept       | regression on random features of a Laplacian kernel, to the best overlap | o2p.cpmc.ranker.SegmentRanker
 added      | means of the trunk's maps over figure and ground, PCA to 8 | o2p.second_order.maps.map_columns
-kept       | 0.75 score - 0.25 overlap with those before; 150 at most | o2p.cpmc.filters.diverse_order
+kept       | ordered by 0.75 score - 0.25 overlap with those before; 150 at most | o2p.cpmc.filters.diverse_order
 """
 
 from __future__ import annotations

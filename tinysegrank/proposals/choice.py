@@ -17,10 +17,10 @@ Setting = TypeVar("Setting")
 
 
 class Choice(NamedTuple, Generic[Setting]):
-    """The best setting, and under each setting the mean image IoU of the oracle's picks and of the first proposals.
+    """The best setting, and two means under each of the G settings of the grid, in its order.
 
-    oracle   | (G,) | float64 | 0..1, in the order of the grid
-    one_best | (G,) | float64 | 0..1
+    oracle   | (G,) | float64 | mean image IoU of each image's best proposal, 0..1
+    one_best | (G,) | float64 | mean image IoU of each image's first proposal, 0..1
     """
 
     best: Setting
@@ -31,7 +31,7 @@ class Choice(NamedTuple, Generic[Setting]):
 def trial(
     truth: NDArray[np.integer], proposals: Sequence[Proposal], *, num_classes: int = NUM_CLASSES
 ) -> NDArray[np.float64]:
-    """Return the image IoU of an image's best proposal and of its first one.
+    """Return the image IoU of an image's best proposal and that of its first one.
 
     truth   | (H, W) | integer | 0..K-1, or 255 where void
     returns | (2,)   | float64 | 0..1; NaN where the whole image is void
@@ -41,7 +41,7 @@ def trial(
 
 
 def choose(grid: Sequence[Setting], trials: NDArray[np.floating]) -> Choice[Setting]:
-    """Choose the setting under which the oracle's picks have the best mean image IoU.
+    """Choose the setting under which the images' best proposals have the largest mean image IoU.
 
     trials | (N, G, 2) | floating | for each image, its `trial` under each setting of the grid
 

@@ -19,7 +19,7 @@ State = TypeVar("State")
 
 
 class PastedSegments(NamedTuple):
-    """The segments that a labelling is pasted of, the topmost first.
+    """The segments that a labelling is pasted from, the topmost first.
 
     classes | (n,) | integer  | 1..K-1
     scores  | (n,) | floating | score of the segment for its class, without penalties
@@ -37,8 +37,8 @@ class Proposal:
 
     labels   | (H, W) | uint8          | class of each pixel
     score    |        | float          | larger is better: minus the engine's original energy, without penalties
-    nodes    | (N,)   | integer        | class of each of the engine's nodes
-    segments |        | PastedSegments | the segments that it consists of; None from an engine without segments
+    nodes    | (N,)   | integer        | class of each of the engine's nodes, such as superpixels
+    segments |        | PastedSegments | the segments pasted; None from an engine without segments
     """
 
     labels: NDArray[np.uint8]
@@ -48,7 +48,10 @@ class Proposal:
 
 
 class Engine(Protocol[State]):
-    """Interface of a model of one image for `divmbest`; states are values, never changed in place."""
+    """Interface of a model of one image for `divmbest`.
+
+    A state holds the penalties so far. It is never changed in place.
+    """
 
     def initial(self) -> State:
         """Return the model without any penalty."""

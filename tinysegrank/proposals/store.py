@@ -1,7 +1,7 @@
-"""One folder per image, one palette PNG per proposal; proposals made by other programs can use the same layout.
+"""Store proposals: one folder per image, one palette PNG per proposal. Other programs can write the same layout.
 
-ROOT/NAME/00.png, 01.png, ... are the labels, best first. Two files are optional: ROOT/NAME/scores.json with their
-scores, and ROOT/NAME/segments.json with the segments that each was pasted from.
+ROOT/NAME/00.png, 01.png, ... are the labels, best first. Two files are optional: ROOT/NAME/scores.json with the
+proposals' scores, and ROOT/NAME/segments.json with the segments that each was pasted from.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class ProposalStore:
         """Write the proposals of an image in their order, replacing earlier ones.
 
         Raises:
-            DatasetError: there are none, they differ in size, or a label is not a class.
+            DatasetError: `name` is not a bare name, there is no proposal, they differ in size, or a label is not a
+                class.
             OutputError: the folder cannot be written.
         """
         target = self.folder(name)
@@ -90,10 +91,10 @@ class ProposalStore:
     def read_scores(self, name: str) -> NDArray[np.float64]:
         """Read the scores of an image's proposals, in the order of `read`.
 
-        returns | (M,) | float64 | larger is better; NaN where unknown, all NaN if the scores were not stored
+        returns | (M,) | float64 | larger is better; NaN where unknown, all NaN if there is no scores.json
 
         Raises:
-            DatasetError: there is no proposal, or the scores are not one number for each, finite or NaN.
+            DatasetError: there is no proposal, or scores.json is not a list of one number for each, finite or NaN.
         """
         count, path = len(self.paths(name)), self.folder(name) / SCORES
         if not path.exists():
@@ -110,11 +111,11 @@ class ProposalStore:
     def read_segments(self, name: str) -> list[PastedSegments | None]:
         """Read the segments that each proposal of an image was pasted from, in the order of `read`.
 
-        An entry is None if the proposal is of an engine without segments; all are None if there is no segments.json.
+        An entry is None if the proposal is from an engine without segments; all are None if there is no segments.json.
 
         Raises:
-            DatasetError: there is no proposal, or the file is damaged or does not fit: as many entries as proposals,
-                classes 1..K-1, finite scores, no more pixels than the image has.
+            DatasetError: there is no proposal, or segments.json is damaged or does not have one entry for each
+                proposal, with classes of 1..K-1, finite scores, and no more pixels than the image has.
         """
         paths, path = self.paths(name), self.folder(name) / SEGMENTS
         if not path.exists():
@@ -130,10 +131,10 @@ class ProposalStore:
         return found
 
     def paths(self, name: str) -> list[Path]:
-        """Return the label files of an image, in order.
+        """Return the label files of an image, sorted by number.
 
         Raises:
-            DatasetError: there are none, one is not a number, or a link leads out of the folder.
+            DatasetError: there are none, the name of one is not a number, or a link leads out of the folder.
         """
         folder = self.folder(name)
         check_link(folder, self.root, DatasetError)
@@ -147,10 +148,10 @@ class ProposalStore:
         return sorted(paths, key=lambda path: (int(path.stem), path.stem))
 
     def path(self, name: str, number: int) -> Path:
-        """Return the path of the proposal that is row `number` of `read`.
+        """Return the label file of the proposal in row `number` of `read`.
 
         Raises:
-            DatasetError: there is no such proposal; see `paths`.
+            DatasetError: there is no such proposal, or `paths` raises it.
         """
         paths = self.paths(name)
         if not 0 <= number < len(paths):
@@ -158,14 +159,18 @@ class ProposalStore:
         return paths[number]
 
     def folder(self, name: str) -> Path:
-        """Return the folder of an image's proposals; it is complete if it exists."""
+        """Return the folder of an image's proposals; if it exists, it is complete.
+
+        Raises:
+            DatasetError: `name` is not a bare name: it has a slash, begins with a dot, or is empty.
+        """
         if not name or name[0] == "." or "/" in name or "\\" in name:
             raise DatasetError(f"{name!r} is not a bare image name; leave out folder and ending")
         return self.root / name
 
 
 def _read_list(path: Path, count: int) -> list[Any]:
-    """Read a JSON list with one entry for each proposal."""
+    """Read a JSON list of `count` entries, one for each proposal; raise DatasetError for anything else."""
     with reading(path, DatasetError):
         entries = read_json(path)
     if not isinstance(entries, list) or len(entries) != count:
@@ -180,7 +185,7 @@ def _to_json(segments: PastedSegments | None) -> dict[str, list[float]] | None:
 
 
 def _from_json(entry: Any, area: int, num_classes: int) -> PastedSegments:
-    """Read an entry that `_to_json` made; raises an error of some kind for any other."""
+    """Check and return one proposal's segments; raise AttributeError, TypeError or ValueError if the entry is bad."""
     classes, scores, pixels = (entry.get(name) for name in PastedSegments._fields)
     if not len(classes) == len(scores) == len(pixels):
         raise ValueError(f"{len(classes)} classes, {len(scores)} scores, {len(pixels)} pixels")

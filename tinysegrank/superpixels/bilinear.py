@@ -19,20 +19,20 @@ def pool_maps(
 ) -> NDArray[np.float32]:
     """Average maps over each superpixel, as if they were enlarged to the image by bilinear interpolation.
 
-    maps        | each (C, h, w)  | floating | of the whole image; sizes may differ
-    superpixels | (H, W)          | integer  | 0..S-1
-    returns     | (S, sum of C)   | float32  | the maps' channels one after the other
+    maps        | each (C, h, w) | floating | maps of the whole image; C, h and w may differ from map to map
+    superpixels | (H, W)         | integer  | 0..S-1
+    returns     | (S, sum of C)  | float32  | the maps' channels one after the other; 0 for a number that does not occur
 
     Args:
-        step: distance between the pixels that are averaged, see `bilinear_weights`.
+        step: distance in pixels between the rows, and between the columns, that are averaged; see `bilinear_weights`.
 
     Raises:
         ShapeError: there are no maps, one is not (C, h, w) or has no cell, or superpixels are not numbered from 0.
         ConfigError: `step` is below 1.
 
-    Source: Hariharan et al., "Hypercolumns for object segmentation and fine-grained localization", CVPR 2015; a mean
-    over regions of the maps as in Dai, He and Sun, "Convolutional feature masking for joint object and stuff
-    segmentation", CVPR 2015.
+    Source: Hariharan et al., "Hypercolumns for object segmentation and fine-grained localization", CVPR 2015, for
+    several layers enlarged to the image; Dai, He and Sun, "Convolutional feature masking for joint object and stuff
+    segmentation", CVPR 2015, for means over regions.
     """
     if not maps or any(part.ndim != 3 or 0 in part.shape[1:] for part in maps):
         raise ShapeError(f"maps: each must be (C, h, w) with a cell at least, got {[part.shape for part in maps]}")
@@ -44,18 +44,18 @@ def pool_maps(
 def bilinear_weights(
     superpixels: NDArray[np.integer], shape: tuple[int, int], *, step: int = 3
 ) -> csr_array[np.float32]:
-    """Return a matrix that takes a grid's values to the mean over each superpixel of the bilinearly interpolated grid.
+    """Return the weight of each cell of a grid in the mean over each superpixel.
 
     superpixels | (H, W)     | integer        | 0..S-1
-    returns     | (S, h * w) | sparse float32 | rows sum to 1, or to 0 for a number that does not occur
+    returns     | (S, h * w) | sparse float32 | cells row by row; rows sum to 1, to 0 for a number that does not occur
 
-    The cells are equal tiles of the image, with their values at their centres; beyond the outermost centres a pixel
-    has the value of the nearest one. A superpixel's mean is over its pixels in every `step`-th row and column, or over
-    all its pixels if none of them is in such a row and column.
+    The grid is interpolated to the pixels bilinearly: cells are equal tiles of the image with their values at their
+    centres, and beyond the outermost centres the values stay constant. A superpixel's mean is over its pixels in every
+    `step`-th row and column, or over all its pixels if none of them is in such a row and column.
 
     Args:
-        shape: (h, w), cells of the grid.
-        step: distance between the pixels that are averaged; 1 takes all.
+        shape: (h, w), number of rows and columns of cells.
+        step: distance in pixels between the rows, and between the columns, that are averaged; 1 takes all pixels.
 
     Raises:
         ShapeError: the superpixels are not a map (H, W) numbered from 0.
@@ -90,7 +90,10 @@ def bilinear_weights(
 
 
 def _neighbours(place: NDArray[np.intp], side: int, cells: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return each pixel's last cell with its centre at or before it (else cell 0), and the next one's weight, 0..1."""
+    """Return, along one axis, the cell whose centre is at or before each pixel, and the weight (0..1) of the next cell.
+
+    `place` holds numbers of pixels, 0..side-1. A pixel before the first centre gets cell 0 and weight 0.
+    """
     position = np.clip((place + 0.5) * cells / side - 0.5, 0, cells - 1)
     cell = np.floor(position).astype(np.intp)
     return cell, position - cell

@@ -19,14 +19,14 @@ def assign(
 ) -> None:
     """Assign the pixels of every `stride`-th row to the nearest centre whose window contains them, in place.
 
-    A centre's window reaches R pixels to each side. Of equally near centres the first wins; a pixel in no window
-    keeps its label.
+    A centre's window reaches R pixels to each side. Of equally near centres the first wins; a pixel in no window keeps
+    its label.
 
-    lab      | (3, H, W)          | int16 | L, a, b
+    lab      | (3, H, W)          | int16 | L, a, b, from `lab.lab_units`
     centres  | (S, 5)             | int32 | L, a, b, row, column
-    spatial  | (2 R + 1, 2 R + 1) | int32 | squared spatial distance by offset in rows and columns, added to colour's
+    spatial  | (2 R + 1, 2 R + 1) | int32 | squared distance in space for each offset from a centre, see `spatial_table`
     labels   | (H, W)             | int32 | 0..S-1; the rows first, first + stride, ... are written
-    distance | (H, W)             | int32 | buffer of squared distances; overwritten
+    distance | (H, W)             | int32 | buffer for squared distances; overwritten in the same rows
     """
     reach = len(spatial) // 2
     distance[first::stride] = FAR
@@ -44,10 +44,10 @@ def assign(
 
 
 def add_up(lab: NDArray[np.int16], labels: NDArray[np.int32], count: int, first: int, stride: int) -> NDArray[np.int64]:
-    """Add up colours, places and pixels of each cluster in every `stride`-th row.
+    """Sum the colours and places of each cluster's pixels in every `stride`-th row, and count these pixels.
 
     lab     | (3, H, W)  | int16 | L, a, b
-    labels  | (H, W)     | int32 | 0..count-1
+    labels  | (H, W)     | int32 | 0..count-1; the rows first, first + stride, ... are read
     returns | (count, 6) | int64 | sums of L, a, b, row and column; number of pixels
     """
     chosen = labels[first::stride]
@@ -57,15 +57,12 @@ def add_up(lab: NDArray[np.int16], labels: NDArray[np.int32], count: int, first:
     return np.stack(sums, axis=1).astype(np.int64)
 
 
-def move_centres(
-    lab: NDArray[np.int16], labels: NDArray[np.int32], centres: NDArray[np.int32], first: int, stride: int
-) -> None:
-    """Move each centre to the rounded mean of its pixels in every `stride`-th row, in place; one without pixels stays.
+def move_centres(total: NDArray[np.int64], centres: NDArray[np.int32]) -> None:
+    """Move each centre to the rounded mean of its pixels, in place; one without pixels stays.
 
-    lab, labels | see `add_up`
-    centres     | (S, 5) | int32 | L, a, b, row, column
+    total   | (S, 6) | int64 | from `add_up`
+    centres | (S, 5) | int32 | L, a, b, row, column
     """
-    total = add_up(lab, labels, len(centres), first, stride)
     kept = total[:, 5] > 0
     sums, size = total[kept, :5], total[kept, 5:]
     centres[kept] = (2 * sums + size) // (2 * size)

@@ -1,4 +1,4 @@
-"""Numba versions of the functions in `lab` and `clusters`, on one thread; the results are exactly the same.
+"""Numba versions of functions in `lab` and `clusters`, on one thread; the results are exactly the same.
 
 Inner loops run along one row with the same few operations for each pixel, so that the compiler vectorises them.
 """
@@ -34,7 +34,7 @@ def lab_units(rgb: np.ndarray, light: np.ndarray, root: np.ndarray) -> np.ndarra
 
 @compiled()
 def smooth(planes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Numba version of `lab.smooth`, which filters in both directions one row at a time."""
+    """Numba version of `lab.smooth`; each row is filtered along the columns and then along itself before the next."""
     C, H, W = planes.shape
     radius = len(weights) // 2
     smoothed = np.empty((C, H, W), np.int16)
@@ -118,14 +118,3 @@ def add_up(lab: np.ndarray, labels: np.ndarray, count: int, first: int, stride: 
             total[s, 5] += run
             start = x
     return total
-
-
-@compiled()
-def move_centres(lab: np.ndarray, labels: np.ndarray, centres: np.ndarray, first: int, stride: int) -> None:
-    """Numba version of `clusters.move_centres`."""
-    total = add_up(lab, labels, len(centres), first, stride)
-    for s in range(len(centres)):
-        size = total[s, 5]
-        if size > 0:
-            for k in range(5):
-                centres[s, k] = (2 * total[s, k] + size) // (2 * size)

@@ -25,9 +25,12 @@ def join_small_parts(labels: np.ndarray, lab: np.ndarray, smallest: int) -> np.n
 def _join(
     joined: np.ndarray, total: np.ndarray, order: np.ndarray, first: np.ndarray, beside: np.ndarray, smallest: int
 ) -> None:
-    """Join each part smaller than `smallest`, in this order, to the neighbour nearest in colour.
+    """Join parts of fewer than `smallest` pixels, in the given order, to the neighbour nearest in colour.
 
-    `joined` becomes the part that each part now belongs to, perhaps itself; `total` is updated too.
+    joined        | (P,)   | int32 | each part itself; becomes the part that it belongs to in the end
+    total         | (P, 4) | int64 | sums of L, a and b, number of pixels; a joined part's are added to its neighbour's
+    order         | (N,)   | int32 | the small parts
+    first, beside |        |       | from `_borders`
     """
     for part in order:
         mine = _whole(joined, part)
@@ -60,7 +63,7 @@ def _whole(joined: np.ndarray, part: int) -> int:
 
 @compiled()
 def _connected_parts(labels: np.ndarray) -> tuple[np.ndarray, int]:
-    """Number connected parts in one pass; return the map (H, W) and their number.
+    """Number the connected parts of equal labels (H, W) in the order of their first pixels; return their map and count.
 
     Each pixel takes the part of an equal pixel to its left or above; if these are two parts, they are merged.
     """
@@ -97,11 +100,12 @@ def _connected_parts(labels: np.ndarray) -> tuple[np.ndarray, int]:
 
 @compiled()
 def _borders(parts: np.ndarray, small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """List the neighbours of each small part; return (first, beside).
+    """List the neighbours of each small part p as beside[first[p]:first[p + 1]]; return (first, beside).
 
-    A neighbour is repeated for every pair of adjacent pixels. Parts that are not small have none.
+    parts | (H, W) | int32 | 0..P-1
+    small | (P,)   | bool  | False for parts whose neighbours are not needed: their lists are empty
 
-    The neighbours of part p are beside[first[p]:first[p + 1]].
+    A neighbour is repeated for every pair of adjacent pixels.
     """
     H, W = parts.shape
     first = np.zeros(len(small) + 1, np.int64)

@@ -31,11 +31,11 @@ class RegionGraph:
 
 
 class Contacts(NamedTuple):
-    """Pairs of 4-neighbouring pixels in different superpixels, in fixed order.
+    """Pairs of 4-neighbouring pixels in different superpixels: the horizontal pairs row by row, then the vertical ones.
 
     edges      | (E, 2) | int32 | pairs of superpixels a < b, sorted by a, then b, each pair once
     edge       | (C,)   | int64 | row of `edges` that each pair of pixels belongs to
-    one, other | (C,)   | int64 | the two pixels, numbered row by row
+    one, other | (C,)   | int64 | left or upper pixel of each pair, right or lower one; pixels are numbered row by row
     """
 
     edges: NDArray[np.int32]
@@ -50,7 +50,7 @@ def contacts(superpixels: NDArray[np.integer]) -> Contacts:
     superpixels | (H, W) | integer | 0..S-1
 
     Raises:
-        ShapeError: superpixels are not a map with a pixel, or a number is negative.
+        ShapeError: superpixels are not a map (H, W), have no pixel, or a number is negative.
     """
     if superpixels.ndim != 2 or not superpixels.size or superpixels.min() < 0:
         raise ShapeError(f"superpixels {superpixels.shape} must be a map (H, W) of numbers from 0, none negative")
@@ -75,10 +75,11 @@ def region_graph(
     lab         | (H, W, 3)           | floating | CIE Lab of `image`, if computed already
 
     Returns:
-        The RegionGraph; without edges if there is one superpixel only.
+        The RegionGraph; without edges if there is only one superpixel.
 
     Raises:
-        ShapeError: superpixels, image or lab do not have the same size, or a superpixel number is negative.
+        ShapeError: superpixels, image or lab do not have the same size, the image is not 8-bit grey or RGB, or a
+            superpixel number is negative.
     """
     if superpixels.shape != image.shape[:2]:
         raise ShapeError(f"superpixels {superpixels.shape} and image {image.shape} must have the same size")

@@ -1,4 +1,4 @@
-"""CIE Lab in integer arithmetic, by lookup tables, and Gaussian smoothing; SLIC measures colours in it.
+"""CIE Lab in integer arithmetic by lookup tables, in which SLIC measures colours, and Gaussian smoothing.
 
 Integers give the same sum in any order, so the Numba versions in `fast` vectorise well and still agree to the bit with
 the functions here.
@@ -19,9 +19,9 @@ WEIGHT_BITS = 16  # weights of the Gaussian sum to 2**16
 
 @functools.cache
 def light_table() -> NDArray[np.int32]:
-    """Return what each value of an 8-bit channel adds to a pixel's X, Y and Z, each relative to white.
+    """Return the share of each value of the channels R, G and B in a pixel's X, Y and Z, which are relative to white.
 
-    returns | (3, 3, 256) | int32 | by X, Y or Z; R, G or B; and value. White sums to 2**(14 + 10)
+    returns | (3, 3, 256) | int32 | index: X, Y or Z; R, G or B; value. The three shares of white sum to about 2**24
 
     Source: IEC 61966-2-1 (sRGB).
     """
@@ -34,9 +34,9 @@ def light_table() -> NDArray[np.int32]:
 
 @functools.cache
 def root_table() -> NDArray[np.int16]:
-    """Return the cube roots of 2**14 + 1 levels of light from black to white, with CIE's straight line near black.
+    """Return the cube root that CIE's Lab uses, with a straight line near 0, for levels of light from 0 to 1.
 
-    returns | (2**14 + 1,) | int16 | white is 2**14
+    returns | (2**14 + 1,) | int16 | 2**14 times the root; levels are 2**-14 apart, 1 is white
     """
     light = np.arange(2**LIGHT_BITS + 1) / 2**LIGHT_BITS
     root = np.where(light > (6 / 29) ** 3, np.cbrt(light), light * (29 / 6) ** 2 / 3 + 4 / 29)
@@ -49,7 +49,7 @@ def lab_units(rgb: NDArray[np.uint8], light: NDArray[np.int32], root: NDArray[np
     rgb     | (H, W, 3)   | uint8 | 0..255
     light   | (3, 3, 256) | int32 | `light_table()`
     root    | (16385,)    | int16 | `root_table()`
-    returns | (3, H, W)   | int16 | 32 L, 32 a, 32 b; within 0.3 units of Lab, within 0.1 but for the darkest colours
+    returns | (3, H, W)   | int16 | 32 L, 32 a, 32 b; within 0.3 units of Lab, within 0.1 except in the darkest colours
 
     Source: CIE 15, L*a*b* of 1976 under D65.
     """
@@ -65,7 +65,7 @@ def lab_units(rgb: NDArray[np.uint8], light: NDArray[np.int32], root: NDArray[np
 
 
 def gaussian_weights(deviation: float) -> NDArray[np.int32]:
-    """Return the weights of a Gaussian out to three standard deviations: (2 R + 1,), with sum 2**16."""
+    """Return a Gaussian out to R = three standard deviations, rounded up: (2 R + 1,) integer weights with sum 2**16."""
     radius = int(np.ceil(3 * deviation))
     bell = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation) ** 2)
     weights = np.rint(bell / bell.sum() * 2**WEIGHT_BITS).astype(np.int32)
@@ -74,7 +74,7 @@ def gaussian_weights(deviation: float) -> NDArray[np.int32]:
 
 
 def smooth(planes: NDArray[np.int16], weights: NDArray[np.int32]) -> NDArray[np.int16]:
-    """Take weighted means down the columns, then along the rows; the image's border is repeated outwards.
+    """Take rounded weighted means along the columns, then along the rows; the image's border is repeated outwards.
 
     planes  | (C, H, W)  | int16 | absolute value below 2**14
     weights | (2 R + 1,) | int32 | sum 2**16

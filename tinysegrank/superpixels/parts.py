@@ -1,4 +1,4 @@
-"""Make superpixels connected: each connected part of a cluster becomes one, and small parts join a neighbour."""
+"""Make superpixels connected: each connected part of a cluster becomes one superpixel, and small parts join others."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tinysegrank.superpixels.graph import contacts
 def join_small_parts(labels: NDArray[np.int32], lab: NDArray[np.int16], smallest: int) -> NDArray[np.int32]:
     """Split clusters into connected parts, and join parts of fewer than `smallest` pixels to a neighbour.
 
-    Small parts are visited in order of size. If the part, with those that have joined it, is still too small, it joins
-    the neighbour with the nearest mean colour; of equally near ones the one with the lower number.
+    Small parts are visited by increasing size. If a part and all that is joined to it are still too small, they join
+    the neighbour with the nearest mean colour; of equally near neighbours the one with the lowest number.
 
-    labels  | (H, W)    | int32 | any numbers
+    labels  | (H, W)    | int32 | any numbers from 0
     lab     | (3, H, W) | int16 | L, a, b
     returns | (H, W)    | int32 | 0..S-1 in the order of their first pixels, each connected along rows and columns
     """
@@ -48,14 +48,14 @@ def join_small_parts(labels: NDArray[np.int32], lab: NDArray[np.int16], smallest
 
 
 def connected_parts(labels: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Number the connected parts of equal labels, (H, W), in the order of their first pixels."""
+    """Number the connected parts of equal labels (H, W) in the order of their first pixels; diagonals don't connect."""
     from skimage.measure import label
 
     return (label(labels, background=-1, connectivity=1) - 1).astype(np.int32)
 
 
 def in_order(numbers: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Renumber (N,) from 0 in the order of first occurrence."""
+    """Replace the values of an array (N,) by 0, 1, ... in the order in which they first occur."""
     _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int32)
     rank[np.argsort(first)] = np.arange(len(first))

@@ -20,7 +20,7 @@ def naive(coarse: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     returns | (H, W)     | uint8    | class of each pixel
 
     Raises:
-        ShapeError: coarse is not a finite floating (h, w, K) array.
+        ShapeError: coarse is not a finite floating (h, w, K) array with 1 to 256 classes.
         DatasetError: the image is smaller than the grid.
 
     Paper: Eq. 16, which equates a probability with an argmax; the argmax is meant.
@@ -37,11 +37,16 @@ def naive(coarse: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 def superpixel(coarse: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
     """Label all pixels of each superpixel with the class that is most probable in its `superpixel_distributions`.
 
-    Of equally probable classes the first wins. On float32 input the Numba version `fast.superpixel` runs unless
-    TINYSEGRANK_ACCELERATE=0. It adds the same float64 products in another order, so a label can differ only where two
-    classes' probabilities agree to 1e-12.
+    coarse      | (h, w, K) | floating | class probabilities of each cell, finite; 1 to 256 classes
+    superpixels | (H, W)    | integer  | 0 .. H*W-1; gaps in the numbers are fine
+    returns     | (H, W)    | uint8    | class of each pixel; of equally probable classes the first
 
-    returns | (H, W) | uint8 | class of each pixel; for the arguments see `superpixel_distributions`
+    On float32 input the Numba version `fast.superpixel` runs unless TINYSEGRANK_ACCELERATE=0. It adds the same float64
+    products in another order, so a label can differ only where two classes' probabilities agree to 1e-12.
+
+    Raises:
+        ShapeError: an argument has another shape or dtype, or values out of range.
+        DatasetError: the image is smaller than the grid.
 
     Paper: section 4, "Superpixel".
     """
@@ -58,7 +63,7 @@ def superpixel(coarse: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
 def superpixel_distributions(coarse: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
     """Average the coarse cells' class distributions over each superpixel, weighted by its pixels in each cell.
 
-    coarse      | (h, w, K) | floating | class probabilities of each cell, finite
+    coarse      | (h, w, K) | floating | class probabilities of each cell, finite; 1 to 256 classes
     superpixels | (H, W)    | integer  | number of each pixel's superpixel, 0 .. H*W-1; gaps in the numbers are fine
     returns     | (S, K)    | float64  | S is the largest number plus one; 0 where a number does not occur
 
@@ -79,7 +84,7 @@ def superpixel_distributions(coarse: np.ndarray, superpixels: np.ndarray) -> np.
 
 
 def _check_coarse(coarse: np.ndarray) -> None:
-    """Check that an array is (h, w, K), floating and finite, with at least one cell and one class."""
+    """Raise ShapeError unless an array is (h, w, K), not empty, floating and finite, with at most 256 classes."""
     if coarse.ndim != 3 or 0 in coarse.shape or coarse.shape[2] > 256:
         raise ShapeError(
             f"coarse: expected (h, w, K) with 1 to 256 classes, got {coarse.shape}; pass one image of segnet.predict"
@@ -91,7 +96,7 @@ def _check_coarse(coarse: np.ndarray) -> None:
 
 
 def _count(superpixels: np.ndarray) -> int:
-    """Check that an array is a non-empty (H, W) map of numbers 0 .. H*W-1; return the largest number plus one."""
+    """Check that an array is a non-empty (H, W) map of integers 0 .. H*W-1; return the largest of them plus one."""
     if superpixels.ndim != 2 or superpixels.size == 0:
         raise ShapeError(f"superpixels: expected a non-empty (H, W) map, got {superpixels.shape}")
     if not np.issubdtype(superpixels.dtype, np.integer):

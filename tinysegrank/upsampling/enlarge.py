@@ -12,14 +12,14 @@ def enlarge(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Enlarge a label map: each pixel takes the label with the largest share of its bilinear weights.
 
     At the centre of a pixel of the small map, this is that pixel's own label; borders are straight where repeating
-    pixels would give steps. Of labels with equal shares, in steps of 1/255, the smallest wins.
+    pixels would give steps. Shares are rounded to 1/255; of labels with equal shares the smallest wins.
 
     labels  | (h, w) | uint8 |
     shape   | (H, W) | int   | at least (h, w)
     returns | (H, W) | uint8 | `labels` itself if it has this shape
 
     Raises:
-        ShapeError: the shape is smaller than the map.
+        ShapeError: the labels are not (h, w), or the shape is smaller.
     """
     if labels.shape == tuple(shape):
         return labels
@@ -35,6 +35,6 @@ def enlarge(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _share(labels: np.ndarray, label: np.uint8, shape: tuple[int, int]) -> np.ndarray:
-    """Return the share of a label in the bilinear weights of each pixel, (H, W) uint8, 255 for all."""
+    """Return a label's share of the bilinear weights of each pixel: (H, W) uint8, 255 where it has all of them."""
     mask = Image.fromarray(np.where(labels == label, 255, 0).astype(np.uint8))
     return np.array(mask.resize(shape[::-1], Image.Resampling.BILINEAR))

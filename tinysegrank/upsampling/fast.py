@@ -1,7 +1,7 @@
 """Numba version of `coarse.superpixel`, on one thread.
 
-Pixels are counted one run of a superpixel at a time (see `voc.fast`). The joint table of superpixels and cells is
-mostly zeros, so it is never built: there are counts for one row of cells, and a list of those that are not 0.
+Pixels are counted a run at a time: pixels of one row in one superpixel and one cell (see `voc.fast`). The table of
+superpixels and cells is mostly zeros, so only the counts for one row of cells are held, with a list of those above 0.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def superpixel(coarse: np.ndarray, superpixels: np.ndarray, S: int) -> np.ndarra
 
 @compiled()
 def _label(total: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
-    """Label every pixel (H, W) with the class of largest sum in its superpixel."""
+    """Label every pixel with the class of largest `total`, (S, K), in its superpixel: (H, W) uint8."""
     label = np.zeros(len(total), np.uint8)
     for s in range(len(total)):
         for k in range(1, total.shape[1]):
@@ -51,7 +51,11 @@ def _add_up(
     ended: np.ndarray,
     words: np.ndarray,
 ) -> np.ndarray:
-    """Add up, for each superpixel, the distributions of the cells that its pixels are in: (S, K)."""
+    """Sum, for each superpixel, the distributions of the cells that its pixels are in, one for each pixel: (S, K).
+
+    `rows` and `columns` are the edges of the cells, as from `tile_edges`. `ended` and `words` are two views of one
+    buffer of zeros, which marks the pixels before which a run ends.
+    """
     h, w, K = coarse.shape
     W = superpixels.shape[1]
     total = np.zeros((S, K))

@@ -18,7 +18,7 @@ def potts_weights(graph: RegionGraph, *, strength: float) -> NDArray[np.float64]
 
     returns | (E,) | float64 | in nats; `strength` is the cost of one pixel of boundary without contrast
 
-    The mean is over all pixel pairs across superpixels of this image; if it is 0, every pair costs `strength`.
+    The mean is over all pairs of neighbouring pixels in different superpixels; if it is 0, every pair costs `strength`.
 
     Raises:
         ConfigError: `strength` is negative or not finite.
@@ -37,7 +37,7 @@ def potts_weights(graph: RegionGraph, *, strength: float) -> NDArray[np.float64]
 class CrfState:
     """Unary costs with the penalties added so far, and the labelling to start from.
 
-    unary | (S, K) | float64 | nats of the whole superpixel
+    unary | (S, K) | float64 | cost of each class for a whole superpixel, nats
     start | (S,)   | integer | the previous solution; None before the first
     """
 
@@ -83,16 +83,16 @@ class CrfEngine:
         return CrfState(self.unary, None)
 
     def solve(self, state: CrfState) -> Proposal:
-        """Find a labelling of low penalised energy; its score is minus its original energy."""
+        """Find a labelling of low penalised energy; its score is minus its energy without penalties."""
         return self.proposal(expansion(state.unary, self.edges, self.weights, start=state.start)[0])
 
     def proposal(self, nodes: NDArray[np.integer]) -> Proposal:
-        """Return a labelling (S,) of the superpixels as a proposal; its score is minus its energy without penalties."""
+        """Return the proposal with labels (S,) of the superpixels; its score is minus its energy without penalties."""
         energy = potts_energy(nodes, self.unary, self.edges, self.weights)
         return Proposal(nodes.astype(np.uint8)[self.superpixels], -energy, nodes)
 
     def diversify(self, state: CrfState, found: Proposal, lam: float) -> CrfState:
-        """Add `lam` nats per pixel to the cost of the label that each superpixel has in `found`."""
+        """Return the state after `found`: `lam` nats per pixel more for the label that each superpixel has in it."""
         unary = state.unary.copy()
         unary[np.arange(len(unary)), found.nodes] += lam * self.areas
         return CrfState(unary, found.nodes)

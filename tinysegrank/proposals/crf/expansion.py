@@ -31,20 +31,20 @@ def expansion(
     *,
     start: NDArray[np.integer] | None = None,
 ) -> tuple[NDArray[np.intp], float]:
-    """Lower a Potts energy by expansion moves until no move lowers it any further.
+    """Lower a Potts energy by expansion moves until no move lowers it any further; return the labels and their energy.
 
     unary   | (N, K) | floating | finite cost of each label at each node
     edges   | (E, 2) | integer  | pairs of nodes, 0..N-1
     weights | (E,)   | floating | finite, at least 0: cost of differing labels
     start   | (N,)   | integer  | first labelling; the cheapest label of each node if not given
-    returns | (N,)   | intp     | labels
-    and their energy.
+    labels  | (N,)   | intp     | 0..K-1
 
     Apart from the rounding in `minimise_binary`, the energy is the minimum if K = 2. Otherwise it exceeds the minimum
-    by at most the weights of the edges whose ends have different labels in the best labelling.
+    by at most the sum of the weights of the edges whose ends have different labels in the best labelling.
 
     Raises:
-        ShapeError: the arrays do not fit each other, a cost is not finite, or a weight is negative.
+        ShapeError: the arrays do not fit each other, a cost is not finite, a weight is negative, or a label of `start`
+            is not in 0..K-1.
 
     Source: Boykov, Veksler and Zabih, "Fast approximate energy minimization via graph cuts", PAMI 2001.
     """
@@ -76,10 +76,10 @@ def expand(
 ) -> NDArray[np.intp]:
     """Find the best labelling in which each node keeps its label or takes `alpha`; of several, one with fewest moves.
 
-    nodes   | (N,) | intp | labels; the other arguments are those of `expansion`
-    returns | (N,) | intp | labels
+    nodes   | (N,) | intp | current labels; for the other arguments see `expansion`
+    returns | (N,) | intp | labels; `nodes` itself if none can move
 
-    The Numba versions of its two steps run unless TINYSEGRANK_ACCELERATE=0; the results are the same.
+    The Numba versions of `gainers` and `binary_problem` run unless TINYSEGRANK_ACCELERATE=0; the results are the same.
     """
     find, state = gainers, binary_problem
     if accelerated():
@@ -104,9 +104,9 @@ def gainers(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Find the nodes that may take `alpha` in a best move; all others provably keep their label.
 
-    nodes     | (N,) | intp    | current labels; the other arguments are those of `expansion`
+    nodes     | (N,) | intp    | current labels; for the other arguments see `expansion`
     price     | (N,) | float64 | unary cost of `alpha` minus that of the current label
-    candidate | (N,) | bool    | False where taking `alpha` increases the energy whatever the neighbours do
+    candidate | (N,) | bool    | False where taking `alpha` cannot lower the energy whatever the neighbours do
 
     Excluding a node makes its neighbours' moves more expensive, so this is repeated until nothing changes. About half
     of all expansions end here without a cut, and the other cuts are small.
@@ -136,11 +136,15 @@ def binary_problem(
     edges: NDArray[np.integer],
     weights: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Return the binary problem that is left for the C candidates, as `minimise_binary` takes it.
+    """Return the binary problem of the C candidates, x_i = 1 where candidate i takes `alpha`, for `minimise_binary`.
 
-    price | (C,)   | float64 | cost of taking `alpha`, given that the neighbours that are not candidates keep theirs
-    ends  | (I, 2) | int64   | numbers of neighbouring candidates
-    bond  | (I,)   | float64 | cost if only the second of them takes `alpha`
+    nodes            | (N,)   | intp    | current labels; for `edges` and `weights` see `expansion`
+    price, candidate | (N,)   |         | from `gainers`
+    returns          | (C,)   | float64 | cost of x_i = 1
+                     | (I, 2) | int64   | pairs i, j of neighbouring candidates
+                     | (I,)   | float64 | cost of x_i = 0 with x_j = 1
+
+    Nodes that are not candidates keep their labels; the costs differ from the energy by a constant.
     """
     number, chosen = np.cumsum(candidate) - 1, price[candidate]
     a, b = edges.T
@@ -158,7 +162,7 @@ def binary_problem(
 
 
 def check_potts(unary: NDArray[np.floating], edges: NDArray[np.integer], weights: NDArray[np.floating]) -> None:
-    """Raise ShapeError unless expansion moves can minimise a Potts energy; see `expansion`."""
+    """Raise ShapeError unless the arrays fit each other and are finite, and no weight is negative; see `expansion`."""
     if unary.ndim != 2 or unary.shape[1] < 1 or edges.shape != (len(edges), 2) or weights.shape != (len(edges),):
         raise ShapeError(
             f"unary (N, K), edges (E, 2) and weights (E,) are needed, got {unary.shape}, {edges.shape}, {weights.shape}"

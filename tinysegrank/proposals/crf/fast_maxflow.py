@@ -16,7 +16,7 @@ from tinysegrank.compiled import compiled
 def nested_cuts(edges: np.ndarray, forward: np.ndarray, backward: np.ndarray, gain: np.ndarray) -> np.ndarray:
     """Numba version of `maxflow.nested_cuts`; the results are the same.
 
-    Exact while the gains of all nodes, and the capacities at each, sum to less than 2^63.
+    Exact while the gains of all nodes, and the capacities at each node, sum to less than 2^63.
 
     Source: Dinic 1970; keeping the flow while source capacities grow is of Gallo, Grigoriadis and Tarjan, "A fast
     parametric maximum flow algorithm and applications", SIAM J. Computing 1989.
@@ -56,7 +56,7 @@ def nested_cuts(edges: np.ndarray, forward: np.ndarray, backward: np.ndarray, ga
 def _rows(
     edges: np.ndarray, forward: np.ndarray, backward: np.ndarray, nodes: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the arcs in compressed rows: start of each node's arcs, heads, index of the opposite arcs, capacities."""
+    """Sort arcs by tail; return the first arc of each node (nodes + 1,), and heads, reverse arcs, capacities (2 E,)."""
     first = np.zeros(nodes + 1, np.int64)
     for e in range(len(edges)):
         first[edges[e, 0] + 1] += 1
@@ -92,7 +92,10 @@ def _distances(
     distance: np.ndarray,
     queue: np.ndarray,
 ) -> bool:
-    """Compute each node's distance in arcs to one with capacity to the sink, or -1; return whether any has excess."""
+    """Write to `distance` how many open arcs each node is from one with capacity to the sink, or -1 for none.
+
+    Nodes farther than the nearest one with excess may be left at -1. Return whether a node with excess has a distance.
+    """
     end = 0
     for i in range(len(distance)):
         distance[i] = -1
@@ -130,7 +133,7 @@ def _push(
     arc: np.ndarray,
     path: np.ndarray,
 ) -> None:
-    """Push as much of the excess of `start` as possible along shortest paths."""
+    """Push as much of the excess of `start` as possible along shortest paths to nodes with capacity to the sink."""
     depth, i = 0, start
     while excess[start] > 0:
         if excess[i] < 0:

@@ -40,11 +40,15 @@ def superpixel_features(
 
     image       | (H, W) or (H, W, 3) | uint8    | 0..255
     superpixels | (H, W)              | integer  | 0..S-1, every number occurs
-    lab         | (H, W, 3)           | floating | CIE Lab of `image`, if already computed
+    lab         | (H, W, 3)           | floating | CIE Lab of `image`, if computed already
     returns     | (S, D)              | float32  | columns as FEATURE_NAMES
 
-    Neighbours are weighted by the length of their boundary with the superpixel. The surroundings are averaged in SPREAD
-    steps; each takes the mean of a superpixel's value and that of its neighbours. The image's mean is weighted by area.
+    Around a superpixel are its neighbours, weighted by the length of the common boundary; its surroundings; and the
+    image, weighted by area. The surroundings are the result of 6 steps, each of which replaces the features of every
+    superpixel by the mean of them and of its neighbours' mean.
+
+    Args:
+        graph: graph of the superpixels, from `region_graph`.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or its size is not that of the superpixels.
@@ -66,7 +70,7 @@ def superpixel_features(
 
 
 def _mean(values: NDArray[np.floating], superpixels: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Average (H, W, C) pixel values over each superpixel: (S, C)."""
+    """Average the values (H, W, C) of the pixels in each superpixel: (S, C)."""
     from scipy.sparse import csc_array
 
     pixels = superpixels.size
@@ -80,9 +84,9 @@ def _mean(values: NDArray[np.floating], superpixels: NDArray[np.integer]) -> NDA
 def _histogram(
     codes: NDArray[np.integer], bins: int, superpixels: NDArray[np.integer], weights: NDArray[np.floating] | None = None
 ) -> NDArray[np.float64]:
-    """Return the distribution of (H, W) codes 0..bins-1, weighted by `weights`, in each superpixel: (S, bins).
+    """Return the weighted distribution of codes (H, W), 0..bins-1, over the pixels of each superpixel: (S, bins).
 
-    Each row sums to 1, or is 0 where the weights are.
+    Rows sum to 1, or to 0 where all weights are 0. Without `weights` all pixels count equally.
     """
     joint = (superpixels.astype(np.int32) * bins + codes).ravel()
     count = int(superpixels.max()) + 1
@@ -136,7 +140,7 @@ def _texture(lightness: NDArray[np.floating], superpixels: NDArray[np.integer]) 
 
 @cache
 def _uniform_patterns() -> NDArray[np.int32]:
-    """Map each 8-bit code on a ring to its number of ones, or to 9 if its bits change more than twice around."""
+    """Map each code of 8 bits on a ring to its number of ones, or to 9 if the bits change more than twice: (256,)."""
     bits = np.arange(256)[:, None] >> np.arange(8) & 1  # (256, 8)
     changes = (bits != np.roll(bits, 1, axis=1)).sum(axis=1)
     return np.where(changes <= 2, bits.sum(axis=1), PATTERNS - 1).astype(np.int32)

@@ -34,7 +34,8 @@ def map_features(maps: Sequence[NDArray[np.floating]], superpixels: NDArray[np.i
     maps        | each (C, h, w) | floating | of `segnet.TrunkMaps`
     superpixels | (H, W)         | integer  | 0..S-1
 
-    Raises ShapeError as `superpixels.pool_maps` does.
+    Raises:
+        ShapeError: there are no maps, one is not (C, h, w) or has no cell, or superpixels are not numbered from 0.
     """
     pooled = pool_maps(maps, superpixels)
     mean = np.concatenate([part.mean(axis=(1, 2)) for part in maps])
@@ -45,7 +46,7 @@ class Inputs(NamedTuple):
     """The classifier's input columns for one image; those that all its superpixels share are stored once.
 
     own    | (S, D) | float32 | columns of each superpixel
-    shared | (E,)   | float32 | columns of the image
+    shared | (E,)   | float32 | columns of the image, the same for all superpixels
     """
 
     own: NDArray[np.float32]
@@ -53,7 +54,7 @@ class Inputs(NamedTuple):
 
     @property
     def columns(self) -> NDArray[np.float32]:
-        """All columns of each superpixel: (S, D + E)."""
+        """All columns of each superpixel, its own and the shared ones: (S, D + E)."""
         return np.concatenate([self.own, np.broadcast_to(self.shared, (len(self.own), len(self.shared)))], axis=1)
 
 
@@ -125,7 +126,7 @@ class InputTable:
         return len(self.own)
 
     def __getitem__(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Return rows (R, D + E)."""
+        """Return the rows (R, D + E) of the superpixels with these numbers (R,)."""
         found = np.empty((len(rows), self.shape[1]), np.float32)
         found[:, : self.own.shape[1]] = self.own[rows]
         found[:, self.own.shape[1] :] = self.shared[self.images[rows]]

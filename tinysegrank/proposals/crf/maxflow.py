@@ -23,6 +23,10 @@ def minimum_cut(
     capacity | (A,)     | integer | at least 0; all arcs between two nodes, in both directions, sum to less than 2^31
     returns  | (nodes,) | bool    | True on the source side
 
+    Args:
+        nodes: number of nodes.
+        source, sink: numbers of two of them.
+
     Raises:
         ShapeError: a capacity is negative or not an integer, or such a sum is too large.
 
@@ -58,19 +62,19 @@ def minimum_cut(
 def nested_cuts(
     edges: NDArray[np.integer], forward: NDArray[np.int64], backward: NDArray[np.int64], gain: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Find the smallest source side among the minimum cuts, for every hypothesis and every step.
+    """Find the smallest source side among the minimum cuts of S nodes, for each of B hypotheses and L steps.
 
     edges    | (E, 2)    | integer | pairs of nodes i, j of 0..S-1; pairs may be duplicated
     forward  | (E,)      | int64   | at least 0: capacity of the arc from i to j
     backward | (E,)      | int64   | at least 0: capacity of the arc from j to i
-    gain     | (B, L, S) | int64   | arc from the source where above 0, to the sink where below; never falling along L
+    gain     | (B, L, S) | int64   | capacity from the source, or if negative, to the sink; never falling along L
     returns  | (B, L, S) | bool    | True on the source side
 
-    The Numba version `fast_maxflow.nested_cuts` keeps the flow from step to step, and runs unless
+    The Numba version `fast_maxflow.nested_cuts`, which keeps the flow from step to step, runs unless
     TINYSEGRANK_ACCELERATE=0; the results are the same. Here each step is a maximum flow from scratch.
 
     Raises:
-        ShapeError: see `minimum_cut`.
+        ShapeError: see `minimum_cut`; the Numba version does not check.
     """
     if accelerated():
         from tinysegrank.proposals.crf import fast_maxflow  # compiled on first use
@@ -96,8 +100,8 @@ def minimise_binary(
     bond    | (E,)   | float64 | at least 0: cost of x_i = 0 with x_j = 1
     returns | (N,)   | bool    | x
 
-    Exact where costs are integers and the bonds at each node sum to at most 2^28; others are rounded to about 2^-28 of
-    the largest such sum.
+    Exact where costs are integers and the bonds at each node sum to at most 2^28; other costs are rounded to about
+    2^-28 of the largest sum of a node's bonds.
 
     Source: Kolmogorov and Zabih, "What energy functions can be minimized via graph cuts?", PAMI 2004.
     """

@@ -27,7 +27,7 @@ Table = NDArray[np.floating] | InputTable
 
 
 def _centre_and_scale(features: Table, rows: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Compute mean and standard deviation of the columns (1 if constant), one block of rows at a time."""
+    """Return the mean and the standard deviation (1 if constant) of each column over some rows: (D,) each."""
     total, square = np.zeros((2, features.shape[1]))
     for start in range(0, len(rows), BLOCK):
         block = features[rows[start : start + BLOCK]].astype(np.float32, copy=False)
@@ -54,9 +54,10 @@ class SuperpixelClassifier(
         "output.bias": ("C",),
     },
 ):
-    """Two 1 x 1 convolutions with dropout before each and a ReLU between; a superpixel is an image of one pixel.
+    """Classify superpixels by two 1 x 1 convolutions with dropout before each and a ReLU between.
 
-    Trained on soft targets, the shares of the classes in each superpixel, by AdamW with a cosine schedule.
+    A superpixel is an image of one pixel. The targets are the shares of the classes in each superpixel; they are fitted
+    by AdamW with a cosine schedule.
 
     Args:
         hidden: filters of the first convolution.
@@ -66,7 +67,8 @@ class SuperpixelClassifier(
 
     Attributes:
         prior_: (K,) float64, share of each class in the pixels fitted on.
-        classes_: (C,) int64, the classes learnt; the others keep the constant probability FLOOR.
+        classes_: (C,) int64, the classes learnt, each the main one of at least 5 superpixels; the others keep the
+            constant probability FLOOR, 1e-6.
         centre_, scale_: (D,) float32, mean and standard deviation of the features.
         network_: the layers.
 
@@ -96,13 +98,14 @@ class SuperpixelClassifier(
         features  | (S, D) | floating | finite; an array, which may be a memory map, or an `InputTable`
         fractions | (S, K) | floating | distribution of the classes, as from `label_fractions`; may be on disk
         weights   | (S,)   | number   | pixels that are not void; superpixels with 0 are left out
-        rows      | (R,)   | integer  | the superpixels to learn from, in order; all by default
+        rows      | (R,)   | integer  | numbers of the superpixels to learn from; all by default
 
         Minimises the cross-entropy with `fractions`, each superpixel counting by `weights`; no more than BLOCK rows of
         `features` are held in memory at once.
 
         Raises:
-            ShapeError: the arrays do not fit each other, or hold no pixel with a label.
+            ShapeError: the arrays do not fit each other, a feature is not finite, no pixel has a label, or no class is
+                the main one of 5 superpixels.
         """
         if len(features.shape) != 2 or fractions.ndim != 2 or not len(features) == len(fractions) == len(weights):
             raise ShapeError(
@@ -155,7 +158,7 @@ class SuperpixelClassifier(
                 network.assign(optimiser.step(network.parameters, gradients, rate=rate))
 
     def _layers(self, rng: np.random.Generator) -> Sequential:
-        """Build the untrained network: Kaiming initialisation for the hidden layer, small weights for the output."""
+        """Return the untrained network: Kaiming initialisation for the hidden layer, small weights for the output."""
         inputs, classes = len(self.centre_), len(self.classes_)
         parameters = {
             "hidden.weight": rng.standard_normal((self.hidden, inputs, 1, 1)) * np.sqrt(2 / inputs),
@@ -173,11 +176,10 @@ class SuperpixelClassifier(
     def log_probabilities(self, features: NDArray[np.floating], *, balance: float = 0.0) -> NDArray[np.float64]:
         """Return the log-probability of each class at each superpixel.
 
-        features | (S, D) | floating |
-        returns  | (S, K) | float64  | nats; rows sum to 1 after exp; at least log(FLOOR) where `balance` is 0
+        features | (S, D) | floating | the columns fitted on
+        returns  | (S, K) | float64  | nats; rows sum to 1 after exp; at least log(1e-6) where `balance` is 0
 
         Args:
-            features: the columns fitted on.
             balance: power of the class's prior that probabilities are divided by, so that frequent classes do not
                 suppress rare ones: 0 keeps the probabilities, 1 gives those for equally frequent classes.
 

@@ -1,7 +1,7 @@
-"""Describe segments by means of the trunk's maps, over the figure and over the ground around it.
+"""Describe segments by averages of the trunk's maps over the figure and over the ground around it.
 
-The maps are read as means over superpixels: a segment's mean is theirs, weighted by the pixels it shares with each. So
-one product describes all segments of an image, and the network runs no more than once.
+The maps are stored as means over superpixels. A segment's average is that of these means, each counting by the pixels
+that the segment shares with the superpixel, so one matrix product describes all segments of an image.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TINY = np.float32(1e-12)
 
 
 class MapMeans(NamedTuple):
-    """Means of the trunk's maps over the superpixels of an image, which need not be those that segments consist of.
+    """Means of the trunk's maps over the superpixels of an image; segments may consist of other superpixels.
 
     superpixels | (H, W)  | integer  | 0..S-1
     means       | (S, C)  | floating | at least 0; the layers' channels one after the other
@@ -33,7 +33,7 @@ class MapMeans(NamedTuple):
 
 
 def shared_pixels(segments: Segments, superpixels: NDArray[np.integer]) -> NDArray[np.float32]:
-    """Count the pixels that each segment shares with each superpixel of another over-segmentation.
+    """Count the pixels that each segment shares with each superpixel of another over-segmentation of its image.
 
     superpixels | (H, W) | integer | 0..S-1
     returns     | (R, S) | float32 | exact up to 2**24 pixels
@@ -50,7 +50,7 @@ def shared_pixels(segments: Segments, superpixels: NDArray[np.integer]) -> NDArr
 
 
 def unit_roots(means: NDArray[np.floating], channels: Sequence[int]) -> NDArray[np.float32]:
-    """Return the square roots of each layer's means, scaled to length 1.
+    """Take the square roots of each row's means, and scale those of each layer to length 1.
 
     means   | (R, C) | floating | at least 0; the layers' channels one after the other
     returns | (R, C) | float32  | 0 where all of a layer's means are 0
@@ -75,12 +75,12 @@ def unit_roots(means: NDArray[np.floating], channels: Sequence[int]) -> NDArray[
 def figure_and_ground(
     values: NDArray[np.floating], areas: NDArray[np.number], shared: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Average the superpixels' values over each segment and over the rest of the image.
+    """Average the superpixels' values over each segment (the figure) and over the rest of the image (the ground).
 
-    values  | (S, D)         | floating | of each superpixel
-    areas   | (S,)           | number   | pixels of each superpixel
-    shared  | (R, S)         | float32  | see `shared_pixels`
-    returns | (R, D) each    | float32  | figure, ground; 0 where there is none
+    values  | (S, D)      | floating | of each superpixel
+    areas   | (S,)        | number   | pixels of each superpixel
+    shared  | (R, S)      | float32  | pixels of each segment in each superpixel, from `shared_pixels`
+    returns | (R, D) each | float32  | figure, ground; 0 where there is none
 
     Raises:
         ShapeError: the arrays do not fit each other.
@@ -98,12 +98,18 @@ def figure_and_ground(
 def mean_maps(
     means: NDArray[np.floating], areas: NDArray[np.number], shared: NDArray[np.float32], channels: Sequence[int]
 ) -> NDArray[np.float32]:
-    """Describe segments by means of the maps over the figure and the ground, which counts by GROUND_WEIGHT.
+    """Describe segments by the averages of the maps over the figure and over the ground, as `unit_roots`.
 
     means   | (S, C)  | floating | mean of the maps over each superpixel, at least 0
     areas   | (S,)    | number   | pixels of each superpixel
-    shared  | (R, S)  | float32  | see `shared_pixels`
-    returns | (R, 2C) | float32  | figure, ground: `unit_roots` of the means; 0 where there is no ground
+    shared  | (R, S)  | float32  | pixels of each segment in each superpixel, from `shared_pixels`
+    returns | (R, 2C) | float32  | figure, then ground times GROUND_WEIGHT; 0 where there is no ground
+
+    Args:
+        channels: number of channels of each layer; their sum is C.
+
+    Raises:
+        ShapeError: the arrays do not fit each other.
 
     Source: Dai, He and Sun, "Convolutional feature masking for joint object and stuff segmentation", CVPR 2015, for
     features of segments from maps of the whole image; Hariharan et al., "Hypercolumns for object segmentation and

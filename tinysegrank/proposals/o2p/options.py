@@ -15,12 +15,13 @@ from tinysegrank.proposals.o2p.second_order.sift import SIFT_LENGTH
 class SegmentOptions(Options):
     """Options for making segments and describing them by hand-made descriptors.
 
-    cpmc: options for the segments.
-    pooling: options for the descriptions.
-    sift, lbp: dimensions kept of SIFT's 128 and of the 58 binary patterns before pooling; the effect on the proposals
-        is in tutorials/results.md.
-    length: dimension that a description is projected to.
-    rank_channels: dimensions kept of the trunk's maps to rank segments by, beside the 25 hand-made features.
+    cpmc: options for making the segments.
+    pooling: options for describing them.
+    sift, lbp: numbers of dimensions to which SIFT's 128 and the 58 binary patterns are reduced before pooling; see
+        tutorials/results.md for the effect on the proposals.
+    length: number of dimensions to which a description is reduced.
+    rank_channels: number of dimensions to which the trunk's maps are reduced, to rank segments by them as well as by
+        the 25 hand-made features.
     seed: random seed for making segments; the same for every image.
     """
 
@@ -37,8 +38,8 @@ class SegmentOptions(Options):
 class MapPoolingOptions(Options):
     """Options for describing segments by the trunk's maps, see `describe_by_maps`.
 
-    channels: dimensions kept of the maps' channels before second-order pooling.
-    length: dimension that each of the two descriptions is projected to.
+    channels: number of dimensions to which the maps' channels are reduced before second-order pooling.
+    length: number of dimensions to which each of the two descriptions is reduced.
     """
 
     channels: int = option(48, at_least=1)

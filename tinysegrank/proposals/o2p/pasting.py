@@ -1,8 +1,8 @@
 """Greedy pasting of scored segments, O2P's inference, as an engine of `divmbest`.
 
-Each segment is a node that takes background or one class. The score of a pasting is what its segments score above
-the background, minus a penalty that grows with their number. So the best pasting has the few best segments, and the
-greedy choice is exact.
+Each segment is a node that takes background or one class. The score of a pasting is the sum of its segments' scores
+above the background, minus a penalty that grows with their number. The best pasting therefore consists of the few
+segments that score most, and the greedy choice is exact.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ MOST, SIMPLICITY = 3, 0.02
 
 @dataclass(frozen=True, eq=False)
 class PasteState:
-    """Scores with the penalties added so far.
+    """Scores with the penalties so far.
 
-    scores     | (R, K-1) | float64 | of classes 1..K-1
-    background | (R,)     | float64 | of class 0
+    scores     | (R, K-1) | float64 | of classes 1..K-1 on each segment
+    background | (R,)     | float64 | of class 0 on each segment
     """
 
     scores: NDArray[np.float64]
@@ -47,19 +47,19 @@ class PasteEngine:
         simplicity: each further segment must beat the background by this much more than the one before.
 
     A segment's label is its best class or background. Segments are taken in order of their score above background, at
-    most `most`, while it exceeds `simplicity` * (number taken before); they are pasted so that the best ends on top.
-    Pixels in no pasted segment are background.
+    most `most` of them, as long as this score exceeds `simplicity` * (number taken before). They are pasted so that the
+    best ends on top. Pixels in no pasted segment are background.
 
-    Diversity is the Hamming distance over segments: after a pasting, `lam` is subtracted from the score of each pasted
-    pair of class and segment, on top of earlier penalties, and from the background of all other segments, instead of
-    earlier penalties, as in the release. Cumulative background penalties would grow with nearly every pasting.
+    Diversity is the Hamming distance over segments. After a pasting, `lam` is subtracted from the score of each pasted
+    pair of class and segment, for good. It is also subtracted from the background score of all other segments, but only
+    until the next pasting, as in the release: otherwise these penalties would grow with nearly every pasting.
 
     Raises:
         ShapeError: the scores do not fit the segments, or one is not finite.
         ConfigError: an option is out of range.
 
     Source: Carreira, Caseiro, Batista and Sminchisescu, "Semantic Segmentation with Second-Order Pooling", ECCV 2012;
-    get_div_semantic_seg.m of the DivMBest release, by its rule. The docstring of `proposals` lists the differences.
+    the rule of get_div_semantic_seg.m in the DivMBest release. The docstring of `proposals` lists the differences.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class PasteEngine:
         return PasteState(self.scores, np.full(len(self.scores), self.threshold))
 
     def solve(self, state: PasteState) -> Proposal:
-        """Find the best pasting under the penalised scores; its `score` is from the original ones."""
+        """Find the best pasting under the penalised scores; its `score` is without penalties."""
         gains = state.scores - state.background[:, None]  # (R, K-1)
         best = gains.max(axis=1)  # (R,)
         order = np.argsort(-best, kind="stable")[: self.most]
@@ -101,9 +101,9 @@ class PasteEngine:
         return self.paste(kept, 1 + gains[kept].argmax(axis=1))
 
     def paste(self, pasted: NDArray[np.integer], classes: NDArray[np.integer]) -> Proposal:
-        """Paste given segments, the first of them on top.
+        """Return the proposal of given segments with given classes, the first of them on top.
 
-        pasted  | (n,) | integer | distinct segments
+        pasted  | (n,) | integer | distinct numbers of segments
         classes | (n,) | integer | 1..K-1
         """
         nodes = np.zeros(len(self.scores), np.int64)
@@ -119,9 +119,9 @@ class PasteEngine:
         return Proposal(labels[self.segments.superpixels], float(score), nodes, parts)
 
     def diversify(self, state: PasteState, found: Proposal, lam: float) -> PasteState:
-        """Return the state for the next pasting, with `lam` subtracted from all that `found` chose.
+        """Return the state for the next pasting: the labels of all segments in `found` score `lam` less.
 
-        Penalties on pasted pairs of class and segment add up; those on background replace the earlier ones.
+        Penalties on pairs of class and segment add up; those on background replace the earlier ones.
         """
         pasted = found.nodes > 0  # (R,)
         scores = state.scores.copy()

@@ -1,8 +1,8 @@
 """Predict how well a segment overlaps with an object of each class: one support vector regression per class.
 
 Targets are centred for each class and no bias is learnt, so a score is the predicted overlap above the mean of all
-training segments. Source: Carreira, Caseiro, Batista and Sminchisescu, "Semantic segmentation with second-order
-pooling", ECCV 2012; Carreira, Li and Sminchisescu, "Object recognition by sequential figure-ground ranking", IJCV 2012.
+training rows. Source: Carreira, Caseiro, Batista and Sminchisescu, "Semantic segmentation with second-order pooling",
+ECCV 2012; Carreira, Li and Sminchisescu, "Object recognition by sequential figure-ground ranking", IJCV 2012.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FEWEST = 5  # a class with fewer good rows is not learnt
 
 
 class TrainingRows(NamedTuple):
-    """Training rows of one image: its R segments, its true objects, and each well-covered object's best segment again.
+    """Training rows of one image: its segments, its true objects, and once more the best segments of objects.
 
     members | (N, S)   | bool    | superpixels of each row, at least one each
     targets | (N, K-1) | float32 | 0..1, largest overlap with an object of each of the classes 1..K-1
@@ -49,8 +49,9 @@ def training_rows(segments: Segments, objects: Objects, known: NDArray[np.bool_]
         num_classes: number of classes K, background included.
 
     Returns:
-        All segments; then each object, as the superpixels that are more than half inside it, if any; then a copy of the
-        best segment of each object, if their overlap is above 0.5.
+        All segments; then each object, as the superpixels with more than half of their known pixels in it, if any; then
+            a
+        copy of the best segment of each object, if their overlap is above 0.5.
 
     Raises:
         ShapeError: objects or known are not of the segments' image, or a class is not in 1..K-1.
@@ -71,7 +72,7 @@ def training_rows(segments: Segments, objects: Objects, known: NDArray[np.bool_]
 
 
 def _as_superpixels(segments: Segments, masks: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the superpixels with more than half of their known pixels in each mask; masks without any are left out."""
+    """Return the superpixels with more than half of their known pixels in each mask: (T, S), without empty rows."""
     count, numbers = segments.members.shape[1], segments.superpixels[known]
     areas = np.bincount(numbers, minlength=count)  # (S,)
     inside = [np.bincount(numbers[mask[known]], minlength=count) * 2 > areas for mask in masks]
@@ -82,16 +83,19 @@ def _as_superpixels(segments: Segments, masks: NDArray[np.bool_], known: NDArray
 class SegmentScorer(
     Fitted, tag="tinysegrank segment scorer 1", shapes={"weights": ("K-1", "P"), "means": ("K-1",), "classes": ("C",)}
 ):
-    """Predicts the overlap of segments with objects of each class, minus the class's mean in training.
+    """Predict the overlap of segments with objects of each class, minus the class's mean in training.
 
     Args:
-        C: weight of the errors against half the squared length of the weights.
+        C: weight of the squared errors against half the squared length of the weights.
         epsilon: errors up to this size are not penalised.
 
     Attributes:
         weights_: (K-1, P) float32; zeros for a class not learnt.
-        means_: (K-1,) float64, of the targets fitted on.
+        means_: (K-1,) float64, means of the targets fitted on.
         classes_: (C,) int64, the classes learnt, of 1..K-1: those with at least 5 rows whose overlap is above 0.5.
+
+    Raises:
+        ConfigError: an option is out of range.
     """
 
     def __init__(self, *, C: float = 3.0, epsilon: float = 0.25) -> None:

@@ -44,7 +44,7 @@ class Segments:
         return len(self.members)
 
     def superpixel_areas(self) -> NDArray[np.int64]:
-        """Number of pixels of each superpixel: (S,)."""
+        """Count the pixels of each superpixel: (S,)."""
         return np.bincount(self.superpixels.ravel(), minlength=self.members.shape[1])
 
     def mask(self, index: int) -> NDArray[np.bool_]:
@@ -62,7 +62,7 @@ class Segments:
     def overlaps_with(self, masks: NDArray[np.bool_], *, known: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
         """Return the intersection over union of every segment with every mask.
 
-        masks   | (O, H, W) | bool    | such as the objects of the truth
+        masks   | (O, H, W) | bool    | such as true objects
         known   | (H, W)    | bool    | pixels that count, in VOC those that are not void; all if not given
         returns | (R, O)    | float64 | 0..1; 0 where both are empty
 

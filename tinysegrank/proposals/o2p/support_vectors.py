@@ -1,13 +1,13 @@
-"""Linear support vector regression by Newton's method: residuals within a tube are not penalised, beyond it squared.
+"""Linear support vector regression by Newton's method: errors cost the square of their excess over epsilon.
 
-It minimises over w, without a bias,
+The function of w that is minimised is strictly convex and piecewise quadratic; there is no bias:
 
-    0.5 |w|^2 + C sum_i max(0, |x_i . w - y_i| - epsilon)^2,    strictly convex and piecewise quadratic.
+    0.5 |w|^2 + C sum_i max(0, |x_i . w - y_i| - epsilon)^2
 
-Only rows outside the tube enter the Hessian, 1 + 2 C X_A^T X_A. For overlaps of segments these are a few per cent, so
-that a step costs little more than a product with X, which is neither copied nor converted. Regressions on the same X
-take their steps together: X may be larger than memory, and is read once for the products of all of them. The tests
-compare with scikit-learn's LinearSVR, which minimises the same function.
+Only X_A, the rows with errors above epsilon, enter the Hessian, 1 + 2 C X_A^T X_A. For overlaps of segments these are a
+few per cent, so a step costs little more than a product with X, which is neither copied nor converted. Regressions on
+the same X take their steps together: X may be larger than memory, and is read once for the products of all of them. The
+tests compare with scikit-learn's LinearSVR, which minimises the same function.
 
 Source: Ho and Lin, "Large-scale linear support vector regression", JMLR 2012, for the objective.
 """
@@ -26,7 +26,7 @@ _ROWS = 2**15  # multiplied at a time
 
 
 class Regression(NamedTuple):
-    """The coefficients (P,), Newton steps taken, and whether the gradient became small enough."""
+    """The coefficients (P,), the number of Newton steps taken, and whether these were enough to converge."""
 
     w: NDArray[np.float64]
     steps: int
@@ -34,7 +34,7 @@ class Regression(NamedTuple):
 
 
 def fit_regression(X: NDArray[np.floating], y: NDArray[np.floating], **options: Any) -> Regression:
-    """Fit one regression, y (N,): see `fit_regressions`."""
+    """Fit one regression to a single y (N,): see `fit_regressions`."""
     return fit_regressions(X, y[:, None], **options)[0]
 
 
@@ -48,14 +48,18 @@ def fit_regressions(
     tol: float = 1e-4,
     max_iter: int = 100,
 ) -> list[Regression]:
-    """Fit a w by support vector regression to each column y of Y, so that errors X w - y above `epsilon` are small.
+    """Fit a support vector regression X w to each column of Y.
 
-    X      | (N, P)       | float32 or float64 | products with it are computed in its dtype
-    Y      | (N, K)       | floating           |
-    centre | (K,) or ()   | float64            | subtracted from the columns of Y
+    X      | (N, P)     | float32 or float64 | products with it are computed in its dtype
+    Y      | (N, K)     | floating           |
+    centre | (K,) or () | float64            | subtracted from the columns of Y
 
-    A regression ends once the gradient is at most `tol` times that at w = 0, after `max_iter` steps, or once rounding
-    keeps the objective from falling.
+    A regression ends once its gradient is at most `tol` times as long as at w = 0, after `max_iter` steps, or once
+    rounding keeps the objective from falling.
+
+    Args:
+        C: weight of the squared errors against half the squared length of w.
+        epsilon: errors up to this size are not penalised.
     """
     centres = np.broadcast_to(np.asarray(centre, np.float64), Y.shape[1:])
     fits = [_newton(X, y, c, C, epsilon, tol, max_iter) for y, c in zip(Y.T, centres, strict=True)]
@@ -77,7 +81,7 @@ def fit_regressions(
 
 
 def _read(X: NDArray[np.floating] | RowFile, rows: NDArray[np.intp]) -> NDArray[np.floating]:
-    """Return adjacent rows, without a copy of an array's."""
+    """Return adjacent rows: a view of an array, or read from a file."""
     return X[rows[0] : rows[-1] + 1] if isinstance(X, np.ndarray) and len(rows) else X[rows]
 
 

@@ -1,7 +1,4 @@
-"""Parametric minimum cuts, a nested sequence of foregrounds as the foreground becomes cheaper; and connected parts.
-
-For each step l this minimises over x in {0, 1}^S:  E_l(x) = - sum_i gain[l, i] x_i + sum_ij w_ij [x_i != x_j].
-"""
+"""Parametric minimum cuts: nested foregrounds, which grow as the foreground becomes cheaper; and connected parts."""
 
 from __future__ import annotations
 
@@ -19,11 +16,11 @@ def parametric_cuts(
 
     edges   | (E, 2)    | integer | pairs of superpixels, each pair once
     weights | (E,)      | integer | at least 0: cost of separating them
-    gain    | (B, L, S) | integer | what x_i = 1 saves under each of B hypotheses; never falling along L
+    gain    | (B, L, S) | integer | what x_i = 1 saves, for each of B hypotheses and L steps; never falling along L
     returns | (B, L, S) | bool    | x, nested: x[b, l] is contained in x[b, l + 1]
 
-    A gain larger than the cost of all boundaries of a superpixel puts it into the foreground whatever the others do;
-    seeds have such gains.
+    The energy is - sum_i gain[b, l, i] x_i + sum_ij weights_ij [x_i != x_j]. A gain larger than the cost of all
+    boundaries of a superpixel puts it into the foreground, x_i = 1, whatever the others do; seeds have such gains.
 
     Raises:
         ShapeError: the arrays do not fit each other or are not integers, a weight is negative, or a gain falls.
@@ -59,7 +56,7 @@ def connected_parts(members: NDArray[np.bool_], edges: NDArray[np.integer]) -> N
     edges   | (E, 2) | integer | neighbouring superpixels
     returns | (P, S) | bool    | connected, not empty, all different
 
-    All sets are split in one call, as one graph with R * S nodes.
+    All sets are split in one call, as one graph with a node for each member of each set.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components

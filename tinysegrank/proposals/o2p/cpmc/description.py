@@ -48,7 +48,7 @@ def segment_features(
     boundaries: Boundaries,
     members: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Compute 25 features of each segment.
+    """Compute 25 features of each segment: its shape, place and border, and its contrast with its surroundings.
 
     image       | (H, W) or (H, W, 3) | uint8   | 0..255
     superpixels | (H, W)              | integer | 0..S-1, every number occurs
@@ -122,7 +122,10 @@ def _shape(
 
 
 def _reach(inside: NDArray[np.float64], superpixels: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Measure how far each segment extends in 16 directions, clockwise from the right; pixels are squares: (R, 16)."""
+    """Return the coordinate of each segment's farthest point in 16 directions, clockwise from the right: (R, 16).
+
+    The origin is the image's top left corner; pixels are unit squares.
+    """
     count = inside.shape[1]
     of_superpixel = np.empty((count, DIRECTIONS))
     rows, columns = np.indices(superpixels.shape, np.float32)
@@ -140,7 +143,7 @@ def _reach(inside: NDArray[np.float64], superpixels: NDArray[np.integer]) -> NDA
 
 
 def _polygon_area(reach: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the area of each segment's smallest enclosing polygon whose sides face the 16 directions: (R,)."""
+    """Return the area of the smallest polygon around each segment whose sides face the 16 directions: (R,)."""
     turn = 2 * np.pi / DIRECTIONS
     after = np.roll(reach, -1, axis=1)
     angle = np.arange(DIRECTIONS) * turn

@@ -34,7 +34,7 @@ def low_cut_ratios(ratios: NDArray[np.floating], *, limit: float, least: int = 5
 def drop_duplicates(overlaps: NDArray[np.floating], *, limit: float = 0.98) -> NDArray[np.intp]:
     """Keep, in order, each segment that overlaps none kept before it by more than `limit`; return their indices.
 
-    overlaps | (R, R) | floating | intersection over union of each two
+    overlaps | (R, R) | floating | intersection over union of each pair
     returns  | (K,)   | intp     | ascending
     """
     same = overlaps > limit
@@ -50,8 +50,8 @@ def best_of_clusters(
 ) -> NDArray[np.intp]:
     """Cluster segments by single linkage, and return the index of the smallest cut ratio in each cluster.
 
-    overlaps | (R, R) | floating | intersection over union of each two
-    ratios   | (R,)   | floating |
+    overlaps | (R, R) | floating | intersection over union of each pair
+    ratios   | (R,)   | floating | cut ratio of each segment
     returns  | (K,)   | intp     | ascending; of equal ratios the first
 
     Clusters are the connected components of the graph of pairs whose 1 - IoU is at most `distance`.
@@ -73,7 +73,7 @@ def diverse_order(
     """Choose segments in turn, each maximising relevance * score - (1 - relevance) * largest overlap with those chosen.
 
     scores   | (R,)   | floating | larger is better
-    overlaps | (R, R) | floating | intersection over union of each two
+    overlaps | (R, R) | floating | intersection over union of each pair
     returns  | (K,)   | intp     | at most `count` indices, the best first; of equally good ones the first
 
     The first is the one with the largest score.

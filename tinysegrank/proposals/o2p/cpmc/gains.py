@@ -1,6 +1,6 @@
 """The hypotheses of the cuts and their gains: seeds, the cost of touching the image's frame, and lambda.
 
-Everything is summed over superpixels, which have the mean colour of their pixels.
+Gains are sums over the pixels of a superpixel, all of which are given its mean colour.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Hypotheses(NamedTuple):
     """B hypotheses for one image: each a seed of the foreground, and a part of the image's frame taken as background.
 
     seeds | (B, S) | bool    | superpixels of the seed, which must be foreground
-    frame | (B, S) | float64 | sum of the weights, 0..1, of the superpixel's pixels on that part of the frame
+    frame | (B, S) | float64 | sum of weights, 0..1 each, over a superpixel's pixels on that part of the frame
     """
 
     seeds: NDArray[np.bool_]
@@ -66,9 +66,9 @@ def grid_seeds(superpixels: NDArray[np.integer], *, grid: int = 5, size: int = 4
 
 
 def frame_hypotheses(superpixels: NDArray[np.integer]) -> Hypotheses:
-    """Return six hypotheses without a seed, each against a part of the frame, whose pixels have weight 1.
+    """Return six hypotheses without a seed, each with a part of the frame as background, whose pixels have weight 1.
 
-    The parts are all of it, all but the bottom, top and bottom, left and right, the bottom, and the top.
+    The parts are all four sides; all but the bottom; top and bottom; left and right; the bottom; and the top.
 
     superpixels | (H, W) | integer | 0..S-1
 
@@ -97,7 +97,7 @@ def lambdas(upper: float, *, count: int = 20, lower: float = 1e-3) -> NDArray[np
 def uniform_gains(
     hypotheses: Hypotheses, areas: NDArray[np.integer], schedule: NDArray[np.floating]
 ) -> NDArray[np.int64]:
-    """Compute gains without colour: lambda for each pixel, minus the cost of the frame.
+    """Compute gains without colour: lambda for each pixel of a superpixel, minus the cost of its pixels on the frame.
 
     areas    | (S,)      | integer  | pixels of each superpixel
     schedule | (L,)      | floating | lambda of each step, never falling
@@ -115,11 +115,12 @@ def colour_gains(
     schedule: NDArray[np.floating],
     colours: NDArray[np.floating],
 ) -> NDArray[np.int64]:
-    """Compute gains with colour: lambda, plus similarity to the seed, minus that to the frame and the frame's cost.
+    """Compute `uniform_gains`, plus each pixel's similarity to the seed's colours, minus that to the frame's colours.
 
     colours | (S, 3) | floating | mean R, G, B of each superpixel, 0..255; for the others see `uniform_gains`
 
-    The similarity of a pixel to a palette is COLOUR_COST * exp(-DECAY * smallest L1 distance to one of its colours).
+    The seed and the frame each have a palette of up to 5 colours. The similarity of a pixel to a palette is COLOUR_COST
+    * exp(-DECAY * smallest L1 distance to one of its colours).
     """
     # The frame is the same for all seeds: only the distances in it differ.
     of_frame = _likeness(colours, hypotheses.frame.sum(axis=0))
@@ -128,7 +129,7 @@ def colour_gains(
 
 
 def _likeness(colours: NDArray[np.floating], weights: NDArray[np.number]) -> NDArray[np.float64]:
-    """Return the similarity of each superpixel's colour to the palette of colours with these weights: (S,)."""
+    """Return the similarity of a pixel of each superpixel to the palette of the colours with these weights: (S,)."""
     if not weights.any():  # the frame of an image of one pixel
         return np.zeros(len(colours))
     centres = palette(colours, weights)
@@ -150,11 +151,13 @@ def _gains(
 
 
 def palette(colours: NDArray[np.floating], weights: NDArray[np.number]) -> NDArray[np.float64]:
-    """Cluster colours by Lloyd's algorithm, from initial centres that are each the farthest from those before.
+    """Cluster colours by Lloyd's algorithm.
 
     colours | (N, 3) | floating | such as the mean R, G, B of superpixels
     weights | (N,)   | number   | at least 0, some above 0: pixels that the colour stands for
     returns | (P, 3) | float64  | at most COLOURS centres; fewer if there are fewer different colours
+
+    The first centre is initially the colour of largest weight, each other one the colour farthest from those before it.
     """
     used = weights > 0
     x, w = colours[used].astype(np.float64), weights[used].astype(np.float64)

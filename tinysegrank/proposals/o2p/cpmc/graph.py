@@ -29,8 +29,8 @@ def edge_map(
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or `lab` is of another size.
 
-    Source: Sobel's gradient, per Lab channel; the original is Arbelaez et al., "Contour detection and hierarchical
-    image segmentation", PAMI 2011.
+    Source: Sobel's gradient, the largest of the three Lab channels; the original is Arbelaez et al., "Contour detection
+    and hierarchical image segmentation", PAMI 2011.
     """
     from scipy import ndimage
 
@@ -61,7 +61,7 @@ def oversegment(edges: NDArray[np.floating], *, count: int = 800) -> NDArray[np.
 
 
 def _markers(shape: tuple[int, ...], count: int) -> NDArray[np.int32]:
-    """Return a map with about `count` pixels, on a square grid, numbered 1, 2, ..., and 0 elsewhere."""
+    """Return a map (H, W) in which about `count` pixels, on a square grid, are numbered 1, 2, ...; the others are 0."""
     height, width = shape
     step = np.sqrt(height * width / count)
     down, across = (min(max(round(length / step), 1), length) for length in shape)
@@ -79,9 +79,9 @@ def _markers(shape: tuple[int, ...], count: int) -> NDArray[np.int32]:
 class Boundaries(NamedTuple):
     """The boundaries between superpixels.
 
-    edges    | (E, 2) | int32   | a < b, sorted by a, then b, each pair once
+    edges    | (E, 2) | int32   | superpixels a < b on the two sides, sorted by a, then b, each pair once
     length   | (E,)   | int64   | pairs of 4-neighbouring pixels across the boundary, at least 1
-    weight   | (E,)   | int64   | cost of separating a and b, the sum over these pairs
+    weight   | (E,)   | int64   | cost of separating a and b, the rounded sum over these pairs
     strength | (E,)   | float64 | mean edge strength over these pairs
     """
 
@@ -91,7 +91,7 @@ class Boundaries(NamedTuple):
     strength: NDArray[np.float64]
 
     def crossed(self, members: NDArray[np.bool_] | NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return 1 where a segment's border runs between the superpixels of an edge, else 0: (R, S) -> (R, E)."""
+        """Return 1 for each boundary with only one side in the segment, else 0: (R, S) -> (R, E)."""
         a, b = self.edges.T
         return (members[:, a] != members[:, b]).astype(np.float64)
 

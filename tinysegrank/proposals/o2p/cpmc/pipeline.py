@@ -1,4 +1,4 @@
-"""All steps of CPMC: make at most 150 ranked, diverse segments of an image, and examples to train the ranker."""
+"""All steps of CPMC: make ranked, diverse segments of an image, and examples to train the ranker."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ class CpmcOptions(Options):
 class Candidates(NamedTuple):
     """Segments before ranking.
 
-    superpixels | (H, W) | int32   | 0..S-1
-    boundaries  |        |         | boundaries between the superpixels
-    members     | (R, S) | bool    | superpixels of each segment
-    ratios      | (R,)   | float64 | cut ratio of each segment, of UNIT = 1000
+    superpixels | (H, W) | int32      | 0..S-1
+    boundaries  |        | Boundaries | between the superpixels
+    members     | (R, S) | bool       | superpixels of each segment
+    ratios      | (R,)   | float64    | cut ratio of each segment; 1000 without any edge
     """
 
     superpixels: NDArray[np.int32]
@@ -74,7 +74,7 @@ class Candidates(NamedTuple):
 
     @property
     def segments(self) -> Segments:
-        """The segments, a lower cut ratio as a higher score."""
+        """The segments, scored by minus their cut ratios."""
         return Segments(self.superpixels, self.members, -self.ratios)
 
 
@@ -87,8 +87,8 @@ def candidates(
 ) -> Candidates:
     """Find the segments of an image that are worth ranking.
 
-    Cuts from seeds on a grid and against parts of the frame are split into connected parts. Of these, small ones, those
-    with a high cut ratio, duplicates, and all but the best of each group of similar ones are dropped.
+    Cuts from seeds on a grid and against parts of the frame are split into connected parts. Dropped are small parts,
+    those with a high cut ratio, duplicates, and all but the best of each group of similar ones.
 
     image | (H, W) or (H, W, 3) | uint8   | 0..255; any size
     lab   | (H, W, 3)           | float32 | CIE Lab of `image`, if computed already
@@ -98,7 +98,7 @@ def candidates(
         rng: draws `options.sample` segments if there are more.
 
     Raises:
-        ShapeError: the image is not 8-bit grey or RGB, or has no pixel.
+        ShapeError: the image is not 8-bit grey or RGB, or has no pixel, or `lab` is of another size.
     """
     options = options or CpmcOptions()
     rgb = as_rgb(image)
@@ -142,12 +142,11 @@ def cpmc(
 ) -> Segments:
     """Make at most `options.count` segments of an image, ordered by quality and diversity.
 
-    There are none if no cut separates anything, as in an image of one colour. `image`, `lab`, `options` and `rng` are
-    those of `candidates`, which raises their errors.
+    There are none if no cut separates anything, as in an image of one colour. For `image`, `lab`, `options`, `rng` and
+    the errors see `candidates`.
 
     Args:
-        image: the image.
-        ranker: predicts the best overlap of each segment with an object; without one the cut ratio decides.
+        ranker: predicts the best overlap of each segment with an object; without a ranker the cut ratio decides.
         columns: describes the candidates further, as it did for the examples that the ranker was fitted on.
 
     Source: Carreira and Sminchisescu, "CPMC: automatic object segmentation using constrained parametric min-cuts", PAMI
@@ -172,7 +171,7 @@ def _features(image: NDArray[np.uint8], found: Candidates, columns: Columns | No
 class Examples(NamedTuple):
     """Training examples from one image; join those of several images with np.concatenate.
 
-    features      | (R, D) | float64 | columns as SEGMENT_FEATURES, then the further ones, if any
+    features      | (R, D) | float64 | columns as SEGMENT_FEATURES, then those of `columns`, if given
     best_overlaps | (R,)   | float64 | largest IoU with an object of the image, void left out
     """
 
@@ -195,8 +194,8 @@ def ranker_examples(
     labels    | (H, W)              | integer | 0..K-1, or 255 where void
     instances | (H, W)              | integer | instance map, if there is one; see `find_objects`
 
-    An image without an object gives no examples: there every overlap would be 0, however good the segment. `columns`,
-    `options` and `rng` are those of `cpmc`.
+    An image without an object gives no examples: every overlap would be 0, however good the segment. For `columns`,
+    `options` and `rng` see `cpmc`.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or the labels are of another size.

@@ -39,10 +39,10 @@ def describe_segments(
     options: SecondOrderOptions | None = None,
     reduction: DescriptorReduction | None = None,
 ) -> NDArray[np.float32]:
-    """Describe each segment of an image.
+    """Describe each segment of an image by the blocks eSIFT-F, eSIFT-G and eLBP.
 
     image   | (H, W) or (H, W, 3) | uint8   | 0..255
-    returns | (R, D)              | float32 | finite; eSIFT-F, eSIFT-G, eLBP; a block without grid points is 0
+    returns | (R, D)              | float32 | finite; the blocks one after the other, 0 where one has no grid points
 
     Args:
         segments: segments of this image.

@@ -1,4 +1,4 @@
-"""Numba version of `lbp.code_shares`, equal to 1e-6: sums over windows for dense local binary patterns."""
+"""Numba version of `lbp.code_shares`, equal to 1e-6."""
 
 from __future__ import annotations
 

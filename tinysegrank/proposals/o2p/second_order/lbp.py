@@ -1,7 +1,7 @@
 """Dense local binary patterns: around each grid point, how often each uniform pattern occurs.
 
-A pixel's pattern has one bit for each of its 8 neighbours, set where the neighbour is brighter. It is uniform if the
-bits change at most twice around the ring: an edge, a line end, a spot, or flat. There are 58 such patterns.
+A pixel's pattern has one bit for each of its 8 neighbours, set where the neighbour is brighter. The pattern is uniform
+if the bits change at most twice around the ring: an edge, a line end, a spot, or flat. There are 58 such patterns.
 
 Source: Ojala, Pietikainen and Maenpaa, "Multiresolution gray-scale and rotation invariant texture classification with
 local binary patterns", PAMI 2002.
@@ -23,14 +23,15 @@ RING = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))  #
 def dense_lbp(
     grey: NDArray[np.floating], cells: Sequence[int], rows: NDArray[np.integer], columns: NDArray[np.integer]
 ) -> NDArray[np.float32]:
-    """Describe the texture around every row and column of a grid.
+    """Describe the texture around every point of a grid by the share of each uniform pattern in a window.
 
     grey    | (H, W)        | floating |
-    cells   | n numbers     | int      | reach of the window: a pixel's weight falls linearly to 0 at this distance
-    rows    | (h,)          | integer  | 0..H-1
-    columns | (w,)          | integer  | 0..W-1
-    returns | (n, h, w, 58) | float32  | square root of each pattern's share of the window; squares sum to 1 at most,
-        as patterns that are not uniform count in the window but have no column
+    cells   | n numbers     | int      | radii: a pixel's weight in a window falls linearly to 0 at this distance
+    rows    | (h,)          | integer  | rows of the grid, 0..H-1
+    columns | (w,)          | integer  | columns of the grid, 0..W-1
+    returns | (n, h, w, 58) | float32  | square root of each pattern's share
+
+    Patterns that are not uniform count in the window but have no column, so the squares sum to 1 at most.
     """
     codes = uniform_codes(grey)
     if not accelerated():
@@ -46,7 +47,7 @@ def dense_lbp(
 def code_shares(
     codes: NDArray[np.uint8], cell: int, rows: NDArray[np.integer], columns: NDArray[np.integer]
 ) -> NDArray[np.float32]:
-    """Return the share of each code in the window around each grid point: (h, w, 59).
+    """Return the share of each code in the weighted window of radius `cell` around each grid point: (h, w, 59).
 
     The Numba version agrees to 1e-6.
     """

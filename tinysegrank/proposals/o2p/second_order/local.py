@@ -39,7 +39,7 @@ class SecondOrderOptions(Options):
 class LocalDescriptors(NamedTuple):
     """Local descriptors of one kind.
 
-    texture | (N, T) | float32 | SIFT (128) or binary patterns (58)
+    texture | (N, T) | float32 | SIFT (128) or binary patterns (58), or fewer numbers after `DescriptorReduction`
     colours | (N, 9) | float32 | about 0..1; columns as COLOURS
     places  | (N, 4) | float64 | pixels; columns as PLACES: column and row of the grid point, side of a cell, and 1
     """
@@ -62,7 +62,8 @@ def local_descriptors(image: NDArray[np.uint8], options: SecondOrderOptions) -> 
     image | (H, W) or (H, W, 3) | uint8 | 0..255
 
     Returns:
-        At least one descriptor of each kind, however small the image; the grid is centred.
+        At least one descriptor of each kind, however small the image. The grid is centred; see `SecondOrderOptions` for
+        its spacing and the scales.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB.
@@ -80,7 +81,7 @@ def local_descriptors(image: NDArray[np.uint8], options: SecondOrderOptions) -> 
 
 
 def point_colours(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return RGB, HSV and Lab, each scaled to about 0..1: (h, w, 3) in 0..1 -> (h, w, 9), columns as COLOURS."""
+    """Return RGB, HSV and Lab, each scaled to about 0..1: (h, w, 3) RGB in 0..1 -> (h, w, 9), columns as COLOURS."""
     from skimage.color import rgb2hsv, rgb2lab
 
     lab = rgb2lab(rgb)
@@ -95,7 +96,7 @@ def _flatten(
     rows: NDArray[np.integer],
     columns: NDArray[np.integer],
 ) -> LocalDescriptors:
-    """Return local descriptors with one row per scale and grid point, one scale after the other."""
+    """Arrange descriptors (n, h, w, T) of n scales in rows, scale by scale, with their colours and places."""
     size, y, x = (grid.ravel().astype(np.float64) for grid in np.meshgrid(cells, rows, columns, indexing="ij"))
     return LocalDescriptors(
         texture.reshape(-1, texture.shape[-1]),  # (N, T)

@@ -1,7 +1,7 @@
 """Second-order pooling of the trunk's maps: superpixels as local descriptors, each counting by its pixels.
 
-The means of the maps over a superpixel, reduced to a few numbers, take the place of SIFT. A segment need not be a union
-of the superpixels: each enters its mean outer product by the pixels that they share.
+The means of the maps over a superpixel, reduced to a few numbers, take the place of SIFT. In a segment's mean outer
+product, each superpixel counts by the pixels that it shares with the segment, which may cut through superpixels.
 
 Source: Carreira, Caseiro, Batista and Sminchisescu, "Free-form region description with second-order pooling", PAMI
 2014. There the local descriptors are hand-made.
@@ -39,6 +39,9 @@ class MapReduction(Fitted, tag="tinysegrank map reduction 1", shapes={"centre": 
 
     centre     | (C,)   | float32 | mean over training superpixels
     directions | (C, d) | float32 | orthonormal columns, by decreasing eigenvalue
+
+    Raises:
+        ShapeError: the arrays do not fit each other.
     """
 
     def __init__(self, centre: NDArray[np.float32], directions: NDArray[np.float32]) -> None:
@@ -55,8 +58,8 @@ class MapReduction(Fitted, tag="tinysegrank map reduction 1", shapes={"centre": 
 
         Args:
             images: means of the maps over an image's superpixels, (S, C) each; read once, a hundred are enough.
-            channels: number of channels of each layer.
-            size: number of directions d; C if that is less.
+            channels: number of channels of each layer; their sum is C.
+            size: number of directions d, or C if that is less.
 
         Raises:
             ConfigError: there is no image.
@@ -75,7 +78,7 @@ class MapReduction(Fitted, tag="tinysegrank map reduction 1", shapes={"centre": 
         return cls(centre.astype(np.float32), longest(covariance, size))
 
     def apply(self, means: NDArray[np.floating], channels: Sequence[int]) -> NDArray[np.float32]:
-        """Return the local descriptors of superpixels: (S, C) to (S, d).
+        """Return the local descriptors of superpixels from their means of the maps: (S, C) -> (S, d).
 
         Raises:
             ShapeError: the means have other channels than those in `fit`.
@@ -98,8 +101,8 @@ def second_order_maps(
 
     local       | (S, d)  | floating | a local descriptor of each superpixel, as from `MapReduction.apply`
     superpixels | (H, W)  | integer  | 0..S-1
-    shared      | (R, S)  | float32  | see `shared_pixels`
-    boxes       | (R, 4)  | floating | bounding box of each segment, see `bounding_boxes`
+    shared      | (R, S)  | float32  | pixels of each segment in each superpixel, from `shared_pixels`
+    boxes       | (R, 4)  | floating | bounding box of each segment, from `bounding_boxes`
     returns     | (R, D)  | float32  | D = (d + 6) (d + 7); figure, ground; 0 where there is no ground
 
     Args:
@@ -132,7 +135,7 @@ def describe_by_maps(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Describe an image's segments by the trunk's maps in two ways: `second_order_maps` and `mean_maps`.
 
-    returns | (R, D), (R, 2C) | float32 | before projection
+    returns | (R, D), (R, 2C) | float32 | before `Projection`
 
     Raises:
         ShapeError: the segments, the maps and the reduction do not fit each other.

@@ -1,10 +1,10 @@
 """Second-order average pooling: the mean outer product of the local descriptors inside each segment.
 
-A descriptor is its texture and colours, d numbers, and six more that place it in the segment's bounding box. Those six
-are linear in p = (x, y, size, 1) with a matrix A that depends on the box alone. So the outer products of (d, p) are
-summed over each superpixel once; a segment's sum B is that of its superpixels, the sum outside it is the image's minus
-B, and with T = [[1, 0], [0, A]] the sum of the placed descriptors' outer products is T B T^T. So the cost
-per segment does not depend on its pixels.
+A descriptor is its texture and colours, d numbers, and six more that place it in the segment's bounding box. These six
+are A p, where p = (x, y, size, 1) and the matrix A depends on the box alone. So the outer products of (d numbers, p)
+are summed over each superpixel once. The sum B of a segment is that of its superpixels; outside the segment it is the
+image's sum minus B. With T = [[1, 0], [0, A]], the sum of the placed descriptors' outer products is T B T^T, and its
+cost does not depend on the segment's size.
 
 Mean outer products are not a vector space: they form a curved cone. Their logarithms (Arsigny, Fillard, Pennec and
 Ayache, "Geometric means in a novel vector space structure on symmetric positive-definite matrices", 2007) flatten it,
@@ -30,8 +30,10 @@ FIGURE_SIZE, GROUND_SIZE = 8.0, 24.0  # factors on the cell size, in a segment's
 def superpixel_sums(descriptors: LocalDescriptors, superpixels: NDArray[np.integer]) -> NDArray[np.float64]:
     """Sum the outer products of (texture, colours, place) over the grid points of each superpixel.
 
-    superpixels | (H, W)              | integer | 0..S-1
-    returns     | (S, d + 4, d + 4)   | float64 | 0 for superpixels without grid points; [..., -1, -1] is their number
+    superpixels | (H, W)            | integer | 0..S-1
+    returns     | (S, d + 4, d + 4) | float64 | 0 for superpixels without grid points; [..., -1, -1] is their number
+
+    d is the length of texture and colours together.
 
     Raises:
         ShapeError: a descriptor's place is outside the image.
@@ -71,11 +73,11 @@ def bounding_boxes(members: NDArray[np.bool_], superpixels: NDArray[np.integer])
 
 
 def placements(boxes: NDArray[np.floating], size: float) -> NDArray[np.float64]:
-    """Return the matrices that map (x, y, size, 1) to the place in each box.
+    """Return the matrices that map (x, y, side of a cell, 1) to the place in each box.
 
     boxes   | (R, 4)    | floating | first column x0, first row y0, columns w, rows h
-    size    |           | float    | factor s on the side of a cell
-    returns | (R, 6, 4) | float64  | to (x-x0)/w, (y-y0)/h, (x-x0)/h, (y-y0)/w, size*s/h, size*s/w
+    size    |           | float    | factor s on the side
+    returns | (R, 6, 4) | float64  | to (x-x0)/w, (y-y0)/h, (x-x0)/h, (y-y0)/w, side*s/h, side*s/w
     """
     x0, y0, w, h = boxes.T
     A = np.zeros((len(boxes), PLACED, len(PLACES)))
@@ -105,7 +107,7 @@ def placed_averages(sums: NDArray[np.float64], A: NDArray[np.float64]) -> NDArra
 
 
 def log_matrices(matrices: NDArray[np.float64], *, ridge: float = 1e-3) -> NDArray[np.float64]:
-    """Return the logarithm of each matrix + ridge * identity.
+    """Return the matrix logarithm of each matrix + ridge * identity.
 
     matrices | (R, n, n) | float64 | symmetric, no negative eigenvalues
     returns  | (R, n, n) | float64 | 0 where a matrix is 0, as for an empty region
@@ -127,7 +129,7 @@ def normalise_blocks(blocks: list[NDArray[np.float32]], *, power: float = 0.75) 
     """Scale the rows of B blocks to equal lengths, join the blocks, and raise each number's magnitude to a power.
 
     A block's rows are scaled to length 1 / sqrt(B), so that the joined rows have length 1 before the power is taken;
-    signs are kept. A row of zeros stays zero, so that the joined row is shorter.
+    signs are kept. If a block's row is all zeros, it stays so, and the joined row is shorter.
 
     blocks  | (R, D_b) each   | float32 |
     returns | (R, sum of D_b) | float32 |

@@ -1,8 +1,7 @@
 """Reduce local descriptors before pooling, and whole descriptions after it, by uncentred principal components.
 
 The logarithm of an n x n matrix costs n^3 and a description has n^2 numbers, so a smaller n makes both cheap. The mean
-is not subtracted, so that the mean outer product of projected descriptors is a projection of the full one. Projected
-descriptions of all segments fit in memory.
+is not subtracted, so that the mean outer product of projected descriptors is a projection of the full one.
 """
 
 from __future__ import annotations
@@ -26,7 +25,10 @@ class DescriptorReduction(
     """Projections of SIFT and of binary patterns; colours and places are not projected.
 
     sift | (128, a) | float32 | orthonormal columns, by decreasing eigenvalue
-    lbp  | (58, b)  | float32 | the same
+    lbp  | (58, b)  | float32 | orthonormal columns, by decreasing eigenvalue
+
+    Raises:
+        ConfigError: a matrix has another shape.
     """
 
     def __init__(self, sift: NDArray[np.float32], lbp: NDArray[np.float32]) -> None:
@@ -67,7 +69,7 @@ class DescriptorReduction(
         return cls(longest(moments[0], sift), longest(moments[1], lbp))
 
     def apply(self, local: ImageDescriptors) -> ImageDescriptors:
-        """Project the texture of every local descriptor."""
+        """Return the descriptors with SIFT projected to (N, a) and binary patterns to (N, b)."""
         return ImageDescriptors(
             local.sift._replace(texture=local.sift.texture @ self.sift),
             local.lbp._replace(texture=local.lbp.texture @ self.lbp),
@@ -75,7 +77,10 @@ class DescriptorReduction(
 
 
 def longest(moment: NDArray[np.float64], size: int) -> NDArray[np.float32]:
-    """Return the eigenvectors of the `size` largest eigenvalues, in order, their largest entries positive."""
+    """Return the eigenvectors of the `size` largest eigenvalues as columns, the largest first: (n, n) -> (n, size).
+
+    The entry of largest magnitude in each is positive.
+    """
     vectors = np.linalg.eigh(moment)[1][:, ::-1][:, :size]
     peak = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)  # (1, size)
     return np.asarray(vectors * np.sign(peak), np.float32)
@@ -85,6 +90,9 @@ class Projection(Fitted, tag="tinysegrank projection 1", shapes={"directions": (
     """Projection on the principal directions of descriptions, whose mean is not subtracted.
 
     directions | (D, P) | float32 | orthonormal columns, by decreasing singular value
+
+    Raises:
+        ShapeError: the directions have another shape, or there are more than D.
     """
 
     def __init__(self, directions: NDArray[np.float32]) -> None:
@@ -114,7 +122,7 @@ class Projection(Fitted, tag="tinysegrank projection 1", shapes={"directions": (
         return cls(np.ascontiguousarray(directions.T, np.float32))
 
     def apply(self, descriptions: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Project: (R, D) to (R, P).
+        """Return the descriptions projected on the directions: (R, D) -> (R, P).
 
         Raises:
             ShapeError: the descriptions have another length than those in `fit`.

@@ -1,7 +1,7 @@
 """Dense SIFT: around each grid point, 4 x 4 cells with a histogram of 8 gradient orientations each.
 
-A gradient votes for its two nearest orientations and, by its distance from their centres, for the cells around it. The
-votes for cells are a triangle along rows times one along columns, so that a cell's histogram at every grid point is
+A gradient votes for its two nearest orientations and for the cells around it, by its distance from their centres. Its
+vote for a cell is a product of two triangles, along rows and along columns, so all histograms at all grid points are
 rows @ map @ columns^T with two sparse matrices, for any cell size and grid. Borders need no special case: gradients
 beyond the image are 0. There is no Gaussian window over the cells.
 
@@ -27,11 +27,11 @@ def dense_sift(
 ) -> NDArray[np.float32]:
     """Compute SIFT of square patches, 4 cells wide, centred at every row and column of a grid.
 
-    grey    | (H, W)               | floating | 0..1
-    cells   | n numbers            | int      | sides of a cell, pixels
-    rows    | (h,)                 | integer  | 0..H-1
-    columns | (w,)                 | integer  | 0..W-1
-    returns | (n, h, w, 128)       | float32  | 0..1; index = (cell row * 4 + cell column) * 8 + orientation; 0 if flat
+    grey    | (H, W)         | floating | 0..1
+    cells   | n numbers      | int      | sides of a cell, pixels
+    rows    | (h,)           | integer  | rows of the grid, 0..H-1
+    columns | (w,)           | integer  | columns of the grid, 0..W-1
+    returns | (n, h, w, 128) | float32  | 0..1; index = (cell row * 4 + cell column) * 8 + orientation; 0 if flat
 
     Orientation k is at 45 k degrees, measured from the direction of increasing columns towards increasing rows.
     """
@@ -75,7 +75,7 @@ def _votes(centres: NDArray[np.integer], cell: int, length: int) -> Any:
 
 
 def _normalise(described: NDArray[np.float32]) -> None:
-    """Scale descriptors to length 1, clip, scale to length 1 again, and rescale, in place; zeros stay 0."""
+    """Scale descriptors to length 1, clip at CLIP, scale to length 1 again, multiply by GAIN, clip at 1; in place."""
     for largest in (CLIP, 1 / GAIN):
         length = np.sqrt(np.einsum("...d,...d->...", described, described))[..., None]
         described /= np.maximum(length, np.float32(1e-10))
