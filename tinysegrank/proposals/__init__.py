@@ -19,7 +19,7 @@ DivMBest by pasting
 kept       | a segment takes its best class or background; at most 3; the best on top | o2p.pasting.PasteEngine.solve
 kept       | the j-th, from 0, must be 0.02 j above background; overlaps are not suppressed | o2p.pasting.SIMPLICITY
 changed    | ranked and admitted by the gain over its own background, not the largest | o2p.pasting.PasteEngine.solve
-kept       | lambda subtracted from pasted pairs for good, from other backgrounds once | o2p.pasting.PasteEngine.diversify
+kept       | lambda off pasted pairs for good, off other segments' background once | o2p.pasting.PasteEngine.diversify
 changed    | backgrounds are reset in every image (in the release only in the last) | o2p.pasting.PasteEngine.diversify
 changed    | penalties, not the noise that the release switches on | divmbest.divmbest
 changed    | one threshold for all classes, chosen by accuracy on training images | choice.choose
@@ -70,7 +70,7 @@ changed    | at least 100 pixels at full size, in the source at half size | o2p.
 simplified | cut ratio at most 250 (in the source 100 or 250), but 5 in any case | o2p.cpmc.filters.low_cut_ratios
 kept       | 1000 at random, no two with IoU above 0.98, the best of each cluster at 0.05 | o2p.cpmc.pipeline.candidates
 left out   | morphological opening: unions of superpixels have no thin threads | o2p.cpmc.filters.best_of_clusters
-simplified | 19 numbers of shape, 6 of border and colour; no textons or visual words | o2p.cpmc.description.segment_features
+simplified | 19 numbers of shape, 6 of border and colour; no textons, no words | o2p.cpmc.description.segment_features
 kept       | regression on random features of a Laplacian kernel, to the best overlap | o2p.cpmc.ranker.SegmentRanker
 added      | means of the trunk's maps over figure and ground, PCA to 8 | o2p.second_order.maps.map_columns
 kept       | ordered by 0.75 score - 0.25 overlap with those before; 150 at most | o2p.cpmc.filters.diverse_order

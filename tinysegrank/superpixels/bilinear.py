@@ -92,7 +92,7 @@ def bilinear_weights(
 def _neighbours(place: NDArray[np.intp], side: int, cells: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return, along one axis, the cell whose centre is at or before each pixel, and the weight (0..1) of the next cell.
 
-    `place` holds numbers of pixels, 0..side-1. A pixel before the first centre gets cell 0 and weight 0.
+    `place` holds numbers of pixels, 0..side-1. A pixel before the first centre gets cell 0, and weight 0 for the next.
     """
     position = np.clip((place + 0.5) * cells / side - 0.5, 0, cells - 1)
     cell = np.floor(position).astype(np.intp)

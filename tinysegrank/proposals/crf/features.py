@@ -40,15 +40,13 @@ def superpixel_features(
 
     image       | (H, W) or (H, W, 3) | uint8    | 0..255
     superpixels | (H, W)              | integer  | 0..S-1, every number occurs
+    graph       |                     |          | of the superpixels, from `region_graph`
     lab         | (H, W, 3)           | floating | CIE Lab of `image`, if computed already
     returns     | (S, D)              | float32  | columns as FEATURE_NAMES
 
     Around a superpixel are its neighbours, weighted by the length of the common boundary; its surroundings; and the
     image, weighted by area. The surroundings are the result of 6 steps, each of which replaces the features of every
     superpixel by the mean of them and of its neighbours' mean.
-
-    Args:
-        graph: graph of the superpixels, from `region_graph`.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or its size is not that of the superpixels.

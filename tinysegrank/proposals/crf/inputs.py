@@ -71,19 +71,17 @@ def classifier_inputs(
 
     image       | (H, W) or (H, W, 3) | uint8    | 0..255
     superpixels | (H, W)              | integer  | 0..S-1, every number occurs
+    graph       |                     |          | of the superpixels, from `region_graph`
     lab         | (H, W, 3)           | floating | CIE Lab of `image`, if computed already
 
     Args:
-        graph: graph of the superpixels.
         features: "hand" for `superpixel_features`; "trunk" for the means of the maps over the superpixel and over the
-            image, and the row and column of the superpixel's centroid; "both" for all of them.
+            image, and the row and column of the superpixel's centroid, 0..1; "both" for all of them.
         maps: result of `map_features` for these superpixels; not needed for "hand".
 
     Raises:
         ShapeError: the arrays do not fit each other.
         ConfigError: `features` is unknown, or `maps` is missing.
-
-    Source: Hariharan et al., "Hypercolumns for object segmentation and fine-grained localization", CVPR 2015.
     """
     if features not in FEATURES:
         raise ConfigError(f'features="{features}": choose one of {", ".join(FEATURES)}')

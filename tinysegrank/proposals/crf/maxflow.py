@@ -17,15 +17,11 @@ LARGEST_CAPACITY = 2**31 - 1
 def minimum_cut(
     nodes: int, source: int, sink: int, arcs: NDArray[np.integer], capacity: NDArray[np.integer]
 ) -> NDArray[np.bool_]:
-    """Find the smallest source side among the minimum cuts of a directed graph.
+    """Find the smallest source side among the minimum cuts of a directed graph with nodes 0..nodes-1.
 
-    arcs     | (A, 2)   | integer | tail and head of each arc, 0..nodes-1; duplicates are summed
+    arcs     | (A, 2)   | integer | tail and head of each arc; duplicates are summed
     capacity | (A,)     | integer | at least 0; all arcs between two nodes, in both directions, sum to less than 2^31
     returns  | (nodes,) | bool    | True on the source side
-
-    Args:
-        nodes: number of nodes.
-        source, sink: numbers of two of them.
 
     Raises:
         ShapeError: a capacity is negative or not an integer, or such a sum is too large.
@@ -37,25 +33,13 @@ def minimum_cut(
 
     if not np.issubdtype(capacity.dtype, np.integer) or (capacity.size and capacity.min() < 0):
         raise ShapeError("capacity must hold integers of at least 0; scale and round it first")
-    # Compressed rows by hand, each arc with its reverse, duplicates summed: SciPy's flow then has the same layout.
-    tail, head = arcs[:, 0].astype(np.int64), arcs[:, 1].astype(np.int64)
-    key, place = np.unique(np.concatenate([tail * nodes + head, head * nodes + tail]), return_inverse=True)  # (B,)
-    total = np.zeros(len(key), np.int64)
-    np.add.at(total, place[: len(arcs)], capacity)
-    start, end = np.divmod(key, nodes)
+    graph = csr_array((capacity.astype(np.int64), (arcs[:, 0], arcs[:, 1])), shape=(nodes, nodes))  # duplicates summed
     # Flow one way adds to the residual the other way, so the two capacities between a pair share the 32 bits.
-    both = total + total[np.searchsorted(key, end * nodes + start)]
-    if both.max(initial=0) > LARGEST_CAPACITY:
+    if (graph + graph.T).max() > LARGEST_CAPACITY:
         raise ShapeError(f"capacity: the arcs between two nodes sum to more than {LARGEST_CAPACITY}; scale it down")
-    rows = np.searchsorted(start, np.arange(nodes + 1)).astype(np.int32)
-    graph = csr_array((total.astype(np.int32), end.astype(np.int32), rows), shape=(nodes, nodes))
-    # in 64 bits, as it can be twice the largest capacity
-    residual = total - maximum_flow(graph, source, sink).flow.data
-    open_arc = residual > 0
-    rows = np.searchsorted(start[open_arc], np.arange(nodes + 1)).astype(np.int32)
-    reachable = csr_array((np.ones(rows[-1]), end[open_arc].astype(np.int32), rows), shape=(nodes, nodes))
+    residual = graph - maximum_flow(graph.astype(np.int32), source, sink).flow  # in 64 bits: up to twice a capacity
     reached = np.zeros(nodes, dtype=bool)
-    reached[breadth_first_order(reachable, source, return_predecessors=False)] = True
+    reached[breadth_first_order(residual > 0, source, return_predecessors=False)] = True
     return reached
 
 

@@ -52,11 +52,9 @@ def shared_pixels(segments: Segments, superpixels: NDArray[np.integer]) -> NDArr
 def unit_roots(means: NDArray[np.floating], channels: Sequence[int]) -> NDArray[np.float32]:
     """Take the square roots of each row's means, and scale those of each layer to length 1.
 
-    means   | (R, C) | floating | at least 0; the layers' channels one after the other
-    returns | (R, C) | float32  | 0 where all of a layer's means are 0
-
-    Args:
-        channels: number of channels of each layer; their sum is C.
+    means    | (R, C) | floating | at least 0; the layers' channels one after the other
+    channels |        | int      | number of channels of each layer; their sum is C
+    returns  | (R, C) | float32  | 0 where all of a layer's means are 0
 
     Raises:
         ShapeError: the numbers of channels do not add up to C.
@@ -100,13 +98,11 @@ def mean_maps(
 ) -> NDArray[np.float32]:
     """Describe segments by the averages of the maps over the figure and over the ground, as `unit_roots`.
 
-    means   | (S, C)  | floating | mean of the maps over each superpixel, at least 0
-    areas   | (S,)    | number   | pixels of each superpixel
-    shared  | (R, S)  | float32  | pixels of each segment in each superpixel, from `shared_pixels`
-    returns | (R, 2C) | float32  | figure, then ground times GROUND_WEIGHT; 0 where there is no ground
-
-    Args:
-        channels: number of channels of each layer; their sum is C.
+    means    | (S, C)  | floating | mean of the maps over each superpixel, at least 0
+    areas    | (S,)    | number   | pixels of each superpixel
+    shared   | (R, S)  | float32  | pixels of each segment in each superpixel, from `shared_pixels`
+    channels |         | int      | number of channels of each layer; their sum is C
+    returns  | (R, 2C) | float32  | figure, then ground times GROUND_WEIGHT; 0 where there is no ground
 
     Raises:
         ShapeError: the arrays do not fit each other.

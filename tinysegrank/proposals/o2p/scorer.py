@@ -41,12 +41,9 @@ class TrainingRows(NamedTuple):
 def training_rows(segments: Segments, objects: Objects, known: NDArray[np.bool_], *, num_classes: int) -> TrainingRows:
     """Return the training rows of one image.
 
-    known | (H, W) | bool | pixels that are not void; only they count
-
-    Args:
-        segments: segments of the image.
-        objects: true objects of the image, as from `find_objects`.
-        num_classes: number of classes K, background included.
+    segments |        | Segments | segments of the image
+    objects  |        | Objects  | true objects of the image, as from `find_objects`
+    known    | (H, W) | bool     | pixels that are not void; only they count
 
     Returns:
         All segments; then each object, as the superpixels with more than half of their known pixels in it, if any; then
@@ -54,7 +51,8 @@ def training_rows(segments: Segments, objects: Objects, known: NDArray[np.bool_]
         copy of the best segment of each object, if their overlap is above 0.5.
 
     Raises:
-        ShapeError: objects or known are not of the segments' image, or a class is not in 1..K-1.
+        ShapeError: objects or known are not of the segments' image, or a class is not in 1..K-1, where K is
+            `num_classes`.
     """
     if len(objects.classes) and not 1 <= objects.classes.min() <= objects.classes.max() < num_classes:
         raise ShapeError(f"objects: classes must be in 1..{num_classes - 1}, got {np.unique(objects.classes)}")

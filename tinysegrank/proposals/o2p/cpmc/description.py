@@ -52,11 +52,9 @@ def segment_features(
 
     image       | (H, W) or (H, W, 3) | uint8   | 0..255
     superpixels | (H, W)              | integer | 0..S-1, every number occurs
+    boundaries  |                     |         | between the superpixels, from `find_boundaries`
     members     | (R, S)              | bool    | superpixels of each segment, at least one
     returns     | (R, 25)             | float64 | finite; columns as SEGMENT_FEATURES
-
-    Args:
-        boundaries: the boundaries between the superpixels.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or the arrays do not fit each other.

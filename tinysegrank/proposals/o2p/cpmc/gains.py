@@ -95,18 +95,26 @@ def lambdas(upper: float, *, count: int = 20, lower: float = 1e-3) -> NDArray[np
 
 
 def uniform_gains(
-    hypotheses: Hypotheses, areas: NDArray[np.integer], schedule: NDArray[np.floating]
+    hypotheses: Hypotheses,
+    areas: NDArray[np.integer],
+    schedule: NDArray[np.floating],
+    extra: NDArray[np.floating] | float = 0.0,
 ) -> NDArray[np.int64]:
     """Compute gains without colour: lambda for each pixel of a superpixel, minus the cost of its pixels on the frame.
 
     areas    | (S,)      | integer  | pixels of each superpixel
     schedule | (L,)      | floating | lambda of each step, never falling
+    extra    | (B, S)    | floating | added to the gains in every step
     returns  | (B, L, S) | int64    | SEED_GAIN at seeds
 
     Raises:
         ShapeError: the arrays do not fit each other.
     """
-    return _gains(hypotheses, areas, schedule, np.zeros_like(hypotheses.frame))
+    if hypotheses.seeds.shape != hypotheses.frame.shape or hypotheses.seeds.shape[1:] != areas.shape:
+        raise ShapeError(f"hypotheses {hypotheses.seeds.shape} and areas {areas.shape} must be of the same superpixels")
+    constant = extra - FRAME_COST * hypotheses.frame  # (B, S)
+    gain = np.rint(constant[:, None] + schedule[:, None] * areas).astype(np.int64)  # (B, L, S)
+    return np.where(hypotheses.seeds[:, None], SEED_GAIN, gain)
 
 
 def colour_gains(
@@ -125,7 +133,7 @@ def colour_gains(
     # The frame is the same for all seeds: only the distances in it differ.
     of_frame = _likeness(colours, hypotheses.frame.sum(axis=0))
     of_seed = [_likeness(colours, areas * seed) for seed in hypotheses.seeds]
-    return _gains(hypotheses, areas, schedule, areas * (np.stack(of_seed) - of_frame))
+    return uniform_gains(hypotheses, areas, schedule, areas * (np.stack(of_seed) - of_frame))
 
 
 def _likeness(colours: NDArray[np.floating], weights: NDArray[np.number]) -> NDArray[np.float64]:
@@ -135,19 +143,6 @@ def _likeness(colours: NDArray[np.floating], weights: NDArray[np.number]) -> NDA
     centres = palette(colours, weights)
     distance = np.abs(colours[:, None] - centres).sum(axis=2).min(axis=1)  # (S,)
     return COLOUR_COST * np.exp(-DECAY * distance)
-
-
-def _gains(
-    hypotheses: Hypotheses,
-    areas: NDArray[np.integer],
-    schedule: NDArray[np.floating],
-    extra: NDArray[np.floating],
-) -> NDArray[np.int64]:
-    if hypotheses.seeds.shape != hypotheses.frame.shape or hypotheses.seeds.shape[1:] != areas.shape:
-        raise ShapeError(f"hypotheses {hypotheses.seeds.shape} and areas {areas.shape} must be of the same superpixels")
-    constant = extra - FRAME_COST * hypotheses.frame  # (B, S)
-    gain = np.rint(constant[:, None] + schedule[:, None] * areas).astype(np.int64)  # (B, L, S)
-    return np.where(hypotheses.seeds[:, None], SEED_GAIN, gain)
 
 
 def palette(colours: NDArray[np.floating], weights: NDArray[np.number]) -> NDArray[np.float64]:

@@ -48,7 +48,7 @@ def edge_map(
 
 
 def oversegment(edges: NDArray[np.floating], *, count: int = 800) -> NDArray[np.int32]:
-    """Cut an image into about `count` connected superpixels along its edges.
+    """Cut an image into about `count` connected superpixels along its edges, from markers on a square grid.
 
     edges   | (H, W) | floating | as from `edge_map`
     returns | (H, W) | int32    | 0..S-1, every number occurs; S is near `count`, fewer on small images
@@ -57,14 +57,9 @@ def oversegment(edges: NDArray[np.floating], *, count: int = 800) -> NDArray[np.
     """
     from skimage.segmentation import watershed
 
-    return close_gaps(watershed(edges, markers=_markers(edges.shape, count), compactness=COMPACTNESS))  # (H, W)
-
-
-def _markers(shape: tuple[int, ...], count: int) -> NDArray[np.int32]:
-    """Return a map (H, W) in which about `count` pixels, on a square grid, are numbered 1, 2, ...; the others are 0."""
-    height, width = shape
+    height, width = edges.shape
     step = np.sqrt(height * width / count)
-    down, across = (min(max(round(length / step), 1), length) for length in shape)
+    down, across = (min(max(round(length / step), 1), length) for length in edges.shape)
     if down == 1:  # a strip narrower than the step: markers are closer along it
         across = min(count, width)
     elif across == 1:
@@ -73,7 +68,7 @@ def _markers(shape: tuple[int, ...], count: int) -> NDArray[np.int32]:
     columns = np.floor((np.arange(across) + 0.5) * width / across).astype(int)
     markers = np.zeros((height, width), np.int32)
     markers[np.ix_(rows, columns)] = 1 + np.arange(down * across).reshape(down, across)
-    return markers
+    return close_gaps(watershed(edges, markers=markers, compactness=COMPACTNESS))  # (H, W)
 
 
 class Boundaries(NamedTuple):

@@ -93,9 +93,6 @@ def second_order_maps(
     superpixels: NDArray[np.integer],
     shared: NDArray[np.float32],
     boxes: NDArray[np.floating],
-    *,
-    ridge: float = 1e-3,
-    power: float = 0.75,
 ) -> NDArray[np.float32]:
     """Describe segments by second-order pooling over superpixels, for the figure and the ground around it.
 
@@ -104,9 +101,6 @@ def second_order_maps(
     shared      | (R, S)  | float32  | pixels of each segment in each superpixel, from `shared_pixels`
     boxes       | (R, 4)  | floating | bounding box of each segment, from `bounding_boxes`
     returns     | (R, D)  | float32  | D = (d + 6) (d + 7); figure, ground; 0 where there is no ground
-
-    Args:
-        ridge, power: see `SecondOrderOptions`.
 
     Raises:
         ShapeError: the arrays do not fit each other.
@@ -126,8 +120,8 @@ def second_order_maps(
     ):
         sums = (placed.T * pixels[:, None, :]) @ placed  # (R, d + 4, d + 4)
         means = placed_averages(sums, placements(frames, size))
-        blocks.append(upper_triangles(log_matrices(means, ridge=ridge)))
-    return normalise_blocks(blocks, power=power)
+        blocks.append(upper_triangles(log_matrices(means)))
+    return normalise_blocks(blocks)
 
 
 def describe_by_maps(
