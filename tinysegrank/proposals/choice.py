@@ -43,7 +43,7 @@ def trial(
 def choose(grid: Sequence[Setting], trials: NDArray[np.floating]) -> Choice[Setting]:
     """Choose the setting under which the images' best proposals have the largest mean image IoU.
 
-    trials | (N, G, 2) | floating | for each image, its `trial` under each setting of the grid
+    trials | (N, G, 2) | floating | `trial` of each of N images under each of the G settings of the grid
 
     Take images that are not used for testing. Of equally good settings the first is chosen; images that are all void
     are ignored.

@@ -24,7 +24,7 @@ def pool_maps(
     returns     | (S, sum of C)  | float32  | the maps' channels one after the other; 0 for a number that does not occur
 
     Args:
-        step: distance in pixels between the rows, and between the columns, that are averaged; see `bilinear_weights`.
+        step: only the pixels of every `step`-th row and column are averaged, see `bilinear_weights`.
 
     Raises:
         ShapeError: there are no maps, one is not (C, h, w) or has no cell, or superpixels are not numbered from 0.
@@ -50,12 +50,12 @@ def bilinear_weights(
     returns     | (S, h * w) | sparse float32 | cells row by row; rows sum to 1, to 0 for a number that does not occur
 
     The grid is interpolated to the pixels bilinearly: cells are equal tiles of the image with their values at their
-    centres, and beyond the outermost centres the values stay constant. A superpixel's mean is over its pixels in every
-    `step`-th row and column, or over all its pixels if none of them is in such a row and column.
+    centres, and beyond the outermost centres the values stay constant.
 
     Args:
         shape: (h, w), number of rows and columns of cells.
-        step: distance in pixels between the rows, and between the columns, that are averaged; 1 takes all pixels.
+        step: only the pixels of every `step`-th row and column are averaged; all pixels of a superpixel if none of them
+            is in such a row and column.
 
     Raises:
         ShapeError: the superpixels are not a map (H, W) numbered from 0.

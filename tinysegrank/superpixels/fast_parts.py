@@ -25,11 +25,11 @@ def join_small_parts(labels: np.ndarray, lab: np.ndarray, smallest: int) -> np.n
 def _join(
     joined: np.ndarray, total: np.ndarray, order: np.ndarray, first: np.ndarray, beside: np.ndarray, smallest: int
 ) -> None:
-    """Join parts of fewer than `smallest` pixels, in the given order, to the neighbour nearest in colour.
+    """Join parts that are still smaller than `smallest` pixels, in the given order, to the neighbour nearest in colour.
 
     joined        | (P,)   | int32 | each part itself; becomes the part that it belongs to in the end
     total         | (P, 4) | int64 | sums of L, a and b, number of pixels; a joined part's are added to its neighbour's
-    order         | (N,)   | int32 | the small parts
+    order         | (N,)   | int32 | the parts that are too small at first
     first, beside |        |       | from `_borders`
     """
     for part in order:

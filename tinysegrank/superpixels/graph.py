@@ -16,10 +16,10 @@ from tinysegrank.superpixels.slic import as_lab
 class RegionGraph:
     """Neighbouring superpixels of one image.
 
-    edges     | (E, 2) | int32   | a < b, sorted by a, then b, each pair once
+    edges     | (E, 2) | int32   | superpixels a < b that touch, sorted by a, then b, each pair once
     boundary  | (E,)   | int64   | pairs of 4-neighbouring pixels, one in a and one in b; at least 1
     contrast  | (E,)   | float64 | mean squared Lab distance over these pairs
-    areas     | (S,)   | int64   | pixels
+    areas     | (S,)   | int64   | pixels of each superpixel
     centroids | (S, 2) | float64 | mean row and column, pixels; 0 for a number that does not occur
     """
 

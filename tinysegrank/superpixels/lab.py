@@ -74,11 +74,11 @@ def gaussian_weights(deviation: float) -> NDArray[np.int32]:
 
 
 def smooth(planes: NDArray[np.int16], weights: NDArray[np.int32]) -> NDArray[np.int16]:
-    """Take rounded weighted means along the columns, then along the rows; the image's border is repeated outwards.
+    """Filter vertically, then horizontally, rounding each time; the image's border is repeated outwards.
 
     planes  | (C, H, W)  | int16 | absolute value below 2**14
-    weights | (2 R + 1,) | int32 | sum 2**16
-    returns | (C, H, W)  | int16 | as planes
+    weights | (2 R + 1,) | int32 | sum 2**16, which counts as 1
+    returns | (C, H, W)  | int16 | weighted means, as planes
     """
     radius = len(weights) // 2
     for axis in (1, 2):

@@ -137,7 +137,7 @@ def integer_slic(rgb: NDArray[np.uint8], *, segments: int, compactness: float, s
 
 
 def grid(shape: tuple[int, ...], segments: int) -> tuple[int, int]:
-    """Return how many rows and columns of cells, as square as possible, divide a map (H, W) into about `segments`."""
+    """Return the numbers of rows and columns of a grid of about `segments` cells, nearly square, over a map (H, W)."""
     H, W = shape
     rows = int(np.clip(round(np.sqrt(segments * H / W)), 1, min(H, segments)))
     return rows, int(np.clip(round(segments / rows), 1, W))

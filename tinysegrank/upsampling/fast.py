@@ -1,7 +1,8 @@
 """Numba version of `coarse.superpixel`, on one thread.
 
-Pixels are counted a run at a time: pixels of one row in one superpixel and one cell (see `voc.fast`). The table of
-superpixels and cells is mostly zeros, so only the counts for one row of cells are held, with a list of those above 0.
+Pixels are counted a run at a time, the adjacent pixels of a row that are in one superpixel and one cell; `voc.fast`
+does so too. The table of superpixels and cells is mostly zeros, so only the counts for one row of cells are held, with
+a list of those above 0.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def _add_up(
     ended: np.ndarray,
     words: np.ndarray,
 ) -> np.ndarray:
-    """Sum, for each superpixel, the distributions of the cells that its pixels are in, one for each pixel: (S, K).
+    """Sum, for each superpixel, the class distributions of its pixels' cells: (S, K).
 
     `rows` and `columns` are the edges of the cells, as from `tile_edges`. `ended` and `words` are two views of one
     buffer of zeros, which marks the pixels before which a run ends.

@@ -16,9 +16,10 @@ from tinysegrank.superpixels import RegionGraph
 def potts_weights(graph: RegionGraph, *, strength: float) -> NDArray[np.float64]:
     """Return the contrast-sensitive Potts weights, strength * boundary * exp(-contrast / (2 * mean contrast)).
 
-    returns | (E,) | float64 | in nats; `strength` is the cost of one pixel of boundary without contrast
+    returns | (E,) | float64 | in nats, for each edge of the graph
 
-    The mean is over all pairs of neighbouring pixels in different superpixels; if it is 0, every pair costs `strength`.
+    `strength` is the cost of one pair of neighbouring pixels in different superpixels if there is no contrast. The mean
+    is over all such pairs; if it is 0, every pair costs `strength`.
 
     Raises:
         ConfigError: `strength` is negative or not finite.

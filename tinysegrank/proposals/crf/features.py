@@ -44,9 +44,9 @@ def superpixel_features(
     lab         | (H, W, 3)           | floating | CIE Lab of `image`, if computed already
     returns     | (S, D)              | float32  | columns as FEATURE_NAMES
 
-    Around a superpixel are its neighbours, weighted by the length of the common boundary; its surroundings; and the
-    image, weighted by area. The surroundings are the result of 6 steps, each of which replaces the features of every
-    superpixel by the mean of them and of its neighbours' mean.
+    Colour and texture around a superpixel are averaged over its neighbours, weighted by the length of the common
+    boundary; over its surroundings; and over the image, weighted by area. The average over the surroundings takes 6
+    steps, each of which replaces every superpixel's values by the mean of these and of its neighbours' average.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or its size is not that of the superpixels.

@@ -31,7 +31,7 @@ class MapFeatures(NamedTuple):
 def map_features(maps: Sequence[NDArray[np.floating]], superpixels: NDArray[np.integer]) -> MapFeatures:
     """Average an image's maps over its superpixels and over the whole image.
 
-    maps        | each (C, h, w) | floating | of `segnet.TrunkMaps`
+    maps        | each (C, h, w) | floating | from `segnet.TrunkMaps`
     superpixels | (H, W)         | integer  | 0..S-1
 
     Raises:

@@ -33,7 +33,8 @@ def minimum_cut(
 
     if not np.issubdtype(capacity.dtype, np.integer) or (capacity.size and capacity.min() < 0):
         raise ShapeError("capacity must hold integers of at least 0; scale and round it first")
-    graph = csr_array((capacity.astype(np.int64), (arcs[:, 0], arcs[:, 1])), shape=(nodes, nodes))  # duplicates summed
+    ends = tuple(arcs.astype(np.int32).T)
+    graph = csr_array((capacity.astype(np.int64), ends), shape=(nodes, nodes))  # duplicates are summed
     # Flow one way adds to the residual the other way, so the two capacities between a pair share the 32 bits.
     if (graph + graph.T).max() > LARGEST_CAPACITY:
         raise ShapeError(f"capacity: the arcs between two nodes sum to more than {LARGEST_CAPACITY}; scale it down")

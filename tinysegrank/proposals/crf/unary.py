@@ -56,8 +56,8 @@ class SuperpixelClassifier(
 ):
     """Classify superpixels by two 1 x 1 convolutions with dropout before each and a ReLU between.
 
-    A superpixel is an image of one pixel. The targets are the shares of the classes in each superpixel; they are fitted
-    by AdamW with a cosine schedule.
+    A superpixel is an image of one pixel. The network is trained on the shares of the classes in each superpixel by
+    AdamW with a cosine schedule.
 
     Args:
         hidden: filters of the first convolution.
