@@ -181,6 +181,14 @@ def test_own_classes_have_their_own_colours_and_numbers(tmp_path):
         store.write("two", [replace(proposal, labels=np.full((4, 4), 7))])
 
 
+def test_void_is_refused_before_it_is_written(tmp_path):
+    first, second = proposals(2)
+    second = replace(second, labels=np.full(second.labels.shape, 255, np.uint8))
+    with pytest.raises(DatasetError, match=r"proposal 1 of one: holds void \(255\)"):
+        ProposalStore(tmp_path).write("one", [first, second])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_as_many_classes_as_a_label_map_holds_come_back(tmp_path):
     store = ProposalStore(tmp_path, Classes(tuple(f"class {k}" for k in range(255))))
     labels = np.arange(255, dtype=np.uint8).reshape(5, 51)

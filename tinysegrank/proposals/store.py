@@ -53,7 +53,7 @@ class ProposalStore:
         target = self.folder(name)
         if not proposals:
             raise DatasetError(f"{name}: has no proposal to write; an image needs at least one")
-        _same_size({f"proposal {m} of {name}": proposal.labels for m, proposal in enumerate(proposals)})
+        _check({f"proposal {m} of {name}": proposal.labels for m, proposal in enumerate(proposals)}, self.classes)
         token = secrets.token_hex(6)
         unfinished, replaced = (self.root / f".{name}.{token}.{what}" for what in ("tmp", "old.tmp"))
         try:
@@ -81,11 +81,8 @@ class ProposalStore:
             DatasetError: there is no proposal, a file is damaged, sizes differ, a pixel is void, or the scores are not
                 one number for each, finite or NaN.
         """
-        paths = self.paths(name)
-        labels = {str(path): read_labels(path, self.classes) for path in paths}
-        _same_size(labels)
-        for path, values in labels.items():
-            check_labels(values, num_classes=len(self.classes), void=None, name=path)
+        labels = {str(path): read_labels(path, self.classes) for path in self.paths(name)}
+        _check(labels, self.classes)
         return np.stack(list(labels.values())), self.read_scores(name)
 
     def read_scores(self, name: str) -> NDArray[np.float64]:
@@ -212,10 +209,12 @@ def _show(value: object) -> str:
     return brief(json.dumps(value), 40)
 
 
-def _same_size(labels: dict[str, NDArray[np.uint8]]) -> None:
-    (first, expected), *others = ((name, array.shape) for name, array in labels.items())
-    for name, shape in others:
-        if shape != expected:
+def _check(labels: dict[str, NDArray[np.uint8]], classes: Classes) -> None:
+    """Raise DatasetError unless label maps, by name, have one size, and all their labels are classes."""
+    first, expected = next((name, array.shape) for name, array in labels.items())
+    for name, array in labels.items():
+        if array.shape != expected:
             raise DatasetError(
-                f"{name}: size {shape} differs from {expected} of {first}; make all as large as the image"
+                f"{name}: size {array.shape} differs from {expected} of {first}; make all as large as the image"
             )
+        check_labels(array, num_classes=len(classes), void=None, name=name)

@@ -35,7 +35,7 @@ def pool_maps(
     segmentation", CVPR 2015, for means over regions.
     """
     if not maps or any(part.ndim != 3 or 0 in part.shape[1:] for part in maps):
-        raise ShapeError(f"maps: each must be (C, h, w) with a cell at least, got {[part.shape for part in maps]}")
+        raise ShapeError(f"maps: each must be (C, h, w) with at least one cell, got {[part.shape for part in maps]}")
     weights = {shape: bilinear_weights(superpixels, shape, step=step) for shape in {part.shape[1:] for part in maps}}
     columns = [weights[part.shape[1:]] @ part.reshape(len(part), -1).T.astype(np.float32) for part in maps]
     return np.concatenate(columns, axis=1)  # (S, sum of C)

@@ -71,16 +71,14 @@ class PasteEngine:
         most: int = MOST,
         simplicity: float = SIMPLICITY,
     ) -> None:
-        if scores.ndim != 2 or not 1 <= scores.shape[1] <= 254:
-            raise ShapeError(f"scores {scores.shape}: give (R, K-1), one row per segment, with 1 to 254 classes")
+        if scores.ndim != 2 or len(scores) != len(segments) or not 1 <= scores.shape[1] <= 254:
+            raise ShapeError(f"scores {scores.shape}: give ({len(segments)}, K-1) for these segments, K-1 of 1..254")
         if not np.isfinite(scores).all():
             raise ShapeError("scores: all must be finite")
         if most < 1:
             raise ConfigError(f"most must be at least 1, got {most}")
         if not 0 <= simplicity < float("inf"):
             raise ConfigError(f"simplicity must be at least 0 and finite, got {simplicity}")
-        if len(scores) != len(segments):
-            raise ShapeError(f"scores {scores.shape}: {len(segments)} segments need as many rows")
         if not np.isfinite(threshold):
             raise ConfigError(f"threshold must be finite, got {threshold}")
         self.scores = scores.astype(np.float64)

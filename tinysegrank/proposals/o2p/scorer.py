@@ -47,12 +47,10 @@ def training_rows(segments: Segments, objects: Objects, known: NDArray[np.bool_]
 
     Returns:
         All segments; then each object, as the superpixels with more than half of their known pixels in it, if any; then
-            a
-        copy of the best segment of each object, if their overlap is above 0.5.
+        a copy of the best segment of each object, if their overlap is above 0.5.
 
     Raises:
-        ShapeError: objects or known are not of the segments' image, or a class is not in 1..K-1, where K is
-            `num_classes`.
+        ShapeError: objects or known are not of the segments' image, or a class is not in 1..`num_classes` - 1.
     """
     if len(objects.classes) and not 1 <= objects.classes.min() <= objects.classes.max() < num_classes:
         raise ShapeError(f"objects: classes must be in 1..{num_classes - 1}, got {np.unique(objects.classes)}")
@@ -74,7 +72,7 @@ def _as_superpixels(segments: Segments, masks: NDArray[np.bool_], known: NDArray
     count, numbers = segments.members.shape[1], segments.superpixels[known]
     areas = np.bincount(numbers, minlength=count)  # (S,)
     inside = [np.bincount(numbers[mask[known]], minlength=count) * 2 > areas for mask in masks]
-    rows = np.stack(inside) if inside else np.zeros((0, count), np.bool_)
+    rows = np.array(inside, np.bool_).reshape(len(masks), count)
     return rows[rows.any(axis=1)]
 
 

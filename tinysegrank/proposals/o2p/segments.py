@@ -74,14 +74,12 @@ class Segments:
             raise ShapeError(f"masks {masks.shape} or known {known.shape} do not fit an image {self.superpixels.shape}")
         count, numbers = self.members.shape[1], self.superpixels[known]
         areas = np.bincount(numbers, minlength=count)  # (S,)
-        shared = np.stack(  # (S, O); float64 is exact here, and its product runs in BLAS
-            [np.bincount(numbers[mask[known]], minlength=count).astype(np.float64) for mask in masks]
-            or [np.zeros(count)],
-            axis=1,
-        )[:, : len(masks)]
+        counts = [np.bincount(numbers[mask[known]], minlength=count) for mask in masks]
+        # float64 is exact here, and its product runs in BLAS
+        shared = np.array(counts, np.float64).reshape(len(masks), count)  # (O, S)
         members = self.members.astype(np.float64)
-        intersection = members @ shared  # (R, O)
-        union = (members @ areas)[:, None] + shared.sum(axis=0) - intersection
+        intersection = members @ shared.T  # (R, O)
+        union = (members @ areas)[:, None] + shared.sum(axis=1) - intersection
         return intersection / np.maximum(union, 1)
 
 

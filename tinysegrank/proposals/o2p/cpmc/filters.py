@@ -13,7 +13,7 @@ def cut_ratios(members: NDArray[np.bool_], boundaries: Boundaries) -> NDArray[np
     """Return the mean cost of the pixel pairs across each segment's border, which is small along strong edges.
 
     members | (R, S) | bool    | superpixels of each segment
-    returns | (R,)   | float64 | in the unit of `boundaries.weight`; infinite for the whole image, which has no border
+    returns | (R,)   | float64 | 11..1011 by default, see `find_boundaries`; infinite for the whole image
     """
     parted = boundaries.crossed(members)  # (R, E)
     weight, length = parted @ boundaries.weight, parted @ boundaries.length

@@ -137,7 +137,7 @@ def colour_gains(
 
 
 def _likeness(colours: NDArray[np.floating], weights: NDArray[np.number]) -> NDArray[np.float64]:
-    """Return the similarity of a pixel of each superpixel to the palette of the colours with these weights: (S,)."""
+    """Return how similar a pixel of each superpixel is to the palette of the superpixels' weighted colours: (S,)."""
     if not weights.any():  # the frame of an image of one pixel
         return np.zeros(len(colours))
     centres = palette(colours, weights)

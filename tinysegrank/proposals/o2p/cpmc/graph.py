@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tinysegrank.errors import ShapeError
 from tinysegrank.superpixels import as_lab, close_gaps, contacts
 
-UNIT = 1000  # cost of separating two pixels without any edge; costs are rounded to integers
+UNIT = 1000  # cost of separating two pixels without any edge, before `floor` is added; sums are rounded to integers
 COMPACTNESS = 1e-3  # cost per pixel of distance from a superpixel's marker, in units of the edge map
 
 

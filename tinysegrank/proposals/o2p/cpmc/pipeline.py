@@ -28,7 +28,7 @@ from tinysegrank.superpixels import as_rgb
 from tinysegrank.voc import VOID, find_objects
 
 UNIFORM_UPPER, COLOUR_UPPER = 150.0, 300.0  # largest lambda without and with colour
-LARGEST_RATIO = 250.0  # of a segment that is kept, where UNIT is the cost without any edge
+LARGEST_RATIO = 250.0  # cut ratio of a segment that is kept
 
 Columns = Callable[[Segments], NDArray[np.floating]]
 """A function that describes segments of an image by further columns, (R, d), beside `segment_features`."""
@@ -64,7 +64,7 @@ class Candidates(NamedTuple):
     superpixels | (H, W) | int32      | 0..S-1
     boundaries  |        | Boundaries | between the superpixels
     members     | (R, S) | bool       | superpixels of each segment
-    ratios      | (R,)   | float64    | cut ratio of each segment; 1000 without any edge
+    ratios      | (R,)   | float64    | cut ratio of each segment, from `cut_ratios`
     """
 
     superpixels: NDArray[np.int32]

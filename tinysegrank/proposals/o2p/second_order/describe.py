@@ -54,7 +54,7 @@ def describe_segments(
     """
     options = options or SecondOrderOptions()
     if segments.superpixels.shape != image.shape[:2]:
-        raise ShapeError(f"segments: of an image {segments.superpixels.shape}, but this one is {image.shape}")
+        raise ShapeError(f"segments of an image {segments.superpixels.shape} do not fit the image {image.shape}")
     local = local_descriptors(image, options)
     if reduction is not None:
         local = reduction.apply(local)

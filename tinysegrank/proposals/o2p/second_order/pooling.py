@@ -1,10 +1,10 @@
 """Second-order average pooling: the mean outer product of the local descriptors inside each segment.
 
 A descriptor is its texture and colours, d numbers, and six more that place it in the segment's bounding box. These six
-are A p, where p = (x, y, size, 1) and the matrix A depends on the box alone. So the outer products of (d numbers, p)
-are summed over each superpixel once. The sum B of a segment is that of its superpixels; outside the segment it is the
-image's sum minus B. With T = [[1, 0], [0, A]], the sum of the placed descriptors' outer products is T B T^T, and its
-cost does not depend on the segment's size.
+are A p, where p = (x, y, side, 1) has its point and the side of its cell, and the matrix A depends on the box alone. So
+the outer products of (d numbers, p) are summed over each superpixel once. The sum B of a segment is that of its
+superpixels; outside the segment it is the image's sum minus B. With T = [[1, 0], [0, A]], the sum of the placed
+descriptors' outer products is T B T^T, and its cost does not depend on the segment's size.
 
 Mean outer products are not a vector space: they form a curved cone. Their logarithms (Arsigny, Fillard, Pennec and
 Ayache, "Geometric means in a novel vector space structure on symmetric positive-definite matrices", 2007) flatten it,
@@ -40,7 +40,7 @@ def superpixel_sums(descriptors: LocalDescriptors, superpixels: NDArray[np.integ
     """
     x, y = descriptors.places[:, :2].astype(np.intp).T
     if len(x) and (x.max() >= superpixels.shape[1] or y.max() >= superpixels.shape[0]):
-        raise ShapeError(f"superpixels {superpixels.shape}: of another image than the descriptors")
+        raise ShapeError(f"superpixels {superpixels.shape} are not of the same image as the descriptors")
     number = superpixels[y, x]
     order = np.argsort(number, kind="stable")
     rows = np.concatenate([part[order] for part in descriptors], axis=1)  # (N, d + 4)
@@ -73,7 +73,7 @@ def bounding_boxes(members: NDArray[np.bool_], superpixels: NDArray[np.integer])
 
 
 def placements(boxes: NDArray[np.floating], size: float) -> NDArray[np.float64]:
-    """Return the matrices that map (x, y, side of a cell, 1) to the place in each box.
+    """Return the matrices that map (x, y, side, 1) to the place in each box, side being that of a descriptor's cell.
 
     boxes   | (R, 4)    | floating | first column x0, first row y0, columns w, rows h
     size    |           | float    | factor s on the side
@@ -88,7 +88,7 @@ def placements(boxes: NDArray[np.floating], size: float) -> NDArray[np.float64]:
 
 
 def placed_averages(sums: NDArray[np.float64], A: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Convert sums of outer products of (d numbers, x, y, size, 1) to mean outer products of placed descriptors.
+    """Convert sums of outer products of (d numbers, x, y, side, 1) to mean outer products of placed descriptors.
 
     sums    | (R, d + 4, d + 4) | float64 | of all local descriptors of a region
     A       | (R, 6, 4)         | float64 | from `placements`
