@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,24 +29,15 @@ class RegionGraph:
     centroids: NDArray[np.float64]
 
 
-class Contacts(NamedTuple):
-    """Pairs of 4-neighbouring pixels in different superpixels: the horizontal pairs row by row, then the vertical ones.
-
-    edges      | (E, 2) | int32 | pairs of superpixels a < b, sorted by a, then b, each pair once
-    edge       | (C,)   | int64 | row of `edges` that each pair of pixels belongs to
-    one, other | (C,)   | int64 | left or upper pixel of each pair, right or lower one; pixels are numbered row by row
-    """
-
-    edges: NDArray[np.int32]
-    edge: NDArray[np.int64]
-    one: NDArray[np.int64]
-    other: NDArray[np.int64]
-
-
-def contacts(superpixels: NDArray[np.integer]) -> Contacts:
-    """Find the pairs of 4-neighbouring pixels that are in different superpixels.
+def contacts(superpixels: NDArray[np.integer]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Find the C pairs of 4-neighbouring pixels that are in different superpixels; return (edges, edge, one, other).
 
     superpixels | (H, W) | integer | 0..S-1
+    edges       | (E, 2) | int32   | pairs of superpixels a < b, sorted by a, then b, each pair once
+    edge        | (C,)   | int64   | row of `edges` that each pair of pixels belongs to
+    one, other  | (C,)   | int64   | left or upper pixel, right or lower one; pixels are numbered row by row
+
+    The horizontal pairs come first, row by row, then the vertical ones.
 
     Raises:
         ShapeError: superpixels are not a map (H, W), have no pixel, or a number is negative.
@@ -62,7 +52,7 @@ def contacts(superpixels: NDArray[np.integer]) -> Contacts:
     one, other = np.concatenate(pairs, axis=1)  # (C,) each
     a, b, count = flat[one], flat[other], int(flat.max()) + 1
     keys, edge = np.unique(np.minimum(a, b) * count + np.maximum(a, b), return_inverse=True)
-    return Contacts(np.stack(np.divmod(keys, count), axis=1).astype(np.int32), edge, one, other)
+    return np.stack(np.divmod(keys, count), axis=1).astype(np.int32), edge, one, other
 
 
 def region_graph(
@@ -83,20 +73,20 @@ def region_graph(
     """
     if superpixels.shape != image.shape[:2]:
         raise ShapeError(f"superpixels {superpixels.shape} and image {image.shape} must have the same size")
-    found = contacts(superpixels)
+    edges, edge, one, other = contacts(superpixels)
     lab = as_lab(image) if lab is None else lab
     if lab.shape != (*superpixels.shape, 3):
         raise ShapeError(f"lab must have shape {(*superpixels.shape, 3)}, got {lab.shape}")
 
     colours = lab.reshape(-1, 3)
-    distances = np.square(colours[found.one].astype(np.float64) - colours[found.other]).sum(axis=1)  # (C,)
-    boundary = np.bincount(found.edge, minlength=len(found.edges))  # (E,)
-    total = np.bincount(found.edge, distances, len(found.edges))
+    distances = np.square(colours[one].astype(np.float64) - colours[other]).sum(axis=1)  # (C,)
+    boundary = np.bincount(edge, minlength=len(edges))  # (E,)
+    total = np.bincount(edge, distances, len(edges))
     flat = superpixels.ravel()
     areas = np.bincount(flat)  # (S,)
     sums = np.stack([np.bincount(flat, axis.ravel()) for axis in np.indices(superpixels.shape)], axis=1)  # (S, 2)
     return RegionGraph(
-        edges=found.edges,
+        edges=edges,
         boundary=boundary,
         contrast=total / np.maximum(boundary, 1),
         areas=areas,

@@ -23,7 +23,7 @@ def join_small_parts(labels: NDArray[np.int32], lab: NDArray[np.int16], smallest
     total = add_up(lab, parts, int(parts.max()) + 1, 0, 1)[:, [0, 1, 2, 5]]  # (P, 4)
     sizes = total[:, 3].copy()  # of the parts alone
     neighbours: dict[int, set[int]] = {int(part): set() for part in np.flatnonzero(sizes < smallest)}
-    for a, b in contacts(parts).edges.tolist():
+    for a, b in contacts(parts)[0].tolist():
         for part, beside in ((a, b), (b, a)):
             if part in neighbours:
                 neighbours[part].add(beside)

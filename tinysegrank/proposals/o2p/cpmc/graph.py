@@ -111,10 +111,9 @@ def find_boundaries(
     """
     if superpixels.shape != edges.shape:
         raise ShapeError(f"superpixels {superpixels.shape} and edges {edges.shape} must have the same size")
-    found, flat = contacts(superpixels), edges.ravel()
-    strength = np.maximum(flat[found.one], flat[found.other]).astype(np.float64)  # (C,)
-    count = len(found.edges)
-    length = np.bincount(found.edge, minlength=count)  # (E,)
-    cost = np.bincount(found.edge, UNIT * np.exp(-strength / contrast) + floor, count)
-    mean = np.bincount(found.edge, strength, count) / np.maximum(length, 1)
-    return Boundaries(found.edges, length, np.rint(cost).astype(np.int64), mean)
+    (pairs, pair, one, other), flat = contacts(superpixels), edges.ravel()
+    strength = np.maximum(flat[one], flat[other]).astype(np.float64)  # (C,)
+    length = np.bincount(pair, minlength=len(pairs))  # (E,)
+    cost = np.bincount(pair, UNIT * np.exp(-strength / contrast) + floor, len(pairs))
+    mean = np.bincount(pair, strength, len(pairs)) / np.maximum(length, 1)
+    return Boundaries(pairs, length, np.rint(cost).astype(np.int64), mean)
