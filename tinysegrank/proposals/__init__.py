@@ -6,7 +6,7 @@ column says where; names are relative to this package.
 
 DivMBest on a CRF
 kept       | penalty of lambda on each node's last label, on top of earlier ones | crf.crf.CrfEngine.diversify
-changed    | a node counts by its pixels, as it is a superpixel | crf.crf.CrfEngine.diversify
+changed    | nodes are superpixels, weighted by their pixels | crf.crf.CrfEngine.diversify
 changed    | expansion moves from the previous solution, not TRW-S | crf.expansion.expansion
 left out   | a penalty only on nodes at the borders of labels | crf.crf.CrfEngine.diversify
 added      | proposals of both engines in turn | divmbest.interleave

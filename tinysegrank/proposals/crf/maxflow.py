@@ -1,6 +1,6 @@
 """Minimum cuts by SciPy's maximum flow, or by Numba, and minimisation of binary energies by a cut.
 
-SciPy's capacities are 32-bit integers: larger ones wrap around silently, hence the checks and the scaling here.
+SciPy's capacities are 32-bit integers, and larger ones wrap around silently, so they are checked and scaled here.
 """
 
 from __future__ import annotations

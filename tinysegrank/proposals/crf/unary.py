@@ -1,4 +1,4 @@
-"""Classifier of superpixels, whose class probabilities give the unary costs of the CRF."""
+"""Classify superpixels; the class probabilities give the unary costs of the CRF."""
 
 from __future__ import annotations
 
@@ -100,8 +100,8 @@ class SuperpixelClassifier(
         weights   | (S,)   | number   | pixels that are not void; superpixels with 0 are left out
         rows      | (R,)   | integer  | numbers of the superpixels to learn from; all by default
 
-        Minimises the cross-entropy with `fractions`, each superpixel counting by `weights`; no more than BLOCK rows of
-        `features` are held in memory at once.
+        Minimises the cross-entropy with `fractions`, weighted by `weights`; no more than BLOCK rows of `features` are
+        held in memory at once.
 
         Raises:
             ShapeError: the arrays do not fit each other, a feature is not finite, no pixel has a label, or no class is

@@ -1,7 +1,7 @@
 """Describe segments by averages of the trunk's maps over the figure and over the ground around it.
 
-The maps are stored as means over superpixels. A segment's average is that of these means, each counting by the pixels
-that the segment shares with the superpixel, so one matrix product describes all segments of an image.
+The maps are stored as means over superpixels. A segment's average is that of these means, weighted by the pixels that
+the segment shares with each superpixel, so one matrix product describes all segments of an image.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def _newton(
     tol: float,
     max_iter: int,
 ) -> Generator[NDArray[np.floating], NDArray[np.floating], Regression]:
-    """Fit one regression, as a generator: it yields each vector v whose product X v it needs, and is sent X v."""
+    """Fit one regression, as a generator: it yields vectors v, and expects the product X v to be sent for each."""
     w = np.zeros(X.shape[1])
     residual = centre - y.astype(np.float64)  # X w - y, if y is without the centre
     value = _value(w, residual, C, epsilon)

@@ -120,7 +120,7 @@ def _shape(
 
 
 def _reach(inside: NDArray[np.float64], superpixels: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Return the coordinate of each segment's farthest point in 16 directions, clockwise from the right: (R, 16).
+    """Return the coordinate of each segment's farthest point along 16 directions, clockwise from the right: (R, 16).
 
     The origin is the image's top left corner; pixels are unit squares.
     """
@@ -141,7 +141,7 @@ def _reach(inside: NDArray[np.float64], superpixels: NDArray[np.integer]) -> NDA
 
 
 def _polygon_area(reach: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the area of the smallest polygon around each segment whose sides face the 16 directions: (R,)."""
+    """Return the area of the smallest polygon around each segment with sides that face `_reach`'s directions: (R,)."""
     turn = 2 * np.pi / DIRECTIONS
     after = np.roll(reach, -1, axis=1)
     angle = np.arange(DIRECTIONS) * turn
@@ -192,6 +192,6 @@ def _contrast(
 
 
 def _chi_square(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the chi-square distance of the distributions in each row, 0..1: (R,)."""
+    """Return the chi-square distance, 0..1, of two histograms in each row, each first scaled to sum 1: (R,)."""
     p, q = (h / np.maximum(h.sum(axis=1, keepdims=True), TINY) for h in (one, other))
     return (np.square(p - q) / np.maximum(p + q, TINY)).sum(axis=1) / 2

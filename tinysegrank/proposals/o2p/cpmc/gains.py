@@ -66,7 +66,7 @@ def grid_seeds(superpixels: NDArray[np.integer], *, grid: int = 5, size: int = 4
 
 
 def frame_hypotheses(superpixels: NDArray[np.integer]) -> Hypotheses:
-    """Return six hypotheses without a seed, each with a part of the frame as background, whose pixels have weight 1.
+    """Return six hypotheses without a seed, each with pixels on a part of the frame as background, all of weight 1.
 
     The parts are all four sides; all but the bottom; top and bottom; left and right; the bottom; and the top.
 

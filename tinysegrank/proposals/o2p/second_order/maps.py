@@ -1,7 +1,7 @@
-"""Second-order pooling of the trunk's maps: superpixels as local descriptors, each counting by its pixels.
+"""Second-order pooling of the trunk's maps: superpixels are the local descriptors, weighted by their pixels.
 
-The means of the maps over a superpixel, reduced to a few numbers, take the place of SIFT. In a segment's mean outer
-product, each superpixel counts by the pixels that it shares with the segment, which may cut through superpixels.
+The means of the maps over a superpixel, reduced to a few numbers, replace SIFT. A segment's mean outer product weights
+each superpixel by the pixels that the two share, so a segment may cut through superpixels.
 
 Source: Carreira, Caseiro, Batista and Sminchisescu, "Free-form region description with second-order pooling", PAMI
 2014. There the local descriptors are hand-made.

@@ -87,7 +87,7 @@ def longest(moment: NDArray[np.float64], size: int) -> NDArray[np.float32]:
 
 
 class Projection(Fitted, tag="tinysegrank projection 1", shapes={"directions": ("D", "P")}):
-    """Projection on the principal directions of descriptions, whose mean is not subtracted.
+    """Projection on the principal directions of descriptions, which are not centred.
 
     directions | (D, P) | float32 | orthonormal columns, by decreasing singular value
 
