@@ -55,15 +55,12 @@ class Engine(Protocol[State]):
 
     def initial(self) -> State:
         """Return the model without any penalty."""
-        ...
 
     def solve(self, state: State) -> Proposal:
         """Return the best labelling under the penalties in `state`, with its score under the original model."""
-        ...
 
     def diversify(self, state: State, found: Proposal, lam: float) -> State:
         """Return `state` with a penalty `lam` on agreement with `found`; earlier penalties may be kept or dropped."""
-        ...
 
 
 def divmbest(engine: Engine[State], lam: float, count: int) -> list[Proposal]:

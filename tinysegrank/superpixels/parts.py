@@ -13,7 +13,7 @@ def join_small_parts(labels: NDArray[np.int32], lab: NDArray[np.int16], smallest
     """Split clusters into connected parts, and join parts of fewer than `smallest` pixels to a neighbour.
 
     Small parts are visited by increasing size. If a part and all that is joined to it are still too small, they join
-    the neighbour with the nearest mean colour; of equally near neighbours the one with the lowest number.
+    the part's neighbour with the nearest mean colour; of equally near neighbours the one with the lowest number.
 
     labels  | (H, W)    | int32 | any numbers from 0
     lab     | (3, H, W) | int16 | L, a, b

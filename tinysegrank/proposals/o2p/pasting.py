@@ -52,7 +52,7 @@ class PasteEngine:
 
     Diversity is the Hamming distance over segments. After a pasting, `lam` is subtracted from the score of each pasted
     pair of class and segment, for good. It is also subtracted from the background score of all other segments, but only
-    until the next pasting, as in the release: otherwise these penalties would grow with nearly every pasting.
+    for the next pasting, as in the release: added up, these penalties would grow with nearly every pasting.
 
     Raises:
         ShapeError: the scores do not fit the segments, or one is not finite.

@@ -59,10 +59,8 @@ def describe_segments(
     if reduction is not None:
         local = reduction.apply(local)
     members = segments.members.astype(np.float64)
-    height, width = image.shape[:2]
     in_box = placements(bounding_boxes(segments.members, segments.superpixels), FIGURE_SIZE)  # (R, 6, 4)
-    whole = np.array([[0, 0, width, height]], np.float64)
-    in_image = placements(whole, GROUND_SIZE)  # (1, 6, 4)
+    in_image = placements(np.array([[0.0, 0.0, *image.shape[1::-1]]]), GROUND_SIZE)  # (1, 6, 4)
 
     blocks = []
     for kind in local:

@@ -26,7 +26,7 @@ def dense_lbp(
     """Describe the texture around every point of a grid by the share of each uniform pattern in a window.
 
     grey    | (H, W)        | floating |
-    cells   | n numbers     | int      | radii: a pixel's weight in a window falls linearly to 0 at this distance
+    cells   | n numbers     | int      | radii: weights fall linearly to 0 at this distance in rows and in columns
     rows    | (h,)          | integer  | rows of the grid, 0..H-1
     columns | (w,)          | integer  | columns of the grid, 0..W-1
     returns | (n, h, w, 58) | float32  | square root of each pattern's share

@@ -41,7 +41,7 @@ class LocalDescriptors(NamedTuple):
 
     texture | (N, T) | float32 | SIFT (128) or binary patterns (58), or fewer numbers after `DescriptorReduction`
     colours | (N, 9) | float32 | about 0..1; columns as COLOURS
-    places  | (N, 4) | float64 | pixels; columns as PLACES: column and row of the grid point, side of a cell, and 1
+    places  | (N, 4) | float64 | columns as PLACES: column and row of the grid point, side or radius, pixels; and 1
     """
 
     texture: NDArray[np.float32]
