@@ -93,7 +93,7 @@ class CrfEngine:
         return Proposal(nodes.astype(np.uint8)[self.superpixels], -energy, nodes)
 
     def diversify(self, state: CrfState, found: Proposal, lam: float) -> CrfState:
-        """Return the state after `found`: its labels cost `lam` nats per pixel more, and the next search starts from it."""
+        """Return the state after `found`: its labels cost `lam` nats per pixel more, and the search starts from it."""
         unary = state.unary.copy()
         unary[np.arange(len(unary)), found.nodes] += lam * self.areas
         return CrfState(unary, found.nodes)
