@@ -67,8 +67,8 @@ class SuperpixelClassifier(
 
     Attributes:
         prior_: (K,) float64, share of each class in the pixels fitted on.
-        classes_: (C,) int64, the classes learnt, each the main one of at least 5 superpixels; the others keep the
-            constant probability FLOOR, 1e-6.
+        classes_: (C,) int64, the classes learnt, each the most frequent in at least 5 superpixels; the others keep
+            the constant probability FLOOR, 1e-6.
         centre_, scale_: (D,) float32, mean and standard deviation of the features.
         network_: the layers.
 
@@ -100,12 +100,12 @@ class SuperpixelClassifier(
         weights   | (S,)   | number   | pixels that are not void; superpixels with 0 are left out
         rows      | (R,)   | integer  | numbers of the superpixels to learn from; all by default
 
-        Minimises the cross-entropy with `fractions`, weighted by `weights`; no more than BLOCK rows of `features` are
-        held in memory at once.
+        Minimises the cross-entropy with `fractions`, weighted by `weights`; no more than BLOCK (32,768) rows of
+        `features` are held in memory at once.
 
         Raises:
             ShapeError: the arrays do not fit each other, a feature is not finite, no pixel has a label, or no class is
-                the main one of 5 superpixels.
+                the most frequent in 5 superpixels.
         """
         if len(features.shape) != 2 or fractions.ndim != 2 or not len(features) == len(fractions) == len(weights):
             raise ShapeError(

@@ -102,7 +102,7 @@ def mean_maps(
     areas    | (S,)    | number   | pixels of each superpixel
     shared   | (R, S)  | float32  | pixels of each segment in each superpixel, from `shared_pixels`
     channels |         | int      | number of channels of each layer; their sum is C
-    returns  | (R, 2C) | float32  | figure, then ground times GROUND_WEIGHT; 0 where there is no ground
+    returns  | (R, 2C) | float32  | figure, then ground times GROUND_WEIGHT, 0.5; 0 where there is no ground
 
     Raises:
         ShapeError: the arrays do not fit each other.

@@ -42,7 +42,7 @@ class PasteEngine:
     segments |          | Segments | R segments; R may be 0
 
     Args:
-        threshold: score of background; a segment whose classes all score less is never pasted.
+        threshold: score of background without penalties; at first a segment is pasted only if it scores more.
         most: largest number of segments pasted; overlapping ones are not suppressed.
         simplicity: each further segment must beat the background by this much more than the one before.
 

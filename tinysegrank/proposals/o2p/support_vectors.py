@@ -48,7 +48,7 @@ def fit_regressions(
     tol: float = 1e-4,
     max_iter: int = 100,
 ) -> list[Regression]:
-    """Fit a support vector regression X w to each column of Y.
+    """Fit a support vector regression X w to each column of Y; return a Regression for each.
 
     X      | (N, P)     | float32 or float64 | products with it are computed in its dtype
     Y      | (N, K)     | floating           |

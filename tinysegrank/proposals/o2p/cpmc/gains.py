@@ -127,8 +127,8 @@ def colour_gains(
 
     colours | (S, 3) | floating | mean R, G, B of each superpixel, 0..255; for the others see `uniform_gains`
 
-    The seed and the frame each have a palette of up to 5 colours. The similarity of a pixel to a palette is COLOUR_COST
-    * exp(-DECAY * smallest L1 distance to one of its colours).
+    The seed and the frame each have a palette of up to 5 colours. The similarity of a pixel to a palette is
+    300 * exp(-0.07 * smallest L1 distance to one of its colours).
     """
     # The frame is the same for all seeds: only the distances in it differ.
     of_frame = _likeness(colours, hypotheses.frame.sum(axis=0))
@@ -150,7 +150,7 @@ def palette(colours: NDArray[np.floating], weights: NDArray[np.number]) -> NDArr
 
     colours | (N, 3) | floating | such as the mean R, G, B of superpixels
     weights | (N,)   | number   | at least 0, some above 0: pixels that the colour stands for
-    returns | (P, 3) | float64  | at most COLOURS centres; fewer if there are fewer different colours
+    returns | (P, 3) | float64  | at most COLOURS (5) centres; fewer if there are fewer different colours
 
     The first centre is initially the colour of largest weight, each other one the colour farthest from those before it.
     """

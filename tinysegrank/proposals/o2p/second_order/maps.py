@@ -80,6 +80,8 @@ class MapReduction(Fitted, tag="tinysegrank map reduction 1", shapes={"centre": 
     def apply(self, means: NDArray[np.floating], channels: Sequence[int]) -> NDArray[np.float32]:
         """Return the local descriptors of superpixels from their means of the maps: (S, C) -> (S, d).
 
+        `channels` are the numbers of channels of the layers; their sum is C.
+
         Raises:
             ShapeError: the means have other channels than those in `fit`.
         """
@@ -100,7 +102,7 @@ def second_order_maps(
     superpixels | (H, W)  | integer  | 0..S-1
     shared      | (R, S)  | float32  | pixels of each segment in each superpixel, from `shared_pixels`
     boxes       | (R, 4)  | floating | bounding box of each segment, from `bounding_boxes`
-    returns     | (R, D)  | float32  | D = (d + 6) (d + 7); figure, ground; 0 where there is no ground
+    returns     | (R, D)  | float32  | D = (d + 6) (d + 7); figure, ground (0 where there is none), normalised
 
     Raises:
         ShapeError: the arrays do not fit each other.
