@@ -40,7 +40,7 @@ def superpixel_sums(descriptors: LocalDescriptors, superpixels: NDArray[np.integ
     """
     x, y = descriptors.places[:, :2].astype(np.intp).T
     if len(x) and (x.max() >= superpixels.shape[1] or y.max() >= superpixels.shape[0]):
-        raise ShapeError(f"superpixels {superpixels.shape} are not of the same image as the descriptors")
+        raise ShapeError(f"superpixels {superpixels.shape} are of another image than the descriptors")
     number = superpixels[y, x]
     order = np.argsort(number, kind="stable")
     rows = np.concatenate([part[order] for part in descriptors], axis=1)  # (N, d + 4)
