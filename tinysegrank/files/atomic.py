@@ -19,9 +19,11 @@ _TEMPORARY = ".tmp"
 
 @contextmanager
 def writing(path: Path | str, *, reads: bool = False) -> Iterator[None]:
-    """Turn an OSError of the enclosed code, which writes `path`, into an OutputError that names the path.
+    """Turn an OSError raised in the block, which writes `path`, into an OutputError that names the path.
 
-    If the code also `reads` other files, an OSError that has a file name is about one of those, and is not converted.
+    Args:
+        path: the file or folder being written.
+        reads: True if the block also reads other files; an OSError that names a file then passes unchanged.
 
     Raises:
         OutputError: the path cannot be written.
@@ -40,7 +42,7 @@ def writing(path: Path | str, *, reads: bool = False) -> Iterator[None]:
 def destination(path: Path | str) -> Path | None:
     """Return the file that writing to `path` creates or replaces, with symbolic links resolved.
 
-    For a character device or a pipe, such as /dev/stdout, which is written to directly, return None.
+    Return None for a character device or a pipe, such as /dev/stdout, which has to be written to directly.
 
     Raises:
         OutputError: the path is a folder, a socket or a disk, or cannot be looked up.
@@ -61,14 +63,15 @@ def destination(path: Path | str) -> Path | None:
 
 @contextmanager
 def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside `path`; on leaving the block it is flushed to disk and renamed to `path`.
+    """Open a temporary file beside `path` for writing bytes; after the block, flush it to disk and rename it to `path`.
 
-    Missing folders are created. If the block raises, the temporary file is removed and `path` stays unchanged; on Linux
-    and most of its file systems, also if the process is killed. If `path` is a symbolic link, its target is replaced. A
-    device or a pipe is written to directly.
+    Missing folders are created. If the block raises or the process is killed, `path` stays unchanged. An error also
+    removes the temporary file, and so does a kill on most file systems of Linux. If `path` is a symbolic link, its
+    target is replaced. A device or a pipe is written to directly.
 
     Raises:
-        OutputError: the path cannot be written, or is a folder.
+        OutputError: the path cannot be written, or is a folder, a socket or a disk.
+        BrokenPipeError: the path is a pipe whose reader is gone.
     """
     target = destination(path)
     if target is None:
@@ -102,7 +105,7 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
 
 
 def _new_file(path: Path) -> IO[bytes]:
-    """Open a new file; on Linux it has no name yet, so that it vanishes if the process is killed."""
+    """Open a new file for writing bytes; on Linux it has no name yet, so that it vanishes if the process is killed."""
     if hasattr(os, "O_TMPFILE") and Path("/proc/self/fd").exists():
         with suppress(OSError):  # not every file system can do it
             return os.fdopen(os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")
@@ -110,13 +113,13 @@ def _new_file(path: Path) -> IO[bytes]:
 
 
 def _name(stream: IO[bytes], path: Path) -> None:
-    """Give an open file without a name its name."""
+    """Give the name `path` to an open file that has none; raise FileExistsError if the name is taken."""
     number = stream.fileno()
     os.link(f"/proc/self/fd/{number}", path, src_dir_fd=number)  # with src_dir_fd, link follows symbolic links
 
 
 def remove_temporary(folder: Path) -> None:
-    """Remove temporary files and folders that killed processes left in a folder, at any depth."""
+    """Remove the files and folders named .NAME.tmp, left by killed processes, from a folder and all folders in it."""
     for path in list(folder.rglob(f".*{_TEMPORARY}")):
         with suppress(FileNotFoundError):  # it was in another that is gone
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,6 +1,6 @@
 """Read and write text, JSON, and arrays as .npy, .npz and safetensors files.
 
-Each function that reads raises a CheckpointError, which names the file, if it is missing, damaged or cannot be read.
+Each function that reads raises a CheckpointError that names the file if the file is missing, damaged or unreadable.
 """
 
 from __future__ import annotations
@@ -30,18 +30,20 @@ def reading(
     fault: str = "is damaged",
     remedy: str = "delete it and run again",
 ) -> Iterator[None]:
-    """Turn errors of the enclosed code, which reads a file and interprets its content, into errors that name the file.
+    """Turn errors raised in the block, which reads a file and interprets its content, into errors that name the file.
 
-    For damaged content, NumPy, zip, JSON, pickle, SciPy and PIL raise nearly every kind of exception.
+    NumPy, zip, JSON, pickle, SciPy and PIL raise nearly every kind of exception for damaged content. An error of the
+    class `raises` passes unchanged, and so does one of the library's own that no content can cause, such as a
+    BackendError.
 
     Args:
         path: the file.
-        raises: the error to raise instead. One that the enclosed code raises itself is not changed.
-        fault: what the message says of a file whose content causes an error.
-        remedy: what to do about it.
+        raises: class of the error raised instead.
+        fault: words of the message for damaged content.
+        remedy: words of the message on what to do about damaged content.
 
     Raises:
-        CheckpointError: it is a file of a run, and is not as its stamp says.
+        CheckpointError: the file belongs to a run, and differs from the digest in the run's stamp.json.
     """
     try:
         check_file(path)
@@ -49,7 +51,7 @@ def reading(
     except Exception as error:
         if isinstance(error, raises) or (isinstance(error, TinySegRankError) and not isinstance(error, _OF_CONTENT)):
             raise
-        if isinstance(error, CheckpointError) and error.__cause__ is None:  # it is not as its stamp says
+        if isinstance(error, CheckpointError) and error.__cause__ is None:  # the file differs from its stamp
             raise
         cause = error.__cause__ if isinstance(error, CheckpointError) and error.__cause__ else error
         if isinstance(cause, FileNotFoundError) and raises is CheckpointError:
@@ -119,7 +121,7 @@ def read_compressed(path: Path | str) -> Iterator[Mapping[str, np.ndarray]]:
 
 
 class _Members(UserDict[str, np.ndarray]):
-    """The arrays of an open .npz file; NumPy itself gives the bytes of what isn't an array."""
+    """The arrays of an open .npz file; a member that isn't an array is an error, where NumPy returns its bytes."""
 
     def __init__(self, arrays: Any) -> None:
         self.data = arrays
@@ -130,8 +132,8 @@ class _Members(UserDict[str, np.ndarray]):
         return array
 
 
-def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], *, about: Mapping[str, Any] | None = None) -> None:
-    """Write named NumPy arrays, with `about`, as JSON, in the header, as one safetensors file, atomically."""
+def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], *, about: Mapping[str, str] | None = None) -> None:
+    """Write named NumPy arrays as one safetensors file with `about`, as JSON, in its header; atomically."""
     from safetensors.numpy import save
 
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
@@ -148,7 +150,7 @@ def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
 
 
 def read_about(path: Path | str) -> dict[str, str]:
-    """Read the strings that `write_arrays` stored in a safetensors file's header."""
+    """Read the strings of `about`, by name, that `write_arrays` stored in a safetensors file's header."""
     from safetensors import safe_open
 
     with reading(path), safe_open(str(path), framework="numpy") as stream:

@@ -1,4 +1,4 @@
-"""Every IoU of hard labels: corpus IoU (VOC's accuracy) and image IoU (the oracle's)."""
+"""IoU of hard labels, one class per pixel: over a corpus, as VOC reports it, and per image, as the oracle uses it."""
 
 from tinysegrank.metrics.bootstrap import Difference, paired_difference
 from tinysegrank.metrics.confusion import (

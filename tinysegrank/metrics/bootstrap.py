@@ -14,7 +14,7 @@ _AT_ONCE = 256  # resamples; keeps the resampled matrices at some megabytes
 
 
 class Difference(NamedTuple):
-    """A difference of mean corpus IoU, and its confidence interval."""
+    """A difference of mean corpus IoU, -1..1, and the ends of its 95 % confidence interval."""
 
     value: float
     low: float
@@ -39,13 +39,13 @@ def paired_difference(
     first, second | (N, K, K)  | integer | confusion matrix of each image; the same images in the same order
     returns       | Difference | float   | -1..1
 
-    Each resample draws N images with replacement and adds up the confusion matrices of both methods over them, so that
-    the difficulty of an image, the same for both, cancels. Classes absent from the truth of a resample are left out of
-    its means.
+    Each resample draws N images with replacement and adds up each method's confusion matrices over them, so that the
+    difficulty of an image, the same for both, cancels. Classes absent from the truth of a resample are left out of its
+    means; a resample with none of the classes is left out of the interval.
 
     Args:
         rng: draws the resamples.
-        classes: classes to average over; all by default.
+        classes: indices of the classes to average over; all by default.
         resamples: number of resamples.
 
     Raises:
@@ -72,7 +72,12 @@ def paired_difference(
 
 
 def _mean_difference(weights: np.ndarray, flat: list[np.ndarray], classes: list[int]) -> np.ndarray:
-    """Return the difference of means for each row of image weights: (B, N) -> (B,), NaN where no class is left."""
+    """Return the mean IoU of the first method minus that of the second, for each of B resamples.
+
+    weights | (B, N)         | how often each image was drawn
+    flat    | two of (N, K K) | flattened confusion matrices of each method's images
+    returns | (B,)           | NaN where none of the classes is in the truth
+    """
     side = round(flat[0].shape[1] ** 0.5)
     matrices = [(weights @ of_method).reshape(-1, side, side) for of_method in flat]  # (B, K, K)
     present = matrices[0].sum(axis=2)[:, classes] > 0  # (B, classes)

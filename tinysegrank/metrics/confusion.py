@@ -1,4 +1,4 @@
-"""The confusion matrix of hard labels, summed over any number of images, and the IoUs computed from it."""
+"""Confusion matrices of hard labels, of one image or summed over many, and the IoUs computed from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tinysegrank.voc.labels import check_labels, count_pairs
 
 
 class MeanIoU(NamedTuple):
-    """A mean IoU in 0..1 (NaN over no classes), and the number of classes that it averages."""
+    """A mean IoU, 0..1, and the number of classes that it averages; NaN if that is 0."""
 
     value: float
     classes: int
@@ -24,12 +24,15 @@ class Confusion:
     """Counts of pixels by true class and label, over the pixels whose truth is not void.
 
     Args:
-        num_classes: number of classes K, background included.
+        num_classes: number of classes K, 1..255, background included.
 
     Attributes:
         matrix: (K, K) int64; row: true class, column: label.
 
-    Source: VOCevalseg.m of the VOC devkit, by its rule.
+    Raises:
+        ConfigError: num_classes is out of range.
+
+    Source: the rule of VOCevalseg.m in the VOC devkit.
     """
 
     def __init__(self, num_classes: int = NUM_CLASSES) -> None:
@@ -40,7 +43,7 @@ class Confusion:
 
     @classmethod
     def of(cls, matrices: np.ndarray) -> Self:
-        """Return the sum of the confusion matrices of any number of images.
+        """Make a Confusion of the sum of any number of images' confusion matrices.
 
         matrices | (..., K, K) | integer | row: true class, column: label
         """
@@ -49,7 +52,7 @@ class Confusion:
         return confusion
 
     def update(self, truth: np.ndarray, labels: np.ndarray) -> Self:
-        """Add the pixels of an image, in place.
+        """Add the pixels of an image, in place; return self.
 
         truth  | (H, W) | integer | 0..K-1, or 255 where void
         labels | (H, W) | integer | 0..K-1, also at void pixels
@@ -76,7 +79,7 @@ class Confusion:
             classes: the classes to average over; all by default.
 
         Raises:
-            ConfigError: an option is unknown, or a class is out of range or duplicated.
+            ConfigError: `absent` is neither of these, or a class is out of range or duplicated.
         """
         if absent not in ("skip", "strict"):
             raise ConfigError(f"absent: {absent!r} is neither 'skip' nor 'strict'")
@@ -113,6 +116,7 @@ def image_confusions(truth: np.ndarray, proposals: np.ndarray, *, num_classes: i
 
 
 def _checked(truth: np.ndarray, proposals: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return both as uint8; raise if a value is out of range."""
     return (
         check_labels(truth, num_classes=num_classes, name="truth"),
         check_labels(proposals, num_classes=num_classes, void=None),
@@ -123,7 +127,7 @@ def iou_of_confusion(matrix: np.ndarray) -> np.ndarray:
     """Return the intersection over union of each class of one or more confusion matrices.
 
     matrix  | (..., K, K) | integer | pixels; row: true class, column: label
-    returns | (..., K)    | float64 | 0..1; NaN where union is 0
+    returns | (..., K)    | float64 | 0..1; NaN for a class neither in the truth nor in the labels
     """
     intersection = np.diagonal(matrix, axis1=-2, axis2=-1)  # (..., K)
     union = matrix.sum(axis=-1) + matrix.sum(axis=-2) - intersection  # (..., K)
@@ -135,17 +139,18 @@ def iou_of_confusion(matrix: np.ndarray) -> np.ndarray:
 def corpus_iou(
     truths: Iterable[np.ndarray], labels: Iterable[np.ndarray], *, num_classes: int = NUM_CLASSES
 ) -> np.ndarray:
-    """Return the IoU of each class over a set of images, the accuracy that VOC reports.
+    """Return the IoU of each class over a set of images, as VOC reports it.
 
     truths  | each (H, W) | integer | 0..K-1, or 255 where void
-    labels  | each (H, W) | integer | 0..K-1, an image's labels for each truth
+    labels  | each (H, W) | integer | 0..K-1, of the same images in the same order
     returns | (K,)        | float64 | 0..1; NaN for a class neither in the truths nor in the labels
 
-    This is not the mean of `image_iou`: large objects weigh more, and a rare class is judged over all images at once.
+    Pixels are counted over all images before the division, so that large objects weigh more than in a mean of
+    `image_iou`.
 
     Raises:
-        ShapeError: the two have different lengths.
-        ShapeError, DatasetError: see `image_confusions`.
+        ShapeError: there are more truths than labels, or fewer, or see `image_confusions`.
+        DatasetError: a value is out of range.
     """
     confusion = Confusion(num_classes)
     for truth, labelled in zip_longest(truths, labels):
@@ -156,7 +161,7 @@ def corpus_iou(
 
 
 def image_iou(truth: np.ndarray, labels: np.ndarray, *, num_classes: int = NUM_CLASSES) -> float:
-    """Return `image_ious` of one labelling (H, W), as a number."""
+    """Return the mean IoU over the classes in an image's truth (H, W) or its labels (H, W); see `image_ious`."""
     return float(image_ious(truth, np.asarray(labels)[None], num_classes=num_classes)[0])
 
 
@@ -172,7 +177,7 @@ def image_ious(truth: np.ndarray, proposals: np.ndarray, *, num_classes: int = N
     Raises:
         ShapeError, DatasetError: see `image_confusions`.
 
-    Source: voc_test_models.m of the DivMBest release, by its rule.
+    Source: the rule of voc_test_models.m in the DivMBest release.
     """
     return mean_of_present(image_confusions(truth, proposals, num_classes=num_classes))
 

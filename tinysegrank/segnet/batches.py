@@ -1,4 +1,4 @@
-"""The batches of a training on a device: from a copy of all rows there, if it fits, or else from disk."""
+"""Read a training's batches to its device: from a copy of all rows there if it fits, otherwise from disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHARE = 0.5  # of a device's free memory that the copy may take
 
 
 class Batch(NamedTuple):
-    """Features (N, C, 13, 13), target (N, K, 13, 13) and weight (N, 13, 13), float32."""
+    """Features (N, C, 13, 13), float32 or as stored float16; target (N, K, 13, 13) and weight (N, 13, 13), float32."""
 
     features: Array
     target: Array
@@ -22,15 +22,14 @@ class Batch(NamedTuple):
 
 
 class BatchReader:
-    """Reads rows of a store to a device, from a copy of all rows on the device if that pays off and fits.
+    """Reads rows of a store to a device, from a copy of all of them on a GPU if they are read repeatedly and it fits.
 
-    Features are sent in float16, as the store keeps them, and widened on the device. Rows are read from disk while
-    the device may still be computing the step before.
+    Features are sent in float16, as the store keeps them, and converted to float32 on the device.
 
-    rows | (R,) | int | all rows that will be read, in order
+    rows | (R,) | int | all rows that will be read, ascending
 
     Args:
-        reads: number of rows that will be read in all, repeats included; a copy pays off if it exceeds R.
+        reads: number of rows that will be read in all, repeats included; a copy is made only if it exceeds R.
     """
 
     def __init__(self, store: FeatureStore, rows: np.ndarray, backend: Backend, *, reads: int) -> None:
@@ -42,7 +41,7 @@ class BatchReader:
                 self.copy = self._copied()
 
     def __call__(self, rows: np.ndarray) -> Batch:
-        """Return some of the rows, in the order asked for."""
+        """Return some of the rows on the device, in the order asked for; all float32."""
         xp, asarray = self.backend.xp, self.backend.asarray
         if self.copy is None:
             made = Batch(*map(asarray, self._from_disk(rows)))
@@ -52,7 +51,7 @@ class BatchReader:
         return made._replace(features=xp.astype(made.features, xp.float32, copy=False))
 
     def _from_disk(self, rows: np.ndarray) -> Batch:
-        """Return rows on the host, features in float16 if the library has it."""
+        """Return rows on the host; features in float16 if the backend's library has it, otherwise in float32."""
         weight = self.store.gather("weights", rows)
         check_weights(str(self.store.folder), weight)
         target = self.store.gather("targets", rows).transpose(0, 3, 1, 2)  # (N, K, 13, 13)
@@ -62,7 +61,7 @@ class BatchReader:
         return Batch(features, np.ascontiguousarray(target), weight)
 
     def _copied(self, piece: int = 256) -> Batch:
-        """Return all rows on the device, sent piece by piece."""
+        """Return all rows on the device, read and sent `piece` rows at a time."""
         xp, device, asarray = self.backend.xp, self.backend.device, self.backend.asarray
 
         def room(one: np.ndarray) -> Array:

@@ -79,7 +79,7 @@ def _dimensions(message: memoryview) -> list[int]:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield each field's number with its value: an int for a varint, else its bytes."""
+    """Yield each field's number and its value: an int for a varint, otherwise its bytes; ValueError if it is damaged."""
     place = 0
     while place < len(message):
         key, place = _varint(message, place)
@@ -101,7 +101,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def _varint(message: memoryview, place: int) -> tuple[int, int]:
-    """Read a varint: seven bits per byte, lowest first, up to a byte without its top bit; return it and its end."""
+    """Read a varint: seven bits per byte, lowest first, up to a byte below 128; return it and the index after it."""
     number = shift = 0
     while True:
         if place >= len(message) or shift > 63:

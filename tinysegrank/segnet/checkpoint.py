@@ -21,8 +21,8 @@ def save_segnet(path: Path | str, model: SegNet) -> None:
     """Write a network to a file, atomically: its parameters, and the arguments with which `SegNet` rebuilds it.
 
     Raises:
-        CheckpointError: a layer is not the one that the preset builds, so that loading would not restore it, or a
-            parameter is NaN or infinite, or a layer's weights are all 0.
+        CheckpointError: a layer is not the one that the preset builds and would be lost, a parameter is NaN or
+            infinite, or a layer's weights are all 0.
     """
     _check_layers(path, model)
     parameters = {name: to_numpy(array) for name, array in model.parameters.items()}
@@ -40,7 +40,7 @@ def save_segnet(path: Path | str, model: SegNet) -> None:
 
 
 def _check_layers(path: Path | str, model: SegNet) -> None:
-    """Raise unless the layers are those that `load_segnet` would build."""
+    """Raise a CheckpointError unless the model's layers are those that `load_segnet` would build."""
     built = SegNet(
         model.num_classes,
         model.preset_name,
@@ -61,7 +61,7 @@ def _check_layers(path: Path | str, model: SegNet) -> None:
 
 
 def _described(layer: Layer | None) -> tuple[object, ...]:
-    """Return a layer's type, options, inner layers and parameter shapes."""
+    """Return a layer's type, options, inner layers and parameter shapes; () for None."""
     if layer is None:
         return ()
     options = {
@@ -76,8 +76,8 @@ def load_segnet(path: Path | str, *, backend: Backend | None = None) -> SegNet:
     """Read a network from a file that `save_segnet` wrote.
 
     Raises:
-        CheckpointError: the file is missing, damaged or of another kind, its preset is not in `PRESETS`, or its
-            parameters are unusable (see `fault_in`).
+        CheckpointError: the file is missing, damaged or of another kind, its preset is not in `PRESETS`, a parameter is
+            NaN or infinite, or a layer's weights are all 0.
         BackendError: the backend cannot be used.
     """
     if not Path(path).is_file():

@@ -1,10 +1,10 @@
-"""The counts in a training step's loss, which is a ratio of sums: over the batch, a running average, or the corpus.
+"""The sums (`CorpusCounts`) that a loss such as IoU, a ratio of sums, uses in a training step.
 
-"batch" is the paper's choice: sums over the minibatch. "running" is an exponential average over this and earlier
-batches. "corpus" sums over all training rows, without dropout, at the start of each epoch; within the epoch these sums
-get stale, as the network moves on. With these two, the gradient is multiplied by the weight of the counts divided by
-that of the batch, so that one learning rate suits every mode. "full" keeps nothing between steps: each step sums over
-all rows anew (see `segnet.full_batch`).
+In mode "batch", the paper's choice, they are sums over the minibatch. "running" is an exponential average over this and
+earlier batches. "corpus" sums over all training rows, without dropout, at the start of each epoch; within the epoch
+these sums get stale, as the network moves on. In "running" and "corpus", the gradient is multiplied by the total weight
+of the counts divided by that of the batch, so that one learning rate suits every mode. "full" keeps nothing between
+steps: each step sums over all rows anew (see `segnet.full_batch`).
 """
 
 from __future__ import annotations
@@ -40,9 +40,13 @@ class CountsKeeper:
             self.held = self.whole()
 
     def present(self, z: Array, target: Array, weight: Array) -> tuple[CorpusCounts | None, Array]:
-        """Return the counts to pass to the loss for this batch, and the factor () to multiply its gradient by.
+        """Return the counts to pass to the loss for a batch, and the factor () to multiply its gradient by.
 
-        None instead of counts means that the loss uses the batch's own.
+        z      | (N, K, h, w) | floating | class scores
+        target | (N, K, h, w) | floating | class shares
+        weight | (N, h, w)    | floating | 0 where void
+
+        Instead of counts, return None in mode "batch": the loss then uses the batch's own.
         """
         if self.mode == "batch":
             return None, array_namespace(z).ones((), dtype=z.dtype, device=device(z))
@@ -52,11 +56,11 @@ class CountsKeeper:
         return self.held, (self.held or CorpusCounts(self.num_classes)).weight_ratio(batch, z)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return the counts as an array, for a checkpoint."""
+        """Return the counts' sums as "counts", on the host, for a checkpoint; nothing if none are kept."""
         return {} if self.held is None else {"counts": to_numpy(self.held.sums)}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Restore the counts from what `state` returned."""
+        """Restore the counts that `state` returned, if the mode keeps any."""
         if self.mode in ("running", "corpus"):
             self.held = CorpusCounts(self.num_classes)
             self.held.sums = state["counts"]

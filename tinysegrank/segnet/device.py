@@ -1,4 +1,4 @@
-"""The device boundary of CuPy: compute on a network's own device, whichever one the calling thread uses otherwise."""
+"""Compute on a network's own CuPy device, whichever device is the calling thread's current one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 
 def on_its_device(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Make the `backend` of a function's first argument active during each call; see `Backend.active`."""
+    """Decorate a function so that its first argument's `backend` has its device current during each call."""
 
     @wraps(function)
     def called(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:

@@ -1,7 +1,7 @@
-"""Conv5's features on disk: computed once per image and mirror image, read by every training.
+"""Store conv5's features on disk: computed once per image and mirror image, and read by every training.
 
-The trunk is frozen, so its output never changes. It is stored as float16 in plain .npy files of a few images each; a
-batch is read row by row, with one file open at a time.
+The trunk is frozen, so its output never changes. It is stored as float16 in .npy files of a few images each; a batch is
+read row by row, with one file open at a time.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _BOTH = (slice(None), slice(None, None, -1))  # of an image's columns: as it is,
 
 
 class _Layout(NamedTuple):
-    """Contents of the header of a .npy file, and its length."""
+    """Shape and dtype of the array in a .npy file, and the offset of its data, in bytes."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
-    start: int  # offset of the array's data, in bytes
+    start: int
 
 
 class FeatureStore:
     """A folder with the features, soft targets and weights of images, in chunks of a few images.
 
-    The rows of image i are 2 i and, for its mirror image, 2 i + 1; without mirror images its row is i.
+    Image i has row 2 i, and its mirror image row 2 i + 1; in a store without mirror images, image i has row i.
 
     Args:
         folder: contains chunk_00000.features.npy, .targets.npy and .weights.npy, ...
@@ -69,7 +69,7 @@ class FeatureStore:
         return 2 if self.mirrors else 1
 
     def rows_of(self, images: np.ndarray) -> np.ndarray:
-        """Return the rows of some images, in order, mirror images included."""
+        """Return the rows of some images, in the order of `images`, each followed by its mirror image's if stored."""
         return (self.views * np.asarray(images)[:, None] + np.arange(self.views)).reshape(-1)
 
     def members(self, chunk: int) -> range:
@@ -81,7 +81,7 @@ class FeatureStore:
         return [self._path(chunk, kind) for kind in self.kinds]
 
     def write(self, chunk: int, arrays: dict[str, np.ndarray]) -> None:
-        """Write one chunk: one file per kind, each atomically."""
+        """Write the arrays of one chunk, given by kind: one file per kind, each atomically."""
         for kind in self.kinds:
             write_array(self._path(chunk, kind), arrays[kind])
 
@@ -122,26 +122,24 @@ class FeatureStore:
                     raise EOFError("it ends too early")
 
     def _layout(self, chunk: int, kind: str) -> _Layout:
+        """Return the layout of a chunk's file; it is read once."""
         if (chunk, kind) not in self._layouts:
-            self._layouts[chunk, kind] = self._read_layout(chunk, kind)
+            path, rows = self._path(chunk, kind), len(self.members(chunk)) * self.views
+            array = read_array(path, mapped=True)  # checks that the file is long enough
+            if array.shape[:1] != (rows,) or not isinstance(array, np.memmap) or not array.flags.c_contiguous:
+                raise CheckpointError(
+                    f"{path}: has shape {brief(array.shape, 40)}, expected {rows} rows; it belongs to other images: "
+                    "delete it and run again"
+                )
+            self._layouts[chunk, kind] = _Layout(array.shape, array.dtype, array.offset)
         return self._layouts[chunk, kind]
-
-    def _read_layout(self, chunk: int, kind: str) -> _Layout:
-        path, rows = self._path(chunk, kind), len(self.members(chunk)) * self.views
-        array = read_array(path, mapped=True)  # which checks that the file is long enough
-        if array.shape[:1] != (rows,) or not isinstance(array, np.memmap) or not array.flags.c_contiguous:
-            raise CheckpointError(
-                f"{path}: has shape {brief(array.shape, 40)}, expected {rows} rows; it belongs to other images: "
-                "delete it and run again"
-            )
-        return _Layout(array.shape, array.dtype, array.offset)
 
     def _path(self, chunk: int, kind: str) -> Path:
         return self.folder / f"chunk_{chunk:05d}.{kind}.npy"
 
 
 def stored(features: Array) -> np.ndarray:
-    """Convert conv5's features to the form in which a store keeps them.
+    """Convert conv5's features to the dtype in which a store keeps them.
 
     features | (N, C, 13, 13) | float32 | of any backend
     returns  | (N, C, 13, 13) | float16 | on the host
@@ -166,19 +164,22 @@ def chunk_arrays(
     mirrors: bool,
     num_classes: int | None = None,
 ) -> dict[str, np.ndarray]:
-    """Compute the arrays of one chunk of a `FeatureStore`.
+    """Compute the arrays of one chunk of a `FeatureStore`, by kind.
 
-    images  | n arrays (H, W, 3)      | uint8   | RGB
-    labels  | n arrays (H, W)         | uint8   | 0..K-1 and 255; None for a store without targets
-    returns | features (r, C, 13, 13) | float16 | conv5 after ReLU; r = 2 n with mirrors (image, mirror, image, ...)
-            | targets (r, 13, 13, K), weights (r, 13, 13) | float32 | of the image as labelled, mirrored likewise
+    images     | n arrays (H, W, 3)  | uint8   | RGB
+    labels     | n arrays (H, W)     | uint8   | 0..K-1, or 255 where void; None for features alone
+    "features" | (r, C, 13, 13)      | float16 | conv5 after ReLU
+    "targets"  | (r, 13, 13, K)      | float32 | share of each class in each cell, from the labels
+    "weights"  | (r, 13, 13)         | float32 | of the cells; 0 where void
 
     Args:
-        mirrors: whether the mirror images follow their images.
+        mirrors: True to follow each image's row by that of its mirror image, so that r = 2 n; else r = n.
         num_classes: number of classes K; by default the network's.
 
     Raises:
-        ShapeError: there isn't one label map per image.
+        ShapeError: there isn't one label map per image, or an array is not an RGB image.
+        DatasetError: a label is not a class, or an image is smaller than the grid.
+        WeightsError: a feature is not finite, or beyond the range of float16.
     """
     if labels is not None and len(labels) != len(images):
         raise ShapeError(f"{len(labels)} label maps for {len(images)} images; give one per image")

@@ -1,8 +1,8 @@
 """The exact gradient of a corpus loss, with no more than one batch in memory.
 
-IOU and UOI are ratios of sums over every cell of the corpus, so the gradients of minibatches do not add up to theirs.
-Two passes compute it: the first adds up the sums, the second backpropagates each batch through the ratios of these
-sums. Both passes drop the same units, so the result is the gradient of one batch with all rows.
+IOU and UOI are ratios of sums over every cell of the corpus, so minibatches' gradients do not add up to the corpus
+loss's gradient. Two passes compute it: the first adds up the sums, the second backpropagates each batch through the
+ratios of these sums. Both passes drop the same units, so the result is the gradient of one batch with all rows.
 
 Paper: section 3.2 calls IOU a corpus-level metric, which minibatches only approximate.
 """
@@ -30,17 +30,17 @@ def full_batch_gradients(
     *,
     generator: Callable[[int], np.random.Generator | None],
 ) -> tuple[Array, Gradients]:
-    """Compute a loss over all batches, and its gradients with respect to the head's trainable parameters.
+    """Compute a loss over all batches together, and its gradients with respect to the head's trainable parameters.
 
-    each batch | features (N, C, 13, 13), target (N, K, 13, 13), weight (N, 13, 13) | floating | N may differ
-    returns    | (), and name to an array of the parameter's shape                  | as the features |
+    returns | (), and a dictionary of arrays | as the features | the loss, and the gradients by parameter's name
 
     Args:
         model: the network; its parameters are not changed.
-        loss: a loss of `tinysegrank.losses`.
-        batches: called twice; must return the same batches in the same order.
-        generator: returns the random generator for a batch's dropout, given the batch's number; called twice per
-            batch, and must return an equal one. If it returns None, there is no dropout.
+        loss: a loss of `tinysegrank.losses` that takes counts.
+        batches: returns batches, whose numbers of rows may differ; called twice, and must return the same ones in the
+            same order.
+        generator: returns the random generator of a batch's dropout, given the batch's number from 0, or None for no
+            dropout; called twice per batch, and must return generators of the same state.
 
     Raises:
         TrainingError: there are no batches.

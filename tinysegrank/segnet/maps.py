@@ -1,4 +1,4 @@
-"""The trunk's feature maps of an image on a finer grid than SegNet's, as features for the proposals."""
+"""Compute a trunk's feature maps of an image on a finer grid than SegNet's, as features for the proposals."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ def map_channels(preset: Preset, layers: Sequence[str]) -> tuple[int, ...]:
 
 
 class TrunkMaps:
-    """Computes feature maps of some of a trunk's layers, on a larger input than SegNet's and so a finer grid.
+    """Computes feature maps of some of a trunk's layers from a larger input than SegNet's, and so on a finer grid.
 
-    Convolutions fit any input size. The parameters are copied once for many images; make a new object when the trunk
-    has been trained further.
+    The parameters are copied once for many images; make a new object when the trunk has been trained further.
 
     Args:
         model: the network whose conv1 to conv5 are run.
@@ -60,7 +59,7 @@ class TrunkMaps:
     def __call__(self, image: np.ndarray) -> list[np.ndarray]:
         """Compute the maps of one image.
 
-        image   | (H, W, 3)              | uint8   | RGB, warped whole
+        image   | (H, W, 3)              | uint8   | RGB; resized to the square input, its aspect ratio is not kept
         returns | one (C, h, w) per layer | float32 | after ReLU, at least 0; in the order of `layers`
 
         Raises:

@@ -1,8 +1,8 @@
 """SegNet: eight convolutions from an image to a 13 x 13 grid of class scores.
 
 Paper: section 3.1. conv1 to conv5 are an ImageNet classifier's and stay fixed; conv6 to conv8 are new, with dropout
-before each. The paper gives no kernel size for them; with 3 x 3 and padding 1 the receptive field, 259 pixels, covers
-the whole 227 x 227 input. This is not the later encoder-decoder of the same name.
+before each. The paper gives no kernel size for them; with 3 x 3 and padding 1 the receptive field is 259 pixels wide,
+more than the input's 227. This is not the later encoder-decoder of the same name.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class SegNet:
 
     Args:
         num_classes: number of classes K, background included.
-        preset: "caffenet", "alexnet", "torchvision" or "tiny".
+        preset: a name in `PRESETS`: "caffenet", "alexnet", "torchvision", "tiny" or one of your own.
         rng: generator of the initial weights: Kaiming normal, conv8 Gaussian with standard deviation 0.01; by default
             one with seed 0.
         backend: array backend of the parameters; by default the one that TINYSEGRANK_BACKEND names.
@@ -38,8 +38,9 @@ class SegNet:
         frozen: names of the layers that are not trained.
 
     Attributes:
-        network: all layers; `trunk` has those up to conv5, `head` the rest. They share the layers.
-        preset, preset_name, num_classes, backend, feature_scale, dropout: the arguments.
+        network: all layers. `trunk` holds the same layers up to relu5, and `head` those after it.
+        preset: the `Preset`, and preset_name its name.
+        num_classes, backend, feature_scale, dropout: the arguments.
 
     Raises:
         ConfigError: the preset is unknown, or feature_scale is not positive and finite.
@@ -61,7 +62,7 @@ class SegNet:
         self.dropout = self.preset.dropout if dropout is None else dropout
         self.backend = get_backend() if backend is None else backend
         rng = np.random.default_rng(0) if rng is None else rng
-        trunk = build_trunk(self.preset, rng, self.backend)
+        trunk = _build_trunk(self.preset, rng, self.backend)
         head = _build_head(self.preset, num_classes, self.dropout, rng, self.backend)
         self._scale = FeatureScale()
         self.feature_scale = feature_scale
@@ -88,14 +89,14 @@ class SegNet:
 
     @property
     def trainable(self) -> dict[str, Array]:
-        """The parameters that are not frozen."""
+        """The parameters of the layers that are not frozen, by name."""
         return self.network.trainable
 
     def assign(self, parameters: dict[str, Array]) -> None:
         """Replace parameters by name; host arrays are moved to the backend.
 
         Raises:
-            ShapeError: an unknown name or another shape.
+            ShapeError: a name is unknown, or an array's shape is not that of the parameter.
         """
         self.network.assign({name: self.backend.asarray(array) for name, array in parameters.items()})
 
@@ -126,14 +127,15 @@ class SegNet:
         return self._forward(self.network, x, rng)
 
     def forward_features(self, features: Array, *, rng: np.random.Generator | None = None) -> Array:
-        """Compute class scores from conv5's features (N, C, 13, 13); `backward` then stops at conv6."""
+        """Compute class scores (N, K, 13, 13) from the result of `features`; `backward` then stops at the head."""
         return self._forward(self.head, features, rng)
 
     @on_its_device
     def backward(self, gradient: Array) -> Gradients:
-        """Backpropagate through the last forward pass; return the gradients of the trainable parameters by name.
+        """Backpropagate through the last forward pass, or the head if that was `forward_features`.
 
-        gradient | (N, K, 13, 13) | float32 | of the loss with respect to the scores
+        gradient | (N, K, 13, 13)     | float32 | gradient of the loss with respect to the scores
+        returns  | parameter's shapes | float32 | gradients with respect to the trainable parameters, by name
 
         Raises:
             ShapeError: there was no forward pass since the last backward pass.
@@ -153,11 +155,11 @@ class SegNet:
 
 
 class FeatureScale:
-    """Layer that multiplies by a fixed number."""
+    """Layer that multiplies by a fixed number, 1 until `factor` is set."""
 
-    def __init__(self, factor: float = 1.0) -> None:
+    def __init__(self) -> None:
         self.parameters: dict[str, Array] = {}
-        self.factor = factor
+        self.factor = 1.0
 
     def forward(self, x: Array, *, rng: np.random.Generator | None = None) -> tuple[Array, float]:  # noqa: ARG002
         """Return x times the factor."""
@@ -168,8 +170,8 @@ class FeatureScale:
         return gradient * context, {}
 
 
-def build_trunk(preset: Preset, rng: np.random.Generator, backend: Backend) -> dict[str, Layer]:
-    """Build conv1 to conv5 with ReLUs, and with the preset's layers after the first two."""
+def _build_trunk(preset: Preset, rng: np.random.Generator, backend: Backend) -> dict[str, Layer]:
+    """Build conv1 to conv5, each followed by a ReLU, and the first two also by the layers of `preset.between`."""
     layers: dict[str, Layer] = {}
     channels = 3
     for number, shape in enumerate(preset.convolutions, start=1):
@@ -186,9 +188,9 @@ def build_trunk(preset: Preset, rng: np.random.Generator, backend: Backend) -> d
 def convolution(
     channels: int, shape: ConvShape, rng: np.random.Generator, backend: Backend, *, deviation: float | None = None
 ) -> Conv2d:
-    """Build a convolution with Gaussian weights and zero bias.
+    """Build a convolution of `channels` input channels, with zero bias and Gaussian weights.
 
-    The weights' standard deviation is sqrt(2 / fan-in) (Kaiming) by default.
+    The weights' standard deviation is `deviation`, by default Kaiming's sqrt(2 / fan-in).
     """
     return Conv2d.initialised(
         channels,

@@ -1,4 +1,4 @@
-"""From images or features to coarse class distributions on the host: the device boundary.
+"""Predict coarse class distributions, as NumPy arrays on the host, from images or features.
 
 Everything after this module (upsampling, proposals, ranking) works on NumPy arrays.
 """
@@ -23,8 +23,11 @@ from tinysegrank.segnet.network import SegNet
 def predict(model: SegNet, images: Sequence[np.ndarray], *, batch: int = 16) -> np.ndarray:
     """Compute the coarse segmentation of each image, without dropout.
 
-    images  | N arrays (H, W, 3) | uint8   | RGB; warped whole to the network's input, sizes may differ
-    returns | (N, 13, 13, K)     | float32 | class distributions; the paper's p-hat
+    images  | N arrays (H, W, 3) | uint8   | RGB; sizes may differ, each is resized to the network's square input
+    returns | (N, 13, 13, K)     | float32 | class distribution of each cell; the paper's p-hat
+
+    Args:
+        batch: number of images at a time.
 
     Raises:
         ShapeError: an array is not an RGB image.
@@ -40,8 +43,11 @@ def predict(model: SegNet, images: Sequence[np.ndarray], *, batch: int = 16) -> 
 def predict_features(model: SegNet, features: np.ndarray, *, batch: int = 64) -> np.ndarray:
     """Compute coarse segmentations from conv5's features.
 
-    features | (N, C, 13, 13)  | floating | of `SegNet.features`
-    returns  | (N, 13, 13, K)  | float32  | class distributions
+    features | (N, C, 13, 13)  | floating | on the host; conv5 after ReLU, not scaled, as `SegNet.features` computes it
+    returns  | (N, 13, 13, K)  | float32  | class distribution of each cell
+
+    Args:
+        batch: number of images at a time.
     """
     head = Prepared(model.head)
     parts = [
@@ -57,10 +63,10 @@ def predict_store(
     """Compute the coarse segmentations of images from their features on disk.
 
     images  | (N,)           | integer | indices of the images; all by default
-    returns | (N, 13, 13, K) | float32 | class distributions
+    returns | (N, 13, 13, K) | float32 | class distribution of each cell
 
     Args:
-        mirrored: average each map with that of the mirror image, flipped back; not in the paper.
+        mirrored: True to average each map with that of the mirror image, flipped back; not in the paper.
 
     Raises:
         ShapeError: mirrored=True but the store has no mirror images, or an index is out of range.
@@ -76,12 +82,12 @@ def predict_store(
 
 
 def mean_of_views(plain: np.ndarray, flipped: np.ndarray) -> np.ndarray:
-    """Average maps (N, 13, 13, K) with those of the mirror images, flipped back."""
+    """Average the maps (N, 13, 13, K) of images with the maps `flipped` of their mirror images, which it flips back."""
     return np.ascontiguousarray((plain + flipped[:, :, ::-1]) / 2)  # (N, 13, 13, K)
 
 
 def _distributions(z: Array) -> np.ndarray:
-    """Return the softmax over the classes as a host array, classes last."""
+    """Return the softmax of scores (N, K, 13, 13) over the classes: (N, 13, 13, K), on the host."""
     xp = array_namespace(z)
     q, _ = softmax(z, axis=1)  # (N, K, 13, 13)
     return np.ascontiguousarray(to_numpy(xp.permute_dims(q, (0, 2, 3, 1))))  # (N, 13, 13, K)

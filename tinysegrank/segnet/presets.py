@@ -18,7 +18,7 @@ from tinysegrank.voc.preprocess import CAFFE, TORCHVISION, Preprocessing
 
 @dataclass(frozen=True)
 class ConvShape:
-    """Hyperparameters of one convolution; sizes are in pixels."""
+    """Hyperparameters of one convolution; size, stride and padding are in cells of its input."""
 
     filters: int
     size: int
@@ -29,17 +29,19 @@ class ConvShape:
 
 @dataclass(frozen=True)
 class Preset:
-    """A trunk, the preprocessing of its images, and the head that goes with it.
+    """Hyperparameters of a trunk, the preprocessing of its images, and the head that goes with it.
 
     Attributes:
         convolutions: conv1 to conv5, each followed by ReLU.
-        between: layers after the ReLUs of conv1 and conv2, in order: CaffeNet's pool, then norm; AlexNet's the reverse.
+        between: layers after the ReLU of conv1 and again after that of conv2, in order: "pool" for max pooling, "norm"
+            for local response normalisation.
         preprocessing: turns a photograph into the network's input.
-        head: number of filters of conv6 and conv7, the first two layers that SegNet adds.
-        dropout: probability before each layer that SegNet adds; a small network needs less.
-        change_head: (layers, backend) -> the layers of a head of your own, in order, given those from dropout6 to
-            conv8; it makes the same layers at each call. With `PRESETS["mine"] = replace(PRESETS["tiny"],
-            change_head=...)`, training, prediction, saving and loading use them.
+        head: numbers of filters of conv6 and conv7.
+        dropout: probability of dropout before each of conv6, conv7 and conv8; a small network needs less.
+        change_head: function (layers, backend) that takes the usual layers of the head by name, dropout6 to conv8, and
+            returns those of a head of your own, by name and in order; it must make the same layers at each call. With
+            `PRESETS["mine"] = replace(PRESETS["tiny"], change_head=...)`, training, prediction, saving and loading use
+            them.
     """
 
     convolutions: tuple[ConvShape, ConvShape, ConvShape, ConvShape, ConvShape]

@@ -1,4 +1,4 @@
-"""Pre-train a trunk as an image classifier, for trunks that no ImageNet weights fit.
+"""Pre-train a trunk as an image classifier, if no ImageNet weights fit it.
 
 Paper: section 3.1 takes conv1 to conv5 from a network trained on ImageNet. The tiny trunk is instead trained on images
 of single objects: as in AlexNet, conv5 is pooled to 6 x 6 and followed by a fully connected layer (one is enough for 20
@@ -46,16 +46,22 @@ def pretrain_trunk(
     A training that resumes from its checkpoint gives the same result as an uninterrupted one, to the bit.
 
     images  | (N, H, W, 3) | uint8 | RGB
-    classes | (N,)         | int   | 0..K-1
-    returns | ()           | float | mean accuracy of the last tenth of the steps, on each batch before training on it
+    classes | (N,)         | int   | 0..K-1, one per image
+    returns | ()           | float | accuracy on the batches of the last tenth of the steps, each before it is trained on
 
     Args:
-        checkpoint: file to resume from, written every `checkpoint_every` steps.
-        progress: called with the step and the loss after each step; when resuming, first with that step and NaN.
+        steps: number of minibatches.
+        rate: learning rate, divided by 10 after three quarters of the steps.
+        batch: images per minibatch.
+        seed: random seed of the classifying layer's weights and of the minibatches.
+        checkpoint: file to resume from, if it exists; written every `checkpoint_every` steps and at the end.
+        progress: called with the number of steps taken and the loss, after each step; also once when resuming, with
+            NaN.
 
     Raises:
-        TrainingError: there are no images or steps, the loss or a parameter is not finite, or weights are all 0.
-        CheckpointError: the checkpoint is damaged or belongs to another training.
+        TrainingError: there are no images or steps, the loss or a parameter is not finite, or a layer's weights are all
+            0.
+        CheckpointError: the checkpoint is damaged, belongs to another training, or was written on another backend.
         ShapeError: there is not one class per image, or a class is out of range.
     """
     if not len(images) or steps < 1:
@@ -72,7 +78,7 @@ def pretrain_trunk(
 
 
 class _Pretraining(TrainingLoop):
-    """A training of the trunk, with pooling and a fully connected layer after it."""
+    """The training of a trunk as a classifier, with pooling and a fully connected layer after it."""
 
     loss_name = "classification"
 

@@ -36,11 +36,11 @@ _SAVE = "torch.save(model.state_dict(), FILE)"
 
 
 def read_torch(path: Path | str) -> dict[str, np.ndarray]:
-    """Read the tensors of a checkpoint that torch.save wrote from a dictionary of them, or one with a "state_dict".
+    """Read the named tensors of a file that torch.save wrote: a state dict, or a dictionary with one as "state_dict".
 
-    Only calls that build tensors are carried out; any other in the file is an error.
+    Only calls that build tensors are carried out; any other call in the file is an error.
 
-    returns | name to array | as stored | without the "module." that torch's data parallelism puts first
+    returns | name to array | dtype as stored | a name's leading "module.", from data parallelism, is removed
 
     Raises:
         WeightsError: the file is damaged, or holds something other than named tensors, such as a whole model.
@@ -61,8 +61,8 @@ def read_torch(path: Path | str) -> dict[str, np.ndarray]:
     return arrays
 
 
-class _Tensors(pickle.Unpickler):  # finds no class but those below
-    """An unpickler that can call nothing but the functions that rebuild tensors."""
+class _Tensors(pickle.Unpickler):
+    """An unpickler that can call only functions that rebuild tensors."""
 
     def __init__(self, stream: Any, archive: ZipFile, folder: str) -> None:
         super().__init__(stream)
@@ -72,7 +72,11 @@ class _Tensors(pickle.Unpickler):  # finds no class but those below
         self._order, self._storages = "<" if little else ">", dict[str, np.ndarray]()
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what stands for one of torch's names; each is made anew, so that a file cannot change it."""
+        """Return the replacement for a name of torch; made anew at each call, so that a file cannot modify it.
+
+        Raises:
+            pickle.UnpicklingError: tensors do not need the name.
+        """
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -84,7 +88,7 @@ class _Tensors(pickle.Unpickler):  # finds no class but those below
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which isn't a tensor")
 
     def persistent_load(self, pid: Any) -> np.ndarray:
-        """Return the storage that torch's persistent id names, as a flat array; it is read once."""
+        """Return the storage of an id ("storage", type, key, device, size) as a flat array; each is read once."""
         kind, code, key, _, count = pid
         if kind != "storage" or not isinstance(key, str):
             raise ValueError(f"it refers to {kind!r}")

@@ -1,4 +1,4 @@
-"""Train SegNet's added layers on cached features, by minibatch SGD; an interrupted training resumes to the bit.
+"""Train SegNet's head on conv5's features from disk by minibatch SGD.
 
 Paper: sections 3.1 and 5. It gives no batch size, learning rate or clipping; the defaults are ours.
 """
@@ -29,20 +29,19 @@ from tinysegrank.segnet.training_loop import Record, TrainingLoop
 
 @dataclass(frozen=True)
 class TrainingOptions(Options):
-    """Options of a training.
+    """Options of a training of SegNet's head.
 
     Attributes:
         loss: a name in `losses.TABLE`, such as "ce", "uoi", "iou", "uoi+ce", "soft_dice" or "lovasz_softmax".
-        steps: number of minibatches; with counts="full", number of passes over all rows.
+        steps: number of minibatches; with counts="full", number of steps on all rows.
         rate: learning rate, divided by 10 after the share `drop_at` of the steps.
         batch: rows per minibatch; a mirror image has a row of its own.
         momentum, decay, max_norm: arguments of `nn.SGD`; max_norm 0 turns clipping off.
-        min_mass: target mass, in cells, below which a class is left out of losses that average over classes.
-        counts: the rows over which UOI, IOU and Dice sum before they divide, see `segnet.corpus`. "batch": those of the
-            minibatch, as in the paper. "running": an average over minibatches. "corpus": all rows, counted once per
-            epoch. "full": all rows, counted in each step, which takes some 1.7 times as long as an epoch of the others;
-            use far fewer steps and a higher rate.
-            A loss that isn't a function of sums, such as Lovasz-Softmax, supports "batch" only.
+        min_mass: losses that average over classes leave out a class with a smaller target mass, in cells.
+        counts: rows over which UOI, IOU and Dice sum before they divide. "batch": those of the minibatch, as in the
+            paper. "running": an average over minibatches. "corpus": all rows, counted once per epoch. "full": all rows,
+            counted in each step; a step takes about 1.7 times as long as an epoch of the others, so use far fewer steps
+            and a higher rate. A loss that isn't a function of sums, such as Lovasz-Softmax, supports "batch" only.
 
     Raises:
         ConfigError: a value is out of range, or the loss does not support these counts.
@@ -86,7 +85,7 @@ def train(
     log_every: int = 20,
     progress: Callable[[int, float], None] | None = None,
 ) -> list[Record]:
-    """Train the head in place on some images of a store and their mirror images; return the log.
+    """Train the head in place on some images of a store, and on their mirror images if stored; return the log.
 
     images | (n,) | int | indices of images in the store; no others are read
 
@@ -94,14 +93,16 @@ def train(
     result as an uninterrupted one, to the bit.
 
     Args:
-        checkpoint: file to resume from. It is written at the end, and along with the log once `checkpoint_every` steps
-            have passed since it was last written.
-        log_every: number of steps per line of the log.
+        seed: random seed of the minibatches and of dropout.
+        checkpoint: file to resume from, if it exists; written at the end, and at the first line of the log that is
+            `checkpoint_every` steps or more after the last writing.
+        log_every: number of steps per line of the log; the end is always logged.
         progress: called with the step and the mean loss at each line of the log.
 
     Raises:
         TrainingError: there are no images, the loss or a parameter is not finite, or a layer's weights are all 0.
-        CheckpointError: the checkpoint is damaged or belongs to another training.
+        CheckpointError: the checkpoint is damaged, belongs to another training, or was written on another backend; or a
+            chunk of the store is missing or damaged.
     """
     rows = store.rows_of(np.sort(np.asarray(images)))
     if not len(rows):
@@ -113,7 +114,7 @@ def train(
 
 
 class _Training(TrainingLoop):
-    """A training of the head on rows of a store."""
+    """The training of a head on rows of a store, between two steps."""
 
     remedy = 'lower its rate, raise min_mass, or use counts="running"'
 
@@ -155,7 +156,7 @@ class _Training(TrainingLoop):
         return value, self.model.backward(grad_z if counts is None else grad_z * share)
 
     def _generator(self, *number: int) -> np.random.Generator:
-        """Return the generator of the dropout of this step, or of one of its batches."""
+        """Return the random generator for the dropout of this step, or of the batch of this number in the step."""
         return np.random.default_rng([self.seed, self.step, 1, *number])
 
     def _batches(self) -> Iterator[Batch]:

@@ -1,4 +1,7 @@
-"""The loop of a training: steps of SGD, a log, and checkpoints from which an interrupted one resumes to the bit."""
+"""The loop of a training: steps of SGD, a log, and checkpoints.
+
+A training that resumes from its checkpoint gives the same result as an uninterrupted one, to the bit.
+"""
 
 from __future__ import annotations
 
@@ -21,20 +24,20 @@ from tinysegrank.segnet.weight_files import fault_in
 
 
 class Record(NamedTuple):
-    """One line of a training's log: the mean loss of the last `log_every` steps."""
+    """One line of a training's log: the number of steps taken, and the mean loss of the last `log_every` of them."""
 
     step: int
     loss: float
 
 
 class TrainingLoop(ABC):
-    """A training between two steps; a subclass has `_loss_and_gradients`, `_state` and `_restore`.
+    """Base class of trainings, in the state between two steps.
 
     Args:
         network: trained in place; its parameters are on the backend.
         sgd: the optimiser, with the learning rate of the first steps.
         steps: number of steps.
-        drop: step from which the rate is divided by 10.
+        drop: number of steps after which the rate is divided by 10.
         log_every: number of steps per line of the log.
         identity: text that identifies the training; a checkpoint of another one is refused.
 
@@ -57,7 +60,7 @@ class TrainingLoop(ABC):
 
     @abstractmethod
     def _loss_and_gradients(self) -> tuple[Array, Gradients]:
-        """Return the loss of the step that follows, and the gradients of the trainable parameters."""
+        """Return the loss () of step `step`, counted from 0, and the gradients of the trainable parameters by name."""
 
     @abstractmethod
     def _state(self) -> dict[str, np.ndarray]:
@@ -65,7 +68,7 @@ class TrainingLoop(ABC):
 
     @abstractmethod
     def _restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restore what `_state` returned."""
+        """Restore what `_state` returned from the arrays of a checkpoint, by name."""
 
     def run(
         self,
@@ -77,8 +80,8 @@ class TrainingLoop(ABC):
         """Take the steps that are left; return the log.
 
         Args:
-            checkpoint: written at the end, and along with the log once `checkpoint_every` steps have passed since it
-                was last written.
+            checkpoint: file written at the end, and at the first line of the log that is `checkpoint_every` steps or
+                more after the last writing.
             progress: called with the step and the mean loss at each line of the log.
 
         Raises:
@@ -130,11 +133,11 @@ class TrainingLoop(ABC):
         self._saved = self.step
 
     def resume(self, path: Path) -> None:
-        """Restore the state that a checkpoint holds.
+        """Restore the network's trainable parameters, the optimiser and the log from a checkpoint.
 
         Raises:
-            CheckpointError: it is damaged, belongs to another training, was written on another backend, or lacks a
-                parameter or has an unusable one.
+            CheckpointError: the file is damaged, belongs to another training, was written on another backend, lacks a
+                parameter, or has a NaN, an infinity or a layer's weights that are all 0.
         """
         about, arrays = read_about(path), read_arrays(path)
         if about.get("training") != self.identity:
@@ -161,5 +164,5 @@ class TrainingLoop(ABC):
 
 
 def _part(arrays: Mapping[str, np.ndarray], kind: str) -> dict[str, np.ndarray]:
-    """Return the arrays named "kind/name", by name."""
+    """Return the arrays named "kind/name" under "name"."""
     return {name.removeprefix(f"{kind}/"): array for name, array in arrays.items() if name.startswith(f"{kind}/")}

@@ -1,4 +1,4 @@
-"""Read a classifier's weights from any of the files that they come in, recognised by content, not by ending."""
+"""Read a classifier's weights from a file of any of four kinds, recognised by its content, not by its ending."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _FOREIGN = {
 
 
 class WeightFile(NamedTuple):
-    """The arrays of a weight file, "conv1.weight", "conv1.bias" and so on, and the kind of file in words."""
+    """The kind of a weight file in words, such as "a .npz file", and its arrays: "conv1.weight", "conv1.bias", ..."""
 
     kind: str
     arrays: dict[str, np.ndarray]
@@ -50,7 +50,7 @@ def read_weights(path: Path | str) -> WeightFile:
     Arrays of torchvision's AlexNet get the names of Caffe's layers; other names are kept.
 
     Raises:
-        WeightsError: the file is missing, damaged, or of another kind; the message says of which.
+        WeightsError: the file is missing, damaged or of another kind, or holds arrays that are not numeric.
     """
     try:
         with Path(path).open("rb") as stream:
@@ -127,7 +127,7 @@ def trunk_of(path: Path | str, preset: str, expected: Mapping[str, tuple[int, ..
 
 
 def presets_of(arrays: Mapping[str, np.ndarray]) -> list[str]:
-    """Return the names of the presets whose conv1 to conv5 have the shapes of these arrays."""
+    """Return the names of the presets whose weights of conv1 to conv5 have the shapes of the arrays of these names."""
     found = []
     for name, preset in PRESETS.items():
         channels = [3, *(shape.filters for shape in preset.convolutions)]
@@ -141,7 +141,7 @@ def presets_of(arrays: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def fault_in(parameters: Mapping[str, np.ndarray]) -> str | None:
-    """Return a message if a parameter is NaN or infinite, or a layer's weights are all 0; otherwise None.
+    """Describe the first parameter that has a NaN or infinity, or the first weights that are all 0; None without any.
 
     parameters | name to array | floating | "layer.weight" and "layer.bias"; a bias may be 0
     """
