@@ -11,7 +11,7 @@ import numpy as np
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.metrics import Confusion
 from tinysegrank.parallel import jobs_that_fit, parallel_map
-from tinysegrank.ranking.oracle import check_confusions, check_groups, pick
+from tinysegrank.ranking.oracle import check_groups, pick
 from tinysegrank.stored_rows import StoredRows, row_blocks
 from tinysegrank.voc import assign_folds
 
@@ -22,7 +22,7 @@ C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 class ChosenC(NamedTuple):
-    """The C with the best accuracy (of equals the smallest), and the accuracy of each value tried.
+    """The C with the best accuracy (of equals the smallest), the values tried, and the accuracy of each.
 
     grid     | (n,) | float64 | ascending
     accuracy | (n,) | float64 | mean corpus IoU of the held-out picks, 0..1
@@ -48,11 +48,11 @@ def choose_C(  # noqa: N802  # C is the field's name
     jobs: int = 1,
     advance: Callable[[int], None] | None = None,
 ) -> ChosenC:
-    """Choose C by cross-validation over images.
+    """Choose a ranker's C by cross-validation over images.
 
-    Each fold's images are ranked by an estimator trained on the other folds, with features standardised by those alone.
-    The confusion matrices of the rows picked are added up over all folds, so that each C has one corpus-level accuracy,
-    the measure that VOC reports, instead of a mean over images or folds.
+    An estimator trained on the other folds picks the best row of each image in a fold; features are standardised by the
+    other folds alone. For each C, the confusion matrices of the rows picked in all folds are added up, and the accuracy
+    is the mean corpus IoU of the sum, the measure that VOC reports.
 
     X          | (rows, d)    | floating | features, not standardised
     quality    | (rows,)      | floating | accuracy of the proposal alone
@@ -68,12 +68,14 @@ def choose_C(  # noqa: N802  # C is the field's name
         weights: (d,), weights of the standardised columns, see `Standardizer`; all 1 by default.
         classes: classes to average over; all by default. Classes absent from the truth are skipped.
         jobs: largest number of worker processes, one fold each; the result does not depend on it. Fewer run at once
-            where their rows would take more than 2.7 GB together.
+            if their rows would take more than 2.7 GB together.
         advance: called with 1 for each fold done.
 
     Raises:
-        ShapeError: the arrays do not fit or are not finite, or an option is out of range.
-        ConfigError: there are fewer than two folds or more folds than images, or the estimator has no C.
+        ShapeError: the arrays do not fit or are not finite, an option is out of range, or none of the classes is in the
+            truth.
+        ConfigError: there are fewer than two folds or more folds than images, a class is out of range or duplicated, or
+            the estimator has no C.
 
     Source: paper, section 5 (the measure); the protocol is our choice.
     """
@@ -82,7 +84,9 @@ def choose_C(  # noqa: N802  # C is the field's name
 
     X = X if isinstance(X, StoredRows) else check_features(X)  # workers check what they read
     quality, groups = check_groups("quality", quality, groups)
-    confusions = check_confusions(confusions, groups)
+    confusions = confusions if isinstance(confusions, StoredRows) else np.asarray(confusions)
+    if confusions.ndim != 3 or confusions.shape != (len(groups), *confusions.shape[1:2] * 2):
+        raise ShapeError(f"confusions, groups: shapes {confusions.shape}, {groups.shape}; give one matrix per row")
     if len(X) != len(groups):
         raise ShapeError(f"X, groups: shapes {X.shape}, {groups.shape}; give one row per proposal")
     candidates = sorted(set(grid))
@@ -97,8 +101,7 @@ def choose_C(  # noqa: N802  # C is the field's name
     jobs = jobs_that_fit(jobs, int(np.bincount(fold).max()) * (folds - 1) * X.shape[1] * X.dtype.itemsize)
     parts = parallel_map(work, range(folds), jobs=jobs, on_cluster=False, advance=advance)
     picks = np.concatenate(list(parts), axis=1)  # (n, images)
-    totals = [Confusion.of(confusions[rows].sum(axis=0, dtype=np.int64)) for rows in picks]
-    accuracy = np.array([total.mean_iou(classes=classes).value for total in totals])
+    accuracy = np.array([Confusion.of(confusions[rows]).mean_iou(classes=classes).value for rows in picks])
     if np.isnan(accuracy).all():
         raise ShapeError("classes: none is in the truth of these images; choose others")
     return ChosenC(candidates[int(np.argmax(accuracy))], np.array(candidates), accuracy)
@@ -114,7 +117,7 @@ def _held_out_picks(
     weights: np.ndarray | None,
     held_out: int,
 ) -> np.ndarray:
-    """Train on the other folds with each C, and return the rows picked in this one: (n, images in the fold)."""
+    """Train on all folds but `held_out` with each C, and return the rows picked in that one: (n, its images)."""
     from sklearn.base import clone
 
     from tinysegrank.ranking.estimator import Standardizer

@@ -13,16 +13,17 @@ def proposal_distance(
 ) -> np.ndarray:
     """Measure how far one proposal, or each of a stack, is from SegNet's distributions; smaller is better.
 
-    The distance is the sum over cells i of D(p_i || q_i) + D(q_i || p_i) + background_weight * q_i0, where the
-    divergences are between smoothed distributions and the background term is not smoothed.
+    The distance is the sum over cells i of D(p_i || q_i) + D(q_i || p_i) + background_weight * q_i0. The Kullback-
+    Leibler divergences D are of smoothed distributions (see `kl_divergences`); q_i0, the background's share, is not
+    smoothed.
 
     coarse   | (h, w, K)                    | floating | SegNet's distribution of each cell, p
     proposal | (h, w, K) or (M, h, w, K)    | floating | share of each class in the cell, q
-    returns  | () or (M,)                   | float64  | 0 or more
+    returns  | () or (M,)                   | float64  | 0 or more, in nats
 
     Args:
-        eps: the smoothing of `kl_divergences`; the ranking depends on it through log(1/eps).
-        background_weight: weight of the background share, 0 or more.
+        eps: share of the uniform distribution in the smoothing, above 0 and below 1.
+        background_weight: weight of the background's share, 0 or more.
 
     Raises:
         ShapeError: the arrays do not fit or are not distributions, or an option is out of range.
@@ -37,10 +38,10 @@ def proposal_distance(
 
 
 def kl_divergences(coarse: np.ndarray, proposal: np.ndarray, *, eps: float = 1e-3) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the Kullback-Leibler divergence in both directions, of distributions smoothed to have no zeros.
+    """Compute the Kullback-Leibler divergences, in both directions, of distributions smoothed to have no zeros.
 
-    Both are mixed with the uniform distribution first, q <- (1 - eps) q + eps / K: proposals have exact zeros, which
-    would make D(p || q) infinite for every one of them.
+    Both are first mixed with the uniform distribution, q <- (1 - eps) q + eps / K, since the exact zeros of a proposal
+    would make D(p || q) infinite.
 
     coarse   | (h, w, K)                 | floating | SegNet's distribution of each cell, p
     proposal | (h, w, K) or (M, h, w, K) | floating | share of each class in the cell, q

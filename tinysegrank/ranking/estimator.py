@@ -1,8 +1,4 @@
-"""Base class of all rankers, and a standardiser of their features.
-
-They follow scikit-learn's rules, and `check_estimator` passes. The numbers of the images are metadata, `groups`, that
-scikit-learn hands on where it is asked to; `RankSVM` has an example.
-"""
+"""Base class of all rankers, and a standardiser of their features; both follow scikit-learn's rules for estimators."""
 
 from __future__ import annotations
 
@@ -41,13 +37,21 @@ class LinearRanker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         return np.asarray(X @ self.coef_.astype(X.dtype), np.float64)  # multiplied in the precision of X
 
     def score(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> float:
-        """Return the mean quality of the rows picked, one of each group; the arguments are those of `fit`."""
+        """Pick the row with the largest score in each group, and return their mean quality.
+
+        X      | (rows, d) | floating |
+        y      | (rows,)   | floating | quality of the proposal
+        groups | (rows,)   | integer  | number of the row's image; None: all rows are of one image
+        """
         scores = self.decision_function(X)
         groups = np.zeros(len(scores), np.int64) if groups is None else groups
         return float(np.asarray(y, np.float64)[pick(scores, groups)].mean())
 
     def _checked(self, X: np.ndarray, *, reset: bool) -> np.ndarray:
-        """Return X as `check_features` does, by scikit-learn's rules; `reset` sets n_features_in_."""
+        """Check X by scikit-learn's rules and `check_features`, and return it as the latter does.
+
+        With `reset`, set n_features_in_ to its number of columns; otherwise raise a ShapeError unless they agree.
+        """
         from sklearn.utils.validation import validate_data
 
         kinds = [np.float64, np.float32]  # the first is what others become
@@ -64,7 +68,7 @@ class LinearRanker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
 
 
 def check_features(X: np.ndarray) -> np.ndarray:
-    """Check that X is a finite matrix with columns, and return it contiguous, as float32 or float64."""
+    """Check that X is a finite matrix with columns; return it C-contiguous, as float64 unless it is float32."""
     X = np.asarray(X)
     if X.ndim != 2 or X.shape[1] == 0 or X.dtype.kind not in "fiub":
         raise ShapeError(f"X: shape {X.shape}, dtype {X.dtype}; give a matrix of numbers (rows, columns)")
@@ -80,14 +84,14 @@ def check_features(X: np.ndarray) -> np.ndarray:
 
 
 class Standardizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Computes the z-score of each column, with the statistics of the rows in `fit`.
+    """Computes each column's z-score, by the mean and standard deviation of the rows in `fit`, times a weight.
 
-    A column that is constant in training is 0 for every row, so that it has no influence; scikit-learn's StandardScaler
-    returns its deviation from that constant.
+    A column that is constant in `fit` becomes 0 in every row, so that it has no influence; scikit-learn's
+    StandardScaler returns its deviation from that constant.
 
     Args:
-        weights: (d,), above 0: factors of the standardised columns; 1 by default. A linear model with a uniform
-            penalty relies more on columns with larger weights.
+        weights: (d,), above 0; all 1 by default. A linear model with a uniform penalty relies more on columns with
+            larger weights.
 
     Attributes:
         mean_: (d,) float64.
@@ -100,7 +104,7 @@ class Standardizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         self.weights = weights
 
     def fit(self, X: np.ndarray, y: object = None) -> Self:  # noqa: ARG002  # scikit-learn's signature
-        """Compute mean and scale from the rows of X.
+        """Compute `mean_` and `scale_` from the rows of X; return self.
 
         X | (rows, d) | floating | at least one row
 
@@ -125,7 +129,10 @@ class Standardizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         """Standardise rows.
 
         X       | (rows, d) | floating |
-        returns | (rows, d) | float32 or float64, as X | a new array; with copy=False X itself, if it is one of these
+        returns | (rows, d) | float32 if X is, otherwise float64 |
+
+        Args:
+            copy: False to overwrite X and return it, if it is C-contiguous and of one of these dtypes.
 
         Raises:
             ShapeError: X is not a finite matrix with as many columns as in `fit`.

@@ -1,4 +1,4 @@
-"""Image classifiers, linear SVMs on descriptors of whole images: is each class present, and how much does it cover?"""
+"""Image classifiers: linear SVMs on descriptors of whole images, for each class's presence and for its size."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ FEWEST = 5  # an SVM with fewer images on either side is not fitted
 
 @dataclass(frozen=True, eq=False)
 class FullyConnected:
-    """The classifier's two layers after conv5: pooling to 6 x 6, fc6, fc7, each with ReLU.
+    """The ImageNet classifier's layers after conv5: max pooling to 6 x 6, then fc6 and fc7, each followed by a ReLU.
 
-    weight6 | (F, 36 C) | float32 | on pooled conv5, channel by channel
+    weight6 | (F, 36 C) | float32 | of pooled conv5 (C, 6, 6), flattened
     bias6   | (F,)      | float32 |
-    weight7 | (F, F)    | float32 |
-    bias7   | (F,)      | float32 |
+    weight7 | (G, F)    | float32 | in AlexNet and CaffeNet G = F
+    bias7   | (G,)      | float32 |
     """
 
     weight6: np.ndarray
@@ -38,7 +38,7 @@ class FullyConnected:
     bias7: np.ndarray
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Evaluate fc7 after ReLU on conv5 after ReLU: (N, C, 13, 13) -> (N, F) float32, without dropout."""
+        """Evaluate fc7 after ReLU on conv5 after ReLU: (N, C, 13, 13) -> (N, G) float32, without dropout."""
         pooled = max_pool2d(features)[0].reshape(len(features), -1)  # (N, 36 C)
         if pooled.shape[1] != self.weight6.shape[1]:
             raise ShapeError(
@@ -46,15 +46,15 @@ class FullyConnected:
                 "give conv5's features of the same weight file"
             )
         hidden = np.maximum(pooled @ self.weight6.T + self.bias6, 0)  # (N, F)
-        return np.maximum(hidden @ self.weight7.T + self.bias7, 0)  # (N, F)
+        return np.maximum(hidden @ self.weight7.T + self.bias7, 0)  # (N, G)
 
 
 def load_fully_connected(path: Path | str) -> FullyConnected | None:
     """Read fc6 and fc7 from a weight file; return None if the file has no layers after conv5.
 
     Raises:
-        WeightsError: the file is missing or damaged, or has only one of the two, or they do not fit each other,
-            or a parameter is NaN or infinite, or a layer's weights are all 0.
+        WeightsError: the file is missing or damaged, has only some of the weights and biases of the two, or these do
+            not fit each other, are NaN or infinite, or are all 0 in a layer.
     """
     layers = read_weights(path).arrays
     names = ("fc6.weight", "fc6.bias", "fc7.weight", "fc7.bias")
@@ -68,8 +68,9 @@ def load_fully_connected(path: Path | str) -> FullyConnected | None:
     if fault := fault_in({name: layers[name] for name in names}):
         raise WeightsError(f"{path}: {fault}; download the file again, or give another")
     bias6, bias7 = layers["fc6.bias"], layers["fc7.bias"]
+    # old files store (1, 1, F, D)
     weight6, weight7 = (layers[name].reshape(-1, layers[name].shape[-1]) for name in ("fc6.weight", "fc7.weight"))
-    if len(weight6) != len(bias6) or weight7.shape != (len(bias7), len(bias6)):  # old files store (1, 1, F, D)
+    if len(weight6) != len(bias6) or weight7.shape != (len(bias7), len(bias6)):
         raise WeightsError(
             f"{path}: fc6 {weight6.shape}, {bias6.shape} and fc7 {weight7.shape}, {bias7.shape} do not fit each other"
         )
@@ -77,10 +78,10 @@ def load_fully_connected(path: Path | str) -> FullyConnected | None:
 
 
 def image_descriptors(features: np.ndarray, fully_connected: FullyConnected | None = None) -> np.ndarray:
-    """Describe images by fc7 if its weights are given, otherwise by the mean of conv5; normalised to length 1.
+    """Describe images by fc7 after ReLU, or without `fully_connected` by the mean of conv5 over the cells.
 
-    features | (N, C, 13, 13)   | floating | conv5 after ReLU, as from `SegNet.features`
-    returns  | (N, F) or (N, C) | float32  | length 1, or 0 where all features are 0
+    features | (N, C, 13, 13)   | floating | conv5 after ReLU, on the host, as `SegNet.features` computes it
+    returns  | (N, G) or (N, C) | float32  | normalised to length 1; 0 for an image whose values are all 0
 
     On VOC the mean over the cells has an average precision of 0.48. Conv5 max-pooled to 6 x 6, a descriptor 36 times as
     long, has 0.44 (tests/benchmarks/image_descriptors.py).
@@ -109,15 +110,15 @@ class ImageClassifier(
     shapes={"weights": ("5 (K-1)", "D"), "intercepts": ("5 (K-1)",), "thresholds": ("K-1", len(PERCENTILES))},
     not_finite=("thresholds",),
 ):
-    """One SVM for the presence of each class, and one for each of its four sizes.
+    """One SVM for the presence of each class but background, and one for each of its four sizes.
 
-    The SVM of class c and size j has label 1 where the class covers a share of at least thresholds[c, j]. Thresholds
-    are the class's own 20th, 40th, 60th and 80th percentiles over the images that contain it; over all images, as one
-    can also read the paper, most of them would be 0.
+    The SVM of class c and size j learns whether the class covers at least the share thresholds[c - 1, j] of an image.
+    The thresholds are percentiles over the training images that contain the class; over all images, as one can also
+    read the paper, most of them would be 0.
 
-    weights    | (5 (K-1), D) | float32 | classes 1..K-1 first, then the sizes of the first class, and so on
-    intercepts | (5 (K-1),)   | float32 |
-    thresholds | (K-1, 4)     | float64 | shares of the image; inf for a class that no image contains
+    weights    | (5 (K-1), D) | float32 | presence of the classes 1..K-1 first, then the four sizes of each class
+    intercepts | (5 (K-1),)   | float32 | in the same order
+    thresholds | (K-1, 4)     | float64 | of `size_thresholds`; inf for a class that no image contains
 
     Paper: section 4, "CNN Classification".
     """
@@ -132,16 +133,16 @@ class ImageClassifier(
 
     @classmethod
     def fit(cls, descriptors: np.ndarray, shares: np.ndarray, *, C: float = 1.0) -> Self:
-        """Fit all SVMs, one after another.
+        """Fit all SVMs, one after another, and return the classifiers.
 
-        One with fewer than 5 images on either side is not fitted: its weights are 0, and its score is 1 or -1 for every
-        image, the majority's label.
+        An SVM with fewer than 5 positive or fewer than 5 negative images is not fitted: its weights are 0, and its
+        score is the majority's label, 1 or -1, for every image.
 
         descriptors | (N, D)   | floating | of length 1, as from `image_descriptors`
         shares      | (N, K-1) | floating | share of the classes 1..K-1 among the image's non-void pixels, 0..1
 
         Args:
-            C: weight of the squared hinge losses against half the squared length of the weights, above 0.
+            C: weight of the squared hinge losses relative to half the squared length of the weights, above 0.
 
         Raises:
             ShapeError: the arrays do not fit each other, are empty or not finite, or a share is outside 0..1.
@@ -168,10 +169,10 @@ class ImageClassifier(
         return cls(weights, intercepts, thresholds)
 
     def scores(self, descriptors: np.ndarray) -> np.ndarray:
-        """Score images; a positive score means that the class is present, or at least that large.
+        """Score images; a positive score means that the class is present, or at least of the size.
 
-        descriptors | (N, D)       | floating | as fitted on
-        returns     | (N, 5 (K-1)) | float32  | classes 1..K-1 first, then the four sizes of each
+        descriptors | (N, D)       | floating | as in `fit`
+        returns     | (N, 5 (K-1)) | float32  | presence of the classes 1..K-1 first, then the four sizes of each class
 
         Raises:
             ShapeError: the descriptors have another length than those in `fit`.
@@ -182,10 +183,10 @@ class ImageClassifier(
 
 
 def size_thresholds(shares: np.ndarray) -> np.ndarray:
-    """Return percentiles of each class's share over the images that contain it.
+    """Return the 20th, 40th, 60th and 80th percentile of each class's share, over the images that contain the class.
 
-    shares  | (N, K-1) | floating | 0..1
-    returns | (K-1, 4) | float64  | each is the share in one of the images; inf if no image contains the class
+    shares  | (N, K-1) | floating | 0..1; share of each class but background in each image
+    returns | (K-1, 4) | float64  | not interpolated: each is the share in an image; inf if no image contains the class
 
     Paper: section 4, "CNN Classification"; which images to use is our choice.
     """

@@ -4,9 +4,10 @@ With D the matrix whose row p is x_better(p) - x_worse(p), it minimises over w
 
     0.5 |w|^2 + C sum_p c_p max(0, 1 - D_p w)^2,    which is strictly convex and piecewise quadratic.
 
-A product with D costs a product with X and two operations per pair. The differences, which outnumber the rows, are
-never stored; the preconditioner computes a few at a time. Source:
-Chapelle and Keerthi, "Efficient algorithms for ranking with SVMs", Information Retrieval 13, 2010.
+A product with D costs a product with X and two operations per pair. The rows of D, which outnumber those of X, are
+never stored; the preconditioner computes a few at a time.
+
+Source: Chapelle and Keerthi, "Efficient algorithms for ranking with SVMs", Information Retrieval 13, 2010.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _ROUNDING = 16  # machine epsilons added to the diagonal, so that P stays positi
 
 
 class Solution(NamedTuple):
-    """The coefficients (d,), the objective's value, the number of Newton steps, and whether they converged."""
+    """The coefficients (d,), the objective's value there, the number of Newton steps, and True if they converged."""
 
     w: np.ndarray
     value: float
@@ -34,7 +35,7 @@ class Solution(NamedTuple):
 
 
 class PairwiseHinge:
-    """The objective that this module minimises, for given rows, pairs and weights; D is as at the top of the module.
+    """The objective 0.5 |w|^2 + C sum_p c_p max(0, 1 - D_p w)^2, where row p of D is x_better(p) - x_worse(p).
 
     X       | (rows, d) | float32 or float64 | never copied: products with it are computed in its dtype
     weights | (pairs,)  | float64            | the weight c_p of each pair, 0 or more
@@ -51,7 +52,7 @@ class PairwiseHinge:
         return np.asarray(scores[self.pairs.better] - scores[self.pairs.worse])
 
     def adjoint(self, values: np.ndarray) -> np.ndarray:
-        """Return D^T times one value per pair: (d,) float64."""
+        """Return D^T v for one value v_p per pair: (pairs,) -> (d,) float64."""
         of_rows = np.bincount(self._ends, np.stack([values, -values], axis=1).ravel(), len(self.X))
         return np.asarray(of_rows.astype(self.X.dtype) @ self.X, np.float64)
 
@@ -66,11 +67,14 @@ class PairwiseHinge:
     def newton_direction(
         self, gradient: np.ndarray, margins: np.ndarray, *, tolerance: float, max_iter: int = 250
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Solve H s = -gradient by conjugate gradients, H = 1 + 2C D^T diag(c * [D w < 1]) D.
+        """Solve H s = -gradient by preconditioned conjugate gradients, with H = I + 2 C D^T diag(c * [D w < 1]) D.
 
-        returns | (d,), (pairs,) | float64 | s, and D s, which the line search needs
+        gradient | (d,)           | float64 | at w
+        margins  | (pairs,)       | float64 | D w
+        returns  | (d,), (pairs,) | float64 | s, and D s, which the line search needs
 
-        It stops once the residual is at most `tolerance` times the gradient.
+        It stops once the norm of the residual is at most `tolerance` times that of the gradient, or after `max_iter`
+        iterations.
         """
         curvature = 2 * self.C * self.weights * (margins < 1)  # (pairs,)
         self._refresh_preconditioner(curvature)
@@ -95,9 +99,9 @@ class PairwiseHinge:
         return s, s_margins
 
     def _refresh_preconditioner(self, curvature: np.ndarray) -> None:
-        """Recompute the preconditioner if many pairs became active or inactive since it was computed.
+        """Recompute the preconditioner if many pairs became active (curvature above 0) or inactive since the last time.
 
-        With more columns than rows there is none, as its d x d numbers would take more memory than X.
+        With more columns than rows, use none, as its d x d numbers would take more memory than X.
         """
         rows, d = self.X.shape
         active, old = curvature > 0, self.preconditioner
@@ -109,11 +113,13 @@ class PairwiseHinge:
         return r if self.preconditioner is None else self.preconditioner.solve(r)
 
     def exact_step(self, w: np.ndarray, margins: np.ndarray, s: np.ndarray, s_margins: np.ndarray) -> float:
-        """Return the t at which the objective is smallest along w + t s, t > 0 if s is a descent direction.
+        """Return the t > 0 at which the objective is smallest along w + t s, for a descent direction s.
 
-        The derivative along the line is continuous, increasing and piecewise linear, with a kink for each pair at
-        t = (1 - D_p w) / D_p s. So the kinks are sorted, the terms a + b t of each piece between them are summed up,
-        and the piece that crosses 0 is solved.
+        margins, s_margins | (pairs,) | float64 | D w and D s
+
+        The derivative with respect to t is continuous, increasing and piecewise linear, with a kink for each pair at
+        t = (1 - D_p w) / D_p s. So the kinks are sorted, the coefficients of each piece a + b t between two of them are
+        cumulative sums, and the piece that crosses 0 is solved.
         """
         slack, weight = 1 - margins, 2 * self.C * self.weights
         constant, slope = -weight * s_margins * slack, weight * s_margins**2  # of each pair while it is active
@@ -132,10 +138,10 @@ class PairwiseHinge:
 
 
 def minimise(objective: PairwiseHinge, start: np.ndarray, *, tol: float, max_iter: int) -> Solution:
-    """Minimise the objective from `start` until its gradient is at most `tol` times that at w = 0.
+    """Minimise the objective by Newton steps until the norm of its gradient is at most `tol` times that at w = 0.
 
-    It also ends once rounding keeps the objective from falling further, which counts as converged, or after `max_iter`
-    steps, which does not.
+    Rounding may keep the objective from falling further before that, which also counts as converged; to end after
+    `max_iter` steps does not.
 
     start | (d,) | float64 | 0, or the solution of a similar problem
     """
@@ -163,11 +169,12 @@ def minimise(objective: PairwiseHinge, start: np.ndarray, *, tol: float, max_ite
 
 
 class SampledHessian:
-    """P = (1 + shift) I + sum_p h_p (x_better - x_worse)(x_better - x_worse)^T, over a sample of the pairs.
+    """The preconditioner P = (1 + shift) I + sum_p h_p (x_better - x_worse)(x_better - x_worse)^T, factorised.
 
-    The features of segmentations are strongly correlated, so that plain conjugate gradients take hundreds of passes
-    over X, while with P^-1 H a few are enough. P is only a preconditioner: omitted pairs cost iterations, not accuracy.
-    The sample is every n-th pair with h_p > 0, weighted to have the same sum.
+    The sum is over a sample of the pairs: all pairs with h_p > 0 if they are few, otherwise every n-th of them, with
+    weights h_p scaled to the same sum. The shift keeps P positive definite despite rounding. Features of segmentations
+    are strongly correlated, so plain conjugate gradients take hundreds of passes over X, and preconditioned ones a few.
+    Omitted pairs cost iterations, not accuracy.
 
     X         | (rows, d) | float32 or float64 | P keeps its dtype
     curvature | (pairs,)  | float64            | h_p, 0 or more: 2 C c_p where the hinge is active

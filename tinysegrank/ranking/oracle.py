@@ -1,4 +1,7 @@
-"""Pick the best row of each group, by a score or by true quality (the oracle), and pair better rows with worse ones."""
+"""Pick the best row of each group, by a score or (the oracle) by true quality; pair better rows with worse ones.
+
+A row is a proposal, and a group the proposals of one image.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from tinysegrank.errors import ShapeError
-from tinysegrank.stored_rows import StoredRows
 
 MIN_DIFFERENCE = 1e-3  # in quality, of a pair
 
@@ -17,7 +19,7 @@ def pick(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
     scores  | (rows,)   | floating | larger is better, such as -`proposal_distance`
     groups  | (rows,)   | integer  | number of the row's image; its rows need not be adjacent
-    returns | (groups,) | int64    | a row of each group, in the order of the groups' numbers
+    returns | (groups,) | int64    | index of a row of each group, in the order of the groups' numbers
 
     Raises:
         ShapeError: the arrays do not fit, or a score is NaN.
@@ -28,19 +30,19 @@ def pick(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def oracle_picks(quality: np.ndarray, groups: np.ndarray, *, first: int | None = None) -> np.ndarray:
-    """Pick the most accurate row of each group, or of its first few rows.
+    """Pick the most accurate row of each group, or of its first few rows; of equals the first wins.
 
     quality | (rows,)   | floating | accuracy of the proposal alone (metrics.image_iou)
     groups  | (rows,)   | integer  | number of the row's image
-    returns | (groups,) | int64    | a row of each group, in the order of the groups' numbers
+    returns | (groups,) | int64    | index of a row of each group, in the order of the groups' numbers
 
     Args:
-        first: consider only this many rows of each group, in row order; all rows of smaller groups.
+        first: consider only the first rows of each group, so many or all if it has fewer; all rows by default.
 
     Raises:
         ShapeError: the arrays do not fit, an accuracy is NaN, or `first` is below 1.
 
-    Paper: section 3.3. Of equals the first wins, as in the release of DivMBest.
+    Paper: section 3.3. Source: the release of DivMBest, for equals.
     """
     if first is None:
         return pick(quality, groups)
@@ -52,11 +54,11 @@ def oracle_picks(quality: np.ndarray, groups: np.ndarray, *, first: int | None =
 
 
 def oracle_quality(quality: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return the mean accuracy of the best of the first 1, 2, ... M rows of each group; it never falls.
+    """Return the mean over groups of the accuracy of the best of a group's first m rows, for m = 1, 2, ... M.
 
     quality | (rows,) | floating | accuracy of the proposal alone
     groups  | (rows,) | integer  | number of the row's image
-    returns | (M,)    | float64  | mean over groups; M is the size of the largest group, smaller ones keep their best
+    returns | (M,)    | float64  | M is the size of the largest group; a smaller one keeps the accuracy of its best row
 
     Raises:
         ShapeError: the arrays do not fit, or an accuracy is NaN.
@@ -87,7 +89,7 @@ class Pairs(NamedTuple):
 
 
 def ranking_pairs(quality: np.ndarray, groups: np.ndarray, *, pairs: Literal["oracle", "all"] = "oracle") -> Pairs:
-    """List the pairs of rows of one group whose qualities differ by at least 0.001.
+    """List pairs of rows of the same group whose qualities differ by at least 0.001.
 
     quality | (rows,) | floating | accuracy of the proposal alone
     groups  | (rows,) | integer  | number of the row's image; its rows need not be adjacent
@@ -122,7 +124,7 @@ def ranking_pairs(quality: np.ndarray, groups: np.ndarray, *, pairs: Literal["or
 def rank_in_group(groups: np.ndarray) -> np.ndarray:
     """Number the rows of each group in row order.
 
-    groups  | (rows,) | integer |
+    groups  | (rows,) | integer | number of the row's image; its rows need not be adjacent
     returns | (rows,) | int64   | 0, 1, ... within the row's group
     """
     order = np.argsort(groups, kind="stable")
@@ -133,7 +135,7 @@ def rank_in_group(groups: np.ndarray) -> np.ndarray:
 
 
 def check_groups(name: str, values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Check values (not NaN) and groups, one of each per row, and return them as float64 and integers."""
+    """Check that there is one value, not NaN, and one integer group per row; return values as float64, and groups."""
     values, groups = np.asarray(values, np.float64), np.asarray(groups)
     if values.ndim != 1 or groups.shape != values.shape:
         raise ShapeError(f"{name}, groups: shapes {values.shape} and {groups.shape}; give one number per row in each")
@@ -148,14 +150,6 @@ def check_groups(name: str, values: np.ndarray, groups: np.ndarray) -> tuple[np.
     return values, groups
 
 
-def check_confusions(confusions: np.ndarray | StoredRows, groups: np.ndarray) -> np.ndarray | StoredRows:
-    """Check that there is one square confusion matrix per row, and return the matrices."""
-    confusions = confusions if isinstance(confusions, StoredRows) else np.asarray(confusions)
-    if confusions.ndim != 3 or confusions.shape != (len(groups), *confusions.shape[1:2] * 2):
-        raise ShapeError(f"confusions, groups: shapes {confusions.shape}, {groups.shape}; give one matrix per row")
-    return confusions
-
-
 def run_starts(ordered: np.ndarray) -> np.ndarray:
-    """Return the index at which each run of equal numbers starts."""
+    """Return the index at which each run of equal numbers starts: (n,) integers -> (runs,)."""
     return np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))

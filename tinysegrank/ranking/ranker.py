@@ -1,4 +1,4 @@
-"""A linear ranker for named columns: selects blocks, standardises, and weights columns by a fitted estimator."""
+"""A linear ranker of feature tables: it standardises the columns of some blocks, and weights them by an estimator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tinysegrank.errors import CheckpointError
 from tinysegrank.fitted import About, Arrays, Fitted
 from tinysegrank.parallel import one_blas_thread
 from tinysegrank.ranking.cross_validation import ChosenC, choose_C
-from tinysegrank.ranking.table import FeatureTable, StoredTable
+from tinysegrank.ranking.table import FeatureTable, StoredTable, chosen_blocks
 from tinysegrank.stored_rows import StoredRows, row_blocks
 
 if TYPE_CHECKING:
@@ -24,9 +24,12 @@ _PAIRS_GRID = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)  # larger C overfits a thousand col
 
 
 class RankerKind(NamedTuple):
-    """A function that makes an estimator with fit(X, quality, groups), C and coef_, and the values of C to choose from.
+    """A kind of ranker.
 
-    The function is called when a ranker is fitted; the class of the estimator is one.
+    Attributes:
+        estimator: class or function that, called without arguments, returns an estimator to fit. It needs
+            fit(X, quality, groups), a parameter C and, once fitted, coef_.
+        grid: values of C to choose from.
     """
 
     estimator: Callable[[], LinearRanker]
@@ -48,12 +51,12 @@ RANKERS: dict[str, RankerKind] = {
 
 @dataclass(frozen=True, eq=False)
 class Ranker(Fitted, tag="tinysegrank ranker 1", shapes={"mean": ("d",), "scale": ("d",), "coefficients": ("d",)}):
-    """A linear function that scores the rows of a feature table.
+    """A linear function of standardised features that scores the rows of a feature table.
 
     blocks       | (blocks,) | str     | names of the blocks used, in order
     columns      | (d,)      | str     | names of their columns
     mean         | (d,)      | float64 | mean of the training rows
-    scale        | (d,)      | float64 | standard deviation of the training rows / the column's weight; 0 if constant
+    scale        | (d,)      | float64 | their standard deviation, divided by the column's weight; 0 if constant
     coefficients | (d,)      | float64 | coefficients of the standardised columns
     """
 
@@ -92,7 +95,7 @@ class Ranker(Fitted, tag="tinysegrank ranker 1", shapes={"mean": ("d",), "scale"
 
 
 class FittedRanker(NamedTuple):
-    """A ranker, the choice of its C, and the number of pairs of proposals it was trained on."""
+    """A ranker, the choice of its C, and the number of pairs of proposals that it was trained on, 0 if unknown."""
 
     ranker: Ranker
     chosen: ChosenC
@@ -114,16 +117,18 @@ def fit_ranker(
     confusions | (rows, K, K) | integer | pixels of the proposal alone (metrics.image_confusions)
 
     Args:
-        table: features and quality of the training images' proposals; on disk, one standardised copy of the features
-            is in memory, and one without a fold in each worker process.
+        table: features and quality of the training images' proposals. A `StoredTable`'s features are in memory once,
+            and once more in each worker process.
         blocks: blocks of the table to use; all by default.
-        balance: give every block the same sum of variances, whatever its number of columns; see `balancing_weights`.
+        balance: True to weight columns by `balancing_weights`, so that blocks count equally whatever their numbers of
+            columns.
         estimator: a linear ranker with a C; RankSVM() by default.
-        splits: number of folds of the cross-validation, at most the number of images.
+        splits: number of folds of the cross-validation; fewer if there are fewer images.
         choice: other options of `choose_C`: grid, seed, classes, jobs, advance.
 
     Raises:
-        ConfigError: a block is unknown, or the estimator has no C.
+        ConfigError: a block is unknown or duplicated, there are fewer than two folds or images, or another error of
+            `choose_C`.
         ShapeError: see `choose_C`.
     """
     from sklearn.base import clone
@@ -139,19 +144,21 @@ def fit_ranker(
     standardizer = Standardizer(weights).fit(X)
     fitted = clone(estimator).set_params(C=chosen.C)
     one_blas_thread(fitted.fit, standardizer.transform(X, copy=False), table.quality, table.groups)
-    kept = tuple(table.columns) if blocks is None else tuple(blocks)
+    kept = tuple(chosen_blocks(blocks, table.columns))
     ranker = Ranker(kept, columns, standardizer.mean_, standardizer.scale_, fitted.coef_)
     return FittedRanker(ranker, chosen, int(getattr(fitted, "n_pairs_", 0)))
 
 
 def balancing_weights(table: FeatureTable | StoredTable, blocks: Sequence[str] | None = None) -> np.ndarray:
-    """Return weights of standardised columns that give every block the same sum of variances, d in total.
+    """Return weights of standardised columns that give every block the same sum of variances, and all together d.
 
     Without them a block of 1,107 columns outweighs one of 86, since many small coefficients have a small penalty in a
     linear ranker.
 
-    returns | (d,) | float64 | the same within a block; all 1 where there is one block
+    returns | (d,) | float64 | the same within a block; all 1 if there is one block
+
+    Args:
+        blocks: blocks of the table that the columns are from; all by default.
     """
-    kept = tuple(table.columns) if blocks is None else tuple(blocks)
-    sizes = np.array([len(table.columns[name]) for name in kept])
+    sizes = np.array([len(table.columns[name]) for name in chosen_blocks(blocks, table.columns)])
     return np.repeat(np.sqrt(sizes.sum() / (len(sizes) * sizes)), sizes)

@@ -19,9 +19,9 @@ log = logging.getLogger(__name__)
 class RankSVM(LinearRanker):
     """Linear ranking SVM with squared hinge loss, trained in the primal; larger decision values are better.
 
-    It minimises 0.5 |w|^2 + C sum_p c_p max(0, 1 - w . (x_better - x_worse))^2 over pairs p of rows of one image,
-    with c_p the difference in their quality.
-    Features should be standardised first (`Standardizer`); features that are constant within each image cancel.
+    It minimises 0.5 |w|^2 + C sum_p c_p max(0, 1 - w . (x_better - x_worse))^2 over w, where the sum is over pairs p of
+    rows of the same image, and c_p is the difference in their quality. Features should be standardised first
+    (`Standardizer`); features that are constant within each image cancel.
 
     Args:
         C: weight of the pairs' losses against the penalty on w.
@@ -35,9 +35,9 @@ class RankSVM(LinearRanker):
         n_features_in_: d.
         n_pairs_: number of pairs of rows that were compared; 0 leaves coef_ at 0.
         n_iter_: number of Newton steps.
-        objective_: smallest value found.
+        objective_: value of the objective at coef_.
 
-    An image's number is metadata to scikit-learn, so cross-validation hands it on where it is asked to:
+    The images' numbers, `groups`, are metadata to scikit-learn, whose cross-validation passes them on if asked to:
 
         >>> import numpy as np, sklearn
         >>> from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
@@ -75,13 +75,14 @@ class RankSVM(LinearRanker):
         self.warm_start = warm_start
 
     def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> Self:
-        """Learn to rank the rows of each group by quality.
+        """Learn to rank the rows of each group by quality; return self.
 
-        X      | (rows, d) | float32 or float64 | features; kept in its dtype, other dtypes become float64
+        X      | (rows, d) | float32 or float64 | features; other dtypes become float64
         y      | (rows,)   | floating           | quality of the proposal (metrics.image_iou); larger is better
-        groups | (rows,)   | integer            | number of the row's image, in any order; None: all of one
+        groups | (rows,)   | integer            | number of the row's image, in any order; None: all rows are of one
 
-        Without rows of different quality in any group, the coefficients are 0 and a line is logged.
+        If no group has rows whose qualities differ by 0.001, the coefficients are 0 and a warning is logged. Stopping
+        after `max_iter` steps gives scikit-learn's ConvergenceWarning.
 
         Raises:
             ShapeError: the arrays do not fit or are not finite, or an option is unknown or out of range.

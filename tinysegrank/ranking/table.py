@@ -19,9 +19,21 @@ from tinysegrank.stored_rows import StoredRows
 _FORMAT = "tinysegrank feature table without columns 1"
 
 
+def chosen_blocks(blocks: Sequence[str] | None, known: Mapping[str, object]) -> list[str]:
+    """Return the names of some blocks, or of all known ones if `blocks` is None; a single name may be a string.
+
+    Raises:
+        ConfigError: a block is unknown or duplicated, or there is none.
+    """
+    chosen = list(known) if blocks is None else [blocks] if isinstance(blocks, str) else list(blocks)
+    if not chosen or len(set(chosen)) != len(chosen) or not set(chosen) <= set(known):
+        raise ConfigError(f"blocks: {chosen}; choose some of {list(known)}, each once")
+    return chosen
+
+
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """The rows of a table in memory or on disk: everything but their features."""
+    """Base class of tables in memory and on disk: everything but the features. `FeatureTable` describes the fields."""
 
     images: tuple[str, ...]
     groups: np.ndarray
@@ -33,14 +45,8 @@ class _Rows:
         return len(self.groups)
 
     def names(self, blocks: Sequence[str] | None = None) -> tuple[str, ...]:
-        """Return the names of the columns of `select(blocks)`."""
-        return tuple(name for block in self._known(blocks) for name in self.columns[block])
-
-    def _known(self, blocks: Sequence[str] | None) -> list[str]:
-        chosen = list(self.columns) if blocks is None else [blocks] if isinstance(blocks, str) else list(blocks)
-        if not chosen or len(set(chosen)) != len(chosen) or not set(chosen) <= set(self.columns):
-            raise ConfigError(f"blocks: {chosen}; choose some of {list(self.columns)}, each once")
-        return chosen
+        """Return the names of the columns of some blocks, by default all, block by block."""
+        return tuple(name for block in chosen_blocks(blocks, self.columns) for name in self.columns[block])
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +57,11 @@ class FeatureTable(_Rows):
     groups    | (rows,)              | int64   | number of the row's image in `images`
     proposals | (rows,)              | int64   | number of the row's proposal within its image, from 0
     quality   | (rows,)              | float64 | accuracy of the proposal alone; NaN if the truth is not known
-    columns   | each (columns,)      | str     | name of each column by name of the block
-    blocks    | each (rows, columns) | float32 | features by name of the block, in order
+    columns   | each (columns,)      | str     | names of the columns of each block, by the block's name
+    blocks    | each (rows, columns) | float32 | features of each block, by its name; in the order of `columns`
 
     Raises:
-        ShapeError: the arrays do not fit each other or the names, or a name is duplicated.
+        ShapeError: the arrays do not fit each other or the names, a name is duplicated, or there is no block.
     """
 
     blocks: Mapping[str, np.ndarray]
@@ -93,7 +99,10 @@ class FeatureTable(_Rows):
 
         Args:
             image: name of the image.
-            blocks: names of the columns and their values (M, columns), by name of the block.
+            blocks: names of the columns and their values (M, columns), by name of the block, as from `describe`.
+
+        Raises:
+            ShapeError: the arrays do not fit each other or the names, a name is duplicated, or there is no block.
         """
         count = len(next(iter(blocks.values()))[1]) if blocks else 0
         return cls(
@@ -131,27 +140,30 @@ class FeatureTable(_Rows):
         )
 
     def select(self, blocks: Sequence[str] | None = None) -> np.ndarray:
-        """Return the columns of some blocks side by side.
+        """Return the columns of some blocks side by side; of all by default.
 
         returns | (rows, columns) | float32 | in the order of `names(blocks)`
 
         Raises:
             ConfigError: a block is unknown or duplicated, or none is asked for.
         """
-        return np.concatenate([self.blocks[name] for name in self._known(blocks)], axis=1)
+        return np.concatenate([self.blocks[name] for name in chosen_blocks(blocks, self.columns)], axis=1)
 
     def save(self, path: Path | str) -> None:
-        """Write the table without the names of its columns, which many images' tables have in common."""
+        """Write the table to a file, atomically, without the names of its columns, which many tables have in common."""
         arrays = {f"block/{name}": block for name, block in self.blocks.items()}
         arrays |= {"groups": self.groups, "proposals": self.proposals, "quality": self.quality}
         write_arrays(path, arrays, about={"format": _FORMAT, "images": json.dumps(self.images)})
 
     @classmethod
     def load(cls, path: Path | str, columns: Mapping[str, tuple[str, ...]]) -> Self:
-        """Read the blocks named in `columns` from a file that `save` wrote.
+        """Read a table from a file that `save` wrote.
+
+        Args:
+            columns: names of the columns of each block to read, by the block's name.
 
         Raises:
-            CheckpointError: the file is missing, damaged, or holds something else, or other columns.
+            CheckpointError: the file is missing, damaged, or holds something else, or another number of columns.
         """
         shapes = {"groups": ("rows",), "proposals": ("rows",), "quality": ("rows",)}
         about, arrays = read_checked(path, _FORMAT, shapes=shapes, not_finite=("quality",))
@@ -172,10 +184,13 @@ class StoredTable(_Rows):
 
     @classmethod
     def open(cls, files: Iterable[Path], columns: Mapping[str, tuple[str, ...]]) -> Self:
-        """Read everything but the features from the files of different images, in order.
+        """Make a table of the files of different images, in order; keep everything but the features in memory.
+
+        Args:
+            columns: names of the columns of each block, by the block's name.
 
         Raises:
-            CheckpointError: a file is missing, damaged, or holds something else, or other columns.
+            CheckpointError: a file is missing, damaged, or holds something else, or another number of columns.
             ShapeError: there is no file, or one holds several images.
         """
         files, parts = tuple(files), []
@@ -190,11 +205,12 @@ class StoredTable(_Rows):
         return cls(tuple(images), groups, proposals, quality, columns, files)
 
     def select(self, blocks: Sequence[str] | None = None) -> StoredRows:
-        """Return the columns of some blocks side by side, as `FeatureTable.select`; they are read when asked for."""
-        read = partial(_read, self.files, self._known(blocks))
+        """Return the columns of some blocks side by side, of all by default; rows are read when they are indexed."""
+        read = partial(_read, self.files, chosen_blocks(blocks, self.columns))
         return StoredRows(read, np.bincount(self.groups, minlength=len(self.files)), read(0))
 
 
 def _read(files: Sequence[Path], blocks: Sequence[str], number: int) -> np.ndarray:
+    """Return the features of the image of this number, some blocks side by side: (its rows, columns)."""
     _, arrays = read_checked(files[number], _FORMAT, not_finite=("quality",))  # its columns were checked before
     return np.concatenate([arrays[f"block/{name}"] for name in blocks], axis=1)

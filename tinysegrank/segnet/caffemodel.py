@@ -79,7 +79,7 @@ def _dimensions(message: memoryview) -> list[int]:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield each field's number and its value: an int for a varint, otherwise its bytes; ValueError if it is damaged."""
+    """Yield each field's number and its value: an int for a varint, otherwise its bytes."""
     place = 0
     while place < len(message):
         key, place = _varint(message, place)

@@ -47,7 +47,7 @@ def pretrain_trunk(
 
     images  | (N, H, W, 3) | uint8 | RGB
     classes | (N,)         | int   | 0..K-1, one per image
-    returns | ()           | float | accuracy on the batches of the last tenth of the steps, each before it is trained on
+    returns | ()           | float | accuracy on the batches of the last tenth of the steps, each before training on it
 
     Args:
         steps: number of minibatches.

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.errors import ShapeError
 from tinysegrank.ranking.features import classification, rerank, segnet
 from tinysegrank.ranking.features.block import Block, ImageProposals
+from tinysegrank.ranking.table import chosen_blocks
 
 __all__ = ["BLOCKS", "PAPER_BLOCKS", "Block", "ImageProposals", "describe"]
 
@@ -26,14 +27,13 @@ PAPER_BLOCKS = ("segnet", "classification", "rerank")
 def describe(
     proposals: ImageProposals, blocks: Sequence[str] = PAPER_BLOCKS
 ) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-    """Compute blocks of features, as `FeatureTable.of_image` takes them.
+    """Compute blocks of features of the M proposals of an image.
 
-    returns | for each block, by name: the names of its columns, and their values (M, columns) float32. The paper's
-            | blocks have 86, 100 and 1107 columns for the 21 classes of VOC
+    Return a dictionary, in the order of `blocks`, from each block's name to the names of its columns and their values,
+    (M, columns) float32. The paper's blocks have 86, 100 and 1107 columns for the 21 classes of VOC.
 
     Args:
-        proposals: of one image.
-        blocks: names of `BLOCKS`, in the order wanted.
+        blocks: names in `BLOCKS`; by default the paper's.
 
     Raises:
         ConfigError: a block is unknown or duplicated, or needs something that `proposals` lacks.
@@ -42,11 +42,8 @@ def describe(
 
     Paper: section 4, "Segmentation features".
     """
-    chosen = [blocks] if isinstance(blocks, str) else list(blocks)
-    if not chosen or len(set(chosen)) != len(chosen) or not set(chosen) <= set(BLOCKS):
-        raise ConfigError(f"blocks: {chosen}; choose some of {list(BLOCKS)}, each once")
     described = {}
-    for name in chosen:
+    for name in chosen_blocks(blocks, BLOCKS):
         columns, values = tuple(BLOCKS[name].columns(proposals.class_names)), BLOCKS[name].compute(proposals)
         if values.shape != (len(proposals.labels), len(columns)):
             raise ShapeError(

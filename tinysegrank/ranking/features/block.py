@@ -17,7 +17,7 @@ from tinysegrank.voc import CLASS_NAMES, soft_targets_many
 
 @dataclass(frozen=True, eq=False)
 class ImageProposals:
-    """The proposals of one image, and everything that blocks of features are computed from.
+    """The proposals of one image, and everything else that blocks of features are computed from.
 
     image             | (H, W) or (H, W, 3) | uint8    | 0..255
     coarse            | (h, w, K)           | floating | SegNet's distribution of each cell
@@ -27,13 +27,15 @@ class ImageProposals:
     scores            | (M,)                | floating | `Proposal.score`; NaN where unknown
 
     Args:
-        coarse: for training images, by a network that was not trained on them.
-        classifier_scores: for training images, by classifiers not trained on them; some blocks need them.
+        coarse: for training images, from a network that was not trained on them.
+        classifier_scores: for training images, from classifiers that were not trained on them; like size_thresholds,
+            needed by some blocks only.
         scores: unknown by default.
-        segments: segments of each proposal, from `ProposalStore.read_segments`; unknown by default.
-        eps: smoothing of the divergences from SegNet's map.
+        segments: segments that each proposal was pasted from, or None; from `ProposalStore.read_segments`; unknown by
+            default.
+        eps: smoothing of the divergences from SegNet's map, as in `kl_divergences`.
         class_names: names of the K classes, background first.
-        lab: CIE Lab (H, W, 3) of the image, float32; computed by default.
+        lab: the image in CIE Lab, (H, W, 3) float32; computed if None.
 
     Raises:
         ShapeError: the arrays do not fit each other.
@@ -68,7 +70,7 @@ class ImageProposals:
 
     @cached_property
     def cells(self) -> np.ndarray:
-        """Share of each class in each cell of SegNet's grid: (M, h, w, K)."""
+        """Share of each class in each cell of SegNet's grid, for each proposal: (M, h, w, K)."""
         grid = (self.coarse.shape[0], self.coarse.shape[1])
         return soft_targets_many(self.labels, grid=grid, num_classes=self.num_classes, void=None)[0]
 
@@ -79,7 +81,12 @@ class ImageProposals:
 
 
 class Block(NamedTuple):
-    """A block of features: the names of its columns, and a function that computes them."""
+    """A block of features, as two functions.
 
-    columns: Callable[[Sequence[str]], tuple[str, ...]]  # from the names of the classes
-    compute: Callable[[ImageProposals], np.ndarray]  # (M, columns)
+    Attributes:
+        columns: takes the names of the classes, background first, and returns the names of the columns.
+        compute: takes the proposals of an image, and returns one row per proposal, one number per column.
+    """
+
+    columns: Callable[[Sequence[str]], tuple[str, ...]]
+    compute: Callable[[ImageProposals], np.ndarray]

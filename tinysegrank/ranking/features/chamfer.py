@@ -13,14 +13,15 @@ from tinysegrank.backend import accelerated
 from tinysegrank.errors import ShapeError
 
 THRESHOLDS = tuple(np.geomspace(0.05, 0.8, 10).round(3).tolist())
-"""Strengths from which on a pixel is an edge: on photographs from three fifths of them to one in a thousand."""
+"""Strengths at which a pixel begins to be an edge; of a photograph's pixels three fifths reach the first, one in a
+thousand the last."""
 RADII = (1, 2, 4, 8, 16, 32)
-"""Upper ends of the bins of distance, in pixels; the first begins at 0, and larger distances are ignored."""
+"""Upper ends, inclusive, of the bins of distance in pixels; the first begins at 0, and larger distances are ignored."""
 _BINS = len(RADII) + 1  # the last is for larger distances
 
 
 def chamfer_feature_names(boundary: str) -> tuple[str, ...]:
-    """Return the names of the columns of `chamfer_features`, for a boundary of this name."""
+    """Return the names of the 120 columns of `chamfer_features`; `boundary` is the boundary's name in them."""
     ways = (f"{boundary}_to_edges", f"edges_to_{boundary}")
     return tuple(
         f"{way}_from_{threshold}_within_{radius}" for way in ways for threshold in THRESHOLDS for radius in RADII
@@ -28,12 +29,12 @@ def chamfer_feature_names(boundary: str) -> tuple[str, ...]:
 
 
 class ImageEdges(NamedTuple):
-    """The edges of an image, and for some pixels the distance and strength of the nearest edge at each threshold.
+    """The edges of an image, and for n of its pixels the distance and strength of the nearest edge at each threshold.
 
     strengths | (H, W)  | float32 | 0..1
-    levels    | (H, W)  | uint8   | number of thresholds that the pixel reaches, 0..10
-    rows      | (H, W)  | int32   | row of the pixel in `bins` and `nearest`; -1 for pixels that are not wanted
-    bins      | (n, 10) | uint8   | bin of the distance, 0..5; 6 if there is no edge within the largest radius
+    levels    | (H, W)  | uint8   | number of THRESHOLDS that the pixel reaches, 0..10
+    rows      | (H, W)  | int32   | row of the pixel in `bins` and `nearest`; -1 for the other pixels
+    bins      | (n, 10) | uint8   | bin of the distance by RADII, 0..5; 6 if there is no edge within 32 pixels
     nearest   | (n, 10) | float32 | strength of the nearest edge, the strongest of equally near ones; 0 if none
     """
 
@@ -66,6 +67,9 @@ def image_edges(edges: NDArray[np.floating], wanted: NDArray[np.bool_]) -> Image
     wanted | (H, W) | bool     | boundary pixels of all proposals of the image
 
     The Numba version `fast.nearest_edges` runs unless TINYSEGRANK_ACCELERATE=0; the results are the same.
+
+    Raises:
+        ShapeError: the shapes differ, there is no pixel, or an edge is outside 0..1.
     """
     if edges.ndim != 2 or not edges.size or wanted.shape != edges.shape:
         raise ShapeError(f"edges: shape {edges.shape} is not that of the labels, {wanted.shape}")
@@ -88,7 +92,12 @@ def image_edges(edges: NDArray[np.floating], wanted: NDArray[np.bool_]) -> Image
 def _nearest_edges(
     edges: NDArray[np.float32], places: NDArray[np.integer]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Find the nearest edges by searching outwards, one ring of equal distance at a time."""
+    """Search outwards from each of n pixels for its nearest edges, one ring of equal distance at a time.
+
+    edges   | (H, W)           | float32           | strengths
+    places  | (n, 2)           | integer           | row and column of each pixel
+    returns | (n, 10), (n, 10) | uint8 and float32 | `bins` and `nearest` of `ImageEdges`
+    """
     padded = np.pad(edges, RADII[-1], constant_values=-1)
     thresholds = np.array(THRESHOLDS, np.float32)
     bins = np.full((len(places), len(THRESHOLDS)), len(RADII), np.uint8)
@@ -105,7 +114,12 @@ def _nearest_edges(
 
 @cache
 def _disc() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return offsets by distance, the start of each ring of equally distant ones, and each squared distance's ring."""
+    """List the offsets of the pixels within the largest radius, in rings of equal distance from the centre.
+
+    returns | (o, 2)    | row and column of each offset, the nearest first
+            | (R + 1,)  | index of the first offset of each of the R rings; o at the end
+            | (1026,)   | number of the ring of each squared distance 0, 1, ...; meaningless if no ring has it
+    """
     reach = RADII[-1]
     offsets = np.argwhere(np.ones((2 * reach + 1, 2 * reach + 1))) - reach  # (o, 2)
     squared = (offsets**2).sum(axis=1)
@@ -124,18 +138,19 @@ def _bin_of_squares() -> NDArray[np.uint8]:
 def chamfer_features(edges: ImageEdges, boundary: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Compare one boundary with the edges of the image.
 
-    Columns, in the order of `chamfer_feature_names`: for each threshold and each bin of distance the sum over the
-    boundary's pixels of the strength of their nearest edge, if its distance is in that bin; then the sum over the edge
-    pixels of their strength, if their distance to the boundary is in that bin. All are divided by their total.
+    The first 60 columns are for each threshold and each bin of distance: the sum of the strengths of the boundary
+    pixels' nearest edges at the threshold, over those whose distance is in the bin. The other 60 are the sum of the
+    strengths of the edge pixels at the threshold whose distance to the boundary is in the bin. All 120 are divided by
+    their sum.
 
-    boundary | (H, W) | bool    | its pixels must be among those of `image_edges`
+    boundary | (H, W) | bool    | its pixels must be among those wanted in `image_edges`
     returns  | (120,) | float32 | 0 or more, sum 1; all 0 if there is no boundary, or no edge near it
 
     The Numba version of the second half is `fast.edges_to_boundary`; the results are the same.
 
-    Source: Segm_extract_measurements_on_sol.m of the DivMBest release, from which are: 10 thresholds, 6 distances, 2
-    directions, sums of edge strengths, divided by the boundary's length (which the last division undoes), then by
-    their sum. Our choices: the edges (gPb's there), the thresholds, the radii, and to use the nearest edge's strength.
+    Source: Segm_extract_measurements_on_sol.m of the DivMBest release, for 10 thresholds, 6 distances, 2 directions,
+    and sums of edge strengths divided by their total. Our choices: the edges (gPb's there), the thresholds, the radii,
+    and to use the nearest edge's strength.
     """
     rows = edges.rows[boundary]  # (n,)
     forth = _sums(np.arange(len(THRESHOLDS)), edges.bins[rows], edges.nearest[rows])[:-1]  # (10, 7)
@@ -152,7 +167,7 @@ def chamfer_features(edges: ImageEdges, boundary: NDArray[np.bool_]) -> NDArray[
 
 
 def _edges_to_boundary(edges: ImageEdges, boundary: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the sums of edge strengths by level and by bin of the distance to the boundary: (11, 7)."""
+    """Return the sums of all pixels' edge strengths by level and by bin of the distance to the boundary: (11, 7)."""
     from scipy.ndimage import distance_transform_edt
 
     if not boundary.any():  # the transform would give meaningless distances
@@ -164,7 +179,7 @@ def _edges_to_boundary(edges: ImageEdges, boundary: NDArray[np.bool_]) -> NDArra
 def _sums(
     levels: NDArray[np.integer], bins: NDArray[np.integer], strengths: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Add up strengths by level 0..10 and bin 0..6: (11, 7)."""
+    """Add up strengths by level 0..10 and bin 0..6, arrays that broadcast to the shape of `strengths`: (11, 7)."""
     cells = np.broadcast_to(levels * np.int64(_BINS) + bins, strengths.shape)
     shape = (len(THRESHOLDS) + 1, _BINS)
     return np.asarray(np.bincount(cells.ravel(), strengths.ravel(), shape[0] * shape[1]).reshape(shape), np.float64)

@@ -13,21 +13,21 @@ from tinysegrank.voc import CLASS_NAMES, NUM_CLASSES
 from tinysegrank.voc.labels import check_labels
 
 UNGATED = "classification_ungated"
-"""The classifiers' scores as the paper has them, the same for all proposals of an image; for the ablation."""
+"""Name of the block of the classifiers' scores as the paper has them, the same for all proposals of an image."""
 
 
 def classification_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str, ...]:
-    """Return the names of the columns: each class but background, then four sizes of each."""
+    """Return the names of the columns of `classification_features`: each class but background, then its four sizes."""
     own = class_names[1:]
     sizes = (f"size_{percent}_score_{name}" for name in own for percent in PERCENTILES)
     return (*(f"class_score_{name}" for name in own), *sizes)
 
 
 def class_shares(labels: np.ndarray, *, num_classes: int = NUM_CLASSES) -> np.ndarray:
-    """Compute the share of each class but background among the non-void pixels of each map.
+    """Compute the share of each class but background among the non-void pixels of each label map.
 
     labels  | (M, H, W) | integer | 0..K-1, or 255 where void
-    returns | (M, K-1)  | float64 | 0..1, of classes 1..K-1; all 0 where the whole map is void
+    returns | (M, K-1)  | float64 | 0..1, of classes 1..K-1; all 0 if the whole map is void
 
     Raises:
         ShapeError: the array is not three-dimensional, or not of integers.
@@ -42,19 +42,19 @@ def class_shares(labels: np.ndarray, *, num_classes: int = NUM_CLASSES) -> np.nd
 
 
 def classification_features(scores: np.ndarray, thresholds: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Gate the classifiers' scores of an image by what each of its proposals contains.
+    """Gate the classifiers' scores of an image by the classes and sizes in each of its proposals.
 
-    A score s_c of class c becomes s_c where the proposal contains c, else 0; the score s_cj of its size j becomes s_cj
-    where the class covers at least thresholds[c, j] of the proposal, else -s_cj. So a proposal is rewarded
-    for what the classifiers confirm, and penalised for what they deny.
+    The score of class c is kept if the proposal contains c, otherwise it becomes 0. The score of size j of class c is
+    kept if c covers at least the share thresholds[c - 1, j] of the proposal, otherwise it is negated. So a proposal is
+    rewarded for classes that the classifiers confirm, and penalised for those that they deny.
 
     Without gates, as the paper words it, the scores are the same for all proposals of the image. A linear ranker learns
     from differences within images, where they cancel, and gives them weight 0.
 
-    scores     | (5 (K-1),)    | floating | scores of the image, from `ImageClassifier.scores`
+    scores     | (5 (K-1),)    | floating | a row of `ImageClassifier.scores`
     thresholds | (K-1, 4)      | floating | `ImageClassifier.thresholds`
-    shares     | (M, K-1)      | floating | shares in the proposals, from `class_shares`
-    returns    | (M, 5 (K-1))  | float32  | 100 columns for the 20 classes of VOC
+    shares     | (M, K-1)      | floating | share of each class but background in each proposal, from `class_shares`
+    returns    | (M, 5 (K-1))  | float32  | in the order of `scores`; 100 columns for the 21 classes of VOC
 
     Raises:
         ShapeError: the arrays do not fit each other, or a score is not finite.
@@ -90,9 +90,5 @@ def _ungated(proposals: ImageProposals) -> np.ndarray:
     return np.repeat(proposals.classifier_scores[None].astype(np.float32), len(proposals.labels), axis=0)
 
 
-def _ungated_names(class_names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(f"image_{name}" for name in classification_feature_names(class_names))
-
-
 BLOCK = Block(classification_feature_names, _gated)
-UNGATED_BLOCK = Block(_ungated_names, _ungated)
+UNGATED_BLOCK = Block(lambda names: tuple(f"image_{name}" for name in classification_feature_names(names)), _ungated)

@@ -22,7 +22,16 @@ def nearest_edges(
     ring_of: np.ndarray,
     bin_of: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Numba version of `chamfer._nearest_edges`, given the results of `chamfer._disc` and `chamfer._bin_of_squares`."""
+    """Find the nearest edges as `chamfer._nearest_edges` does.
+
+    edges, levels             | (H, W) | strengths and levels of `ImageEdges`
+    places                    | (n, 2) | row and column of each wanted pixel
+    offsets, starts, ring_of  |        | results of `chamfer._disc`
+    bin_of                    |        | result of `chamfer._bin_of_squares`
+
+    Args:
+        thresholds: number of thresholds.
+    """
     H, W = edges.shape
     n, limit = len(places), len(bin_of) - 2
     bins = np.empty((n, thresholds), np.uint8)
@@ -50,7 +59,12 @@ def nearest_edges(
 
 @compiled()
 def edges_to_boundary(edges: np.ndarray, levels: np.ndarray, boundary: np.ndarray, bin_of: np.ndarray) -> np.ndarray:
-    """Numba version of `chamfer._edges_to_boundary`, given a boundary of 0 and 1 and `chamfer._bin_of_squares()`."""
+    """Add up edge strengths as `chamfer._edges_to_boundary` does.
+
+    edges, levels | (H, W) | strengths and levels of `ImageEdges`
+    boundary      | (H, W) | uint8, 1 at boundary pixels, otherwise 0
+    bin_of        |        | result of `chamfer._bin_of_squares`
+    """
     H, W = edges.shape
     limit = len(bin_of) - 2
     reach = int(np.sqrt(limit))
@@ -73,7 +87,11 @@ def edges_to_boundary(edges: np.ndarray, levels: np.ndarray, boundary: np.ndarra
 
 @compiled()
 def _squared_in_columns(levels: np.ndarray, below: int | np.int64, limit: int) -> np.ndarray:
-    """Return the squared distance to the nearest pixel above a level in the column, (H, W) int16; at most limit + 1."""
+    """Return each pixel's squared distance to the nearest pixel of its column with a level above `below`.
+
+    levels  | (H, W) | uint8 |
+    returns | (H, W) | int16 | at most limit + 1
+    """
     H, W = levels.shape
     far = np.int16(np.sqrt(limit) + 1)
     down = np.empty((H, W), np.int16)

@@ -1,4 +1,4 @@
-"""Block 3 of a proposal's features: the hand-made ones of DivMBest+ReRank, as far as they are known."""
+"""Block 3 of a proposal's features: the hand-made ones of the re-ranker of DivMBest, as far as they are published."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def rerank_features(
     segments: Sequence[PastedSegments | None] | None = None,
     num_classes: int = NUM_CLASSES,
 ) -> np.ndarray:
-    """Describe each proposal of an image by its layout, its boundaries, and its own score.
+    """Describe each proposal of an image by its layout, its boundaries, and its score, rank and segments.
 
     The paper uses "all features used by [26]", 1,966 columns. The code released with DivMBest computes 980, plus 1,050
-    for each of two optional kernel maps. The number of columns of each of its groups is a multiple of ten, so no choice
-    of groups gives 1,966; the rest is not published. This block has 1,107 columns for VOC:
+    for each of two optional kernel maps; no choice of its groups gives 1,966, and the rest is not published. This block
+    has 1,107 columns for VOC:
 
     columns | group                                                                    | published
     420     | difference of the centroids of each pair of classes                      | yes
@@ -45,15 +45,14 @@ def rerank_features(
     210     | whether both of a pair are present                                       | yes
     120     | edges along the boundaries between all labels, `chamfer_features`        | yes; with gPb
     120     | edges along the boundary between background and objects                  | yes; with gPb
-    27      | scores, rank and segments, `summary_features`                            | by name only
+    27      | score, rank and segments, `summary_features`                             | by name only
 
-    The 20 gated scores of image classifiers that the release counts among them are in block 2; kernel maps are left
-    out.
+    The 20 gated scores of image classifiers that the release computes too are in block 2; kernel maps are left out.
 
     labels  | (M, H, W)  | integer  | 0..K-1, in the order of the proposals' rank
     edges   | (H, W)     | floating | 0..1, as from `edge_map`
-    scores  | (M,)       | floating | `Proposal.score`; NaN where unknown
-    returns | (M, 1107)  | float32  | K (K-1) / 2 * 4 + 240 + K + 6 columns
+    scores  | (M,)       | floating | `Proposal.score`; NaN where unknown, or None if all are
+    returns | (M, 1107)  | float32  | 1107 if K is 21, in general 4 K (K-1) / 2 + 240 + K + 6
 
     Args:
         segments: segments of each proposal, see `summary_features`; unknown by default.
@@ -88,18 +87,22 @@ def rerank_features(
 
 
 def pair_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str, ...]:
-    """Return the names of the columns of `pair_features`: for each kind the pairs (0, 1), (0, 2), ..., (1, 2), ..."""
+    """Return the names of the columns of `pair_features`: for each of four kinds the pairs (0, 1), (0, 2), ... (1, 2)."""
     kinds = ("centroid_x", "centroid_y", "pixels", "together")
     between = "|" if any("_" in name for name in class_names) else "_"  # so that no two pairs give the same name
     return tuple(f"{kind}_{a}{between}{b}" for kind in kinds for a, b in combinations(class_names, 2))
 
 
 def class_moments(labels: np.ndarray, *, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the number of pixels and the centroid of each class in each map.
+    """Return the number of pixels and the centroid of each class in each label map.
 
-    labels    | (M, H, W)    | integer | 0..K-1
-    counts    | (M, K)       | int64   | pixels
-    centroids | (M, K, 2)    | float64 | mean column, mean row; 0, 0 where the class is absent
+    labels    | (M, H, W) | integer | 0..K-1
+    counts    | (M, K)    | int64   | pixels
+    centroids | (M, K, 2) | float64 | mean column, mean row; 0, 0 where the class is absent
+
+    Raises:
+        ShapeError: the labels are not three-dimensional, have no pixel, or are not integers.
+        DatasetError: a label is not a class.
     """
     if np.ndim(labels) != 3 or 0 in np.shape(labels)[1:]:
         raise ShapeError(f"labels: shape {np.shape(labels)} is not (M, H, W); stack the image's proposals")
@@ -120,19 +123,19 @@ def class_moments(labels: np.ndarray, *, num_classes: int) -> tuple[np.ndarray, 
 
 
 def pair_features(counts: np.ndarray, centroids: np.ndarray, *, height: int, width: int) -> np.ndarray:
-    """Describe each proposal by its pairs of classes; features of a pair are 0 unless the proposal has both.
+    """Describe each proposal by its pairs of classes, background included.
 
-    There are four features of each of the P = K (K-1) / 2 pairs a < b, in the order of `pair_feature_names`: the
-    centroid of a minus that of b, along x in image widths, and along y in image heights; the pixels of both, relative
-    to the sum over all pairs; and 1, divided by the number of pairs present. Background, class 0, is treated like any
-    other class.
+    Each of the P = K (K-1) / 2 pairs a < b has four features, which are 0 unless the proposal contains both classes:
+    the column of a's centroid minus that of b's, in image widths; the same for rows, in image heights; the number of
+    pixels of both, divided by the sum of these numbers over the pairs present; and 1 divided by the number of pairs
+    present. Each feature of all pairs is followed by the next, as in `pair_feature_names`.
 
     counts    | (M, K)    | integer  | as from `class_moments`
     centroids | (M, K, 2) | floating | as from `class_moments`
     returns   | (M, 4 P)  | float32  | 840 columns for the 21 classes of VOC
 
-    Source: Segm_extract_measurements_on_sol.m of the DivMBest release, by its groups: 420 + 210 + 210 columns. The
-    order of the pairs and the sign of the differences are ours (there, background is the last class).
+    Source: Segm_extract_measurements_on_sol.m of the DivMBest release. The order of the pairs and the sign of the
+    differences are ours (there, background is the last class).
     """
     a, b = np.triu_indices(counts.shape[1], 1)
     both = (counts[:, a] > 0) & (counts[:, b] > 0)  # (M, P)
@@ -144,7 +147,7 @@ def pair_features(counts: np.ndarray, centroids: np.ndarray, *, height: int, wid
 
 
 def _to_sum_one(rows: np.ndarray) -> np.ndarray:
-    """Divide each row by its sum, in which the image's size cancels; rows of zeros stay zero."""
+    """Divide each row of whole numbers by its sum; rows of zeros stay zero."""
     return rows / np.maximum(rows.sum(axis=1, keepdims=True), 1)
 
 
@@ -159,20 +162,23 @@ def summary_features(
 ) -> np.ndarray:
     """Describe each proposal of an image by its score, its rank, and the segments that it was pasted from.
 
-    Columns, in the order of `summary_feature_names`: the engine's score, 0 if unknown; the number of proposals before
-    this one, and log(1 + that number); the number of pasted segments; the number of classes but background; the mean
-    over all pixels of the score of the visible segment, 0 in the background; for each class the best score of its
-    pasted segments, 0 without any; and 1 if the segments are known. If they are not, all columns of segments are 0.
+    The columns, in the order of `summary_feature_names`, are the engine's score, 0 if unknown; the number n of
+    proposals before this one; log(1 + n); the number of pasted segments; the number of classes but background; the mean
+    over all pixels of the visible segment's score, 0 in the background; for each class but background the best score of
+    its pasted segments, 0 without any; and 1 if the segments are known. Otherwise all columns of segments are 0.
 
-    Scores of two engines, one with segments, are not comparable: each is then taken relative to its engine's best, in
-    units of the standard deviation within the engine.
+    Proposals with and without segments are from two engines, whose scores are not comparable. If both have scores, each
+    score is replaced by its difference from its engine's best, in standard deviations of its engine's scores.
 
     counts  | (M, K)    | integer  | pixels of each class, in the order of the proposals' rank
     scores  | (M,)      | floating | `Proposal.score`; NaN where unknown
     returns | (M, K+6)  | float32  | 27 columns for the 21 classes of VOC
 
     Args:
-        segments: `Proposal.segments` of each, also from `ProposalStore.read_segments`; unknown by default.
+        segments: `Proposal.segments` of each proposal, None where unknown; all unknown by default.
+
+    Raises:
+        ShapeError: there isn't one of each per proposal, a score is infinite, or a segment's class is out of range.
 
     Source: Yadollahpour et al. name the score and rank of a solution and O2P's scores of pixels and segments, but the
     release has no code for them: these definitions are our choice.
@@ -192,7 +198,11 @@ def summary_features(
 
 
 def _comparable(scores: np.ndarray, has_segments: np.ndarray) -> np.ndarray:
-    """Return scores of one engine unchanged, and those of two in units of their own: (M,), (M,) bool -> (M,)."""
+    """Return scores of one engine unchanged, and of two as differences from each one's best, in standard deviations.
+
+    scores       | (M,) | float64 | NaN where unknown
+    has_segments | (M,) | bool    | true for the proposals of one engine, false for those of the other
+    """
     engines = [np.flatnonzero(kind & np.isfinite(scores)) for kind in (has_segments, ~has_segments)]
     if not all(map(len, engines)):
         return scores
@@ -203,6 +213,7 @@ def _comparable(scores: np.ndarray, has_segments: np.ndarray) -> np.ndarray:
 
 
 def _of_segments(parts: PastedSegments | None, pixels: int, num_classes: int) -> np.ndarray:
+    """Return the number of segments, their mean score per pixel of the image, K-1 best scores, and 1; or zeros."""
     row = np.zeros(num_classes + 2)
     if parts is None:
         return row

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinysegrank.ranking.distance import kl_divergences
-from tinysegrank.ranking.features.block import Block, ImageProposals
+from tinysegrank.ranking.features.block import Block
 from tinysegrank.voc import CLASS_NAMES
 
 _EMPTY_INTERSECTION = 1e-3  # cells; keeps U / I finite where a class is missing
@@ -15,7 +15,7 @@ _LARGEST_INVERSE = 1e3  # U / I above this is cut off
 
 
 def segnet_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str, ...]:
-    """Return the names of the columns of `segnet_features`: 2 divergences, then 4 overlaps of each class."""
+    """Return the names of the columns of `segnet_features`: 2 divergences, then each of 4 overlaps for all classes."""
     overlaps = ("intersection", "union", "intersection_over_union", "union_over_intersection")
     per_class = tuple(f"{overlap}_{name}" for overlap in overlaps for name in class_names)
     return ("kl_segnet_to_proposal", "kl_proposal_to_segnet", *per_class)
@@ -24,9 +24,10 @@ def segnet_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str,
 def segnet_features(coarse: np.ndarray, proposals: np.ndarray, *, eps: float = 1e-3) -> np.ndarray:
     """Describe each proposal of an image by its agreement with SegNet's coarse labelling.
 
-    Columns, in the order of `segnet_feature_names`: D(segnet || proposal) and D(proposal || segnet), summed over
-    cells; then, of all classes, expected intersection I and union U in cells, I / U (0 where U is 0), and
-    log(1 + min(U / (I + 0.001), 1000)), because U / I is infinite for a class that is missing.
+    The columns, in the order of `segnet_feature_names`, are the Kullback-Leibler divergences D(segnet || proposal) and
+    D(proposal || segnet), summed over cells; then, for each class, the expected intersection I, in cells; the expected
+    union U; I / U, 0 where U is 0; and log(1 + min(U / (I + 0.001), 1000)), as U / I is infinite for a missing class.
+    I is the sum over cells of the product of the two shares, and U the sum over cells of both shares, minus I.
 
     coarse    | (h, w, K)     | floating | SegNet's distribution of each cell
     proposals | (M, h, w, K)  | floating | share of each class in the cell
@@ -49,8 +50,4 @@ def segnet_features(coarse: np.ndarray, proposals: np.ndarray, *, eps: float = 1
     return np.concatenate([divergences, intersection, union, ratio, inverse], axis=1).astype(np.float32)
 
 
-def _compute(proposals: ImageProposals) -> np.ndarray:
-    return segnet_features(proposals.coarse, proposals.cells, eps=proposals.eps)
-
-
-BLOCK = Block(segnet_feature_names, _compute)
+BLOCK = Block(segnet_feature_names, lambda of: segnet_features(of.coarse, of.cells, eps=of.eps))
