@@ -128,10 +128,11 @@ def test_balanced_blocks_have_the_same_sum_of_variances():
     assert not np.allclose(plain - plain.mean(), ours - ours.mean(), atol=1e-3)
 
 
-def test_only_the_blocks_asked_for_count():
+@pytest.mark.parametrize("blocks", [["second"], "second"])
+def test_only_the_blocks_asked_for_count(blocks):
     table, confusions = table_of()
-    fitted = fit_ranker(table, confusions, blocks=["second"], grid=(1.0,), splits=2)
-    assert fitted.ranker.columns == ("c", "d", "e")
+    fitted = fit_ranker(table, confusions, blocks=blocks, balance=True, grid=(1.0,), splits=2)
+    assert (fitted.ranker.blocks, fitted.ranker.columns) == (("second",), ("c", "d", "e"))
     other, _ = table_of(seed=1)
     mixed = replace(table, blocks={**table.blocks, "first": other.blocks["first"]})
     np.testing.assert_array_equal(fitted.ranker.scores(mixed), fitted.ranker.scores(table))

@@ -133,7 +133,7 @@ class _Members(UserDict[str, np.ndarray]):
 
 
 def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], *, about: Mapping[str, str] | None = None) -> None:
-    """Write named NumPy arrays as one safetensors file with `about`, as JSON, in its header; atomically."""
+    """Write named NumPy arrays as one safetensors file, atomically; its header holds `about` as JSON."""
     from safetensors.numpy import save
 
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
@@ -150,7 +150,7 @@ def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
 
 
 def read_about(path: Path | str) -> dict[str, str]:
-    """Read the strings of `about`, by name, that `write_arrays` stored in a safetensors file's header."""
+    """Read `about`, as `write_arrays` stored it in a safetensors file's header; return {} if there is none."""
     from safetensors import safe_open
 
     with reading(path), safe_open(str(path), framework="numpy") as stream:

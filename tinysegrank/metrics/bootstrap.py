@@ -10,8 +10,6 @@ import numpy as np
 from tinysegrank.errors import ShapeError
 from tinysegrank.metrics.confusion import iou_of_confusion
 
-_AT_ONCE = 256  # resamples; keeps the resampled matrices at some megabytes
-
 
 class Difference(NamedTuple):
     """A difference of mean corpus IoU, -1..1, and the ends of its 95 % confidence interval."""
@@ -63,11 +61,8 @@ def paired_difference(
     value = float(_mean_difference(np.ones((1, images)), flat, chosen)[0])
     if np.isnan(value):
         raise ShapeError(f"classes: none of {chosen} is in the truth of these images; choose others")
-    drawn = []
-    for start in range(0, resamples, _AT_ONCE):
-        count = min(_AT_ONCE, resamples - start)
-        drawn.append(_mean_difference(rng.multinomial(images, np.full(images, 1 / images), size=count), flat, chosen))
-    low, high = np.nanquantile(np.concatenate(drawn), [0.025, 0.975])
+    drawn = rng.multinomial(images, np.full(images, 1 / images), size=resamples)  # (B, N)
+    low, high = np.nanquantile(_mean_difference(drawn, flat, chosen), [0.025, 0.975])
     return Difference(value, float(low), float(high))
 
 

@@ -76,7 +76,7 @@ class Confusion:
         Args:
             absent: "skip" leaves out classes absent from the truth; "strict" is the devkit's plain mean, which is NaN
                 if a class is neither in the truth nor in the labels.
-            classes: the classes to average over; all by default.
+            classes: indices of the classes to average over; all by default.
 
         Raises:
             ConfigError: `absent` is neither of these, or a class is out of range or duplicated.
@@ -116,7 +116,7 @@ def image_confusions(truth: np.ndarray, proposals: np.ndarray, *, num_classes: i
 
 
 def _checked(truth: np.ndarray, proposals: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return both as uint8; raise if a value is out of range."""
+    """Return truth and proposals as uint8; raise if a value is out of range."""
     return (
         check_labels(truth, num_classes=num_classes, name="truth"),
         check_labels(proposals, num_classes=num_classes, void=None),

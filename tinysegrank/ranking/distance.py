@@ -13,9 +13,8 @@ def proposal_distance(
 ) -> np.ndarray:
     """Measure how far one proposal, or each of a stack, is from SegNet's distributions; smaller is better.
 
-    The distance is the sum over cells i of D(p_i || q_i) + D(q_i || p_i) + background_weight * q_i0. The Kullback-
-    Leibler divergences D are of smoothed distributions (see `kl_divergences`); q_i0, the background's share, is not
-    smoothed.
+    The distance is the sum over cells i of D(p_i || q_i) + D(q_i || p_i) + background_weight * q_i0, where D is the
+    divergence of smoothed distributions, see `kl_divergences`, and q_i0 the background's share, not smoothed.
 
     coarse   | (h, w, K)                    | floating | SegNet's distribution of each cell, p
     proposal | (h, w, K) or (M, h, w, K)    | floating | share of each class in the cell, q

@@ -27,7 +27,7 @@ class LinearRanker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         returns | (rows,)   | float64  | larger is better
 
         Raises:
-            ShapeError: X is not finite or does not have the columns that were trained on.
+            ShapeError: X is not finite or does not have the columns of `fit`.
             NotFittedError: scikit-learn's own, before `fit`.
         """
         from sklearn.utils.validation import check_is_fitted

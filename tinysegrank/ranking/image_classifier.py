@@ -83,8 +83,7 @@ def image_descriptors(features: np.ndarray, fully_connected: FullyConnected | No
     features | (N, C, 13, 13)   | floating | conv5 after ReLU, on the host, as `SegNet.features` computes it
     returns  | (N, G) or (N, C) | float32  | normalised to length 1; 0 for an image whose values are all 0
 
-    On VOC the mean over the cells has an average precision of 0.48. Conv5 max-pooled to 6 x 6, a descriptor 36 times as
-    long, has 0.44 (tests/benchmarks/image_descriptors.py).
+    On VOC the mean does better than conv5 max-pooled to 6 x 6 (tests/benchmarks/image_descriptors.py).
 
     Args:
         fully_connected: fc6 and fc7 from the file with the trunk's weights.
@@ -169,7 +168,7 @@ class ImageClassifier(
         return cls(weights, intercepts, thresholds)
 
     def scores(self, descriptors: np.ndarray) -> np.ndarray:
-        """Score images; a positive score means that the class is present, or at least of the size.
+        """Score images; a positive score means that the class is present, or covers at least the size's threshold.
 
         descriptors | (N, D)       | floating | as in `fit`
         returns     | (N, 5 (K-1)) | float32  | presence of the classes 1..K-1 first, then the four sizes of each class

@@ -140,8 +140,8 @@ class PairwiseHinge:
 def minimise(objective: PairwiseHinge, start: np.ndarray, *, tol: float, max_iter: int) -> Solution:
     """Minimise the objective by Newton steps until the norm of its gradient is at most `tol` times that at w = 0.
 
-    Rounding may keep the objective from falling further before that, which also counts as converged; to end after
-    `max_iter` steps does not.
+    It also ends once rounding keeps the objective from falling further, as converged, or after `max_iter` steps, as not
+    converged.
 
     start | (d,) | float64 | 0, or the solution of a similar problem
     """

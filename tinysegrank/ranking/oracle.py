@@ -37,12 +37,12 @@ def oracle_picks(quality: np.ndarray, groups: np.ndarray, *, first: int | None =
     returns | (groups,) | int64    | index of a row of each group, in the order of the groups' numbers
 
     Args:
-        first: consider only the first rows of each group, so many or all if it has fewer; all rows by default.
+        first: number of rows at the start of each group to pick from; all by default.
 
     Raises:
         ShapeError: the arrays do not fit, an accuracy is NaN, or `first` is below 1.
 
-    Paper: section 3.3. Source: the release of DivMBest, for equals.
+    Paper: section 3.3; equals as in the release of DivMBest.
     """
     if first is None:
         return pick(quality, groups)
@@ -76,11 +76,10 @@ def oracle_quality(quality: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 class Pairs(NamedTuple):
-    """Pairs of same-group rows, the better one first.
+    """Pairs of rows of the same group.
 
-    better     | (pairs,) | int64   | row
-    worse      | (pairs,) | int64   | row
-    difference | (pairs,) | float64 | quality of the better row minus that of the worse
+    better, worse | (pairs,) | int64   | index of the row with the higher quality, and with the lower
+    difference    | (pairs,) | float64 | quality of the better row minus that of the worse
     """
 
     better: np.ndarray

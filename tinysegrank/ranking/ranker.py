@@ -1,4 +1,4 @@
-"""A linear ranker of feature tables: it standardises the columns of some blocks, and weights them by an estimator."""
+"""A linear ranker of feature tables: standardise the columns of some blocks, and weight them by fitted coefficients."""
 
 from __future__ import annotations
 
@@ -127,8 +127,7 @@ def fit_ranker(
         choice: other options of `choose_C`: grid, seed, classes, jobs, advance.
 
     Raises:
-        ConfigError: a block is unknown or duplicated, there are fewer than two folds or images, or another error of
-            `choose_C`.
+        ConfigError: a block is unknown or duplicated, or see `choose_C`.
         ShapeError: see `choose_C`.
     """
     from sklearn.base import clone

@@ -20,7 +20,7 @@ _FORMAT = "tinysegrank feature table without columns 1"
 
 
 def chosen_blocks(blocks: Sequence[str] | None, known: Mapping[str, object]) -> list[str]:
-    """Return the names of some blocks, or of all known ones if `blocks` is None; a single name may be a string.
+    """Return `blocks`, which may be a single name, as a list of names; all known ones if it is None.
 
     Raises:
         ConfigError: a block is unknown or duplicated, or there is none.
@@ -100,9 +100,6 @@ class FeatureTable(_Rows):
         Args:
             image: name of the image.
             blocks: names of the columns and their values (M, columns), by name of the block, as from `describe`.
-
-        Raises:
-            ShapeError: the arrays do not fit each other or the names, a name is duplicated, or there is no block.
         """
         count = len(next(iter(blocks.values()))[1]) if blocks else 0
         return cls(
@@ -125,7 +122,7 @@ class FeatureTable(_Rows):
         if not tables:
             raise ShapeError("tables: there are none to join; give at least one")
         for table in tables[1:]:
-            if dict(table.columns) != dict(tables[0].columns) or list(table.columns) != list(tables[0].columns):
+            if list(table.columns.items()) != list(tables[0].columns.items()):
                 raise ShapeError(
                     f"table of {table.images[:1]}: its columns differ from those of {tables[0].images[:1]}"
                 )

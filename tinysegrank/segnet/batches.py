@@ -14,7 +14,7 @@ SHARE = 0.5  # of a device's free memory that the copy may take
 
 
 class Batch(NamedTuple):
-    """Features (N, C, 13, 13), float32 or as stored float16; target (N, K, 13, 13) and weight (N, 13, 13), float32."""
+    """Features (N, C, 13, 13), float16 as stored or float32; target (N, K, 13, 13) and weight (N, 13, 13), float32."""
 
     features: Array
     target: Array

@@ -66,11 +66,9 @@ def _blob(message: memoryview) -> np.ndarray:
 def _dimensions(message: memoryview) -> list[int]:
     dimensions = []
     for field, value in _fields(message):
-        if field != 1:
-            continue
-        if isinstance(value, int):
+        if field == 1 and isinstance(value, int):
             dimensions.append(value)
-        else:  # packed varints
+        elif field == 1 and isinstance(value, memoryview):  # packed varints
             place = 0
             while place < len(value):
                 dimension, place = _varint(value, place)

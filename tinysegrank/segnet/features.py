@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -20,14 +19,6 @@ from tinysegrank.voc.targets import soft_targets
 
 KINDS = ("features", "targets", "weights")
 _BOTH = (slice(None), slice(None, None, -1))  # of an image's columns: as it is, mirrored
-
-
-class _Layout(NamedTuple):
-    """Shape and dtype of the array in a .npy file, and the offset of its data, in bytes."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    start: int
 
 
 class FeatureStore:
@@ -44,6 +35,9 @@ class FeatureStore:
 
     Attributes:
         kinds: kinds of files in each chunk: "features", or also "targets" and "weights".
+        views: number of rows per image, 1 or 2.
+        rows: number of rows, mirror images included.
+        chunks: number of chunks in the complete store.
     """
 
     def __init__(
@@ -51,22 +45,9 @@ class FeatureStore:
     ) -> None:
         self.folder, self.images, self.mirrors, self.chunk, self.targets = Path(folder), images, mirrors, chunk, targets
         self.kinds = KINDS if targets else KINDS[:1]
-        self._layouts: dict[tuple[int, str], _Layout] = {}
-
-    @property
-    def chunks(self) -> int:
-        """Number of chunks in the complete store."""
-        return -(-self.images // self.chunk)
-
-    @property
-    def rows(self) -> int:
-        """Number of rows, mirror images included."""
-        return self.images * self.views
-
-    @property
-    def views(self) -> int:
-        """Number of rows per image."""
-        return 2 if self.mirrors else 1
+        self.views = 2 if mirrors else 1
+        self.rows, self.chunks = images * self.views, -(-images // chunk)
+        self._layouts: dict[tuple[int, str], tuple[tuple[int, ...], np.dtype, int]] = {}
 
     def rows_of(self, images: np.ndarray) -> np.ndarray:
         """Return the rows of some images, in the order of `images`, each followed by its mirror image's if stored."""
@@ -88,7 +69,7 @@ class FeatureStore:
     def gather(self, kind: str, rows: np.ndarray | None = None) -> np.ndarray:
         """Read one kind of array for some rows, by default all.
 
-        rows    | (R,)           | integer | indices of rows
+        rows    | (R,)           | integer | indices of rows, in any order
         returns | (R, C, 13, 13) | float16 | for kind="features"
                 | (R, 13, 13, K) | float32 | for kind="targets"
                 | (R, 13, 13)    | float32 | for kind="weights"
@@ -100,8 +81,8 @@ class FeatureStore:
         rows = np.arange(self.rows) if rows is None else np.asarray(rows)
         if len(rows) and not 0 <= rows.min() <= rows.max() < self.rows:
             raise ShapeError(f"rows: {rows.min()} to {rows.max()} are not all in 0..{self.rows - 1}")
-        first = self._layout(0, kind)
-        out = np.empty((len(rows), *first.shape[1:]), first.dtype)
+        shape, dtype, _ = self._layout(0, kind)
+        out = np.empty((len(rows), *shape[1:]), dtype)
         chunk_of, row_of = np.divmod(rows, self.chunk * self.views)
         for chunk in np.unique(chunk_of):
             self._read(int(chunk), kind, row_of, out, np.flatnonzero(chunk_of == chunk))
@@ -109,20 +90,20 @@ class FeatureStore:
 
     def _read(self, chunk: int, kind: str, row_of: np.ndarray, out: np.ndarray, places: np.ndarray) -> None:
         """Read the rows `row_of[places]` of one chunk into `out[places]`."""
-        layout, path = self._layout(chunk, kind), self._path(chunk, kind)
-        if (layout.shape[1:], layout.dtype) != (out.shape[1:], out.dtype):
+        (shape, dtype, start), path = self._layout(chunk, kind), self._path(chunk, kind)
+        if (shape[1:], dtype) != (out.shape[1:], out.dtype):
             raise CheckpointError(
                 f"{path}: rows differ in shape or dtype from the first chunk's; delete it and run again"
             )
         size = out[:1].nbytes
         with reading(path), path.open("rb", buffering=0) as stream:
             for place in places:
-                stream.seek(layout.start + int(row_of[place]) * size)
+                stream.seek(start + int(row_of[place]) * size)
                 if stream.readinto(out[place : place + 1].data.cast("B")) != size:
                     raise EOFError("it ends too early")
 
-    def _layout(self, chunk: int, kind: str) -> _Layout:
-        """Return the layout of a chunk's file; it is read once."""
+    def _layout(self, chunk: int, kind: str) -> tuple[tuple[int, ...], np.dtype, int]:
+        """Return shape and dtype of the array in a chunk's file, and its data's offset in bytes; read them once."""
         if (chunk, kind) not in self._layouts:
             path, rows = self._path(chunk, kind), len(self.members(chunk)) * self.views
             array = read_array(path, mapped=True)  # checks that the file is long enough
@@ -131,7 +112,7 @@ class FeatureStore:
                     f"{path}: has shape {brief(array.shape, 40)}, expected {rows} rows; it belongs to other images: "
                     "delete it and run again"
                 )
-            self._layouts[chunk, kind] = _Layout(array.shape, array.dtype, array.offset)
+            self._layouts[chunk, kind] = array.shape, array.dtype, array.offset
         return self._layouts[chunk, kind]
 
     def _path(self, chunk: int, kind: str) -> Path:

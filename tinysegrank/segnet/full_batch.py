@@ -18,8 +18,7 @@ from tinysegrank.errors import TrainingError
 from tinysegrank.losses import CorpusCounts, Loss
 from tinysegrank.nn.layer import Gradients
 from tinysegrank.segnet.batches import Batch
-from tinysegrank.segnet.device import on_its_device
-from tinysegrank.segnet.network import SegNet
+from tinysegrank.segnet.network import SegNet, on_its_device
 
 
 @on_its_device

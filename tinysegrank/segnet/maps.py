@@ -10,8 +10,7 @@ import numpy as np
 from tinysegrank.backend import to_numpy
 from tinysegrank.errors import ConfigError
 from tinysegrank.nn.sequential import Prepared, Sequential
-from tinysegrank.segnet.device import on_its_device
-from tinysegrank.segnet.network import TRUNK, SegNet
+from tinysegrank.segnet.network import TRUNK, SegNet, on_its_device
 from tinysegrank.segnet.presets import Preset
 
 MAP_LAYERS = ("conv3", "conv4", "conv5")

@@ -7,8 +7,10 @@ more than the input's 227. This is not the later encoder-decoder of the same nam
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -17,11 +19,24 @@ from tinysegrank.config import look_up
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.nn.layer import Conv2d, Dropout, Gradients, Layer, LocalResponseNorm, MaxPool2d, ReLU
 from tinysegrank.nn.sequential import Sequential
-from tinysegrank.segnet.device import on_its_device
 from tinysegrank.segnet.presets import PRESETS, ConvShape, Preset
 from tinysegrank.segnet.weight_files import trunk_of
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 TRUNK = ("conv1", "conv2", "conv3", "conv4", "conv5")
+
+
+def on_its_device(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Decorate a function to run with the device of its first argument's `backend` as CuPy's current device."""
+
+    @wraps(function)
+    def called(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        model: Any = args[0]
+        with model.backend.active():
+            return function(*args, **kwargs)
+
+    return called
 
 
 class SegNet:
@@ -132,7 +147,7 @@ class SegNet:
 
     @on_its_device
     def backward(self, gradient: Array) -> Gradients:
-        """Backpropagate through the last forward pass, or the head if that was `forward_features`.
+        """Backpropagate through the last forward pass, of the whole network or of the head; each can be used once.
 
         gradient | (N, K, 13, 13)     | float32 | gradient of the loss with respect to the scores
         returns  | parameter's shapes | float32 | gradients with respect to the trainable parameters, by name

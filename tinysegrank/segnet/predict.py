@@ -14,9 +14,8 @@ from tinysegrank.backend import Array, to_numpy
 from tinysegrank.errors import ShapeError
 from tinysegrank.nn.sequential import Prepared
 from tinysegrank.nn.softmax import softmax
-from tinysegrank.segnet.device import on_its_device
 from tinysegrank.segnet.features import FeatureStore
-from tinysegrank.segnet.network import SegNet
+from tinysegrank.segnet.network import SegNet, on_its_device
 
 
 @on_its_device

@@ -19,8 +19,7 @@ from tinysegrank.losses import soft_cross_entropy
 from tinysegrank.nn.layer import Gradients, MaxPool2d
 from tinysegrank.nn.sequential import Sequential
 from tinysegrank.nn.sgd import SGD
-from tinysegrank.segnet.device import on_its_device
-from tinysegrank.segnet.network import SegNet, convolution
+from tinysegrank.segnet.network import SegNet, convolution, on_its_device
 from tinysegrank.segnet.presets import ConvShape
 from tinysegrank.segnet.training_loop import TrainingLoop
 

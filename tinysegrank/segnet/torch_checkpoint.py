@@ -72,7 +72,7 @@ class _Tensors(pickle.Unpickler):
         self._order, self._storages = "<" if little else ">", dict[str, np.ndarray]()
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return the replacement for a name of torch; made anew at each call, so that a file cannot modify it.
+        """Return our replacement for a class or function of torch, made anew so that a file cannot modify it.
 
         Raises:
             pickle.UnpicklingError: tensors do not need the name.
@@ -82,7 +82,7 @@ class _Tensors(pickle.Unpickler):
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return partial(_rebuild_tensor)
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return partial(_rebuild_parameter)
+            return partial(lambda data, *_: data)
         if module == "torch" and name in _STORAGES:
             return _STORAGES[name]
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which isn't a tensor")
@@ -110,7 +110,3 @@ def _rebuild_tensor(storage: np.ndarray, offset: int, size: Any, stride: Any, *_
     steps = [step * storage.itemsize for step in stride]
     view = np.lib.stride_tricks.as_strided(storage[offset:], size, steps, writeable=False)
     return view.astype(storage.dtype.newbyteorder("="))
-
-
-def _rebuild_parameter(data: np.ndarray, *_: Any) -> np.ndarray:
-    return data

@@ -20,10 +20,9 @@ from tinysegrank.nn.layer import Gradients
 from tinysegrank.nn.sgd import SGD
 from tinysegrank.segnet.batches import Batch, BatchReader
 from tinysegrank.segnet.corpus import COUNTS, CountsKeeper
-from tinysegrank.segnet.device import on_its_device
 from tinysegrank.segnet.features import FeatureStore
 from tinysegrank.segnet.full_batch import full_batch_gradients
-from tinysegrank.segnet.network import SegNet
+from tinysegrank.segnet.network import SegNet, on_its_device
 from tinysegrank.segnet.training_loop import Record, TrainingLoop
 
 
@@ -114,7 +113,7 @@ def train(
 
 
 class _Training(TrainingLoop):
-    """The training of a head on rows of a store, between two steps."""
+    """The training of a head on rows of a store."""
 
     remedy = 'lower its rate, raise min_mass, or use counts="running"'
 

@@ -1,7 +1,4 @@
-"""The loop of a training: steps of SGD, a log, and checkpoints.
-
-A training that resumes from its checkpoint gives the same result as an uninterrupted one, to the bit.
-"""
+"""The loop of a training: steps of SGD, a log, and checkpoints to resume from, with the same result to the bit."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ class Record(NamedTuple):
 
 
 class TrainingLoop(ABC):
-    """Base class of trainings, in the state between two steps.
+    """Base class of trainings, which take steps, log losses and write checkpoints between two steps.
 
     Args:
         network: trained in place; its parameters are on the backend.

@@ -1,4 +1,4 @@
-"""Read a classifier's weights from a file of any of four kinds, recognised by its content, not by its ending."""
+"""Read a classifier's weights from a .caffemodel, torch, .safetensors or .npz file, told apart by its content."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def trunk_of(path: Path | str, preset: str, expected: Mapping[str, tuple[int, ..
 
 
 def presets_of(arrays: Mapping[str, np.ndarray]) -> list[str]:
-    """Return the names of the presets whose weights of conv1 to conv5 have the shapes of the arrays of these names."""
+    """Return the names of the presets whose conv1 to conv5 have weights of the shapes of these arrays."""
     found = []
     for name, preset in PRESETS.items():
         channels = [3, *(shape.filters for shape in preset.convolutions)]
@@ -141,7 +141,7 @@ def presets_of(arrays: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def fault_in(parameters: Mapping[str, np.ndarray]) -> str | None:
-    """Describe the first parameter that has a NaN or infinity, or the first weights that are all 0; None without any.
+    """Describe the first parameter that has a NaN or infinity, or is a weight and all 0; return None if there is none.
 
     parameters | name to array | floating | "layer.weight" and "layer.bias"; a bias may be 0
     """

@@ -22,15 +22,10 @@ def nearest_edges(
     ring_of: np.ndarray,
     bin_of: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the nearest edges as `chamfer._nearest_edges` does.
+    """Find the edges nearest to pixels `places` (n, 2) at each threshold; return `bins` and `nearest` of `ImageEdges`.
 
-    edges, levels             | (H, W) | strengths and levels of `ImageEdges`
-    places                    | (n, 2) | row and column of each wanted pixel
-    offsets, starts, ring_of  |        | results of `chamfer._disc`
-    bin_of                    |        | result of `chamfer._bin_of_squares`
-
-    Args:
-        thresholds: number of thresholds.
+    `edges` are its strengths; the arguments after `thresholds`, their number, are the results of `chamfer._disc` and
+    `chamfer._bin_of_squares`.
     """
     H, W = edges.shape
     n, limit = len(places), len(bin_of) - 2
@@ -59,11 +54,10 @@ def nearest_edges(
 
 @compiled()
 def edges_to_boundary(edges: np.ndarray, levels: np.ndarray, boundary: np.ndarray, bin_of: np.ndarray) -> np.ndarray:
-    """Add up edge strengths as `chamfer._edges_to_boundary` does.
+    """Return the sums of all pixels' edge strengths by level and by bin of the distance to the boundary: (11, 7).
 
-    edges, levels | (H, W) | strengths and levels of `ImageEdges`
-    boundary      | (H, W) | uint8, 1 at boundary pixels, otherwise 0
-    bin_of        |        | result of `chamfer._bin_of_squares`
+    `edges` and `levels` are those of `ImageEdges`, `boundary` is 1 at its pixels, otherwise 0, and `bin_of` is the
+    result of `chamfer._bin_of_squares`.
     """
     H, W = edges.shape
     limit = len(bin_of) - 2

@@ -52,7 +52,7 @@ def rerank_features(
     labels  | (M, H, W)  | integer  | 0..K-1, in the order of the proposals' rank
     edges   | (H, W)     | floating | 0..1, as from `edge_map`
     scores  | (M,)       | floating | `Proposal.score`; NaN where unknown, or None if all are
-    returns | (M, 1107)  | float32  | 1107 if K is 21, in general 4 K (K-1) / 2 + 240 + K + 6
+    returns | (M, D)     | float32  | D = 4 K (K-1) / 2 + 240 + K + 6 columns
 
     Args:
         segments: segments of each proposal, see `summary_features`; unknown by default.
@@ -87,7 +87,7 @@ def rerank_features(
 
 
 def pair_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str, ...]:
-    """Return the names of the columns of `pair_features`: for each of four kinds the pairs (0, 1), (0, 2), ... (1, 2)."""
+    """Return the names of the columns of `pair_features`: for each of 4 kinds the pairs (0, 1), (0, 2), ..., (1, 2)."""
     kinds = ("centroid_x", "centroid_y", "pixels", "together")
     between = "|" if any("_" in name for name in class_names) else "_"  # so that no two pairs give the same name
     return tuple(f"{kind}_{a}{between}{b}" for kind in kinds for a, b in combinations(class_names, 2))
@@ -128,7 +128,7 @@ def pair_features(counts: np.ndarray, centroids: np.ndarray, *, height: int, wid
     Each of the P = K (K-1) / 2 pairs a < b has four features, which are 0 unless the proposal contains both classes:
     the column of a's centroid minus that of b's, in image widths; the same for rows, in image heights; the number of
     pixels of both, divided by the sum of these numbers over the pairs present; and 1 divided by the number of pairs
-    present. Each feature of all pairs is followed by the next, as in `pair_feature_names`.
+    present. The columns are the first feature of all pairs, then the second, and so on, as in `pair_feature_names`.
 
     counts    | (M, K)    | integer  | as from `class_moments`
     centroids | (M, K, 2) | floating | as from `class_moments`
@@ -165,7 +165,7 @@ def summary_features(
     The columns, in the order of `summary_feature_names`, are the engine's score, 0 if unknown; the number n of
     proposals before this one; log(1 + n); the number of pasted segments; the number of classes but background; the mean
     over all pixels of the visible segment's score, 0 in the background; for each class but background the best score of
-    its pasted segments, 0 without any; and 1 if the segments are known. Otherwise all columns of segments are 0.
+    its pasted segments, 0 without any; and 1 if the segments are known. If not, the columns about segments are 0.
 
     Proposals with and without segments are from two engines, whose scores are not comparable. If both have scores, each
     score is replaced by its difference from its engine's best, in standard deviations of its engine's scores.
