@@ -60,7 +60,7 @@ def choose_C(  # noqa: N802  # C is the field's name
     confusions | (rows, K, K) | integer  | pixels of the proposal alone (metrics.image_confusions)
 
     Args:
-        grid: values of C; the default suits RankSVM, see `RANKERS` for others.
+        grid: values of C to choose from; with a thousand columns take smaller ones, as `RANKERS` has them.
         folds: number of folds; images are assigned by their group's number and `seed`.
         seed: random seed of the folds.
         estimator: estimator to train, whose C is replaced; RankSVM() by default. If it has warm_start, each value of

@@ -26,10 +26,8 @@ FEWEST = 5  # an SVM with fewer images on either side is not fitted
 class FullyConnected:
     """The ImageNet classifier's layers after conv5: max pooling to 6 x 6, then fc6 and fc7, each followed by a ReLU.
 
-    weight6 | (F, 36 C) | float32 | of pooled conv5 (C, 6, 6), flattened
-    bias6   | (F,)      | float32 |
-    weight7 | (G, F)    | float32 | in AlexNet and CaffeNet G = F
-    bias7   | (G,)      | float32 |
+    weight6, bias6 | (F, 36 C), (F,) | float32 | of fc6, which takes pooled conv5 (C, 6, 6), flattened
+    weight7, bias7 | (G, F), (G,)    | float32 | of fc7
     """
 
     weight6: np.ndarray

@@ -19,7 +19,7 @@ from tinysegrank.config import look_up
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.nn.layer import Conv2d, Dropout, Gradients, Layer, LocalResponseNorm, MaxPool2d, ReLU
 from tinysegrank.nn.sequential import Sequential
-from tinysegrank.segnet.presets import PRESETS, ConvShape, Preset
+from tinysegrank.segnet.presets import PRESETS, Preset
 from tinysegrank.segnet.weight_files import trunk_of
 
 Arguments = ParamSpec("Arguments")
@@ -190,7 +190,7 @@ def _build_trunk(preset: Preset, rng: np.random.Generator, backend: Backend) -> 
     layers: dict[str, Layer] = {}
     channels = 3
     for number, shape in enumerate(preset.convolutions, start=1):
-        layers[f"conv{number}"] = convolution(channels, shape, rng, backend)
+        layers[f"conv{number}"] = Conv2d.initialised(channels, **vars(shape), rng=rng, backend=backend)
         layers[f"relu{number}"] = ReLU()
         if number <= 2:
             layers |= {
@@ -200,26 +200,6 @@ def _build_trunk(preset: Preset, rng: np.random.Generator, backend: Backend) -> 
     return layers
 
 
-def convolution(
-    channels: int, shape: ConvShape, rng: np.random.Generator, backend: Backend, *, deviation: float | None = None
-) -> Conv2d:
-    """Build a convolution of `channels` input channels, with zero bias and Gaussian weights.
-
-    The weights' standard deviation is `deviation`, by default Kaiming's sqrt(2 / fan-in).
-    """
-    return Conv2d.initialised(
-        channels,
-        shape.filters,
-        shape.size,
-        rng=rng,
-        deviation=deviation,
-        backend=backend,
-        stride=shape.stride,
-        padding=shape.padding,
-        groups=shape.groups,
-    )
-
-
 def _build_head(
     preset: Preset, num_classes: int, dropout: float, rng: np.random.Generator, backend: Backend
 ) -> dict[str, Layer]:
@@ -227,12 +207,12 @@ def _build_head(
     features = preset.convolutions[-1].filters
     head: dict[str, Layer] = {
         "dropout6": Dropout(p=dropout),
-        "conv6": convolution(features, ConvShape(first, 3, padding=1), rng, backend),
+        "conv6": Conv2d.initialised(features, first, 3, padding=1, rng=rng, backend=backend),
         "relu6": ReLU(),
         "dropout7": Dropout(p=dropout),
-        "conv7": convolution(first, ConvShape(second, 3, padding=1), rng, backend),
+        "conv7": Conv2d.initialised(first, second, 3, padding=1, rng=rng, backend=backend),
         "relu7": ReLU(),
         "dropout8": Dropout(p=dropout),
-        "conv8": convolution(second, ConvShape(num_classes, 3, padding=1), rng, backend, deviation=0.01),
+        "conv8": Conv2d.initialised(second, num_classes, 3, padding=1, rng=rng, backend=backend, deviation=0.01),
     }
     return head if preset.change_head is None else preset.change_head(head, backend)

@@ -18,7 +18,7 @@ from tinysegrank.voc.preprocess import CAFFE, TORCHVISION, Preprocessing
 
 @dataclass(frozen=True)
 class ConvShape:
-    """Hyperparameters of one convolution; size, stride and padding are in cells of its input."""
+    """Arguments of `Conv2d.initialised` for one convolution; size, stride and padding are in cells of its input."""
 
     filters: int
     size: int

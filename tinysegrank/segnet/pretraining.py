@@ -16,11 +16,10 @@ import numpy as np
 from tinysegrank.backend import Array, to_numpy
 from tinysegrank.errors import ShapeError, TrainingError
 from tinysegrank.losses import soft_cross_entropy
-from tinysegrank.nn.layer import Gradients, MaxPool2d
+from tinysegrank.nn.layer import Conv2d, Gradients, MaxPool2d
 from tinysegrank.nn.sequential import Sequential
 from tinysegrank.nn.sgd import SGD
-from tinysegrank.segnet.network import SegNet, convolution, on_its_device
-from tinysegrank.segnet.presets import ConvShape
+from tinysegrank.segnet.network import SegNet, on_its_device
 from tinysegrank.segnet.training_loop import TrainingLoop
 
 POOLED = 6  # side of the 13 x 13 map after pooling
@@ -85,7 +84,7 @@ class _Pretraining(TrainingLoop):
         self, model: SegNet, images: np.ndarray, classes: np.ndarray, steps: int, rate: float, batch: int, seed: int
     ) -> None:
         rng, channels = np.random.default_rng([seed, 2]), model.preset.convolutions[-1].filters
-        scores = convolution(channels, ConvShape(model.num_classes, POOLED), rng, model.backend)
+        scores = Conv2d.initialised(channels, model.num_classes, POOLED, rng=rng, backend=model.backend)
         learnt_from = hashlib.sha256(images.tobytes() + classes.astype(np.int64).tobytes()).hexdigest()
         super().__init__(
             Sequential({**model.trunk.layers, "pool5": MaxPool2d(), "scores": scores}),
