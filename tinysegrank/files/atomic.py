@@ -121,5 +121,5 @@ def _name(stream: IO[bytes], path: Path) -> None:
 def remove_temporary(folder: Path) -> None:
     """Remove the files and folders named .NAME.tmp, left by killed processes, from a folder and all folders in it."""
     for path in list(folder.rglob(f".*{_TEMPORARY}")):
-        with suppress(FileNotFoundError):  # it was in another that is gone
+        with suppress(FileNotFoundError):  # it was in a folder that has been removed
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -69,7 +69,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, KeyError):
         return f"{brief(error)} is missing"
     if isinstance(error, RecursionError):
-        return "brackets in brackets"
+        return "nested too deeply"
     if isinstance(error, UnicodeDecodeError):
         return "not UTF-8 text"
     return brief(str(error).strip().partition("\n")[0].rstrip(":")) or type(error).__name__

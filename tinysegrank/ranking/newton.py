@@ -177,7 +177,7 @@ class SampledHessian:
     Omitted pairs cost iterations, not accuracy.
 
     X         | (rows, d) | float32 or float64 | P keeps its dtype
-    curvature | (pairs,)  | float64            | h_p, 0 or more: 2 C c_p where the hinge is active
+    curvature | (pairs,)  | float64            | h_p: 2 C c_p where the hinge is active, otherwise 0
 
     Source: Cholesky's factorisation; Nocedal and Wright, "Numerical Optimization", section 5.1, for its place in CG.
     """

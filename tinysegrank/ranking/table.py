@@ -124,7 +124,7 @@ class FeatureTable(_Rows):
         for table in tables[1:]:
             if list(table.columns.items()) != list(tables[0].columns.items()):
                 raise ShapeError(
-                    f"table of {table.images[:1]}: its columns differ from those of {tables[0].images[:1]}"
+                    f"table of {', '.join(table.images[:1])}: its columns differ from those of the first table"
                 )
         offsets = np.cumsum([0, *(len(table.images) for table in tables[:-1])])
         return cls(

@@ -56,7 +56,7 @@ class BatchReader:
         check_weights(str(self.store.folder), weight)
         target = self.store.gather("targets", rows).transpose(0, 3, 1, 2)  # (N, K, 13, 13)
         features = self.store.gather("features", rows)
-        if not hasattr(self.backend.xp, "float16"):  # the standard doesn't ask for it
+        if not hasattr(self.backend.xp, "float16"):  # it isn't in the array API standard
             features = features.astype(np.float32)
         return Batch(features, np.ascontiguousarray(target), weight)
 

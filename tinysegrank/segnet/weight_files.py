@@ -72,7 +72,7 @@ def read_weights(path: Path | str) -> WeightFile:
     if odd := next(
         (f"{brief(name, 40)} of {array.dtype}" for name, array in arrays.items() if array.dtype.kind not in "fiub"), ""
     ):
-        raise WeightsError(f"{path}: holds {odd}, which are no weights; {_ASK}")
+        raise WeightsError(f"{path}: holds {odd}, which are not weights; {_ASK}")
     return WeightFile(kind, {_caffe_name(name): array for name, array in arrays.items()})
 
 
