@@ -150,8 +150,8 @@ def chunk_arrays(
     images     | n arrays (H, W, 3)  | uint8   | RGB
     labels     | n arrays (H, W)     | uint8   | 0..K-1, or 255 where void; None for features alone
     "features" | (r, C, 13, 13)      | float16 | conv5 after ReLU
-    "targets"  | (r, 13, 13, K)      | float32 | share of each class in each cell, from the labels
-    "weights"  | (r, 13, 13)         | float32 | of the cells; 0 where void
+    "targets"  | (r, 13, 13, K)      | float32 | share of each class among a cell's non-void pixels, from the labels
+    "weights"  | (r, 13, 13)         | float32 | share of a cell's pixels that are not void
 
     Args:
         mirrors: True to follow each image's row by that of its mirror image, so that r = 2 n; else r = n.
