@@ -19,7 +19,9 @@ __version__ = "0.1.0"
 
 
 def load(run: str | PathLike[str]) -> Segmenter:
-    """Load a finished run, to label photographs with it: `tinysegrank.load("runs/demo")("photo.jpg").labels`.
+    """Return a Segmenter, which labels photographs with a finished run.
+
+    `tinysegrank.load("runs/demo")("photo.jpg").labels` is a label map.
 
     Raises:
         CheckpointError: the folder is not a finished run.

@@ -38,10 +38,10 @@ class Backend:
     device: Any
 
     def asarray(self, array: Any, *, dtype: str | None = None) -> Array:
-        """Convert an array of any backend to this backend and device; `dtype` is a name such as "float32".
+        """Return an array of any backend as an array of this one, on its device.
 
-        The result may share its memory with a NumPy array. A GPU gets float16 as it is, to send fewer bytes, and widens
-        it.
+        `dtype` is a name such as "float32"; without it the array keeps its own. The result may share memory with
+        `array`. CuPy and torch convert float16 to float32 on the GPU, to halve the bytes sent there.
         """
         host = to_numpy(array)
         widen = dtype == "float32" and host.dtype == np.float16 and self.kind.endswith(" cuda")
@@ -54,22 +54,22 @@ class Backend:
             return self.xp.astype(made, self.xp.float32) if widen else made
 
     def active(self) -> AbstractContextManager[Any]:
-        """Return a context in which this device is the calling thread's current one; only CuPy has such a device."""
+        """Return a context manager that makes this device CuPy's current one; for other libraries it does nothing."""
         return type(self.device)(self.device.id) if self.name == "cupy" else nullcontext()
 
     @property
     def kind(self) -> str:
-        """Library and kind of device, such as "torch on cuda": what results depend on."""
+        """Library and kind of device, such as "torch on cuda"; results may differ from one to another."""
         by_library = {"numpy": "cpu", "cupy": "cuda"}.get(self.name)
         return f"{self.name} on {by_library or getattr(self.device, 'platform', getattr(self.device, 'type', '?'))}"
 
     @property
     def on_host(self) -> bool:
-        """Whether it computes on the processor."""
+        """Whether the device is the CPU."""
         return self.kind.endswith(" cpu")
 
     def free_bytes(self) -> int:
-        """Return how much of a GPU's memory is free; 0 where the library doesn't say."""
+        """Return the free memory of a GPU in bytes; 0 on a CPU, and with JAX, which doesn't say."""
         if self.name == "cupy":
             pool = self.xp.get_default_memory_pool()
             with self.active():
@@ -88,7 +88,7 @@ class Backend:
             self.xp.zeros(1, device=self.device).block_until_ready()
 
     def describe(self) -> str:
-        """Return one line with name, version and device."""
+        """Return one line with the library, its version and the device, such as "numpy 2.1.0 on cpu"."""
         version = importlib.import_module(self.name).__version__
         return f"{self.name} {version} on {self.device}{self._card()}"
 
@@ -112,6 +112,8 @@ class Backend:
 def get_backend(setting: str | None = None) -> Backend:
     """Return the backend named by `setting`, or else by TINYSEGRANK_BACKEND, or else NumPy.
 
+    If several devices are named, `one_device` chooses.
+
     Raises:
         BackendError: the name is unknown, the library is not installed, or it has no usable device.
     """
@@ -123,20 +125,23 @@ def get_backend(setting: str | None = None) -> Backend:
 
 
 def named_devices(setting: str | None = None) -> list[str]:
-    """Return a setting for each device that `setting`, or else TINYSEGRANK_BACKEND, names, such as "cupy:0"."""
+    """Split a setting into one for each of its devices: "cupy:0,1" gives ["cupy:0", "cupy:1"].
+
+    By default it is TINYSEGRANK_BACKEND, or else "numpy".
+    """
     given = (os.environ.get(VARIABLE, "") if setting is None else setting).strip().lower() or "numpy"
     library, colon, devices = given.rpartition(":")
     return [f"{library}:{device.strip()}" for device in devices.split(",")] if colon else [given]
 
 
 def one_device(setting: str | None = None) -> str:
-    """Return one of `named_devices`: the items of a `parallel_map` take them in turn, everything else the first."""
+    """Return one of `named_devices`: the first, but joblib's workers take them in turn, one for each item."""
     settings = named_devices(setting)
     return settings[item_number() % len(settings)]
 
 
 def check_backends() -> Backend:
-    """Open all devices that TINYSEGRANK_BACKEND names, so that one that fails is reported now; return the first.
+    """Open all devices that TINYSEGRANK_BACKEND names, so that an unusable one is found now; return the first.
 
     Raises:
         BackendError: see `get_backend`.
@@ -146,7 +151,7 @@ def check_backends() -> Backend:
 
 
 def to_numpy(array: Any) -> np.ndarray:
-    """Convert an array of any backend to NumPy on the host; a NumPy array is returned as it is, not copied."""
+    """Return an array of any backend as a NumPy array; one in the host's memory is not copied."""
     if isinstance(array, np.ndarray | np.generic):
         return np.asarray(array)
     if hasattr(array, "detach"):  # torch
@@ -159,7 +164,7 @@ def to_numpy(array: Any) -> np.ndarray:
 
 
 def accelerated() -> bool:
-    """Return whether Numba versions replace readable functions on NumPy arrays; TINYSEGRANK_ACCELERATE=0 forbids it."""
+    """Return whether Numba versions may replace readable functions: yes, unless TINYSEGRANK_ACCELERATE=0."""
     return os.environ.get("TINYSEGRANK_ACCELERATE", "1") != "0"
 
 
@@ -227,7 +232,10 @@ def _open_jax(device: str) -> Backend:
 
 @contextmanager
 def _trying(fault: str, advice: str) -> Iterator[None]:
-    """Turn any exception, as a broken installation may raise anything, into a BackendError."""
+    """Turn any exception in the block, as a broken installation may raise anything, into a BackendError.
+
+    Its message is `fault`, the exception's first line, and `advice`.
+    """
     try:
         yield
     except Exception as error:

@@ -2,7 +2,7 @@
 
 Only tasks (names, numbers, at most the coarse maps of an image) and their results are sent. Workers read and write all
 other files themselves, so all machines must see the data and the run folder under the same paths. If a worker dies, its
-task is given to another. If the command ends early, each worker finishes the task that it is at.
+task is given to another. If the command ends early, each worker finishes its present task.
 
 Dask sends pickles, so anyone who can reach the scheduler can run code on the workers: keep it in a trusted network.
 """
@@ -37,11 +37,12 @@ def cluster(address: str, *, timeout: float = 20.0) -> Iterator[Any]:
     """Send the work of `parallel_map` inside the block to a Dask cluster; yield the Dask client.
 
     Args:
-        address: address of the scheduler.
+        address: address of the scheduler, such as tcp://192.168.1.5:8786.
         timeout: seconds to wait for the scheduler, and then for a first worker.
 
     Raises:
-        ConfigError: distributed isn't installed, no scheduler or worker answers, or the first worker doesn't fit.
+        ConfigError: distributed isn't installed, no scheduler or worker answers, or the first worker has several
+            threads or other code, versions or settings.
     """
     with ExitStack() as stack:
         try:
@@ -69,7 +70,8 @@ def cluster_map(client: Any, function: Callable[[Any], Any], items: Iterable[Any
     """Yield `function(item)`, computed by a worker, for each item in order.
 
     Raises:
-        ConfigError: a worker doesn't fit, a task killed every worker that ran it, or the scheduler is gone.
+        ConfigError: a worker has several threads or other code, versions or settings; a task killed every worker that
+            ran it; or the scheduler is gone.
     """
     from distributed import KilledWorker
 
@@ -92,7 +94,11 @@ def _submit(client: Any, function: Callable[[Any], Any], item: Any) -> Any:
 
 
 def _perform(expected: tuple[str, ...], pickled: bytes) -> Any:
-    """Run a pickled call on a worker, if it has one thread, and the sender's code, versions and settings."""
+    """Run a pickled (function, item) on a worker, and return the result.
+
+    Raises:
+        ConfigError: the worker's threads and `surroundings` are not the `expected` ones of the sender.
+    """
     from distributed import get_worker
     from joblib import parallel_config
     from numba import set_num_threads
@@ -111,6 +117,7 @@ def check_shared(folder: Path) -> None:
 
     Raises:
         ConfigError: a worker does not see it.
+        OutputError: the folder cannot be written, as the check needs a temporary file there.
     """
     if client := active_client.get():
         with writing(folder), NamedTemporaryFile(dir=folder.absolute(), prefix=".shared-") as probe:

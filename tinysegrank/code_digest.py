@@ -1,4 +1,4 @@
-"""Digests of the package's own source code, and all else that must agree for two processes to compute the same."""
+"""Digests of the package's source code, and the versions and settings on which results depend as well."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _VARIABLES = ("TINYSEGRANK_BACKEND", "TINYSEGRANK_ACCELERATE", PLUGINS)
 
 @lru_cache(maxsize=64)
 def code_digest(*modules: str, left_out: frozenset[str] = frozenset(), plugins: tuple[str, ...] = ()) -> str:
-    """Return a SHA-256 of modules of the package and of all modules that they import from it, directly or indirectly.
+    """Return the SHA-256 of some modules of the package and of all its modules that these import, even indirectly.
 
     Comments and docstrings don't count. An import from a subpackage adds only the file that defines the name, not the
     whole subpackage.
@@ -35,8 +35,8 @@ def code_digest(*modules: str, left_out: frozenset[str] = frozenset(), plugins: 
     Args:
         modules: full names, such as "tinysegrank.experiment.stages.trunk".
         left_out: full names of modules to leave out, together with modules that only these import.
-        plugins: full names of modules that count, by their own sources, if they import one of those found: they may
-            add to its tables.
+        plugins: full names of modules from outside the package. The source of such a module counts if it imports from a
+            module that counts, as it may add to that module's tables.
     """
     found, waiting = set(), list(modules)
     while waiting:
@@ -50,10 +50,10 @@ def code_digest(*modules: str, left_out: frozenset[str] = frozenset(), plugins: 
 
 
 def _within_reach(module: str) -> set[str]:
-    """Return the modules of the package whose contents a module can use.
+    """Return the full names of the package's modules whose contents a module can use.
 
-    They are those it imports from, those that define what it imports, and those that define what a module it imports
-    as a whole imports in turn.
+    These are the modules in its import statements and the modules that define the imported names. If it imports a
+    module as a whole, the modules that define that module's own imports are added.
     """
     origins = _read(module).origins.values()
     imported = {_defining(*origin) for origin in origins if _is_module(*origin)}
@@ -68,7 +68,7 @@ def all_modules() -> list[str]:
 
 
 def surroundings() -> tuple[str, ...]:
-    """Return the code, versions and settings that two processes must share for their results to be the same."""
+    """Return strings with the versions, settings and code that two processes must share for equal results."""
     return (*_versions(load_plugins()), *(f"{name}={os.environ.get(name, '')}" for name in _VARIABLES))
 
 
@@ -91,21 +91,21 @@ def _versions(plugins: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def importers_of(module: str, name: str) -> list[str]:
-    """Return the full names of the modules that contain `from module import name`."""
+    """Return the full names of the package's modules that contain `from module import name`."""
     mention = module.encode()  # files that don't contain it need not be parsed
     candidates = (other for other in all_modules() if mention in _file(other).read_bytes())
     return [other for other in candidates if (module, name) in _read(other).origins.values()]
 
 
 class _Source(NamedTuple):
-    """Facts about a module, from its source alone."""
+    """The digest and the imports of a module, found by parsing its source."""
 
     digest: str  # SHA-256 of its syntax tree without docstrings
     origins: dict[str, tuple[str, str]]  # names it imports from the package: (module, name in it, or "" for the module)
 
     @property
     def imports(self) -> set[str]:
-        """Full names of the modules of the package that it imports."""
+        """Full names of the package's modules that define the imported names."""
         return {_defining(*origin) for origin in self.origins.values()}
 
 
@@ -128,7 +128,10 @@ def _file(module: str) -> Path:
 
 
 def _origins(tree: ast.Module) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yield each name that a module imports from the package, with its origin; all imports are absolute."""
+    """Yield each name that a module imports from the package, with its origin as in `_Source`.
+
+    All imports must be absolute.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -140,7 +143,10 @@ def _origins(tree: ast.Module) -> Iterator[tuple[str, tuple[str, str]]]:
 
 
 def _defining(module: str, name: str) -> str:
-    """Return the module that defines `name` of `module`, following imports through subpackages' __init__.py."""
+    """Return the full name of the module that defines `name` of `module`, past the imports of an __init__.py.
+
+    For "" return `module` itself, and for a submodule that submodule.
+    """
     if _is_module(module, name):
         return f"{module}.{name}".rstrip(".")
     if _file(module).name != "__init__.py":

@@ -15,9 +15,10 @@ R = TypeVar("R")
 
 
 def compiled(*, error_model: Literal["python", "numpy"] = "python") -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return a decorator that compiles a function when it is first called, once per combination of argument types.
+    """Return a decorator that compiles a function at its first call with each combination of argument types.
 
-    It releases Python's lock. With the error model "numpy", a division by zero gives infinity or NaN, as in NumPy.
+    The compiled function releases Python's global lock. A division by zero raises ZeroDivisionError with the error
+    model "python", and gives infinity or NaN with "numpy".
     """
     source_digest()  # at import: the sources on disk may have changed by the first call
 
@@ -32,5 +33,5 @@ def compiled(*, error_model: Literal["python", "numpy"] = "python") -> Callable[
 
 
 def intrinsic(function: Callable[Concatenate[Any, P], Any]) -> Callable[P, Any]:
-    """Wrap `numba.extending.intrinsic` with types: make a function that emits LLVM code callable from compiled code."""
+    """Make a function that emits LLVM code callable from compiled code; this is numba's `intrinsic`, but with types."""
     return cast("Callable[P, Any]", numba.extending.intrinsic(function))

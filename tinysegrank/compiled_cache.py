@@ -58,12 +58,12 @@ class Cache(NullCache):  # type: ignore[misc]  # numba has no types
 
     @property
     def cache_path(self) -> str | None:
-        """Folder of the cache, or None if there is none."""
+        """The cache's folder, or None if no folder can be used."""
         folder = cache_folder()
         return None if folder is None else str(folder)
 
     def load_overload(self, signature: Any, context: Any) -> Any:
-        """Return the compiled function for some types, or None if it is not in the cache."""
+        """Return the function compiled for the argument types in `signature`, or None if it must be compiled."""
         context.refresh()
         if (folder := cache_folder()) is None:
             return None
@@ -80,7 +80,7 @@ class Cache(NullCache):  # type: ignore[misc]  # numba has no types
             return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
-        """Store a compiled function, if it can be pickled and the folder can be written to."""
+        """Store the function compiled for the argument types in `signature`, or do nothing where that fails."""
         if result.lifted or result.library.has_dynamic_globals or (folder := cache_folder()) is None:
             return
         content = dumps((signature, result._reduce()))
@@ -162,7 +162,7 @@ def _make_private(folder: Path) -> None:
     """Create a cache folder and its parent if missing, and check that nobody else can put files there.
 
     Raises:
-        OSError: they cannot be created, or others can write to them.
+        OSError: they cannot be created, or others can write to them or replace a folder above.
     """
     base = folder.parent
     if not base.is_absolute():
@@ -180,9 +180,9 @@ def _make_private(folder: Path) -> None:
 
 
 def _remove_old(base: Path, folder: Path) -> None:
-    """Remove the folders of other states, except the few used last and those used lately.
+    """Remove folders in `base` other than `folder`, but keep the `KEPT` used last and all used within `LATELY`.
 
-    A process that still works with a removed folder makes it again, and compiles what it lacks.
+    A process that still uses a removed folder creates it again, and compiles again.
     """
     with suppress(OSError):  # another process may be removing them too
         used = {path: path.stat().st_mtime for path in base.iterdir() if path.is_dir() and path != folder}

@@ -45,7 +45,7 @@ def option(
         at_least, more_than, at_most, less_than: bounds of a number.
         choices: allowed values of a string.
         may_be_empty: whether a list may be empty.
-        note: added to the error message about a number that is out of range.
+        note: text to add to the error message about a number that is out of range.
     """
     bounds = {"at_least": at_least, "more_than": more_than, "at_most": at_most, "less_than": less_than}
     given = {name: bound for name, bound in bounds.items() if bound is not None}
@@ -58,8 +58,8 @@ class Options:
     """Base class of dataclasses of options, which checks the values whenever an instance is made.
 
     Numbers must be finite and in the range declared by `option`; strings must be among its choices and representable in
-    a TOML file; lists must not have duplicates. Subclasses check combinations of options in `__post_init__`, after
-    calling this one; those messages too begin with the name of an option.
+    a TOML file; lists must not have duplicates. A subclass that checks combinations of options overrides
+    `__post_init__`, calls this one first, and begins its own messages with the name of an option too.
 
     Raises:
         ConfigError: a value is out of range.
@@ -131,7 +131,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     Values are parsed as TOML (1200, 0.02, true, [0, 8]); anything that isn't valid TOML is taken as a string.
 
     Raises:
-        ConfigError: a setting has no "=" or no key, or a key is both a value and a section.
+        ConfigError: a setting has no "=" or no key, or its section is a key that an earlier setting gave a value.
     """
     values: dict[str, Any] = {}
     for assignment in assignments:
@@ -155,7 +155,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of nested dicts in which `changes` override or add single values."""
+    """Return a copy of the nested dicts `values`, with the single values of `changes` added or replaced."""
     merged = dict(values)
     for key, value in changes.items():
         old = merged.get(key)
@@ -164,10 +164,10 @@ def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 
 def look_up(table: Mapping[str, Value], name: str, option: str) -> Value:
-    """Return an entry of a table.
+    """Return the entry `name` of a table.
 
     Raises:
-        ConfigError: there is no entry of that name; the message says which option named it, and lists the names.
+        ConfigError: there is no such entry; the message gives the option with that name, and lists the table's names.
     """
     if name not in table:
         raise ConfigError(f'{option}="{name}": choose one of {", ".join(table)}')
@@ -195,7 +195,7 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
 
 
 def _refusal(value: Any, limits: Mapping[str, Any]) -> str:
-    """Return the reason why a value is refused and what to give instead, or "" if it is allowed."""
+    """Return the reason why a value is refused by `limits`, the metadata of its `option`, or "" if it is allowed."""
     if _is_list(value):
         if not value and not limits.get("may_be_empty"):
             return "give at least one"

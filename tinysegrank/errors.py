@@ -84,9 +84,9 @@ class WorkerError(TinySegRankError):
 
 
 def brief(value: object, length: int = 120) -> str:
-    """Return a value that comes from a file or a command line as text for a message: printable, on one line, short.
+    """Return a value as text for a message: on one line, with ? for characters that cannot be printed.
 
-    Where it is longer than `length`, its middle is left out.
+    A text longer than `length` characters loses its middle.
     """
     text = "".join(c if c.isprintable() else "?" for c in " ".join(str(value).split()))
     half = (length - 3) // 2
@@ -96,8 +96,8 @@ def brief(value: object, length: int = 120) -> str:
 def explain_os_error(path: Path | str, error: OSError, *, action: Literal["read", "written"] = "read") -> str:
     """Return one line about a failed system call, such as "FILE: cannot be read: No such file ...; check the path".
 
-    The cause is in the system's own words. The error must come from the operating system: libraries also raise OSError
-    for files with damaged content, but then `error.errno` is None.
+    The cause is in the system's own words. The error must come from the operating system, so `error.errno` is set:
+    libraries also raise an OSError for damaged files, but without a number.
     """
     cause = error.strerror or str(error) or type(error).__name__
     remedy = _REMEDIES.get(error.errno or 0)
@@ -105,10 +105,10 @@ def explain_os_error(path: Path | str, error: OSError, *, action: Literal["read"
 
 
 def plain_warnings() -> None:
-    """Make the warnings of this process one plain line each, and hide those and the logs of other libraries.
+    """Show the package's warnings in this process as one plain line each; hide other libraries' warnings and logs.
 
-    Those say nothing to a user, and what they warn of is checked where it matters. An option -W of Python, or
-    PYTHONWARNINGS, keeps them all.
+    Those tell a user nothing, and the package checks for such faults itself where they matter. With Python's option -W
+    or PYTHONWARNINGS, nothing is changed.
     """
     if not sys.warnoptions:
         import logging
@@ -120,6 +120,6 @@ def plain_warnings() -> None:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory ran out, of the machine or, in any library's words, of a device."""
+    """Return whether an error of Python or of an array library says that the machine or a device is out of memory."""
     by_name = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # CuPy's and torch's
     return by_name or any(word in str(error) for word in _SHORTAGE)

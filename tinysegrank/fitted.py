@@ -19,12 +19,13 @@ Shapes = Mapping[str, tuple[int | str, ...]]
 class Fitted:
     """Base class of fitted models and tables that can be saved and loaded.
 
-    A subclass passes these as class keyword arguments, and implements `_state` and `_restore` unless it is made
-    from the arrays alone:
+    A subclass passes these class keyword arguments:
 
     tag: name and version of its file format.
-    shapes: array name to shape. A size is a number, or a string that stands for the same number wherever it occurs.
+    shapes: shape of each array, by name. A size is a number, or a string that stands for the same number everywhere.
     not_finite: names of the arrays that may contain NaN or infinity.
+
+    If `cls(**arrays)` doesn't restore it, or the arrays aren't attributes, it overrides `_state` and `_restore`.
     """
 
     _tag: ClassVar[str]
@@ -35,12 +36,12 @@ class Fitted:
         cls._tag, cls._shapes, cls._not_finite = tag, shapes, not_finite
 
     def _state(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        """Return the arrays to store, and strings to store with them, by name; by default attributes in `shapes`."""
+        """Return arrays and strings to store, each by name; by default the attributes in `shapes`, and no strings."""
         return {name: getattr(self, name) for name in self._shapes}, {}
 
     @classmethod
     def _restore(cls, arrays: Arrays, about: About) -> Self:  # noqa: ARG003
-        """Build the model from stored arrays and strings; damage raises KeyError, ValueError or TinySegRankError."""
+        """Make the model from stored arrays and strings; raise KeyError, ValueError or TinySegRankError for damage."""
         return cls(**{name: arrays[name] for name in cls._shapes})
 
     def save(self, path: Path | str) -> None:
@@ -75,8 +76,8 @@ def read_checked(
     """Read and check a file; return its strings and its arrays, both by name. For the arguments see `Fitted`.
 
     Raises:
-        CheckpointError: the file is missing or damaged, has another tag, lacks an array, or has an array of the wrong
-            shape or with NaN or infinity.
+        CheckpointError: the file is missing or damaged, has another tag, lacks an array of `shapes`, or has an array of
+            another shape than there, of no numbers, or with NaN or infinity.
     """
     arrays, about = read_arrays(path), read_about(path)
     if (found := about.get("format")) != tag:
@@ -101,6 +102,6 @@ def read_checked(
 
 
 def _not_finite_in(arrays: Arrays, may_be: tuple[str, ...]) -> str:
-    """Return the name of an array with NaN or infinity, other than those that may have them; "" if there is none."""
+    """Return the name of an array with NaN or infinity, but not of those in `may_be`; "" if there is none."""
     checked = (name for name, array in arrays.items() if name not in may_be and array.dtype.kind == "f")
     return next((name for name in checked if not np.isfinite(arrays[name]).all()), "")

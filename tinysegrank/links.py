@@ -1,4 +1,4 @@
-"""Refuse symbolic links that lead out of a folder: in one from elsewhere, they could show or replace any file."""
+"""Refuse symbolic links that lead out of a folder: in a folder from elsewhere, they could expose any file."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tinysegrank.errors import TinySegRankError, explain_os_error
 
 
 def check_links(folder: Path, raises: type[TinySegRankError], *, deep: bool = True) -> None:
-    """Check that no symbolic link in a folder, nor with `deep` in those inside it, leads out of the folder.
+    """Check that no symbolic link in a folder leads out of it; with `deep`, also check those in folders inside it.
 
     The folder may be a link itself, or be missing.
 
     Raises:
-        TinySegRankError: a link leads out, or the system refuses to list a folder; it is of the class `raises`.
+        TinySegRankError: a link leads out, or the system refuses to list a folder. The error's class is `raises`.
     """
     try:
         for link in _links(folder, deep=deep):

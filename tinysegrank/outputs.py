@@ -41,7 +41,7 @@ def check_file(path: Path | str, *, option: str, begins: bytes = b"") -> None:
 
 
 def check_folder(folder: Path, *, named: Path | str) -> None:
-    """Check that files can be created in a folder: create a temporary one there, or in the nearest folder above it.
+    """Check that files can be created in a folder, by a temporary one there or in the nearest folder above that exists.
 
     Raises:
         OutputError: they cannot be created; the message names `named`, the output to be written there.
@@ -62,7 +62,7 @@ def check_results(results: Sequence[tuple[Path, Path]], *, option: str, replace:
         results: pairs of an input and a file that is made from it.
         option: name of the command-line option with the results' folder, for the message.
         replace: whether existing files may be replaced.
-        skip: whether existing files are kept and only the missing ones written.
+        skip: whether existing files are kept, and only missing ones written.
 
     Returns:
         The results to write.
@@ -93,7 +93,11 @@ def check_results(results: Sequence[tuple[Path, Path]], *, option: str, replace:
 
 
 def _check_no_artifact(path: Path | str, folder: Path, option: str) -> None:
-    """Check that a folder isn't part of a run's artifact, which the run replaces or deletes as a whole."""
+    """Check that a folder isn't part of a run's artifact, which the run replaces or deletes as a whole.
+
+    Raises:
+        OutputError: it is; the message names `path`, the output, and `option`.
+    """
     folder = Path(os.path.realpath(folder))
     for place in (folder, *folder.parents):
         with writing(path):

@@ -37,10 +37,10 @@ Result = TypeVar("Result")
 
 @lru_cache(maxsize=1)
 def keep_freed_memory() -> bool:
-    """Make the C library keep the memory of large arrays when they are freed, and reuse it for new ones.
+    """Make the C library reuse the memory of freed large arrays for new ones; return whether that worked.
 
-    By default it returns the memory to the kernel, which has to zero it again for the next array; this took a sixth of
-    the time of a training step. Peak memory stays the same. Return whether it worked: it needs GNU's C library.
+    By default the library returns the memory to the kernel, which has to zero it again for the next array; this took a
+    sixth of the time of a training step. Peak memory stays the same. Only GNU's C library can do this.
     """
     import ctypes
 
@@ -65,7 +65,7 @@ def one_blas_thread(function: Callable[..., Result], *arguments: Any) -> Result:
 
 
 def jobs_that_fit(jobs: int, size: int) -> int:
-    """Return how many of `jobs` processes may run at once if each holds arrays of `size` bytes; at least 1."""
+    """Return how many of `jobs` processes, 1 or more, fit into 2.7 GB if each holds arrays of `size` bytes."""
     return max(1, min(jobs, _MEMORY // max(size, 1)))
 
 
@@ -77,7 +77,7 @@ def parallel_map(
     on_cluster: bool = True,
     advance: Callable[[int], None] | None = None,
 ) -> Iterator[Result]:
-    """Yield `function(item)` for each item, in order, as results come in; the same for any number of processes.
+    """Yield `function(item)` for each item, in the order of the items; results don't depend on the number of processes.
 
     Args:
         function: called in a worker process with one BLAS thread; the process must be able to import it.
@@ -89,6 +89,7 @@ def parallel_map(
 
     Raises:
         WorkerError: the operating system killed a worker process of this machine.
+        ConfigError: see `cluster_map`.
     """
     with closing(_results(function, items, jobs, on_cluster)) as results:
         for result in results:
@@ -132,7 +133,7 @@ def _results(
 
 
 def item_number() -> int:
-    """Return the number of the item that this worker process works on; 0 elsewhere."""
+    """Return the number, from 0, of the item that this worker process of joblib works on; 0 in other processes."""
     return _item_number
 
 
@@ -158,7 +159,7 @@ def _blocked_signals() -> Iterator[None]:
 
 
 def _start_trackers() -> None:
-    """Start the processes that clean up after killed workers, and silence their warnings of what they clean up."""
+    """Start the processes that clean up after killed workers, with their warnings about this silenced."""
     from joblib.externals.loky.backend.resource_tracker import ensure_running
 
     given = os.environ.get("PYTHONWARNINGS")
@@ -174,7 +175,7 @@ def _start_trackers() -> None:
 
 
 def _follow(command: int) -> None:
-    """Make a worker process leave signals to the command, the process that started it, and end when that has ended."""
+    """Make this worker ignore the signals that end the command, the process that started it, and end soon after it."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     plain_warnings()

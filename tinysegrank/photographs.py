@@ -15,9 +15,10 @@ _ENDINGS = {
 
 
 def find_photographs(given: Sequence[Path]) -> list[Path]:
-    """Expand folders and patterns such as *.jpg to photographs, without duplicates.
+    """Return the photographs that files, folders and patterns such as *.jpg stand for, without duplicates.
 
-    Earlier results are skipped in folders and patterns.
+    A folder stands for the files in it with an ending of photographs, a pattern for all files that it matches, both in
+    alphabetical order and without the label maps and overlays that `predict` writes.
 
     Raises:
         DatasetError: a folder or pattern holds none, or a file is missing.

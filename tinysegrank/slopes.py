@@ -19,9 +19,10 @@ class Slope(NamedTuple):
 
 
 def by_scale(x: np.ndarray, gradient: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield masks of entries: all; then those far smaller than the largest, those far smaller than these, and so on.
+    """Yield masks of the entries to check together: all of them, then smaller and smaller ones, without duplicates.
 
-    Sizes are compared in value first, then in gradient.
+    The second mask has the entries below `SMALL` times the largest, the next one those below `SMALL` times the largest
+    of the second mask, and so on. Sizes are those in `x` first, then those in `gradient`.
     """
     yield np.ones(x.shape, bool)
     seen: list[np.ndarray] = []
@@ -43,14 +44,15 @@ def product(gradient: np.ndarray, direction: np.ndarray) -> float:
 def worst_entry(
     gradient: np.ndarray, direction: np.ndarray, slope: Callable[..., Slope]
 ) -> tuple[tuple[int, ...], float, float]:
-    """Find the entry where the gradient is most wrong; return its index, and its value by `backward` and by difference.
+    """Search for the entry where the gradient is most wrong; return its index, its gradient, and its value by `slope`.
 
-    The entries where the direction is not 0 are halved, keeping the half along which the slope has the larger error,
-    until few are left to compare one by one. So it may not be the worst of all.
+    The entries where the direction is not 0 are split in half, and the half with the larger error of its slope is kept,
+    until few are left to compare one by one. So another entry may be worse. `slope` gives the derivative along a
+    direction by difference.
     """
 
     def compare(entries: np.ndarray, along: np.ndarray) -> tuple[float, float, float]:
-        """Return the error of the slope along these entries, and the slope by `backward` and by difference."""
+        """Return the error of the slope along these entries, the slope by the gradient, and that by difference."""
         part = np.zeros(gradient.shape)
         part.flat[entries] = along
         found, expected = product(gradient, part), slope(part).value

@@ -1,7 +1,7 @@
-"""Stamps: beside the files that a run made together is a `stamp.json` with the size, time and SHA-256 of each.
+"""Stamps: the files that a run made together, an artifact, have a `stamp.json` with the size, time and SHA-256 of each.
 
 Files are read through `files.reading` or `voc.images.opened`, which call `check_file` first. So each process compares a
-file with its digest before it reads it, whatever its size and time say.
+file with its digest before it first reads it, even if size and time are as in the stamp.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Key(NamedTuple):
 
 
 class File(NamedTuple):
-    """A file as it was written."""
+    """Size, time and digest of a file when it was written."""
 
     size: int
     time: int  # of its last change, in nanoseconds
@@ -40,7 +40,7 @@ class File(NamedTuple):
 
 @dataclass(frozen=True)
 class Stamp:
-    """The record of an artifact."""
+    """The record of an artifact, a folder of files that a run made together."""
 
     key: Key = field(default_factory=Key)  # what it was made from
     complete: bool = False  # whether the work was finished
@@ -50,20 +50,20 @@ class Stamp:
     made_by: Mapping[str, str] = field(default_factory=dict)  # software and machine, by name
 
     def content(self, place: str = "") -> str:
-        """Return a digest of the contents of all files, or of those in `place`, for artifacts that depend on them."""
+        """Return a digest of all files, or of the file or subfolder `place`; "" if the work was not finished."""
         if not self.complete:
             return ""
         names = [name for name in self.files if not place or name == place or name.startswith(f"{place}/")]
         return digest({name: self.files[name].sha256 for name in names})
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of its file, which ends in a digest of the rest."""
+        """Return the stamp as values for JSON; the last is a digest of the others."""
         content = {**vars(self), "files": {name: list(file) for name, file in self.files.items()}}
         return {**content, "sha256": digest(content)}
 
 
 def digest(value: Any, default: Any = None) -> str:
-    """Return the SHA-256 of a value as canonical JSON; `default` converts what JSON has no form for."""
+    """Return the SHA-256 of a value as JSON with sorted keys; `default` converts values that JSON has no form for."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=default).encode()).hexdigest()
 
 
@@ -71,7 +71,7 @@ def read_stamp(folder: Path) -> Stamp:
     """Read the record of an artifact; return an empty one if it is missing or damaged.
 
     Raises:
-        CheckpointError: it cannot be read.
+        CheckpointError: the system refuses to read it.
     """
     path = folder / STAMP
     try:
@@ -100,7 +100,7 @@ def _read(path: Path, *state: int) -> Stamp:  # noqa: ARG001
 
 
 def _is_inside(name: str) -> bool:
-    """Return whether a name can be that of a file in the artifact's folder; `artifacts.make` replaces those."""
+    """Return whether a path from a stamp stays in the artifact's folder, as `artifacts.make` deletes damaged files."""
     odd = name.startswith("/") or ".." in name.split("/") or "\0" in name
     return not odd and len(os.fsencode(name)) <= _LONGEST  # raises ValueError where no file can have the name
 
@@ -108,11 +108,11 @@ def _is_inside(name: str) -> bool:
 def check_file(path: Path | str) -> None:
     """Compare a file with its digest in the outermost stamp above it that lists it, if there is one.
 
-    The file is read again only if its size or time has changed since the last check in this process. One that differs
-    gets the present time, so that the next check of size and time notices it too.
+    The file is read again only if its size or time has changed since the last check in this process. If it differs, its
+    time is set to the present, so that checks of size and time alone notice it too. A missing file passes.
 
     Raises:
-        CheckpointError: it is not as it was written.
+        CheckpointError: the file is not as it was written.
     """
     path = Path(path)
     for folder in reversed(path.parents[:_LEVELS]):  # a finished artifact's stamp counts, not those of its parts
@@ -132,7 +132,7 @@ def changed(path: Path) -> CheckpointError:
 
 
 def is_as_written(path: Path, file: File) -> bool:
-    """Return whether a file has the content that its stamp says."""
+    """Return whether a file still has the size and digest that its stamp lists."""
     now = path.stat()
     if now.st_size != file.size:
         return False

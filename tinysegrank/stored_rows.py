@@ -19,12 +19,12 @@ BLOCK = 2**13  # rows read at once
 
 
 class StoredRows:
-    """The rows of all images one after the other, each image's as `read` returns them.
+    """The rows of several images, one image after the other, read when they are asked for.
 
     Args:
-        read: returns the rows of the image of this number; picklable, if worker processes read them.
+        read: returns all rows of an image, given its number; picklable if worker processes use it.
         counts: number of rows of each image.
-        like: rows of any image: all have their shape and dtype.
+        like: rows of any one image, for the dtype and the shape of a row, which are the same for all.
     """
 
     def __init__(self, read: Callable[[int], np.ndarray], counts: ArrayLike, like: np.ndarray) -> None:
@@ -35,7 +35,7 @@ class StoredRows:
         return self.shape[0]
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """Return some rows, (R, ...), in any order; each of their images is read once."""
+        """Return the rows with these numbers, (R, ...), in this order; each of their images is read once."""
         rows = np.asarray(rows)
         found = np.empty((len(rows), *self.shape[1:]), self.dtype)
         image = np.searchsorted(self._starts, rows, side="right") - 1
@@ -50,13 +50,13 @@ class StoredRows:
 
 
 class RowFile:
-    """Some rows of a matrix in a file that holds nothing but its numbers, row by row.
+    """All or some rows of a matrix, whose file holds nothing but its numbers, row by row.
 
     Args:
         path: the file.
-        rows: number of rows in it.
-        dtype: of the numbers.
-        chosen: numbers of the rows that this object has, in order; all by default.
+        rows: number of rows in the file.
+        dtype: type of its numbers.
+        chosen: numbers of the file's rows that this object has, in this order; all by default.
 
     Raises:
         CheckpointError: the file is missing, or its length does not fit the number of rows.
@@ -74,7 +74,7 @@ class RowFile:
         return self.shape[0]
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """Return some rows, (R, columns), in any order."""
+        """Return the rows with these numbers, (R, columns), in this order."""
         rows = rows if self._chosen is None else self._chosen[rows]
         found = np.empty((len(rows), self.shape[1]), self.dtype)
         starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1)  # of runs of adjacent rows, each read at once
@@ -88,7 +88,7 @@ class RowFile:
 
 
 def row_blocks(rows: int | np.ndarray, size: int = BLOCK) -> Iterator[np.ndarray]:
-    """Yield row numbers, 0 to `rows` - 1 or those given, a few at a time; at least one block, which may be empty."""
+    """Yield the numbers 0 to `rows` - 1, or those in an array, `size` at a time; one empty block if there are none."""
     rows = np.arange(rows) if isinstance(rows, int) else rows
     for start in range(0, max(len(rows), 1), size):
         yield rows[start : start + size]

@@ -1,8 +1,8 @@
 """A gradient checker for one's own layers: finite differences along a random direction, or the complex step.
 
 A whole gradient is checked by one number, its product with a random direction, so two evaluations suffice for an array
-of any size. An error passes only if it is below the tolerance, 1e-6 of the norms of gradient and direction by default.
-So that errors in small entries don't drown among large ones, entries more than 1,000 times smaller than the largest, in
+of any size. By default the error of this number may be 1e-6 of the product of the norms of gradient and direction. So
+that errors in small entries don't drown among large ones, entries more than 1,000 times smaller than the largest, in
 value or in gradient, are checked again without the large ones, as far as differences in float64 are accurate. Single
 entries are searched only when a product is wrong.
 
@@ -60,7 +60,8 @@ def check_backward(
         rng: draws the directions and the gradient passed to `backward`; by default with seed 0.
         directions: number of random directions to try, at least one.
         step: length of the difference, relative to the largest entry of an input, or to 1 if all are smaller.
-        tolerance: largest error allowed, relative to the product of the gradient's and the direction's norms.
+        tolerance: largest error allowed, relative to the product of the norms of gradient and direction, plus the size
+            of the slope itself.
         backend: array backend on which forward and backward are called; by default they get NumPy arrays. It must have
             float64: JAX has it once `jax_enable_x64` is set.
 
@@ -129,7 +130,7 @@ def check_backward(
 
 
 def _on_backend(backend: Backend, forward: Forward, backward: Backward) -> tuple[Forward, Backward]:
-    """Return the functions with arrays moved to a backend, and what they return moved back."""
+    """Return both functions wrapped: they get arrays of the backend, and their results become NumPy arrays."""
 
     def forward_there(*arrays: np.ndarray) -> Any:
         with backend.active():
@@ -195,7 +196,7 @@ def _run(forward: Forward, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, An
 
 
 def _moved(inputs: Sequence[np.ndarray], index: int, change: np.ndarray) -> list[np.ndarray]:
-    """Return the inputs with `change` added to one, all in the change's dtype (functions refuse mixed dtypes)."""
+    """Return the inputs with `change` added to number `index`, all in its dtype, as functions refuse mixed ones."""
     return [a + change if i == index else a.astype(change.dtype) for i, a in enumerate(inputs)]
 
 

@@ -59,7 +59,7 @@ def evidence(
 
 
 def _plain(made: Written) -> dict[str, Any]:
-    """Return a piece as values for JSON."""
+    """Return a piece of evidence as values for JSON."""
     return {
         "name": made.name,
         "title": made.title,
@@ -114,10 +114,10 @@ def verify(run: Folder, as_json: Json = False) -> None:
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """Read comma-separated seeds.
+    """Parse comma-separated seeds, such as "0,1,2".
 
     Raises:
-        ConfigError: one is not a non-negative integer, or has 19 digits or more.
+        ConfigError: a seed is not a non-negative integer, or has 19 digits or more.
     """
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):

@@ -56,7 +56,7 @@ _KEPT = {  # by each command when it is interrupted; by others nothing
 
 
 class _Commands(typer.core.TyperGroup):
-    """A command group that prints errors as one line, and replaces characters that the terminal cannot show."""
+    """A command group that loads plugins, takes --quiet anywhere, and ends with one line on an error or a signal."""
 
     def main(self, *args: Any, **options: Any) -> Any:
         given = args[0] if args else options.get("args")
@@ -116,7 +116,7 @@ app = typer.Typer(
 
 
 def workers(dask: str | None) -> AbstractContextManager[Any]:
-    """Return a context in which tasks run on the Dask cluster at this address; with None it changes nothing."""
+    """Return a context manager whose block's tasks run on the Dask cluster at this address; None changes nothing."""
     if dask is None:
         return nullcontext()
     from tinysegrank.cluster import cluster

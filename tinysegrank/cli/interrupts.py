@@ -16,15 +16,18 @@ _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal that ends the command; its argument is the number.
+    """Raised when a signal ends the command; the argument is the signal's number.
 
-    Of KeyboardInterrupt itself, if it passes a call of `exec`, Python kills the process after all is done.
+    It is a class of its own because after a plain KeyboardInterrupt in `exec`, Python exits by killing its process.
     """
 
 
 @contextmanager
 def interrupts() -> Iterator[None]:
-    """Make SIGINT, SIGTERM and SIGHUP, the signal of a closed terminal, raise Interrupted inside the block."""
+    """Make SIGINT, SIGTERM and SIGHUP, the signal of a closed terminal, raise Interrupted inside the block.
+
+    Signals that are ignored, or have handlers of their own, stay so. A signal within a second of another does nothing.
+    """
     last, by, hook = -math.inf, 0, sys.unraisablehook
 
     def interrupt(number: int, frame: object) -> None:  # noqa: ARG001

@@ -19,7 +19,7 @@ beside = Console(stderr=True)
 
 
 def shown(on: Console) -> Progress:
-    """Return what shows progress on a console; nothing does with --quiet."""
+    """Return a Progress that shows progress on a console, or, with --quiet, one that shows nothing."""
     return Silent() if quiet.get() else Shown(on)
 
 

@@ -28,7 +28,9 @@ _OPENING = b'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n
 
 
 def write_html_report(run: Run, file: Path, *, images: int = 500) -> None:
-    """Write the report of a finished run, with at most `images` of val in its browser, evenly spread; 0 leaves it out.
+    """Write the HTML report of a finished run.
+
+    It has a browser of at most `images` images of val, evenly spread; 0 leaves the browser out.
 
     Raises:
         CheckpointError: a stage that it shows is not finished, or a file of the run is missing or damaged.
@@ -58,7 +60,7 @@ def write_html_report(run: Run, file: Path, *, images: int = 500) -> None:
 
 
 def _facts(run: Run) -> tuple[tuple[str, str], ...]:
-    """Return the facts about the run that head the report: data, classes, trunk, proposals, ranker, version."""
+    """Return (name, value) pairs that head the report: data, classes, trunk, proposals, ranker, version."""
     settings = run.settings
     classes = settings.report.classes
     counted = settings.classes.listed(classes) if classes else "all that are in the truth"
@@ -75,9 +77,9 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
 
 
 def _verdicts(pieces: list[tuple[Written, str]]) -> dict[str, str]:
-    """Return the verdict on each sentence of the paper; pieces that differ on one leave it too close to tell.
+    """Return the verdict on each sentence of the paper, by the sentence; if pieces differ, it is too close to tell.
 
-    Pieces made from earlier results don't count.
+    `pieces` are the pieces of evidence with their states; those made from earlier results don't count.
     """
     found: dict[str, str] = {}
     for claim in (claim for written, state in pieces if state != EARLIER for claim in written.claims):
@@ -86,7 +88,7 @@ def _verdicts(pieces: list[tuple[Written, str]]) -> dict[str, str]:
 
 
 def _in_short(run: Run, table: Table, verdict_of: dict[str, str]) -> Section:
-    """Return Table 2 and the paper's orderings, each with its verdict, or with its figures if not tested."""
+    """Return the section with Table 2 and the paper's orderings: the figures of each, and its verdict if tested."""
     sentences = {pair: tables.ordering(*pair).paper for pair in report.ORDERINGS}
     verdicts = {pair: verdict_of[paper] for pair, paper in sentences.items() if paper in verdict_of}
     if verdicts:
@@ -105,7 +107,7 @@ def _in_short(run: Run, table: Table, verdict_of: dict[str, str]) -> Section:
 
 
 def _command(run: Run, piece: str) -> str:
-    """Return the command that makes a piece of evidence of this run, from any folder."""
+    """Return the command that makes a piece of evidence of this run; it works from any folder."""
     return f"tinysegrank evidence {shlex.quote(str(run.path.resolve()))} {piece}"
 
 
@@ -177,7 +179,7 @@ def _picture(file: Path, caption: str) -> Picture:
 
 
 def _seconds_table(run: Run) -> Table:
-    """Return a table of the time that each stage took, and the total."""
+    """Return a table of the seconds that each finished stage took, and their sum."""
     rows = [(stage.name, run.stamp(stage.name).seconds) for stage in STAGES if run.stamp(stage.name).complete]
     total = sum(seconds for _, seconds in rows)
     note = "Wall-clock time, that before an interruption left out."
@@ -185,7 +187,7 @@ def _seconds_table(run: Run) -> Table:
 
 
 def _versions_table(run: Run) -> Table:
-    """Return a table of the software and machines that made the stages."""
+    """Return a table of the software and machines that made the run's stages."""
     manifest = manifest_of(run)
     rows: list[tuple[str, str]] = []
     for number, maker in enumerate(manifest["made_by"]):

@@ -28,8 +28,8 @@ _INNER = Path("results/VOC2012/Segmentation")
 def export_labels(run: Run, folder: Path, *, split: str = "", replace: bool = False, skip: bool = False) -> Path:
     """Write SegNet+SVM's labels of a split to FOLDER/NAME.png, which `evaluate` reads; return the folder.
 
-    The run's own val images have their labels in the run. The images of another split of its data are labelled here, as
-    `predict` does, and so are those of a val split without masks, as VOC's test, in a run with `--until ranker`.
+    A run of all stages has the labels of its val images. Images of other splits are labelled here, as `predict` does,
+    and so are the val images of a run with `--until ranker`, whose val split may have no masks, as VOC's test has none.
     FOLDER/classes.txt lists the run's classes if they are not VOC's; see `read_classes`.
 
     Args:
@@ -53,9 +53,10 @@ def export_labels(run: Run, folder: Path, *, split: str = "", replace: bool = Fa
 
 
 def export_voc(run: Run, folder: Path, *, split: str = "", replace: bool = False, skip: bool = False) -> Path:
-    """Write SegNet+SVM's labels in the layout of VOC's server, and FOLDER/comp6_SPLIT.tar.gz to upload; return that.
+    """Write SegNet+SVM's labels as VOC's server takes them; return the archive to upload, FOLDER/comp6_SPLIT.tar.gz.
 
-    The split is whole, even if `data.limit` is set. For the arguments and other errors see `export_labels`.
+    All images of the split are needed, even if `data.limit` is set. For the arguments and other errors see
+    `export_labels`.
 
     Raises:
         ConfigError: the run's classes are not VOC's, or both `replace` and `skip` are set.
@@ -76,7 +77,7 @@ def export_voc(run: Run, folder: Path, *, split: str = "", replace: bool = False
 
 
 def _open_images(run: Run, split: str, *, whole: bool) -> VOCSegmentation:
-    """Open a split of the run's data without its masks; unless `whole`, the run's own val is as limited as there."""
+    """Open a split of the run's data, val by default, without masks; `data.limit` limits val unless `whole` is set."""
     data, split = run.settings.data, split or run.settings.data.val
     limit = data.limit or None if split == data.val and not whole else None
     return VOCSegmentation(data.voc, split, limit=limit, masks=None, classes=run.settings.classes)
@@ -85,7 +86,10 @@ def _open_images(run: Run, split: str, *, whole: bool) -> VOCSegmentation:
 def _write_label_maps(
     run: Run, images: VOCSegmentation, folder: Path, *, replace: bool, skip: bool, also: Sequence[Path] = ()
 ) -> set[Path]:
-    """Write FOLDER/NAME.png for every image; return what is to be written of these and the files of `also`."""
+    """Write FOLDER/NAME.png for every image; with `skip`, only those that are missing.
+
+    Return the files written, and those of `also`, further outputs, that the caller is to write.
+    """
     files = [folder / f"{name}.png" for name in images.names]
     outputs = [*((images.image_path(i), file) for i, file in enumerate(files)), *((run.path, file) for file in also)]
     missing = check_results(outputs, option="--out", replace=replace, skip=skip)
@@ -100,10 +104,10 @@ def _write_label_maps(
 
 
 def _stored(run: Run, images: VOCSegmentation) -> Callable[[int], np.ndarray]:
-    """Return a function that reads the label map the run stored for an image, given the image's number.
+    """Return a function that reads the run's label map of an image, given the image's number.
 
     Raises:
-        DatasetError: an image has no map, or one of another size; all are checked first.
+        DatasetError: an image has no map, or one of another size; this function checks all of them.
     """
     run.require([picked.STAGE.name], "an export of label maps")
     folder = run.folder(picked.STAGE.name) / SYSTEM
@@ -125,7 +129,7 @@ def _stored(run: Run, images: VOCSegmentation) -> Callable[[int], np.ndarray]:
 
 
 def _labelled(run: Run, images: VOCSegmentation) -> Callable[[int], np.ndarray]:
-    """Return a function of an image's number that labels it; damaged photographs are found first."""
+    """Return a function that labels an image, given its number; first check that every photograph can be opened."""
     for i in range(len(images)):
         with opened(images.image_path(i)):
             pass
@@ -134,7 +138,7 @@ def _labelled(run: Run, images: VOCSegmentation) -> Callable[[int], np.ndarray]:
 
 
 def _pack(path: Path, folder: Path, files: list[Path]) -> None:
-    """Write a .tar.gz of files, given relative to the folder; the same files give the same bytes."""
+    """Write files, given relative to the folder, to the .tar.gz `path`; the same files give the same bytes."""
     with (
         atomic_write(path) as stream,
         gzip.GzipFile("", "wb", fileobj=stream, mtime=0) as packed,

@@ -27,16 +27,16 @@ _OPSET, _IR = 17, 8  # of 2022, so that old runtimes read it
 
 
 def export_onnx(run: Run, file: Path, *, replace: bool = False) -> dict[str, str]:
-    """Write the network that the ranker uses as an ONNX model, and return in words what it takes and gives.
+    """Write the network that the ranker uses as an ONNX model; return descriptions of its "input" and "output".
 
     image  | (N, 3, S, S)   | float32 | R, G, B in 0..255, the whole image resized to S x S (227 for AlexNet)
     coarse | (N, K, 13, 13) | float32 | class distributions
 
-    The image is resized by bilinear interpolation with antialiasing, as Pillow's BILINEAR does. The order of the
-    channels that the network was trained with, the subtraction of the mean, and whatever else its images need, is in
-    the model. Its metadata has these words and the names of the classes. onnxruntime's result equals that of the
-    readable functions to 1e-5. The coarse maps of a run and of `tinysegrank.load` differ from it by more, as features
-    are rounded to float16 there and the maps may be averaged over several views of the image.
+    Resize the image by bilinear interpolation with antialiasing, as Pillow's BILINEAR does. The rest of the
+    preprocessing, such as the order of channels and the mean, is in the model. Its metadata has the descriptions, the
+    names of the classes and the architecture. onnxruntime's result equals that of the readable functions to 1e-5. The
+    coarse maps of a run and of `tinysegrank.load` differ from it by more, as features are rounded to float16 there and
+    the maps may be averaged over several views of the image.
 
     Raises:
         ConfigError: the package onnx is not installed.
@@ -70,7 +70,7 @@ def export_safetensors(run: Run, file: Path, *, replace: bool = False) -> None:
 
 
 def _network(run: Run, file: Path, replace: bool) -> Path:
-    """Return the network's file, once it is clear that the other can be written."""
+    """Return the path of the run's network, after a check that `file`, the export, can be written."""
     path = training.network_path(run, training.Training(-1, run.settings.ranking.loss))
     check_results([(path, file)], option="--out", replace=replace)
     run.require([training.STAGE.name], "an export of the network")
@@ -82,7 +82,7 @@ def _about(run: Run, model: SegNet) -> Mapping[str, Any]:
 
 
 class _Graph:
-    """The nodes and constants of a graph; the input of a node is the output of the node before it."""
+    """The nodes and constants of an ONNX graph; each node's input is the output of the node before it."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
@@ -90,7 +90,7 @@ class _Graph:
         self.last = IMAGE
 
     def add(self, operator: str, name: str, *constants: np.ndarray, **attributes: Any) -> None:
-        """Add a node called `name`, with constants after its input."""
+        """Add a node called `name`; its inputs are the last node's output and then the constants."""
         from onnx import helper, numpy_helper
 
         names = [f"{name}.{i}" for i in range(len(constants))]
@@ -100,7 +100,7 @@ class _Graph:
 
 
 def onnx_model(model: SegNet, about: Mapping[str, str]) -> bytes:
-    """Return a network as the bytes of an ONNX file, with strings for its metadata.
+    """Return a network as the bytes of an ONNX file, with `about` as its metadata.
 
     Raises:
         ConfigError: the package onnx is not installed, or a layer has no counterpart.

@@ -20,16 +20,16 @@ COLUMNS = ("image", "proposal", "file", "model_score", "ranker_score", "rank", "
 
 
 def export_proposals(run: Run, folder: Path, *, split: str = "val", replace: bool = False, skip: bool = False) -> Path:
-    """Copy the proposals of a split to FOLDER/NAME/00.png, 01.png, ..., and write FOLDER/SPLIT.csv; return the table.
+    """Copy the proposals of a split to FOLDER/NAME/00.png, 01.png, ..., and write FOLDER/SPLIT.csv; return its path.
 
-    The folder is laid out as `proposals.folder` takes it, for another run or another program. The table has a row for
-    each proposal: the score that its model gave, the ranker's, its rank by that (1 is what SegNet+SVM picks), and its
-    IoU. The last three are empty if the run is not that far, as with a val split without masks. For `replace`, `skip`
-    and their errors see `export_labels`.
+    Another run can read the folder, by its setting `proposals.folder`. The CSV file has a row for each proposal: the
+    score by its model, the score by the ranker, the rank by the ranker (SegNet+SVM picks rank 1), and the IoU. The last
+    three are empty if the run has no ranker yet or the split has no masks. For `replace`, `skip` and their errors see
+    `export_labels`.
 
     Raises:
         ConfigError: the split is neither "val" nor "train".
-        CheckpointError: the proposals are not finished, or a file has changed.
+        CheckpointError: the stage of the proposals is not finished, or a file has changed.
     """
     if split not in SPLITS:
         raise ConfigError(f'split="{split}": choose one of {", ".join(SPLITS)}')
@@ -54,7 +54,7 @@ def export_proposals(run: Run, folder: Path, *, split: str = "val", replace: boo
 
 
 def _rows(run: Run, split: str, held: dict[str, tuple[list[Path], np.ndarray]]) -> tuple[tuple[Cell, ...], ...]:
-    """Return the rows of the table; a number that is not known is NaN or None."""
+    """Return the rows of the table, with NaN or None for unknown numbers; `held` has each image's files and scores."""
     ranked, rows = _ranked(run, split), []
     for name, (paths, scores) in held.items():
         theirs, quality = ranked.get(name, (np.full(len(paths), np.nan),) * 2)
@@ -66,7 +66,7 @@ def _rows(run: Run, split: str, held: dict[str, tuple[list[Path], np.ndarray]]) 
 
 
 def _ranked(run: Run, split: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return the ranker's scores and the IoU of each image's proposals; {} if the run has none."""
+    """Return the ranker's scores and the IoU of each image's proposals, by image name; {} if the run has none."""
     needed = (described.STAGE.name, ranker.STAGE.name)
     if run.unfinished(needed) or open_split(run.settings, split).masks is None:
         return {}

@@ -1,4 +1,4 @@
-"""The images of val with every labelling of theirs, for the browser in the HTML report."""
+"""The images of val with all their label maps, for the browser in the HTML report."""
 
 from __future__ import annotations
 
@@ -70,5 +70,5 @@ def _packed(task: _Task) -> dict[str, Any]:
 
 
 def _per_cent(iou: np.ndarray) -> np.ndarray:
-    """Return shares of 1 in per cent, to two digits; 0 for an image all void."""
+    """Return fractions in per cent, to two digits; NaN, the IoU of an image all void, becomes 0."""
     return (100 * np.nan_to_num(iou)).round(2)

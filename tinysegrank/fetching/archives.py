@@ -1,4 +1,4 @@
-"""Unpack archives from elsewhere, such as PASCAL VOC 2012's; links, devices and paths that lead outside are refused."""
+"""Unpack downloaded archives, such as PASCAL VOC 2012's; refuse links, devices and paths that lead outside."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def voc_root(folder: Path) -> Path:
 def unpack_voc(archive: Path, folder: Path, *, progress: Counter, replace: bool = False) -> Path:
     """Unpack VOCtrainval_11-May-2012.tar into a folder, and return FOLDER/VOCdevkit/VOC2012.
 
-    Nothing appears there before the whole archive is unpacked. Data that is there and complete is kept; with `replace`,
-    the archive's files replace those there, and other files stay.
+    That folder appears once the whole archive is unpacked. If it exists and is complete, it is kept. With `replace`,
+    the archive's files replace those in it, and other files stay.
 
     Raises:
-        DatasetError: the archive is damaged, holds no VOC 2012, or has a link or a path that leads out of it.
+        DatasetError: the archive is damaged, holds no VOC 2012, or has a link, a device or a path that leads outside.
         OutputError: the folder cannot be written, or holds a VOC2012 that is not complete.
     """
     root = folder / VOC
@@ -70,10 +70,10 @@ def _move(source: Path, target: Path) -> None:
 
 @contextmanager
 def opened_tar(path: Path, *, progress: Counter) -> Iterator[tuple[tarfile.TarFile, Iterator[tarfile.TarInfo]]]:
-    """Open a tar archive, compressed or not, and turn errors of the enclosed code into errors that name it.
+    """Open a tar archive, compressed or not; turn errors inside the block that it causes into errors that name it.
 
     Yields:
-        The archive, and its members, counted by the megabytes of the file that are read.
+        The archive, and an iterator over its members that reports progress in megabytes of the file.
 
     Raises:
         DatasetError: the archive is missing or damaged, or has a member that must not be unpacked.
@@ -113,7 +113,7 @@ def unpack(path: Path, folder: Path, *, progress: Counter) -> None:
 
 
 def _files_only(member: tarfile.TarInfo, place: str) -> tarfile.TarInfo:
-    """Apply Python's filter "data", and refuse links as well, which that filter allows inside the folder."""
+    """Apply Python's filter "data", but refuse all links: the filter allows those that stay in the folder."""
     if member.issym() or member.islnk():
         raise tarfile.LinkOutsideDestinationError(member, member.linkname)
     return tarfile.data_filter(member, place)

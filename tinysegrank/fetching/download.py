@@ -31,7 +31,7 @@ class Source(NamedTuple):
         return self.address.rpartition("/")[2]
 
     def digest(self, path: Path) -> str:
-        """Return a file's digest by the algorithm of `checksum`, written the same way, such as "md5:0f3a..."."""
+        """Return the digest of a file, in the form and by the algorithm of `checksum`, such as "md5:0f3a..."."""
         import pooch
 
         kind = self.checksum.partition(":")[0]
@@ -92,10 +92,11 @@ class Counter(Protocol):
 
 
 def download(source: Source, folder: Path, *, progress: Counter, mirror: str = "", replace: bool = False) -> Path:
-    """Download a published file into a folder, and return its path; a file that is there and right is kept.
+    """Download a published file into a folder, and return its path; keep a file that is already there and right.
 
-    What has come so far is in FILE.part, so that the next call continues. With `mirror`, the address of a folder, the
-    file is downloaded from there; it must be the same one. With `replace`, a file with another checksum is replaced.
+    The bytes that have arrived are in FILE.part, from which the next call continues. `mirror` is the address of a
+    folder to download from, with a file of the same name and checksum. With `replace`, a file with another checksum is
+    replaced.
 
     Raises:
         DownloadError: the server cannot be reached or refuses, or the checksum is wrong.
@@ -139,7 +140,7 @@ def download(source: Source, folder: Path, *, progress: Counter, mirror: str = "
 
 
 class _Resuming:
-    """A downloader for pooch that continues from the bytes that are there."""
+    """A downloader for pooch that continues a download from the bytes in the file `part`."""
 
     def __init__(self, part: Path, progress: Counter) -> None:
         self._part, self._progress = part, progress
@@ -164,7 +165,7 @@ class _Resuming:
         return None
 
     def _copy(self, response: Any, done: int) -> None:
-        """Append a response's content to the part, of which `done` bytes are kept."""
+        """Write a response's content to the part: after its `done` bytes, or over it if `done` is 0."""
         total = done + int(response.headers.get("Content-Length", 0))
         with writing(self._part):
             stream = self._part.open("ab" if done else "wb")

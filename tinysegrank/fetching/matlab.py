@@ -21,7 +21,7 @@ _Element = tuple[int, memoryview]
 
 
 def read_field(content: bytes, variable: str, field: str) -> np.ndarray:
-    """Read a matrix of numbers that is a field of a struct; of several structs in an array, the first is read.
+    """Return the matrix of numbers in a field of the struct `variable`; of an array of structs, use the first.
 
     Raises:
         ValueError: the content is damaged, or the field isn't a matrix of numbers.
@@ -38,7 +38,7 @@ def read_field(content: bytes, variable: str, field: str) -> np.ndarray:
 
 
 def _elements(data: memoryview) -> Iterator[_Element]:
-    """Yield the type and content of one element after another."""
+    """Yield the type and content of each element in `data`, in order."""
     place = 0
     while place < len(data):
         kind, size = struct.unpack_from("<II", data, place) if place + 8 <= len(data) else (0, 1)
@@ -71,7 +71,7 @@ def _take(parts: Iterator[_Element], count: int) -> list[_Element]:
 
 
 def _matrix(element: _Element) -> tuple[int, tuple[int, ...], bytes, Iterator[_Element]]:
-    """Return the class, shape and name of a matrix, and what follows."""
+    """Return the class, shape and name of a matrix, and an iterator over the elements after these."""
     kind, data = element
     if kind != _MATRIX:
         raise ValueError(f"it has an element of type {kind} for a matrix")

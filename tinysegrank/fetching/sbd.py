@@ -28,16 +28,16 @@ _LARGEST = 1 << 24  # bytes of one .mat file; SBD's have a few thousand
 
 
 def add_sbd(source: Path, root: Path, *, progress: Counter, replace: bool = False) -> Path:
-    """Write SBD's masks of images outside VOC's train and val beside VOC's own, and the list `train_aug`.
+    """Write SBD's masks of the images outside VOC's train and val, then the split `train_aug`; return its file.
 
-    The list has VOC's train images, then those of SBD that VOC's train and val don't have, so none of val is in it, and
-    VOC's masks are used where both have one. It is written last; its file is returned.
+    The split has VOC's train images and then the images of these masks. So no image of val is in it, and VOC's masks
+    are used where both have one. The masks join VOC's in SegmentationClass/.
 
     Args:
         source: SBD's archive, benchmark.tgz, or the folder that it unpacks to.
         root: the VOC root, VOCdevkit/VOC2012.
         progress: where to report.
-        replace: replace a `train_aug` that differs, and its masks.
+        replace: replace masks that exist, and a `train_aug` that differs.
 
     Raises:
         DatasetError: the archive is damaged or holds no annotations, a mask doesn't fit its image, VOC lacks a

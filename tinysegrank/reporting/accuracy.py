@@ -20,7 +20,7 @@ def per_class_table(
     paper: Sequence[str] = (),
     classes: Classes = VOC,
 ) -> Table:
-    """Tabulate the corpus IoU of methods: one row per class, one column per method, and the mean in the last row.
+    """Tabulate the corpus IoU of methods, in per cent: one row per class, then the mean; one column per method.
 
     Args:
         confusions: confusion matrix of each method by its name, all over the same images.
@@ -45,7 +45,7 @@ def per_class_table(
 def methods_table(
     confusions: Mapping[str, Confusion], *, title: str, common: Sequence[int] = (), classes: Classes = VOC
 ) -> Table:
-    """Tabulate the mean IoU of each method; for VOC's classes beside the paper's for the same method, or a dash.
+    """Tabulate the mean corpus IoU of each method, in per cent, one row each; for VOC's classes beside the paper's.
 
     For the arguments see `per_class_table`; a second mean has a column of its own.
     """
@@ -59,7 +59,7 @@ def methods_table(
 
 
 def _means(confusions: Mapping[str, Confusion], common: Sequence[int]) -> list[tuple[str, list[int], list[float]]]:
-    """Return a heading, the classes present and each method's mean, over all classes, and over the common ones."""
+    """Return (heading, classes in the truth, mean of each method) for all classes, then for `common` if any."""
     truth = next(iter(confusions.values())).matrix.sum(axis=1)  # the same for all methods
     found = []
     for some, suffix in ((range(len(truth)), ""), *(((common, ", common"),) if common else ())):

@@ -29,8 +29,8 @@ def bars(
         series: one value per group, by name of the series; None or NaN draws no bar.
         label: name and unit of the values.
         title: title of the figure.
-        ranges: smallest and largest value per group for some of the series, drawn as a line over the bar; None draws
-            no line.
+        ranges: smallest and largest value per group, by name of the series, drawn as a line over the bar; a series may
+            be left out, and None draws no line.
     """
     ranges = ranges or {}
     rows = len(groups) * (len(series) + 0.8)

@@ -23,7 +23,7 @@ _QUALITY = 50  # of photographs, 0..100
 
 @dataclass(frozen=True)
 class Browser:
-    """A browser of images."""
+    """The images of a browser in an HTML report, and the methods that label them."""
 
     images: Sequence[Mapping[str, Any]]  # of each, what `packed` returns
     methods: Sequence[str]  # names of the ways of labelling, in order
@@ -45,15 +45,15 @@ def packed(
 ) -> dict[str, Any]:
     """Return an image with its label maps, made smaller, as values for JSON.
 
+    Label maps are sampled at the centres of the smaller image's pixels. All are in one lossless WebP of class numbers,
+    below one another in as few columns as fit: they are alike, so that one file is far smaller than several.
+
     Args:
         row: the image and its maps, the truth first; captions are shown below the maps.
-        iou: IoU of the labelling that each method gives, per cent, by name of the method.
+        iou: the image's IoU by each method, per cent, by name of the method.
         picks: heading of the map that each method gives, by name of the method.
         ious: IoU of each map, per cent, by its heading.
-        side: largest side in the result; smaller images keep their size.
-
-    A map is sampled at the centre of each pixel. All maps are in one lossless WebP of class numbers, below one another
-    in as few columns as fit: they are alike, so that one file is far smaller than several.
+        side: largest side in the result, in pixels; smaller images keep their size.
     """
     height, width = (max(1, round(n * min(1, side / max(row.image.shape[:2])))) for n in row.image.shape[:2])
     at_row, at_column = (
@@ -79,7 +79,7 @@ def packed(
 
 
 def _webp(image: Image.Image, **options: Any) -> str:
-    """Return an image as a data: URL."""
+    """Return an image as a data: URL of a WebP file."""
     stream = io.BytesIO()
     image.save(stream, "WEBP", **options)
     return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"

@@ -24,13 +24,11 @@ def heat_maps(
     title: str = "",
     classes: Classes = VOC,
 ) -> None:
-    """Draw a PNG of an image, its label maps, and one heat map per class, dark for 0 and bright for 1.
+    """Draw an image, its label maps, and one heat map per class, dark for 0 and bright for 1; see `png` for the file.
 
     image  | (H, W, 3)   | uint8    | R, G, B
     maps   | (h, w, K)   | floating | 0..1, the probability of each class in each cell
     labels | each (H, W) | integer  | label maps to draw over the image, by heading
-
-    The file is written as `png` says.
 
     Paper: the semantic feature maps of section 3.1, its Figure 4.
     """

@@ -30,12 +30,10 @@ MOST_INSIDE = 6  # curves in a plot whose legend is inside it; with more it is b
 
 @contextmanager
 def png(path: Path | str, width: float, height: float, *, dpi: int = 130, placed: bool = False) -> Iterator[Figure]:
-    """Make a figure of a size in inches, and write it as a PNG on leaving the block, atomically.
+    """Yield an empty figure of a size in inches; at the end of the block, write it as a PNG, atomically.
 
-    The same drawing gives the same file, to the byte, with one version of Matplotlib.
-
-    Args:
-        placed: whether everything is placed by hand, instead of by Matplotlib's constrained layout.
+    The same drawing gives the same file, to the byte, with one version of Matplotlib. `placed` says that everything is
+    placed by hand, instead of by Matplotlib's constrained layout.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -49,7 +47,7 @@ def png(path: Path | str, width: float, height: float, *, dpi: int = 130, placed
 
 
 def line_styles(names: Sequence[str]) -> dict[str, tuple[str, str, str]]:
-    """Return a colour, a dash pattern and a marker for each distinct name, in turn; a loss has its own everywhere."""
+    """Return (colour, dash pattern, marker) by name, in turn from fixed lists; a loss has the same in every figure."""
     return {
         name: _LOSSES.get(name) or (_COLOURS[n % len(_COLOURS)], _DASHES[n % len(_DASHES)], _MARKERS[n % len(_MARKERS)])
         for n, name in enumerate(dict.fromkeys(names))  # cycles of 7, 3 and 5: neighbours differ in all three
@@ -104,9 +102,9 @@ def plots(path: Path | str, side_by_side: Sequence[Plot]) -> None:
 def loss_curves(
     path: Path | str, runs: Mapping[str, tuple[np.ndarray, np.ndarray]], *, title: str = "Training"
 ) -> None:
-    """Draw training loss against step for several runs, smoothed over a fiftieth of the longest run.
+    """Draw training loss against step for several runs, each raw and as a running mean.
 
-    The smoothed line ends where fewer points are left, so that its last point is as smooth as the others.
+    Each mean is over as many points as are in a fiftieth of the longest run, at the ends too.
 
     runs | name to steps, losses: (n,), (n,) | numbers | finite
     """
@@ -116,7 +114,7 @@ def loss_curves(
 
 
 def running_mean(curve: Curve, width: int) -> Curve:
-    """Return a curve's running mean, of exactly `width` points each, at the middle of these; all points if fewer."""
+    """Return the means of each `width` successive points, at the middle one's x; of all if there are fewer."""
     width = min(width, len(curve.y))
     means = np.lib.stride_tricks.sliding_window_view(np.asarray(curve.y, np.float64), width).mean(axis=1)
     return Curve(curve.x[(width - 1) // 2 :][: len(means)], means)

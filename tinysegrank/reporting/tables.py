@@ -45,7 +45,7 @@ class Table:
                 raise ShapeError(f"row {number} of {self.title!r}: {len(row)} cells for {len(self.columns)} columns")
 
     def to_markdown(self) -> str:
-        """Return the table as GitHub Markdown, its columns padded to equal width."""
+        """Return title, table and note as GitHub Markdown, with cells padded to the width of their column."""
         text = [[column.name for column in self.columns], *self.formatted()]
         text = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in text]
         widths = [max(3, *map(len, column)) for column in zip(*text, strict=True)]
@@ -80,7 +80,7 @@ class Table:
         return table
 
     def numeric(self) -> list[bool]:
-        """Return one bool per column: True if it has no text cells, False for all if there are no rows."""
+        """Return for each column whether it has no text; False for all if there are no rows."""
         return [
             bool(self.rows) and not any(isinstance(row[i], str) for row in self.rows) for i in range(len(self.columns))
         ]

@@ -1,4 +1,4 @@
-"""Label counts over all masks of a split, to say what was understood and to find masks of another convention.
+"""Label counts over all masks of a split, to report them and to find masks of another convention.
 
 Each mask may look right alone; together they can show that another tool numbered the labels.
 """
@@ -29,7 +29,7 @@ class Census:
         self._black: tuple[Path, int] | None = None
 
     def add(self, path: Path, mask: Mask) -> None:
-        """Add a mask, in place; its labels themselves are not read."""
+        """Count a mask, which may be without its labels; `path` is its file, for error messages."""
         used = mask.used.tolist()
         self.images.update(used)
         self.pixels.update(dict(zip(used, mask.pixels.tolist(), strict=True)))
@@ -43,7 +43,11 @@ class Census:
             self._black = path, black[0]
 
     def refuse_other_palette(self) -> None:
-        """Raise a DatasetError if the palettes of the masks together contradict the classes' colours."""
+        """Raise a DatasetError if the masks' palettes contradict each other.
+
+        They do if some masks are read by colour and others have colours of no class, or if label 0 is coloured in one
+        mask and another label is black in one.
+        """
         if len(self._first) > 1:
             raise DatasetError(
                 f"{self._first[BY_COLOUR]}: has the classes' colours under other numbers, so it is read by colour; but"
@@ -66,7 +70,7 @@ class Census:
             raise DatasetError(f"no mask of {what} has an object; {hint}")
 
     def __str__(self) -> str:
-        """Return a line with the kinds of masks, the classes found, and the masks and the share of pixels of each."""
+        """Return a line with the kinds of masks, the classes found, and the masks and share of pixels of each class."""
         kinds = " and ".join(f"{count} {kind}" for kind, count in self.kinds.most_common())
         found = [k for k, _ in self.images.most_common() if k not in (BACKGROUND, VOID)]
         share = {k: f"{100 * pixels / self.pixels.total():.1f} %" for k, pixels in self.pixels.items()}

@@ -28,7 +28,7 @@ _LIKE_A_COLOUR = re.compile(r"\s#\w*$|\d+[\s,]+\d+[\s,]+\d+$")
 
 @cache
 def palette() -> np.ndarray:
-    """Return the colour of each label, by the devkit's rule.
+    """Return the colour of each label.
 
     returns | (256, 3) | uint8 | R, G, B of label 0..255; read-only
 
@@ -56,8 +56,8 @@ class Classes:
         colours: R, G, B of each; by default those of VOC's palette.
 
     Raises:
-        ConfigError: there are fewer than 2 or more than 255 classes, a name or colour is duplicated, or one cannot be
-            used.
+        ConfigError: there are fewer than 2 or more than 255 classes, background included, or names and colours differ
+            in number; or a name or colour is duplicated or cannot be used.
     """
 
     names: tuple[str, ...]
@@ -77,14 +77,9 @@ class Classes:
 
     @classmethod
     def parse(cls, lines: Iterable[str], place: object = "classes") -> Self:
-        """Return the classes that the lines of a file name, see `read_classes`.
+        """Return the classes in the lines of a file; for their format and for errors see `read_classes`.
 
-        Args:
-            lines: the lines.
-            place: the file or setting, for error messages.
-
-        Raises:
-            ConfigError: naming the place and the line.
+        Error messages begin with `place`, the file or setting.
         """
         names: list[str] = []
         colours: list[Colour] = []
@@ -105,7 +100,7 @@ class Classes:
         return cls(tuple(names), tuple(colours))
 
     def lines(self) -> tuple[str, ...]:
-        """Return the lines of a file with these classes."""
+        """Return the lines of a file with these classes, each as `name #rrggbb`."""
         return tuple(f"{name} #{bytes(colour).hex()}" for name, colour in zip(self.names, self.colours, strict=True))
 
     def __len__(self) -> int:
@@ -124,7 +119,7 @@ class Classes:
         return "void" if label == VOID else self.names[label]
 
     def listed(self, indices: Iterable[int]) -> str:
-        """Return the names of classes with commas between."""
+        """Return the names of the classes of these numbers, with commas between."""
         return ", ".join(self.names[index] for index in indices)
 
 
@@ -132,8 +127,8 @@ def read_classes(path: Path | str) -> Classes:
     """Read a file of classes: UTF-8 text, one class per line, as `name`, `name R G B` or `name #rrggbb`.
 
     The first class is 1, the next 2, and so on; 0 is the background, which the first line may name to give it a colour.
-    A class without a colour has the one that VOC's palette gives to its number. Empty lines and lines that begin with #
-    are ignored.
+    A class without a colour has the one that VOC's palette gives to its number. Empty lines, lines that begin with #
+    and labelme's `__ignore__` are left out.
 
     Raises:
         ConfigError: the file cannot be read, or names no class; or a name or colour cannot be used or is duplicated,

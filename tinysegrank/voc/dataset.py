@@ -83,7 +83,7 @@ class VOCSegmentation:
         check_links(self.root / _INSTANCES, DatasetError, deep=False)
 
     def _require(self, folder: str, endings: tuple[str, ...]) -> dict[str, str]:
-        """Return each name's file in a folder, by name, given the endings that it may have."""
+        """Return the file name of each image in a folder, by image name; files may have any of the endings."""
         there = files_by_stem(self.root / folder, endings)
         if missing := [f"{folder}/{name}{endings[0]}" for name in self.names if name not in there]:
             raise DatasetError(
@@ -124,7 +124,7 @@ class VOCSegmentation:
         return read_labels(self.labels_path(index), self.classes)
 
     def instances(self, index: int) -> np.ndarray | None:
-        """Read an instance map: (H, W) uint8, number of the object or 0, 255 void; None if the file does not exist."""
+        """Read an instance map: (H, W) uint8, number of the object, 0 none, 255 void; None if there is no file."""
         path = self.instances_path(index)
         return read_labels(path, _OBJECTS) if path.is_file() else None
 
@@ -173,9 +173,10 @@ class Checked(NamedTuple):
 
 
 def _examine(classes: Classes, files: tuple[Path, Path | None, Path]) -> tuple[str, str, Mask | None]:
-    """Read an image, its mask and its instances: return what is wrong with them, their digest, and the mask's counts.
+    """Decode an image's files: photograph, mask or None, and instance map, which need not exist.
 
-    A file that the operating system cannot read at the moment is raised, as it is not the file's fault.
+    Return the fault or "", the SHA-256 of photograph and mask, and the mask without its labels. An error of the
+    operating system is raised, as the file may be sound.
     """
     (image_path, labels_path, instances_path), mask = files, None
     try:
@@ -212,7 +213,7 @@ def _what_is_wrong(root: Path) -> str:
 
 
 def _check_sizes(path: Path, image: np.ndarray, labels: np.ndarray) -> None:
-    """Check that a label map has its image's size."""
+    """Raise a DatasetError if a label map, read from `path`, differs in size from its image."""
     if image.shape[:2] == labels.shape:
         return
     turned = image.shape[1::-1] == labels.shape

@@ -17,7 +17,7 @@ CHUNK = 4096  # pixels at a time, which stay in the L1 cache for all maps of col
 
 
 def count_pairs(rows: np.ndarray, columns: np.ndarray, R: int, C: int) -> tuple[np.ndarray, bool]:
-    """Numba version of `labels.count_pairs`."""
+    """Numba version of `labels.count_pairs`; R and C are its shape."""
     counts = np.zeros((len(columns), R, C), np.int64)
     ended = np.zeros(CHUNK + 8, np.uint8)  # 1 where a run of one pair has ended
     return counts, _count(rows, columns, counts, ended, ended.view(np.uint64))
@@ -27,7 +27,10 @@ def count_pairs(rows: np.ndarray, columns: np.ndarray, R: int, C: int) -> tuple[
 def _count(
     rows: np.ndarray, columns: np.ndarray, counts: np.ndarray, ended: np.ndarray, ended_words: np.ndarray
 ) -> bool:
-    """Add to `counts`; return whether a number is out of range."""
+    """Add the pixels of each pair to `counts`, (M, R, C); return whether a number is out of range.
+
+    `ended` and `ended_words`, a view of it, are overwritten.
+    """
     (M, P), (_, R, C), strange = columns.shape, counts.shape, False
     other_row = np.empty(CHUNK, np.uint8)  # 1 where the row differs from that of the next pixel
     ends = np.empty(len(ended), np.int64)
@@ -56,7 +59,7 @@ def _count(
 
 @compiled()
 def list_ones(words: np.ndarray, places: np.ndarray) -> int:
-    """Write the indices of the bytes that are 1 to the start of `places`, in order; return their number.
+    """Write the indices of bytes that are 1 into `places`, ascending from its start; return their number.
 
     words  | (n,)   | uint64 | a view of bytes 0 or 1
     places | (8 n,) | int64  | overwritten

@@ -25,7 +25,7 @@ _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 @contextmanager
 def opened(path: Path | str) -> Iterator[Image.Image]:
-    """Open an image file, as a context manager; its pixels can be decoded inside. The package opens all images here.
+    """Open an image file, as a context manager; its pixels can be decoded inside. All images are opened by it.
 
     The format is recognised by the content: JPEG, PNG, BMP, GIF, TIFF, WebP, PPM, AVIF if the installed Pillow has it,
     and HEIC with the extra `heic`. Other formats of Pillow are refused, as it starts other programs for some.
@@ -76,7 +76,7 @@ def _open_header(stream: IO[bytes], path: Path) -> Image.Image:
 
 
 def _heic(path: Path) -> Callable[[IO[bytes], str], Image.Image]:
-    """Return the reader of HEIC photographs, an optional dependency."""
+    """Return the reader of HEIC photographs; raise a DatasetError that names `path` if it isn't installed."""
     try:
         from pi_heif import register_heif_opener
     except ImportError:
@@ -97,7 +97,7 @@ def _kinds() -> tuple[str, ...]:
 
 
 def read_image(path: Path | str, *, upright: bool = False) -> np.ndarray:
-    """Read a photograph.
+    """Read an image file as RGB.
 
     returns | (H, W, 3) | uint8 | R, G, B in 0..255
 
@@ -117,14 +117,14 @@ def read_image(path: Path | str, *, upright: bool = False) -> np.ndarray:
 
 
 def photograph(source: Path | str | Image.Image | np.ndarray) -> np.ndarray:
-    """Return the pixels of a photograph: of a file or a PIL image, rotated by its EXIF orientation, or of an array.
+    """Return the pixels of a file or PIL image, rotated by its EXIF orientation; return an array as it is.
 
     source  | (H, W, 3) | uint8 | R, G, B in 0..255, if it is an array
     returns | (H, W, 3) | uint8 | R, G, B in 0..255
 
     Raises:
         DatasetError: see `read_image`.
-        ShapeError: an array has another shape or dtype, or it is none of these.
+        ShapeError: an array has another shape or dtype, or `source` is none of these.
     """
     if isinstance(source, Path | str):
         return read_image(source, upright=True)
@@ -141,7 +141,7 @@ def photograph(source: Path | str | Image.Image | np.ndarray) -> np.ndarray:
 
 
 def reduced(image: np.ndarray, *, longest: int, shortest: int = 1) -> np.ndarray:
-    """Scale an image down until its longer side is `longest`, but its shorter side no further than to `shortest`.
+    """Scale an image down until its longer side has `longest` pixels or its shorter side `shortest`, if that is sooner.
 
     image   | (H, W, 3) | uint8 |
     returns | (h, w, 3) | uint8 | `image` itself if it is small enough

@@ -56,7 +56,9 @@ def check_labels(
 
 
 def write_labels(path: Path | str, labels: np.ndarray, classes: Classes = VOC) -> None:
-    """Write a label map as an 8-bit palette PNG of raw indices with the classes' colours, atomically.
+    """Write a label map as an 8-bit palette PNG: its numbers are the labels, its palette the classes' colours.
+
+    The file is written atomically.
 
     labels | (H, W) | integer | 0..K-1, or 255 where void
 
@@ -103,12 +105,12 @@ def overlay(image: np.ndarray, labels: np.ndarray, opacity: float = 0.6, classes
 
 
 def count_pairs(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, bool]:
-    """Count the pixels of each pair of numbers in tables of R x C, for several maps of columns.
+    """Count the pixels with each pair (number in `rows`, number in a map of `columns`), for every map.
 
-    rows    | (P,)      | unsigned | 0..R-1, or 255, which is not counted
+    rows    | (P,)      | unsigned | 0..R-1; from R on only 255, which is not counted
     columns | (M, P)    | uint8    | 0..C-1
     shape   | (R, C)    | int      |
-    returns | (M, R, C) | int64    | pixels; and whether a number is out of range, whose pairs are not counted
+    returns | (M, R, C) | int64    | pixels; and a bool: whether another number is there, which is not counted either
 
     The Numba version `fast.count_pairs` runs unless TINYSEGRANK_ACCELERATE=0; the results are the same.
     """
@@ -130,7 +132,7 @@ def label_counts(labels: np.ndarray) -> np.ndarray:
 
 
 def draw_legend(width: int, entries: Sequence[tuple[str, tuple[int, int, int]]]) -> Image.Image:
-    """Return a white strip with names and their colours (R, G, B), in as many lines as they need."""
+    """Return a white image of a width in pixels with names and their colours (R, G, B), as high as they need."""
     text = max(width // _TEXTS_ACROSS, _SMALLEST_TEXT)
     font, gap = ImageFont.load_default(size=text), text // 2
     places, x, y = [], gap, gap

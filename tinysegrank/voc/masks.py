@@ -46,8 +46,8 @@ def read_labels(path: Path | str, classes: Classes = VOC) -> np.ndarray:
 
     returns | (H, W) | uint8 | 0..K-1, or 255 where void
 
-    The labels of a palette PNG are its numbers. If it gives a label the colour of another class, as other tools' or
-    rebuilt palettes do, they are the classes that have its colours.
+    The labels of a palette PNG are its numbers. But if its palette gives a number the colour of another class, as other
+    tools do, each pixel's label is the class that has its colour.
 
     Raises:
         DatasetError: the file is missing, is not a complete PNG, or has a label that is neither a class nor void or a
@@ -57,7 +57,7 @@ def read_labels(path: Path | str, classes: Classes = VOC) -> np.ndarray:
 
 
 def read_mask(path: Path | str, classes: Classes = VOC) -> Mask:
-    """Read a label map as `read_labels` does, but return also the pixels of each label, the palette and the kind."""
+    """Read a label map as `read_labels` does; return it with the pixels of each label, the palette and the kind."""
     with opened(path) as image:
         if image.format != "PNG":
             raise DatasetError(f"{path}: a label map is a PNG file, this is {image.format}; compression changes labels")
@@ -92,8 +92,8 @@ def classes_of(root: Path | str) -> Classes:
     """Return the classes that `classes.txt` in a data set's folder names, or VOC's if there is no such file.
 
     Raises:
-        ConfigError: the file cannot be read, or a line of it cannot be used; or there is none, and the first mask is
-            grey or has a palette of other colours, so that nothing says that its numbers are VOC's.
+        ConfigError: the file cannot be read, or a line of it cannot be used; or there is no file and no VOC folder
+            Annotations/, and the first mask is grey or has other colours, so that its numbers may not be VOC's.
     """
     file, folder = Path(root) / CLASSES_FILE, Path(root) / MASKS
     if file.is_file():
@@ -117,7 +117,7 @@ def _bit_depth(path: Path | str) -> int:
 
 
 def _of_colours(colours: np.ndarray, classes: Classes) -> np.ndarray:
-    """Return the class that has each colour (..., 3): 0..K-1 or void; -1 for a colour of neither."""
+    """Return the class with each of the colours (..., 3): (...) int16, 0..K-1, 255 for void, -1 for no class."""
     labels = np.array([*range(len(classes)), VOID])
     known = _as_number(classes.palette[labels])
     order = np.argsort(known)
@@ -131,7 +131,7 @@ def _as_number(colours: np.ndarray) -> np.ndarray:
 
 
 def _classes_by_colour(path: Path | str, pixels: np.ndarray, classes: Classes) -> np.ndarray:
-    """Return the class of each pixel of an RGB mask (H, W, 3)."""
+    """Return the class of each pixel of an RGB mask (H, W, 3): (H, W) uint8; raise a DatasetError for other colours."""
     found = _of_colours(pixels, classes)  # (H, W)
     if (found < 0).any():
         strange, counts = np.unique(pixels[found < 0], axis=0, return_counts=True)
@@ -152,10 +152,14 @@ def _show(colour: np.ndarray) -> str:
 
 
 def _renumbered(path: Path | str, values: np.ndarray, colours: np.ndarray, classes: Classes) -> np.ndarray | None:
-    """Return the class of each number of a palette mask, (256,) uint8, or None if the numbers are classes themselves.
+    """Return the class of each number of a palette mask, (256,) uint8, or None if the numbers are the labels.
 
-    They are unless one of those in use has the colour of another class. Black doesn't count, as it is often an unset
+    Numbers get the classes of their colours if one in use has the colour of another class or is no class itself, and if
+    all in use have colours of different classes. Black alone is no sign of another class, as it is often an unset
     entry, unless 0 is in use and has a colour.
+
+    Raises:
+        DatasetError: a number has the colour of another class, not black, and another number that of no class.
     """
     used = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
     used, bare = used[used < len(colours)], used[used >= len(colours)]
@@ -180,7 +184,7 @@ def _renumbered(path: Path | str, values: np.ndarray, colours: np.ndarray, class
 
 
 def _refuse_other_numbers(path: Path | str, mask: Mask, classes: Classes) -> None:
-    """Check that the numbers in a mask are classes or void, and that 0 is the background."""
+    """Raise a DatasetError if a number in a mask is neither a class nor void, or if 0 is not the background."""
     strange = mask.used[(mask.used >= len(classes)) & (mask.used != VOID)]
     if strange.size:
         raise DatasetError(
@@ -199,7 +203,7 @@ def background_elsewhere(mask: Mask) -> tuple[bool, list[int]]:
     """Return whether label 0 is in use and coloured, and which other labels in use are black.
 
     Both are signs that label 0 is not the background. Black alone means nothing, as it is often an unset entry of the
-    palette; so the result is (False, []) if label 0 is black or has no colour.
+    palette; so the result is (False, []) if label 0 is black or has no colour, or the mask isn't read by number.
     """
     if mask.kind != BY_NUMBER or not mask.colours[:1].any():
         return False, []
@@ -208,7 +212,7 @@ def background_elsewhere(mask: Mask) -> tuple[bool, list[int]]:
 
 
 def has_class_colours(mask: Mask, classes: Classes) -> bool:
-    """Return whether the palette gives every label in use its class's colour, ignoring black labels."""
+    """Return whether the palette gives each label in use its class's colour; black and missing entries don't count."""
     used = mask.used[mask.used < len(mask.colours)]
     colours = mask.colours[used]
     return bool(((colours == classes.palette[used]).all(axis=1) | ~colours.any(axis=1)).all())

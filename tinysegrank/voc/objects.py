@@ -33,7 +33,8 @@ def find_objects(
     instances | (H, W) | integer | instance map (VOC's SegmentationObject) if there is one: number, 0 none, 255 void
 
     Without instances an object is an 8-connected component of one class of at least `least` pixels; touching objects
-    of a class are then one, and an occluded object may be two. An instance has the class that most of its pixels have.
+    of a class are then one, and an occluded object may be two. An instance loses its pixels of background and void, and
+    has the class that most of its others have; it is left out if none are left.
 
     Raises:
         ShapeError: labels are not a map, or instances are of another size.

@@ -18,10 +18,10 @@ class Preprocessing:
     """Preprocessing of a network's input images; the defaults are those of Caffe's ImageNet networks.
 
     Attributes:
-        size: side of the square input; 227 gives a 13 x 13 grid.
-        mean: subtracted after scaling, in the network's channel order.
-        std: divides the difference, in the network's channel order.
-        scale: multiplies the pixels 0..255.
+        size: side of the square input, in pixels; 227 gives a 13 x 13 grid.
+        mean: mean of each scaled channel, in the network's channel order.
+        std: standard deviation of each scaled channel, in the same order.
+        scale: factor on the pixels 0..255.
         channel_order: the order in which the network expects the channels.
 
     Raises:
@@ -45,14 +45,14 @@ class Preprocessing:
             raise ConfigError(f"scale: {self.scale} is not above 0")
 
     def apply(self, image: np.ndarray) -> np.ndarray:
-        """Preprocess one image: warp it, then compute (pixel * scale - mean) / std.
+        """Return an image as the network takes it: warped, its channels ordered, then (pixel * scale - mean) / std.
 
         image   | (H, W, 3)       | uint8   | R, G, B
         returns | (3, size, size) | float32 |
 
         The whole image is warped to size x size, whatever its aspect ratio (not cropped, so that every pixel is
-        labelled), with PIL's bilinear filter, which averages over source pixels when it shrinks. The input of the
-        mirror image is `input[:, :, ::-1]`, mirrored after the warp, not before.
+        labelled), with PIL's bilinear filter, which averages over source pixels when it shrinks. To mirror an image,
+        mirror the result, `[:, :, ::-1]`, not the image before the warp.
 
         Raises:
             ShapeError: the array is not an RGB image.

@@ -61,7 +61,7 @@ def read_split(path: Path) -> tuple[str, ...]:
 
 
 def _advice(split: str, there: list[str]) -> str:
-    """Return which of the splits that are there would do, as text."""
+    """Return advice for a message about a missing split: the most similar one in `there`, or "" if none is."""
     near = get_close_matches(split.removesuffix("_aug"), there, n=1)
     if not near:
         return ""
@@ -75,7 +75,7 @@ def _bare(name: str) -> bool:
 
 
 def names_in(folder: Path) -> set[str]:
-    """Return the names of the files in a folder; the empty set if it does not exist."""
+    """Return the names of files and folders in a folder; the empty set if it is missing or a file."""
     try:
         return {path.name for path in folder.iterdir()}
     except (FileNotFoundError, NotADirectoryError):
@@ -85,10 +85,10 @@ def names_in(folder: Path) -> set[str]:
 
 
 def files_by_stem(folder: Path, endings: tuple[str, ...]) -> dict[str, str]:
-    """Return the name of each file in a folder with one of these endings, in any case, by its name without the ending.
+    """Return the names of a folder's files with one of these endings, in capitals too, by the name without its ending.
 
     Raises:
-        DatasetError: two files differ in nothing but the ending, or a link leads out of the folder.
+        DatasetError: two of the files differ only in the ending, or a link leads out of the folder.
     """
     check_links(folder, DatasetError, deep=False)
     found: dict[str, str] = {}
@@ -100,7 +100,7 @@ def files_by_stem(folder: Path, endings: tuple[str, ...]) -> dict[str, str]:
 
 
 def first_few(items: Sequence[object] | np.ndarray, separator: str = ", ") -> str:
-    """Return the first items as text, with "..." if there are more."""
+    """Return the first five items as text, with "..." if there are more."""
     return separator.join(map(str, items[:_SHOWN])) + (f"{separator}..." if len(items) > _SHOWN else "")
 
 
@@ -109,9 +109,9 @@ def assign_folds(names: Sequence[str], count: int, *, seed: int) -> np.ndarray:
 
     returns | (len(names),) | int64 | 0..count-1, the fold of each name
 
-    The fold of a name depends on the set of names and on the seed, not on their order or the NumPy version:
-    names are sorted by their SHA-256 with the seed, then dealt out in turn. An image and its mirror image share one
-    name, hence one fold.
+    The fold of a name depends on the set of names and on the seed, not on their order or the NumPy version: names are
+    sorted by the SHA-256 of seed and name, then dealt out in turn. An image and its mirror image share a name, so they
+    share a fold.
 
     Raises:
         ConfigError: fewer than two folds, or more folds than names.

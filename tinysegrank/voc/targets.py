@@ -35,7 +35,7 @@ def tile_index(length: int, count: int) -> np.ndarray:
 def soft_targets(
     labels: np.ndarray, *, grid: tuple[int, int] = (13, 13), num_classes: int = NUM_CLASSES, void: int | None = VOID
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return `soft_targets_many` of one label map (H, W): target (GH, GW, K) and weight (GH, GW)."""
+    """Return the target (GH, GW, K) and weight (GH, GW) of one label map (H, W); see `soft_targets_many`."""
     if labels.ndim != 2:
         raise ShapeError(f"labels: shape {labels.shape} is not (H, W); soft_targets_many takes several maps")
     target, weight = soft_targets_many(labels[None], grid=grid, num_classes=num_classes, void=void)
@@ -45,9 +45,9 @@ def soft_targets(
 def soft_targets_many(
     labels: np.ndarray, *, grid: tuple[int, int] = (13, 13), num_classes: int = NUM_CLASSES, void: int | None = VOID
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the class distribution in each tile of several label maps of one size, such as an image's proposals.
+    """Return the class distribution in each tile of several label maps of one size, such as an image's proposals.
 
-    labels | (M, H, W)       | integer | 0..num_classes-1, or `void`; proposals have void=None
+    labels | (M, H, W)       | integer | 0..num_classes-1, or `void`, which is None for proposals: they have no void
     target | (M, GH, GW, K)  | float32 | share of each class among a tile's non-void pixels; all 0 where there are none
     weight | (M, GH, GW)     | float32 | share of the tile's pixels that are not void
 
@@ -81,7 +81,7 @@ def tile_counts(labels: np.ndarray, grid: tuple[int, int], num_classes: int) -> 
 
 @lru_cache(maxsize=64)  # images come in few sizes
 def _tiles(shape: tuple[int, int], grid: tuple[int, int]) -> np.ndarray:
-    """Return the number of each pixel's tile, row by row: (P,), unsigned."""
+    """Return the number of each pixel's tile, tiles and pixels row by row: (H * W,), unsigned."""
     (height, width), (rows, columns) = shape, grid
     tiles = tile_index(height, rows)[:, None] * columns + tile_index(width, columns)  # (H, W)
     return tiles.ravel().astype(np.min_scalar_type(rows * columns))

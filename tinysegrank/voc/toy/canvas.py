@@ -51,7 +51,7 @@ class Canvas:
         self.objects = np.zeros((height, width), np.uint8)
 
     def add_object(self, rng: np.random.Generator, label: int, centre: tuple[float, float], length: float) -> None:
-        """Paint an object of a class, 1..20, over the image; its centre (x, y) and longer side are in pixels."""
+        """Paint an object of class `label`, 1..20, over the image; its centre (x, y) and longer side are in pixels."""
         name = CLASS_NAMES[label]
         pen = self._pen(centre, _pose(rng, _TURNS.get(name, 0.1), length))
         _DRAW[name](pen, rng)
@@ -123,7 +123,7 @@ class Canvas:
 
 
 def _pose(rng: np.random.Generator, turn: float, length: float) -> np.ndarray:
-    """Draw a random pose, a (2, 2) map from an object's units to pixels: mirror, shear, stretch, turn and scale."""
+    """Draw a random pose, a (2, 2) matrix from object units to pixels: mirror, shear, stretch, turn and scale."""
     angle = rng.uniform(-turn, turn)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     stretch = np.exp(rng.uniform(-0.13, 0.13))

@@ -56,15 +56,15 @@ def make_toy_voc(
 ) -> ToyVOC:
     """Draw a toy VOC: JPEGImages/, SegmentationClass/ and the split files train, val and trainval.
 
-    Each image depends on (seed, split, its number) alone, so a smaller toy VOC is the beginning of a larger one. In an
-    existing toy VOC only missing images are drawn, and the split files are updated.
+    Each image depends on seed, split, its number and `size` alone, so a smaller toy VOC is the beginning of a larger
+    one. In an existing toy VOC only missing images are drawn, and the split files are updated.
 
     Args:
         root: the folder that will contain JPEGImages/; created if missing.
         train: number of training images.
         val: number of validation images.
         seed: 0 or above; another seed gives other images.
-        size: shortest and longest side of an image in pixels.
+        size: shortest and longest side that an image may have, in pixels.
         jobs: number of processes; the files are the same for any number.
         advance: called with 1 for each image done.
 
@@ -93,7 +93,7 @@ def make_toy_voc(
 
 
 def _claim(root: Path, made_by: dict[str, object]) -> None:
-    """Check that the folder is new, empty, or a toy VOC with the same options, and mark it as one."""
+    """Mark a new or empty folder as a toy VOC with these options; raise a DatasetError if it is something else."""
     if root.exists() and not root.is_dir():
         raise DatasetError(f"{root}: is a file; give a folder")
     marker = root / _MARKER
@@ -134,8 +134,8 @@ def toy_classification(
 
     Args:
         count: number of images.
-        seed: 0 or above; with the same seed the objects still differ from those of `make_toy_voc`.
-        size: side of an image in pixels.
+        seed: 0 or above; the objects differ from those of `make_toy_voc` with the same seed.
+        size: side of an image, in pixels.
         jobs: number of processes; the images are the same for any number.
         advance: called with 1 for each image drawn.
 

@@ -34,9 +34,9 @@ class Pen:
     An object's own coordinates have x to the right and y down, and run from about -1 to 1 along its longer side.
 
     Args:
-        size: width and height of the canvas in pixels.
-        linear: (2, 2), object units to pixels.
-        centre: (2,), pixel of the object's origin.
+        size: width and height of the canvas, in pixels.
+        linear: (2, 2) matrix from object units to pixels.
+        centre: (2,), x and y of the object's origin, in pixels.
 
     Attributes:
         canvas: an image of paint numbers.

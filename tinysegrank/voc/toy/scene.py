@@ -72,7 +72,7 @@ def draw_scene(rng: np.random.Generator, *, size: tuple[int, int] = (160, 240)) 
 
     Args:
         rng: random generator of everything in the scene.
-        size: shortest and longest side that an image may have.
+        size: shortest and longest side that an image may have, in pixels.
     """
     height, width = _sides(rng, size)
     main = str(rng.choice(CLASS_NAMES[1:]))
@@ -126,7 +126,7 @@ def _background(rng: np.random.Generator, shape: tuple[int, int], theme: Theme, 
 def _place(
     rng: np.random.Generator, name: str, length: float, shape: tuple[int, int], horizon: int
 ) -> tuple[int, tuple[float, float], float]:
-    """Choose the centre of an object of this length; return its class, centre and length."""
+    """Choose the centre, (x, y) in pixels, of an object of this length; return its class number, centre and length."""
     height, width = shape
     x = rng.uniform(0.15, 0.85) * width
     if name in _FLYING:

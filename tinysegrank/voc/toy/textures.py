@@ -1,4 +1,4 @@
-"""Textures of toy scenes: shading fields in [-1, 1], and surfaces of two colours."""
+"""Textures of toy scenes: shading fields in about [-1, 1], and surfaces in shades of a colour."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ Texture = Callable[[np.random.Generator, Shape], np.ndarray]
 
 
 def surface(rng: np.random.Generator, shape: Shape, texture: Texture, colour: np.ndarray) -> np.ndarray:
-    """Colour a random texture with two slightly different shades of a colour, darker at -1 and lighter at 1.
+    """Draw a texture in shades of a colour, mostly darker at -1 and lighter at 1.
 
     colour  | (3,)       | float32 | R, G, B in 0..255
     returns | (3, H, W)  | float32 | R, G, B, about 0..255
