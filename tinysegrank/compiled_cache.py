@@ -107,7 +107,11 @@ def cache_folder() -> Path | None:
     warning is logged, and a private folder in the system's temporary folder is used instead.
     """
     reasons = []
-    for base in (_chosen_base(), _shared_base(tempfile.gettempdir())):
+    if chosen := os.environ.get(VARIABLE):
+        first = _shared_base(chosen)
+    else:
+        first = Path(platformdirs.user_cache_dir("tinysegrank", appauthor=False), "compiled")
+    for base in (first, _shared_base(tempfile.gettempdir())):
         folder = base / _state()
         try:
             is_new = not folder.is_dir()
@@ -144,12 +148,6 @@ def _state() -> str:
     processor = [str(part) for part in cpu_target.target_context.codegen().magic_tuple()]
     parts = [__version__, source_digest(), numba.__version__, python, *processor, *settings]
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def _chosen_base() -> Path:
-    if chosen := os.environ.get(VARIABLE):
-        return _shared_base(chosen)
-    return Path(platformdirs.user_cache_dir("tinysegrank", appauthor=False), "compiled")
 
 
 def _shared_base(parent: str) -> Path:

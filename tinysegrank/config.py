@@ -38,10 +38,9 @@ def option(
     may_be_empty: bool = False,
     note: str = "",
 ) -> Value:
-    """Declare a field of `Options` with its default and range; for a list, the range is that of its items.
+    """Declare a field of `Options` with its default and range; for a list, the range applies to each item.
 
     Args:
-        default: default value.
         at_least, more_than, at_most, less_than: bounds of a number.
         choices: allowed values of a string.
         may_be_empty: whether a list may be empty.

@@ -49,6 +49,7 @@ class Fitted:
 
         Raises:
             TrainingError: a number that was fitted is not finite.
+            OutputError: the file cannot be written.
         """
         arrays, about = self._state()
         if bad := _not_finite_in(arrays, self._not_finite):

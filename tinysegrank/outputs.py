@@ -6,6 +6,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -114,8 +115,6 @@ def _printed_to() -> list[int]:
     """Return the file descriptors of standard output and standard error, if open."""
     numbers = []
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with suppress(AttributeError, OSError, ValueError):  # closed, or not a file, as in a test or a notebook
             numbers.append(stream.fileno())
-        except (AttributeError, OSError, ValueError):  # closed, or not a file, as in a test or a notebook
-            continue
     return numbers

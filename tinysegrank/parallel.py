@@ -77,11 +77,11 @@ def parallel_map(
     on_cluster: bool = True,
     advance: Callable[[int], None] | None = None,
 ) -> Iterator[Result]:
-    """Yield `function(item)` for each item, in the order of the items; results don't depend on the number of processes.
+    """Yield `function(item)` for each item, in the order of the items; the results are the same for any `jobs`.
 
     Args:
         function: called in a worker process with one BLAS thread; the process must be able to import it.
-        items: its arguments, which are pickled, so they should be small.
+        items: the function's arguments; keep them small, as they are pickled.
         jobs: number of processes on this machine; 1 runs in this process.
         on_cluster: inside `cluster`, use its workers instead of `jobs` processes; pass False for work whose arguments
             or results are large.

@@ -26,7 +26,8 @@ def find_photographs(given: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in given:
         if path.is_dir():
-            inside = [file for file in sorted(path.iterdir()) if _is_photograph(file)]
+            files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in _ENDINGS]
+            inside = [file for file in files if file.is_file() and not _is_result(file)]
             if not inside:
                 raise DatasetError(f"{path}: this folder holds no photographs; give a folder that does, or files")
             found += inside
@@ -43,10 +44,6 @@ def find_photographs(given: Sequence[Path]) -> list[Path]:
                 raise DatasetError(explain_os_error(path, error)) from error
             found.append(path)
     return list(dict.fromkeys(found))
-
-
-def _is_photograph(path: Path) -> bool:
-    return path.suffix.lower() in _ENDINGS and path.is_file() and not _is_result(path)
 
 
 def _is_result(path: Path) -> bool:

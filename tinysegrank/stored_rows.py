@@ -53,7 +53,6 @@ class RowFile:
     """All or some rows of a matrix, whose file holds nothing but its numbers, row by row.
 
     Args:
-        path: the file.
         rows: number of rows in the file.
         dtype: type of its numbers.
         chosen: numbers of the file's rows that this object has, in this order; all by default.

@@ -30,7 +30,11 @@ def findings() -> Iterator[tuple[str, str]]:
             yield f"  {name}", f"usable, {get_backend(name).describe()}"
         except TinySegRankError as error:
             yield f"  {name}", str(error)
-    yield "BLAS", _blas() or "not known to threadpoolctl"
+    pools = (
+        f"{pool['internal_api']} {pool['version']} ({pool['architecture']} kernels), {pool['num_threads']} threads"
+        for pool in blas()
+    )
+    yield "BLAS", "; ".join(pools) or "not known to threadpoolctl"
     yield "cores", f"{CORES} available to this process"
     for variable in (
         VARIABLE,
@@ -42,13 +46,6 @@ def findings() -> Iterator[tuple[str, str]]:
         yield f"  {variable}", os.environ.get(variable, "not set")
     yield "data", _data()
     yield "weights", _weights()
-
-
-def _blas() -> str:
-    return "; ".join(
-        f"{pool['internal_api']} {pool['version']} ({pool['architecture']} kernels), {pool['num_threads']} threads"
-        for pool in blas()
-    )
 
 
 def _compiled() -> str:

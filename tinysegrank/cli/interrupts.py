@@ -18,7 +18,7 @@ _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
 class Interrupted(KeyboardInterrupt):
     """Raised when a signal ends the command; the argument is the signal's number.
 
-    It is a class of its own because after a plain KeyboardInterrupt in `exec`, Python exits by killing its process.
+    It is a class of its own because Python kills its process at the end if a plain KeyboardInterrupt has left `exec`.
     """
 
 

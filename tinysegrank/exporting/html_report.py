@@ -182,7 +182,7 @@ def _seconds_table(run: Run) -> Table:
     """Return a table of the seconds that each finished stage took, and their sum."""
     rows = [(stage.name, run.stamp(stage.name).seconds) for stage in STAGES if run.stamp(stage.name).complete]
     total = sum(seconds for _, seconds in rows)
-    note = "Wall-clock time, that before an interruption left out."
+    note = "Wall-clock time, without the time before an interruption."
     return Table("Seconds of the stages", (Column("stage"), Column("seconds")), (*rows, ("all", total)), note)
 
 

@@ -28,12 +28,11 @@ _INNER = Path("results/VOC2012/Segmentation")
 def export_labels(run: Run, folder: Path, *, split: str = "", replace: bool = False, skip: bool = False) -> Path:
     """Write SegNet+SVM's labels of a split to FOLDER/NAME.png, which `evaluate` reads; return the folder.
 
-    A run of all stages has the labels of its val images. Images of other splits are labelled here, as `predict` does,
-    and so are the val images of a run with `--until ranker`, whose val split may have no masks, as VOC's test has none.
+    A run of all stages has the labels of its val images. Images of other splits are labelled here, as `predict` does.
+    So are the val images of a run with `--until ranker`, which fits a val split without masks, such as VOC's test.
     FOLDER/classes.txt lists the run's classes if they are not VOC's; see `read_classes`.
 
     Args:
-        run: a finished run.
         folder: created if missing.
         split: name of the split; the run's val by default.
         replace: replace existing files.

@@ -37,10 +37,6 @@ class Source(NamedTuple):
         kind = self.checksum.partition(":")[0]
         return f"{kind}:{pooch.file_hash(str(path), alg=kind)}"
 
-    def is_file(self, path: Path) -> bool:
-        """Return whether a file on disk is the published one."""
-        return path.is_file() and self.digest(path) == self.checksum
-
 
 SOURCES = {
     "voc2012": Source(  # its MD5 is in torchvision.datasets.voc
@@ -111,7 +107,7 @@ def download(source: Source, folder: Path, *, progress: Counter, mirror: str = "
     path = folder / source.file
     if path.exists() and not replace:
         with progress.count(f"checksum of {path.name}", 1):
-            right = source.is_file(path)
+            right = path.is_file() and source.digest(path) == source.checksum
         if right:
             return path
         raise OutputError(f"{path}: is not the published file; pass --force to replace it, or choose another --to")

@@ -32,8 +32,12 @@ def read_field(content: bytes, variable: str, field: str) -> np.ndarray:
     for element in _elements(memoryview(content)[128:]):
         kind, _, name, parts = _matrix(_unpacked(element))
         if kind == _STRUCT and name == variable.encode():
-            (_, width), (_, names), *_ = _take(parts, 2)
-            return _numbers(_field(parts, bytes(names), int.from_bytes(width, "little"), field))
+            (_, width), (_, names) = _take(parts, 2)
+            length = int.from_bytes(width, "little")  # of each name, padded with zeros
+            for start, part in zip(range(0, len(names), max(length, 1)), parts, strict=False):
+                if bytes(names[start : start + length]).partition(b"\0")[0] == field.encode():
+                    return _numbers(part)
+            raise KeyError(field)
     raise KeyError(variable)
 
 
@@ -78,13 +82,6 @@ def _matrix(element: _Element) -> tuple[int, tuple[int, ...], bytes, Iterator[_E
     parts = _elements(data)
     (_, flags), (_, shape), (_, name) = _take(parts, 3)
     return bytes(flags[:1])[0], tuple(np.frombuffer(shape, "<i4").tolist()), bytes(name), parts
-
-
-def _field(parts: Iterator[_Element], names: bytes, width: int, field: str) -> _Element:
-    for start, part in zip(range(0, len(names), max(width, 1)), parts, strict=False):
-        if names[start : start + width].partition(b"\0")[0] == field.encode():
-            return part
-    raise KeyError(field)
 
 
 def _numbers(element: _Element) -> np.ndarray:

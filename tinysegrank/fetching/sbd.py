@@ -36,7 +36,6 @@ def add_sbd(source: Path, root: Path, *, progress: Counter, replace: bool = Fals
     Args:
         source: SBD's archive, benchmark.tgz, or the folder that it unpacks to.
         root: the VOC root, VOCdevkit/VOC2012.
-        progress: where to report.
         replace: replace masks that exist, and a `train_aug` that differs.
 
     Raises:

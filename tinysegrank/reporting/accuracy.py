@@ -24,11 +24,9 @@ def per_class_table(
 
     Args:
         confusions: confusion matrix of each method by its name, all over the same images.
-        title: title of the table.
         common: classes to show a second mean over, for data in which the others are rare.
         paper: methods of the paper's Table 1 to add as columns if the classes are VOC's; their means are over the same
             classes as ours.
-        classes: the classes.
     """
     paper = paper if classes == VOC else ()
     ious = [100 * confusion.iou() for confusion in confusions.values()]

@@ -24,11 +24,9 @@ def bars(
     """Draw a PNG, 7 inches wide, of horizontal bars with their values: in each group one bar per series. See `png`.
 
     Args:
-        path: the PNG file, written atomically.
         groups: names down the left side, from the top.
         series: one value per group, by name of the series; None or NaN draws no bar.
         label: name and unit of the values.
-        title: title of the figure.
         ranges: smallest and largest value per group, by name of the series, drawn as a line over the bar; a series may
             be left out, and None draws no line.
     """

@@ -41,9 +41,9 @@ class Browser:
 
 
 def packed(
-    row: PanelRow, iou: Mapping[str, float], picks: Mapping[str, str], ious: Mapping[str, float], *, side: int = SIDE
+    row: PanelRow, iou: Mapping[str, float], picks: Mapping[str, str], ious: Mapping[str, float]
 ) -> dict[str, Any]:
-    """Return an image with its label maps, made smaller, as values for JSON.
+    """Return an image with its label maps, scaled down to a longest side of SIDE pixels, as values for JSON.
 
     Label maps are sampled at the centres of the smaller image's pixels. All are in one lossless WebP of class numbers,
     below one another in as few columns as fit: they are alike, so that one file is far smaller than several.
@@ -53,9 +53,8 @@ def packed(
         iou: the image's IoU by each method, per cent, by name of the method.
         picks: heading of the map that each method gives, by name of the method.
         ious: IoU of each map, per cent, by its heading.
-        side: largest side in the result, in pixels; smaller images keep their size.
     """
-    height, width = (max(1, round(n * min(1, side / max(row.image.shape[:2])))) for n in row.image.shape[:2])
+    height, width = (max(1, round(n * min(1, SIDE / max(row.image.shape[:2])))) for n in row.image.shape[:2])
     at_row, at_column = (
         ((np.arange(small) + 0.5) * large / small).astype(int)
         for small, large in zip((height, width), row.image.shape, strict=False)

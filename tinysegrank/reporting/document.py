@@ -1,4 +1,4 @@
-"""A report as one self-contained HTML file: no network access, images embedded, no script but that of the browser."""
+"""A report as one self-contained HTML file: no network access, images embedded, no script but `browser.js`."""
 
 from __future__ import annotations
 
@@ -73,11 +73,6 @@ class Document:
     title: str
     facts: tuple[tuple[str, str], ...]
     sections: tuple[Section, ...]
-
-    @property
-    def has_browser(self) -> bool:
-        """Whether any section has a browser of images, which needs the script."""
-        return any(section.browser for section in self.sections)
 
     def to_html(self) -> str:
         """Return the report as HTML, with all titles, texts and table cells escaped."""

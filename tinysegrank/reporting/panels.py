@@ -37,13 +37,11 @@ class PanelRow:
 def qualitative_panels(
     path: Path | str, rows: Sequence[PanelRow], *, opacity: float = 0.75, classes: Classes = VOC
 ) -> None:
-    """Draw a PNG with one row per image: the image, then each label map laid over it; and a legend of the classes.
+    """Draw one row per image: the image, then each label map laid over it; and a legend. See `png` for the file.
 
     Args:
-        path: the PNG file, written as `png` says.
         rows: the images and label maps; all rows have the same headings in the same order.
         opacity: opacity of the labels' colours, 0..1.
-        classes: the classes.
     """
     from matplotlib.patches import Patch
 

@@ -31,7 +31,7 @@ class Table:
     """Rows of cells under headings. None and NaN are shown as a dash; columns without text are right-aligned.
 
     Raises:
-        ShapeError: a row's number of cells is not that of the columns.
+        ShapeError: a row has more or fewer cells than there are columns.
     """
 
     title: str  # above the table
@@ -64,7 +64,9 @@ class Table:
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([column.name for column in self.columns])
-        writer.writerows([["" if _missing(cell) else _plain(cell) for cell in row] for row in self.rows])
+        for row in self.rows:  # a NumPy float would be written with the name of its type
+            cells = (float(cell) if isinstance(cell, float) else cell for cell in row)
+            writer.writerow(["" if _missing(cell) else cell for cell in cells])
         return stream.getvalue()
 
     def to_rich(self) -> rich.table.Table:
@@ -94,11 +96,6 @@ class Table:
 
 def _missing(cell: Cell) -> bool:
     return cell is None or (not isinstance(cell, str) and math.isnan(cell))
-
-
-def _plain(cell: Cell) -> Cell:
-    """Convert a NumPy float to a Python one, which is written as the number alone."""
-    return float(cell) if isinstance(cell, float) else cell
 
 
 def _show(cell: Cell, specification: str) -> str:

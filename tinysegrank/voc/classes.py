@@ -1,4 +1,4 @@
-"""The classes of a data set, VOC's by default: their names and colours, and background and void, which are no objects.
+"""The classes of a data set, VOC's by default: their names and colours, and the labels of background and void.
 
 A file `classes.txt` in the data set's folder names classes of its own; see `read_classes`.
 """

@@ -47,7 +47,7 @@ class VOCSegmentation:
         root: folder that contains JPEGImages/, in the devkit VOCdevkit/VOC2012.
         split: name of the split file without its ending: "train", "val", ...
         limit: use only the first `limit` names; None for all.
-        masks: folder of the label maps; None for a split without them, such as the devkit's "test".
+        masks: name of the folder of label maps; None for a split without them, such as the devkit's "test".
         classes: classes of the data; by default those of the folder, see `classes_of`.
 
     Attributes:

@@ -26,7 +26,6 @@ def check_labels(
     returns | as labels | uint8   |
 
     Args:
-        num_classes: number of classes K.
         void: the value that is void; None if every pixel needs a class.
         name: name of the argument or file in error messages.
 
@@ -107,7 +106,7 @@ def overlay(image: np.ndarray, labels: np.ndarray, opacity: float = 0.6, classes
 def count_pairs(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, bool]:
     """Count the pixels with each pair (number in `rows`, number in a map of `columns`), for every map.
 
-    rows    | (P,)      | unsigned | 0..R-1; from R on only 255, which is not counted
+    rows    | (P,)      | unsigned | 0..R-1, or 255, which is counted only if it is below R
     columns | (M, P)    | uint8    | 0..C-1
     shape   | (R, C)    | int      |
     returns | (M, R, C) | int64    | pixels; and a bool: whether another number is there, which is not counted either

@@ -1,4 +1,4 @@
-"""Read label maps: palette PNGs of class numbers like PASCAL VOC's, those of other tools, grey ones, and RGB ones."""
+"""Read label maps: palette PNGs like PASCAL VOC's, palette PNGs of other tools, grey PNGs, and RGB PNGs."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def _renumbered(path: Path | str, values: np.ndarray, colours: np.ndarray, class
     entry, unless 0 is in use and has a colour.
 
     Raises:
-        DatasetError: a number has the colour of another class, not black, and another number that of no class.
+        DatasetError: a number has the colour of another class, not black, and another number a colour of no class.
     """
     used = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
     used, bare = used[used < len(colours)], used[used >= len(colours)]

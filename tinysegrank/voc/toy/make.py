@@ -61,8 +61,7 @@ def make_toy_voc(
 
     Args:
         root: the folder that will contain JPEGImages/; created if missing.
-        train: number of training images.
-        val: number of validation images.
+        train, val: number of images of each split.
         seed: 0 or above; another seed gives other images.
         size: shortest and longest side that an image may have, in pixels.
         jobs: number of processes; the files are the same for any number.
@@ -133,7 +132,6 @@ def toy_classification(
     classes | (count,)               | int64 | 1..20; the numbers of images of two classes differ by at most one
 
     Args:
-        count: number of images.
         seed: 0 or above; the objects differ from those of `make_toy_voc` with the same seed.
         size: side of an image, in pixels.
         jobs: number of processes; the images are the same for any number.
