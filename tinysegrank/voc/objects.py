@@ -44,19 +44,15 @@ def find_objects(
     if labels.ndim != 2 or (instances is not None and instances.shape != labels.shape):
         other = "" if instances is None else f" and instances {instances.shape}"
         raise ShapeError(f"labels {labels.shape}{other}: give maps (H, W) of one size")
-    masks, classes = [], []
+    masks = []
     if instances is not None:
-        for number in np.setdiff1d(np.unique(instances), (0, VOID)):
-            mask = (instances == number) & (labels != 0) & (labels != VOID)
-            if mask.any():
-                masks.append(mask)
-                classes.append(int(np.bincount(labels[mask]).argmax()))
+        labelled = (labels != 0) & (labels != VOID)
+        for number in np.setdiff1d(np.unique(instances[labelled]), (0, VOID)):
+            masks.append((instances == number) & labelled)
     else:
         for k in np.setdiff1d(np.unique(labels), (0, VOID)):
-            components, count = ndimage.label(labels == k, structure=np.ones((3, 3)))
-            sizes = np.bincount(components.ravel(), minlength=count + 1)
-            for number in np.flatnonzero(sizes[1:] >= least) + 1:
-                masks.append(components == number)
-                classes.append(int(k))
-    stacked = np.stack(masks) if masks else np.zeros((0, *labels.shape), np.bool_)
-    return Objects(stacked, np.array(classes, np.int64))
+            components, _ = ndimage.label(labels == k, structure=np.ones((3, 3)))
+            sizes = np.bincount(components.ravel())
+            masks += [components == number for number in np.flatnonzero(sizes[1:] >= least) + 1]
+    classes = [np.bincount(labels[mask].astype(np.int64)).argmax() for mask in masks]  # the most frequent one
+    return Objects(np.array(masks, np.bool_).reshape(len(masks), *labels.shape), np.array(classes, np.int64))
