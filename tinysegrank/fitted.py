@@ -25,7 +25,8 @@ class Fitted:
     shapes: shape of each array, by name. A size is a number, or a string that stands for the same number everywhere.
     not_finite: names of the arrays that may contain NaN or infinity.
 
-    If `cls(**arrays)` doesn't restore it, or the arrays aren't attributes, it overrides `_state` and `_restore`.
+    It overrides `_state` unless it is stored by attributes of the arrays' names, and `_restore` unless `cls(**arrays)`
+    makes it.
     """
 
     _tag: ClassVar[str]
@@ -77,8 +78,8 @@ def read_checked(
     """Read and check a file; return its strings and its arrays, both by name. For the arguments see `Fitted`.
 
     Raises:
-        CheckpointError: the file is missing or damaged, has another tag, lacks an array of `shapes`, or has an array of
-            another shape than there, of no numbers, or with NaN or infinity.
+        CheckpointError: the file is missing or damaged, has another tag, lacks an array of `shapes`, or has one of
+            another shape, of a type that isn't numeric, or with NaN or infinity.
     """
     arrays, about = read_arrays(path), read_about(path)
     if (found := about.get("format")) != tag:

@@ -65,7 +65,7 @@ def one_blas_thread(function: Callable[..., Result], *arguments: Any) -> Result:
 
 
 def jobs_that_fit(jobs: int, size: int) -> int:
-    """Return how many of `jobs` processes, 1 or more, fit into 2.7 GB if each holds arrays of `size` bytes."""
+    """Return how many of `jobs` processes fit into 2.7 GB if each holds arrays of `size` bytes; at least 1."""
     return max(1, min(jobs, _MEMORY // max(size, 1)))
 
 

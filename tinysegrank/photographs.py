@@ -17,8 +17,8 @@ _ENDINGS = {
 def find_photographs(given: Sequence[Path]) -> list[Path]:
     """Return the photographs that files, folders and patterns such as *.jpg stand for, without duplicates.
 
-    A folder stands for the files in it with an ending of photographs, a pattern for all files that it matches, both in
-    alphabetical order and without the label maps and overlays that `predict` writes.
+    A folder stands for the image files in it, by their endings, and a pattern for all files that it matches. Both are
+    in alphabetical order, without the label maps and overlays that `predict` writes.
 
     Raises:
         DatasetError: a folder or pattern holds none, or a file is missing.

@@ -22,7 +22,7 @@ def by_scale(x: np.ndarray, gradient: np.ndarray) -> Iterator[np.ndarray]:
     """Yield masks of the entries to check together: all of them, then smaller and smaller ones, without duplicates.
 
     The second mask has the entries below `SMALL` times the largest, the next one those below `SMALL` times the largest
-    of the second mask, and so on. Sizes are those in `x` first, then those in `gradient`.
+    of the second mask, and so on. This is done by the sizes in `x` first, then by those in `gradient`.
     """
     yield np.ones(x.shape, bool)
     seen: list[np.ndarray] = []
@@ -47,8 +47,8 @@ def worst_entry(
     """Search for the entry where the gradient is most wrong; return its index, its gradient, and its value by `slope`.
 
     The entries where the direction is not 0 are split in half, and the half with the larger error of its slope is kept,
-    until few are left to compare one by one. So another entry may be worse. `slope` gives the derivative along a
-    direction by difference.
+    until few are left to compare one by one. So another entry may be worse. `slope` returns the derivative along a
+    direction, by difference.
     """
 
     def compare(entries: np.ndarray, along: np.ndarray) -> tuple[float, float, float]:

@@ -50,7 +50,7 @@ class Stamp:
     made_by: Mapping[str, str] = field(default_factory=dict)  # software and machine, by name
 
     def content(self, place: str = "") -> str:
-        """Return a digest of all files, or of the file or subfolder `place`; "" if the work was not finished."""
+        """Return a digest of the contents of all files, or of those in `place`; "" if the work was not finished."""
         if not self.complete:
             return ""
         names = [name for name in self.files if not place or name == place or name.startswith(f"{place}/")]

@@ -43,7 +43,7 @@ class Browser:
 def packed(
     row: PanelRow, iou: Mapping[str, float], picks: Mapping[str, str], ious: Mapping[str, float]
 ) -> dict[str, Any]:
-    """Return an image with its label maps, scaled down to a longest side of SIDE pixels, as values for JSON.
+    """Return an image with its label maps, scaled down to at most SIDE pixels a side, as values for JSON.
 
     Label maps are sampled at the centres of the smaller image's pixels. All are in one lossless WebP of class numbers,
     below one another in as few columns as fit: they are alike, so that one file is far smaller than several.

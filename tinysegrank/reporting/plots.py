@@ -104,7 +104,7 @@ def loss_curves(
 ) -> None:
     """Draw training loss against step for several runs, each raw and as a running mean.
 
-    Each mean is over as many points as are in a fiftieth of the longest run, at the ends too.
+    Each mean is over a fiftieth of the longest run's points and never over fewer, so a smooth line is shorter.
 
     runs | name to steps, losses: (n,), (n,) | numbers | finite
     """
@@ -114,7 +114,7 @@ def loss_curves(
 
 
 def running_mean(curve: Curve, width: int) -> Curve:
-    """Return the means of each `width` successive points, at the middle one's x; of all if there are fewer."""
+    """Return the curve of means of `width` successive points, each at the middle one's x; of all points if fewer."""
     width = min(width, len(curve.y))
     means = np.lib.stride_tricks.sliding_window_view(np.asarray(curve.y, np.float64), width).mean(axis=1)
     return Curve(curve.x[(width - 1) // 2 :][: len(means)], means)

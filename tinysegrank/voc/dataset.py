@@ -83,7 +83,7 @@ class VOCSegmentation:
         check_links(self.root / _INSTANCES, DatasetError, deep=False)
 
     def _require(self, folder: str, endings: tuple[str, ...]) -> dict[str, str]:
-        """Return the file name of each image in a folder, by image name; files may have any of the endings."""
+        """Return the file of each image in a folder, by image name; raise a DatasetError if one is missing."""
         there = files_by_stem(self.root / folder, endings)
         if missing := [f"{folder}/{name}{endings[0]}" for name in self.names if name not in there]:
             raise DatasetError(
@@ -137,8 +137,8 @@ class VOCSegmentation:
 
         Raises:
             DatasetError: files are damaged, a mask differs in size from its image, or an image is smaller than the
-                coarse grid; the first few are named, each with what is wrong. Or the masks together contradict the
-                classes' colours, or none has an object.
+                coarse grid; the first few are named, each with its fault. Or the masks' palettes contradict each other,
+                or no mask has an object.
         """
         files = [
             (self.image_path(i), self.labels_path(i) if self.masks else None, self.instances_path(i))

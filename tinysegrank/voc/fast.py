@@ -17,7 +17,7 @@ CHUNK = 4096  # pixels at a time, which stay in the L1 cache for all maps of col
 
 
 def count_pairs(rows: np.ndarray, columns: np.ndarray, R: int, C: int) -> tuple[np.ndarray, bool]:
-    """Numba version of `labels.count_pairs`; R and C are its shape."""
+    """Numba version of `labels.count_pairs`, whose `shape` is (R, C)."""
     counts = np.zeros((len(columns), R, C), np.int64)
     ended = np.zeros(CHUNK + 8, np.uint8)  # 1 where a run of one pair has ended
     return counts, _count(rows, columns, counts, ended, ended.view(np.uint64))

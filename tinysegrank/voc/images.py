@@ -25,7 +25,7 @@ _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 @contextmanager
 def opened(path: Path | str) -> Iterator[Image.Image]:
-    """Open an image file, as a context manager; its pixels can be decoded inside. All images are opened by it.
+    """Open an image file, as a context manager; its pixels can be decoded inside. Every reader of images uses this.
 
     The format is recognised by the content: JPEG, PNG, BMP, GIF, TIFF, WebP, PPM, AVIF if the installed Pillow has it,
     and HEIC with the extra `heic`. Other formats of Pillow are refused, as it starts other programs for some.

@@ -55,9 +55,7 @@ def check_labels(
 
 
 def write_labels(path: Path | str, labels: np.ndarray, classes: Classes = VOC) -> None:
-    """Write a label map as an 8-bit palette PNG: its numbers are the labels, its palette the classes' colours.
-
-    The file is written atomically.
+    """Write a label map atomically, as an 8-bit palette PNG of the labels with the classes' colours as its palette.
 
     labels | (H, W) | integer | 0..K-1, or 255 where void
 
@@ -131,7 +129,7 @@ def label_counts(labels: np.ndarray) -> np.ndarray:
 
 
 def draw_legend(width: int, entries: Sequence[tuple[str, tuple[int, int, int]]]) -> Image.Image:
-    """Return a white image of a width in pixels with names and their colours (R, G, B), as high as they need."""
+    """Return a white image, `width` pixels wide, with names beside squares of their colours (R, G, B)."""
     text = max(width // _TEXTS_ACROSS, _SMALLEST_TEXT)
     font, gap = ImageFont.load_default(size=text), text // 2
     places, x, y = [], gap, gap

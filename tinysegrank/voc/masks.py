@@ -47,17 +47,17 @@ def read_labels(path: Path | str, classes: Classes = VOC) -> np.ndarray:
     returns | (H, W) | uint8 | 0..K-1, or 255 where void
 
     The labels of a palette PNG are its numbers. But if its palette gives a number the colour of another class, as other
-    tools do, each pixel's label is the class that has its colour.
+    tools do, each pixel's label is the class of its colour.
 
     Raises:
-        DatasetError: the file is missing, is not a complete PNG, or has a label that is neither a class nor void or a
-            colour of neither; or label 0 is coloured and another label black.
+        DatasetError: the file is missing, is not a complete PNG, or has a label that is neither a class nor void, or
+            a colour of neither; or label 0 is coloured and another label black.
     """
     return read_mask(path, classes).labels
 
 
 def read_mask(path: Path | str, classes: Classes = VOC) -> Mask:
-    """Read a label map as `read_labels` does; return it with the pixels of each label, the palette and the kind."""
+    """Read a label map as `read_labels` does; return it with its pixel counts, palette and kind."""
     with opened(path) as image:
         if image.format != "PNG":
             raise DatasetError(f"{path}: a label map is a PNG file, this is {image.format}; compression changes labels")
