@@ -17,10 +17,14 @@ from tinysegrank.experiment.origin import blas, processor
 
 def findings() -> Iterator[tuple[str, str]]:
     """Yield (name, value) pairs to print about the installation and the machine; a value says what is missing."""
+    from tinysegrank.compiled_cache import cache_folder  # numba loads slowly
+
     yield "tinysegrank", __version__
     yield "Python", f"{platform.python_version()} on {platform.system()} {platform.release()}, {processor()}"
     yield "libraries", ", ".join(f"{name} {version}" for name, version in library_versions().items())
-    yield "compiled", _compiled()
+    folder = cache_folder()
+    unwritable = "not cached, for lack of a writable folder; set NUMBA_CACHE_DIR to one"
+    yield "compiled", f"cached in {folder}" if folder else unwritable
     try:
         yield "backend", get_backend().describe()
     except TinySegRankError as error:
@@ -46,13 +50,6 @@ def findings() -> Iterator[tuple[str, str]]:
         yield f"  {variable}", os.environ.get(variable, "not set")
     yield "data", _data()
     yield "weights", _weights()
-
-
-def _compiled() -> str:
-    from tinysegrank.compiled_cache import cache_folder
-
-    folder = cache_folder()
-    return f"cached in {folder}" if folder else "not cached, for lack of a writable folder; set NUMBA_CACHE_DIR to one"
 
 
 def _data() -> str:

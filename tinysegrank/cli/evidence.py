@@ -76,7 +76,7 @@ def report(
     run: Folder,
     out: Annotated[Path | None, typer.Option("--out", help="Output file; RUN/report.html by default.")] = None,
     images: Annotated[
-        int, typer.Option("--images", min=0, help="Images of val to look through, at most, evenly spread; 0 for none.")
+        int, typer.Option("--images", min=0, help="Show at most this many images of val, evenly spread; 0 for none.")
     ] = 500,
     jobs: Jobs = CORES,
 ) -> None:

@@ -46,6 +46,6 @@ def show_results(run: Run) -> None:
         console.print(line, markup=False, highlight=False)
     console.print(f"\nTables, curves and images: {run.folder(report.STAGE.name)}", markup=False, highlight=False)
     test = f"tinysegrank evidence {shlex.quote(str(run.path))} table-2"
-    console.print(f"What part chance may have in them: {test}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Test them against chance: {test}", markup=False, highlight=False, soft_wrap=True)
     label = f"tinysegrank predict PHOTOGRAPH.jpg --run {shlex.quote(str(run.path))}"
     console.print(f"Label photographs: {label}", markup=False, highlight=False, soft_wrap=True)
