@@ -24,9 +24,7 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 Jobs = Annotated[
     int,
     typer.Option(
-        "--jobs",
-        min=1,
-        help="Number of worker processes; the results do not depend on it. Work on GPUs takes one for each.",
+        "--jobs", min=1, help="Number of worker processes; the results do not depend on it. GPU work takes one per GPU."
     ),
 ]
 Dask = Annotated[
