@@ -121,7 +121,7 @@ def _read(module: str) -> _Source:
 
 
 def _file(module: str) -> Path:
-    if module.split(".")[0] != PACKAGE:  # of a stage made outside the package; it has been imported
+    if module.split(".")[0] != PACKAGE:  # such as a plugin; it has been imported
         return Path(str(sys.modules[module].__file__))
     place = _ROOT.joinpath(*module.split(".")[1:])
     return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")

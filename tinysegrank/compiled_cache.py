@@ -39,8 +39,8 @@ from tinysegrank.code_digest import code_digest, importers_of
 from tinysegrank.files import atomic_write
 
 VARIABLE = "NUMBA_CACHE_DIR"
-KEPT = 7  # number of folders of other states that are always kept, those used last; some 10 MB each
-LATELY = 7 * 24 * 3600  # seconds since a folder was used in which it is kept too
+KEPT = 7  # number of folders of other states to keep, those used last; some 10 MB each
+LATELY = 7 * 24 * 3600  # seconds for which an unused folder is kept in any case
 LOGGER = logging.getLogger(__name__)
 _INERT = (VARIABLE, "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER")  # settings that do not change machine code
 _CHECKSUM = sha256().digest_size

@@ -63,7 +63,7 @@ class _Commands(typer.core.TyperGroup):
         if given is None:  # otherwise another program has called it
             plain_warnings()
         self._given = list(sys.argv[1:] if given is None else given)
-        others = [one for one in self._given if one not in _QUIET]  # it may stand after the subcommand too
+        others = [one for one in self._given if one not in _QUIET]  # --quiet may follow the subcommand
         options["args"] = ["--quiet", *others] if len(others) < len(self._given) else self._given
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":

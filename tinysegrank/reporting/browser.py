@@ -27,8 +27,8 @@ class Browser:
 
     images: Sequence[Mapping[str, Any]]  # of each, what `packed` returns
     methods: Sequence[str]  # names of the ways of labelling, in order
-    first: str  # the method that the others' gains are over
-    chosen: str  # the method whose gain is shown at first
+    first: str  # the method that the others are compared with
+    chosen: str  # the method whose gain is shown first
     classes: Classes = VOC
 
     def to_json(self) -> str:
