@@ -41,7 +41,7 @@ def write_html_report(run: Run, file: Path, *, images: int = 500) -> None:
     run.require([stage.name for stage in NEEDS], "a report")
     if images:
         run.require([stage.name for stage in val_images.NEEDS], "a report with images, which --images 0 leaves out,")
-    run.require([stage.name for stage in STAGES if run.folder(stage.name).is_dir()], "a report")  # it shows all that were begun
+    run.require([stage.name for stage in STAGES if run.folder(stage.name).is_dir()], "a report")  # all begun
     pieces = read_evidence(run)
     verdicts, settings = _verdicts(pieces), (run.path / SETTINGS_FILE).read_text(encoding="utf-8")
     by_name = report.tables(run, read_counts(run))
