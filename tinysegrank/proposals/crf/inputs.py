@@ -142,7 +142,7 @@ def label_fractions(
     weights     | (S,)   | int64   | pixels that are not void
 
     Raises:
-        ShapeError: the arrays differ in size.
+        ShapeError: the arrays differ in size, or labels are not integers.
         DatasetError: a label is neither a class nor void.
     """
     if labels.shape != superpixels.shape:

@@ -27,7 +27,7 @@ def edge_map(
         smoothing: standard deviation in pixels of a Gaussian filter applied to each channel first.
 
     Raises:
-        ShapeError: the image is not 8-bit grey or RGB, or `lab` is of another size.
+        ShapeError: `lab` is of another size, or, without it, the image is not 8-bit grey or RGB.
 
     Source: Sobel's gradient, the largest of the three Lab channels; the original is Arbelaez et al., "Contour detection
     and hierarchical image segmentation", PAMI 2011.

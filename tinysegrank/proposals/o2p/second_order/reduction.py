@@ -57,6 +57,7 @@ class DescriptorReduction(
 
         Raises:
             ConfigError: there is no image.
+            ShapeError: an image is not 8-bit grey or RGB.
         """
         moments = [np.zeros((length, length)) for length in (SIFT_LENGTH, LBP_LENGTH)]
         count = 0
