@@ -211,8 +211,7 @@ class SuperpixelClassifier(
         if not np.isin(new.classes_, np.arange(len(new.prior_))).all():
             raise ValueError(f"classes {new.classes_} of {len(new.prior_)}")
         new.centre_, new.scale_ = arrays["centre"], arrays["scale"]
-        parameters = {name: array for name, array in arrays.items() if "." in name}
-        new.network_ = _network(parameters)
+        new.network_ = _network(arrays)
         return new
 
 
