@@ -12,7 +12,7 @@ from tinysegrank.errors import ShapeError
 from tinysegrank.proposals.o2p.cpmc.graph import UNIT, Boundaries
 from tinysegrank.superpixels import as_rgb
 
-SHAPE_FEATURES = (
+SEGMENT_FEATURES = (
     "log_area",  # share of the image
     "row", "column",  # centroid, 0..1
     "off_centre",  # distance of the centroid from the image's centre, in half diagonals
@@ -26,16 +26,13 @@ SHAPE_FEATURES = (
     "compactness",  # 4 pi area / perimeter^2, the image's frame being part of the perimeter
     "frame_share",  # share of the perimeter that is on the frame
     "frame_cover",  # share of the frame that the segment touches
-)  # fmt: skip
-CONTRAST_FEATURES = (
     "log_cut_ratio",  # mean cost of separating two pixels across the border
     "border_strength",  # mean edge along the border
     "inner_strength",  # mean edge between the segment's own superpixels
     "weak_border",  # share of the border whose edge is no stronger than the image's average
     "ring_contrast",  # chi-square distance of its colours from those of the superpixels that touch it
     "rest_contrast",  # the same, from the colours of all other superpixels
-)
-SEGMENT_FEATURES = SHAPE_FEATURES + CONTRAST_FEATURES
+)  # fmt: skip
 
 DIRECTIONS = 16
 LEVELS = 6  # of each of R, G, B in the histograms
