@@ -1,7 +1,11 @@
-"""The one rule for dtypes: integers and booleans are refused by name, float16 is as right as it can be."""
+"""The one rule for dtypes: integers and booleans are refused by name, float16 is as right as it can be.
+
+Gradients of another shape than the output's are refused as well.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -42,6 +46,18 @@ def test_integers_and_booleans_are_refused_by_name(operation: str, dtype: str, b
     gradient = backend.asarray(np.ones(tuple(result.shape)), dtype=dtype)
     with pytest.raises(ShapeError, match=rf"^{operation}_backward: gradient is \S*{dtype}"):
         getattr(nn, f"{operation}_backward")(gradient, context)
+
+
+@pytest.mark.parametrize("operation", CALLS)
+def test_a_gradient_of_another_shape_is_refused(operation: str, backend: Backend) -> None:
+    """One that would broadcast too, on every backend."""
+    forward, shapes = CALLS[operation]
+    result, context = forward(*(backend.asarray(np.ones(shape, np.float32)) for shape in shapes))
+    expected = tuple(result.shape)
+    for shape in (expected[1:], (*expected[:-1], 1), (2, *expected[1:-1], 7)):
+        message = f"{operation}_backward: gradient has shape {shape}; give the output's, {expected}"
+        with pytest.raises(ShapeError, match=f"^{re.escape(message)}$"):
+            getattr(nn, f"{operation}_backward")(backend.asarray(np.ones(shape, np.float32)), context)
 
 
 def test_numpys_numbers_as_options_do_not_widen(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,8 @@
 """Losses on soft segmentations: (z, target, weight) to (value, gradient with respect to z).
 
 z (N, K, H, W) are the scores before the softmax; target (N, K, H, W) is the true class distribution of each cell;
-weight (N, H, W) is 0 where a cell is void. The value is a 0-d array of the same backend. All arrays are floating and of
-one dtype; float16 is computed in float32, and the results are rounded once.
+weight (N, H, W) is the share of each cell that counts, 0 where it is void. The value is a 0-d array of the same
+backend. All arrays are floating and of one dtype; float16 is computed in float32, and the results are rounded once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sums over a corpus, with which a loss on a minibatch becomes the loss on the whole corpus.
+"""Sums over a corpus, with which the loss and gradient of a whole corpus are computed batch by batch.
 
 The gradient of IOU, UOI or Dice at a cell depends on the other cells only through three sums per class, and that of
 cross-entropy only through the total weight. So a first pass over the batches adds up the sums, and a second pass
@@ -23,30 +23,33 @@ from tinysegrank.nn.softmax import log_softmax
 
 
 class Loss(Protocol):
-    """A loss: (z, target, weight) to the 0-d value and the gradient with respect to z."""
+    """Protocol of a loss: a function of (z, target, weight) that returns its value and its gradient."""
 
     def __call__(
         self, z: Array, target: Array, weight: Array | None = None, *, counts: CorpusCounts | None = None
     ) -> tuple[Array, Array]:
-        """Return value and gradient; with `counts`, those of the whole corpus, of the gradient this batch's rows."""
+        """Return the loss of a batch, an array (), and its gradient with respect to z (N, K, H, W).
+
+        With `counts` of a corpus, return the loss of the whole corpus and this batch's rows of its gradient.
+        """
 
 
 class CorpusCounts:
     """Sums over a corpus: each class's expected intersection, cardinality and target mass; weight and cross-entropy.
 
     Attributes:
-        sums: (3 K + 2,) float64, all of them in this order; on the batches' device, so that adding one needs no wait.
-            JAX's are on the host, as JAX has no float64 unless it is told to.
+        sums: (3 K + 2,) float64, all sums in this order, on the device of the batches, so that `update` needn't wait
+            for it; for JAX and Apple's MPS, which may lack float64, on the host.
     """
 
     def __init__(self, num_classes: int) -> None:
         self.num_classes = num_classes
         self.sums: Array = np.zeros(3 * num_classes + 2)
 
-    intersection = property(lambda self: self._part(0), doc="of each class, (K,) NumPy float64")
-    cardinality = property(lambda self: self._part(1), doc="intersection plus union, (K,) NumPy float64")
-    mass = property(lambda self: self._part(2), doc="of the truth, (K,) NumPy float64")
-    weight = property(lambda self: float(self.sums[-2]), doc="sum over cells")
+    intersection = property(lambda self: self._part(0), doc="expected, of each class, (K,) NumPy float64")
+    cardinality = property(lambda self: self._part(1), doc="intersection plus union of each class, (K,) NumPy float64")
+    mass = property(lambda self: self._part(2), doc="sum of the targets of each class, (K,) NumPy float64")
+    weight = property(lambda self: float(self.sums[-2]), doc="sum of the cells' weights")
     cross_entropy = property(lambda self: float(self.sums[-1]), doc="sum over cells of weight times cross-entropy")
 
     def _part(self, number: int) -> np.ndarray:
@@ -54,11 +57,11 @@ class CorpusCounts:
 
     @half_in_float32
     def update(self, z: Array, target: Array, weight: Array | None = None) -> CorpusCounts:
-        """Add a batch, z and target (N, K, H, W) with weight (N, H, W) or None, and return self.
+        """Add a batch, z and target (N, K, H, W) with weight (N, H, W) or None (1 everywhere), and return self.
 
         Raises:
-            ShapeError: the arrays are not floating, do not fit each other or the number of classes, or a weight is
-                negative.
+            ShapeError: the arrays are not floating, do not fit each other or the number of classes, or a NumPy weight
+                is negative or NaN.
         """
         check_loss_arguments("CorpusCounts", z, target, weight)
         if z.shape[1] != self.num_classes:
@@ -80,7 +83,7 @@ class CorpusCounts:
         return self._add(other.sums)
 
     def _add(self, sums: Array) -> CorpusCounts:
-        """Add sums on their device, unless they are on the host and ours are not."""
+        """Add `sums` to the sums and return self; if either are on a device, so is the result."""
         if is_numpy_array(self.sums) and not np.any(self.sums):  # nothing to move
             self.sums = sums
         elif is_numpy_array(sums):
@@ -90,22 +93,25 @@ class CorpusCounts:
         return self
 
     def scaled(self, factor: float) -> CorpusCounts:
-        """Return a copy with every count multiplied by `factor`, for weighted averages of counts."""
+        """Return a copy with every sum multiplied by `factor`, for weighted averages of counts."""
         copy = CorpusCounts(self.num_classes)
         copy.sums = self.sums * factor
         return copy
 
     def like(self, z: Array) -> ExpectedCounts:
-        """Return the counts as arrays of z's namespace and dtype, on its device."""
+        """Return all sums but the cross-entropy as arrays of z's library and dtype, on its device."""
         K, sums = self.num_classes, _moved(self.sums, z)
         return ExpectedCounts(sums[:K], sums[K : 2 * K], sums[2 * K : 3 * K], sums[3 * K, ...])
 
     def cross_entropy_like(self, z: Array) -> Array:
-        """Return the cross-entropy as an array () of z's namespace and dtype, on its device."""
+        """Return the summed cross-entropy as an array () of z's library and dtype, on its device."""
         return _moved(self.sums, z)[3 * self.num_classes + 1, ...]
 
     def weight_ratio(self, batch: CorpusCounts, z: Array) -> Array:
-        """Return the weight divided by a batch's, as an array () like z; 0 if the batch has none."""
+        """Return the weight divided by that of `batch`, as an array () of z's library, dtype and device.
+
+        Where the weight of `batch` is 0, return 0.
+        """
         xp = array_namespace(batch.sums)
         total, own = (sums[3 * self.num_classes, ...] for sums in (_moved(self.sums, batch.sums), batch.sums))
         ratio = total / xp.where(own > 0, own, xp.ones_like(own))
@@ -113,7 +119,7 @@ class CorpusCounts:
 
 
 def _in_float64(sums: Array) -> Array:
-    """Convert sums to float64, on the host if their device may lack it."""
+    """Return the sums in float64, as a NumPy array if their library or device may lack float64."""
     sums = sums.detach() if hasattr(sums, "detach") else sums  # torch
     if is_jax_array(sums) or "mps" in str(device(sums)):
         return to_numpy(sums).astype(np.float64)
@@ -121,7 +127,7 @@ def _in_float64(sums: Array) -> Array:
 
 
 def _moved(sums: Array, like: Array) -> Array:
-    """Return sums in the library and dtype of another array, on its device."""
+    """Return `sums` as an array of the library, dtype and device of `like`."""
     xp = array_namespace(like)
     if array_namespace(sums) is xp and device(sums) == device(like):
         return xp.astype(sums, like.dtype, copy=False)

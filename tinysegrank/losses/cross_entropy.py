@@ -18,7 +18,7 @@ from tinysegrank.nn.softmax import log_softmax, log_softmax_backward
 def soft_cross_entropy(
     z: Array, target: Array, weight: Array | None = None, *, counts: CorpusCounts | None = None
 ) -> tuple[Array, Array]:
-    """Return the weighted mean over cells of ce = - sum over k of target_k log softmax(z)_k, and its gradient.
+    """Return the weighted mean over cells of - sum over k of target_k log softmax(z)_k, and its gradient.
 
     z       | (N, K, H, W)     | floating | scores
     target  | (N, K, H, W)     | as z     | true distributions
@@ -28,7 +28,7 @@ def soft_cross_entropy(
     With `counts` of a corpus, return the loss of the whole corpus and this batch's rows of its gradient.
 
     Raises:
-        ShapeError: the arrays are not floating or do not fit each other, or a weight is negative.
+        ShapeError: the arrays are not floating or do not fit each other, or a NumPy weight is negative or NaN.
     """
     check_loss_arguments("soft_cross_entropy", z, target, weight)
     xp = array_namespace(z)

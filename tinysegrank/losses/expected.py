@@ -1,4 +1,4 @@
-"""Expected intersection and union of a predicted and a true soft segmentation: the sums that the losses are made of.
+"""Expected intersection and union of a predicted and a true soft segmentation, from which the losses are computed.
 
 Source: the supplement, section 2. It takes prediction and truth as independent, which makes the expectations products;
 the losses are ratios of expectations, not expectations of ratios.
@@ -19,7 +19,7 @@ SMALLEST_DIVISOR = 1e-12
 
 
 class ExpectedCounts(NamedTuple):
-    """Weighted sums over cells, per class; unions follow from them."""
+    """Weighted sums over cells: three for each class, from which its union follows, and the total weight."""
 
     intersection: Array  # (K,) I, Eq. 24
     cardinality: Array  # (K,) I + U: the sum of prediction and truth
@@ -28,18 +28,18 @@ class ExpectedCounts(NamedTuple):
 
     @property
     def union(self) -> Array:
-        """Expected union of each class, (K,)."""
+        """Expected union of each class, (K,): cardinality minus intersection."""
         return self.cardinality - self.intersection  # Eq. 29
 
 
 @half_in_float32
 def expected_counts(q: Array, target: Array, weight: Array | None = None) -> ExpectedCounts:
-    """Compute the expected counts of a batch: weighted sums over all its cells.
+    """Return the expected counts of a batch: weighted sums over all its cells.
 
-    q       | (N, K, H, W) | floating | predicted distributions, 0..1
-    target  | (N, K, H, W) | as q     | true distributions, 0..1
-    weight  | (N, H, W)    | as q     | share of each cell that counts, 0 where void; None is 1 everywhere
-    returns | ExpectedCounts | as q   | float32 where q is float16, whose sums would overflow at 65,504
+    q       | (N, K, H, W)   | floating | predicted distributions, 0..1
+    target  | (N, K, H, W)   | as q     | true distributions, 0..1
+    weight  | (N, H, W)      | as q     | share of each cell that counts, 0 where void; None is 1 everywhere
+    returns | ExpectedCounts | as q     | float32 where q is float16, whose sums would overflow at 65,504
 
     Raises:
         ShapeError: an array is not floating.
@@ -58,7 +58,7 @@ def expected_counts(q: Array, target: Array, weight: Array | None = None) -> Exp
 
 
 def cell_weights(z: Array, weight: Array | None) -> Array:
-    """Return the weights with an axis for the classes, (N, 1, H, W); None becomes ones."""
+    """Return the weights of the cells of z (N, K, H, W) as (N, 1, H, W); a weight of None becomes ones."""
     xp = array_namespace(z)
     N, _, H, W = z.shape
     if weight is None:
@@ -71,7 +71,7 @@ def check_loss_arguments(loss: str, z: Array, target: Array, weight: Array | Non
 
     Raises:
         ShapeError: an array is not floating (with `real`, not real floating), z is not (N, K, H, W), target has another
-            shape, weight is not (N, H, W), dtypes differ, or a weight is not at least 0.
+            shape, weight is not (N, H, W), dtypes differ, or a NumPy weight is negative or NaN.
     """
     weights = {} if weight is None else {"weight": weight}
     check_floating(loss, real=real, z=z, target=target, **weights)
@@ -90,11 +90,11 @@ def check_loss_arguments(loss: str, z: Array, target: Array, weight: Array | Non
 def check_weights(where: str, weight: np.ndarray) -> None:
     """Refuse weights that are negative or NaN.
 
-    Losses check NumPy arrays only: checking an array on a device would wait for the device in each step. `segnet.train`
-    checks weights before it moves them to the device.
+    Losses call this for NumPy arrays only: to check an array on a device, each step would have to wait for the device.
+    `segnet.train` calls it before weights are moved to the device.
 
     Raises:
-        ShapeError: a weight is not at least 0.
+        ShapeError: a weight is negative or NaN; the message starts with `where`.
     """
     if not np.all(np.real(weight) >= 0):
         raise ShapeError(
@@ -103,7 +103,7 @@ def check_weights(where: str, weight: np.ndarray) -> None:
 
 
 def reciprocal(x: Array, *, smallest: float = SMALLEST_DIVISOR) -> tuple[Array, Array]:
-    """Return 1 / x and its derivative -1 / x**2; below `smallest`, 1 / x is continued by its tangent at that point.
+    """Return 1 / x and its derivative; for x below `smallest`, return the tangent of 1 / x at `smallest` and its slope.
 
     So a ratio stays finite where its divisor underflows, and the derivative is always that of the value returned.
 
@@ -125,7 +125,7 @@ def class_factors(mass: Array, *, min_mass: float, reduction: str) -> Array:
     returns | (K,) | as mass       |
 
     Raises:
-        ShapeError: an unknown reduction, or a negative min_mass.
+        ShapeError: the reduction is unknown, or min_mass is negative or NaN.
     """
     xp = array_namespace(mass)
     if reduction not in ("mean", "sum"):

@@ -1,8 +1,8 @@
 """Lovász-Softmax: the convex extension of each class's Jaccard loss from sets of wrong cells to continuous errors.
 
-If Y is the set of true cells of class k, and the cells of a set M are wrong, the Jaccard loss is |M| / |Y u M|. Its
-Lovász extension visits the cells from the largest error down, and sums each error times the rise in Jaccard loss when
-that cell joins the wrong ones. Here |.| is the sum of the cells' weights.
+If Y is the set of true cells of class k, and M the set of cells that are wrong, the Jaccard loss is |M| / |Y u M|,
+where |.| is the sum of the cells' weights. Its Lovász extension adds the cells to M from the largest error down, and
+sums each cell's error times the rise in Jaccard loss when the cell is added.
 
 Source: Berman, Triki and Blaschko (2018), The Lovász-Softmax loss, who also compute it per image; here it is computed
 over the whole batch.
@@ -30,16 +30,16 @@ def lovasz_softmax(
     min_mass: float = 0.5,
     counts: CorpusCounts | None = None,
 ) -> tuple[Array, Array]:
-    """Return the Lovász extension of the Jaccard loss over all cells, averaged over the classes counted.
+    """Return the Lovász extension of the Jaccard loss over all cells, averaged over the classes counted; its gradient.
 
-    The truth is made hard first: each cell belongs to the class of its largest target (the first of equal ones), since
-    the loss extends a function of sets of cells. Where errors tie, the gradient is one of the subgradients.
+    Each cell first becomes a true cell of one class, that of its largest target (the first of equal ones), since the
+    loss extends a function of sets of cells. Where errors tie, the gradient is one of the subgradients.
 
-    The arguments are those of `OverlapLoss`, but the loss takes no counts, as it sorts single cells. With min_mass=0 an
-    absent class counts too; its loss is its largest probability anywhere.
+    The arguments are those of `OverlapLoss`, except that real arrays are needed, and no counts can be given. With
+    min_mass=0 an absent class counts too: its loss is its largest probability at any cell that isn't void.
 
     Raises:
-        ShapeError: see `OverlapLoss`.
+        ShapeError: see `OverlapLoss`; or an array is complex.
         ConfigError: counts are given.
     """
     if counts is not None:
@@ -55,7 +55,8 @@ def lovasz_softmax(
     truth = xp.astype(xp.expand_dims(xp.argmax(target, axis=1), axis=1) == classes, z.dtype)  # (N, K, H, W)
     cells = xp.broadcast_to(cell_weights(z, weight), z.shape)  # (N, K, H, W)
 
-    error, truth, cells = (_by_class(a) for a in (xp.abs(truth - q), truth, cells))  # (K, N * H * W)
+    by_class = (xp.permute_dims(a, (1, 0, 2, 3)) for a in (xp.abs(truth - q), truth, cells))  # (K, N, H, W)
+    error, truth, cells = (xp.reshape(a, (K, -1)) for a in by_class)  # (K, N * H * W)
     share = class_factors(xp.sum(cells * truth, axis=1), min_mass=min_mass, reduction=reduction)
     order = xp.argsort(error, axis=1, descending=True, stable=False)  # equal errors may go in any order
     rise = _jaccard_rise(xp.take_along_axis(truth, order, axis=1), xp.take_along_axis(cells, order, axis=1))
@@ -68,14 +69,14 @@ def lovasz_softmax(
 
 
 def _jaccard_rise(truth: Array, cells: Array) -> Array:
-    """Return the rise in Jaccard loss as each cell, in the order given, joins the wrong ones.
+    """Return the rise in Jaccard loss when each cell, in the order given, is added to the wrong ones.
 
     A true cell of weight w takes w from the intersection, a rise of w / U. Any other cell adds w to the union: the loss
     goes from 1 - I / U to 1 - I / (U + w), a rise of w I / (U (U + w)). Subtracting losses would cancel in float32.
 
-    truth   | (K, L) | floating | 1 for cells of the class, else 0; sorted by error, largest first
+    truth   | (K, L) | floating | 1 for true cells of the class, otherwise 0; sorted by error, largest first
     cells   | (K, L) | as truth | weights of the cells, in the same order
-    returns | (K, L) | as truth | at least 0, summing to 1 where a weight is positive
+    returns | (K, L) | as truth | at least 0; each class's sum is 1 unless all weights are 0
     """
     xp = array_namespace(truth)
     mass = xp.sum(cells * truth, axis=1, keepdims=True)  # (K, 1)
@@ -86,9 +87,3 @@ def _jaccard_rise(truth: Array, cells: Array) -> Array:
     smallest = xp.full_like(union, SMALLEST_DIVISOR)
     overlap = xp.where(before > 0, intersection / xp.maximum(before, smallest), xp.ones_like(before))
     return cells / xp.maximum(union, smallest) * (truth + (1 - truth) * overlap)
-
-
-def _by_class(array: Array) -> Array:
-    """Reshape (N, K, H, W) to (K, N * H * W)."""
-    xp = array_namespace(array)
-    return xp.reshape(xp.permute_dims(array, (1, 0, 2, 3)), (array.shape[1], -1))

@@ -28,7 +28,7 @@ from tinysegrank.nn.softmax import softmax, softmax_backward
 
 
 class OverlapLoss(Protocol):
-    """A loss that is a ratio of expected intersection and union, averaged over classes."""
+    """Protocol of a loss that averages over classes, such as a ratio of expected intersection and union."""
 
     def __call__(
         self,
@@ -40,7 +40,7 @@ class OverlapLoss(Protocol):
         min_mass: float = 0.5,
         counts: CorpusCounts | None = None,
     ) -> tuple[Array, Array]:
-        """Return the loss and its gradient; both are 0 if no class counts.
+        """Return the loss and its gradient with respect to z; both are 0 if no class counts.
 
         z       | (N, K, H, W)     | floating | scores
         target  | (N, K, H, W)     | as z     | true distributions
@@ -48,20 +48,21 @@ class OverlapLoss(Protocol):
         returns | (), (N, K, H, W) | as z     | value and gradient
 
         Args:
-            reduction: "mean" over the classes counted, or "sum". "sum" with min_mass=0 is Eqs. 47 and 60 as printed.
-            min_mass: classes with less target mass than this many cells are not counted.
+            reduction: "mean" or "sum" over the classes counted. "sum" with min_mass=0 is Eqs. 47 and 60 as printed.
+            min_mass: a class counts if its targets, each times its cell's weight, sum to this or more.
             counts: sums over a corpus; the result is then the corpus's loss and this batch's rows of its gradient.
 
         Raises:
-            ShapeError: the arrays are not floating or do not fit each other, a weight is negative, or an option is out
-                of range.
+            ShapeError: the arrays are not floating or do not fit each other, a NumPy weight is negative or NaN, or
+                reduction or min_mass is out of range.
         """
 
 
 def overlap_loss(ratio: Callable[[ExpectedCounts, Array], tuple[Array, Array, Array]]) -> OverlapLoss:
-    """Make a loss of a function of each class's sums and of its factor in the loss.
+    """Decorate `ratio` so that it becomes a loss with the arguments and results of `OverlapLoss`.
 
-    The function returns three arrays (K,): the ratio times the factor, and its derivatives with respect to I and U.
+    `ratio` takes the sums and each class's factor in the loss (K,), and returns three arrays (K,): each class's ratio
+    times its factor, and the derivatives of this with respect to the class's I and U.
     """
 
     @half_in_float32
@@ -90,9 +91,10 @@ def overlap_loss(ratio: Callable[[ExpectedCounts, Array], tuple[Array, Array, Ar
 
 @overlap_loss
 def iou(sums: ExpectedCounts, share: Array) -> tuple[Array, Array, Array]:
-    """Return the mean of I / U, 0..1; larger is better. For the arguments see `OverlapLoss`.
+    """Return the mean of I / U, 0..1, and its gradient; larger is better.
 
-    Eq. 47 calls it a loss, but it is a gain: training minimises its negative.
+    The decorator replaces the arguments by those of `OverlapLoss`. Eq. 47 calls I / U a loss, but it is a gain:
+    training minimises its negative.
     """
     per_union, slope = reciprocal(sums.union)
     return share * sums.intersection * per_union, share * per_union, share * sums.intersection * slope  # Eq. 47
@@ -100,10 +102,11 @@ def iou(sums: ExpectedCounts, share: Array) -> tuple[Array, Array, Array]:
 
 @overlap_loss
 def uoi(sums: ExpectedCounts, share: Array) -> tuple[Array, Array, Array]:
-    """Return the mean of U / I, at least 1; smaller is better. For the arguments see `OverlapLoss`.
+    """Return the mean of U / I, at least 1, and its gradient; smaller is better.
 
-    A class that is very rare or wholly missed has a very large term, since its intersection is the divisor. If that
-    dominates, raise `min_mass`, use larger batches, or pass the counts of a corpus.
+    The decorator replaces the arguments by those of `OverlapLoss`. A class that is very rare or wholly missed has a
+    very large term, since I is the divisor. If such terms dominate, raise `min_mass`, use larger batches, or pass the
+    counts of a corpus.
     """
     per_intersection, slope = reciprocal(sums.intersection)
     return share * sums.union * per_intersection, share * sums.union * slope, share * per_intersection  # Eq. 60
@@ -111,9 +114,10 @@ def uoi(sums: ExpectedCounts, share: Array) -> tuple[Array, Array, Array]:
 
 @overlap_loss
 def soft_dice(sums: ExpectedCounts, share: Array) -> tuple[Array, Array, Array]:
-    """Return the mean of 1 - 2 I / (I + U), 0..1; smaller is better. For the arguments see `OverlapLoss`.
+    """Return the mean of 1 - 2 I / (I + U), 0..1, and its gradient; smaller is better.
 
-    It ranks segmentations of a class as IOU does, but has a flatter slope where the overlap is good.
+    The decorator replaces the arguments by those of `OverlapLoss`. Dice ranks segmentations of a class as IOU does, but
+    has a flatter slope where the overlap is good.
 
     Source: Milletari, Navab and Ahmadi (2016), V-Net, who square the probabilities in the divisor.
     """

@@ -1,7 +1,7 @@
-"""IOU and UOI of hard labels as functions of the number of mistakes, their slopes, and bounds: why UOI is minimised.
+"""IOU and UOI of hard labels as functions of the number of mistakes, with slopes and bounds: why UOI is minimised.
 
-Paper: Eqs. 1-15 and Fig. 2. As TP_k + FN_k = GT_k, a class is described by the number of its true pixels GT_k, of its
-false positives FP_k and of its false negatives FN_k.
+Paper: Eqs. 1-15 and Fig. 2. As TP_k + FN_k = GT_k, a class k is described by its numbers of true pixels GT_k, of false
+positives FP_k and of false negatives FN_k.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ _VOID = 255
 
 
 class FlipCurve(NamedTuple):
-    """Result of `simulate_flips`; entry n is the state after n flips."""
+    """Result of `simulate_flips`; entry n of each array is the state after n flips."""
 
-    mistakes: np.ndarray  # (M + 1,) int64: 0..M, the number of false positives, and of false negatives, of all classes
+    mistakes: np.ndarray  # (M + 1,) int64: 0..M; after n flips all classes together have n false positives, n negatives
     iou: np.ndarray  # (M + 1,) float64: mean over the classes present, 0..1
     uoi: np.ndarray  # (M + 1,) float64: mean over the classes present, 1..inf
 
 
 def simulate_flips(labels: np.ndarray, *, num_classes: int, rng: np.random.Generator) -> FlipCurve:
-    """Flip the M pixels that are not void one by one to another random class; return mean IOU and UOI after each flip.
+    """Flip the M pixels that are not void, one by one, each to another random class; return mean IOU and UOI each time.
 
-    A flip from class k to l is a false negative of k and a false positive of l. UOI becomes infinite when a class has
-    lost all its pixels.
+    A flip from class k to l is a false negative of k and a false positive of l. UOI becomes infinite once all true
+    pixels of a class are flipped.
 
     labels  | any shape | integer | 0..num_classes-1, or 255 for void
     returns | FlipCurve |         |
@@ -53,7 +53,7 @@ def simulate_flips(labels: np.ndarray, *, num_classes: int, rng: np.random.Gener
     present = np.flatnonzero(ground_truth)
     iou, uoi = np.zeros(flips + 1), np.zeros(flips + 1)
     for k in present:  # one class at a time, so that only a few curves are in memory
-        fn, fp = _running_count(old == k), _running_count(new == k)
+        fn, fp = (np.concatenate([[0], np.cumsum(hits)]) for hits in (old == k, new == k))  # (M + 1,)
         iou += class_iou(ground_truth[k], fp, fn)
         with np.errstate(divide="ignore"):
             uoi += class_uoi(ground_truth[k], fp, fn)
@@ -63,24 +63,27 @@ def simulate_flips(labels: np.ndarray, *, num_classes: int, rng: np.random.Gener
 
 
 def class_iou(ground_truth: Array, fp: Array, fn: Array) -> Array:
-    """Return the Jaccard index of a class from its pixel counts, numbers or arrays that broadcast."""
+    """Return the Jaccard index of a class from its numbers of true, false positive and false negative pixels.
+
+    They are numbers, or arrays that broadcast.
+    """
     return (ground_truth - fn) / (ground_truth + fp)  # Eq. 3
 
 
 def iou_slopes(ground_truth: Array, fp: Array, fn: Array) -> tuple[Array, Array]:
-    """Return the derivatives of `class_iou` with respect to fp and fn, both negative, per pixel; fn < ground_truth."""
+    """Return the derivatives of `class_iou` with respect to fp and fn; both are negative if fn < ground_truth."""
     by_fp = -(ground_truth - fn) / (ground_truth + fp) ** 2  # Eq. 4
     by_fn = -1 / (ground_truth + fp)  # Eq. 5
     return by_fp, by_fn
 
 
 def class_uoi(ground_truth: Array, fp: Array, fn: Array) -> Array:
-    """Return the inverse Jaccard index of a class from its pixel counts, numbers or arrays that broadcast."""
+    """Return the inverse of `class_iou`, from the same arguments."""
     return (ground_truth + fp) / (ground_truth - fn)  # Eq. 8
 
 
 def uoi_slopes(ground_truth: Array, fp: Array, fn: Array) -> tuple[Array, Array]:
-    """Return the derivatives of `class_uoi` with respect to fp and fn, both positive, per pixel; fn < ground_truth."""
+    """Return the derivatives of `class_uoi` with respect to fp and fn; both are positive if fn < ground_truth."""
     by_fp = 1 / (ground_truth - fn)  # Eq. 9
     by_fn = (ground_truth + fp) / (ground_truth - fn) ** 2  # Eq. 10
     return by_fp, by_fn
@@ -88,9 +91,9 @@ def uoi_slopes(ground_truth: Array, fp: Array, fn: Array) -> tuple[Array, Array]
 
 @half_in_float32
 def iou_bound(uoi: Array) -> Array:
-    """Return the paper's bound, 1 / sum over classes of UOI; it is at most the sum over classes of IOU.
+    """Return the paper's lower bound on the sum of IOU over classes, 1 / (sum of UOI over classes).
 
-    It is far from tight: where every UOI_k is 1 it says 1 / K, and the sum of IOU is K.
+    It is far from tight: where UOI_k = 1 for all K classes, the bound is 1 / K and the sum of IOU is K.
 
     uoi     | (..., K) | floating | 1..inf, of each class
     returns | (...)    | as uoi   | 0..1/K
@@ -105,16 +108,16 @@ def iou_bound(uoi: Array) -> Array:
 
 @half_in_float32
 def tight_iou_bound(uoi: Array) -> Array:
-    """Return K^2 / sum over classes of UOI, a lower bound on the sum of IOU, attained where all UOI_k are equal.
+    """Return K^2 / (sum of UOI over classes), a lower bound on the sum of IOU, attained where all UOI_k are equal.
 
-    It is the inequality of arithmetic and harmonic means; divided by K it reads mean IOU >= 1 / mean UOI. For the
-    argument see `iou_bound`.
+    The bound is the inequality of arithmetic and harmonic means; divided by K, it reads mean IOU >= 1 / mean UOI. The
+    argument and the errors are those of `iou_bound`.
     """
     return uoi.shape[-1] ** 2 * iou_bound(uoi)
 
 
 def _counted(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return the labels that are not void, flat, as int64."""
+    """Return the labels that are not void, flat, as int64; refuse arguments that `simulate_flips` can't use."""
     if num_classes < 2:
         raise ShapeError(f"simulate_flips: num_classes={num_classes} leaves no other class to flip to; give at least 2")
     if not np.issubdtype(labels.dtype, np.integer):
@@ -128,8 +131,3 @@ def _counted(labels: np.ndarray, num_classes: int) -> np.ndarray:
             f"0..{num_classes - 1}, and void is {_VOID}"
         )
     return truth
-
-
-def _running_count(hits: np.ndarray) -> np.ndarray:
-    """Return the number of hits before each index, with the total at the end: (M,) bool to (M + 1,) int64."""
-    return np.concatenate([[0], np.cumsum(hits)])

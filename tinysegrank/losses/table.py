@@ -1,7 +1,7 @@
 """The table of losses by name, all to be minimised. Any of them can be chosen for training.
 
-Paper: section 5 and Figure 6 compare CE, UOI and 0.7 UOI + 0.3 CE; section 3.2 uses IOU, a gain, so its negative is
-here.
+Paper: section 5 and Figure 6 compare CE, UOI and 0.7 UOI + 0.3 CE; section 3.2 uses IOU, a gain, whose negative is in
+the table.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tinysegrank.nn.arguments import half_in_float32
 def weighted(terms: Sequence[tuple[float, Loss]]) -> Loss:
     """Return the loss that sums factor * loss over the terms; a negative factor turns a gain into a loss.
 
-    If the result is called with min_mass=, it is passed to those losses that take it.
+    The returned loss takes min_mass=, and passes it to those of its losses that take it.
 
     Raises:
         ConfigError: there are no terms.
@@ -52,7 +52,7 @@ def _weighted_sum(
 
 
 def _bind(loss: Loss, **options: Any) -> Loss:
-    """Fix options of a loss in advance, ignoring those that it doesn't take; return the resulting loss."""
+    """Return the loss with the given options fixed, except those that it doesn't take."""
     taken = signature(loss).parameters.keys() & options.keys()
     return partial(loss, **{name: options[name] for name in taken})
 
@@ -69,7 +69,7 @@ TABLE: dict[str, Loss] = {
 
 
 def named(name: str, *, min_mass: float = 0.5) -> Loss:
-    """Return a loss of the table; `min_mass` is passed to it if it takes it.
+    """Return the loss of the table with this name; its `min_mass` is fixed if it takes one.
 
     Raises:
         ConfigError: the name is unknown.

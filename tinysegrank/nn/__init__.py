@@ -1,11 +1,13 @@
 """The layer library: one operation per file, with its backward pass directly under its forward pass.
 
-Forward functions return (result, context); backward functions take (gradient, context) and return the gradients in the
-order of the forward's array arguments. Everything is written once over the array namespace of its inputs.
+Forward functions return (result, context). Backward functions take (gradient, context) and return the gradients with
+respect to the forward function's array arguments: a bare array for one argument, a tuple in their order for several.
+Each function is written once, for arrays of any backend; float32 arrays of NumPy and CuPy have faster versions in
+`nn.fast` and `nn.cuda`.
 
-Arrays are floating: float32, float64 and float16, and complex where a function is analytic, for the complex step.
-Integers and booleans are refused. Operations that sum (convolution, normalisation, softmax) compute float16 in float32
-and round once; the others compute in float16.
+Arrays are float16, float32 or float64, and may be complex where a function is analytic, for the complex step of
+`testing.check_backward`. Other dtypes are a ShapeError. Operations that sum (convolution, normalisation, softmax)
+compute float16 in float32 and round once; the others compute in float16.
 """
 
 from __future__ import annotations

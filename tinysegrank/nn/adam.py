@@ -12,21 +12,21 @@ from tinysegrank.nn.arguments import check_gradients, plain
 
 
 class AdamW:
-    """Scale each entry's step by running averages of the gradient g and of its square.
+    """Optimiser that divides each entry's step by the root mean square of its recent gradients g.
 
-    At step t = 1, 2, ... for each parameter w:
+    At a parameter's step t = 1, 2, ..., with m = v = 0 before the first:
 
-        m = b1 m + (1 - b1) g                          mean
-        v = b2 v + (1 - b2) g^2                        square
+        m = b1 m + (1 - b1) g                          running mean
+        v = b2 v + (1 - b2) g^2                        running mean of squares
         w = w - rate decay w                           decoupled weight decay
               - rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
 
     Args:
         rate: learning rate; `step` can override it.
         betas: b1 and b2, each in [0, 1).
-        eps: added to the square root, above 0.
+        eps: added to the root of v, above 0.
         decay: weight decay, at least 0.
-        undecayed: names of parameters without decay, such as biases.
+        undecayed: names of parameters that don't decay, such as biases.
 
     Raises:
         ConfigError: an option is out of range.
@@ -56,7 +56,9 @@ class AdamW:
     def step(
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], *, rate: float | None = None
     ) -> dict[str, Array]:
-        """Return the updated parameters; those without a gradient are left out.
+        """Return new values of the parameters that have a gradient, by name, and update their m, v and t.
+
+        `rate` overrides the learning rate for this step.
 
         Raises:
             ShapeError: a gradient is not floating, or no parameter has its name and shape.

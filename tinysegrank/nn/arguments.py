@@ -1,4 +1,4 @@
-"""Argument checks of the layers, and the contexts that they pass to their backward passes.
+"""Checks of the layers' arguments, and the contexts that forward functions pass to backward functions.
 
 The readable functions and their Numba and CUDA versions import this file, so that they need not import each other.
 """
@@ -65,10 +65,11 @@ class SoftmaxContext(NamedTuple):
 
 
 def half_in_float32(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Decorate a function so that it computes float16 (or bfloat16) arrays in float32, and rounds its results once.
+    """Decorate a function so that it computes float16 and bfloat16 arrays in float32, and rounds its results once.
 
-    It is for functions that sum: sums of float16 overflow at 65,504 and stop growing long before, and a divisor of
-    1e-12 becomes 0. Finite results beyond float16's range become its largest number. Contexts stay float32.
+    This is for functions that sum: sums of float16 overflow at 65,504 and stop growing long before, and a divisor of
+    1e-12 becomes 0. Finite results beyond the range of float16 (or bfloat16) are clipped to it. Contexts stay float32.
+    Arrays of different dtypes are passed on unchanged, for the function to refuse.
     """
 
     @wraps(function)
@@ -93,7 +94,7 @@ def is_half(array: Array) -> bool:
 
 
 def widened(value: Any) -> Any:
-    """Convert arrays of fewer than 32 bits to float32; return anything else unchanged."""
+    """Convert a float16 or bfloat16 array with at least one axis to float32; return anything else unchanged."""
     if not _is_array(value) or not is_half(value):
         return value
     xp = array_namespace(value)
@@ -109,7 +110,7 @@ def _rounded(value: Any, dtype: Any) -> Any:
 
 
 def _is_array(value: Any) -> bool:
-    """Return whether a value is an array with at least one axis; NumPy scalars count as options."""
+    """Return whether a value is an array with at least one axis; NumPy scalars, which have none, are options."""
     return hasattr(value, "dtype") and value.ndim > 0
 
 
@@ -117,10 +118,10 @@ def _is_array(value: Any) -> bool:
 
 
 def pair(value: int | Pair, *, name: str, least: int) -> Pair:
-    """Return (height, width) from an option given as one integer or as such a pair.
+    """Return an option as (height, width); one integer stands for both.
 
     Raises:
-        ShapeError: the value is not one or two integers, or is below `least`.
+        ShapeError: the option is neither an integer nor two integers, or one is below `least`; the message has `name`.
     """
     try:
         height, width = (index(v) for v in (value if isinstance(value, tuple | list) else (value, value)))
@@ -132,17 +133,17 @@ def pair(value: int | Pair, *, name: str, least: int) -> Pair:
 
 
 def plain(number: Any) -> Any:
-    """Return the Python number for NumPy's, which would widen float32 arrays; return anything else unchanged."""
+    """Convert a NumPy scalar, which would widen float32 arrays, to a Python number; return anything else unchanged."""
     return number.item() if isinstance(number, np.generic) else number
 
 
 def check_floating(operation: str, *, real: bool = False, **arrays: Array) -> None:
-    """Refuse arrays of integers or booleans: sums would wrap around and probabilities be truncated.
+    """Refuse arrays that are not floating: integer sums would wrap around, and probabilities would be truncated.
 
     Complex arrays pass, as the complex step of `testing.check_backward` needs them, unless `real` is true.
 
     Raises:
-        ShapeError: an array is not floating; the message names it.
+        ShapeError: an array is refused; the message has `operation` and the array's name.
     """
     kinds = "real floating" if real else ("real floating", "complex floating")
     for name, array in arrays.items():
@@ -150,11 +151,23 @@ def check_floating(operation: str, *, real: bool = False, **arrays: Array) -> No
             raise ShapeError(f"{operation}: {name} is {array.dtype}; pass floating numbers")
 
 
+def check_gradient(operation: str, gradient: Array, shape: tuple[int, ...]) -> None:
+    """Refuse a gradient that a backward function cannot use; `shape` is that of the operation's output.
+
+    Raises:
+        ShapeError: the gradient is not floating, or has another shape.
+    """
+    check_floating(operation, gradient=gradient)
+    if tuple(gradient.shape) != tuple(shape):
+        raise ShapeError(f"{operation}: gradient has shape {tuple(gradient.shape)}; give the output's, {tuple(shape)}")
+
+
 def check_gradients(optimiser: str, parameters: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
     """Refuse gradients that an optimiser cannot use.
 
     Raises:
-        ShapeError: a gradient is not floating, or matches no parameter's name and shape; the message names it.
+        ShapeError: a gradient is not floating, or no parameter has its name and shape; the message names both
+            optimiser and gradient.
     """
     for name, gradient in gradients.items():
         check_floating(optimiser, **{f"the gradient {name}": gradient})
@@ -167,7 +180,7 @@ def check_gradients(optimiser: str, parameters: Mapping[str, Array], gradients: 
 def check_conv2d(
     x: Array, weight: Array, bias: Array, stride: int | Pair, padding: int | Pair, groups: int
 ) -> tuple[Pair, Pair, Pair]:
-    """Check a convolution's arguments; return its stride, padding and output size, each as (height, width).
+    """Check the arguments of `conv2d`; return stride, padding and output size, each as (height, width).
 
     Raises:
         ShapeError: see `conv2d`.
@@ -196,30 +209,29 @@ def check_conv2d(
 def check_max_pool2d(
     shape: tuple[int, ...], size: int | Pair, stride: int | Pair, ceil_mode: bool
 ) -> tuple[Pair, Pair, Pair]:
-    """Check a pooling's arguments; return its window size, stride and output size, each as (height, width).
+    """Check the options of `max_pool2d` for an input of this shape; return size, stride and output size as pairs.
+
+    A pair is (height, width).
 
     Raises:
-        ShapeError: see `max_pool2d`.
+        ShapeError: `shape` does not have four axes, size or stride is not one or two positive integers, or no window
+            fits.
     """
     size, stride = pair(size, name="size", least=1), pair(stride, name="stride", least=1)
     if len(shape) != 4:
         raise ShapeError(f"max_pool2d takes x (N, C, H, W), not {shape}")
-    H, W = shape[2:]
-    return (
-        size,
-        stride,
-        (_pooled_size(H, size[0], stride[0], ceil_mode), _pooled_size(W, size[1], stride[1], ceil_mode)),
-    )
+    sizes = [_pooled_size(*numbers, ceil_mode) for numbers in zip(shape[2:], size, stride, strict=True)]
+    return size, stride, (sizes[0], sizes[1])
 
 
 def check_norm_size(size: int) -> None:
-    """Refuse a window of channels that has no central channel.
+    """Refuse a number of neighbouring channels that has no centre.
 
     Raises:
         ShapeError: size is not odd and positive.
     """
     if size < 1 or size % 2 == 0:
-        raise ShapeError(f"local_response_norm: size={size} must be odd and positive, so that a channel has a centre")
+        raise ShapeError(f"local_response_norm: size={size} must be odd and positive, so that its window has a centre")
 
 
 def _convolved_size(length: int, kernel: int, stride: int, padding: int) -> int:

@@ -1,6 +1,6 @@
 """Convolution (cross-correlation, as in Caffe) with stride, zero padding and groups, as one matrix product per group.
 
-Source: Caffe's ConvolutionLayer and im2col; output size floor((H + 2p - k) / s) + 1.
+Source: Caffe's ConvolutionLayer and im2col.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 from array_api_compat import array_namespace, is_cupy_array
 
 from tinysegrank.backend import Array
-from tinysegrank.nn.arguments import ConvContext, Pair, check_conv2d, check_floating, half_in_float32
+from tinysegrank.nn.arguments import ConvContext, Pair, check_conv2d, check_gradient, half_in_float32
 from tinysegrank.nn.cuda import WindowContext, uses_cuda
+from tinysegrank.nn.cuda import conv as cuda
 from tinysegrank.nn.fast import TileContext, takes_tiles, uses_numba
 from tinysegrank.nn.windows import extract_windows, scatter_windows
 
@@ -27,7 +28,7 @@ def conv2d(
     """Cross-correlate each image with F filters.
 
     y[n, f, r, s] = bias[f] + sum over c, i, j of weight[f, c, i, j] * padded x[n, c, r * stride + i, s * stride + j].
-    With groups, filter f of group g sees the C/groups channels of group g only.
+    `groups` splits channels and filters into as many runs of equal length; a filter sees only its own run of channels.
 
     x       | (N, C, H, W)          | floating | activations
     weight  | (F, C/groups, KH, KW) | as x     | filters
@@ -36,7 +37,8 @@ def conv2d(
     and the context for `conv2d_backward`.
 
     Raises:
-        ShapeError: ranks, channels, groups or dtypes do not fit, or a window is larger than the padded map.
+        ShapeError: an array is not floating, ranks, channels, groups or dtypes do not fit, stride or padding is not one
+            or two integers of at least 1 or 0, or a filter is larger than the padded map.
     """
     if bias is None:
         xp = array_namespace(x, weight)
@@ -47,9 +49,7 @@ def conv2d(
 
         return convolution.conv2d(x, weight, bias, stride=stride[0], padding=padding, groups=groups, out=out)
     if uses_cuda(x, weight):
-        from tinysegrank.nn.cuda import conv
-
-        return conv.conv2d(x, weight, bias, stride=stride, padding=padding, groups=groups, out=out)
+        return cuda.conv2d(x, weight, bias, stride=stride, padding=padding, groups=groups, out=out)
     xp = array_namespace(x)
     (N, C, H, W), (F, _, KH, KW) = x.shape, weight.shape
 
@@ -69,20 +69,22 @@ def conv2d_backward(
     *,
     needs: tuple[bool, bool, bool] = (True, True, True),
 ) -> tuple[Array | None, Array | None, Array | None]:
-    """Return the gradients with respect to x, weight and bias, or None (at no cost) where `needs` is False.
+    """Return the gradients with respect to x, weight and bias; one that `needs` leaves out is None and costs nothing.
 
     gradient | (N, F, OH, OW) | floating | of the loss with respect to the output
     returns  | (N, C, H, W), (F, C/groups, KH, KW), (F,) | as gradient |
+
+    Raises:
+        ShapeError: the gradient is not floating, or its shape is not the output's.
     """
-    check_floating("conv2d_backward", gradient=gradient)
+    x_shape = context.x.shape if isinstance(context, WindowContext) else context.x_shape
+    check_gradient("conv2d_backward", gradient, (x_shape[0], context.weight.shape[0], *context.out))
     if isinstance(context, TileContext):
         from tinysegrank.nn.fast import convolution
 
         return convolution.conv2d_backward(gradient, context, needs=needs)
     if isinstance(context, WindowContext):
-        from tinysegrank.nn.cuda import conv
-
-        return conv.conv2d_backward(gradient, context, needs=needs)
+        return cuda.conv2d_backward(gradient, context, needs=needs)
     columns, weight, (N, C, H, W), out, stride, padding, groups = context
     xp = array_namespace(gradient)
     F, _, KH, KW = weight.shape
@@ -110,8 +112,4 @@ def _products(a: Array, b: Array) -> Array:
     b       | (G, K, N) | as a     |
     returns | (G, M, N) | as a     |
     """
-    if not is_cupy_array(a):
-        return a @ b
-    from tinysegrank.nn.cuda import conv
-
-    return conv.products(a, b)
+    return cuda.products(a, b) if is_cupy_array(a) else a @ b

@@ -10,19 +10,21 @@ from array_api_compat import array_namespace, device
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
-from tinysegrank.nn.arguments import check_floating, plain
+from tinysegrank.nn.arguments import check_floating, check_gradient, plain
+from tinysegrank.nn.cuda import dropout as cuda
 from tinysegrank.nn.cuda import uses_cuda
 from tinysegrank.nn.fast import uses_numba
 
 
 def dropout(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Array, Array | None]:
-    """Set each entry to 0 with probability p and multiply the others by 1 / (1 - p); rng=None is evaluation.
+    """Set each entry to 0 with probability p, and multiply the others by 1 / (1 - p).
 
-    The generator draws one float32 per entry in C order, so every backend drops the same entries.
+    The generator draws one float32 per entry in C order, so every backend drops the same entries. With rng=None
+    (evaluation) or p=0, x itself is returned.
 
     x       | any shape | floating | activations
     returns | as x      | as x     |
-    and the context for `dropout_backward`: the multipliers, or None in evaluation.
+    and the context for `dropout_backward`: an array of the multipliers, or None where x itself is returned.
 
     Raises:
         ShapeError: x is not floating, or p is not in [0, 1).
@@ -37,11 +39,8 @@ def dropout(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Arr
         from tinysegrank.nn.fast import pointwise
 
         return pointwise.dropout(x, p=p, rng=rng)
-    if uses_cuda(x):
-        from tinysegrank.nn.cuda import dropout as cuda
-
-        if cuda.can_jump(rng, x.size):
-            return cuda.dropout(x, p=p, rng=rng)
+    if uses_cuda(x) and cuda.can_jump(rng, x.size):
+        return cuda.dropout(x, p=p, rng=rng)
     xp = array_namespace(x)
     keep = rng.random(tuple(x.shape), dtype=np.float32) >= np.float32(p)
     scale = xp.astype(xp.asarray(keep, device=device(x)), x.dtype) * (1.0 / (1.0 - p))
@@ -49,10 +48,13 @@ def dropout(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Arr
 
 
 def dropout_backward(gradient: Array, context: Array | None) -> Array:
-    """Multiply the gradient by the forward pass's multipliers.
+    """Return the gradient times the forward pass's multipliers; the gradient itself where the context is None.
 
     gradient | any shape   | floating    | of the loss with respect to the output
     returns  | as gradient | as gradient |
+
+    Raises:
+        ShapeError: the gradient is not floating, or its shape is not the output's.
     """
-    check_floating("dropout_backward", gradient=gradient)
+    check_gradient("dropout_backward", gradient, gradient.shape if context is None else context.shape)
     return gradient if context is None else gradient * context

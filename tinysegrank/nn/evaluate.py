@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinysegrank.backend import Array
+from tinysegrank.nn.cuda import evaluate as cuda
 from tinysegrank.nn.cuda import uses_cuda
 from tinysegrank.nn.fast import Kept, Step, uses_numba
 from tinysegrank.nn.layer import Conv2d, Dropout, Generator, Layer, LocalResponseNorm, MaxPool2d, ReLU
 
 
 def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator = None, kept: Kept | None = None) -> Array:
-    """Run layers in order and return the output of the last, without keeping activations.
+    """Run layers in order without keeping activations, and return the output of the last.
 
-    x | (N, ...) | floating | input of the first layer
+    x | (N, ...) | floating | input of the first layer, returned as it is if there are no layers
 
     Args:
         layers: in order.
-        rng: for dropout; None is evaluation.
-        kept: cache of the Numba version, for calls with the same layers and the same parameters.
+        rng: draws the dropout; None is evaluation, without dropout.
+        kept: cache of the Numba version, which only calls with the same layers and the same parameters may share.
     """
     if uses_numba(x):
         from tinysegrank.nn.fast import evaluation
@@ -27,8 +28,6 @@ def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator = None, kept: 
         with kept.lock:
             return evaluation.evaluate([_step(layer) for layer in layers], x, rng=rng, kept=kept)
     if uses_cuda(x):
-        from tinysegrank.nn.cuda import evaluate as cuda
-
         return cuda.evaluate([_step(layer) for layer in layers], x, rng=rng)
     for layer in layers:
         x, _ = layer.forward(x, rng=rng)
@@ -36,7 +35,10 @@ def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator = None, kept: 
 
 
 def _step(layer: Layer) -> Step:
-    """Describe a layer for the faster versions; a subclass or a layer of another kind is run by its own `forward`."""
+    """Describe a layer for the faster versions; one of kind "other" will be run by its own `forward`.
+
+    Subclasses, too, are "other", and so are convolutions without a bias.
+    """
     if type(layer) is Conv2d and "bias" in layer.parameters:
         options = {"stride": layer.stride, "padding": layer.padding, "groups": layer.groups}
         return Step("convolution", layer.forward, layer.parameters, options)

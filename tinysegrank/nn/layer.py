@@ -2,7 +2,8 @@
 
 A layer is anything with `parameters` (a dict of arrays), `forward(x, *, rng=None) -> (y, context)` and
 `backward(gradient, context, *, needs_input=True, needs_parameters=True) -> (gx, {name: gradient})`. Layers keep no
-activations: the caller keeps the context, so one layer can be used twice, and evaluation needs no memory for it.
+activations: the caller keeps the context, or drops it in evaluation. So one layer can be used several times in a
+network.
 """
 
 from __future__ import annotations
@@ -34,22 +35,22 @@ class Layer(Protocol):  # pragma: no mutate block
     parameters: dict[str, Array]
 
     def forward(self, x: Array, *, rng: Generator = None) -> tuple[Array, Any]:
-        """Return the output and the context for `backward`; `rng` is given in training only."""
+        """Return the output for x, and the context for `backward`; `rng` is None except in training."""
 
     def backward(
         self, gradient: Array, context: Any, *, needs_input: bool = True, needs_parameters: bool = True
     ) -> tuple[Array | None, Gradients]:
         """Return the gradients with respect to the input (None if not needed) and to each parameter ({} if not needed).
 
-        Gradients that aren't needed are ignored, so a layer may also accept `**needs` and always return all of them.
+        The caller ignores gradients that it doesn't need, so a layer may accept `**needs` and always return all.
         """
 
 
 class Conv2d(Described):
-    """Layer that applies `conv2d` with its own weight (F, C/groups, KH, KW) and bias (F,), or None for no bias.
+    """Layer that applies `conv2d` with a weight (F, C/groups, KH, KW) and a bias (F,), or no bias if it is None.
 
     Raises:
-        ShapeError: the weight is not an array; `initialised` makes one from numbers.
+        ShapeError: sizes are given instead of arrays; `Conv2d.initialised` takes sizes.
     """
 
     def __init__(
@@ -84,17 +85,21 @@ class Conv2d(Described):
         padding: int | Pair = 0,
         groups: int = 1,
     ) -> Self:
-        """Return a layer with Gaussian weights and a bias of zeros, float32.
+        """Return a layer with Gaussian weights of mean 0 and a bias of zeros, in float32.
 
         Args:
             channels: number of channels of the input, C.
             filters: number of filters, F.
-            size: height and width of the filters.
+            size: size of the filters, one integer or (height, width).
             rng: draws the weights.
-            bias: whether there is one.
-            deviation: standard deviation of the weights; sqrt(2 / fan-in) by default, as He et al. choose it for ReLU.
-            backend: makes the arrays; by default the one that the environment names.
-            stride, padding, groups: see `conv2d`.
+            bias: whether the layer has a bias.
+            deviation: standard deviation of the weights; by default sqrt(2 / fan-in), as He et al. choose it for ReLU,
+                where fan-in = C/groups * height * width.
+            backend: makes the arrays; by default the one that TINYSEGRANK_BACKEND names.
+            stride, padding, groups: options of `conv2d`.
+
+        Raises:
+            ShapeError: size is not one or two positive integers.
         """
         backend, shape = backend or get_backend(), (filters, channels // groups, *pair(size, name="size", least=1))
         deviation = float(np.sqrt(2 / np.prod(shape[1:]))) if deviation is None else deviation
@@ -103,14 +108,14 @@ class Conv2d(Described):
         return cls(weight, zeros, stride=stride, padding=padding, groups=groups)
 
     def forward(self, x: Array, *, rng: Generator = None) -> tuple[Array, Any]:  # noqa: ARG002
-        """See `conv2d`."""
+        """Return the convolution of x with the weight and bias, and the context for `backward`; ignore `rng`."""
         weight, bias = self.parameters["weight"], self.parameters.get("bias")
         return conv2d(x, weight, bias, stride=self.stride, padding=self.padding, groups=self.groups)
 
     def backward(
         self, gradient: Array, context: Any, *, needs_input: bool = True, needs_parameters: bool = True
     ) -> tuple[Array | None, Gradients]:
-        """See `conv2d_backward`."""
+        """Return the gradients with respect to x (or None) and, by name, to weight and bias (or {} for both)."""
         needs = (needs_input, needs_parameters, needs_parameters and "bias" in self.parameters)
         gx, gweight, gbias = conv2d_backward(gradient, context, needs=needs)
         gradients = {"weight": gweight, "bias": gbias}
@@ -134,14 +139,13 @@ class _Function(Described):
         return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in self.options.items())})"
 
     def forward(self, x: Array, *, rng: Generator = None) -> tuple[Array, Any]:  # noqa: ARG002
-        """Call the forward function."""
-        y, context = self._forward(x, **self.options)
-        return y, context
+        """Return the forward function's output for x, and its context; ignore `rng`."""
+        return self._forward(x, **self.options)
 
     def backward(
         self, gradient: Array, context: Any, *, needs_input: bool = True, **_: bool
     ) -> tuple[Array | None, Gradients]:
-        """Call the backward function if the input's gradient is needed."""
+        """Return the gradient with respect to the input (None if not needed), and {}."""
         return (self._backward(gradient, context) if needs_input else None), {}
 
 
@@ -174,12 +178,11 @@ class Softmax(_Function):
 
 
 class Dropout(_Function):
-    """Layer that applies `dropout`, if `forward` is given a generator."""
+    """Layer that applies `dropout` if `forward` is given a generator, and otherwise returns its input."""
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__(dropout, dropout_backward, p=p)
 
     def forward(self, x: Array, *, rng: Generator = None) -> tuple[Array, Any]:
-        """See `dropout`."""
-        y, context = self._forward(x, rng=rng, **self.options)
-        return y, context
+        """Return x after dropout by `rng` (x itself if it is None), and the context for `backward`."""
+        return self._forward(x, rng=rng, **self.options)

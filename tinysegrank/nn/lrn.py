@@ -9,7 +9,15 @@ import array_api_extra as xpx
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
-from tinysegrank.nn.arguments import NormContext, check_floating, check_norm_size, half_in_float32, plain
+from tinysegrank.nn.arguments import (
+    NormContext,
+    check_floating,
+    check_gradient,
+    check_norm_size,
+    half_in_float32,
+    plain,
+)
+from tinysegrank.nn.cuda import lrn as cuda
 from tinysegrank.nn.cuda import uses_cuda
 from tinysegrank.nn.fast import uses_numba
 
@@ -18,9 +26,10 @@ from tinysegrank.nn.fast import uses_numba
 def local_response_norm(
     x: Array, *, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> tuple[Array, NormContext]:
-    """Divide each activation by the energy of its neighbouring channels.
+    """Divide each activation by a power of the energy of its channel and the neighbouring ones.
 
-    y_c = x_c * s_c^-beta with s_c = k + alpha / size * sum of x_c'^2 over the `size` channels around c (zero outside).
+    y_c = x_c * s_c^-beta, where s_c = k + alpha / size * sum of x_c'^2 over the `size` channels c' centred at c, as far
+    as they exist.
 
     x       | (N, C, ...) | floating | activations
     returns | (N, C, ...) | as x     |
@@ -40,9 +49,7 @@ def local_response_norm(
         y, scale = normalisation.local_response_norm(x, size=size, alpha=alpha, beta=beta, k=k)
         return y, NormContext(x, scale, size, alpha, beta)
     if uses_cuda(x):
-        from tinysegrank.nn.cuda import lrn
-
-        return lrn.local_response_norm(x, size=size, alpha=alpha, beta=beta, k=k)
+        return cuda.local_response_norm(x, size=size, alpha=alpha, beta=beta, k=k)
     scale = k + (alpha / size) * _channel_sum(x * x, size)
     return x * scale**-beta, NormContext(x, scale, size, alpha, beta)
 
@@ -51,29 +58,33 @@ def local_response_norm(
 def local_response_norm_backward(gradient: Array, context: NormContext) -> Array:
     """Return the gradient with respect to x.
 
-    dy_c'/dx_c = [c = c'] s_c^-beta - 2 (alpha / size) beta x_c x_c' s_c'^(-beta-1) for c within reach of c'. As size is
-    odd, c is within reach of c' exactly when c' is within reach of c, so the sum over c' is the same channel window.
+    dy_c'/dx_c = [c = c'] s_c^-beta - 2 (alpha / size) beta x_c x_c' s_c'^(-beta-1) for each c in the window of c'. As
+    size is odd, these c' are the window of c, so the backward pass sums over the same windows as the forward pass.
 
     gradient | (N, C, ...) | floating    | of the loss with respect to the output
     returns  | (N, C, ...) | as gradient |
+
+    Raises:
+        ShapeError: the gradient is not floating, or its shape is not the output's.
     """
-    check_floating("local_response_norm_backward", gradient=gradient)
     x, scale, size, alpha, beta = context
+    check_gradient("local_response_norm_backward", gradient, x.shape)
     if x.ndim == 4 and uses_numba(gradient, x):
         from tinysegrank.nn.fast import normalisation
 
         return normalisation.local_response_norm_backward(gradient, x, scale, size, alpha, beta)
     if uses_cuda(gradient, x):
-        from tinysegrank.nn.cuda import lrn
-
-        return lrn.local_response_norm_backward(gradient, context)
+        return cuda.local_response_norm_backward(gradient, context)
     power = scale**-beta
     shared = _channel_sum(gradient * x * power / scale, size)
     return gradient * power - (2.0 * alpha * beta / size) * x * shared
 
 
 def _channel_sum(x: Array, size: int) -> Array:
-    """Sum over `size` neighbouring channels, by shifted slices: a cumulative sum would lose three digits in float32."""
+    """Return, for each channel of x (N, C, ...), the sum over the `size` channels centred at it, as far as they exist.
+
+    Shifted slices are added, as a cumulative sum would lose three digits in float32.
+    """
     if size == 1:
         return x
     C = x.shape[1]

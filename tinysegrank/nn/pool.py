@@ -9,7 +9,8 @@ import array_api_extra as xpx
 from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
-from tinysegrank.nn.arguments import Pair, PoolContext, check_floating, check_max_pool2d
+from tinysegrank.nn.arguments import Pair, PoolContext, check_floating, check_gradient, check_max_pool2d
+from tinysegrank.nn.cuda import pool as cuda
 from tinysegrank.nn.cuda import uses_cuda
 from tinysegrank.nn.fast import uses_numba
 from tinysegrank.nn.windows import tap_slices
@@ -18,7 +19,7 @@ from tinysegrank.nn.windows import tap_slices
 def max_pool2d(
     x: Array, *, size: int | Pair = 3, stride: int | Pair = 2, ceil_mode: bool = True
 ) -> tuple[Array, PoolContext]:
-    """Take the largest value of each window; a NaN makes its windows NaN.
+    """Return the largest value of each window, or NaN for a window that contains a NaN.
 
     x       | (N, C, H, W)   | real floating | activations
     returns | (N, C, OH, OW) | as x          | OH = ceil((H - size) / stride) + 1, OW likewise; minus 1 if the last
@@ -26,7 +27,8 @@ def max_pool2d(
     and the context for `max_pool2d_backward`.
 
     Raises:
-        ShapeError: x is not real floating, does not have four axes, or no window fits.
+        ShapeError: x is not real floating or does not have four axes, size or stride is not one or two positive
+            integers, or no window fits.
     """
     check_floating("max_pool2d", real=True, x=x)
     size, stride, out = check_max_pool2d(tuple(x.shape), size, stride, ceil_mode)
@@ -35,9 +37,7 @@ def max_pool2d(
 
         return pooling.max_pool2d(x, size, stride, out)
     if uses_cuda(x):
-        from tinysegrank.nn.cuda import pool
-
-        return pool.max_pool2d(x, size, stride, out)
+        return cuda.max_pool2d(x, size, stride, out)
     xp = array_namespace(x)
     reach = _repeat_edge(x, size, stride, out)
     y = None
@@ -48,21 +48,24 @@ def max_pool2d(
 
 
 def max_pool2d_backward(gradient: Array, context: PoolContext) -> Array:
-    """Pass each window's gradient to its first maximum in row order; overlapping windows add up.
+    """Return the gradient with respect to x: each window's goes to its first maximum, in row order.
+
+    Gradients of several windows at one pixel add up. A window whose maximum is NaN passes none on.
 
     gradient | (N, C, OH, OW) | floating    | of the loss with respect to the output
     returns  | (N, C, H, W)   | as gradient |
+
+    Raises:
+        ShapeError: the gradient is not floating, or its shape is not the output's.
     """
-    check_floating("max_pool2d_backward", gradient=gradient)
     x, y, size, stride = context
+    check_gradient("max_pool2d_backward", gradient, y.shape)
     if uses_numba(gradient, x):
         from tinysegrank.nn.fast import pooling
 
         return pooling.max_pool2d_backward(gradient, context)
     if uses_cuda(gradient, x):
-        from tinysegrank.nn.cuda import pool
-
-        return pool.max_pool2d_backward(gradient, context)
+        return cuda.max_pool2d_backward(gradient, context)
     xp = array_namespace(gradient)
     H, W = x.shape[2:]
     out = y.shape[2:]
@@ -78,7 +81,7 @@ def max_pool2d_backward(gradient: Array, context: PoolContext) -> Array:
 
 
 def _repeat_edge(x: Array, size: Pair, stride: Pair, out: Pair) -> Array:
-    """Repeat the last row and column until every window fits; the maxima are those of windows clipped to the map.
+    """Repeat the last row and column until all windows fit, which gives the maxima of windows clipped to the map.
 
     x       | (N, C, H, W)
     returns | (N, C, RH, RW) | RH = max(H, (OH - 1) * stride + size), RW likewise

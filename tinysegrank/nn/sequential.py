@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from copy import copy
+from math import prod
 from typing import Any
 
 from tinysegrank.backend import Array
@@ -11,20 +12,20 @@ from tinysegrank.errors import ShapeError
 from tinysegrank.nn.evaluate import evaluate
 from tinysegrank.nn.fast import Kept
 from tinysegrank.nn.layer import Generator, Gradients, Layer
-from tinysegrank.nn.torch_names import Described, count_parameters
+from tinysegrank.nn.torch_names import Described
 
 
 class Sequential(Described):
     """A network that runs layers in order; some may be frozen.
 
-    The backward pass stops at the lowest layer that is trained, and no contexts are kept below it, unless
-    `input_gradient` asks for the gradient with respect to the input. Frozen layers above it only pass the gradient on.
-    Parameters are named "layer.parameter". A Sequential is a layer too; inside another one it needs `input_gradient`,
-    unless nothing below it is trained.
+    Without `input_gradient`, the backward pass stops at the lowest trained layer (the one nearest the input), and
+    contexts are kept only from that layer on. Frozen layers above it pass the gradient on. A parameter is named
+    "layer.parameter". A Sequential is a layer too: inside another Sequential that trains layers below it, it needs
+    `input_gradient`.
 
     Args:
-        layers: name to layer, in order; names without a dot. Or a list of layers, or the layers as arguments of their
-            own, whose names are "0", "1", ...
+        layers: a mapping of names, which must not contain a dot, to layers in order; or a list of layers, or each layer
+            as an argument, with the names "0", "1", ...
         frozen: names of layers whose parameters are not trained.
         input_gradient: whether `backward` also returns the gradient with respect to the input.
 
@@ -39,7 +40,8 @@ class Sequential(Described):
         input_gradient: bool = False,
     ) -> None:
         given: Any = layers[0] if len(layers) == 1 and not isinstance(layers[0], Layer) else layers
-        self.layers: dict[str, Layer] = dict(given if isinstance(given, Mapping) else _numbered(given))
+        named = given.items() if isinstance(given, Mapping) else ((str(i), layer) for i, layer in enumerate(given))
+        self.layers: dict[str, Layer] = dict(named)
         for name, layer in self.layers.items():
             if not isinstance(layer, Layer):
                 raise ShapeError(
@@ -54,19 +56,19 @@ class Sequential(Described):
 
     @property
     def parameters(self) -> dict[str, Array]:
-        """All parameters, frozen ones too."""
+        """All parameters by name, frozen ones too."""
         return {f"{n}.{p}": array for n, layer in self.layers.items() for p, array in layer.parameters.items()}
 
     @property
     def num_parameters(self) -> int:
-        """Number of numbers in all parameters."""
-        return count_parameters(self.parameters)
+        """Number of entries of all parameters together."""
+        return sum(prod(array.shape) for array in self.parameters.values())
 
     def __len__(self) -> int:
         return len(self.layers)
 
     def __getitem__(self, index: int) -> Layer:
-        """Return a layer by its place."""
+        """Return the layer at an index, 0 for the first."""
         return list(self.layers.values())[index]
 
     def __repr__(self) -> str:
@@ -76,14 +78,15 @@ class Sequential(Described):
 
     @property
     def trainable(self) -> dict[str, Array]:
-        """The parameters that are not frozen."""
+        """The parameters that are not frozen, by name."""
         return {f"{name}.{p}": array for name in self.layers for p, array in self._trained(name).items()}
 
     def assign(self, parameters: Mapping[str, Array]) -> None:
-        """Replace parameters by name.
+        """Replace the named parameters by the given arrays; keep the others.
 
         Raises:
-            ShapeError: a name is unknown, or an array's shape is not that of the parameter it replaces.
+            ShapeError: a name is unknown, or an array's shape is not that of the parameter it replaces; none is
+                replaced then.
         """
         held = self.parameters
         for name, array in parameters.items():
@@ -99,11 +102,11 @@ class Sequential(Described):
                 layer.parameters[parameter] = array
 
     def __call__(self, x: Array) -> Array:
-        """Evaluate the network: no dropout, and no activations kept."""
+        """Return the output for x, without dropout and without keeping activations."""
         return evaluate(list(self.layers.values()), x)
 
     def forward(self, x: Array, *, rng: Generator = None) -> tuple[Array, list[Any]]:
-        """Run the layers; return the output, and as context a list with an entry per layer that `backward` visits."""
+        """Return the output for x, and the contexts of the layers that `backward` may visit, from the lowest on."""
         contexts, layers, first = [], list(self.layers.values()), self._lowest()
         x = evaluate(layers[:first], x, rng=rng)
         for layer in layers[first:]:
@@ -116,8 +119,11 @@ class Sequential(Described):
     ) -> tuple[Array | None, Gradients]:
         """Run the layers' backward passes, from the last layer down to the lowest whose gradient is needed.
 
-        Return the gradient with respect to the input (None without `input_gradient`) and those with respect to the
-        trainable parameters, by name.
+        Return the gradient with respect to the input (None if not needed or without `input_gradient`), and those with
+        respect to the trainable parameters by name ({} if not needed).
+
+        Raises:
+            ShapeError: a layer returns no gradient with respect to its input, and the layer below needs it.
         """
         needs_input = needs_input and self.input_gradient
         names, first = list(self.layers), self._lowest()
@@ -138,24 +144,24 @@ class Sequential(Described):
         return (gx if needs_input else None), gradients
 
     def _trained(self, name: str) -> dict[str, Array]:
-        """Return the parameters of a layer that are not frozen."""
+        """Return the parameters of the layer `name` that are not frozen, without the layer in their names."""
         layer = self.layers[name]
         return {} if name in self.frozen else getattr(layer, "trainable", layer.parameters)
 
     def _lowest_trained(self) -> int:
-        """Return the index of the lowest trained layer; the number of layers if none is."""
+        """Return the index of the first layer with trainable parameters, or the number of layers if none has any."""
         return next((i for i, name in enumerate(self.layers) if self._trained(name)), len(self.layers))
 
     def _lowest(self) -> int:
-        """Return the index of the lowest layer that the backward pass may visit, the first whose context is kept."""
+        """Return the index of the first layer that `backward` may visit, and whose context `forward` keeps."""
         return 0 if self.input_gradient else self._lowest_trained()
 
 
 class Prepared:
     """A copy of a network with its present parameters, for many evaluations: `prepared(x)` equals `network(x)` now.
 
-    The first call transforms the filters and caches them; for one image this takes longer than the rest of the call.
-    After further training, prepare the network again.
+    With the Numba version, the first call transforms the filters, which for one image takes longer than the rest of
+    the call, and keeps them. After further training, prepare the network again.
     """
 
     def __init__(self, network: Sequential) -> None:
@@ -163,12 +169,8 @@ class Prepared:
         self._kept = Kept()
 
     def __call__(self, x: Array) -> Array:
-        """Evaluate the network: no dropout, and no activations kept."""
+        """Return the output for x, without dropout and without keeping activations."""
         return evaluate(self._layers, x, kept=self._kept)
-
-
-def _numbered(layers: Iterable[Layer]) -> dict[str, Layer]:
-    return {str(number): layer for number, layer in enumerate(layers)}
 
 
 def _as_it_is(layer: Layer) -> Layer:

@@ -12,11 +12,14 @@ from array_api_compat import array_namespace, device
 from tinysegrank.backend import Array, to_numpy
 from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.nn.arguments import check_gradients, plain, widened
+from tinysegrank.nn.cuda import sgd as cuda
 from tinysegrank.nn.cuda import uses_cuda
 
 
 class SGD:
-    """Momentum SGD: v = momentum * v + rate * (gradient + decay * w); w = w - v, for each parameter w.
+    """Momentum SGD: v = momentum * v + rate * (gradient + decay * w), then w = w - v, for each parameter w.
+
+    A velocity v is 0 before the parameter's first step.
 
     Args:
         rate: learning rate; `step` can override it.
@@ -50,18 +53,18 @@ class SGD:
     def step(
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], *, rate: float | None = None
     ) -> dict[str, Array]:
-        """Return the updated parameters; those without a gradient are left out.
+        """Return new values of the parameters that have a gradient, by name, and update their velocities.
+
+        `rate` overrides the learning rate for this step.
 
         Raises:
-            ShapeError: a gradient is not floating, or matches no parameter's name and shape.
+            ShapeError: a gradient is not floating, or no parameter has its name and shape.
         """
         rate = self.rate if rate is None else rate
         check_gradients("SGD", parameters, gradients)
         step: Callable[..., tuple[Array, Array]] = _step
         if gradients and uses_cuda(*gradients.values(), *(parameters[name] for name in gradients)):
-            from tinysegrank.nn.cuda import sgd
-
-            step = partial(sgd.step, scale=sgd.clip_scale(gradients.values(), self.max_norm))
+            step = partial(cuda.step, scale=cuda.clip_scale(gradients.values(), self.max_norm))
         elif self.max_norm is not None:
             gradients, _ = clip_by_norm(gradients, self.max_norm)
         updated = {}
@@ -78,10 +81,10 @@ class SGD:
         return {name: to_numpy(array) for name, array in self.velocity.items()}
 
     def restore(self, state: Mapping[str, np.ndarray], parameters: Mapping[str, Array]) -> None:
-        """Load velocities from a checkpoint, onto the device of the parameters.
+        """Replace all velocities by those that `state` returned, copied to the device of the parameters.
 
         Raises:
-            CheckpointError: a velocity matches no parameter's name and shape.
+            CheckpointError: no parameter has the name and shape of a velocity.
         """
         for name, array in state.items():
             if name not in parameters or tuple(parameters[name].shape) != array.shape:
@@ -95,16 +98,17 @@ class SGD:
 def _step(
     w: Array, gradient: Array, velocity: Array | None, rate: float, momentum: float, decay: float
 ) -> tuple[Array, Array]:
-    """Return a parameter's new velocity and value; a velocity of None is 0."""
+    """Return the new velocity and the new value of a parameter w; a velocity of None is 0."""
     change = rate * (gradient + decay * w)
     velocity = change if velocity is None else momentum * velocity + change
     return velocity, w - velocity
 
 
 def clip_by_norm(gradients: Mapping[str, Array], max_norm: float) -> tuple[dict[str, Array], Array]:
-    """Scale gradients down together so that their joint Euclidean norm is at most `max_norm`.
+    """Scale all gradients by one factor, at most 1, so that their joint Euclidean norm is at most `max_norm`.
 
-    Return the gradients, and the norm before clipping as a 0-d array on the device (so the host needn't wait for it).
+    Return the scaled gradients, and the norm before scaling as a 0-d array on the device, so that the host needn't
+    wait for it.
     """
     if not gradients:
         return {}, np.zeros(())
@@ -116,12 +120,12 @@ def clip_by_norm(gradients: Mapping[str, Array], max_norm: float) -> tuple[dict[
 
 
 def step_schedule(rate: float, step: int, *, drops: Sequence[int], factor: float = 0.1) -> float:
-    """Return the learning rate at a step: `rate`, times `factor` for each of `drops` reached (Caffe's multistep)."""
+    """Return the learning rate at a step: `rate` times `factor` for each of `drops` reached (Caffe's multistep)."""
     return rate * factor ** sum(step >= drop for drop in drops)
 
 
 def cosine_schedule(rate: float, step: int, steps: int) -> float:
-    """Return the learning rate at step 0, 1, ... of `steps`, which falls along half a cosine from `rate` to 0.
+    """Return the learning rate at a step: it falls along half a cosine, from `rate` at step 0 to 0 at step `steps`.
 
     Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017, without restarts.
     """

@@ -1,6 +1,6 @@
 """Softmax and its logarithm along one axis.
 
-Source: Eq. 20 of the paper's supplement; its Jacobian, Eqs. 30-42, is q_k' ([k = k'] - q_k).
+Source: the paper's supplement, Eq. 20, and Eqs. 30-42 for the Jacobian dq_k'/dx_k = q_k' ([k = k'] - q_k).
 """
 
 from __future__ import annotations
@@ -9,28 +9,27 @@ from array_api_compat import array_namespace
 
 from tinysegrank.backend import Array
 from tinysegrank.errors import ShapeError
-from tinysegrank.nn.arguments import SoftmaxContext, check_floating, half_in_float32
+from tinysegrank.nn.arguments import SoftmaxContext, check_floating, check_gradient, half_in_float32
+from tinysegrank.nn.cuda import softmax as cuda
 from tinysegrank.nn.cuda import uses_cuda
 
 
 @half_in_float32
 def softmax(x: Array, *, axis: int = 1) -> tuple[Array, SoftmaxContext]:
-    """Turn scores into probabilities along `axis`: exp(x_k) / sum over k' of exp(x_k').
+    """Turn scores into probabilities along `axis`: q_k = exp(x_k) / sum over k' of exp(x_k').
 
-    The largest score is subtracted first, which changes nothing and keeps exp from overflowing.
+    The largest score is subtracted first, which leaves q the same and keeps exp from overflowing.
 
     x       | any shape | floating | scores
     returns | as x      | as x     | 0..1, summing to 1 along `axis`
     and the context for `softmax_backward`.
 
     Raises:
-        ShapeError: x is not floating, has no such axis, or the axis is empty.
+        ShapeError: x is not floating, or the axis does not exist or is empty.
     """
     check_floating("softmax", x=x)
     _check_axis(x, axis)
     if uses_cuda(x):
-        from tinysegrank.nn.cuda import softmax as cuda
-
         return cuda.softmax(x, axis=axis, logarithm=False)
     xp = array_namespace(x)
     powers = xp.exp(x - _largest(x, axis))
@@ -40,16 +39,17 @@ def softmax(x: Array, *, axis: int = 1) -> tuple[Array, SoftmaxContext]:
 
 @half_in_float32
 def softmax_backward(gradient: Array, context: SoftmaxContext) -> Array:
-    """Multiply by the Jacobian: sum over k' of gradient_k' q_k' ([k = k'] - q_k) = q_k (gradient_k - gradient . q).
+    """Return the gradient with respect to the scores: q_k (gradient_k - sum over k' of gradient_k' q_k').
 
     gradient | any shape   | floating    | of the loss with respect to the probabilities
     returns  | as gradient | as gradient |
-    """
-    check_floating("softmax_backward", gradient=gradient)
-    q, axis = context
-    if uses_cuda(gradient, q) and gradient.shape == q.shape:
-        from tinysegrank.nn.cuda import softmax as cuda
 
+    Raises:
+        ShapeError: the gradient is not floating, or its shape is not the output's.
+    """
+    q, axis = context
+    check_gradient("softmax_backward", gradient, q.shape)
+    if uses_cuda(gradient, q):
         return cuda.softmax_backward(gradient, context, logarithm=False)
     xp = array_namespace(gradient)
     return q * (gradient - xp.sum(gradient * q, axis=axis, keepdims=True))  # Eq. 42
@@ -57,20 +57,18 @@ def softmax_backward(gradient: Array, context: SoftmaxContext) -> Array:
 
 @half_in_float32
 def log_softmax(x: Array, *, axis: int = 1) -> tuple[Array, SoftmaxContext]:
-    """Return the logarithm of `softmax`, finite even where softmax underflows to 0.
+    """Return the logarithm of `softmax` along `axis`, which is finite even where softmax underflows to 0.
 
     x       | any shape | floating | scores
     returns | as x      | as x     | at most 0
     and the context for `log_softmax_backward`.
 
     Raises:
-        ShapeError: x is not floating, has no such axis, or the axis is empty.
+        ShapeError: x is not floating, or the axis does not exist or is empty.
     """
     check_floating("log_softmax", x=x)
     _check_axis(x, axis)
     if uses_cuda(x):
-        from tinysegrank.nn.cuda import softmax as cuda
-
         return cuda.softmax(x, axis=axis, logarithm=True)
     xp = array_namespace(x)
     shifted = x - _largest(x, axis)
@@ -81,16 +79,19 @@ def log_softmax(x: Array, *, axis: int = 1) -> tuple[Array, SoftmaxContext]:
 
 @half_in_float32
 def log_softmax_backward(gradient: Array, context: SoftmaxContext) -> Array:
-    """Return gradient_k - q_k * sum over k' of gradient_k', the gradient with respect to the scores.
+    """Return the gradient with respect to the scores: gradient_k - q_k * sum over k' of gradient_k'.
+
+    q is the softmax of the scores.
 
     gradient | any shape   | floating    | of the loss with respect to the log-probabilities
     returns  | as gradient | as gradient |
-    """
-    check_floating("log_softmax_backward", gradient=gradient)
-    q, axis = context
-    if uses_cuda(gradient, q) and gradient.shape == q.shape:
-        from tinysegrank.nn.cuda import softmax as cuda
 
+    Raises:
+        ShapeError: the gradient is not floating, or its shape is not the output's.
+    """
+    q, axis = context
+    check_gradient("log_softmax_backward", gradient, q.shape)
+    if uses_cuda(gradient, q):
         return cuda.softmax_backward(gradient, context, logarithm=True)
     xp = array_namespace(gradient)
     return gradient - q * xp.sum(gradient, axis=axis, keepdims=True)

@@ -1,8 +1,8 @@
-"""What torch's names are called here: for the errors that someone gets who tries them."""
+"""Equivalents of torch's names, for the message of the AttributeError that such a name raises here."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from tinysegrank.backend import Array
 
@@ -29,34 +29,17 @@ _OF_A_LAYER = {
 }
 
 
-class _Runs(Protocol):
-    parameters: dict[str, Array]
-
-    def forward(self, x: Array) -> tuple[Array, Any]: ...
-
-
 class Described:
-    """What layers and networks have in common: a call that evaluates, and help with torch's names."""
+    """Base class of layers and networks: calling one evaluates it, and a torch name raises an error that helps."""
 
-    def __call__(self: _Runs, x: Array) -> Array:
-        """Evaluate on x, without dropout, and return the output without the context."""
+    def __call__(self, x: Array) -> Array:
+        """Return the output for x, without dropout."""
         return self.forward(x)[0]
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"{type(self).__name__} has no {name!r}{hint(name, _OF_A_LAYER)}")
 
 
-def count_parameters(parameters: dict[str, Array]) -> int:
-    """Return the number of numbers in all arrays."""
-    total = 0
-    for array in parameters.values():
-        size = 1
-        for length in array.shape:
-            size *= length
-        total += size
-    return total
-
-
 def hint(name: str, names: dict[str, str]) -> str:
-    """Return what to do instead of a name of torch's, after a semicolon, or ""."""
+    """Return a semicolon and the advice that `names` has for a torch name, or "" if it has none."""
     return f"; {names[name]}" if name in names else ""

@@ -15,12 +15,13 @@ from array_api_compat import array_namespace, device
 from tinysegrank.backend import Array
 from tinysegrank.nn.arguments import Pair
 from tinysegrank.nn.cuda import uses_cuda
+from tinysegrank.nn.cuda import windows as cuda
 
 
 def tap_slices(kernel: Pair, stride: Pair, out: Pair) -> Iterator[tuple[slice, slice]]:
-    """Yield, for each tap (i, j) in row order, the slices of rows and of columns that pick that tap of every window.
+    """Yield, for each tap (i, j) of a window in row order, the slices of rows and columns with that tap of all windows.
 
-    kernel, stride, out: (height, width) of the window, of its step, and of the output map.
+    kernel, stride and out are (height, width): size of a window, step from one window to the next, number of windows.
     """
     for i in range(kernel[0]):
         for j in range(kernel[1]):
@@ -30,15 +31,16 @@ def tap_slices(kernel: Pair, stride: Pair, out: Pair) -> Iterator[tuple[slice, s
 
 
 def extract_windows(x: Array, kernel: Pair, stride: Pair, out: Pair, padding: Pair = (0, 0)) -> Array:
-    """Stack the taps of all windows of maps that are padded by zeros (im2col).
+    """Stack the taps of all windows of maps that are padded with zeros (im2col).
+
+    The other arguments are (height, width): size of a window, step from one window to the next, number of windows,
+    and zeros added on each side.
 
     x       | (C, N, H, W)      | any  | maps; channels first, as the rows of a matrix product
     returns | (C, T, N, OH, OW) | as x | T = kernel height * kernel width taps, in row order
     """
     if uses_cuda(x):
-        from tinysegrank.nn.cuda import windows
-
-        return windows.extract_windows(x, kernel, stride, out, padding)
+        return cuda.extract_windows(x, kernel, stride, out, padding)
     xp = array_namespace(x)
     if any(padding):  # padding by 0 would copy
         x = xpx.pad(x, [(0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2])  # (C, N, H + 2p, W + 2p)
@@ -48,14 +50,12 @@ def extract_windows(x: Array, kernel: Pair, stride: Pair, out: Pair, padding: Pa
 def scatter_windows(
     windows: Array, shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair = (0, 0)
 ) -> Array:
-    """Add every tap back to the pixel it was taken from: the adjoint of `extract_windows` (col2im).
+    """Sum at each pixel all taps that `extract_windows` would take from it: the adjoint of that function (col2im).
 
     windows | (C, T, N, OH, OW) | any        |
-    returns | (C, N, H, W)      | as windows | of the given shape; pixels outside every window are 0
+    returns | (C, N, H, W)      | as windows | of the given shape; pixels outside all windows are 0
     """
     if uses_cuda(windows):
-        from tinysegrank.nn.cuda import windows as cuda
-
         return cuda.scatter_windows(windows, shape, kernel, stride, padding)
     xp = array_namespace(windows)
     C, N, H, W = shape

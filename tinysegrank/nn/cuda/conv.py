@@ -1,7 +1,7 @@
-"""CUDA versions of `conv2d`, which can apply ReLU too, and `conv2d_backward`; sums differ in their order only.
+"""CUDA versions of `conv2d`, optionally with a ReLU, and of `conv2d_backward`; only the order of their sums differs.
 
 The columns of im2col take 10 to 75 times the memory of the map, so they are made for a part of the images at a time,
-and the backward pass makes them again. Each part costs at least three kernels.
+and the backward pass makes them again. Each part takes at least three kernels.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ from math import prod
 import numpy as np
 
 from tinysegrank.backend import Array
-from tinysegrank.errors import ShapeError
 from tinysegrank.nn.arguments import Pair
 from tinysegrank.nn.cuda import WindowContext
 from tinysegrank.nn.cuda.kernel import Kernel, contiguous, empty
 from tinysegrank.nn.cuda.windows import extract_windows, sum_windows
 
-# Bytes of a part's columns. In evaluation they stay in the second-level cache (40 MB on an A100, 50 MB on an H100)
-# until the product has read them; AlexNet on 64 images then takes 175 kernels. A training step on cached features is
-# short of launches instead: the columns of 64 images are one part, and only larger ones are split, to bound the memory.
+# Most bytes that a part's columns may take. In evaluation they stay in the second-level cache (40 MB on an A100, 50 MB
+# on an H100) until the product has read them; AlexNet on 64 images then takes 175 kernels. A training step on cached
+# features is limited by launches: the columns of 64 images are one part, and only larger ones are split to save memory.
 CACHED, TRAINED = 32 * 2**20, 128 * 2**20
 
 _ADD_BIAS = Kernel(
@@ -50,7 +49,7 @@ def conv2d(
     relu: bool = False,
     part_bytes: int | None = None,
 ) -> tuple[Array, WindowContext]:
-    """CUDA version of `nn.conv2d`, whose arguments have been checked; `relu` sets negative outputs to 0.
+    """CUDA version of `nn.conv2d`, whose arguments have been checked.
 
     x       | (N, C, H, W)          | float32 | activations, in any layout
     weight  | (F, C/groups, KH, KW) | float32 | filters
@@ -59,8 +58,11 @@ def conv2d(
     and the context for `conv2d_backward`.
 
     Args:
-        stride, padding, groups, out, relu: see above.
-        part_bytes: limit of the columns made at a time, unless one image's are larger; TRAINED by default.
+        stride, padding: (height, width).
+        groups: number of groups of channels and filters.
+        out: (OH, OW).
+        relu: whether to apply ReLU to the output.
+        part_bytes: memory for the columns made at a time, unless those of one image take more; TRAINED by default.
     """
     context = WindowContext(x, weight, out, stride, padding, groups, part_bytes or TRAINED)
     F, L = len(weight), prod(out)
@@ -79,16 +81,9 @@ def conv2d_backward(
 
     gradient | (N, F, OH, OW) | float32 | of the loss with respect to the output
     returns  | (N, C, H, W), (F, C/groups, KH, KW), (F,) | float32 | None where not needed
-
-    Raises:
-        ShapeError: the gradient's shape is not the output's.
     """
     x, weight, out, stride, padding, groups, _ = context
     F, _, KH, KW = weight.shape
-    if gradient.shape != (len(x), F, *out):
-        raise ShapeError(
-            f"conv2d_backward: gradient has shape {gradient.shape}; give the output's, {(len(x), F, *out)}"
-        )
     gradient = gradient.astype(np.float32, copy=False)
     filters = weight.reshape(groups, F // groups, -1).transpose((0, 2, 1))  # (G, C/G * T, F/G)
     gx, gweight = empty(x.shape) if needs[0] else None, None
@@ -105,23 +100,23 @@ def conv2d_backward(
 
 
 def _parts(context: WindowContext) -> Iterator[slice]:
-    """Return slices of images whose columns take at most `part_bytes`, or one image each."""
+    """Yield slices of as many images as have columns of at most `part_bytes` together, but at least one image."""
     (N, C, _, _), (_, _, KH, KW) = context.x.shape, context.weight.shape
     images = max(1, context.part_bytes // (C * KH * KW * prod(context.out) * context.x.dtype.itemsize))
     return (slice(start, start + images) for start in range(0, N, images))
 
 
 def _columns(context: WindowContext, part: slice) -> Array:
-    """Return the columns of a part's n images, (G, C/G * T, n * OH * OW)."""
+    """Return the im2col columns of the n images of a slice, (G, C/G * T, n * OH * OW), with T taps of a filter."""
     x, weight, out, stride, padding, groups, _ = context
     windows = extract_windows(x[part].transpose((1, 0, 2, 3)), weight.shape[2:], stride, out, padding)
     return windows.reshape(groups, weight.shape[1] * prod(weight.shape[2:]), -1)
 
 
 def products(a: Array, b: Array) -> Array:
-    """Return a[g] @ b[g] for each group g, of any dtype, one by one.
+    """Return a[g] @ b[g] for each group g, by one product after another.
 
-    `matmul` of more than two axes copies transposed operands, and ignores CUPY_TF32.
+    CuPy's `matmul` of more than two axes copies transposed operands, and ignores CUPY_TF32.
 
     a       | (G, M, K) | floating |
     b       | (G, K, N) | as a     |

@@ -44,13 +44,16 @@ extern "C" __global__ void tinysegrank_dropout(
 
 
 def can_jump(rng: np.random.Generator, size: int) -> bool:
-    """Return whether the generator can be jumped ahead for `size` float32: PCG64, and no half of a draw left over."""
+    """Return whether `dropout` can draw `size` float32: an even number, from a PCG64 without half a draw left over."""
     source = getattr(rng, "bit_generator", None)
     return isinstance(source, np.random.PCG64) and size % 2 == 0 and not source.state["has_uint32"]
 
 
 def dropout(x: Array, *, p: float, rng: np.random.Generator) -> tuple[Array, Array]:
-    """CUDA version of `nn.dropout` in training; `can_jump` must be true."""
+    """CUDA version of `nn.dropout` in training, for an x and rng with `can_jump(rng, x.size)`.
+
+    Return x times the multipliers, and the multipliers, 0 or 1 / (1 - p); rng is advanced by x.size draws.
+    """
     source: Any = rng.bit_generator
     y, scale, held = empty(x.shape), empty(x.shape), source.state["state"]
     bits = [np.uint64(held[name] >> shift & 2**64 - 1) for name in ("state", "inc") for shift in (64, 0)]

@@ -1,4 +1,4 @@
-"""CUDA version of `evaluate`: columns of convolutions fit the cache, and the kernel that adds the bias applies ReLU."""
+"""CUDA version of `evaluate`: columns of convolutions fit the cache, and ReLU is applied as the bias is added."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tinysegrank.nn.fast import Step
 
 
 def evaluate(steps: Sequence[Step], x: Array, *, rng: np.random.Generator | None) -> Array:
-    """CUDA version of `nn.evaluate`.
+    """CUDA version of `nn.evaluate`: run the described layers on x, and return the output of the last.
 
     x | (N, ...) | float32 | input of the first layer
     """

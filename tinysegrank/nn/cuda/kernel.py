@@ -17,20 +17,20 @@ OPTIONS = ("--fmad=false", "--device-int128")
 
 
 class Kernel(NamedTuple):
-    """A kernel; `source` defines `name(int count, ...)`, which computes one entry for each i below `count`.
+    """A kernel: the function `name(int count, ...)` in `source`, CUDA C; each of its threads i < count does one entry.
 
-    Its parameters are `int` and `float`, for numbers of Python or NumPy; `unsigned long long`, for NumPy's uint64; and
-    pointers to float, for contiguous arrays of float32, and to bool.
+    A parameter is an `int` or `float`, for a number of Python or NumPy; an `unsigned long long`, for NumPy's uint64; or
+    a pointer to float or bool, for a contiguous array of float32 or bool.
     """
 
     name: str
     source: str
 
     def __call__(self, count: int, *arguments: Any) -> None:
-        """Start `count` threads on the current device.
+        """Start `count` threads on the current device; `arguments` follow `count` in the kernel's parameters.
 
         Raises:
-            ShapeError: the threads are too many.
+            ShapeError: `count` is more than LARGEST.
         """
         if count > LARGEST:
             raise ShapeError(f"{self.name}: {count:,} entries are too many for CUDA versions; use smaller batches")
@@ -39,22 +39,17 @@ class Kernel(NamedTuple):
 
 
 def contiguous(x: Array) -> Array:
-    """Return an array in C order, copied if need be."""
+    """Return the array itself if it is in C order, otherwise a copy that is."""
     return _cupy().ascontiguousarray(x)
 
 
 def empty(shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
-    """Return an array with arbitrary entries on the current device."""
+    """Return an uninitialised array on the current device."""
     return _cupy().empty(shape, dtype)
 
 
-def zeros(shape: tuple[int, ...]) -> Array:
-    """Return an array of zeros on the current device."""
-    return _cupy().zeros(shape, np.float32)
-
-
 def _argument(value: Any) -> Any:
-    """Give numbers the types of the kernels' parameters; NumPy's uint64 has its own."""
+    """Convert an integer to int32 and a float to float32; return arrays and NumPy's unsigned integers unchanged."""
     if isinstance(value, int | np.signedinteger):
         return np.int32(value)
     return np.float32(value) if isinstance(value, float | np.floating) else value
@@ -68,5 +63,5 @@ def _cupy() -> Any:
 
 @cache
 def _compiled(cupy: Any, kernel: Kernel) -> Any:
-    """Return CuPy's kernel, which is compiled at its first launch on each device."""
+    """Return the kernel as an object of CuPy, which compiles it at its first launch on each device."""
     return cupy.RawKernel(kernel.source, kernel.name, OPTIONS)

@@ -1,4 +1,4 @@
-"""CUDA versions of `local_response_norm` and its backward pass; they differ only by the rounding of the power."""
+"""CUDA versions of `local_response_norm` and its backward pass; only the rounding of the power differs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ extern "C" __global__ void tinysegrank_local_response_norm_backward(
 
 
 def local_response_norm(x: Array, *, size: int, alpha: float, beta: float, k: float) -> tuple[Array, NormContext]:
-    """CUDA version of `nn.local_response_norm`, whose arguments have been checked."""
+    """CUDA version of `nn.local_response_norm`, whose arguments have been checked; x is float32."""
     x, y, scale = contiguous(x), empty(x.shape), empty(x.shape)
     _NORM(x.size, x, y, scale, x.shape[1], prod(x.shape[2:]), size, float(alpha / size), float(beta), float(k))
     return y, NormContext(x, scale, size, alpha, beta)

@@ -38,7 +38,7 @@ def relu(x: Array) -> tuple[Array, Array]:
 
 
 def relu_backward(gradient: Array, positive: Array) -> Array:
-    """CUDA version of `nn.relu_backward`, for arrays of one shape."""
+    """CUDA version of `nn.relu_backward`; `positive` is its context, true where x > 0."""
     gx = empty(gradient.shape)
     _BACKWARD(gx.size, contiguous(gradient), contiguous(positive), gx)
     return gx

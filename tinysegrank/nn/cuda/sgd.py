@@ -1,11 +1,13 @@
-"""CUDA version of a step of `SGD`, which differs only by the order of the gradients' sum of squares."""
+"""CUDA version of a step of `SGD`; only the order in which the gradients' squares are summed differs."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
+from array_api_compat import array_namespace
+
 from tinysegrank.backend import Array
-from tinysegrank.nn.cuda.kernel import Kernel, contiguous, empty, zeros
+from tinysegrank.nn.cuda.kernel import Kernel, contiguous, empty
 
 _SQUARES = Kernel(
     "tinysegrank_squares",
@@ -45,11 +47,11 @@ extern "C" __global__ void tinysegrank_sgd(
 }
 """,
 )
-SUMS = 4096  # threads, and so partial sums, of an array's squares
+SUMS = 4096  # threads that sum an array's squares, each making a partial sum
 
 
 def clip_scale(gradients: Collection[Array], max_norm: float | None) -> Array:
-    """Return the factor by which `nn.clip_by_norm` scales gradients, as an array of no axes; None: no limit."""
+    """Return the factor by which `nn.clip_by_norm` scales the gradients, as a 0-d array; 1 if `max_norm` is None."""
     scale, limit = empty(()), float("inf") if max_norm is None else float(max_norm)
     sums = empty((len(gradients), SUMS))
     for row, gradient in zip(range(len(gradients)), gradients, strict=True):
@@ -61,8 +63,11 @@ def clip_scale(gradients: Collection[Array], max_norm: float | None) -> Array:
 def step(
     w: Array, gradient: Array, velocity: Array | None, rate: float, momentum: float, decay: float, *, scale: Array
 ) -> tuple[Array, Array]:
-    """Return a parameter's new velocity and value from its gradient times `scale`; a velocity of None is 0."""
-    before = zeros(w.shape) if velocity is None else contiguous(velocity)
+    """Return the new velocity and the new value of a parameter w; a velocity of None is 0.
+
+    The gradient is multiplied by `scale`, a 0-d array, first.
+    """
+    before = contiguous(array_namespace(w).zeros_like(w) if velocity is None else velocity)
     new_velocity, new_w = empty(w.shape), empty(w.shape)
     arrays = contiguous(w), contiguous(gradient), before, scale, new_velocity, new_w
     _STEP(w.size, *arrays, float(rate), float(momentum), float(decay))

@@ -1,4 +1,4 @@
-"""CUDA versions of softmax, log-softmax and their backward passes; they differ only by the rounding of exp and log."""
+"""CUDA versions of softmax, log-softmax and their backward passes; only the rounding of exp and log differs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ extern "C" __global__ void tinysegrank_softmax_backward(
 
 
 def softmax(x: Array, *, axis: int, logarithm: bool) -> tuple[Array, SoftmaxContext]:
-    """CUDA version of `nn.softmax` and `nn.log_softmax`, whose arguments have been checked."""
+    """CUDA version of `nn.softmax`, or with `logarithm` of `nn.log_softmax`; arguments have been checked."""
     q, log_q = empty(x.shape), empty(x.shape if logarithm else (1,))
     K, L = x.shape[axis], prod(x.shape[axis:][1:])
     _SOFTMAX(x.size // K, contiguous(x), q, log_q, K, L, int(logarithm))
@@ -58,7 +58,7 @@ def softmax(x: Array, *, axis: int, logarithm: bool) -> tuple[Array, SoftmaxCont
 
 
 def softmax_backward(gradient: Array, context: SoftmaxContext, *, logarithm: bool) -> Array:
-    """CUDA version of `nn.softmax_backward` and `nn.log_softmax_backward`, for arrays of one shape."""
+    """CUDA version of `nn.softmax_backward`, or with `logarithm` of `nn.log_softmax_backward`."""
     q, axis = context
     gx, K, L = empty(q.shape), q.shape[axis], prod(q.shape[axis:][1:])
     _BACKWARD(q.size // K, contiguous(gradient), contiguous(q), gx, K, L, int(logarithm))

@@ -1,4 +1,4 @@
-"""CUDA versions of `extract_windows` and `scatter_windows`: a thread takes all taps of its window, or of its pixel."""
+"""CUDA versions of `extract_windows`, with a thread per window, and of `scatter_windows`, with a thread per pixel."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ extern "C" __global__ void tinysegrank_scatter_windows(
 
 
 def extract_windows(x: Array, kernel: Pair, stride: Pair, out: Pair, padding: Pair) -> Array:
-    """CUDA version of `nn.extract_windows`; reads x in any layout.
+    """CUDA version of `nn.extract_windows`; x may have any memory layout.
 
     x       | (C, N, H, W)      | float32 | maps
     returns | (C, T, N, OH, OW) | float32 |
@@ -65,10 +65,10 @@ def extract_windows(x: Array, kernel: Pair, stride: Pair, out: Pair, padding: Pa
 
 
 def scatter_windows(windows: Array, shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair) -> Array:
-    """CUDA version of `nn.scatter_windows`: each pixel sums its taps in their order, so there are no atomic additions.
+    """CUDA version of `nn.scatter_windows`: a thread sums the taps of its pixel in row order, without atomic additions.
 
     windows | (C, T, N, OH, OW) | float32 |
-    returns | (C, N, H, W)      | float32 | a view of an array (N, C, H, W), as the layer below needs it
+    returns | (C, N, H, W)      | float32 | a view of a contiguous array (N, C, H, W)
     """
     C, N, H, W = shape
     x = empty((N, C, H, W))
@@ -77,6 +77,6 @@ def scatter_windows(windows: Array, shape: tuple[int, ...], kernel: Pair, stride
 
 
 def sum_windows(windows: Array, x: Array, kernel: Pair, stride: Pair, padding: Pair) -> None:
-    """Set x (N, C, H, W), contiguous, to the sums of `scatter_windows`."""
+    """Overwrite x (N, C, H, W), contiguous, with the sums of `scatter_windows`, whose axes C and N are swapped."""
     N, C, H, W = x.shape
     _SCATTER(x.size, contiguous(windows), x, C, N, H, W, *kernel, *stride, *padding, *windows.shape[-2:])

@@ -1,6 +1,6 @@
 """Numba versions of the layers, for float32 NumPy arrays on a CPU; `tinysegrank.nn` has the reference code.
 
-They take and return the same shapes as the functions they replace, (N, C, H, W), but store maps with channels last in
+They take and return maps of the same shape as the functions they replace, (N, C, H, W), but with channels last in
 memory, so that the innermost loops run over contiguous numbers. TINYSEGRANK_ACCELERATE=0 turns them off.
 """
 
@@ -16,11 +16,11 @@ from tinysegrank.backend import Array, accelerated
 from tinysegrank.nn.arguments import Pair
 
 KERNELS = (3, 5)  # kernel sizes that `convolution` supports, counted after the stride is folded into channels
-CHANNELS = 8  # with fewer input channels per group, or fewer filters, the matrix products are too thin
+CHANNELS = 8  # with fewer filters, or fewer folded input channels per group, the matrix products are too thin
 
 
 class TileContext(NamedTuple):
-    """Values that `convolution` saves for its backward pass."""
+    """Values that `fast.convolution.conv2d` saves for its backward pass."""
 
     maps: np.ndarray  # (N, h, w, c), x with channels last and the stride folded into channels
     weight: np.ndarray  # (F, C/G, K, K)
@@ -32,12 +32,12 @@ class TileContext(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Description of a layer for `evaluation`.
+    """Description of a layer for the faster versions of `nn.evaluate`.
 
     Attributes:
         kind: "convolution", "relu", "pooling", "normalisation", "dropout" or "other".
         forward: the layer's own forward method, called where there is no faster way.
-        parameters: arrays by name, for a convolution; otherwise empty.
+        parameters: weight and bias of a convolution, by name; otherwise empty.
         options: keyword arguments of a convolution, pooling or normalisation; otherwise empty.
     """
 
@@ -48,12 +48,12 @@ class Step(NamedTuple):
 
 
 class Kept:
-    """Cache of `evaluation`, shared by calls with the same layers and the same parameters.
+    """Cache of `evaluation.evaluate`, shared by calls with the same layers and the same parameters.
 
     Attributes:
-        filters: (index of a layer, kind of Winograd tile) to its transformed filters.
-        rooms: (index of the first layer, number of images, shape of one) to lists of pieces, with all arrays that they
-            work on. A thread takes one out while it uses it.
+        filters: (index of a layer, kind of Winograd tile) to the layer's transformed filters.
+        rooms: (index of the first layer, number of images, shape of an image) to the sets of pieces not in use, each
+            with all arrays that its pieces work on. A thread removes a set while it uses it.
         lock: held by a call that uses the cache.
     """
 
@@ -64,14 +64,14 @@ class Kept:
 
 
 def uses_numba(*arrays: Any) -> bool:
-    """Return whether to use Numba versions: if they are enabled, and all arrays are non-empty float32 NumPy arrays."""
+    """Return whether Numba versions are enabled and all arrays are non-empty float32 NumPy arrays."""
     return accelerated() and all(
         isinstance(array, np.ndarray) and array.dtype == np.float32 and array.size for array in arrays
     )
 
 
 def takes_tiles(weight: np.ndarray, stride: Pair) -> bool:
-    """Return whether `convolution` (Winograd) supports filters (F, C/groups, KH, KW) and is likely to be faster."""
+    """Return whether `fast.convolution` supports filters (F, C/groups, KH, KW) at this stride and is likely faster."""
     if weight.ndim != 4:
         return False
     F, C, KH, KW = weight.shape

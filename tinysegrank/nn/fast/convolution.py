@@ -1,8 +1,9 @@
 """Numba version of `nn.conv` for small kernels: Winograd convolution, with one matrix product per interpolation point.
 
-Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016); see `cook_toom` for the mathematics
-and `README.md` for a picture. The backward pass is the adjoint of the forward pass, `pieces`, step by step. The points
-aren't saved for it: transforming the maps again is faster than reading the points from memory.
+Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016); `cook_toom` has the mathematics and
+`README.md` a picture. The forward pass is in `pieces`; the backward pass has the adjoint of each of its steps, in
+reverse order. The maps' values at the interpolation points aren't saved for it: computing them again is faster than
+reading them from memory.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from functools import partial
 import numpy as np
 
 from tinysegrank.compiled import compiled
-from tinysegrank.errors import ShapeError
 from tinysegrank.nn.arguments import Pair
 from tinysegrank.nn.fast import TileContext
 from tinysegrank.nn.fast.filters import filter_gradient, filter_values
@@ -22,7 +22,6 @@ from tinysegrank.nn.fast.fold import (
     fold_filters,
     fold_filters_gradient,
     fold_gradient,
-    folded_size,
 )
 from tinysegrank.nn.fast.geometry import Geometry, geometry
 from tinysegrank.nn.fast.pieces import piece_of, run_pieces
@@ -34,7 +33,7 @@ from tinysegrank.nn.fast.tiles import add, cut_inputs, cut_outputs
 def conv2d(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray, *, stride: int, padding: Pair, groups: int, out: Pair
 ) -> tuple[np.ndarray, TileContext]:
-    """Numba version of `nn.conv2d`; errors are at most 1e-4 of the largest exact output.
+    """Numba version of `nn.conv2d`, whose arguments have been checked; errors are at most 1e-4 of the largest output.
 
     x       | (N, C, H, W)        | float32 | finite: a NaN or infinity spreads over its whole tile
     weight  | (F, C/groups, K, K) | float32 | K / stride, rounded up, is 3 or 5
@@ -54,18 +53,13 @@ def conv2d(
 def conv2d_backward(
     gradient: np.ndarray, context: TileContext, *, needs: tuple[bool, bool, bool]
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """Numba version of `nn.conv2d_backward`; errors are at most 1e-4 of the largest entry of each exact gradient.
+    """Numba version of `nn.conv2d_backward`; errors are at most 1e-4 of the largest entry of each gradient.
 
     gradient | (N, F, OH, OW) | float32 | of the loss with respect to the output
     returns  | (N, C, H, W), (F, C/groups, K, K), (F,) | float32 | None where not needed
-
-    Raises:
-        ShapeError: the gradient's shape is not the output's.
     """
-    maps, weight, x_shape, out, stride, padding, groups = context
+    maps, weight, x_shape, _, stride, padding, groups = context
     (N, h, w, c), F, how = maps.shape, len(weight), geometry_of(context)
-    if gradient.shape != (N, F, *out):
-        raise ShapeError(f"conv2d_backward: gradient has shape {gradient.shape}; give the output's, {(N, F, *out)}")
     gy = channels_last(gradient.astype(np.float32, copy=False))  # (N, OH, OW, F)
     values, gproducts = how.room(groups, c), how.room(groups, F)
     _, G, P, C = values.shape
@@ -91,15 +85,17 @@ def conv2d_backward(
 
 
 def geometry_of(context: TileContext) -> Geometry:
-    """Return the tiling of a convolution; where a stride was folded, the maps already include the padding."""
+    """Return the tiles and chunks of a convolution."""
     maps, weight, _, out, stride, padding, _ = context
-    channels, r = maps.shape[3] + len(weight), folded_size(weight.shape[2], stride)
-    return geometry(len(maps), channels, out, r, padding if stride == 1 else (0, 0))
+    return geometry(len(maps), maps.shape[3] + len(weight), out, weight.shape[2], stride, padding)
 
 
 @compiled(error_model="numpy")
 def _run_backward(how: Geometry, arrays: tuple[np.ndarray, ...], queue: np.ndarray) -> None:
-    """Fill the last two arrays with the gradients of the transformed filters and of the maps; skip an empty one."""
+    """Fill the last two of `arrays`, gradients of the transformed filters and of the maps; skip one that is empty.
+
+    All threads that call this with the same `queue` share the jobs of each stage.
+    """
     gy, maps, gproducts, values, filters, gfilters, gmaps = arrays
     (_, G, P, C), F, (down, across) = values.shape, gproducts.shape[3], how.inputs.tiles
     for first in range(0, len(gy), how.chunk):

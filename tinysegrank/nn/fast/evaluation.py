@@ -1,13 +1,9 @@
 """Numba version of `nn.evaluate`: run layers in order without keeping activations.
 
-A convolution is fused with the ReLU, poolings and normalisations that follow it into one piece of work. The batch is
-split into parts of a few images, and a thread takes a part through all consecutive pieces: threads need not wait for
-each other, and the output of a piece is still in the cache when the next piece reads it. If the batch is too small to
-give each thread a part, all threads share the jobs of each step.
-
-A lesson: sharing the jobs of each step was expected to be as fast for large batches too, since the threads then share
-the filters in the cache. But of 565 ms for 64 images on two threads, 180 ms were spent waiting. Parts of 4 images take
-350 ms, as the filters of conv3 to conv5 are loaded from memory for every 36 tiles, and parts of 8 images 310 ms.
+A convolution is fused with the ReLU, pooling and normalisations that follow it into one piece of work. The batch is
+split into parts of 8 to 15 images, and a thread takes a part through all consecutive pieces: threads need not wait for
+each other, and the output of a piece is still in the cache when the next piece reads it. With fewer than 16 images, all
+threads share the jobs of each step.
 """
 
 from __future__ import annotations
@@ -26,7 +22,7 @@ from tinysegrank.nn.fast.geometry import Geometry, geometry
 from tinysegrank.nn.fast.pieces import NOTHING, UNBOUNDED, Norm, Piece, piece_of, run_pieces
 from tinysegrank.nn.fast.threads import share
 
-PART = 8  # images per part; a batch of fewer than two parts is not split
+PART = 8  # minimum number of images per part; a batch of fewer than two parts is not split
 
 
 class Fused(NamedTuple):
@@ -36,10 +32,10 @@ class Fused(NamedTuple):
         place: index of the convolution among the layers.
         shape: (C, H, W) of the convolution's input.
         stride, padding, out: of the convolution; `out` is its output size.
-        relu: whether a ReLU follows the convolution.
-        before: a normalisation after that.
-        pool: (window size, stride, output size) of a pooling after that, or zeros.
-        after: a normalisation after that.
+        relu: whether a ReLU follows.
+        before: normalisation that follows next, before any pooling.
+        pool: (window size, stride, output size) of the pooling that follows next; zeros if none does.
+        after: normalisation that follows the pooling.
     """
 
     place: int
@@ -55,19 +51,18 @@ class Fused(NamedTuple):
 
     @property
     def made(self) -> tuple[int, int, int]:
-        """Shape of the output for one image, (H, W, F)."""
+        """Shape of the output for one image, (H, W, F), after the fused layers."""
         H, W = self.pool[2] if self.pool[0] != (0, 0) else self.out
         return H, W, len(self.convolution.parameters["weight"])
 
     def geometry(self, images: int) -> Geometry:
-        """Return the tiling of the convolution for a number of images."""
+        """Return the tiles and chunks of the convolution for a number of images."""
         weight = self.convolution.parameters["weight"]
         channels = self.shape[0] * self.stride**2 + len(weight)
-        padding = self.padding if self.stride == 1 else (0, 0)
-        return geometry(images, channels, self.out, folded_size(weight.shape[2], self.stride), padding)
+        return geometry(images, channels, self.out, weight.shape[2], self.stride, self.padding)
 
     def piece(self, x: np.ndarray, filters: np.ndarray, y: np.ndarray) -> Piece:
-        """Return the piece for compiled code, from x (N, h, w, c) to y (N, H, W, F)."""
+        """Return the piece that reads x (N, h, w, c), with the stride folded, and writes y (N, H, W, F)."""
         how, groups = self.geometry(len(x)), self.convolution.options["groups"]
         pooled = self.pool[0] != (0, 0)
         return piece_of(how, x, filters, self.convolution.parameters["bias"], y, groups=groups)._replace(
@@ -83,13 +78,15 @@ class Fused(NamedTuple):
 
 
 def evaluate(layers: Sequence[Step], x: Array, *, rng: np.random.Generator | None, kept: Kept) -> Array:
-    """Numba version of `nn.evaluate`; errors are at most 1e-4 of the largest exact output.
+    """Numba version of `nn.evaluate`: run layers in order, and return the output of the last.
+
+    Errors are at most 1e-4 of the largest exact output.
 
     Args:
         layers: descriptions of the layers, in order.
         x: (N, ...), input of the first layer.
-        rng: for dropout; None skips it.
-        kept: cache, which this call reads and extends.
+        rng: for dropout; None skips dropout.
+        kept: cache, which this call reads and extends; the caller holds its lock.
     """
     place = 0
     while place < len(layers):
@@ -103,7 +100,10 @@ def evaluate(layers: Sequence[Step], x: Array, *, rng: np.random.Generator | Non
 
 
 def _fuse(layers: Sequence[Step], place: int, x: Array, rng: np.random.Generator | None) -> tuple[list[Fused], int]:
-    """Return the consecutive convolutions from layer `place` on, perhaps none, and the index of the layer after."""
+    """Return the consecutive convolutions from layer `place` on, each fused, and the index of the layer after them.
+
+    There are none if x or the layer at `place` has no faster way. With rng=None, dropout after one is skipped.
+    """
     found: list[Fused] = []
     if not uses_numba(x):
         return found, place
@@ -124,9 +124,9 @@ def _fuse(layers: Sequence[Step], place: int, x: Array, rng: np.random.Generator
 
 
 def _fuse_one(layers: Sequence[Step], place: int, shape: tuple[int, ...]) -> tuple[Fused, int]:
-    """Fuse the convolution at index `place` with the layers that follow it; return it and the index of the next layer.
+    """Fuse the convolution at index `place` with layers that follow; return it and the index of the layer after them.
 
-    `shape` is that of its input.
+    `shape` is (N, C, H, W) of the convolution's input.
     """
     convolution = layers[place]
     weight, bias = convolution.parameters["weight"], convolution.parameters["bias"]
@@ -161,7 +161,7 @@ def _takes_tiles(convolution: Step) -> bool:
 
 
 def _run(convolutions: Sequence[Fused], x: np.ndarray, kept: Kept) -> np.ndarray:
-    """Run consecutive convolutions on x; return (N, F, OH, OW), with channels last in memory."""
+    """Run consecutive convolutions on x (N, C, H, W); return (N, F, OH, OW), with channels last in memory."""
     first, N, count = convolutions[0], len(x), max(1, len(x) // PART)
     x = np.ascontiguousarray(x if first.stride > 1 else x.transpose(0, 2, 3, 1))  # (N, H, W, C) where nothing folds
     y = np.empty((N, *convolutions[-1].made), np.float32)  # (N, OH, OW, F)
@@ -193,7 +193,7 @@ def _run(convolutions: Sequence[Fused], x: np.ndarray, kept: Kept) -> np.ndarray
 
 
 def _filters(convolutions: Sequence[Fused], images: int, kept: Kept) -> list[np.ndarray]:
-    """Return the transformed filters for chunks of `images` images; `kept` caches them."""
+    """Return each convolution's transformed filters for parts of `images` images, cached in `kept`."""
     found = []
     for each in convolutions:
         kind = each.geometry(images).inputs.kind
@@ -205,7 +205,10 @@ def _filters(convolutions: Sequence[Fused], images: int, kept: Kept) -> list[np.
 
 
 def _pieces(convolutions: Sequence[Fused], images: int, filters: Sequence[np.ndarray]) -> list[Piece]:
-    """Return pieces that lack only the input, `source` or `x` of the first, and the output, y of the last."""
+    """Return the pieces of a part of `images` images; the first one's input and the last one's output are left empty.
+
+    The input is `source` if a stride is folded, otherwise `x`; the output is `y`.
+    """
     first = convolutions[0]
     C, k = first.shape[0], folded_size(first.convolution.parameters["weight"].shape[2], first.stride)
     folded = (first.out[0] + k - 1, first.out[1] + k - 1, C * first.stride**2)

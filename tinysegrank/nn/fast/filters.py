@@ -1,4 +1,4 @@
-"""Winograd transforms of filters and, for the backward pass, of their gradients."""
+"""Winograd transforms of filters and, for the backward pass, of the gradients with respect to them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tinysegrank.nn.fast.transforms import LANES, address, points_to_taps, taps_
 
 
 def filter_values(weight: np.ndarray, kind: int, groups: int, *, filters_first: bool) -> np.ndarray:
-    """Return the transformed filters, packed as `multiply` needs them: P points of each of the G groups.
+    """Return the filters of G groups, transformed to their values at P points and packed as `multiply` needs them.
 
     weight  | (F, C/G, r, r)            | float32 |
-    returns | (G * P, panels, K, WIDTH) | float32 | padded with 0
+    returns | (G * P, panels, K, WIDTH) | float32 | panels of K rows; columns beyond the last are 0
 
-    A panel has a row per channel and a column per filter; with `filters_first` it is the other way round. `kind` is an
-    index into KINDS.
+    A panel has a row per channel (K = C/G) and a column per filter; with `filters_first` it has a row per filter
+    (K = F/G) and a column per channel. `kind` is an index into KINDS.
     """
     F, C, r, _ = weight.shape
     order = (0, 3, 1, 2) if filters_first else (0, 3, 2, 1)
@@ -38,10 +38,10 @@ def filter_values(weight: np.ndarray, kind: int, groups: int, *, filters_first: 
 
 
 def filter_gradient(gvalues: np.ndarray, kind: int, groups: int, channels: int) -> np.ndarray:
-    """Return the gradient of the filters: the adjoint of `filter_values`.
+    """Return the gradient with respect to the filters, from that with respect to their values at the P points.
 
-    gvalues | (G * P, F/G, C)       | float32 | with respect to the transformed filters; C >= channels
-    returns | (F, channels, r, r)   | float32 |
+    gvalues | (G * P, F/G, C)     | float32 | C is `channels`, or more: a multiple of LANES
+    returns | (F, channels, r, r) | float32 |
     """
     (_, r), (_, F, C) = KINDS[kind], gvalues.shape
     rows = gvalues.reshape(groups, -1, F * C)
@@ -52,9 +52,10 @@ def filter_gradient(gvalues: np.ndarray, kind: int, groups: int, channels: int) 
 
 
 def _over_rows(transform: Callable[..., None]) -> Callable[[np.ndarray, int, Pair, np.ndarray], None]:
-    """Return a compiled function that applies a transform to vectors part[0]..part[1]-1 of each group.
+    """Return a compiled function that applies `transform` to the tiles of one array and writes those of another.
 
-    Tiles are columns of (G, side^2, L), in the source as in the target.
+    The tiles are the L columns of each group in (G, side^2, L). A call transforms the columns of vectors
+    part[0]..part[1]-1, each of LANES columns.
     """
 
     @compiled(error_model="numpy")

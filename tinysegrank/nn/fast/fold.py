@@ -1,7 +1,7 @@
 """Space-to-depth, which turns a convolution of stride s into one of stride 1 with s * s times the channels.
 
 Pixel (s * h + i, s * w + j) of channel c becomes pixel (h, w) of channel (c, i, j). The taps of a filter are rearranged
-in the same way, so that K x K of them become k x k, with k = K / s rounded up.
+in the same way, so that a K x K filter becomes k x k, with k = K / s rounded up.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def folded_size(K: int, stride: int) -> int:
 
 
 def channels_last(x: np.ndarray) -> np.ndarray:
-    """Return maps (N, C, H, W) as contiguous (N, H, W, C), without a copy where they are stored that way already."""
+    """Return maps (N, C, H, W) as contiguous (N, H, W, C), without a copy if they are stored that way already."""
     maps = x.transpose(0, 2, 3, 1)
     if maps.flags.c_contiguous or not x.flags.c_contiguous:
         return np.ascontiguousarray(maps)
@@ -34,9 +34,10 @@ def channels_last(x: np.ndarray) -> np.ndarray:
 
 
 def fold(x: np.ndarray, K: int, stride: int, padding: Pair, out: Pair) -> np.ndarray:
-    """Return maps (N, C, H, W) as (N, h, w, C * s * s), with zero padding and without the pixels no window reaches.
+    """Fold maps (N, C, H, W), padded with zeros, to (N, h, w, C * s * s), without the pixels that no window reaches.
 
-    With stride 1, only move the channels last: no padding, and all pixels.
+    K is the size of the windows, `out` their number (OH, OW). With stride 1, only move the channels last, without
+    padding.
     """
     if stride == 1:
         return channels_last(x)
@@ -47,7 +48,7 @@ def fold(x: np.ndarray, K: int, stride: int, padding: Pair, out: Pair) -> np.nda
 
 
 def fold_gradient(gradient: np.ndarray, shape: Shape, stride: int, padding: Pair) -> np.ndarray:
-    """Compute the adjoint of `fold`, from (N, h, w, C * s * s) to (N, C, H, W)."""
+    """Return the gradient with respect to the maps of shape `shape`, (N, C, H, W), from that of the folded maps."""
     if stride == 1:
         return gradient.transpose(0, 3, 1, 2)
     gx = np.empty(shape, np.float32)
@@ -56,7 +57,7 @@ def fold_gradient(gradient: np.ndarray, shape: Shape, stride: int, padding: Pair
 
 
 def fold_filters(weight: np.ndarray, stride: int) -> np.ndarray:
-    """Rearrange the taps of filters like the pixels of maps: (F, C, K, K) to (F, C * s * s, k, k)."""
+    """Fold filters (F, C, K, K), padded with zeros, to (F, C * s * s, k, k)."""
     F, C, K, _ = weight.shape
     k = folded_size(K, stride)
     padded = np.zeros((F, C, k * stride, k * stride), np.float32)
@@ -66,7 +67,7 @@ def fold_filters(weight: np.ndarray, stride: int) -> np.ndarray:
 
 
 def fold_filters_gradient(gradient: np.ndarray, shape: Shape, stride: int) -> np.ndarray:
-    """Compute the adjoint of `fold_filters`, from (F, C * s * s, k, k) to (F, C, K, K)."""
+    """Return the gradient with respect to filters of shape `shape`, (F, C, K, K), from that of the folded filters."""
     F, C, K, _ = shape
     k = folded_size(K, stride)
     split = gradient.reshape(F, C, stride, stride, k, k).transpose(0, 1, 4, 2, 5, 3)  # (F, C, k, s, k, s)
@@ -75,7 +76,7 @@ def fold_filters_gradient(gradient: np.ndarray, shape: Shape, stride: int) -> np
 
 @compiled(error_model="numpy")
 def _turn(x: np.ndarray, turned: np.ndarray, images: Pair) -> None:
-    """Transpose images[0]..images[1]-1 of x (N, C, L) into turned (N, L, C), in blocks that fit the L1 cache."""
+    """Write images[0]..images[1]-1 of x (N, C, L), transposed, to `turned` (N, L, C), in blocks for the L1 cache."""
     _, C, L = x.shape
     for image in range(images[0], images[1]):
         for first in range(0, C, SQUARE):
@@ -87,7 +88,10 @@ def _turn(x: np.ndarray, turned: np.ndarray, images: Pair) -> None:
 
 @compiled(error_model="numpy")
 def fold_rows(x: np.ndarray, stride: int, before: Pair, rows: Pair, folded: np.ndarray) -> None:
-    """Fill rows[0]..rows[1]-1 of the folded maps from x (N, C, H, W); rows are numbered across all maps."""
+    """Fill rows[0]..rows[1]-1 of `folded` (N, h, w, C * s * s) from x (N, C, H, W), with zeros outside x.
+
+    Rows are numbered across all maps. `before` is the number of rows of zeros above a map and of columns to its left.
+    """
     (_, C, H, W), (_, height, width, _) = x.shape, folded.shape
     for number in range(rows[0], rows[1]):
         image, h = number // height, number % height
@@ -103,7 +107,7 @@ def fold_rows(x: np.ndarray, stride: int, before: Pair, rows: Pair, folded: np.n
 
 @compiled(error_model="numpy")
 def _unfold(folded: np.ndarray, stride: int, before: Pair, images: Pair, x: np.ndarray) -> None:
-    """Fill images[0]..images[1]-1 of x (N, C, H, W) from folded maps; pixels that folding left out become 0."""
+    """Fill images[0]..images[1]-1 of x (N, C, H, W) from folded maps; set pixels that folding left out to 0."""
     (_, C, H, W), (_, height, width, _) = x.shape, folded.shape
     for image in range(images[0], images[1]):
         for c in range(C):

@@ -1,10 +1,6 @@
 """Numba version of `nn.lrn`, on maps with channels last: the channels of a pixel are one contiguous row.
 
 SegNet's exponent of 3/4 is computed from square roots: s^-3/4 = 1 / (r sqrt(r)) with r = sqrt(s).
-
-A lesson: normalising a row in place was expected to be as fast as writing it to another array. It took 4.3 ns per
-number instead of 1.4 ns: a loop that might overwrite its own input checks for that at run time, and then isn't
-vectorised. So each row is written to a buffer and copied back.
 """
 
 from __future__ import annotations
@@ -12,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 
 from tinysegrank.compiled import compiled
-from tinysegrank.errors import ShapeError
 from tinysegrank.nn.arguments import Pair
 from tinysegrank.nn.fast.fold import channels_last
 from tinysegrank.nn.fast.threads import share
@@ -21,10 +16,10 @@ from tinysegrank.nn.fast.threads import share
 def local_response_norm(
     x: np.ndarray, *, size: int, alpha: float, beta: float, k: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Numba version of `nn.local_response_norm`; errors are at most 1e-5 of the largest exact output.
+    """Numba version of `nn.local_response_norm`; errors are at most 1e-5 of the largest output.
 
     x       | (N, C, H, W) | float32 | activations
-    returns | as x         | float32 | y, and the scale s; channels last in memory
+    returns | as x         | float32 | output, and s of `nn.local_response_norm`; both with channels last in memory
     """
     maps = channels_last(x)  # (N, H, W, C)
     y, scale = np.empty_like(maps), np.empty_like(maps)
@@ -36,18 +31,12 @@ def local_response_norm(
 def local_response_norm_backward(
     gradient: np.ndarray, x: np.ndarray, scale: np.ndarray, size: int, alpha: float, beta: float
 ) -> np.ndarray:
-    """Numba version of `nn.local_response_norm_backward`; errors are at most 1e-5 of the largest exact entry.
+    """Numba version of `nn.local_response_norm_backward`; errors are at most 1e-5 of the largest entry.
 
     gradient | (N, C, H, W) | float32 | of the loss with respect to the output
+    x, scale | as gradient  | float32 | input of the forward pass, and the s that it returned
     returns  | as gradient  | float32 | channels last in memory
-
-    Raises:
-        ShapeError: the gradient's shape is not the output's.
     """
-    if gradient.shape != x.shape:
-        raise ShapeError(
-            f"local_response_norm_backward: gradient has shape {gradient.shape}; give the output's, {x.shape}"
-        )
     maps = [channels_last(array) for array in (gradient, x, scale)]  # (N, H, W, C)
     gx = np.empty_like(maps[0])
     gradients, inputs, scales, made = (array.reshape(-1, x.shape[1]) for array in (*maps, gx))  # (N * H * W, C)
@@ -59,7 +48,7 @@ def local_response_norm_backward(
 def _norm(
     x: np.ndarray, size: int, alpha: float, beta: float, k: float, rows: Pair, scale: np.ndarray, y: np.ndarray
 ) -> None:
-    """Normalise rows[0]..rows[1]-1 of x (M, C) into y (M, C), and store the scale s (M, C)."""
+    """Write rows[0]..rows[1]-1 of x (M, C), normalised, to y (M, C), and their s to `scale` (M, C)."""
     padded = np.zeros(x.shape[1] + size - 1, np.float32)
     for row in range(rows[0], rows[1]):
         _scale(x[row], x[row], size, alpha, k, padded, scale[row])
@@ -68,7 +57,7 @@ def _norm(
 
 @compiled(error_model="numpy")
 def norm_in_place(x: np.ndarray, options: tuple[int, float, float, float], rows: Pair) -> None:
-    """Normalise rows[0]..rows[1]-1 of x (M, C) in place; options are (size, alpha, beta, k)."""
+    """Normalise rows[0]..rows[1]-1 of x (M, C) in place, by a buffer; options are (size, alpha, beta, k)."""
     (size, alpha, beta, k), C = options, x.shape[1]
     padded, scale, y = np.zeros(C + size - 1, np.float32), np.empty(C, np.float32), np.empty(C, np.float32)
     for row in range(rows[0], rows[1]):
@@ -107,7 +96,10 @@ def _norm_backward(
 def _scale(
     a: np.ndarray, b: np.ndarray, size: int, alpha: float, k: float, padded: np.ndarray, out: np.ndarray
 ) -> None:
-    """Fill `out` with k + alpha / size * the sum of a * b over `size` neighbours; `padded` is a buffer with 0 ends."""
+    """Fill out[c] with k + alpha / size * the sum of a * b over the `size` channels centred at c.
+
+    a, b and `out` are (C,); `padded` is a buffer (C + size - 1,) whose first and last size // 2 entries are 0.
+    """
     C, weight, least = a.size, np.float32(alpha / size), np.float32(k)
     for c in range(C):
         padded[size // 2 + c] = a[c] * b[c]
@@ -124,7 +116,7 @@ def _scale(
 
 @compiled(error_model="numpy")
 def _times_power(x: np.ndarray, scale: np.ndarray, beta: float, out: np.ndarray) -> None:
-    """Fill `out` with x * scale^-beta; `out` must not overlap x, or the loop is not vectorised."""
+    """Fill `out` with x * scale^-beta, all (C,); if `out` overlaps x, the loop isn't vectorised."""
     exponent = np.float32(-beta)
     if beta == 0.75:
         for c in range(scale.size):

@@ -1,4 +1,4 @@
-"""One convolution after another in compiled code, each fused with the layers that follow it.
+"""Run one convolution after another in compiled code, each fused with the layers that follow it.
 
 Images are processed in small chunks, so that their Winograd points are still in the cache when they are used.
 """
@@ -48,23 +48,24 @@ class Norm(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """A convolution of stride 1 and what is fused with it, for compiled code: all arrays that it works on.
+    """A convolution and the layers fused with it: their options and all arrays that they work on, for compiled code.
 
     The arrays are float32 and C-contiguous.
 
     Attributes:
-        source: (N, C, H, W) that is folded into x first, where `stride` is above 1.
+        source: input (N, C, H, W), which is folded into x if `stride` is above 1; otherwise empty.
         stride, padding: of the convolution before folding.
-        x: (N, h, w, c).
+        x: folded input, or the input itself if the stride is 1, (N, h, w, c).
         inputs, outputs, chunk: of the convolution's `Geometry`.
-        filters, bias: of the convolution.
-        least: 0 for a ReLU, otherwise minus infinity.
-        values, products: rooms for the points of a chunk's input and output.
-        before: normalisation of the convolution's output.
-        made: (chunk, OH, OW, F), room for what is pooled.
-        size, stride_of_pool: of the windows of a max-pooling after that; (0, 0) means that there is none.
-        after: normalisation of the pooling's output.
-        y: (N, H, W, F), the piece's output.
+        filters: as `filter_values` returns them.
+        bias: (F,).
+        least: lower bound of the outputs, 0 for a ReLU, otherwise minus infinity.
+        values, products: buffers for the points of a chunk's input and output.
+        before: normalisation after the convolution and the ReLU.
+        made: buffer for that output where it is pooled, (chunk, OH, OW, F); otherwise empty.
+        size, stride_of_pool: window size and stride of max-pooling after that; (0, 0) means that there is none.
+        after: normalisation after the pooling.
+        y: output (N, H, W, F).
     """
 
     source: np.ndarray
@@ -87,11 +88,11 @@ class Piece(NamedTuple):
     y: np.ndarray
 
     def stages(self) -> int:
-        """Return the number of stages that `_run` takes for this piece."""
+        """Return the largest number of stages that `_run` can need for this piece."""
         return 1 + 4 * -(-len(self.x) // max(1, self.chunk))
 
     def record(self) -> tuple[Any, ...]:
-        """Return the fields of a `PIECE`; this piece must stay alive while its addresses are used."""
+        """Return the fields of a record PIECE, with addresses of arrays, which must stay alive while it is used."""
         return tuple(
             (field.ctypes.data, (*field.shape, 1, 1, 1)[:4]) if isinstance(field, np.ndarray) else field
             for field in self
@@ -101,7 +102,7 @@ class Piece(NamedTuple):
 def piece_of(
     how: Geometry, x: np.ndarray, filters: np.ndarray, bias: np.ndarray, y: np.ndarray, *, groups: int
 ) -> Piece:
-    """Return a piece that is a convolution alone, from maps x (N, h, w, c) to y (N, OH, OW, F)."""
+    """Return the piece of a convolution alone, which reads x (N, h, w, c) and writes y (N, OH, OW, F)."""
     values, products = how.room(groups, x.shape[3]), how.room(groups, len(bias))
     return Piece(
         NOTHING, 1, (0, 0), x, how.inputs, how.outputs, how.chunk, filters, np.array(bias), UNBOUNDED,
@@ -110,7 +111,7 @@ def piece_of(
 
 
 def run_pieces(pieces: Sequence[Piece], *, alone: bool = False) -> None:
-    """Run pieces in order, on all threads together or on this one alone."""
+    """Run pieces in order, on all threads together or, with `alone`, on this one."""
     records = np.array([piece.record() for piece in pieces], PIECE)
     run_stages(partial(_run, records), sum(piece.stages() for piece in pieces), alone=alone)
 
@@ -157,13 +158,13 @@ def _run(pieces: np.ndarray, queue: np.ndarray) -> None:
 
 @compiled(error_model="numpy")
 def _array(field: Any) -> np.ndarray:
-    """Return the array that a record ARRAY describes."""
+    """Return the float32 array (of four axes) at the address in a record ARRAY, without a copy."""
     return carray(_pointer(field.address), (field.shape[0], field.shape[1], field.shape[2], field.shape[3]))
 
 
 @intrinsic
 def _pointer(_: Any, address: Any) -> Any:  # numba calls this with types, and uses the code generator it returns
-    """Return the address of a float32 number as a pointer."""
+    """Return an integer, the address of a float32 number, as a pointer."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
@@ -173,20 +174,20 @@ def _pointer(_: Any, address: Any) -> Any:  # numba calls this with types, and u
 
 @compiled(error_model="numpy")
 def _tiling(field: Any) -> Tiling:
-    """Return a record TILING as a tuple."""
+    """Return a record TILING as a `Tiling`."""
     before, tiles = field.before, field.tiles
     return Tiling(field.kind, field.side, field.step, (before[0], before[1]), (tiles[0], tiles[1]))
 
 
 @compiled(error_model="numpy")
 def _norm(field: Any) -> Norm:
-    """Return a record NORM as a tuple."""
+    """Return a record NORM as a `Norm`."""
     return Norm(field.size, field.alpha, field.beta, field.k)
 
 
 @compiled(error_model="numpy")
 def _norm_tiles(y: np.ndarray, tiling: Tiling, rows: Pair, norm: Norm) -> None:
-    """Normalise the pixels of some rows of tiles."""
+    """Normalise in place the pixels of y (N, H, W, C) in rows rows[0]..rows[1]-1 of tiles, numbered across all maps."""
     (_, H, W, C), (down, _) = y.shape, tiling.tiles
     pixels = y.reshape(-1, C)
     for row in range(rows[0], rows[1]):

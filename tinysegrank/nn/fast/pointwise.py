@@ -12,24 +12,18 @@ from math import prod
 import numpy as np
 
 from tinysegrank.compiled import compiled
-from tinysegrank.errors import ShapeError
 from tinysegrank.nn.arguments import Pair
 from tinysegrank.nn.fast.threads import share
 
 
 def relu_backward(gradient: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """Numba version of `nn.relu_backward`.
+    """Numba version of `nn.relu_backward`: return the gradient where x > 0, and 0 elsewhere.
 
     gradient | any shape   | float32 | of the loss with respect to the output
     positive | as gradient | bool    | whether x > 0
     returns  | as gradient | float32 |
-
-    Raises:
-        ShapeError: the shapes differ.
     """
-    if gradient.shape != positive.shape:
-        raise ShapeError(f"relu_backward: gradient has shape {gradient.shape}; give the output's, {positive.shape}")
-    order = _memory_order(gradient)
+    order = sorted(range(gradient.ndim), key=lambda axis: -abs(gradient.strides[axis]))  # as in memory
     g, p = (np.asarray(array.transpose(order), order="C") for array in (gradient, positive))
     gx = np.empty_like(g)
     _keep_where(g.reshape(-1), p.reshape(-1), gx.reshape(-1))
@@ -40,8 +34,8 @@ def dropout(x: np.ndarray, *, p: float, rng: np.random.Generator) -> tuple[np.nd
     """Numba version of `nn.dropout` in training.
 
     x       | any shape | float32 | activations
-    returns | as x      | float32 |
-    and the multipliers, 0 or 1 / (1 - p) for each entry.
+    returns | as x      | float32 | x times the multipliers
+    and the multipliers, 0 or 1 / (1 - p), as an array like x.
     """
     bits = _random_bits(rng, x.shape)
     limit = np.uint32(np.ceil(float(np.float32(p)) * 2**24))
@@ -60,11 +54,11 @@ def dropout(x: np.ndarray, *, p: float, rng: np.random.Generator) -> tuple[np.nd
 
 
 def _random_bits(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Draw uint32 whose upper 24 bits are those of the numbers that `rng.random(shape, dtype=np.float32)` would draw.
+    """Draw a uint32 for each float32 that `rng.random(shape, dtype=np.float32)` would draw: its upper 24 bits agree.
 
-    PCG64 generates 64 bits at a time, and NumPy makes two float32 of them, from the lower half first. As PCG64 can be
-    advanced, each thread draws its own part. With another generator, or if half a draw is left over, fall back to
-    `rng.random`.
+    PCG64 generates 64 bits at a time, of which NumPy makes two float32, from the lower half first. As PCG64 can be
+    advanced, each thread draws its own part. With another generator, for an odd number of entries, or if half a draw
+    is left over, `rng.random` draws them. The result is flat, or of the given shape; its entries are in C order.
     """
     source = getattr(rng, "bit_generator", None)
     number = prod(shape)
@@ -80,11 +74,6 @@ def _random_bits(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray
         source.advance(len(drawn))
         return drawn.view("<u4")
     return (rng.random(shape, dtype=np.float32) * np.float32(2**24)).astype(np.uint32) << np.uint32(8)
-
-
-def _memory_order(x: np.ndarray) -> list[int]:
-    """Return the axes in the order of their strides, largest first."""
-    return sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
 
 
 @compiled(error_model="numpy")
@@ -103,9 +92,9 @@ def _drop(
     y: np.ndarray,
     scale: np.ndarray,
 ) -> None:
-    """Fill images[0]..images[1]-1 of `scale` and of y = x * scale.
+    """Fill images[0]..images[1]-1 of `scale` and of y = x * scale, all (N, L, C).
 
-    An entry of `scale` is `factor` where bits >> 8 >= limit, otherwise 0. x, y and scale are (N, L, C), bits (N, C, L).
+    An entry of `scale` is `factor` where bits >> 8 >= limit, otherwise 0; `bits` is (N, C, L).
     """
     _, L, C = x.shape
     for n in range(images[0], images[1]):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from tinysegrank.compiled import compiled
-from tinysegrank.errors import ShapeError
 from tinysegrank.nn.arguments import Pair, PoolContext
 from tinysegrank.nn.fast.fold import channels_last
 from tinysegrank.nn.fast.threads import share
 
 
 def max_pool2d(x: np.ndarray, size: Pair, stride: Pair, out: Pair) -> tuple[np.ndarray, PoolContext]:
-    """Numba version of `nn.max_pool2d`.
+    """Numba version of `nn.max_pool2d`, whose arguments have been checked; the pairs are (height, width).
 
     x       | (N, C, H, W)   | float32 | activations
     returns | (N, C, OH, OW) | float32 | channels last in memory
@@ -30,13 +29,8 @@ def max_pool2d_backward(gradient: np.ndarray, context: PoolContext) -> np.ndarra
 
     gradient | (N, C, OH, OW) | float32 | of the loss with respect to the output
     returns  | (N, C, H, W)   | float32 | channels last in memory
-
-    Raises:
-        ShapeError: the gradient's shape is not the output's.
     """
     x, y, size, stride = context
-    if gradient.shape != y.shape:
-        raise ShapeError(f"max_pool2d_backward: gradient has shape {gradient.shape}; give the output's, {y.shape}")
     x, y, gradient = (channels_last(array) for array in (x, y, gradient))
     gx = np.empty_like(x)  # (N, H, W, C)
     share(lambda *images: _pool_backward(gradient, x, y, size, stride, images, gx), len(x), x.size)
@@ -45,7 +39,10 @@ def max_pool2d_backward(gradient: np.ndarray, context: PoolContext) -> np.ndarra
 
 @compiled(error_model="numpy")
 def pool_rows(x: np.ndarray, size: Pair, stride: Pair, rows: Pair, y: np.ndarray) -> None:
-    """Fill rows[0]..rows[1]-1 of y with the maxima of their windows in x; rows are numbered across all maps."""
+    """Fill rows[0]..rows[1]-1 of y (N, OH, OW, C) with the maxima of their windows in x (N, H, W, C).
+
+    Rows are numbered across all maps.
+    """
     (_, H, W, C), (_, OH, OW, _) = x.shape, y.shape
     for number in range(rows[0], rows[1]):
         image, top = number // OH, number % OH * stride[0]
@@ -64,7 +61,10 @@ def pool_rows(x: np.ndarray, size: Pair, stride: Pair, rows: Pair, y: np.ndarray
 def _pool_backward(
     gradient: np.ndarray, x: np.ndarray, y: np.ndarray, size: Pair, stride: Pair, images: Pair, gx: np.ndarray
 ) -> None:
-    """Fill images[0]..images[1]-1 of gx; windows go from last to first, to add up as `nn.max_pool2d_backward` does."""
+    """Fill images[0]..images[1]-1 of gx, the gradient with respect to x; all arrays have channels last.
+
+    Windows are visited from last to first, so that gradients add up in the order of `nn.max_pool2d_backward`.
+    """
     (_, H, W, C), (_, OH, OW, _) = x.shape, y.shape
     waiting = np.empty(C, np.bool_)  # channels whose maximum has not been found yet
     for image in range(images[0], images[1]):

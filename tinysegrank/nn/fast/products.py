@@ -1,4 +1,4 @@
-"""Matrix products of Winograd, one per point, by a micro-kernel: a block of outputs whose sums stay in registers.
+"""Matrix products of Winograd convolutions, one per point, in blocks of outputs whose sums stay in registers.
 
 The right factor is packed once: its columns are split into panels as wide as a block, each contiguous in memory. Each
 sum runs over the channels in order, however the product is split, so that results are the same to the bit.
@@ -24,11 +24,11 @@ WIDTH = 2 * LANES  # columns per block
 
 @compiled(error_model="numpy")
 def multiply(values: np.ndarray, filters: np.ndarray, products: np.ndarray, tiles: int, points: Pair) -> None:
-    """Multiply the first `tiles` tiles by the filters at points[0]..points[1]-1.
+    """Multiply the first `tiles` tiles by the filters, at the points numbered points[0]..points[1]-1 of G * P.
 
-    values   | (M, G, P, C)              | float32 |
-    filters  | (G * P, panels, K, WIDTH) | float32 | K <= C
-    products | (M, G, P, F)              | float32 | output; F is a multiple of LANES
+    values   | (M, G, P, C)              | float32 | tiles, with channels of one group
+    filters  | (G * P, panels, K, WIDTH) | float32 | as `filter_values` packs them; K <= C channels are summed
+    products | (M, G, P, F)              | float32 | output, with filters of one group; F is a multiple of LANES
     """
     (_, G, P, C), (_, panels, K, _), F = values.shape, filters.shape, products.shape[3]
     count = G * P
@@ -48,13 +48,13 @@ def multiply(values: np.ndarray, filters: np.ndarray, products: np.ndarray, tile
 def correlate(
     products: np.ndarray, values: np.ndarray, total: np.ndarray, tiles: int, points: Pair, more: bool
 ) -> None:
-    """Sum outer products over the first `tiles` tiles, at Winograd points points[0]..points[1]-1.
+    """Sum products[t, ..., j] * values[t, ..., c] over the first `tiles` tiles t, at some of the G * P points.
 
-    Added to `total` if `more`; otherwise `total` is overwritten.
+    These are the points numbered points[0]..points[1]-1. Their sums overwrite `total`, or with `more` are added to it.
 
     products | (M, G, P, F)  | float32 |
     values   | (M, G, P, C)  | float32 | C is a multiple of LANES
-    total    | (G * P, J, C) | float32 | output; J <= F
+    total    | (G * P, J, C) | float32 | output, for the first J <= F entries of `products`
     """
     (_, G, P, F), (_, J, C) = products.shape, total.shape
     count = G * P
@@ -75,11 +75,11 @@ def _block(
 ) -> Any:
     """Compute one block c = a @ b, or c += a @ b with `more`.
 
-    a (rows, depth), b (depth, columns) and c (rows, columns) start at these indices of the addresses, with at most
-    ROWS rows. With `columns` of WIDTH or more the block is WIDTH columns wide, otherwise LANES.
+    a, b and c are pointers; the matrices (rows, depth), (depth, columns) and (rows, columns) start `a_start`, `b_start`
+    and `c_start` entries further on. The block is WIDTH columns wide if there are as many columns, otherwise LANES.
 
-    sizes: (rows, depth, columns).
-    steps: strides in entries: between rows of a, columns of a, rows of b, and rows of c.
+    sizes: (rows, depth, columns), with at most ROWS rows.
+    steps: distance in entries between rows of a, columns of a, rows of b, and rows of c.
     """
 
     def code(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
@@ -103,7 +103,10 @@ def _block(
 
 
 def _sum(builder: Any, rows: int, vectors: int, data: list[Any], depth: Any, steps: list[Any], more: Any) -> None:
-    """Emit the loop over the depth: each iteration loads a row of b and one number from each row of a."""
+    """Emit a block's product for a fixed number of rows and of vectors per row.
+
+    Each iteration of the loop over the depth loads a row of b and one number from each row of a.
+    """
     (a, b, c), integer = data, depth.type
 
     def at(row: Any, vector: int) -> Any:

@@ -1,10 +1,10 @@
-"""Share work between as many threads as BLAS may use: the one scheduler of these functions.
+"""Share work between as many threads as BLAS may use.
 
 `share` gives jobs to a pool of threads. Inside compiled code, `jobs` does the same for each stage of a longer
-computation, with a barrier at its end. A thread takes its next job from a counter, so that one that the operating
-system suspends delays the others only if it is in the middle of a job, and a thread that arrives late finds nothing
-left to do. Work is split into the same jobs for any number of threads, and no two jobs write to the same memory, so
-that results are the same to the bit.
+computation, with a barrier at its end. A thread takes its next job from a counter: one that the operating system
+suspends delays the others only in the middle of a job, and one that arrives late finds nothing left to do. Work is
+split into the same jobs for any number of threads, and no two jobs write to the same memory, so that results are the
+same to the bit.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ PATIENCE = 1000  # looks at the counter before a waiting thread starts to yield 
 
 
 def share(function: Callable[[int, int], object], units: int, numbers: int) -> None:
-    """Call `function(start, stop)` for jobs that cover units 0..units-1; raise the first error of a job, if any.
+    """Call `function(start, stop)` on several threads, for jobs that together cover units 0..units-1 once.
 
-    `numbers` is the number of array entries that all units work on, from which the number of jobs follows.
+    The number of jobs depends on `numbers`, the number of array entries that all units work on. If jobs raise errors,
+    one of these is raised here.
     """
     number, taken = min(units, JOBS, max(1, numbers // TASK)), count()
 
@@ -46,13 +47,13 @@ def share(function: Callable[[int, int], object], units: int, numbers: int) -> N
 
 
 def run_stages(function: Callable[[np.ndarray], object], stages: int, *, alone: bool = False) -> None:
-    """Call `function(queue)` on all threads at once, or on this one alone; it shares its stages by `jobs`."""
+    """Call `function(queue)` on all threads at once or, with `alone`, on this one; it calls `jobs` for each stage."""
     queue = np.zeros((stages, 2), np.int64)
     _together(partial(function, queue), 1 if alone else JOBS)
 
 
 def threads() -> int:
-    """Return the number of threads that work is shared between."""
+    """Return the number of threads that share work: that of BLAS, or of processors for this process if smaller."""
     return min([_processors(), *(int(library.num_threads) for library in blas_libraries())])
 
 
@@ -69,7 +70,7 @@ def _together(work: Callable[[], object], jobs: int) -> None:
 
 
 def _help(work: Callable[[], object], elsewhere: set[int]) -> None:
-    """Pin this thread to the processors `elsewhere`, or a busy system may run it on the caller's, and call `work`."""
+    """Call `work` on this thread, pinned to the processors `elsewhere`: a busy system might use the caller's."""
     if elsewhere:
         with suppress(OSError):  # a sandbox may forbid it, or processors may be gone
             os.sched_setaffinity(0, elsewhere)
@@ -77,7 +78,7 @@ def _help(work: Callable[[], object], elsewhere: set[int]) -> None:
 
 
 def _other_processors() -> set[int]:
-    """Return the processors that this thread may use except the one it runs on, or an empty set if unknown."""
+    """Return the processors that this thread may use, except the one it runs on; an empty set if they are unknown."""
     if not hasattr(os, "sched_getaffinity"):
         return set()
     return os.sched_getaffinity(0) - {_getcpu()()}
@@ -90,9 +91,12 @@ def _getcpu() -> Callable[[], int]:
 
 @compiled(error_model="numpy")
 def jobs(queue: np.ndarray, stage: int | np.int64, units: int, numbers: int) -> Iterator[Pair]:
-    """Yield the jobs (start, stop) that this thread does of a stage; return when those of all threads are done.
+    """Yield jobs (start, stop) of a stage for this thread, and wait until the jobs of all threads are done.
 
-    queue | (stages, 2) | int64 | number of jobs taken, and done; 0 at first, and the same array for all threads
+    All jobs together cover units 0..units-1 once. Their number depends on `numbers`, the number of array entries that
+    all units work on.
+
+    queue | (stages, 2) | int64 | jobs taken and jobs done of each stage, 0 at first; one array for all threads
     """
     number = max(1, min(units, JOBS, numbers // JOB))
     taken, done = queue[stage, :1], queue[stage, 1:]
@@ -140,30 +144,26 @@ else:
 
 
 def _processors() -> int:
-    """Return the number of processors that this process may use; threads that spin need one each."""
+    """Return the number of processors that this process may use; a waiting thread spins, so it needs its own."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(affinity, _quota())
 
 
 @lru_cache(maxsize=1)
 def _quota() -> int:
-    """Return the process's CPU quota (as of a container) in processors, which may be below those it may run on."""
+    """Return the process's CPU quota, for instance a container's, in whole processors."""
     import joblib
 
     return int(joblib.cpu_count())
 
 
 @lru_cache(maxsize=1)
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController().select(user_api="blas")
-
-
 def blas_libraries() -> list[LibController]:
-    """Return threadpoolctl's controllers of the BLAS libraries that this process has loaded."""
-    return _blas().lib_controllers
+    """Return threadpoolctl's controllers of the BLAS libraries that the process had loaded at the first call."""
+    return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
 @lru_cache(maxsize=1)
 def _pool(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 - threads do not outlive a fork
-    """Return the thread pool of a process, given by its id; threads start when they are first needed."""
+    """Return the thread pool of this process, whose id is `process`; threads start when they are first needed."""
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="tinysegrank")

@@ -1,8 +1,8 @@
-"""Maps to Winograd points and back, some rows of tiles at a time.
+"""Transform the tiles of maps to Winograd points and back.
 
-Maps are (N, H, W, C), with channels last, and taken as 0 outside. Points are (M, G, P, C/G): for each tile, in row
-order, and each group its P values per channel; so both sides of a transform are close together in memory. C/G is
-rounded up to a multiple of LANES there. Rows of tiles are numbered across all maps.
+Maps are (N, H, W, C), with channels last, and count as 0 outside. Points, the values of tiles at the P interpolation
+points, are (M, G, P, C/G): M tiles in row order, G groups of channels. So both sides of a transform are close together
+in memory. C/G is rounded up to a multiple of LANES in points. Tiles, and rows of tiles, are numbered across all maps.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Tiling(NamedTuple):
 
     Attributes:
         kind: index into `KINDS`.
-        side: of a tile, in pixels.
+        side: side length of a tile in pixels.
         step: distance in pixels from one tile to the next.
-        before: rows of zeros above the map, and columns of zeros to its left.
+        before: number of rows of zeros above the map, and of columns of zeros to its left.
         tiles: number of tiles down and across.
     """
 
@@ -43,9 +43,9 @@ class Tiling(NamedTuple):
 
 
 def _cutter(to_points: Callable[..., None]) -> Callable[[np.ndarray, Tiling, Pair, np.ndarray], None]:
-    """Return a compiled function that applies `to_points` to the tiles of maps (N, H, W, C).
+    """Return a compiled function that transforms rows rows[0]..rows[1]-1 of the tiles of maps x (N, H, W, C).
 
-    It does so for rows of tiles `rows[0]` to `rows[1]`, exclusive, and writes the points to `values`.
+    The function applies `to_points` to each tile, and writes the points to `values`.
     """
 
     @compiled(error_model="numpy")
@@ -64,14 +64,17 @@ def _cutter(to_points: Callable[..., None]) -> Callable[[np.ndarray, Tiling, Pai
 
 
 cut_inputs = _cutter(inputs_to_points)
-"""Transform the overlapping tiles of a convolution's input to points."""
+"""Transform overlapping tiles of a convolution's input to points."""
 cut_outputs = _cutter(outputs_to_points)
-"""Transform the tiles of the gradient of a convolution's output to points: the adjoint of `join`."""
+"""Transform tiles of the gradient with respect to a convolution's output to points: the adjoint of `join`."""
 
 
 @compiled(error_model="numpy")
 def join(values: np.ndarray, tiling: Tiling, rows: Pair, bias: np.ndarray, least: np.float32, y: np.ndarray) -> None:
-    """Transform points to the tiles of a convolution's output, and write y = max(tiles + bias, least)."""
+    """Transform points to rows rows[0]..rows[1]-1 of the output's tiles, and write them to y.
+
+    y (N, OH, OW, F) becomes max(tile + bias, least), with bias (F,).
+    """
     tile, (_, H, W, F) = _room(tiling, values), y.shape
     points, room = address(values), address(tile)
     groups, side, C = values.shape[1], tiling.side, values.shape[3]
@@ -94,7 +97,10 @@ def join(values: np.ndarray, tiling: Tiling, rows: Pair, bias: np.ndarray, least
 
 @compiled(error_model="numpy")
 def add(values: np.ndarray, tiling: Tiling, images: Pair, x: np.ndarray) -> None:
-    """Transform points to the tiles of the gradient of an input, and sum them: the adjoint of `cut_inputs`."""
+    """Transform points to overlapping tiles, and set images[0]..images[1]-1 of x (N, H, W, C) to the sum of these.
+
+    This is the adjoint of `cut_inputs`.
+    """
     tile, (_, H, W, F) = _room(tiling, values), x.shape
     points, room = address(values), address(tile)
     groups, side, C, (down, across) = values.shape[1], tiling.side, values.shape[3], tiling.tiles
@@ -116,20 +122,23 @@ def add(values: np.ndarray, tiling: Tiling, images: Pair, x: np.ndarray) -> None
 
 @compiled(error_model="numpy")
 def _room(tiling: Tiling, values: np.ndarray) -> np.ndarray:
-    """Return a buffer for one tile of one group."""
+    """Return a buffer of zeros for one tile of one group."""
     return np.zeros(tiling.side * tiling.side * values.shape[3], np.float32)
 
 
 @compiled(error_model="numpy")
 def _points(values: np.ndarray, number: int, group: int) -> tuple[int, Pair]:
-    """Return the index of a tile's first point in the flat values, and the distances between rows and columns."""
+    """Return the index in the flat `values` of the first point of tile `number`, and the distance between points.
+
+    The points are a square; the distance is (from row to row, from column to column), in entries.
+    """
     _, G, P, C = values.shape
     return (number * G + group) * P * C, (round(np.sqrt(P)) * C, C)
 
 
 @compiled(error_model="numpy")
 def _corner(tiling: Tiling, number: int) -> tuple[int, int, int]:
-    """Return the image of a tile, and its top left pixel."""
+    """Return the image of tile `number`, and the row and column of its top left pixel, negative in the padding."""
     down, across = tiling.tiles
     row, column = number // across, number % across
     return row // down, row % down * tiling.step - tiling.before[0], column * tiling.step - tiling.before[1]
@@ -139,9 +148,11 @@ def _corner(tiling: Tiling, number: int) -> tuple[int, int, int]:
 def _find(
     x: np.ndarray, tiling: Tiling, number: int, group: int, values: np.ndarray, tile: np.ndarray
 ) -> tuple[bool, int, Pair]:
-    """Find a tile in the flat maps, or copy it to `tile` if it reaches outside or its channels don't fill vectors.
+    """Find one group of tile `number` in the maps, or copy it to the buffer `tile`.
 
-    Return whether it is in the maps, the index where it starts there, and the distances between rows and columns.
+    It is copied, with zeros outside the maps, if it reaches outside or its channels don't fill vectors. Return whether
+    it is in the maps, its first index in the flat maps or buffer, and the distance from row to row and from column to
+    column in entries.
     """
     (_, H, W, C), G, channels, side = x.shape, values.shape[1], values.shape[3], tiling.side
     image, top, left = _corner(tiling, number)

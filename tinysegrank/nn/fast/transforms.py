@@ -35,22 +35,23 @@ def address(_: Any, array: Any) -> Any:  # numba calls this with types, and uses
 
 
 def load(builder: Any, place: Any) -> Any:
-    """Emit a load of the vector at the address of a float32."""
+    """Emit code that loads the LANES float32 numbers from an address on, and return them as a vector."""
     loaded = builder.load(builder.bitcast(place, VECTOR.as_pointer()))
     loaded.align = 4
     return loaded
 
 
 def store(builder: Any, vector: Any, place: Any) -> None:
-    """Emit code that stores a vector at a float32 address."""
+    """Emit code that stores a vector of LANES float32 numbers from an address on."""
     builder.store(vector, builder.bitcast(place, VECTOR.as_pointer())).align = 4
 
 
 def _transform(name: str, *, transposed: bool) -> Callable[..., None]:
-    """Return a compiled function that transforms a tile by the matrix `name` of `cook_toom.Matrices`.
+    """Return a function for compiled code that transforms a tile by the matrix `name` of `cook_toom.Matrices`.
 
-    The function takes the index into `KINDS`, then three arguments for the source and the same three for the target:
-    an address, the index where the tile starts, and the distances between its rows and columns.
+    With `transposed`, the matrix is transposed first. The function takes the index into `KINDS`, then three arguments
+    for the source and the same three for the target: an address, the index where the tile starts, and (distance from
+    row to row, distance from column to column), in entries.
     """
 
     def transform(_: Any, kind: Any, source: Any, start: Any, steps: Any, target: Any, first: Any, strides: Any) -> Any:
@@ -88,7 +89,7 @@ def _emit(builder: Any, matrix: np.ndarray, places: list[Any], distances: list[A
 
 
 def _combine(builder: Any, matrix: np.ndarray, vectors: list[Any]) -> list[Any]:
-    """Emit the products of a matrix (J, K) with a column of K vectors."""
+    """Emit the product of a matrix (J, K) and a column of K vectors; return its J vectors."""
     results = []
     for row in matrix.astype(np.float32):
         total = None
