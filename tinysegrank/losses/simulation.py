@@ -44,8 +44,20 @@ def simulate_flips(labels: np.ndarray, *, num_classes: int, rng: np.random.Gener
 
     Paper: Fig. 2.
     """
-    truth = _counted(labels, num_classes)
+    if num_classes < 2:
+        raise ShapeError(f"simulate_flips: num_classes={num_classes} leaves no other class to flip to; give at least 2")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ShapeError(f"simulate_flips: labels are {labels.dtype}; give integers")
+    truth = labels[labels != _VOID].astype(np.int64)
     flips = truth.size
+    if flips == 0:
+        raise ShapeError(f"simulate_flips: labels {labels.shape} hold nothing but void ({_VOID})")
+    if truth.min() < 0 or truth.max() >= num_classes:
+        raise ShapeError(
+            f"simulate_flips: labels hold {truth.min()}..{truth.max()}; num_classes={num_classes} allows "
+            f"0..{num_classes - 1}, and void is {_VOID}"
+        )
+
     ground_truth = np.bincount(truth)
     old = truth[rng.permutation(flips)]
     new = (old + rng.integers(1, num_classes, size=flips)) % num_classes
@@ -114,20 +126,3 @@ def tight_iou_bound(uoi: Array) -> Array:
     argument and the errors are those of `iou_bound`.
     """
     return uoi.shape[-1] ** 2 * iou_bound(uoi)
-
-
-def _counted(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return the labels that are not void, flat, as int64; refuse arguments that `simulate_flips` can't use."""
-    if num_classes < 2:
-        raise ShapeError(f"simulate_flips: num_classes={num_classes} leaves no other class to flip to; give at least 2")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise ShapeError(f"simulate_flips: labels are {labels.dtype}; give integers")
-    truth = labels[labels != _VOID].astype(np.int64)
-    if truth.size == 0:
-        raise ShapeError(f"simulate_flips: labels {labels.shape} hold nothing but void ({_VOID})")
-    if truth.min() < 0 or truth.max() >= num_classes:
-        raise ShapeError(
-            f"simulate_flips: labels hold {truth.min()}..{truth.max()}; num_classes={num_classes} allows "
-            f"0..{num_classes - 1}, and void is {_VOID}"
-        )
-    return truth

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinysegrank.backend import Array
+from tinysegrank.nn.arguments import pair
 from tinysegrank.nn.cuda import evaluate as cuda
 from tinysegrank.nn.cuda import uses_cuda
 from tinysegrank.nn.fast import Kept, Step, uses_numba
 from tinysegrank.nn.layer import Conv2d, Dropout, Generator, Layer, LocalResponseNorm, MaxPool2d, ReLU
+
+_KINDS = {Dropout: "dropout", LocalResponseNorm: "normalisation", MaxPool2d: "pooling", ReLU: "relu"}
 
 
 def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator = None, kept: Kept | None = None) -> Array:
@@ -35,16 +38,12 @@ def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator = None, kept: 
 
 
 def _step(layer: Layer) -> Step:
-    """Describe a layer for the faster versions; one of kind "other" will be run by its own `forward`.
-
-    Subclasses, too, are "other", and so are convolutions without a bias.
-    """
+    """Describe a layer for the faster versions; a subclass or a convolution without bias is of kind "other"."""
     if type(layer) is Conv2d and "bias" in layer.parameters:
-        options = {"stride": layer.stride, "padding": layer.padding, "groups": layer.groups}
+        options = {
+            "stride": pair(layer.stride, name="stride", least=1),
+            "padding": layer.padding,
+            "groups": layer.groups,
+        }
         return Step("convolution", layer.forward, layer.parameters, options)
-    if type(layer) is MaxPool2d:
-        return Step("pooling", layer.forward, {}, layer.options)
-    if type(layer) is LocalResponseNorm:
-        return Step("normalisation", layer.forward, {}, layer.options)
-    kind = "relu" if type(layer) is ReLU else "dropout" if type(layer) is Dropout else "other"
-    return Step(kind, layer.forward, {}, {})
+    return Step(_KINDS.get(type(layer), "other"), layer.forward, {}, getattr(layer, "options", {}))

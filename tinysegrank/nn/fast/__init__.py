@@ -38,7 +38,7 @@ class Step(NamedTuple):
         kind: "convolution", "relu", "pooling", "normalisation", "dropout" or "other".
         forward: the layer's own forward method, called where there is no faster way.
         parameters: weight and bias of a convolution, by name; otherwise empty.
-        options: keyword arguments of a convolution, pooling or normalisation; otherwise empty.
+        options: keyword arguments of the layer's function; the stride of a convolution is (height, width).
     """
 
     kind: str

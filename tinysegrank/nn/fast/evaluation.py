@@ -8,18 +8,18 @@ threads share the jobs of each step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinysegrank.backend import Array
-from tinysegrank.nn.arguments import Pair, check_conv2d, check_max_pool2d, check_norm_size, pair
+from tinysegrank.nn.arguments import Pair, check_conv2d, check_max_pool2d, check_norm_size
 from tinysegrank.nn.fast import Kept, Step, takes_tiles, uses_numba
 from tinysegrank.nn.fast.filters import filter_values
 from tinysegrank.nn.fast.fold import fold_filters, folded_size
 from tinysegrank.nn.fast.geometry import Geometry, geometry
-from tinysegrank.nn.fast.pieces import NOTHING, UNBOUNDED, Norm, Piece, piece_of, run_pieces
+from tinysegrank.nn.fast.pieces import NOTHING, Norm, Piece, piece_of, run_pieces
 from tinysegrank.nn.fast.threads import share
 
 PART = 8  # minimum number of images per part; a batch of fewer than two parts is not split
@@ -32,10 +32,8 @@ class Fused(NamedTuple):
         place: index of the convolution among the layers.
         shape: (C, H, W) of the convolution's input.
         stride, padding, out: of the convolution; `out` is its output size.
-        relu: whether a ReLU follows.
-        before: normalisation that follows next, before any pooling.
-        pool: (window size, stride, output size) of the pooling that follows next; zeros if none does.
-        after: normalisation that follows the pooling.
+        made: shape of the output for one image, (H, W, F), after the fused layers.
+        followers: fields of `Piece` that the fused layers set.
     """
 
     place: int
@@ -44,16 +42,8 @@ class Fused(NamedTuple):
     stride: int
     padding: Pair
     out: Pair
-    relu: bool = False
-    before: Norm = Norm()
-    pool: tuple[Pair, Pair, Pair] = ((0, 0),) * 3
-    after: Norm = Norm()
-
-    @property
-    def made(self) -> tuple[int, int, int]:
-        """Shape of the output for one image, (H, W, F), after the fused layers."""
-        H, W = self.pool[2] if self.pool[0] != (0, 0) else self.out
-        return H, W, len(self.convolution.parameters["weight"])
+    made: tuple[int, int, int]
+    followers: Mapping[str, Any]
 
     def geometry(self, images: int) -> Geometry:
         """Return the tiles and chunks of the convolution for a number of images."""
@@ -63,18 +53,11 @@ class Fused(NamedTuple):
 
     def piece(self, x: np.ndarray, filters: np.ndarray, y: np.ndarray) -> Piece:
         """Return the piece that reads x (N, h, w, c), with the stride folded, and writes y (N, H, W, F)."""
-        how, groups = self.geometry(len(x)), self.convolution.options["groups"]
-        pooled = self.pool[0] != (0, 0)
-        return piece_of(how, x, filters, self.convolution.parameters["bias"], y, groups=groups)._replace(
-            least=np.float32(0) if self.relu else UNBOUNDED,
-            before=self.before,
-            made=np.empty((how.chunk, *self.out, len(self.convolution.parameters["weight"])), np.float32)
-            if pooled
-            else NOTHING,
-            size=self.pool[0],
-            stride_of_pool=self.pool[1],
-            after=self.after,
-        )
+        how, bias = self.geometry(len(x)), self.convolution.parameters["bias"]
+        piece = piece_of(how, x, filters, bias, y, groups=self.convolution.options["groups"])
+        pooled = "size" in self.followers
+        made = np.empty((how.chunk, *self.out, len(bias)), np.float32) if pooled else NOTHING
+        return piece._replace(made=made, **self.followers)
 
 
 def evaluate(layers: Sequence[Step], x: Array, *, rng: np.random.Generator | None, kept: Kept) -> Array:
@@ -112,9 +95,12 @@ def _fuse(layers: Sequence[Step], place: int, x: Array, rng: np.random.Generator
         layer = layers[place]
         if found and rng is None and layer.kind == "dropout":
             place += 1
-        elif layer.kind == "convolution" and uses_numba(*layer.parameters.values()) and _takes_tiles(layer):
-            if found and layer.options["stride"] not in (1, (1, 1)):  # only the first input is folded
-                break
+        elif (
+            layer.kind == "convolution"
+            and uses_numba(*layer.parameters.values())
+            and takes_tiles(layer.parameters["weight"], layer.options["stride"])
+            and not (found and layer.options["stride"] != (1, 1))  # only the first input is folded
+        ):
             fused, place = _fuse_one(layers, place, shape)
             found.append(fused)
             shape = (len(x), fused.made[2], *fused.made[:2])
@@ -132,32 +118,30 @@ def _fuse_one(layers: Sequence[Step], place: int, shape: tuple[int, ...]) -> tup
     weight, bias = convolution.parameters["weight"], convolution.parameters["bias"]
     like_x = np.empty((0, *shape[1:]), np.float32)
     stride, padding, out = check_conv2d(like_x, weight, bias, **convolution.options)
-    fused = Fused(place, convolution, (shape[1], shape[2], shape[3]), stride[0], padding, out)
+    followers: dict[str, Any] = {}
+    made, end = out, place + 1
 
     def follows(kind: str) -> bool:
-        return place < len(layers) and layers[place].kind == kind
+        return end < len(layers) and layers[end].kind == kind
 
-    place += 1
     if follows("relu"):
-        fused, place = fused._replace(relu=True), place + 1
+        followers["least"], end = np.float32(0), end + 1
     if follows("normalisation"):
-        fused, place = fused._replace(before=_norm(layers[place])), place + 1
+        followers["before"], end = _norm(layers[end]), end + 1
     if follows("pooling"):
-        pool = check_max_pool2d((shape[0], len(weight), *out), **layers[place].options)
-        fused, place = fused._replace(pool=pool), place + 1
+        size, step, made = check_max_pool2d((shape[0], len(weight), *out), **layers[end].options)
+        followers |= {"size": size, "stride_of_pool": step}
+        end += 1
         if follows("normalisation"):
-            fused, place = fused._replace(after=_norm(layers[place])), place + 1
-    return fused, place
+            followers["after"], end = _norm(layers[end]), end + 1
+    size_of_input = shape[1], shape[2], shape[3]
+    fused = Fused(place, convolution, size_of_input, stride[0], padding, out, (*made, len(weight)), followers)
+    return fused, end
 
 
 def _norm(layer: Step) -> Norm:
     check_norm_size(layer.options["size"])
     return Norm(layer.options["size"], *(float(layer.options[name]) for name in ("alpha", "beta", "k")))
-
-
-def _takes_tiles(convolution: Step) -> bool:
-    stride = pair(convolution.options["stride"], name="stride", least=1)
-    return takes_tiles(convolution.parameters["weight"], stride)
 
 
 def _run(convolutions: Sequence[Fused], x: np.ndarray, kept: Kept) -> np.ndarray:
