@@ -28,10 +28,7 @@ class Loss(Protocol):
     def __call__(
         self, z: Array, target: Array, weight: Array | None = None, *, counts: CorpusCounts | None = None
     ) -> tuple[Array, Array]:
-        """Return the loss of a batch, an array (), and its gradient with respect to z (N, K, H, W).
-
-        With `counts` of a corpus, return the loss of the whole corpus and this batch's rows of its gradient.
-        """
+        """Return the loss and its gradient; with `counts`, the corpus's loss and this batch's rows of its gradient."""
 
 
 class CorpusCounts:
@@ -108,10 +105,7 @@ class CorpusCounts:
         return _moved(self.sums, z)[3 * self.num_classes + 1, ...]
 
     def weight_ratio(self, batch: CorpusCounts, z: Array) -> Array:
-        """Return the weight divided by that of `batch`, as an array () of z's library, dtype and device.
-
-        Where the weight of `batch` is 0, return 0.
-        """
+        """Return the weight over that of `batch` (0 if that is 0), as an array () of z's library, dtype and device."""
         xp = array_namespace(batch.sums)
         total, own = (sums[3 * self.num_classes, ...] for sums in (_moved(self.sums, batch.sums), batch.sums))
         ratio = total / xp.where(own > 0, own, xp.ones_like(own))

@@ -75,10 +75,7 @@ def simulate_flips(labels: np.ndarray, *, num_classes: int, rng: np.random.Gener
 
 
 def class_iou(ground_truth: Array, fp: Array, fn: Array) -> Array:
-    """Return the Jaccard index of a class from its numbers of true, false positive and false negative pixels.
-
-    They are numbers, or arrays that broadcast.
-    """
+    """Return a class's Jaccard index from its numbers of true, false positive and false negative pixels (or arrays)."""
     return (ground_truth - fn) / (ground_truth + fp)  # Eq. 3
 
 

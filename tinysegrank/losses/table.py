@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from inspect import signature
-from typing import Any
 
 from tinysegrank.backend import Array
 from tinysegrank.config import look_up
@@ -44,17 +43,16 @@ def _weighted_sum(
     counts: CorpusCounts | None = None,
     min_mass: float | None = None,
 ) -> tuple[Array, Array]:
-    options: dict[str, Any] = {} if min_mass is None else {"min_mass": min_mass}
-    parts = [(factor, _bind(loss, **options)(z, target, weight, counts=counts)) for factor, loss in terms]
+    parts = [(factor, _bind(loss, min_mass)(z, target, weight, counts=counts)) for factor, loss in terms]
     value = sum(factor * part for factor, (part, _) in parts)
     grad_z = sum(factor * gradient for factor, (_, gradient) in parts)
     return value, grad_z
 
 
-def _bind(loss: Loss, **options: Any) -> Loss:
-    """Return the loss with the given options fixed, except those that it doesn't take."""
-    taken = signature(loss).parameters.keys() & options.keys()
-    return partial(loss, **{name: options[name] for name in taken})
+def _bind(loss: Loss, min_mass: float | None) -> Loss:
+    """Return the loss with its `min_mass` fixed, or the loss itself if it has none or `min_mass` is None."""
+    takes_it = min_mass is not None and "min_mass" in signature(loss).parameters
+    return partial(loss, min_mass=min_mass) if takes_it else loss
 
 
 TABLE: dict[str, Loss] = {
@@ -74,4 +72,4 @@ def named(name: str, *, min_mass: float = 0.5) -> Loss:
     Raises:
         ConfigError: the name is unknown.
     """
-    return _bind(look_up(TABLE, name, "loss"), min_mass=min_mass)
+    return _bind(look_up(TABLE, name, "loss"), min_mass)

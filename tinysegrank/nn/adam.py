@@ -12,7 +12,7 @@ from tinysegrank.nn.arguments import check_gradients, plain
 
 
 class AdamW:
-    """Optimiser that divides each entry's step by the root mean square of its recent gradients g.
+    """Optimiser that moves each entry by the running mean of its gradient g over the root of that of g^2.
 
     At a parameter's step t = 1, 2, ..., with m = v = 0 before the first:
 
@@ -22,7 +22,7 @@ class AdamW:
               - rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
 
     Args:
-        rate: learning rate; `step` can override it.
+        rate: learning rate; the `rate` of a step, if given, overrides it.
         betas: b1 and b2, each in [0, 1).
         eps: added to the root of v, above 0.
         decay: weight decay, at least 0.
@@ -56,9 +56,7 @@ class AdamW:
     def step(
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], *, rate: float | None = None
     ) -> dict[str, Array]:
-        """Return new values of the parameters that have a gradient, by name, and update their m, v and t.
-
-        `rate` overrides the learning rate for this step.
+        """Update m, v and t, and return new values of the parameters that have a gradient, by name.
 
         Raises:
             ShapeError: a gradient is not floating, or no parameter has its name and shape.

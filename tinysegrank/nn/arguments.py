@@ -166,8 +166,7 @@ def check_gradients(optimiser: str, parameters: Mapping[str, Array], gradients: 
     """Refuse gradients that an optimiser cannot use.
 
     Raises:
-        ShapeError: a gradient is not floating, or no parameter has its name and shape; the message names both
-            optimiser and gradient.
+        ShapeError: a gradient is not floating, or no parameter has its name and shape; the message names it.
     """
     for name, gradient in gradients.items():
         check_floating(optimiser, **{f"the gradient {name}": gradient})
@@ -209,13 +208,10 @@ def check_conv2d(
 def check_max_pool2d(
     shape: tuple[int, ...], size: int | Pair, stride: int | Pair, ceil_mode: bool
 ) -> tuple[Pair, Pair, Pair]:
-    """Check the options of `max_pool2d` for an input of this shape; return size, stride and output size as pairs.
-
-    A pair is (height, width).
+    """Check the options of `max_pool2d` for x of this shape; return size, stride, output size, all (height, width).
 
     Raises:
-        ShapeError: `shape` does not have four axes, size or stride is not one or two positive integers, or no window
-            fits.
+        ShapeError: see `max_pool2d`; dtypes are not checked.
     """
     size, stride = pair(size, name="size", least=1), pair(stride, name="stride", least=1)
     if len(shape) != 4:

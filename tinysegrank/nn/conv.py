@@ -37,8 +37,8 @@ def conv2d(
     and the context for `conv2d_backward`.
 
     Raises:
-        ShapeError: an array is not floating, ranks, channels, groups or dtypes do not fit, stride or padding is not one
-            or two integers of at least 1 or 0, or a filter is larger than the padded map.
+        ShapeError: an array is not floating; ranks, channels, groups or dtypes do not fit; a stride is not an integer
+            of at least 1, or a padding of at least 0; or a filter is larger than the padded map.
     """
     if bias is None:
         xp = array_namespace(x, weight)

@@ -48,7 +48,7 @@ def dropout(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Arr
 
 
 def dropout_backward(gradient: Array, context: Array | None) -> Array:
-    """Return the gradient times the forward pass's multipliers; the gradient itself where the context is None.
+    """Return the gradient times the forward pass's multipliers; return the gradient itself if the context is None.
 
     gradient | any shape   | floating    | of the loss with respect to the output
     returns  | as gradient | as gradient |

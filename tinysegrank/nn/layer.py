@@ -115,7 +115,7 @@ class Conv2d(Described):
     def backward(
         self, gradient: Array, context: Any, *, needs_input: bool = True, needs_parameters: bool = True
     ) -> tuple[Array | None, Gradients]:
-        """Return the gradients with respect to x (or None) and, by name, to weight and bias (or {} for both)."""
+        """Return the gradients with respect to x (None if not needed), and to the parameters ({} if not needed)."""
         needs = (needs_input, needs_parameters, needs_parameters and "bias" in self.parameters)
         gx, gweight, gbias = conv2d_backward(gradient, context, needs=needs)
         gradients = {"weight": gweight, "bias": gbias}

@@ -81,10 +81,7 @@ def local_response_norm_backward(gradient: Array, context: NormContext) -> Array
 
 
 def _channel_sum(x: Array, size: int) -> Array:
-    """Return, for each channel of x (N, C, ...), the sum over the `size` channels centred at it, as far as they exist.
-
-    Shifted slices are added, as a cumulative sum would lose three digits in float32.
-    """
+    """Sum over the `size` channels around each, by shifted slices: a cumulative sum would lose digits in float32."""
     if size == 1:
         return x
     C = x.shape[1]

@@ -48,7 +48,7 @@ def max_pool2d(
 
 
 def max_pool2d_backward(gradient: Array, context: PoolContext) -> Array:
-    """Return the gradient with respect to x: each window's goes to its first maximum, in row order.
+    """Return the gradient with respect to x: that of a window goes to the window's first maximum, in row order.
 
     Gradients of several windows at one pixel add up. A window whose maximum is NaN passes none on.
 

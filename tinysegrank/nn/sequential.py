@@ -18,10 +18,9 @@ from tinysegrank.nn.torch_names import Described
 class Sequential(Described):
     """A network that runs layers in order; some may be frozen.
 
-    Without `input_gradient`, the backward pass stops at the lowest trained layer (the one nearest the input), and
-    contexts are kept only from that layer on. Frozen layers above it pass the gradient on. A parameter is named
-    "layer.parameter". A Sequential is a layer too: inside another Sequential that trains layers below it, it needs
-    `input_gradient`.
+    Without `input_gradient`, the backward pass stops at the lowest trained layer (the one nearest the input), and only
+    layers from there on keep contexts. Frozen layers above it pass the gradient on. Parameters are named
+    "layer.parameter". A Sequential is a layer too: it needs `input_gradient` if a layer below it is trained.
 
     Args:
         layers: a mapping of names, which must not contain a dot, to layers in order; or a list of layers, or each layer
@@ -85,8 +84,7 @@ class Sequential(Described):
         """Replace the named parameters by the given arrays; keep the others.
 
         Raises:
-            ShapeError: a name is unknown, or an array's shape is not that of the parameter it replaces; none is
-                replaced then.
+            ShapeError: a name is unknown or an array has another shape; no parameter is replaced then.
         """
         held = self.parameters
         for name, array in parameters.items():

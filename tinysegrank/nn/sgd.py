@@ -22,7 +22,7 @@ class SGD:
     A velocity v is 0 before the parameter's first step.
 
     Args:
-        rate: learning rate; `step` can override it.
+        rate: learning rate; the `rate` of a step, if given, overrides it.
         momentum: in [0, 1).
         decay: weight decay, at least 0.
         max_norm: maximum joint Euclidean norm of a step's gradients, which are scaled down to it; None for no limit.
@@ -53,9 +53,7 @@ class SGD:
     def step(
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], *, rate: float | None = None
     ) -> dict[str, Array]:
-        """Return new values of the parameters that have a gradient, by name, and update their velocities.
-
-        `rate` overrides the learning rate for this step.
+        """Update the velocities, and return new values of the parameters that have a gradient, by name.
 
         Raises:
             ShapeError: a gradient is not floating, or no parameter has its name and shape.

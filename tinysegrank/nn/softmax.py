@@ -39,7 +39,7 @@ def softmax(x: Array, *, axis: int = 1) -> tuple[Array, SoftmaxContext]:
 
 @half_in_float32
 def softmax_backward(gradient: Array, context: SoftmaxContext) -> Array:
-    """Return the gradient with respect to the scores: q_k (gradient_k - sum over k' of gradient_k' q_k').
+    """Return the gradient with respect to x: q_k (gradient_k - sum over k' of gradient_k' q_k'), with q = softmax(x).
 
     gradient | any shape   | floating    | of the loss with respect to the probabilities
     returns  | as gradient | as gradient |
@@ -79,9 +79,7 @@ def log_softmax(x: Array, *, axis: int = 1) -> tuple[Array, SoftmaxContext]:
 
 @half_in_float32
 def log_softmax_backward(gradient: Array, context: SoftmaxContext) -> Array:
-    """Return the gradient with respect to the scores: gradient_k - q_k * sum over k' of gradient_k'.
-
-    q is the softmax of the scores.
+    """Return the gradient with respect to x: gradient_k - q_k * sum over k' of gradient_k', with q = softmax(x).
 
     gradient | any shape   | floating    | of the loss with respect to the log-probabilities
     returns  | as gradient | as gradient |

@@ -57,12 +57,8 @@ def conv2d(
     returns | (N, F, OH, OW)        | float32 |
     and the context for `conv2d_backward`.
 
-    Args:
-        stride, padding: (height, width).
-        groups: number of groups of channels and filters.
-        out: (OH, OW).
-        relu: whether to apply ReLU to the output.
-        part_bytes: memory for the columns made at a time, unless those of one image take more; TRAINED by default.
+    `out` is (OH, OW); `relu` sets negative outputs to 0. The columns made at a time take at most `part_bytes` (TRAINED
+    by default), unless those of one image take more.
     """
     context = WindowContext(x, weight, out, stride, padding, groups, part_bytes or TRAINED)
     F, L = len(weight), prod(out)

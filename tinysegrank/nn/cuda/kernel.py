@@ -17,7 +17,7 @@ OPTIONS = ("--fmad=false", "--device-int128")
 
 
 class Kernel(NamedTuple):
-    """A kernel: the function `name(int count, ...)` in `source`, CUDA C; each of its threads i < count does one entry.
+    """A kernel in CUDA C: `source` defines `name(int count, ...)`, of which each thread i < count computes one entry.
 
     A parameter is an `int` or `float`, for a number of Python or NumPy; an `unsigned long long`, for NumPy's uint64; or
     a pointer to float or bool, for a contiguous array of float32 or bool.

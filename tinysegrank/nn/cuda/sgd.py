@@ -63,10 +63,7 @@ def clip_scale(gradients: Collection[Array], max_norm: float | None) -> Array:
 def step(
     w: Array, gradient: Array, velocity: Array | None, rate: float, momentum: float, decay: float, *, scale: Array
 ) -> tuple[Array, Array]:
-    """Return the new velocity and the new value of a parameter w; a velocity of None is 0.
-
-    The gradient is multiplied by `scale`, a 0-d array, first.
-    """
+    """Return the new velocity and the new value of w, by the gradient times `scale`; a velocity of None is 0."""
     before = contiguous(array_namespace(w).zeros_like(w) if velocity is None else velocity)
     new_velocity, new_w = empty(w.shape), empty(w.shape)
     arrays = contiguous(w), contiguous(gradient), before, scale, new_velocity, new_w

@@ -57,7 +57,7 @@ def _norm(
 
 @compiled(error_model="numpy")
 def norm_in_place(x: np.ndarray, options: tuple[int, float, float, float], rows: Pair) -> None:
-    """Normalise rows[0]..rows[1]-1 of x (M, C) in place, by a buffer; options are (size, alpha, beta, k)."""
+    """Normalise rows[0]..rows[1]-1 of x (M, C) in place, through a buffer; options are (size, alpha, beta, k)."""
     (size, alpha, beta, k), C = options, x.shape[1]
     padded, scale, y = np.zeros(C + size - 1, np.float32), np.empty(C, np.float32), np.empty(C, np.float32)
     for row in range(rows[0], rows[1]):

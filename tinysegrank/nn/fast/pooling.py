@@ -39,10 +39,7 @@ def max_pool2d_backward(gradient: np.ndarray, context: PoolContext) -> np.ndarra
 
 @compiled(error_model="numpy")
 def pool_rows(x: np.ndarray, size: Pair, stride: Pair, rows: Pair, y: np.ndarray) -> None:
-    """Fill rows[0]..rows[1]-1 of y (N, OH, OW, C) with the maxima of their windows in x (N, H, W, C).
-
-    Rows are numbered across all maps.
-    """
+    """Fill rows[0]..rows[1]-1 of y (N, OH, OW, C), numbered across all maps, with the maxima of windows of x."""
     (_, H, W, C), (_, OH, OW, _) = x.shape, y.shape
     for number in range(rows[0], rows[1]):
         image, top = number // OH, number % OH * stride[0]

@@ -103,10 +103,7 @@ def _block(
 
 
 def _sum(builder: Any, rows: int, vectors: int, data: list[Any], depth: Any, steps: list[Any], more: Any) -> None:
-    """Emit a block's product for a fixed number of rows and of vectors per row.
-
-    Each iteration of the loop over the depth loads a row of b and one number from each row of a.
-    """
+    """Emit a block's loop over the depth: each iteration multiplies a row of b by one number from each row of a."""
     (a, b, c), integer = data, depth.type
 
     def at(row: Any, vector: int) -> Any:

@@ -71,10 +71,7 @@ cut_outputs = _cutter(outputs_to_points)
 
 @compiled(error_model="numpy")
 def join(values: np.ndarray, tiling: Tiling, rows: Pair, bias: np.ndarray, least: np.float32, y: np.ndarray) -> None:
-    """Transform points to rows rows[0]..rows[1]-1 of the output's tiles, and write them to y.
-
-    y (N, OH, OW, F) becomes max(tile + bias, least), with bias (F,).
-    """
+    """Transform points to rows rows[0]..rows[1]-1 of the output's tiles, and write y = max(tiles + bias, least)."""
     tile, (_, H, W, F) = _room(tiling, values), y.shape
     points, room = address(values), address(tile)
     groups, side, C = values.shape[1], tiling.side, values.shape[3]
@@ -97,10 +94,7 @@ def join(values: np.ndarray, tiling: Tiling, rows: Pair, bias: np.ndarray, least
 
 @compiled(error_model="numpy")
 def add(values: np.ndarray, tiling: Tiling, images: Pair, x: np.ndarray) -> None:
-    """Transform points to overlapping tiles, and set images[0]..images[1]-1 of x (N, H, W, C) to the sum of these.
-
-    This is the adjoint of `cut_inputs`.
-    """
+    """Set images[0]..images[1]-1 of x to the sum of their tiles, transformed from points: adjoint of `cut_inputs`."""
     tile, (_, H, W, F) = _room(tiling, values), x.shape
     points, room = address(values), address(tile)
     groups, side, C, (down, across) = values.shape[1], tiling.side, values.shape[3], tiling.tiles
@@ -128,10 +122,7 @@ def _room(tiling: Tiling, values: np.ndarray) -> np.ndarray:
 
 @compiled(error_model="numpy")
 def _points(values: np.ndarray, number: int, group: int) -> tuple[int, Pair]:
-    """Return the index in the flat `values` of the first point of tile `number`, and the distance between points.
-
-    The points are a square; the distance is (from row to row, from column to column), in entries.
-    """
+    """Return the index of a tile's first point in the flat `values`, and its distances from row to row and column."""
     _, G, P, C = values.shape
     return (number * G + group) * P * C, (round(np.sqrt(P)) * C, C)
 
