@@ -23,12 +23,15 @@ from tinysegrank.nn.softmax import log_softmax
 
 
 class Loss(Protocol):
-    """Protocol of a loss: a function of (z, target, weight) that returns its value and its gradient."""
+    """Protocol of a loss: z and target are (N, K, H, W), weight is (N, H, W), or None for 1 everywhere."""
 
     def __call__(
         self, z: Array, target: Array, weight: Array | None = None, *, counts: CorpusCounts | None = None
     ) -> tuple[Array, Array]:
-        """Return the loss and its gradient; with `counts`, the corpus's loss and this batch's rows of its gradient."""
+        """Return the loss, an array (), and its gradient with respect to z.
+
+        With `counts` of a corpus, return the loss of the whole corpus and this batch's rows of its gradient.
+        """
 
 
 class CorpusCounts:
@@ -80,7 +83,7 @@ class CorpusCounts:
         return self._add(other.sums)
 
     def _add(self, sums: Array) -> CorpusCounts:
-        """Add `sums` to the sums and return self; if either are on a device, so is the result."""
+        """Add `sums` to those held, and return self; the result is on a device if either was."""
         if is_numpy_array(self.sums) and not np.any(self.sums):  # nothing to move
             self.sums = sums
         elif is_numpy_array(sums):

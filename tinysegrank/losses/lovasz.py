@@ -30,7 +30,7 @@ def lovasz_softmax(
     min_mass: float = 0.5,
     counts: CorpusCounts | None = None,
 ) -> tuple[Array, Array]:
-    """Return the Lovász extension of the Jaccard loss over all cells, averaged over the classes counted; its gradient.
+    """Return the Lovász extension of the Jaccard loss over all cells, averaged over classes, and its gradient.
 
     Each cell first becomes a true cell of one class, that of its largest target (the first of equal ones), since the
     loss extends a function of sets of cells. Where errors tie, the gradient is one of the subgradients.

@@ -83,7 +83,7 @@ def evaluate(layers: Sequence[Step], x: Array, *, rng: np.random.Generator | Non
 
 
 def _fuse(layers: Sequence[Step], place: int, x: Array, rng: np.random.Generator | None) -> tuple[list[Fused], int]:
-    """Return the consecutive convolutions from layer `place` on, each fused, and the index of the layer after them.
+    """Return consecutive convolutions from layer `place` on, fused with what follows, and the index of the next layer.
 
     There are none if x or the layer at `place` has no faster way. With rng=None, dropout after one is skipped.
     """

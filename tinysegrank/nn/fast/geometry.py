@@ -32,7 +32,7 @@ class Geometry(NamedTuple):
     chunk: int
 
     def room(self, groups: int, channels: int) -> np.ndarray:
-        """Return zeros for the points of a chunk's M tiles, (M, G, P, C/G), with C/G rounded up to a multiple of LANES."""
+        """Return zeros for the points of a chunk's M tiles, (M, G, P, C/G); C/G is rounded up to fill vectors."""
         down, across = self.inputs.tiles
         vectors = -(-channels // groups // LANES)
         return np.zeros((self.chunk * down * across, groups, self.inputs.side**2, vectors * LANES), np.float32)

@@ -76,7 +76,7 @@ def _block(
     """Compute one block c = a @ b, or c += a @ b with `more`.
 
     a, b and c are pointers; the matrices (rows, depth), (depth, columns) and (rows, columns) start `a_start`, `b_start`
-    and `c_start` entries further on. The block is WIDTH columns wide if there are as many columns, otherwise LANES.
+    and `c_start` entries further on. The block is WIDTH columns wide if columns >= WIDTH, otherwise LANES.
 
     sizes: (rows, depth, columns), with at most ROWS rows.
     steps: distance in entries between rows of a, columns of a, rows of b, and rows of c.

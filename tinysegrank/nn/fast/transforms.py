@@ -1,8 +1,8 @@
 """Winograd transforms of one tile, as vector instructions: A X A^T for LANES channels at a time.
 
 Each function loads a tile X (K, K) of vectors, multiplies its columns and then its rows by a constant matrix A (J, K),
-and stores the result (J, J). The matrices are small and known, so the code has no loops: entries 0 and 1 cost nothing,
-and intermediate results stay in registers or on the stack.
+and stores the result (J, J). The matrices are small and known, so the code has no loops, entries 0 and 1 of a matrix
+take no multiplication, and intermediate results stay in registers or on the stack.
 """
 
 from __future__ import annotations
