@@ -23,16 +23,12 @@ from tinysegrank.nn.cuda.windows import extract_windows, sum_windows
 CACHED, TRAINED = 32 * 2**20, 128 * 2**20
 
 _ADD_BIAS = Kernel(
-    "tinysegrank_add_bias",
+    "tinysegrank_add_bias",  # i is entry (n, f, l)
+    "const float* products, const float* bias, float* y, int N, int F, int L, int relu",
     """
-extern "C" __global__ void tinysegrank_add_bias(
-    int count, const float* products, const float* bias, float* y, int N, int F, int L, int relu) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;  // entry (n, f, l)
-    if (i >= count) return;
     int l = i % L, f = i / L % F, n = i / (L * F);
     float sum = products[(f * N + n) * L + l] + bias[f];
     y[i] = relu && sum < 0.0f ? 0.0f : sum;
-}
 """,
 )
 

@@ -13,15 +13,12 @@ from tinysegrank.backend import Array
 from tinysegrank.nn.cuda.kernel import Kernel, contiguous, empty
 
 _DROPOUT = Kernel(
-    "tinysegrank_dropout",
+    "tinysegrank_dropout",  # i is a draw of 64 random bits, for the entries 2 i and 2 i + 1
+    "const float* x, float* y, float* scale, unsigned long long state_high, unsigned long long state_low, "
+    "unsigned long long step_high, unsigned long long step_low, int limit, float factor",
     """
-typedef unsigned __int128 u128;
-typedef unsigned long long u64;
-extern "C" __global__ void tinysegrank_dropout(
-    int count, const float* x, float* y, float* scale, unsigned long long state_high, unsigned long long state_low,
-    unsigned long long step_high, unsigned long long step_low, int limit, float factor) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;  // 64 random bits, for the entries 2 i and 2 i + 1
-    if (i >= count) return;
+    typedef unsigned __int128 u128;
+    typedef unsigned long long u64;
     u128 state = (u128)state_high << 64 | state_low, plus = (u128)step_high << 64 | step_low, sum = 0, product = 1;
     u128 times = (u128)2549297995355413924ULL << 64 | 4865540595714422341ULL;  // a step: state * times + plus
     for (int steps = i + 1; steps; steps >>= 1) {
@@ -38,7 +35,6 @@ extern "C" __global__ void tinysegrank_dropout(
         scale[entry] = drawn >= limit ? factor : 0.0f;
         y[entry] = x[entry] * scale[entry];
     }
-}
 """,
 )
 

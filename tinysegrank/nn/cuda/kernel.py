@@ -17,14 +17,21 @@ OPTIONS = ("--fmad=false", "--device-int128")
 
 
 class Kernel(NamedTuple):
-    """A kernel in CUDA C: `source` defines `name(int count, ...)`, of which each thread i < count computes one entry.
+    """A kernel in CUDA C: each thread i < count runs `body`, which computes one entry.
 
     A parameter is an `int` or `float`, for a number of Python or NumPy; an `unsigned long long`, for NumPy's uint64; or
     a pointer to float or bool, for a contiguous array of float32 or bool.
     """
 
     name: str
-    source: str
+    parameters: str  # with their types, without `int count`, which comes first
+    body: str
+
+    @property
+    def source(self) -> str:
+        """CUDA C of the whole function."""
+        head = f'extern "C" __global__ void {self.name}(int count, {self.parameters})'
+        return f"{head} {{\nint i = blockIdx.x * blockDim.x + threadIdx.x;\nif (i < count) {{{self.body}}}\n}}\n"
 
     def __call__(self, count: int, *arguments: Any) -> None:
         """Start `count` threads on the current device; `arguments` follow `count` in the kernel's parameters.

@@ -9,30 +9,23 @@ from tinysegrank.nn.arguments import NormContext
 from tinysegrank.nn.cuda.kernel import Kernel, contiguous, empty
 
 _NORM = Kernel(
-    "tinysegrank_local_response_norm",
+    "tinysegrank_local_response_norm",  # i is entry (n, c, l)
+    "const float* x, float* y, float* scale, int C, int L, int size, float share, float beta, float k",
     """
-extern "C" __global__ void tinysegrank_local_response_norm(
-    int count, const float* x, float* y, float* scale, int C, int L, int size, float share, float beta, float k) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;  // entry (n, c, l)
-    if (i >= count) return;
     int c = i / L % C;
     float energy = 0.0f;
     for (int d = max(-(size / 2), -c); d <= min(size / 2, C - 1 - c); ++d)
         energy += x[i + d * L] * x[i + d * L];
     scale[i] = k + share * energy;
     y[i] = x[i] * powf(scale[i], -beta);
-}
 """,
 )
 
 _BACKWARD = Kernel(
-    "tinysegrank_local_response_norm_backward",
+    "tinysegrank_local_response_norm_backward",  # i is entry (n, c, l)
+    "const float* gradient, const float* x, const float* scale, float* gx, int C, int L, int size, float factor, "
+    "float beta",
     """
-extern "C" __global__ void tinysegrank_local_response_norm_backward(
-    int count, const float* gradient, const float* x, const float* scale, float* gx,
-    int C, int L, int size, float factor, float beta) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;  // entry (n, c, l)
-    if (i >= count) return;
     int c = i / L % C;
     float shared = 0.0f;
     for (int d = max(-(size / 2), -c); d <= min(size / 2, C - 1 - c); ++d) {
@@ -40,7 +33,6 @@ extern "C" __global__ void tinysegrank_local_response_norm_backward(
         shared += gradient[j] * x[j] * powf(scale[j], -beta) / scale[j];
     }
     gx[i] = gradient[i] * powf(scale[i], -beta) - factor * x[i] * shared;
-}
 """,
 )
 

@@ -7,12 +7,9 @@ from tinysegrank.nn.arguments import Pair, PoolContext
 from tinysegrank.nn.cuda.kernel import Kernel, contiguous, empty
 
 _POOL = Kernel(
-    "tinysegrank_max_pool2d",
+    "tinysegrank_max_pool2d",  # i is window (map, r, s)
+    "const float* x, float* y, int H, int W, int KH, int KW, int SH, int SW, int OH, int OW",
     """
-extern "C" __global__ void tinysegrank_max_pool2d(
-    int count, const float* x, float* y, int H, int W, int KH, int KW, int SH, int SW, int OH, int OW) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;  // window (map, r, s)
-    if (i >= count) return;
     int s = i % OW * SW, r = i / OW % OH * SH;
     x += (long long)(i / (OW * OH)) * H * W;
     float largest = x[r * W + s];
@@ -22,18 +19,14 @@ extern "C" __global__ void tinysegrank_max_pool2d(
             if (value > largest || value != value) largest = value;  // a NaN is greater than anything
         }
     y[i] = largest;
-}
 """,
 )
 
 _BACKWARD = Kernel(
-    "tinysegrank_max_pool2d_backward",
+    "tinysegrank_max_pool2d_backward",  # i is pixel (map, p, q)
+    "const float* gradient, const float* x, const float* y, float* gx, int H, int W, int KH, int KW, int SH, "
+    "int SW, int OH, int OW",
     """
-extern "C" __global__ void tinysegrank_max_pool2d_backward(
-    int count, const float* gradient, const float* x, const float* y, float* gx,
-    int H, int W, int KH, int KW, int SH, int SW, int OH, int OW) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;  // pixel (map, p, q)
-    if (i >= count) return;
     int q = i % W, p = i / W % H, map = i / (W * H);
     float value = x[i], total = 0.0f;
     x += map * H * W;
@@ -49,7 +42,6 @@ extern "C" __global__ void tinysegrank_max_pool2d_backward(
             if (first) total += gradient[window];
         }
     gx[i] = total;
-}
 """,
 )
 

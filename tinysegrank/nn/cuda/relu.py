@@ -7,25 +7,18 @@ from tinysegrank.nn.cuda.kernel import Kernel, contiguous, empty
 
 _RELU = Kernel(
     "tinysegrank_relu",
+    "const float* x, float* y, bool* positive",
     """
-extern "C" __global__ void tinysegrank_relu(int count, const float* x, float* y, bool* positive) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= count) return;
     y[i] = x[i] < 0.0f ? 0.0f : x[i];  // NaN stays NaN
     positive[i] = x[i] > 0.0f;
-}
 """,
 )
 
 _BACKWARD = Kernel(
     "tinysegrank_relu_backward",
+    "const float* gradient, const bool* positive, float* gx",
     """
-extern "C" __global__ void tinysegrank_relu_backward(
-    int count, const float* gradient, const bool* positive, float* gx) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= count) return;
     gx[i] = positive[i] ? gradient[i] : 0.0f;
-}
 """,
 )
 

@@ -11,40 +11,31 @@ from tinysegrank.nn.cuda.kernel import Kernel, contiguous, empty
 
 _SQUARES = Kernel(
     "tinysegrank_squares",
+    "const float* gradient, float* sums, int entries",
     """
-extern "C" __global__ void tinysegrank_squares(int count, const float* gradient, float* sums, int entries) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= count) return;
     float sum = 0.0f;
     for (long long j = i; j < entries; j += count) sum += gradient[j] * gradient[j];
     sums[i] = sum;
-}
 """,
 )
 
 _SCALE = Kernel(
     "tinysegrank_clip",
+    "const float* square, float* scale, float max_norm",
     """
-extern "C" __global__ void tinysegrank_clip(int count, const float* square, float* scale, float max_norm) {
-    if (blockIdx.x * blockDim.x + threadIdx.x >= count) return;
     float norm = sqrtf(square[0]);
     float part = max_norm / (norm > 0.0f ? norm : 1.0f);
     scale[0] = part < 1.0f ? part : 1.0f;
-}
 """,
 )
 
 _STEP = Kernel(
     "tinysegrank_sgd",
+    "const float* w, const float* gradient, const float* velocity, const float* scale, float* new_velocity, "
+    "float* new_w, float rate, float momentum, float decay",
     """
-extern "C" __global__ void tinysegrank_sgd(
-    int count, const float* w, const float* gradient, const float* velocity, const float* scale,
-    float* new_velocity, float* new_w, float rate, float momentum, float decay) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= count) return;
     new_velocity[i] = momentum * velocity[i] + rate * (gradient[i] * scale[0] + decay * w[i]);
     new_w[i] = w[i] - new_velocity[i];
-}
 """,
 )
 SUMS = 4096  # threads that sum an array's squares, each making a partial sum

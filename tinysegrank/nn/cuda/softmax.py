@@ -9,12 +9,9 @@ from tinysegrank.nn.arguments import SoftmaxContext
 from tinysegrank.nn.cuda.kernel import Kernel, contiguous, empty
 
 _SOFTMAX = Kernel(
-    "tinysegrank_softmax",
+    "tinysegrank_softmax",  # i is cell (n, l)
+    "const float* x, float* q, float* log_q, int K, int L, int both",
     """
-extern "C" __global__ void tinysegrank_softmax(
-    int count, const float* x, float* q, float* log_q, int K, int L, int both) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;  // cell (n, l)
-    if (i >= count) return;
     long long start = (long long)(i / L) * K * L + i % L;
     float largest = x[start], total = 0.0f;
     for (int k = 1; k < K; ++k) {
@@ -26,17 +23,13 @@ extern "C" __global__ void tinysegrank_softmax(
         q[start + k * L] /= total;
         if (both) log_q[start + k * L] = x[start + k * L] - largest - logf(total);
     }
-}
 """,
 )
 
 _BACKWARD = Kernel(
-    "tinysegrank_softmax_backward",
+    "tinysegrank_softmax_backward",  # i is cell (n, l)
+    "const float* gradient, const float* q, float* gx, int K, int L, int of_logarithm",
     """
-extern "C" __global__ void tinysegrank_softmax_backward(
-    int count, const float* gradient, const float* q, float* gx, int K, int L, int of_logarithm) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;  // cell (n, l)
-    if (i >= count) return;
     long long start = (long long)(i / L) * K * L + i % L;
     float total = 0.0f;
     for (int k = 0; k < K; ++k) total += gradient[start + k * L] * (of_logarithm ? 1.0f : q[start + k * L]);
@@ -44,7 +37,6 @@ extern "C" __global__ void tinysegrank_softmax_backward(
         float g = gradient[start + k * L], share = q[start + k * L];
         gx[start + k * L] = of_logarithm ? g - share * total : share * (g - total);
     }
-}
 """,
 )
 

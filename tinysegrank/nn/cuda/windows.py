@@ -9,13 +9,10 @@ from tinysegrank.nn.arguments import Pair
 from tinysegrank.nn.cuda.kernel import Kernel, contiguous, empty
 
 _EXTRACT = Kernel(
-    "tinysegrank_extract_windows",
+    "tinysegrank_extract_windows",  # i is window (c, n, r, s)
+    "const float* strided_x, float* windows, int N, int H, int W, int of_channel, int of_image, int of_row, "
+    "int of_column, int KH, int KW, int SH, int SW, int PH, int PW, int OH, int OW",
     """
-extern "C" __global__ void tinysegrank_extract_windows(
-    int count, const float* strided_x, float* windows, int N, int H, int W, int of_channel, int of_image, int of_row,
-    int of_column, int KH, int KW, int SH, int SW, int PH, int PW, int OH, int OW) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;  // window (c, n, r, s)
-    if (i >= count) return;
     int s = i % OW, r = i / OW % OH, n = i / (OW * OH) % N, c = i / (OW * OH * N), L = N * OH * OW;
     strided_x += (long long)c * of_channel + (long long)n * of_image;
     windows += (long long)c * KH * KW * L + i % L;
@@ -25,18 +22,14 @@ extern "C" __global__ void tinysegrank_extract_windows(
             bool inside = p >= 0 && p < H && q >= 0 && q < W;
             windows[(long long)(a * KW + b) * L] = inside ? strided_x[p * of_row + q * of_column] : 0.0f;
         }
-}
 """,
 )
 
 _SCATTER = Kernel(
-    "tinysegrank_scatter_windows",
+    "tinysegrank_scatter_windows",  # i is pixel (n, c, p, q)
+    "const float* windows, float* x, int C, int N, int H, int W, int KH, int KW, int SH, int SW, int PH, int PW, "
+    "int OH, int OW",
     """
-extern "C" __global__ void tinysegrank_scatter_windows(
-    int count, const float* windows, float* x, int C, int N, int H, int W,
-    int KH, int KW, int SH, int SW, int PH, int PW, int OH, int OW) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;  // pixel (n, c, p, q)
-    if (i >= count) return;
     int q = i % W + PW, p = i / W % H + PH, c = i / (W * H) % C, n = i / (W * H * C);
     float total = 0.0f;
     for (int a = 0; a < KH; ++a)
@@ -46,7 +39,6 @@ extern "C" __global__ void tinysegrank_scatter_windows(
                 total += windows[((((long long)c * KH * KW + a * KW + b) * N + n) * OH + r) * OW + s];
         }
     x[i] = total;
-}
 """,
 )
 
