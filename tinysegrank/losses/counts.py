@@ -65,7 +65,7 @@ class CorpusCounts:
         """
         check_loss_arguments("CorpusCounts", z, target, weight)
         if z.shape[1] != self.num_classes:
-            raise ShapeError(f"CorpusCounts: z has {z.shape[1]} classes, the counts {self.num_classes}")
+            raise ShapeError(f"CorpusCounts: z has {z.shape[1]} classes, the counts {self.num_classes}; make them alike")
         xp = array_namespace(z)
         log_q, context = log_softmax(z, axis=1)
         batch = expected_counts(context.probabilities, target, weight)
@@ -79,7 +79,8 @@ class CorpusCounts:
             ShapeError: the numbers of classes differ.
         """
         if other.num_classes != self.num_classes:
-            raise ShapeError(f"CorpusCounts: {other.num_classes} classes do not merge with {self.num_classes}")
+            given = f"{other.num_classes} classes do not merge with {self.num_classes}"
+            raise ShapeError(f"CorpusCounts: {given}; make all counts with one number of classes")
         return self._add(other.sums)
 
     def _add(self, sums: Array) -> CorpusCounts:

@@ -86,7 +86,7 @@ class SGD:
         """
         for name, array in state.items():
             if name not in parameters or tuple(parameters[name].shape) != array.shape:
-                raise CheckpointError(f"the checkpoint's velocity {name} of shape {array.shape} fits no parameter")
+                raise CheckpointError(f"the checkpoint's velocity {name} of shape {array.shape} fits no parameter; use its network")
         self.velocity = {
             name: array_namespace(parameters[name]).asarray(np.array(array), device=device(parameters[name]))
             for name, array in state.items()  # a copy, as torch refuses read-only arrays
