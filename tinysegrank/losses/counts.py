@@ -64,8 +64,8 @@ class CorpusCounts:
                 is negative or NaN.
         """
         check_loss_arguments("CorpusCounts", z, target, weight)
-        if z.shape[1] != self.num_classes:
-            raise ShapeError(f"CorpusCounts: z has {z.shape[1]} classes, the counts {self.num_classes}; make them alike")
+        if (K := z.shape[1]) != self.num_classes:
+            raise ShapeError(f"CorpusCounts: z has {K} classes, the counts {self.num_classes}; make CorpusCounts({K})")
         xp = array_namespace(z)
         log_q, context = log_softmax(z, axis=1)
         batch = expected_counts(context.probabilities, target, weight)
