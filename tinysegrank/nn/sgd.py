@@ -86,8 +86,7 @@ class SGD:
         """
         for name, array in state.items():
             if name not in parameters or tuple(parameters[name].shape) != array.shape:
-                shape = array.shape
-                raise CheckpointError(f"velocity {name} of shape {shape} fits no parameter; use the checkpoint's network")
+                raise CheckpointError(f"velocity {name} of shape {array.shape} fits no parameter; use its own network")
         self.velocity = {
             name: array_namespace(parameters[name]).asarray(np.array(array), device=device(parameters[name]))
             for name, array in state.items()  # a copy, as torch refuses read-only arrays
