@@ -86,7 +86,9 @@ class SGD:
         """
         for name, array in state.items():
             if name not in parameters or tuple(parameters[name].shape) != array.shape:
-                raise CheckpointError(f"velocity {name} of shape {array.shape} fits no parameter; use its own network")
+                raise CheckpointError(
+                    f"velocity {name} of shape {array.shape} fits no parameter; restore it for the network it was made for"
+                )
         self.velocity = {
             name: array_namespace(parameters[name]).asarray(np.array(array), device=device(parameters[name]))
             for name, array in state.items()  # a copy, as torch refuses read-only arrays

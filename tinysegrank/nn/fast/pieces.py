@@ -187,7 +187,7 @@ def _norm(field: Any) -> Norm:
 
 @compiled(error_model="numpy")
 def _norm_tiles(y: np.ndarray, tiling: Tiling, rows: Pair, norm: Norm) -> None:
-    """Normalise in place the pixels of y (N, H, W, C) in rows rows[0]..rows[1]-1 of tiles, numbered across all maps."""
+    """Normalise in place the pixels of y (N, H, W, C) in rows[0]..rows[1]-1 of its rows of tiles."""
     (_, H, W, C), (down, _) = y.shape, tiling.tiles
     pixels = y.reshape(-1, C)
     for row in range(rows[0], rows[1]):

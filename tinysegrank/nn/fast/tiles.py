@@ -43,9 +43,9 @@ class Tiling(NamedTuple):
 
 
 def _cutter(to_points: Callable[..., None]) -> Callable[[np.ndarray, Tiling, Pair, np.ndarray], None]:
-    """Return a compiled function that transforms rows rows[0]..rows[1]-1 of the tiles of maps x (N, H, W, C).
+    """Return a compiled function that applies `to_points` to tiles of x (N, H, W, C), and writes the points to `values`.
 
-    The function applies `to_points` to each tile, and writes the points to `values`.
+    It does so for rows[0]..rows[1]-1 of the rows of tiles.
     """
 
     @compiled(error_model="numpy")
@@ -71,7 +71,7 @@ cut_outputs = _cutter(outputs_to_points)
 
 @compiled(error_model="numpy")
 def join(values: np.ndarray, tiling: Tiling, rows: Pair, bias: np.ndarray, least: np.float32, y: np.ndarray) -> None:
-    """Transform points to rows rows[0]..rows[1]-1 of the output's tiles, and write y = max(tiles + bias, least)."""
+    """Transform points to rows[0]..rows[1]-1 of the output's rows of tiles; write y = max(tiles + bias, least)."""
     tile, (_, H, W, F) = _room(tiling, values), y.shape
     points, room = address(values), address(tile)
     groups, side, C = values.shape[1], tiling.side, values.shape[3]
