@@ -109,7 +109,10 @@ class CorpusCounts:
         return _moved(self.sums, z)[3 * self.num_classes + 1, ...]
 
     def weight_ratio(self, batch: CorpusCounts, z: Array) -> Array:
-        """Return the weight over that of `batch` (0 if that is 0), as an array () of z's library, dtype and device."""
+        """Return the weight divided by the weight of `batch`, as an array () of z's library, dtype and device.
+
+        It is 0 if `batch` has no weight.
+        """
         xp = array_namespace(batch.sums)
         total, own = (sums[3 * self.num_classes, ...] for sums in (_moved(self.sums, batch.sums), batch.sums))
         ratio = total / xp.where(own > 0, own, xp.ones_like(own))

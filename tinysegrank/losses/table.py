@@ -23,7 +23,7 @@ from tinysegrank.nn.arguments import half_in_float32
 def weighted(terms: Sequence[tuple[float, Loss]]) -> Loss:
     """Return the loss that sums factor * loss over the terms; a negative factor turns a gain into a loss.
 
-    The returned loss takes min_mass=, and passes it to those of its losses that take it.
+    The returned loss takes min_mass=, and passes it to the terms that take it.
 
     Raises:
         ConfigError: there are no terms.

@@ -12,7 +12,7 @@ from tinysegrank.nn.arguments import check_gradients, plain
 
 
 class AdamW:
-    """Optimiser that moves each entry by the running mean of its gradient g over the root of that of g^2.
+    """Optimiser that divides the running mean of each entry's gradient g by the root of the running mean of g^2.
 
     At a parameter's step t = 1, 2, ..., with m = v = 0 before the first:
 

@@ -87,7 +87,7 @@ class SGD:
         for name, array in state.items():
             if name not in parameters or tuple(parameters[name].shape) != array.shape:
                 raise CheckpointError(
-                    f"velocity {name} of shape {array.shape} fits no parameter; restore it for the network it was made for"
+                    f"velocity {name} of shape {array.shape} fits no parameter; give the network that it is from"
                 )
         self.velocity = {
             name: array_namespace(parameters[name]).asarray(np.array(array), device=device(parameters[name]))

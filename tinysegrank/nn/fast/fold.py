@@ -48,7 +48,7 @@ def fold(x: np.ndarray, K: int, stride: int, padding: Pair, out: Pair) -> np.nda
 
 
 def fold_gradient(gradient: np.ndarray, shape: Shape, stride: int, padding: Pair) -> np.ndarray:
-    """Return the gradient with respect to the maps of shape `shape`, (N, C, H, W), from that of the folded maps."""
+    """Unfold a gradient with respect to folded maps into the gradient with respect to the maps, of the given shape."""
     if stride == 1:
         return gradient.transpose(0, 3, 1, 2)
     gx = np.empty(shape, np.float32)
@@ -67,7 +67,7 @@ def fold_filters(weight: np.ndarray, stride: int) -> np.ndarray:
 
 
 def fold_filters_gradient(gradient: np.ndarray, shape: Shape, stride: int) -> np.ndarray:
-    """Return the gradient with respect to filters of shape `shape`, (F, C, K, K), from that of the folded filters."""
+    """Unfold a gradient with respect to folded filters into one with respect to the filters, of the given shape."""
     F, C, K, _ = shape
     k = folded_size(K, stride)
     split = gradient.reshape(F, C, stride, stride, k, k).transpose(0, 1, 4, 2, 5, 3)  # (F, C, k, s, k, s)

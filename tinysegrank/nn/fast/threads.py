@@ -1,10 +1,10 @@
 """Share work between as many threads as BLAS may use.
 
 `share` gives jobs to a pool of threads. Inside compiled code, `jobs` does the same for each stage of a longer
-computation, with a barrier at its end. A thread takes its next job from a counter: one that the operating system
-suspends delays the others only in the middle of a job, and one that arrives late finds nothing left to do. Work is
-split into the same jobs for any number of threads, and no two jobs write to the same memory, so that results are the
-same to the bit.
+computation, with a barrier at its end. A thread takes its next job from a counter. So a thread that the operating
+system suspends delays the others only in the middle of a job, and a thread that arrives late finds nothing left to do.
+Work is split into the same jobs for any number of threads, and no two jobs write to the same memory, so that results
+are the same to the bit.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def run_stages(function: Callable[[np.ndarray], object], stages: int, *, alone: 
 
 
 def threads() -> int:
-    """Return the number of threads that share work: that of BLAS, or of processors for this process if smaller."""
+    """Return the number of threads that share work: those of BLAS, but at most one for each processor available."""
     return min([_processors(), *(int(library.num_threads) for library in blas_libraries())])
 
 

@@ -43,9 +43,9 @@ class Tiling(NamedTuple):
 
 
 def _cutter(to_points: Callable[..., None]) -> Callable[[np.ndarray, Tiling, Pair, np.ndarray], None]:
-    """Return a compiled function that applies `to_points` to tiles of x (N, H, W, C), and writes the points to `values`.
+    """Return a compiled function that transforms tiles of x (N, H, W, C) by `to_points`, and writes them to `values`.
 
-    It does so for rows[0]..rows[1]-1 of the rows of tiles.
+    A call transforms rows[0]..rows[1]-1 of the rows of tiles.
     """
 
     @compiled(error_model="numpy")
