@@ -40,10 +40,7 @@ def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator = None, kept: 
 def _step(layer: Layer) -> Step:
     """Describe a layer for the faster versions; a subclass or a convolution without bias is of kind "other"."""
     if type(layer) is Conv2d and "bias" in layer.parameters:
-        options = {
-            "stride": pair(layer.stride, name="stride", least=1),
-            "padding": layer.padding,
-            "groups": layer.groups,
-        }
+        stride = pair(layer.stride, name="stride", least=1)
+        options = {"stride": stride, "padding": layer.padding, "groups": layer.groups}
         return Step("convolution", layer.forward, layer.parameters, options)
     return Step(_KINDS.get(type(layer), "other"), layer.forward, {}, getattr(layer, "options", {}))

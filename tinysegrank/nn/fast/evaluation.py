@@ -169,10 +169,7 @@ def _run(convolutions: Sequence[Fused], x: np.ndarray, kept: Kept) -> np.ndarray
             run_pieces(given, alone=count > 1)
             rooms[n].append(pieces)
 
-    if count > 1:
-        share(run_parts, count, y.size * count)
-    else:
-        run_parts(0, 1)
+    share(run_parts, count, y.size * count)
     return y.transpose(0, 3, 1, 2)
 
 
