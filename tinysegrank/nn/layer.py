@@ -184,5 +184,5 @@ class Dropout(_Function):
         super().__init__(dropout, dropout_backward, p=p)
 
     def forward(self, x: Array, *, rng: Generator = None) -> tuple[Array, Any]:
-        """Return x after dropout by `rng` (x itself if it is None), and the context for `backward`."""
+        """Return x after dropout by `rng` (x itself if `rng` is None), and the context for `backward`."""
         return self._forward(x, rng=rng, **self.options)
