@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from inspect import signature
+from typing import Any
 
 from tinysegrank.backend import Array
 from tinysegrank.config import look_up
@@ -49,7 +50,7 @@ def _weighted_sum(
     return value, grad_z
 
 
-def _bind(loss: Loss, min_mass: float | None) -> Loss:
+def _bind(loss: Any, min_mass: float | None) -> Loss:
     """Return the loss with its `min_mass` fixed, or the loss itself if it has none or `min_mass` is None."""
     takes_it = min_mass is not None and "min_mass" in signature(loss).parameters
     return partial(loss, min_mass=min_mass) if takes_it else loss
