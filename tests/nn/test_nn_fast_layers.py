@@ -247,11 +247,13 @@ def test_helpers_that_may_not_choose_their_processor(rng: np.random.Generator, m
 def test_an_interrupt_leaves_no_job_to_the_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Helpers that have begun finish the job they are in; the others never begin."""
     monkeypatch.setattr(threads, "_processors", lambda: 2)
-    caller, done = threading.get_ident(), []
+    caller, done, interrupted = threading.get_ident(), [], threading.Event()
 
     def job(start: int, stop: int) -> None:
         if threading.get_ident() == caller:
+            interrupted.set()
             raise KeyboardInterrupt
+        interrupted.wait(10)  # or the helper may do all jobs before the caller, on a busy machine, takes one
         done.append(start)
 
     with threadpool_limits(2), pytest.raises(KeyboardInterrupt):
