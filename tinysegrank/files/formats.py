@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
 
 from tinysegrank.errors import CheckpointError, ConfigError, ShapeError, TinySegRankError, brief, explain_os_error
 from tinysegrank.files.atomic import atomic_write
@@ -134,25 +135,20 @@ class _Members(UserDict[str, np.ndarray]):
 
 def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], *, about: Mapping[str, str] | None = None) -> None:
     """Write named NumPy arrays as one safetensors file, atomically; its header holds `about` as JSON."""
-    from safetensors.numpy import save
-
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    metadata = {_ABOUT: json.dumps(dict(about or {}), sort_keys=True)}
     with atomic_write(path) as stream:
-        stream.write(save(contiguous, metadata={_ABOUT: json.dumps(dict(about or {}), sort_keys=True)}))
+        stream.write(safetensors.numpy.save(contiguous, metadata=metadata))
 
 
 def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
     """Read the arrays of a safetensors file, by name."""
-    from safetensors.numpy import load
-
     with reading(path):
-        return load(Path(path).read_bytes())
+        return safetensors.numpy.load(Path(path).read_bytes())
 
 
 def read_about(path: Path | str) -> dict[str, str]:
     """Read `about`, as `write_arrays` stored it in a safetensors file's header; return {} if there is none."""
-    from safetensors import safe_open
-
-    with reading(path), safe_open(str(path), framework="numpy") as stream:
+    with reading(path), safetensors.safe_open(str(path), framework="numpy") as stream:
         about = json.loads((stream.metadata() or {}).get(_ABOUT, "{}"))
         return {name: value for name, value in about.items() if isinstance(value, str)}

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.ranking.oracle import pick
@@ -30,8 +31,6 @@ class LinearRanker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
             ShapeError: X is not finite or does not have the columns of `fit`.
             NotFittedError: scikit-learn's own, before `fit`.
         """
-        from sklearn.utils.validation import check_is_fitted
-
         check_is_fitted(self, "n_features_in_")
         X = self._checked(X, reset=False)
         return np.asarray(X @ self.coef_.astype(X.dtype), np.float64)  # multiplied in the precision of X
@@ -52,8 +51,6 @@ class LinearRanker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
 
         With `reset`, set n_features_in_ to its number of columns; otherwise raise a ShapeError unless they agree.
         """
-        from sklearn.utils.validation import validate_data
-
         kinds = [np.float64, np.float32]  # the first is what others become
         try:
             X = validate_data(self, X, reset=reset, dtype=kinds, order="C", ensure_all_finite=False)
@@ -138,8 +135,6 @@ class Standardizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
             ShapeError: X is not a finite matrix with as many columns as in `fit`.
             NotFittedError: scikit-learn's own, before `fit`.
         """
-        from sklearn.utils.validation import check_is_fitted
-
         check_is_fitted(self, "mean_")
         X = check_features(X)
         if X.shape[1] != self.n_features_in_:

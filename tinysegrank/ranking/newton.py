@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve, get_blas_funcs
 
 from tinysegrank.ranking.oracle import Pairs
 
@@ -183,8 +184,6 @@ class SampledHessian:
     """
 
     def __init__(self, X: np.ndarray, pairs: Pairs, curvature: np.ndarray) -> None:
-        from scipy.linalg import cho_factor, get_blas_funcs
-
         d = X.shape[1]
         self.active = curvature > 0
         among = np.flatnonzero(self.active)
@@ -207,6 +206,4 @@ class SampledHessian:
 
     def solve(self, r: np.ndarray) -> np.ndarray:
         """Return P^-1 r: (d,) float64."""
-        from scipy.linalg import cho_solve
-
         return np.asarray(cho_solve(self._factor, r.astype(self._factor[0].dtype), check_finite=False), np.float64)

@@ -7,6 +7,7 @@ import warnings
 from typing import Literal, Self
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.ranking.estimator import LinearRanker
@@ -109,8 +110,6 @@ class RankSVM(LinearRanker):
         solution = minimise(objective, start, tol=self.tol, max_iter=self.max_iter)
         self.coef_, self.objective_, self.n_iter_ = solution.w, solution.value, solution.steps
         if not solution.converged:
-            from sklearn.exceptions import ConvergenceWarning
-
             unfinished = f"stopped after {solution.steps} Newton steps short of tol={self.tol}; raise max_iter or tol"
             warnings.warn(unfinished, ConvergenceWarning, stacklevel=2)
         return self
