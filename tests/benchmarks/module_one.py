@@ -29,10 +29,11 @@ from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.parallel import one_blas_thread
 from tinysegrank.reporting import Column, Table
 
-CPMC, SECOND_ORDER, PIPELINE, PHOTOGRAPH = (
+CPMC, FILTERS, SECOND_ORDER, PIPELINE, PHOTOGRAPH = (
     f"tinysegrank.{name}"
     for name in (
         "proposals.o2p.cpmc.pipeline",
+        "proposals.o2p.cpmc.filters",
         "proposals.o2p.second_order",
         "experiment.proposers.crf",
         "experiment.photograph",
@@ -47,11 +48,12 @@ STEPS = {
         ],
         "CPMC: cuts": [f"{CPMC}:parametric_cuts"],
         "CPMC: parts, filters": [
-            *(f"{CPMC}:{f}" for f in ("connected_parts", "cut_ratios", "low_cut_ratios", "drop_duplicates")),
-            *(f"{CPMC}:{f}" for f in ("best_of_clusters", "segment_overlaps", "candidates")),
+            *(f"{FILTERS}:{f}" for f in ("cut_ratios", "low_cut_ratios", "drop_duplicates", "best_of_clusters")),
+            *(f"{CPMC}:{f}" for f in ("connected_parts", "segment_overlaps", "candidates")),
         ],
         "CPMC: features, ranking": [
-            f"{CPMC}:{f}" for f in ("segment_features", "SegmentRanker.predict", "diverse_order")
+            *(f"{CPMC}:{f}" for f in ("segment_features", "SegmentRanker.predict")),
+            f"{FILTERS}:diverse_order",
         ],
         "maps of the trunk": [f"{PHOTOGRAPH}:superpixels_of", *OF_MAPS],
         "describing: by maps": ["tinysegrank.experiment.stages.pooled:describe_by_maps"],
@@ -59,13 +61,13 @@ STEPS = {
         "describing: binary patterns": [f"{SECOND_ORDER}.local:dense_lbp"],
         "describing: colours, layout": [f"{SECOND_ORDER}.describe:local_descriptors"],
         "describing: reduction": [f"{SECOND_ORDER}.describe:DescriptorReduction.apply"],
-        "describing: sums over superpixels": [f"{SECOND_ORDER}.describe:superpixel_sums"],
+        "describing: sums over superpixels": [f"{SECOND_ORDER}.pooling:superpixel_sums"],
         "describing: means of segments": [
             "tinysegrank.experiment.stages.segments:describe_segments",
-            f"{SECOND_ORDER}.describe:placed_averages",
+            f"{SECOND_ORDER}.pooling:placed_averages",
         ],
-        "logarithms": [f"{SECOND_ORDER}.describe:log_matrices"],
-        "triangles, lengths, powers": [f"{SECOND_ORDER}.describe:{f}" for f in ("upper_triangles", "normalise_blocks")],
+        "logarithms": [f"{SECOND_ORDER}.pooling:log_matrices"],
+        "triangles, lengths, powers": [f"{SECOND_ORDER}.pooling:{f}" for f in ("upper_triangles", "normalise_blocks")],
         "projection": [f"{SECOND_ORDER}:Projection.apply"],
         "scores": ["tinysegrank.proposals:SegmentScorer.scores"],
         "pasting, DivMBest": ["tinysegrank.experiment.proposers.divmbest:divmbest"],

@@ -11,15 +11,9 @@ from numpy.typing import NDArray
 
 from tinysegrank.config import Options, option
 from tinysegrank.errors import ShapeError
+from tinysegrank.proposals.o2p.cpmc import filters
 from tinysegrank.proposals.o2p.cpmc.cuts import connected_parts, parametric_cuts
 from tinysegrank.proposals.o2p.cpmc.description import segment_features
-from tinysegrank.proposals.o2p.cpmc.filters import (
-    best_of_clusters,
-    cut_ratios,
-    diverse_order,
-    drop_duplicates,
-    low_cut_ratios,
-)
 from tinysegrank.proposals.o2p.cpmc.gains import colour_gains, frame_hypotheses, grid_seeds, lambdas, uniform_gains
 from tinysegrank.proposals.o2p.cpmc.graph import UNIT, Boundaries, edge_map, find_boundaries, oversegment
 from tinysegrank.proposals.o2p.cpmc.ranker import SegmentRanker
@@ -121,13 +115,13 @@ def candidates(
         cuts = parametric_cuts(boundaries.edges, boundaries.weight, gain)  # (B, L, S)
         parts = connected_parts(cuts.reshape(-1, len(areas)), boundaries.edges)
         parts = parts[parts @ areas >= options.smallest]
-        kept.append(parts[low_cut_ratios(cut_ratios(parts, boundaries), limit=LARGEST_RATIO)])
+        kept.append(parts[filters.low_cut_ratios(filters.cut_ratios(parts, boundaries), limit=LARGEST_RATIO)])
     members = np.concatenate(kept)
     if len(members) > options.sample:
         members = members[np.sort(rng.choice(len(members), options.sample, replace=False))]
-    members = members[drop_duplicates(segment_overlaps(members, areas))]
-    ratios = cut_ratios(members, boundaries)
-    best = best_of_clusters(segment_overlaps(members, areas), ratios)
+    members = members[filters.drop_duplicates(segment_overlaps(members, areas))]
+    ratios = filters.cut_ratios(members, boundaries)
+    best = filters.best_of_clusters(segment_overlaps(members, areas), ratios)
     return Candidates(superpixels, boundaries, members[best], ratios[best])
 
 
@@ -157,7 +151,7 @@ def cpmc(
     scores = np.exp(-found.ratios / UNIT) if ranker is None else ranker.predict(_features(image, found, columns))
     areas = np.bincount(found.superpixels.ravel())
     overlaps = segment_overlaps(found.members, areas)
-    order = diverse_order(scores, overlaps, count=options.count, relevance=options.relevance)
+    order = filters.diverse_order(scores, overlaps, count=options.count, relevance=options.relevance)
     return Segments(found.superpixels, found.members[order], scores[order])
 
 

@@ -16,18 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysegrank.errors import ShapeError
+from tinysegrank.proposals.o2p.second_order import pooling
 from tinysegrank.proposals.o2p.second_order.local import SecondOrderOptions, local_descriptors
-from tinysegrank.proposals.o2p.second_order.pooling import (
-    FIGURE_SIZE,
-    GROUND_SIZE,
-    bounding_boxes,
-    log_matrices,
-    normalise_blocks,
-    placed_averages,
-    placements,
-    superpixel_sums,
-    upper_triangles,
-)
 from tinysegrank.proposals.o2p.second_order.reduction import DescriptorReduction
 from tinysegrank.proposals.o2p.segments import Segments
 
@@ -59,15 +49,16 @@ def describe_segments(
     if reduction is not None:
         local = reduction.apply(local)
     members = segments.members.astype(np.float64)
-    in_box = placements(bounding_boxes(segments.members, segments.superpixels), FIGURE_SIZE)  # (R, 6, 4)
-    in_image = placements(np.array([[0.0, 0.0, *image.shape[1::-1]]]), GROUND_SIZE)  # (1, 6, 4)
+    boxes = pooling.bounding_boxes(segments.members, segments.superpixels)
+    in_box = pooling.placements(boxes, pooling.FIGURE_SIZE)  # (R, 6, 4)
+    in_image = pooling.placements(np.array([[0.0, 0.0, *image.shape[1::-1]]]), pooling.GROUND_SIZE)  # (1, 6, 4)
 
     blocks = []
     for kind in local:
-        sums = superpixel_sums(kind, segments.superpixels)  # (S, d + 4, d + 4)
+        sums = pooling.superpixel_sums(kind, segments.superpixels)  # (S, d + 4, d + 4)
         figure = np.tensordot(members, sums, axes=1)  # (R, d + 4, d + 4)
-        means = [placed_averages(figure, in_box)]
+        means = [pooling.placed_averages(figure, in_box)]
         if kind is local.sift:
-            means.append(placed_averages(sums.sum(axis=0) - figure, in_image))
-        blocks += [upper_triangles(log_matrices(mean, ridge=options.ridge)) for mean in means]
-    return normalise_blocks(blocks, power=options.power)
+            means.append(pooling.placed_averages(sums.sum(axis=0) - figure, in_image))
+        blocks += [pooling.upper_triangles(pooling.log_matrices(mean, ridge=options.ridge)) for mean in means]
+    return pooling.normalise_blocks(blocks, power=options.power)

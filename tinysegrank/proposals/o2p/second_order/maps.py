@@ -18,16 +18,7 @@ from numpy.typing import NDArray
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.fitted import Fitted
 from tinysegrank.proposals.o2p.map_means import MapMeans, figure_and_ground, mean_maps, shared_pixels, unit_roots
-from tinysegrank.proposals.o2p.second_order.pooling import (
-    FIGURE_SIZE,
-    GROUND_SIZE,
-    bounding_boxes,
-    log_matrices,
-    normalise_blocks,
-    placed_averages,
-    placements,
-    upper_triangles,
-)
+from tinysegrank.proposals.o2p.second_order import pooling
 from tinysegrank.proposals.o2p.second_order.reduction import longest
 from tinysegrank.proposals.o2p.segments import Segments
 
@@ -117,13 +108,13 @@ def second_order_maps(
     placed = np.column_stack([local, x, y, np.full(len(local), CELL), np.ones(len(local))])  # (S, d + 4)
     blocks = []
     for pixels, frames, size in (
-        (shared, boxes, FIGURE_SIZE),
-        (areas.astype(np.float32) - shared, np.array([[0, 0, width, height]]), GROUND_SIZE),
+        (shared, boxes, pooling.FIGURE_SIZE),
+        (areas.astype(np.float32) - shared, np.array([[0, 0, width, height]]), pooling.GROUND_SIZE),
     ):
         sums = (placed.T * pixels[:, None, :]) @ placed  # (R, d + 4, d + 4)
-        means = placed_averages(sums, placements(frames, size))
-        blocks.append(upper_triangles(log_matrices(means)))
-    return normalise_blocks(blocks)
+        means = pooling.placed_averages(sums, pooling.placements(frames, size))
+        blocks.append(pooling.upper_triangles(pooling.log_matrices(means)))
+    return pooling.normalise_blocks(blocks)
 
 
 def describe_by_maps(
@@ -137,7 +128,7 @@ def describe_by_maps(
         ShapeError: the segments, the maps and the reduction do not fit each other.
     """
     shared = shared_pixels(segments, maps.superpixels)
-    boxes = bounding_boxes(segments.members, segments.superpixels)
+    boxes = pooling.bounding_boxes(segments.members, segments.superpixels)
     areas = np.bincount(maps.superpixels.ravel(), minlength=len(maps.means))
     pooled = second_order_maps(reduction.apply(maps.means, maps.channels), maps.superpixels, shared, boxes)
     return pooled, mean_maps(maps.means, areas, shared, maps.channels)
