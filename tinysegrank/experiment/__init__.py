@@ -1,4 +1,4 @@
-"""The paper's protocol as named stages; each reads and writes one folder of a run."""
+"""The paper's experiment as stages, each of which writes a folder of the run; label photographs with a finished run."""
 
 from __future__ import annotations
 

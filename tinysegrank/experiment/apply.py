@@ -1,4 +1,4 @@
-"""Label photographs with a finished run, and write what it finds."""
+"""Label photographs with a finished run, and write the results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tinysegrank.voc.images import opened
 
 
 class Labelled(NamedTuple):
-    """A photograph, its segmentation, and the files that were written for it; `proposals` only if asked for."""
+    """A photograph, its segmentation, and the files that hold it; `proposals` is empty unless they are written."""
 
     photograph: Path
     result: Segmentation
@@ -26,16 +26,6 @@ class Labelled(NamedTuple):
     overlay: Path
     proposals: list[Path]
 
-
-class _Files(NamedTuple):
-    labels: Path
-    overlay: Path
-    proposals: list[Path]
-    scores: Path
-
-    @property
-    def all(self) -> list[Path]:
-        return [self.labels, self.overlay, *self.proposals, *([self.scores] if self.proposals else [])]
 
 
 def label_photographs(
@@ -48,24 +38,25 @@ def label_photographs(
     skip: bool = False,
     proposals: bool = False,
 ) -> Iterator[Labelled]:
-    """Write NAME.labels.png, a palette label map, and NAME.overlay.png for each photograph; yield each once written.
+    """Label photographs with a finished run; yield each photograph's results once its files are written.
+
+    The files are NAME.labels.png, a palette label map, and NAME.overlay.png, the classes' colours over the photograph.
+    Inputs and outputs are checked before the first photograph is labelled; only damaged pixels are found later.
 
     Args:
-        paths: the photographs; folders and patterns stand for those in them.
-        run_path: a finished run.
+        paths: photographs, folders of photographs, and patterns such as *.jpg.
+        run_path: the run folder.
         out: the output folder; made if missing.
         progress: where to report.
-        replace: replace files that an earlier call wrote.
-        skip: write only files that do not exist yet, and skip the photographs that have all of theirs.
-        proposals: also write all proposals, best first, to NAME.proposals/00.png, 01.png, ..., and scores.csv there.
+        replace: replace files that exist.
+        skip: write only files that don't exist yet, and skip photographs that have all of theirs.
+        proposals: also write all proposals, best first, as NAME.proposals/00.png, 01.png, ..., and scores.csv there.
 
     Raises:
         DatasetError: a photograph is missing, too small or damaged.
         OutputError: a file cannot be written, already exists, or would replace a photograph or another output.
-        CheckpointError: the run is not finished.
-        ConfigError: both `replace` and `skip` are set.
-
-    All of these are raised before the first photograph is labelled, except for damaged pixels.
+        CheckpointError: the folder is not a run, or the run is unfinished or damaged.
+        ConfigError: both `replace` and `skip` are set, or the run's proposals were made elsewhere.
     """
     paths = find_photographs(paths)
     segmenter = Segmenter(run_path, progress=progress)
@@ -77,43 +68,44 @@ def label_photographs(
                     f"{path}: a side is below {SMALLEST_SIDE} pixels, one for each cell of the coarse grid"
                 )
     files = [_files(path, out, count) for path in paths]
-    results = [(path, file) for path, its in zip(paths, files, strict=True) for file in its.all]
+    results = [(path, file) for path, own in zip(paths, files, strict=True) for file in own]
     missing = check_results(results, option="--out", replace=replace, skip=skip)
-    todo = [(path, its) for path, its in zip(paths, files, strict=True) if not missing.isdisjoint(its.all)]
+    todo = [(path, own) for path, own in zip(paths, files, strict=True) if not missing.isdisjoint(own)]
     if skipped := len(paths) - len(todo):
         progress.say(f"{skipped} of {len(paths)} photographs have all their files and are skipped")
     return _label(todo, missing, segmenter, progress)
 
 
-def _files(path: Path, out: Path, count: int) -> _Files:
+def _files(path: Path, out: Path, count: int) -> list[Path]:
+    """Return the files of a photograph's labels and overlay, and if `count` > 0, of its proposals and their scores."""
     folder = out / f"{path.stem}.proposals"
-    numbered = [folder / f"{m:02d}.png" for m in range(count)]
-    return _Files(out / f"{path.stem}{LABELS}", out / f"{path.stem}{OVERLAY}", numbered, folder / "scores.csv")
+    proposals = [*(folder / f"{m:02d}.png" for m in range(count)), folder / "scores.csv"] if count else []
+    return [out / f"{path.stem}{LABELS}", out / f"{path.stem}{OVERLAY}", *proposals]
 
 
 def _label(
-    todo: list[tuple[Path, _Files]], missing: set[Path], segmenter: Segmenter, progress: Progress
+    todo: list[tuple[Path, list[Path]]], missing: set[Path], segmenter: Segmenter, progress: Progress
 ) -> Iterator[Labelled]:
     if not segmenter.run.settings.trunk.weights:
         progress.say("conv1 to conv5 of this run learned from toy drawings, so expect less of it on photographs")
     with progress.count("photographs", len(todo)) as advance:
-        for path, its in todo:
-            result = segmenter(path)
-            for file in its.all:
+        for path, (labels, overlay, *more) in todo:
+            result, proposals = segmenter(path), more[:-1]
+            for file in (labels, overlay, *more):
                 if file in missing:
-                    _write(file, its, result)
+                    _write(file, proposals, result)
             advance(1)
-            yield Labelled(path, result, its.labels, its.overlay, its.proposals)
+            yield Labelled(path, result, labels, overlay, proposals)
 
 
-def _write(file: Path, its: _Files, result: Segmentation) -> None:
-    if file == its.labels:
-        write_labels(file, result.labels, result.classes)
-    elif file == its.overlay:
+def _write(file: Path, proposals: list[Path], result: Segmentation) -> None:
+    if file in proposals:
+        write_labels(file, result.proposal(proposals.index(file)), result.classes)
+    elif file.suffix == ".csv":
+        rows = [f"{one.name},{score:.6g}" for one, score in zip(proposals, result.scores, strict=True)]
+        write_text(file, "\n".join(["file,score", *rows, ""]))
+    elif file.name.endswith(OVERLAY):
         with atomic_write(file) as stream:
             result.overlay().save(stream, "PNG", compress_level=1)  # a large one took 3 s of the 4 otherwise
-    elif file == its.scores:
-        rows = [f"{one.name},{score:.6g}" for one, score in zip(its.proposals, result.scores, strict=True)]
-        write_text(file, "\n".join(["file,score", *rows, ""]))
     else:
-        write_labels(file, result.proposal(its.proposals.index(file)), result.classes)
+        write_labels(file, result.labels, result.classes)

@@ -58,18 +58,18 @@ class Condition(Enum):
 
 
 def key(settings: Any, inputs: Any, module: str) -> Key:
-    """Return the key of what a module makes.
+    """Return the key of an artifact: a digest of its settings and inputs, and one of the code that makes it.
 
     Args:
-        settings: all settings that the result depends on, as JSON values or dataclasses.
-        inputs: what else it depends on: contents of other artifacts, a listing of files.
-        module: full name of the module of the package whose code makes it.
+        settings: all settings that the artifact depends on, as JSON values or dataclasses.
+        inputs: everything else that it depends on, as JSON values, such as digests of other artifacts.
+        module: full name of the module whose code makes it.
     """
     return Key(digest([_FORMAT, settings, inputs], to_dict), code_of(module))
 
 
 def code_of(module: str) -> str:
-    """Return a digest of the code of a module and all it imports, without the modules of `_MACHINERY`."""
+    """Return a digest of the code of a module and of the package's modules that it imports, except `_MACHINERY`."""
     return code_digest(module, left_out=_MACHINERY, plugins=load_plugins())
 
 
@@ -90,28 +90,28 @@ def inspect(folder: Path, key: Key) -> Condition:
 def damaged_files(folder: Path, *, read_all: bool = False) -> list[str]:
     """Return the names of an artifact's files that are missing or changed since they were written.
 
-    A file whose size and time are as in the stamp is not read unless `read_all`, and any other file once for each of
-    its states.
+    A file with the size and time that the stamp notes counts as unchanged. Any other file is read and compared with its
+    digest; with `read_all`, every file is.
     """
     files = read_stamp(folder).files.items()
     return [name for name, file in files if _now(folder / name, file, read=read_all) is None]
 
 
 def check_damage(folder: Path) -> None:
-    """Check by `damaged_files` that an artifact's files are as they were written.
+    """Check that an artifact's files are as they were written.
 
     Raises:
-        CheckpointError: one is not; it is named.
+        CheckpointError: a file is missing or changed.
     """
     for name in damaged_files(folder):
         raise changed(folder / name)
 
 
 def renew_times(folder: Path, lock: FolderLock) -> None:
-    """Store the files' present times in an artifact's stamp, if all are as they were written.
+    """Store the present times of an artifact's files in its stamp, if the files are otherwise as they were written.
 
-    Files that were copied have new times, so they are read to check them; afterwards they need not be read again. If
-    the run folder's lock cannot be taken, or the folder cannot be written to, nothing is stored.
+    Copied files have new times, so every check would read them; after this call, a check need not. Nothing is stored
+    if the run folder's lock cannot be taken, or the folder cannot be written to.
     """
     stamp = read_stamp(folder)
     now = {name: found for name, file in stamp.files.items() if (found := _now(folder / name, file))}
@@ -122,9 +122,9 @@ def renew_times(folder: Path, lock: FolderLock) -> None:
 
 
 def _now(path: Path, file: File, *, read: bool = False) -> File | None:
-    """Return the record of a file with its present time, or None if it is missing or not as it was written.
+    """Return a file's record with the file's present time, or None if the file is missing or not as it was written.
 
-    Its contents are compared only if its time is not that of the record, or if `read` is set; its size always is.
+    The size is always compared, the contents only if the time differs from the record's, or with `read`.
     """
     try:
         now = path.stat()
@@ -151,12 +151,12 @@ def make(
 
     Args:
         folder: folder of the artifact; created if missing.
-        key: the key it should have.
+        key: key that the artifact should have.
         work: writes the files that are missing in the folder; keeps those that it finds there.
-        needs: contents of other artifacts that it is made from, by name; they are noted in the stamp.
+        needs: digests of other artifacts that this one is made from, by name, to note in the stamp.
         parts: everything in the folder belongs to artifacts inside it, which are checked one by one, so a new key
             doesn't empty the folder.
-        whole_folders: files in the same subfolder are written together, and are replaced together.
+        whole_folders: the files of a subfolder are written together; if one is damaged, the subfolder is deleted.
     """
     condition, stamp = inspect(folder, key), read_stamp(folder)
     if condition is Condition.FRESH:
@@ -191,7 +191,7 @@ def _files_in(folder: Path) -> dict[str, File]:
 
 
 def load_once(load: Callable[..., Loaded], path: Path, *arguments: Any) -> Loaded:
-    """Return `load(path, *arguments)`, called once per process and device for each state of the file or folder."""
+    """Return `load(path, *arguments)`, cached in this process for each device until the file or folder changes."""
     now = path.stat() if path.exists() else None
     state = now and (now.st_size, now.st_mtime_ns, now.st_ino)
     loaded: Loaded = _load(load, path, arguments, (one_device(), state))

@@ -1,4 +1,4 @@
-"""A run of another seed on the same images, features and proposals: only SegNet and the ranker are made anew."""
+"""A run of another seed on a base run's images, features and proposals, with SegNet's head and ranker fitted anew."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class DerivedRun(Run):
 
     Attributes:
         base: the run to read from.
-        made: names of the stages made anew.
+        made: names of the stages that this run makes itself.
     """
 
     base: Run
@@ -35,16 +35,16 @@ class DerivedRun(Run):
 
     @property
     def fold_seed(self) -> int:
-        """The base's seed, because the base's out-of-fold results are read."""
+        """Seed of the base's folds: they are this run's too, as it reads the base's out-of-fold results."""
         return self.base.fold_seed
 
     def folder(self, stage: str) -> Path:
-        """Return its own folder for a stage that it makes, and the base's for any other."""
+        """Return the folder of a stage: in this run for a stage that it makes, in the base for any other."""
         return self.path / stage if stage in self.made else self.base.folder(stage)
 
 
 def _stages_made_anew() -> list[Stage]:
-    """Return the stages that a derived run makes: all that depend on SegNet's trainings, up to the evaluation."""
+    """Return the stages that a derived run makes: the trainings and all that depends on them, up to the evaluation."""
     made: list[Stage] = []
     for stage in STAGES:
         names = {earlier.name for earlier in made}
@@ -56,7 +56,7 @@ def _stages_made_anew() -> list[Stage]:
 
 
 def stages_read(settings: Settings) -> list[str]:
-    """Return the names of the stages that are read from the base."""
+    """Return the names of the used stages that a derived run reads from its base, sorted."""
     stages = _stages_made_anew()
     made = {stage.name for stage in stages}
     used = {stage.name for stage in STAGES if stage.used(settings)}
@@ -64,7 +64,7 @@ def stages_read(settings: Settings) -> list[str]:
 
 
 def run_seed(base: Run, path: Path, seed: int, lock: FolderLock) -> DerivedRun:
-    """Run the stages that depend on the seed, in a folder of their own; skip those that are up to date."""
+    """Bring the derived run of a seed up to date in the folder `path`, and return it; `lock` is the base's."""
     stages = _stages_made_anew()
     made = frozenset(stage.name for stage in stages)
     run = DerivedRun(path, replace(base.settings, seed=seed), base.jobs, base.progress, base, made)
@@ -73,10 +73,7 @@ def run_seed(base: Run, path: Path, seed: int, lock: FolderLock) -> DerivedRun:
 
 
 def _reading_base(base: Run, stage: Stage, made: frozenset[str]) -> Stage:
-    """Return a variant of the stage that reads the stages not in `made` from the base.
-
-    It is out of date when those files change.
-    """
+    """Return a copy of a stage that reads the stages not in `made` from the base, and is stale when these change."""
     read = {need: base.content(need) for need in stage.needed(base.settings) if stage_of(need) not in made}
     own = tuple(need for need in stage.needed(base.settings) if stage_of(need) in made)
     work = stage.work
@@ -86,7 +83,7 @@ def _reading_base(base: Run, stage: Stage, made: frozenset[str]) -> Stage:
 
 
 def _describe_again(run: Run) -> None:
-    """Write the base's feature tables of both splits, with SegNet's features and Eq. 17 from this run's networks."""
+    """Copy the base's feature tables of both splits, with SegNet's features and Eq. 17 of this run's networks."""
     assert isinstance(run, DerivedRun)  # noqa: S101  # only derived runs have this stage
     described.write_columns(run, described.read_columns(run.base))
     for which in SPLITS:

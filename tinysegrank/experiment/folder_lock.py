@@ -1,4 +1,4 @@
-"""One process at a time writes to a run folder."""
+"""The lock by which only one process at a time writes to a run folder."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ _GRACE = 2.0  # seconds in which worker processes end after their command was ki
 
 
 class FolderLock:
-    """Keeps a second process from writing to a run folder, from the first call of `hold` to the end of the block."""
+    """The lock of a run folder, for a `with` block: taken by the first `hold`, released at the end of the block."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = FileLock(folder / _LOCK, timeout=0, thread_local=False)
 
     def hold(self) -> None:
-        """Take the lock, unless this object already has it.
+        """Take the lock, unless this object already has it; create the folder if it is missing.
+
+        If the last owner was killed, wait for its worker processes to end, and remove their temporary files.
 
         Raises:
             ConfigError: another process has it; the message names its process ID and host.

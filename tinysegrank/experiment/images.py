@@ -24,10 +24,10 @@ OBJECTS, WEIGHTS = "data/objects.json", "data/weights.json"
 
 
 def open_split(settings: Settings, which: str) -> VOCSegmentation:
-    """Open the run's "train" or "val" split; val may be a split without masks, such as VOC's test.
+    """Open the run's "train" or "val" split; val without masks if none of its images has one, as in VOC's test.
 
     Raises:
-        DatasetError: the root or the split is missing or incomplete.
+        DatasetError: the data set's folder or the split is missing or incomplete.
     """
     data = settings.data
     place, limit, classes = (data.voc, getattr(data, which)), data.limit or None, settings.classes
@@ -38,19 +38,19 @@ def open_split(settings: Settings, which: str) -> VOCSegmentation:
 
 
 def names(run: Run, which: str) -> tuple[str, ...]:
-    """Return the image names of a split, in order."""
+    """Read the image names of a split, in order, from the stage `data`."""
     path = run.path_of(IMAGES[SPLITS.index(which)])
     with reading(path):
         return tuple(map(str, read_json(path)["names"]))
 
 
 def folds(run: Run) -> np.ndarray:
-    """Return the fold of each training image, (n,) int."""
+    """Return the fold of each training image, (N,) int64 from 0."""
     return assign_folds(names(run, "train"), run.settings.folds, seed=run.fold_seed)
 
 
 def model_path(folder: Path, fold: int) -> Path:
-    """Return the file of the model fitted without one fold of the training images (-1: on all of them)."""
+    """Return the file in `folder` of the model fitted without one fold of the training images (-1: on all of them)."""
     return folder / ("all.safetensors" if fold < 0 else f"without-fold-{fold}.safetensors")
 
 
@@ -61,7 +61,7 @@ class ImageOfRun:
     Attributes:
         run: the run.
         which: "train" or "val".
-        number: the image's place in the split.
+        number: the image's index in the split.
     """
 
     run: Run
@@ -70,17 +70,22 @@ class ImageOfRun:
 
     @property
     def split(self) -> VOCSegmentation:
-        """The split, opened once in each process for each state of its file."""
+        """The image's split, opened once in each process until the split file changes."""
         data = self.run.settings.data
         return load_once(_open, split_file(data.voc, getattr(data, self.which)), data, self.which)
 
     @property
     def name(self) -> str:
-        """The image's name."""
+        """The image's name, as in the split file."""
         return self.split.names[self.number]
 
+    @property
+    def fold(self) -> int:
+        """The fold of a training image; -1 for an image of val, which models fitted on all training images serve."""
+        return int(folds(self.run)[self.number]) if self.which == "train" else -1
+
     def file(self, stage: str, ending: str) -> Path:
-        """Return the file that a stage keeps for the image: STAGE/SPLIT/NAME and the ending."""
+        """Return the path of a stage's file for the image: STAGE/SPLIT/NAME and the ending."""
         return self.run.folder(stage) / self.which / f"{self.name}{ending}"
 
     def image(self) -> np.ndarray:
@@ -88,7 +93,7 @@ class ImageOfRun:
         return self.split.image(self.number)
 
     def labels(self) -> np.ndarray:
-        """Read the label map, (H, W) uint8."""
+        """Read the label map, (H, W) uint8, 0..K-1 or 255 where void."""
         return self.split.labels(self.number)
 
 
@@ -97,5 +102,5 @@ def _open(file: Path, data: DataSettings, which: str) -> VOCSegmentation:  # noq
 
 
 def images_of(run: Run, which: str, numbers: Iterable[int] | None = None) -> list[ImageOfRun]:
-    """Return images of a split by number; all of them by default."""
+    """Return the images of a split with the given indices, in this order; all of them by default."""
     return [ImageOfRun(run, which, int(i)) for i in (range(len(names(run, which))) if numbers is None else numbers)]

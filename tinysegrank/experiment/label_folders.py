@@ -1,4 +1,4 @@
-"""Score a folder of label PNGs, ours or anyone's, against the truth of a split."""
+"""Score a folder of label PNGs, made by any program, against the truth of a split."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tinysegrank.voc.split import names_in
 def evaluate_folder(
     folder: Path, split: VOCSegmentation, *, jobs: int = 1, advance: Callable[[int], None] | None = None
 ) -> Confusion:
-    """Return the confusion of FOLDER/NAME.png with the truth, summed over all images of a split.
+    """Count pixels by true class and by label in FOLDER/NAME.png, over all images of a split.
 
     Files of images that are not in the split are ignored. `advance` is called with 1 for each image.
 
     Raises:
-        DatasetError: a file is missing, unreadable, of another size than the truth, or holds a label that is not a
-            class; the palette of the truth or of the labels contradicts the classes' colours; or no mask of the truth
-            has an object.
+        DatasetError: the folder or a file is missing; a file is damaged, differs in size from its image, or holds a
+            label that is not a class; the palette of the truth or of the labels contradicts the classes' colours; or no
+            mask of the truth has an object.
     """
     if not folder.is_dir():
         raise DatasetError(
@@ -55,7 +55,7 @@ def evaluate_folder(
 
 
 def _compare(classes: Classes, files: tuple[Path, Path]) -> tuple[np.ndarray, Mask, Mask]:
-    """Return the confusion matrix of a label map with the truth, and what the files of truth and labels say."""
+    """Return the confusion matrix (K, K) of an image's files (truth, labels), and the facts about both for a census."""
     truth, labels = (read_mask(path, classes) for path in files)
     (height, width), (rows, columns) = truth.labels.shape, labels.labels.shape
     if (height, width) != (rows, columns):

@@ -1,6 +1,6 @@
-"""RUN/manifest.json: seed, digest of the settings, and of each stage its key and what software and machine made it.
+"""RUN/manifest.json: the seed, a digest of run.toml, and for each stage its key and the software that made it.
 
-It follows from run.toml and the stamps, so it can be made anew, and it tells when one of those was damaged.
+The manifest follows from run.toml and the stamps, so it can be written anew; one that contradicts them shows damage.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MANIFEST_FILE = "manifest.json"
 
 
 def manifest_of(run: Run) -> dict[str, Any]:
-    """Return what the manifest of a run should hold now."""
+    """Return the manifest that fits a run's present settings file and finished stages."""
     makers: list[dict[str, str]] = []
     stages = {}
     for folder in sorted(path.parent for path in run.path.glob("*/stamp.json")):
@@ -32,7 +32,7 @@ def manifest_of(run: Run) -> dict[str, Any]:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Return what the manifest of a run folder holds; {} if it is missing or damaged."""
+    """Read the manifest of a run folder, without its digest; return {} if it is missing or damaged."""
     try:
         found = read_json(path / MANIFEST_FILE)
     except CheckpointError:
@@ -44,7 +44,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def write_manifest(run: Run, lock: FolderLock) -> None:
-    """Write the manifest, with a digest of itself, under the run folder's lock, unless it is as it should be."""
+    """Write the manifest and a digest of it, unless it is up to date; take the lock of the run folder before."""
     wanted = manifest_of(run)
     if read_manifest(run.path) != wanted:
         lock.hold()
@@ -52,7 +52,7 @@ def write_manifest(run: Run, lock: FolderLock) -> None:
 
 
 def contradictions(run: Run) -> dict[str, str]:
-    """Return, by file, how the manifest and the stages of a finished run contradict each other; {} if they agree."""
+    """Compare the manifest of a finished run with its stages; return a message for each file at fault, by its path."""
     wanted, found = manifest_of(run), read_manifest(run.path)
     if not wanted["stages"] or wanted == found:
         return {}
@@ -64,13 +64,13 @@ def contradictions(run: Run) -> dict[str, str]:
 
 
 def is_foreign(run: Run) -> bool:
-    """Return whether the manifest is that of another run: most of the stages that it notes have other keys here."""
+    """Return whether the manifest is another run's: more than half of the stages in both have different keys."""
     others = _others(manifest_of(run), read_manifest(run.path)).values()
     return 2 * sum(others) > len(others)
 
 
 def _others(wanted: dict[str, Any], found: dict[str, Any]) -> dict[str, bool]:
-    """Return for each stage in both manifests whether its keys differ."""
+    """Return, for each stage that is in both manifests, whether its keys differ."""
     noted = found.get("stages", {})
     pairs = {name: (stage, noted[name]) for name, stage in wanted["stages"].items() if name in noted}
     return {name: any(one[part] != other[part] for part in Key._fields) for name, (one, other) in pairs.items()}

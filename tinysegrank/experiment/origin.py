@@ -1,4 +1,4 @@
-"""The software and the machine that results are made by, as stamps and the manifest note them."""
+"""The software and the machine that make results, as noted in stamps and the manifest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinysegrank.code_digest import surroundings
 
 
 def software_and_machine() -> dict[str, str]:
-    """Return versions, code, settings of the environment, backend, processor and BLAS, by name."""
+    """Return versions, a digest of the code, environment variables, backend, processor and BLAS, as texts by name."""
     own = {"tinysegrank": __version__, "surroundings": ", ".join(surroundings()), "backend": get_backend().describe()}
     kernels = sorted({f"{pool['internal_api']} for {pool['architecture']}" for pool in blas()})
     return {**own, "processor": processor(), "BLAS": ", ".join(kernels)}
@@ -21,7 +21,7 @@ def software_and_machine() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def processor() -> str:
-    """Return the processor's name and machine type. Unlike `platform.processor`, start no other program."""
+    """Return the processor's name, where known, and the machine type, without starting another program."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(errors="replace").splitlines() if info.is_file() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -30,7 +30,7 @@ def processor() -> str:
 
 @lru_cache(maxsize=1)
 def blas() -> list[dict[str, Any]]:
-    """Return what threadpoolctl knows about each BLAS library in this process."""
+    """Return threadpoolctl's entry for each BLAS library in this process."""
     import numpy as np
     from threadpoolctl import threadpool_info
 

@@ -28,14 +28,14 @@ from tinysegrank.segnet import TrainingOptions
 HAND_MADE = CrfSettings(
     features="hand", mirrored=False, epochs=8, strengths=(20.0, 40.0, 80.0), lambdas=(0.1, 0.2, 0.4, 0.8)
 )
-"""The CRF as published: nothing of it has seen the network."""
+"""The CRF as published: none of its inputs come from the network."""
 
 RANKING = RankingSettings(blocks=("segnet", UNGATED, "rerank"))
 """Classification features not gated by the proposal, as the paper words them: the picks on held-out training images are
-better, though the features then cancel between the proposals of an image."""
+better, though such features are the same for all proposals of an image."""
 
 QUICK = Settings(ranking=RANKING)
-"""Minutes, on photographs: ten proposals of the CRF, on the trunk's maps."""
+"""Ten proposals of the CRF, which reads the trunk's maps; takes minutes on photographs."""
 
 PAPER = Settings(
     experiment="paper",
@@ -45,7 +45,7 @@ PAPER = Settings(
     proposals=ProposalSettings(engine="paste", count=30, crf=HAND_MADE),
     evidence=EvidenceSettings(start_steps=4000),
 )
-"""The paper's protocol: ten folds, 30 proposals by CPMC and O2P."""
+"""The paper's protocol: ten folds, and 30 proposals by CPMC and O2P."""
 
 BEST = replace(
     PAPER,
@@ -81,7 +81,7 @@ DEMO = Settings(
         crf=CrfSettings("both", mirrored=False, epochs=8, strengths=(5.0, 20.0), lambdas=(0.2, 0.5), choice_images=30)
     ),
 )
-"""Minutes on toy scenes; on photographs of one's own, it needs no weights."""
+"""A small network pre-trained on toy images, so that no weights are needed; takes minutes on toy scenes."""
 
 EXPERIMENTS = {"quick": QUICK, "paper": PAPER, "best": BEST, "demo": DEMO}
 

@@ -1,4 +1,4 @@
-"""Progress of a long run: one line per stage, a bar where there is something to count, and how much is left."""
+"""Progress of a long run: one line per stage, a bar for work that can be counted, and the time left."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ _PHOTOGRAPHS = {
     "proposals": 240, "described": 140, "ranker": 27, "picked": 1, "evaluation": 2, "report": 5,
 }  # fmt: skip
 _DRAWINGS = {**_PHOTOGRAPHS, "trunk": 4000, "features": 300, "proposing": 1100, "superpixels": 400, "proposals": 400}
-_FEWEST = 0.03  # share of the work done below which nothing is foretold
+_FEWEST = 0.03  # share of the work done below which the time left is not estimated
 
 
 class Progress:
     """Receives a run's reports and shows nothing; a subclass overrides what it shows."""
 
     def plan(self, stages: Sequence[str], *, pretrained: bool) -> None:
-        """Say which stages follow, see `Pace`."""
+        """Announce the stages to come, in order; `pretrained` says whether the trunk comes from a weight file."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:  # noqa: ARG002
-        """Surround the work of a stage."""
+        """Report the start and the end of a stage, whose work is the `with` block."""
         yield
 
     def kept(self, name: str) -> None:
-        """Report that a stage's results are kept."""
+        """Report that a stage is up to date, so that its results are kept."""
 
     @contextmanager
     def count(self, what: str, total: int) -> Iterator[Advance]:  # noqa: ARG002
-        """Surround work of `total` units; yield a function that adds finished units."""
+        """Report progress in a `with` block of `total` units of work; yield a function to call with units finished."""
         yield lambda units: None  # noqa: ARG005
 
     def say(self, text: str) -> None:
@@ -45,13 +45,13 @@ class Progress:
 
 
 class Silent(Progress):
-    """Reports nothing."""
+    """Shows nothing."""
 
 
 class Pace:
-    """Estimates how long a command still takes, from the times of its stages so far.
+    """Estimates the time left of a command, from the times of its stages so far and from the usual times of stages.
 
-    It knows how long each stage usually takes; only the ratios of these times matter.
+    Only the ratios of the usual times matter.
 
     Args:
         stages: names of the stages, in order.
@@ -65,24 +65,30 @@ class Pace:
         self._done = self._seconds = 0.0
 
     def number(self, name: str) -> str:
-        """Return "stage 3 of 17: ", or "" for a stage that is not of the plan."""
+        """Return a stage's place in the plan as text, such as "stage 3 of 17: "; "" if the stage is not in the plan."""
         return self._numbers.get(name, "")
 
     def end(self, name: str, seconds: float | None = None) -> None:
-        """Note that a stage took this long; None: it was kept, and says nothing about the pace."""
+        """Note that a stage ended and how long it took; None if it was kept, which says nothing about the pace."""
         usual = self._left.pop(name, 0)
         if seconds is not None:
             self._done, self._seconds = self._done + usual, self._seconds + seconds
 
     def left(self, name: str = "", seconds: float = 0.0, share: float = 0.0) -> float | None:
-        """Return the seconds left of all stages, given the time and the share of the present one; None: too early."""
+        """Estimate the seconds left of all stages; return None while too little is done to tell.
+
+        Args:
+            name: the present stage.
+            seconds: time that it has taken so far.
+            share: share of its work that is done, 0..1.
+        """
         now = self._left.get(name, 0) * share
         done, ahead = self._done + now, sum(self._left.values()) - now
         return (self._seconds + seconds) / done * ahead if done > _FEWEST * (done + ahead) else None
 
 
 def duration(seconds: float) -> str:
-    """Return a time to read, such as "40 s", "12 min" or "2 h 5 min"."""
+    """Return a time as text, such as "40 s", "12 min" or "2 h 5 min"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -90,7 +96,7 @@ def duration(seconds: float) -> str:
 
 
 class Shown(Progress):
-    """Reports on a rich console: bars on a terminal, finished lines anywhere, and a line a minute elsewhere."""
+    """Shows progress on a rich console: a line per stage; within it, a bar on a terminal, elsewhere a line a minute."""
 
     def __init__(self, console: Any) -> None:
         self.console = console
@@ -99,12 +105,12 @@ class Shown(Progress):
         self._bars: Any = None
 
     def plan(self, stages: Sequence[str], *, pretrained: bool) -> None:
-        """Number the stages, and foretell when the last will end."""
+        """Number the stages from here on, and estimate the time left of all of them."""
         self._pace = Pace(stages, pretrained=pretrained)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Show the time while no bar of `count` is shown, and a line with the time taken when the stage is done."""
+        """Print a line when the stage begins and one with its time when it ends; show a running time in between."""
         self._stage, self._began, self._share = name, time.perf_counter(), 0.0
         self.console.print(f"{self._pace.number(name)}[bold]{name}[/bold] ...")
         with self._bar(name, None):
@@ -115,13 +121,13 @@ class Shown(Progress):
         self.console.print(f"[bold]{name}[/bold] done in {taken:.0f} s{self._left()}")
 
     def kept(self, name: str) -> None:
-        """Show that nothing had to be done."""
+        """Print that the stage's results are kept."""
         self._pace.end(name)
         self.console.print(f"{self._pace.number(name)}[bold]{name}[/bold] kept")
 
     @contextmanager
     def count(self, what: str, total: int) -> Iterator[Advance]:
-        """Show a bar with the time left, of these units and of all stages."""
+        """Show a bar, or without a terminal a line a minute, with the time left of these units and of all stages."""
         began = said = time.perf_counter()
         done = kept = 0
 
@@ -143,7 +149,7 @@ class Shown(Progress):
 
     @contextmanager
     def _bar(self, what: str, total: int | None) -> Iterator[Callable[..., None]]:
-        """Show a bar on a terminal instead of the one around it; yield a function that changes it."""
+        """Show a bar on a terminal, hiding that of an outer block meanwhile; yield the function that updates the bar."""
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
@@ -171,11 +177,11 @@ class Shown(Progress):
                     bars.update(other, visible=True)
 
     def say(self, text: str) -> None:
-        """Show a line."""
+        """Print a line of text."""
         self.console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
 
     def _left(self) -> str:
-        """Return in words how long all stages will still take, to append to a line; "" if it is not known."""
+        """Return the time left of all stages as text to append to a line; "" if it cannot be estimated yet."""
         seconds = time.perf_counter() - self._began if self._stage else 0.0
         left = self._pace.left(self._stage, seconds, self._share)
         if not left:

@@ -1,4 +1,4 @@
-"""The settings of module 1: superpixels, the maps that describe them, and the engines that propose."""
+"""The settings of module 1: superpixels, the trunk's maps that describe them, and the engines that propose."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENGINES: dict[str, tuple[Proposer, ...]] = {}
 
 @dataclass(frozen=True)
 class SuperpixelSettings(Options):
-    """SLIC superpixels: the coarse labels are painted on them, and they are the nodes of the CRF."""
+    """Arguments of `superpixels.slic`; the superpixels are painted with coarse labels, and are the nodes of the CRF."""
 
     segments: int = option(300, at_least=1)
     compactness: float = option(20.0, more_than=0)
@@ -36,7 +36,7 @@ class SuperpixelSettings(Options):
 
 @dataclass(frozen=True)
 class MapSettings(Options):
-    """The trunk's maps that describe superpixels: side of the warped image, and layers; see `TrunkMaps`."""
+    """The trunk's maps that describe superpixels: `size` is the side of the square input in pixels, see `TrunkMaps`."""
 
     size: int = option(451, at_least=1)
     layers: tuple[str, ...] = option(MAP_LAYERS, choices=TRUNK)
@@ -44,11 +44,12 @@ class MapSettings(Options):
 
 @dataclass(frozen=True)
 class CrfSettings(Options):
-    """The CRF on superpixels; the strengths and lambdas are tried on `choice_images` images.
+    """The CRF on superpixels.
 
-    `features` are the inputs of its classifier, see `proposals.classifier_inputs`: "hand" (hand-made, as published),
-    "trunk" (means of the trunk's maps) or "both". With `mirrored`, it also learns from mirror images. `epochs` is the
-    number of passes over the training superpixels.
+    `features` are the inputs of its superpixel classifier: "hand" (hand-made, as published), "trunk" (means of the
+    trunk's maps) or "both". With `mirrored`, the classifier also learns from mirror images; `epochs` is its number of
+    passes over the training superpixels. Its probabilities are divided by the class priors to the power `balance`.
+    All pairs of `strengths` (of the Potts terms) and `lambdas` (of diversity) are tried on `choice_images` images.
     """
 
     features: str = option("trunk", choices=FEATURES)
@@ -65,8 +66,9 @@ class PasteSettings(Options):
     """CPMC segments, second-order pooling and pasting.
 
     `features` describe the segments: "hand" (second-order pooling of hand-made descriptors, as published), "trunk" (the
-    trunk's maps, pooled as `maps` says) or "both". `fit_images` training images fit the segments' ranker and
-    projections; thresholds, then lambdas, are tried on `choice_images` images.
+    trunk's maps, pooled as `maps` says) or "both". The segments' ranker and projections are fitted on `fit_images`
+    training images. `thresholds` (scores of the background), then `lambdas` (of diversity), are tried on
+    `choice_images` images.
     """
 
     segments: SegmentOptions = field(default_factory=SegmentOptions)
@@ -82,8 +84,9 @@ class PasteSettings(Options):
 class ProposalSettings(Options):
     """Module 1: the engine that proposes, and the number of proposals per image.
 
-    `engine` is "crf", "paste", "both" in turn, or "folder" for proposals made elsewhere and stored in `folder`. `count`
-    is M. The engines' constants are those with the best oracle on training images, by its mean image IoU.
+    `engine` is "crf", "paste", "both" (their proposals in turn), or "folder" for proposals made elsewhere and stored in
+    `folder`. `count` is M. The constants of an engine are those with the oracle's best mean image IoU on training
+    images of fold 0.
     """
 
     engine: str = option("crf", choices=ENGINES)

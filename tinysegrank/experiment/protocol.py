@@ -78,6 +78,8 @@ def run_experiment(
             long work, and the message names the file, setting or stage. Also ConfigError if another process is at
             work on the run.
         OutputError: the run folder cannot be written, or holds an input.
+        CheckpointError: a link in the run folder leads out of it.
+        TrainingError, MemoryShortageError: see `execute`.
     """
     settings = replace(settings, backend=check_backends().kind)  # one that cannot be used is reported now
     stages = stages_until(STAGES[-1].name if until is None else until, settings)
@@ -93,7 +95,7 @@ def run_experiment(
 
 
 def _with_absolute_inputs(settings: Settings, path: Path) -> Settings:
-    """Return the settings with absolute paths of inputs.
+    """Return the settings with the paths of inputs made absolute.
 
     Raises:
         OutputError: an input is in the run folder, where a stage that is made anew would delete it.
@@ -111,7 +113,7 @@ def _with_absolute_inputs(settings: Settings, path: Path) -> Settings:
 
 
 def stages_until(name: str, settings: Settings) -> list[Stage]:
-    """Return a stage and all that it needs under these settings, in order.
+    """Return a stage and all that it needs, directly or indirectly, in order; only stages used under the settings.
 
     Raises:
         ConfigError: no stage has that name.

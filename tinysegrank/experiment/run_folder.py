@@ -25,8 +25,9 @@ def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
     """Open a run folder to read from it.
 
     Raises:
-        CheckpointError: it is not a run folder, or a link in it leads out of it.
-        ConfigError: its settings cannot be read, are damaged, or are those of another version.
+        CheckpointError: it is not a run folder, the settings file is missing or differs from what the manifest notes,
+            the manifest is damaged, or a link in the folder leads out of it.
+        ConfigError: the settings cannot be read, are damaged, or are those of another version.
     """
     if not (path / SETTINGS_FILE).is_file():
         if (path / MANIFEST_FILE).is_file():
@@ -45,12 +46,12 @@ def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
 
 
 def check_run_folder(path: Path) -> None:
-    """Check that a path is a run folder, is empty, or can be made.
+    """Check that a path is a run folder, an empty folder, or one that can be made.
 
     Raises:
-        CheckpointError: a link in it leads out of it.
-        ConfigError: it holds something else.
-        OutputError: it cannot be made.
+        CheckpointError: a link in the run folder leads out of it.
+        ConfigError: the folder holds something else.
+        OutputError: the folder cannot be made or written to.
     """
     if (path / SETTINGS_FILE).is_file() or (path / MANIFEST_FILE).is_file():
         check_links(path, CheckpointError)
@@ -61,15 +62,15 @@ def check_run_folder(path: Path) -> None:
 
 
 def open_run(path: Path, settings: Settings, lock: FolderLock, *, jobs: int, progress: Progress, update: bool) -> Run:
-    """Create a run folder, or open one made with the same settings.
+    """Create a run folder, or open one made with the same settings; with `update`, change its settings to the given.
 
-    Nothing is written where nothing changes, so that a finished run may be on a read-only disk.
+    Nothing is written if the settings are already those of the folder, so a finished run may be on a read-only disk.
 
     Raises:
-        ConfigError: the folder was made with other settings, or those it holds are damaged or were edited, and `update`
-            is false; it holds something else; or another process is at work on it.
-        CheckpointError: a link in it leads out of it.
-        OutputError: the folder cannot be made.
+        ConfigError: the folder holds something else; without `update`, its settings differ, are damaged or were edited;
+            another process is at work on it; or a worker of a cluster doesn't see it.
+        CheckpointError: a link in the folder leads out of it.
+        OutputError: the folder cannot be made or written to.
     """
     check_run_folder(path)
     run = Run(path.absolute(), settings, jobs, progress)

@@ -1,6 +1,6 @@
-"""Stages of a run: each reads the folders of earlier stages and writes its own.
+"""Runs and their stages: each stage reads the folders of earlier stages and writes its own.
 
-A second call does only what is missing or changed; `artifacts` decides which stages that is.
+`execute` does only what is missing or stale, which `artifacts` decides.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ SETTINGS_FILE = "run.toml"
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder with the settings it is for. A worker process gets it without its progress.
+    """A run folder with its settings, and how to work on it. A worker process gets a copy that reports nothing.
 
     Attributes:
         path: the run folder; each stage has a folder of its name in it.
-        settings: every number of the experiment.
-        jobs: worker processes; results do not depend on it.
+        settings: settings of the whole experiment.
+        jobs: number of worker processes; results do not depend on it.
         progress: where to report.
     """
 
@@ -43,17 +43,17 @@ class Run:
 
     @property
     def backend_jobs(self) -> int:
-        """Worker processes for work on the array backend: `jobs`, but one per GPU, as they would share its memory."""
+        """Number of worker processes for the array backend: `jobs`, but at most one per GPU, to share no memory."""
         return self.jobs if get_backend().on_host else min(self.jobs, len(named_devices()))
 
     @property
     def fold_seed(self) -> int:
-        """The seed that assigns training images to folds."""
+        """Seed by which training images are assigned to folds."""
         return self.settings.seed
 
     @property
     def command(self) -> str:
-        """The command that resumes the run, whichever command started it."""
+        """Shell command that resumes the run, whichever command started it."""
         settings = str(self.path / SETTINGS_FILE)
         given = ["--voc", self.settings.data.voc, "--config", settings, "--out", str(self.path)]
         return shlex.join(["tinysegrank", "run", *given])
@@ -68,16 +68,16 @@ class Run:
         return self.folder(stage) / name
 
     def stamp(self, stage: str) -> Stamp:
-        """Return the record of a stage; an empty one if it is missing or damaged."""
+        """Read the stamp of a stage; return an empty one if it is missing or damaged."""
         return read_stamp(self.folder(stage))
 
     def content(self, need: str) -> str:
-        """Return a digest of the contents of a stage's files, or of those of STAGE/PLACE."""
+        """Return a digest of the files of a need: STAGE, or STAGE/PLACE for one file or folder; "" if unfinished."""
         stage, _, place = need.partition("/")
         return self.stamp(stage).content(place)
 
     def other_needs(self, stage: str) -> list[str]:
-        """Return each need of a finished stage that is no longer as it was when the stage was made."""
+        """Return the needs of a finished stage whose contents have changed since the stage was made."""
         needs = self.stamp(stage).needs.items() if self.stamp(stage).complete else ()
         return [
             need
@@ -86,19 +86,19 @@ class Run:
         ]
 
     def unfinished(self, stages: Sequence[str]) -> str:
-        """Return in words which of the stages are not finished; "" if all are."""
+        """Return as text which of the stages are not finished; "" if all are."""
         missing = [stage for stage in stages if not self.stamp(stage).complete]
         plural = "s" if len(missing) > 1 else ""
         return f"the stage{plural} {', '.join(missing)}, not finished in this run" if missing else ""
 
     def require(self, stages: Sequence[str], what: str) -> None:
-        """Check that stages are finished and their files unchanged since they were written.
+        """Check that stages are finished, their files unchanged, and their inputs those that they were made from.
 
-        Times of files that differ, as in a copy of the run, are stored, so that the next check need not read the files.
+        If only the times of files differ, as in a copy of the run, the new times are stored for the next check.
 
         Args:
             stages: names of the stages.
-            what: the part that needs them, as the subject of the message.
+            what: what needs them, as the subject of the message.
 
         Raises:
             CheckpointError: a stage is unfinished or was made from other versions of its inputs, or a file was changed.
@@ -126,15 +126,15 @@ class Stage:
     """One step of the experiment.
 
     Attributes:
-        name: its name, also that of its folder.
-        work: does the step: writes the files that are missing in its folder.
-        needs: names of the stages it reads; STAGE/PLACE if it reads only one file or folder of a stage.
-        settings: returns the part of the settings it depends on.
-        outside: returns anything else it depends on, such as a listing of input files.
-        also: returns further needs that depend on the settings.
-        used: returns whether it has anything to do under the settings.
+        name: name of the stage and of its folder.
+        work: writes the files that are missing in the stage's folder.
+        needs: names of the stages that it reads; STAGE/PLACE for a single file or folder of a stage.
+        settings: returns the part of the settings that it depends on.
+        outside: returns anything else that it depends on, such as a listing of input files.
+        also: returns further needs, which depend on the settings.
+        used: returns whether there is anything to do under the settings.
         backend: whether it computes on the array backend, so that another backend's results are stale.
-        batches: the settings that its need of memory grows with, for a message, such as "trunk.chunk".
+        batches: names of settings that its memory grows with, such as "trunk.chunk", for a message.
         parts, whole_folders: see `artifacts.make`.
     """
 
@@ -151,21 +151,21 @@ class Stage:
     whole_folders: bool = False
 
     def needed(self, settings: Settings) -> tuple[str, ...]:
-        """Return its needs under these settings, including those in stages that are not used."""
+        """Return the stage's needs under these settings; they may be in stages that are not used."""
         return (*self.needs, *self.also(settings))
 
     def stages_needed(self, settings: Settings) -> set[str]:
-        """Return the names of the stages it needs under these settings, including those not used."""
+        """Return the names of the stages needed under these settings; they may include stages that are not used."""
         return {stage_of(need) for need in self.needed(settings)}
 
 
 def stage_of(need: str) -> str:
-    """Return the stage's name from STAGE or STAGE/PLACE."""
+    """Return the name of the stage in a need, STAGE or STAGE/PLACE."""
     return need.partition("/")[0]
 
 
 def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: bool = False) -> None:
-    """Bring every stage that is used up to date, in order.
+    """Bring every stage that is used up to date, in order. When a stage fails, what is stored stays.
 
     Args:
         run: the run.
@@ -175,8 +175,8 @@ def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: 
 
     Raises:
         ConfigError: another process is at work on the run.
-        TrainingError: something that a stage fits is not finite; what was stored before stays.
-        MemoryShortageError: memory ran out; the same.
+        TrainingError: a training diverged; the message names the stage.
+        MemoryShortageError: memory ran out; the message names the stage and what to lower.
     """
     stages = [stage for stage in stages if stage.used(run.settings)]
     used = {stage.name for stage in stages}
@@ -240,7 +240,7 @@ def stage_key(run: Run, stage: Stage, used: Collection[str]) -> Key:
 
 
 def made_by_other_code(run: Run, stages: Sequence[Stage]) -> list[str]:
-    """Return the names of the finished stages whose results were made by code other than the present."""
+    """Return the names of the finished stages that were made by code other than the present."""
     finished = [stage for stage in stages if stage.used(run.settings) and run.stamp(stage.name).complete]
     return [
         stage.name for stage in finished if run.stamp(stage.name).key.code != artifacts.code_of(stage.work.__module__)

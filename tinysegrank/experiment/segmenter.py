@@ -1,4 +1,4 @@
-"""A finished run as a function of one photograph: `tinysegrank.load`."""
+"""Label one photograph with a finished run; `tinysegrank.load` makes a `Segmenter`."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Segmentation:
     """A photograph's labels, and what they were chosen from.
 
     image   | (H, W, 3) | uint8   | the photograph, R, G, B
-    labels  | (H, W)    | uint8   | class of each pixel: of the proposal that the ranker scores highest
-    coarse  | (h, w, K) | float32 | SegNet's class distribution of each cell
-    ranked  | (M, a, b) | uint8   | the proposals, best first, at the size that they were made at
+    labels  | (H, W)    | uint8   | class of each pixel in the proposal that the ranker scores highest
+    coarse  | (h, w, K) | float32 | SegNet's class distribution in each cell
+    ranked  | (M, a, b) | uint8   | the proposals, best first, at the size of the reduced photograph
     scores  | (M,)      | float64 | the ranker's scores, largest first; only their differences mean something
 
     Attributes:
@@ -60,14 +60,14 @@ class Segmentation:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Share of the pixels of each class that has some, the background included, by name; the largest first."""
+        """Share of the pixels, 0..1, of each class that occurs, background included, by name; the largest first."""
         counts = label_counts(self.labels)
         order = [int(k) for k in np.argsort(-counts, kind="stable") if counts[k]]
         return {self.classes.names[k]: float(counts[k] / self.labels.size) for k in order}
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the classes that have pixels, the background included, the one with most first."""
+        """Names of the classes that occur, background included; that with the most pixels first."""
         return tuple(self.shares)
 
     @property
@@ -76,11 +76,11 @@ class Segmentation:
         return np.stack([self.proposal(m) for m in range(len(self.ranked))])
 
     def proposal(self, number: int) -> np.ndarray:
-        """Return the proposal of this number at the photograph's size, (H, W) uint8; number 0 is the best."""
+        """Return one proposal at the photograph's size, (H, W) uint8; they are numbered from 0, the best."""
         return enlarge(self.ranked[number], self.labels.shape)
 
     def overlay(self, *, opacity: float = 0.6, legend: bool = True) -> Image.Image:
-        """Draw the classes' colours over the photograph, and a legend below it; return a PIL image."""
+        """Return a PIL image: the classes' colours over the photograph, with this opacity, 0..1, and a legend below."""
         height, width = self.labels.shape
         seen = [k for k in map(self.classes.names.index, self.names) if k != BACKGROUND]
         below = draw_legend(width, [(self.classes.names[k], self.classes.colours[k]) for k in seen])
@@ -98,7 +98,7 @@ class Segmentation:
 
 
 class Segmenter:
-    """The parts of a finished run that label a photograph; call it with one.
+    """Labels photographs with a finished run; call it with one photograph at a time.
 
     Args:
         run: the run folder.
@@ -108,7 +108,8 @@ class Segmenter:
         classes: names and colours of the classes that the run knows, background first.
 
     Raises:
-        CheckpointError: the folder is not a finished run.
+        CheckpointError: the folder is not a finished run, or a file of it is damaged.
+        ConfigError: the run's settings cannot be read.
     """
 
     def __init__(self, run: str | PathLike[str], *, progress: Progress | None = None) -> None:
@@ -127,7 +128,8 @@ class Segmenter:
 
         image | (H, W, 3) | uint8 | R, G, B, if it is an array
 
-        It is labelled at the size that the run's setting `photographs.longest_side` gives, if it is larger.
+        A photograph with a side above the run's setting `photographs.longest_side` is reduced to that size, labelled,
+        and its labels are enlarged.
 
         Raises:
             DatasetError: a file is missing, damaged or no photograph, or a side is below 13 pixels.

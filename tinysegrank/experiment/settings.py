@@ -1,4 +1,4 @@
-"""Every number of the experiment; those of proposals are in `proposal_settings`."""
+"""The settings of an experiment; those of module 1 are in `proposal_settings`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NAMES = ("quick", "paper", "best", "demo")
 
 @dataclass(frozen=True)
 class DataSettings(Options):
-    """The images to use: the root of the data set, its splits, and how many images of each (0: all).
+    """The images to use: the folder of the data set, its splits, and at most how many images of each (0: all).
 
     `classes` holds the lines of a file of classes, see `read_classes`. If it is empty, a run reads `classes.txt` in the
-    root, or uses VOC's classes if there is no such file.
+    data set's folder, or uses VOC's classes if there is no such file.
     """
 
     voc: str = ""
@@ -38,7 +38,10 @@ class DataSettings(Options):
 
 @dataclass(frozen=True)
 class TrunkSettings(Options):
-    """conv1 to conv5: a preset with a weight file, or pre-trained here on toy images of single objects."""
+    """conv1 to conv5 of a preset: from a weight file, or pre-trained here on toy images of single objects.
+
+    `chunk` is the number of images whose features are computed at once.
+    """
 
     preset: str = option("alexnet", choices=PRESETS)
     weights: str = ""
@@ -57,7 +60,7 @@ class TrunkSettings(Options):
 class TrainingSettings(Options):
     """The paper's schedule: cross-entropy first, then each loss from there.
 
-    `feature_scale` 0 measures it: one over the root mean square of conv5's features of the training images.
+    conv5's features are multiplied by `feature_scale`; 0 takes one over their root mean square on training images.
     """
 
     feature_scale: float = option(0.0, at_least=0)
@@ -68,21 +71,21 @@ class TrainingSettings(Options):
     uoi_ce: TrainingOptions = field(default_factory=lambda: TrainingOptions("uoi+ce", steps=600, rate=0.002))
 
     def continued(self, loss: str) -> TrainingOptions:
-        """Return the options of the training with a loss that follows the start with cross-entropy."""
+        """Return the options of the training that continues from the start with a loss, one of LOSSES."""
         options: TrainingOptions = getattr(self, loss.replace("+", "_"))
         return options
 
 
 @dataclass(frozen=True)
 class CoarseSettings(Options):
-    """SegNet's coarse maps: with `mirrored`, each is averaged with that of the mirror image, unlike in the paper."""
+    """SegNet's coarse maps: with `mirrored`, the mean of an image's and its mirror image's, unlike in the paper."""
 
     mirrored: bool = True
 
 
 @dataclass(frozen=True)
 class ClassifierSettings(Options):
-    """The image classifiers, whose scores are a block of the features: C of their linear SVMs."""
+    """The image classifiers, whose scores give a block of features: C of their linear SVMs."""
 
     C: float = option(1.0, more_than=0)
 
@@ -91,8 +94,9 @@ class ClassifierSettings(Options):
 class RankingSettings(Options):
     """Module 2: the constants of Eq. 17, the ranker, its blocks of features, and the values of C to choose from.
 
-    `ranker` is a ranking SVM on pairs of the oracle and each other proposal ("oracle-pairs") or of any two
-    ("all-pairs"). If `C` is empty, the ranker's own grid is tried.
+    `loss` is that of the network whose coarse maps rank the proposals. `ranker` is a ranking SVM on pairs of an image's
+    best proposal and each other one ("oracle-pairs"), or of any two ("all-pairs"). C is chosen from `C`, or the
+    ranker's own grid if it is empty, by cross-validation over `splits` parts of the training images.
     """
 
     eps: float = option(1e-3, more_than=0, less_than=1)
@@ -106,7 +110,7 @@ class RankingSettings(Options):
 
 @dataclass(frozen=True)
 class ReportSettings(Options):
-    """Classes whose mean is reported (empty: all in the split's truth), and how many images are shown."""
+    """The classes whose mean IoU is reported (empty: all in the truth of val), and the number of images drawn."""
 
     classes: tuple[int, ...] = option((), at_least=0, at_most=VOID - 1, may_be_empty=True)
     panels: int = option(8, at_least=0)
@@ -116,8 +120,8 @@ class ReportSettings(Options):
 class PhotographSettings(Options):
     """Photographs that a finished run labels.
 
-    One with a longer side than `longest_side` is labelled at that size (VOC's images have at most 500 pixels), and its
-    labels are enlarged; 0 labels it as it is. If a run's own images are larger, give their size.
+    A photograph with a side above `longest_side` is reduced to that size before it is labelled; 0 reduces none. VOC's
+    images have at most 500 pixels a side. If a run's own images are larger, give their size.
     """
 
     longest_side: int = option(500, at_least=0, note="0 takes photographs as they are")
@@ -136,7 +140,7 @@ class EvidenceSettings(Options):
 
 @dataclass(frozen=True)
 class Settings(Options):
-    """The whole experiment."""
+    """All settings of an experiment."""
 
     experiment: str = option("quick", choices=NAMES)
     seed: int = option(0, at_least=0)
@@ -164,7 +168,7 @@ class Settings(Options):
 
     @property
     def classes(self) -> Classes:
-        """The classes of the data."""
+        """Classes of the data: those in `data.classes`, or else VOC's."""
         return _parsed(self.data.classes)
 
 
@@ -174,7 +178,7 @@ def _parsed(lines: tuple[str, ...]) -> Classes:
 
 
 def with_classes(settings: Settings) -> Settings:
-    """Return the settings with the classes that `classes.txt` in the data set's folder names, unless they have some.
+    """Return the settings with the classes in `classes.txt` of the data set's folder, unless `data.classes` has some.
 
     Raises:
         ConfigError: the file cannot be read, or a line of it cannot be used.

@@ -1,4 +1,4 @@
-"""Work of a stage that is done task by task in worker processes, under a progress bar."""
+"""Do a stage's work task by task in worker processes, with a progress bar."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-def _one(task: Any) -> int:  # noqa: ARG001
-    return 1
-
 
 def map_tasks(
     run: Run,
@@ -24,20 +21,20 @@ def map_tasks(
     function: Callable[[Task], Result],
     tasks: Sequence[Task],
     *,
-    units: Callable[[Task], int] = _one,
+    units: Callable[[Task], int] = lambda task: 1,  # noqa: ARG005
     done: int = 0,
     size: int = 0,
 ) -> Iterator[Result]:
-    """Yield a function's result for each task, in order.
+    """Yield `function(task)` for each task, in order, and show a bar.
 
     Args:
-        run: says how many processes, and where to report.
-        what: the units counted, in words.
-        function: called in worker processes; must be importable.
-        tasks: its arguments.
-        units: how many units a task stands for.
-        done: units that were done before.
-        size: bytes of the arrays that one call holds; fewer processes run at once if these are many.
+        run: gives the number of processes and where to report.
+        what: the units that the bar counts, in words.
+        function: called in worker processes, which must be able to import it.
+        tasks: arguments of the function.
+        units: returns the number of units in a task; 1 by default.
+        done: number of units done before.
+        size: bytes of the arrays that one call holds; if they are many, fewer processes run at once.
     """
     with run.progress.count(what, done + sum(map(units, tasks))) as advance:
         advance(done)
@@ -54,10 +51,10 @@ def do_missing(
     tasks: Sequence[Task],
     files: Callable[[Task], Iterable[Path]],
     *,
-    units: Callable[[Task], int] = _one,
+    units: Callable[[Task], int] = lambda task: 1,  # noqa: ARG005
     size: int = 0,
 ) -> None:
-    """Call a function for each task that has not been done.
+    """Call a function in worker processes for each task whose files are not all there, and show a bar of all tasks.
 
     Args:
         run, what, function, tasks, units, size: as for `map_tasks`.
@@ -70,6 +67,6 @@ def do_missing(
 
 
 def do_missing_images(run: Run, function: Callable[[ImageOfRun], Any], stage: str, ending: str) -> None:
-    """Call a function for each image of both splits whose file, `ImageOfRun.file(stage, ending)`, is missing."""
+    """Call a function in worker processes for each image of both splits without its `image.file(stage, ending)`."""
     for which in SPLITS:
         do_missing(run, f"{which} images", function, images_of(run, which), lambda image: [image.file(stage, ending)])
