@@ -30,7 +30,7 @@ def examine(image: ImageOfRun) -> tuple[np.ndarray, np.ndarray]:
     """Best overlaps (N, O) of the image's objects, and their pixels that are not void."""
     labels = image.labels()
     objects, known = find_objects(labels, image.split.instances(image.number)).masks, labels != VOID
-    segments = read_segments(image).segments
+    segments, _ = read_segments(image)
     overlaps = segments.overlaps_with(objects, known=known)  # (R, O)
     best = np.stack([overlaps[:n].max(axis=0, initial=0) for n in COUNTS])
     return best, (objects & known).sum(axis=(1, 2))

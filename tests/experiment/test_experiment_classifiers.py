@@ -53,15 +53,16 @@ def test_an_image_is_scored_by_classifiers_that_did_not_see_it(classified):
         classifier = ImageClassifier.fit(rows, np.repeat(shares[seen], 2, axis=0))
         assert classifier.weights.any()
         for image in held_out:
-            np.testing.assert_allclose(found[image].scores, classifier.scores(plain[[image]])[0], atol=1e-5)
-            np.testing.assert_array_equal(found[image].thresholds, classifier.thresholds)
+            scores, thresholds = found[image]
+            np.testing.assert_allclose(scores, classifier.scores(plain[[image]])[0], atol=1e-5)
+            np.testing.assert_array_equal(thresholds, classifier.thresholds)
 
 
 def test_val_is_scored_by_the_classifiers_of_all_training_images(classified):
     classifier = ImageClassifier.load(classified.folder(STAGE.name) / "all.safetensors")
     descriptors = image_descriptors(store(classified, "val").gather("features"))[::2]
     found = scores_of(classified, "val")
-    np.testing.assert_allclose(np.stack([one.scores for one in found]), classifier.scores(descriptors), atol=1e-6)
+    np.testing.assert_allclose(np.stack([scores for scores, _ in found]), classifier.scores(descriptors), atol=1e-6)
 
 
 def test_two_processes_give_the_same_bits(tmp_path, classified, toy):

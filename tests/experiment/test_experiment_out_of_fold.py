@@ -179,7 +179,7 @@ def test_the_truth_of_a_fold_reaches_no_ranker_of_its_segments(tmp_path, run, to
     assert before["segments/ranker-maps.safetensors"] == after["segments/ranker-maps.safetensors"]
 
     (image,) = images_of(mine, "train", [3])
-    found, expected = read_segments(image).segments, segments_of(image, image.image(), fold=fold)
+    found, expected = read_segments(image)[0], segments_of(image, image.image(), fold=fold)
     np.testing.assert_array_equal(found.members, expected.members)
     np.testing.assert_array_equal(found.scores, expected.scores)
 
@@ -216,6 +216,8 @@ def test_too_few_images_for_the_segment_ranker_are_called_that(tmp_path, toy):
 def test_the_rows_of_a_fold_are_by_the_models_without_it(run):
     fold_of, proposers = images.folds(run), proposers_of(run.settings)
     names = images.names(run, "train")
+    assert [image.fold for image in images_of(run, "train")] == fold_of.tolist()
+    assert {image.fold for image in images_of(run, "val")} == {-1}
     for image in (0, 5):
         photograph = PhotographOfRun(*images_of(run, "train", [image]))
         proposed = (proposer.propose(photograph, int(fold_of[image])) for proposer in proposers)

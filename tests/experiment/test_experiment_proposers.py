@@ -91,8 +91,8 @@ def test_every_image_has_its_proposals(pasted, toy):
             labels, scores = store(pasted, which).read(name)
             assert labels.shape == (COUNT, *split.image(index).shape[:2])
             assert scores[0] == scores.max()
-            described = read_segments(member(pasted, which, index))
-            assert described.features.shape == (len(described.segments), 24)
+            segments, features = read_segments(member(pasted, which, index))
+            assert features.shape == (len(segments), 24)
     chosen = read_json(pasted.folder("proposing") / "paste" / "chosen.json")
     assert chosen["options"]["threshold"] in (0.0, 0.1)
     assert chosen["options"]["lam"] in (0.04, 0.1)
@@ -101,11 +101,11 @@ def test_every_image_has_its_proposals(pasted, toy):
 def test_the_rows_to_learn_from_are_the_segments_and_more(pasted, toy):
     image = member(pasted, "train", 0)
     features, targets = read_rows(image)
-    described = read_segments(image)
-    assert len(features) == len(targets) > len(described.features)
-    np.testing.assert_array_equal(features[: len(described.features)], described.features)
+    segments, described = read_segments(image)
+    assert len(features) == len(targets) > len(described)
+    np.testing.assert_array_equal(features[: len(described)], described)
     assert targets.max() > 0.5
-    sample, segments = VOCSegmentation(toy, "train")[0], described.segments
+    sample = VOCSegmentation(toy, "train")[0]
     rows = training_rows(segments, find_objects(sample.labels), sample.labels != VOID, num_classes=21)
     true = rows.members[rows.objects]
     assert len(features) == len(rows.members) + len(true)
@@ -124,7 +124,7 @@ def test_constants_are_chosen_by_the_mean_image_iou(tmp_path, toy):
     truths = [split[int(i)].labels for i in held_out]
     described = [read_segments(image) for image in images.images_of(run, "train", held_out)]
     for threshold, found in read_json(folder / "chosen.json")["tried"]["thresholds"].items():
-        engines = [PasteEngine(scorer.scores(d.features), d.segments, threshold=float(threshold)) for d in described]
+        engines = [PasteEngine(scorer.scores(of), segments, threshold=float(threshold)) for segments, of in described]
         firsts = [engine.solve(engine.initial()).labels for engine in engines]
         assert found == pytest.approx(np.mean([image_iou(t, y) for t, y in zip(truths, firsts, strict=True)]))
 
@@ -169,12 +169,12 @@ def test_the_trunks_maps_describe_the_segments_that_are_there(tmp_path, pasted, 
     if features == "both":
         assert run.stamp("segments") == pasted.stamp("segments")  # no segment is made again
     else:  # hand-made descriptions, which nothing reads, are not made
-        assert read_segments(member(run, "train", 3)).features is None
+        assert read_segments(member(run, "train", 3))[1] is None
         assert not run.path_of("segments/projection.safetensors").exists()
 
     make_maps, image = maps.load_maps(run), member(run, "train", 3)
     describe = pooled.load_describe(run)
-    sample, segments = VOCSegmentation(toy, "train")[3], read_segments(image).segments
+    sample, segments = VOCSegmentation(toy, "train")[3], read_segments(image)[0]
     rows = training_rows(segments, find_objects(sample.labels), sample.labels != VOID, num_classes=21)
     true, superpixels = rows.members[rows.objects], superpixels_of(sample.image, settings)
     parts = []

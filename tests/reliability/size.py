@@ -104,7 +104,7 @@ def evidence(folder: Path, images: int, jobs: int, shape: Shape) -> Callable[[],
 def regressors(folder: Path, images: int, jobs: int, shape: Shape) -> Callable[[], object]:
     """Prepare the fits of the regressors of segments."""
     from tinysegrank.experiment import named_settings
-    from tinysegrank.experiment.proposers import divmbest, paste
+    from tinysegrank.experiment.proposers import paste
     from tinysegrank.files import write_arrays
 
     proposer, settings = paste.PasteProposer(), named_settings("quick")
@@ -115,24 +115,21 @@ def regressors(folder: Path, images: int, jobs: int, shape: Shape) -> Callable[[
     good = rng.random(rows) < 0.1
     targets[good, rng.integers(0, CLASSES - 1, good.sum())] = rng.random(good.sum())
     write_arrays(rest, {"targets": targets, "images": np.repeat(np.arange(images), SEGMENT_ROWS)})
-    used = np.ones(images, bool)
-    models = [folder / f"{job}.safetensors" for job in range(jobs)]
-    tasks = [divmbest._Fit(proposer, settings, job, used, files, model) for job, model in enumerate(models)]
-    return partial(at_once, _regress, tasks, 6 * targets.nbytes + paste._HELD)
+    fit = partial(proposer._fit, settings, np.full(images, -2), files, folder)  # no fold is left out
+    return partial(at_once, partial(_regress, fit), list(range(jobs)), 6 * targets.nbytes + paste._HELD)
 
 
-def _regress(task: Any) -> None:
-    from tinysegrank.experiment.proposers import divmbest
+def _regress(fit: Callable[[int], None], job: int) -> None:
     from tinysegrank.proposals.o2p import scorer, support_vectors
 
     with patch.object(scorer, "fit_regressions", partial(support_vectors.fit_regressions, max_iter=2)):
-        divmbest._fit(task)
+        fit(job)
 
 
 def superpixels(folder: Path, images: int, jobs: int, shape: Shape) -> Callable[[], object]:
     """Prepare the fits of the classifiers of superpixels."""
     from tinysegrank.experiment import named_settings
-    from tinysegrank.experiment.proposers import crf, divmbest
+    from tinysegrank.experiment.proposers import crf
     from tinysegrank.files import write_arrays
 
     rows, rng = images * SUPERPIXELS, np.random.default_rng(0)
@@ -143,18 +140,16 @@ def superpixels(folder: Path, images: int, jobs: int, shape: Shape) -> Callable[
     view = np.repeat(np.arange(2 * images), SUPERPIXELS // 2)
     shared, weights = np.zeros((2 * images, shape.superpixels), np.float32), rng.integers(0, 999, rows)
     write_arrays(rest, {"shared": shared, "weights": weights, "views": view, "images": view // 2})
-    used, settings = np.ones(images, bool), named_settings("quick")
-    models = [folder / f"{job}.safetensors" for job in range(jobs)]
-    tasks = [divmbest._Fit(proposer, settings, job, used, files, model) for job, model in enumerate(models)]
-    return partial(at_once, _classify, tasks, 5 * rest.stat().st_size + crf._HELD)
+    fit = partial(proposer._fit, named_settings("quick"), np.full(images, -2), files, folder)  # no fold is left out
+    return partial(at_once, partial(_classify, fit), list(range(jobs)), 5 * rest.stat().st_size + crf._HELD)
 
 
-def _classify(task: Any) -> None:
-    from tinysegrank.experiment.proposers import crf, divmbest
+def _classify(fit: Callable[[int], None], job: int) -> None:
+    from tinysegrank.experiment.proposers import crf
     from tinysegrank.proposals import SuperpixelClassifier
 
     with patch.object(crf, "SuperpixelClassifier", partial(SuperpixelClassifier, sample=2000)):
-        divmbest._fit(task)
+        fit(job)
 
 
 def classifiers(folder: Path, images: int, jobs: int, shape: Shape) -> Callable[[], object]:
@@ -168,10 +163,10 @@ def classifiers(folder: Path, images: int, jobs: int, shape: Shape) -> Callable[
         found[start : start + 256] = some / np.linalg.norm(some, axis=1, keepdims=True)
     size = stage._PEAK * found.nbytes
     del found
-    shares, chosen = np.zeros((images, CLASSES - 1)), np.arange(images)
+    shares = np.zeros((images, CLASSES - 1))
     shares[::3, 0] = 0.5  # one class and its sizes are learnt: memory is that of one SVM
-    tasks = [stage._Fit(folder, job, shares, chosen, 1.0) for job in range(jobs)]
-    return partial(at_once, stage._fit, tasks, size)
+    fit = partial(stage._fit, folder, shares, np.full(images, -2), 1.0)  # no fold is left out
+    return partial(at_once, fit, list(range(jobs)), size)
 
 
 def at_once(function: Callable[[Any], None], tasks: list[Any], size: int) -> None:

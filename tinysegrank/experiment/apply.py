@@ -27,7 +27,6 @@ class Labelled(NamedTuple):
     proposals: list[Path]
 
 
-
 def label_photographs(
     paths: Sequence[Path],
     run_path: Path,

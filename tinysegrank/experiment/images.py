@@ -39,14 +39,21 @@ def open_split(settings: Settings, which: str) -> VOCSegmentation:
 
 def names(run: Run, which: str) -> tuple[str, ...]:
     """Read the image names of a split, in order, from the stage `data`."""
-    path = run.path_of(IMAGES[SPLITS.index(which)])
+    return _names(run.path_of(IMAGES[SPLITS.index(which)]))
+
+
+def _names(path: Path) -> tuple[str, ...]:
     with reading(path):
         return tuple(map(str, read_json(path)["names"]))
 
 
 def folds(run: Run) -> np.ndarray:
     """Return the fold of each training image, (N,) int64 from 0."""
-    return assign_folds(names(run, "train"), run.settings.folds, seed=run.fold_seed)
+    return load_once(_folds, run.path_of(IMAGES[0]), run.settings.folds, run.fold_seed)
+
+
+def _folds(path: Path, count: int, seed: int) -> np.ndarray:
+    return assign_folds(_names(path), count, seed=seed)
 
 
 def model_path(folder: Path, fold: int) -> Path:
@@ -81,7 +88,7 @@ class ImageOfRun:
 
     @property
     def fold(self) -> int:
-        """The fold of a training image; -1 for an image of val, which models fitted on all training images serve."""
+        """The fold of a training image; -1 for an image of val, the number of models fitted on all training images."""
         return int(folds(self.run)[self.number]) if self.which == "train" else -1
 
     def file(self, stage: str, ending: str) -> Path:

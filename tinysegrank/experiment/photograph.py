@@ -9,14 +9,13 @@ import numpy as np
 from tinysegrank.experiment.images import ImageOfRun
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages import maps, pooled, segments
-
 from tinysegrank.experiment.stages.superpixels import read_superpixels, superpixels_of
 from tinysegrank.proposals import MapFeatures, MapMeans, Segments, map_features
 from tinysegrank.superpixels import as_lab
 
 
 class Photograph:
-    """An image (H, W, 3) uint8 and the inputs of proposers, computed when asked for as the run's stages compute them."""
+    """An image and the inputs of proposers, which are computed when asked for, as the run's stages compute them."""
 
     def __init__(self, run: Run, image: np.ndarray) -> None:
         self.run, self._image = run, image
@@ -61,7 +60,7 @@ class Photograph:
 
 
 class PhotographOfRun(Photograph):
-    """An image of the run, or its mirror image, whose stored inputs are read; segments are stored for the image only."""
+    """An image of the run, or its mirror image; stored inputs are read, and a mirror image has no segments."""
 
     def __init__(self, source: ImageOfRun, *, mirrored: bool = False) -> None:
         self.run, self.source, self.mirrored = source.run, source, mirrored

@@ -149,7 +149,7 @@ class Shown(Progress):
 
     @contextmanager
     def _bar(self, what: str, total: int | None) -> Iterator[Callable[..., None]]:
-        """Show a bar on a terminal, hiding that of an outer block meanwhile; yield the function that updates the bar."""
+        """Show a bar on a terminal, hiding that of an outer block meanwhile; yield a function that updates the bar."""
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 

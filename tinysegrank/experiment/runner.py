@@ -175,7 +175,7 @@ def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: 
 
     Raises:
         ConfigError: another process is at work on the run.
-        TrainingError: a training diverged; the message names the stage.
+        TrainingError: a training failed, such as by a loss that is not finite; the message names the stage.
         MemoryShortageError: memory ran out; the message names the stage and what to lower.
     """
     stages = [stage for stage in stages if stage.used(run.settings)]

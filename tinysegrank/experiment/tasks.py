@@ -14,7 +14,6 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-
 def map_tasks(
     run: Run,
     what: str,

@@ -1,4 +1,4 @@
-"""The ways of proposing that a run can use: each fits its models on training images and proposes for one image."""
+"""The ways of proposing that a run can use: each fits models on training images and makes an image's proposals."""
 
 from __future__ import annotations
 
@@ -22,4 +22,4 @@ ENGINES |= {
 
 def proposers_of(settings: Settings) -> tuple[Proposer, ...]:
     """Return the proposers that the settings name; their proposals are interleaved in this order."""
-    return ENGINES[settings.proposals.engine]
+    return ENGINES[settings.proposals.engine]  # a stage that imports ENGINES doesn't depend on the proposers' code

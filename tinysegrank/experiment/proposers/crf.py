@@ -1,11 +1,10 @@
-"""Proposals of the CRF on superpixels: classifiers fitted on the run's training images, constants chosen on fold 0."""
+"""Proposals of a CRF on superpixels: classifiers fitted on the run's training images, constants chosen on fold 0."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -34,12 +33,12 @@ _HELD = 800_000_000  # bytes of examples that one fit holds at a time, about
 
 @dataclass(frozen=True)
 class Labelling:
-    """The constants chosen on training images.
+    """The constants of the CRF.
 
     strength: weight of the Potts terms, see `potts_weights`.
     lam: weight of diversity, nats per pixel.
-    count: M.
-    balance: power of the class priors that probabilities are divided by, see `SuperpixelClassifier`.
+    count: number of proposals M.
+    balance: power of the class priors that the classifier's probabilities are divided by.
     """
 
     strength: float
@@ -49,7 +48,7 @@ class Labelling:
 
 
 class CrfProposer(DivMBestProposer):
-    """DivMBest over a Potts CRF with unary costs by superpixel classifiers."""
+    """DivMBest over a Potts CRF whose unary costs come from superpixel classifiers."""
 
     name = "crf"
     reads_segments = False
@@ -59,14 +58,14 @@ class CrfProposer(DivMBestProposer):
     files = ("examples.float16", "examples.float32", "examples.safetensors")
 
     def map_views(self, settings: Settings) -> tuple[bool, ...]:
-        """See `Proposer.map_views`."""
+        """Return the views of an image, False or mirrored, whose maps the classifier reads; () if hand-made inputs."""
         asked = settings.proposals.crf
         return () if asked.features == "hand" else _views(asked)
 
     def gather(self, run: Run, files: Sequence[Path]) -> int:
-        """See `DivMBestProposer.gather`."""
+        """Write the inputs and true classes of all training superpixels; return about the bytes that one fit holds."""
         (path, beside, rest), views = files, _views(run.settings.proposals.crf)
-        tasks = [_View(image, mirrored) for image in images_of(run, "train") for mirrored in views]
+        tasks = [(image, mirrored) for image in images_of(run, "train") for mirrored in views]
         parts = []
         with atomic_write(path) as stream, atomic_write(beside) as other:
             for own, shared, fractions, weights in map_tasks(run, "superpixel features", _example, tasks):
@@ -80,7 +79,7 @@ class CrfProposer(DivMBestProposer):
         return 5 * rest.stat().st_size + _HELD
 
     def fit_model(self, settings: Settings, fold: int, used: np.ndarray, files: Sequence[Path]) -> SuperpixelClassifier:
-        """See `DivMBestProposer.fit_model`."""
+        """Fit a superpixel classifier to the examples of the training images for which `used` (images,) is True."""
         path, beside, rest = files
         arrays = read_arrays(rest)
         count = len(arrays["views"])
@@ -90,7 +89,7 @@ class CrfProposer(DivMBestProposer):
         return classifier.fit(table, RowFile(beside, count, np.float32), arrays["weights"], rng=rng, rows=rows)
 
     def choose(self, run: Run) -> None:
-        """Choose strength and lambda."""
+        """Choose the strength and lambda with the best oracle, and write them."""
         asked = run.settings.proposals
         grid = [
             Labelling(strength=strength, lam=lam, count=asked.count, balance=asked.crf.balance)
@@ -107,7 +106,7 @@ class CrfProposer(DivMBestProposer):
     def engines(
         self, photograph: Photograph, model: SuperpixelClassifier, grid: Sequence[Labelling]
     ) -> Iterable[CrfEngine]:
-        """See `DivMBestProposer.engines`."""
+        """Yield the CRF of a photograph under each entry of a grid of constants."""
         graph, inputs = _describe(photograph)
         for options in grid:
             log_probabilities = model.log_probabilities(inputs.columns, balance=options.balance)
@@ -116,27 +115,23 @@ class CrfProposer(DivMBestProposer):
 
 
 def _views(asked: CrfSettings) -> tuple[bool, ...]:
-    """Return whether each view of a training image that is learnt from is mirrored."""
+    """Return whether each view of a training image that the classifier learns from is mirrored."""
     return (False, True) if asked.mirrored else (False,)
 
 
-class _View(NamedTuple):
-    image: ImageOfRun
-    mirrored: bool
-
-
-def _example(view: _View) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the inputs of an image's superpixels, their own columns as float16, and the true fractions and weights."""
-    photograph = PhotographOfRun(view.image, mirrored=view.mirrored)
+def _example(view: tuple[ImageOfRun, bool]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return `Inputs` of an image, or if True of its mirror image, with `own` as float16, and `label_fractions`."""
+    image, mirrored = view
+    photograph = PhotographOfRun(image, mirrored=mirrored)
     own, shared = _describe(photograph)[1]
-    labels, num_classes = view.image.labels(), len(view.image.run.settings.classes)
-    labels = labels[:, ::-1] if view.mirrored else labels
+    labels, num_classes = image.labels(), len(image.run.settings.classes)
+    labels = labels[:, ::-1] if mirrored else labels
     truth = label_fractions(labels, photograph.superpixels, num_classes=num_classes)
     return own.astype(np.float16), shared, *truth
 
 
 def _describe(photograph: Photograph) -> tuple[RegionGraph, Inputs]:
-    """Return the graph of a photograph's superpixels, and the inputs of the classifier."""
+    """Return the graph of a photograph's superpixels, and the classifier's inputs for them."""
     image, superpixels, lab = photograph.image, photograph.superpixels, photograph.lab
     graph, features = region_graph(superpixels, image, lab=lab), photograph.run.settings.proposals.crf.features
     of_maps = photograph.of_maps if features != "hand" else None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -24,16 +25,16 @@ from tinysegrank.proposals import Choice, Engine, Proposal, choose, divmbest, tr
 
 
 class DivMBestProposer(ABC):
-    """Base class of the proposers that run DivMBest, on one engine per image.
+    """Base class of the proposers that run DivMBest on an engine for each image.
 
     A subclass fits the models, chooses the constants and makes the engines.
 
     Attributes:
-        name: see `Proposer`.
-        kind: class of the models, which has `load` and, once fitted, `classes_`.
-        models: what the models are, in words.
+        name: name of the proposer and of its folder.
+        kind: class of the models, a `Fitted` with `classes_`, the classes learnt.
+        models: what the models are called in messages.
         constants: dataclass of the constants, with at least `lam` and `count`.
-        examples: what a model learns from, in words.
+        examples: what a model's examples are called in messages.
         files: names of the files of examples, which are deleted after the fits.
         first: number of the first class that a model learns; 1 leaves out the background.
     """
@@ -48,52 +49,53 @@ class DivMBestProposer(ABC):
 
     @abstractmethod
     def gather(self, run: Run, files: Sequence[Path]) -> int:
-        """Write the examples of all training images; return the bytes that one fit to them holds."""
+        """Write the examples of all training images to `files`; return about how many bytes one fit to them holds."""
 
     @abstractmethod
     def fit_model(self, settings: Settings, fold: int, used: np.ndarray, files: Sequence[Path]) -> Fitted:
-        """Return a model fitted to the examples of some training images: `used` (images,) is True for them."""
+        """Fit a model to the examples in `files` of the training images for which `used` (images,) is True."""
 
     @abstractmethod
     def choose(self, run: Run) -> None:
-        """Choose the constants by `try_out`, and `keep` them."""
+        """Choose the constants by `try_out`, and write them by `keep`."""
 
     @abstractmethod
     def engines(self, photograph: Photograph, model: Any, grid: Sequence[Any]) -> Iterable[Engine[Any]]:
-        """Return the engine of a photograph under each entry of a grid of constants."""
+        """Return a photograph's engines, one for each entry of a grid of constants."""
 
     def check(self, settings: Settings) -> None:
-        """See `Proposer.check`."""
+        """Check that the trunk's maps, if they are read, are fine enough; raise ConfigError if not."""
         maps.check(settings)
 
     def fit(self, run: Run) -> None:
-        """See `Proposer.fit`; the constants are chosen on fold 0."""
+        """Fit the models that are missing, then choose the constants, unless they are stored."""
         folder, fold_of, classes = run.folder(FOLDER) / self.name, folds(run), run.settings.classes
         files = [folder / name for name in self.files]
-        fits = [
-            _Fit(self, run.settings, fold, fold_of != fold, files, model_path(folder, fold))
-            for fold in (-1, *range(run.settings.folds))
-        ]
-        if not all(one.path.is_file() for one in fits):
+        paths = {fold: model_path(folder, fold) for fold in (-1, *range(run.settings.folds))}
+        if not all(path.is_file() for path in paths.values()):
             size = self.gather(run, files)
-            do_missing(run, self.models, _fit, fits, lambda one: [one.path], size=size)
+            fit = partial(self._fit, run.settings, fold_of, files, folder)
+            do_missing(run, self.models, fit, list(paths), lambda fold: [paths[fold]], size=size)
             for file in files:
                 file.unlink()
-        for one in fits:
-            learnt = self.kind.load(one.path).classes_
+        for path in paths.values():
+            learnt = self.kind.load(path).classes_
             if few := [k for k in range(self.first, len(classes)) if k not in learnt]:
                 run.progress.say(
-                    f"{one.path.stem}: too few {self.examples} of {classes.listed(few)}; they get a constant score"
+                    f"{path.stem}: too few {self.examples} of {classes.listed(few)}; they get a constant score"
                 )
         if not self._chosen_file(run).is_file():
             self.choose(run)
 
+    def _fit(self, settings: Settings, fold_of: np.ndarray, files: Sequence[Path], folder: Path, fold: int) -> None:
+        self.fit_model(settings, fold, fold_of != fold, files).save(model_path(folder, fold))
+
     def propose(self, photograph: Photograph, fold: int) -> list[Proposal]:
-        """See `Proposer.propose`."""
+        """Return a photograph's proposals, best first, by the model fitted without `fold` (-1: on all images)."""
         return self.propose_under(photograph, fold, [self.chosen(photograph.run)])[0]
 
     def propose_under(self, photograph: Photograph, fold: int, grid: Sequence[Any]) -> list[list[Proposal]]:
-        """Return the proposals under each entry of a grid of constants, one list per entry."""
+        """Return a photograph's proposals, best first, under each entry of a grid of constants: a list per entry."""
         model = load_once(self.kind.load, model_path(photograph.run.folder(FOLDER) / self.name, fold))
         engines = self.engines(photograph, model, grid)
         return [divmbest(engine, asked.lam, asked.count) for engine, asked in zip(engines, grid, strict=True)]
@@ -105,7 +107,7 @@ class DivMBestProposer(ABC):
             return from_dict(self.constants, read_json(file)["options"])
 
     def try_out(self, run: Run, grid: Sequence[Any], *, images: int) -> Choice[Any]:
-        """Return the constants with the best oracle on images of fold 0, proposing with the model fitted without it.
+        """Choose the constants with the best oracle on images of fold 0, by the model fitted without that fold.
 
         Args:
             run: the run.
@@ -114,12 +116,17 @@ class DivMBestProposer(ABC):
         """
         held_out = np.flatnonzero(folds(run) == 0)
         spread = np.linspace(0, len(held_out) - 1, min(images, len(held_out))).astype(int)
-        tasks = [_Try(self, image, grid) for image in images_of(run, "train", held_out[spread])]
-        trials = map_tasks(run, f"images under {len(grid)} settings of {self.name}", _try, tasks)
-        return choose(grid, np.stack(list(trials)))
+        what, tasks = f"images under {len(grid)} settings of {self.name}", images_of(run, "train", held_out[spread])
+        return choose(grid, np.stack(list(map_tasks(run, what, partial(self._try, grid), tasks))))
+
+    def _try(self, grid: Sequence[Any], image: ImageOfRun) -> np.ndarray:
+        """Return the `trial` of an image under each entry of a grid, (G, 2)."""
+        labels, num_classes = image.labels(), len(image.run.settings.classes)
+        found = self.propose_under(PhotographOfRun(image), 0, grid)
+        return np.stack([trial(labels, proposals, num_classes=num_classes) for proposals in found])
 
     def keep(self, run: Run, choice: Choice[Any], named: str, tried: Any) -> None:
-        """Write the constants chosen and the results of all that were tried, and report their accuracy."""
+        """Write the constants chosen and the results of all that were tried; report the accuracy of those `named`."""
         one_best = choice.one_best[choice.oracle.argmax()]
         run.progress.say(
             f"{named}, lambda {choice.best.lam:g}: oracle {choice.oracle.max():.1%}, 1-best {one_best:.1%} mean "
@@ -129,28 +136,3 @@ class DivMBestProposer(ABC):
 
     def _chosen_file(self, run: Run) -> Path:
         return run.folder(FOLDER) / self.name / "chosen.json"
-
-
-class _Fit(NamedTuple):
-    proposer: DivMBestProposer
-    settings: Settings
-    fold: int
-    used: np.ndarray  # (images,) bool
-    files: Sequence[Path]
-    path: Path
-
-
-def _fit(asked: _Fit) -> None:
-    asked.proposer.fit_model(asked.settings, asked.fold, asked.used, asked.files).save(asked.path)
-
-
-class _Try(NamedTuple):
-    proposer: DivMBestProposer
-    image: ImageOfRun
-    grid: Sequence[Any]
-
-
-def _try(asked: _Try) -> np.ndarray:
-    labels, num_classes = asked.image.labels(), len(asked.image.run.settings.classes)
-    found = asked.proposer.propose_under(PhotographOfRun(asked.image), 0, asked.grid)
-    return np.stack([trial(labels, proposals, num_classes=num_classes) for proposals in found])

@@ -1,4 +1,4 @@
-"""Proposals made elsewhere: a folder of palette PNGs an image, by any method, ranked here as they are."""
+"""Proposals made elsewhere, by any method: a folder of palette PNGs for each image, which the run ranks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tinysegrank.voc.images import opened
 
 
 class FolderProposer:
-    """Reads FOLDER/NAME/00.png, 01.png, ..., best first; see `ProposalStore`.
+    """Reads the proposals FOLDER/NAME/00.png, 01.png, ..., best first, of images of the run; see `ProposalStore`.
 
     A training image's proposals should come from models that were not fitted on it. Otherwise the ranker learns from
     better proposals than it will get later.
@@ -24,14 +24,14 @@ class FolderProposer:
     reads_segments = False
 
     def map_views(self, settings: Settings) -> tuple[bool, ...]:  # noqa: ARG002
-        """See `Proposer.map_views`."""
+        """Return (): the proposer reads none of the trunk's maps."""
         return ()
 
     def check(self, settings: Settings) -> None:
-        """Check that every image has proposals in the folder, the first of the image's size, and that scores are valid.
+        """Check that every image has proposals, the first of the image's size, and that scores and segments are valid.
 
         Raises:
-            DatasetError: naming the first such image or file.
+            DatasetError: a file is missing or wrong; the first one is named.
             ConfigError: no folder is given.
         """
         if not settings.proposals.folder:
@@ -57,7 +57,7 @@ class FolderProposer:
         """Read the first M proposals of an image of the run.
 
         Raises:
-            DatasetError: one is damaged, or they differ in size.
+            DatasetError: a proposal is damaged, or they differ in size.
             ConfigError: the photograph is not an image of the run.
         """
         if not isinstance(photograph, PhotographOfRun):

@@ -1,4 +1,4 @@
-"""Proposals by greedy pasting: regressors fitted on the run's segments, threshold and lambda chosen on fold 0."""
+"""Proposals by greedy pasting: regressors fitted on the run's segments, constants chosen on fold 0."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _HELD = 500_000_000  # bytes of rows and products that one fit holds at a time, 
 
 @dataclass(frozen=True)
 class Pasting:
-    """The constants chosen on training images.
+    """The constants of pasting.
 
     threshold: score of the background.
-    lam: weight of diversity.
-    count: M.
+    lam: weight of diversity, in units of the score.
+    count: number of proposals M.
     """
 
     threshold: float = 0.2
@@ -48,14 +48,14 @@ class PasteProposer(DivMBestProposer):
     files = ("rows.float32", "rows.safetensors")  # features, which may not fit into memory, and the rest
 
     def map_views(self, settings: Settings) -> tuple[bool, ...]:
-        """See `Proposer.map_views`."""
+        """Return the views, False or mirrored, whose maps describe or rank segments; () if none do."""
         asked = settings.proposals.paste
         if asked.features != "hand":
             return (False, True)
         return (False,) if asked.segments.rank_channels else ()
 
     def gather(self, run: Run, files: Sequence[Path]) -> int:
-        """See `DivMBestProposer.gather`."""
+        """Write the descriptions and targets of all training rows; return about how many bytes one fit holds."""
         (path, rest), images = files, images_of(run, "train")
         parts = []
         with atomic_write(path) as stream:
@@ -67,14 +67,14 @@ class PasteProposer(DivMBestProposer):
         return 6 * targets.nbytes + _HELD
 
     def fit_model(self, settings: Settings, fold: int, used: np.ndarray, files: Sequence[Path]) -> SegmentScorer:  # noqa: ARG002
-        """See `DivMBestProposer.fit_model`."""
+        """Fit segment regressors to the rows in `files` of the training images for which `used` (images,) is True."""
         path, rest = files
         arrays = read_arrays(rest)
         targets, chosen = arrays["targets"], np.flatnonzero(used[arrays["images"]])
         return SegmentScorer().fit(RowFile(path, len(targets), np.float32, chosen), targets[chosen])
 
     def choose(self, run: Run) -> None:
-        """Choose the threshold that gives the best first proposals, then the lambda that gives the best oracle."""
+        """Choose the threshold with the best first proposals, then the lambda with the best oracle, and write both."""
         asked, count = run.settings.proposals.paste, run.settings.proposals.count
         thresholds = [Pasting(threshold, 0.0, 1) for threshold in asked.thresholds]
         by_threshold = self.try_out(run, thresholds, images=asked.choice_images)
@@ -88,7 +88,7 @@ class PasteProposer(DivMBestProposer):
         self.keep(run, choice, f"threshold {threshold:g}", tried)
 
     def engines(self, photograph: Photograph, model: SegmentScorer, grid: Sequence[Pasting]) -> Iterable[PasteEngine]:
-        """See `DivMBestProposer.engines`."""
+        """Return the pasting engine of a photograph under each entry of a grid of constants."""
         scores = model.scores(photograph.descriptions)
         return [PasteEngine(scores, photograph.segments, threshold=options.threshold) for options in grid]
 

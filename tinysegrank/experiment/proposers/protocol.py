@@ -24,10 +24,10 @@ class Proposer(Protocol):
     reads_segments: bool
 
     def map_views(self, settings: Settings) -> tuple[bool, ...]:
-        """Return which of the trunk's maps it reads.
+        """Return whether each view of an image whose trunk maps the proposer reads is mirrored.
 
-        () stands for none, (False,) for those of the images, (False, True) also for those of the mirror images of
-        training images. The stage `maps` runs only if a proposer reads some.
+        (): the proposer reads no maps; (False,): those of images; (False, True): those of images, and of the mirror
+        images of training images. The stage `maps` runs only if a proposer reads some.
         """
 
     def check(self, settings: Settings) -> None:
@@ -38,7 +38,7 @@ class Proposer(Protocol):
         """
 
     def fit(self, run: Run) -> None:
-        """Fit a model on all training images and one without each fold, and choose constants; keep what exists."""
+        """Fit a model on all training images and one without each fold, and choose constants; keep files that exist."""
 
     def propose(self, photograph: Photograph, fold: int) -> list[Proposal]:
-        """Return proposals, best first, using the model fitted without a fold (-1: the one fitted on all images)."""
+        """Return a photograph's proposals, best first, by the model fitted without `fold` (-1: on all images)."""

@@ -1,9 +1,9 @@
-"""Image classifiers: fitted with each fold left out for the training images, and on all of them for val."""
+"""Image classifiers: without each fold, for its training images, and on all training images, for val."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -27,25 +27,6 @@ _AT_ONCE = 64  # images and mirror images
 _PEAK = 5  # memory of one fit, in sizes of the descriptors: in float64, and those that aren't 0 as liblinear has them
 
 
-class ImageScores(NamedTuple):
-    """One image's scores by an `ImageClassifier`, and that classifier's size thresholds.
-
-    scores     | (5 (K-1),) | float32 | `ImageClassifier.scores`
-    thresholds | (K-1, 4)   | float64 | `ImageClassifier.thresholds`
-    """
-
-    scores: np.ndarray
-    thresholds: np.ndarray
-
-
-class _Fit(NamedTuple):
-    folder: Path
-    fold: int
-    shares: np.ndarray
-    chosen: np.ndarray  # images to fit on
-    C: float
-
-
 def make(run: Run) -> None:
     """Compute the descriptors of every image, fit the classifiers, and write both."""
     folder, fold_of = run.folder(STAGE.name), images.folds(run)
@@ -53,12 +34,10 @@ def make(run: Run) -> None:
         if not _descriptors(folder, which).is_file():
             write_array(_descriptors(folder, which), _describe(run, which))
     shares = np.concatenate(list(map_tasks(run, "train masks", _shares_of, images_of(run, "train"))))  # (N, K-1)
-    tasks = [
-        _Fit(folder, fold, shares, np.flatnonzero(fold_of != fold), run.settings.classifier.C)
-        for fold in range(-1, run.settings.folds)
-    ]
+    fit = partial(_fit, folder, shares, fold_of, run.settings.classifier.C)
     size = _PEAK * _descriptors(folder, "train").stat().st_size
-    do_missing(run, "classifiers", _fit, tasks, lambda task: [model_path(task.folder, task.fold)], size=size)
+    numbers = range(-1, run.settings.folds)
+    do_missing(run, "classifiers", fit, numbers, lambda fold: [model_path(folder, fold)], size=size)
 
 
 def fully_connected(settings: Settings) -> FullyConnected | None:
@@ -66,16 +45,20 @@ def fully_connected(settings: Settings) -> FullyConnected | None:
     return load_fully_connected(settings.trunk.weights) if settings.trunk.weights else None
 
 
-def scores_of(run: Run, which: str) -> list[ImageScores]:
-    """Compute the scores of every image of a split; a training image is scored by a classifier not fitted on it."""
+def scores_of(run: Run, which: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Score every image of a split; a training image by the classifier fitted without its fold.
+
+    scores     | (5 (K-1),) | float32 | of one image, see `ImageClassifier.scores`
+    thresholds | (K-1, 4)   | float64 | `ImageClassifier.thresholds` of its classifier
+    """
     folder = run.folder(STAGE.name)
     descriptors = read_array(_descriptors(folder, which))[::2]  # not of the mirror images
     fold_of = images.folds(run) if which == "train" else np.full(len(descriptors), -1)
-    found: dict[int, ImageScores] = {}
+    found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for fold in np.unique(fold_of):
         classifier, members = read_classifier(run, int(fold)), np.flatnonzero(fold_of == fold)
         for image, scores in zip(members, classifier.scores(descriptors[members]), strict=True):
-            found[int(image)] = ImageScores(scores, classifier.thresholds)
+            found[int(image)] = scores, classifier.thresholds
     return [found[image] for image in range(len(descriptors))]
 
 
@@ -85,7 +68,7 @@ def read_classifier(run: Run, fold: int) -> ImageClassifier:
 
 
 def _describe(run: Run, which: str) -> np.ndarray:
-    """Compute descriptors (rows, D) of every image and its mirror image in turn."""
+    """Compute the descriptors of each image of a split and, in the next row, of its mirror image: (2 N, D)."""
     features, layers, found = store(run, which), fully_connected(run.settings), []
     with run.progress.count(f"{which} images, described", features.rows) as advance:
         for start in range(0, features.rows, _AT_ONCE):
@@ -99,11 +82,12 @@ def _shares_of(image: ImageOfRun) -> np.ndarray:
     return class_shares(image.labels()[None], num_classes=len(image.run.settings.classes))  # (1, K-1)
 
 
-def _fit(task: _Fit) -> None:
-    descriptors = read_array(_descriptors(task.folder, "train"), mapped=True)  # (2 N, D)
-    rows = np.stack([2 * task.chosen, 2 * task.chosen + 1], axis=1).reshape(-1)  # a mirror image shows the same
-    shares = np.repeat(task.shares[task.chosen], 2, axis=0)
-    ImageClassifier.fit(descriptors[rows], shares, C=task.C).save(model_path(task.folder, task.fold))
+def _fit(folder: Path, shares: np.ndarray, fold_of: np.ndarray, C: float, fold: int) -> None:
+    """Fit the classifier without one fold, given the shares (N, K-1) and folds (N,) of all training images."""
+    descriptors = read_array(_descriptors(folder, "train"), mapped=True)  # (2 N, D)
+    chosen = np.flatnonzero(fold_of != fold)
+    rows = np.stack([2 * chosen, 2 * chosen + 1], axis=1).reshape(-1)  # a mirror image shows the same
+    ImageClassifier.fit(descriptors[rows], np.repeat(shares[chosen], 2, axis=0), C=C).save(model_path(folder, fold))
 
 
 def _descriptors(folder: Path, which: str) -> Path:

@@ -14,11 +14,11 @@ from tinysegrank.parallel import one_blas_thread
 from tinysegrank.segnet import SegNet, load_segnet, mean_of_views, predict_features, predict_store
 
 NETWORKS = (START, *LOSSES)
-"""The trainings on all training images, whose maps of val are made."""
+"""The losses of the networks trained on all training images, which make the maps of val."""
 
 
 def make(run: Run) -> None:
-    """Write the coarse maps: train.npy (out of fold), and val-LOSS.npy for each network."""
+    """Write the coarse maps: train.npy, each by the network trained without the image's fold, and val-LOSS.npy."""
     folder = run.folder(STAGE.name)
     fold_of, ranked_by_loss, parts = images.folds(run), run.settings.ranking.loss, list[np.ndarray]()
     held_out = [np.flatnonzero(fold_of == fold) for fold in range(run.settings.folds)]
@@ -33,7 +33,7 @@ def make(run: Run) -> None:
 
 
 def read_coarse(run: Run, which: str) -> np.ndarray:
-    """Read coarse maps (N, 13, 13, K): "train" (out of fold), or "val-" and a loss."""
+    """Read coarse maps (N, 13, 13, K), float32, memory-mapped: "train" (out of fold), or "val-" and a loss."""
     return read_array(run.folder(STAGE.name) / f"{which}.npy", mapped=True)
 
 
@@ -50,7 +50,7 @@ def _predict(run: Run, training: Training, which: str, numbers: np.ndarray | Non
 
 
 def coarse_of(model: SegNet, views: np.ndarray, settings: Settings) -> np.ndarray:
-    """Compute the coarse map of any image, in the same way as those of the run.
+    """Compute the coarse map of any image as the run computes its own.
 
     views   | (2, C, 13, 13) | float16 | conv5's features of the image and its mirror image, as they are stored
     returns | (13, 13, K)    | float32 | class distributions

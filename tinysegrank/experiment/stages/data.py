@@ -22,7 +22,7 @@ def check_settings(settings: Settings, *, truth: bool) -> None:
         truth: whether the masks of val are needed.
 
     Raises:
-        DatasetError, WeightsError, ConfigError: naming the file or setting.
+        DatasetError, WeightsError, ConfigError: they cannot; the message names the file or setting.
     """
     train, val = open_split(settings, "train"), open_split(settings, "val")
     if both := sorted(set(train.names) & set(val.names)):
@@ -51,9 +51,9 @@ def check_settings(settings: Settings, *, truth: bool) -> None:
 
 
 def listing(settings: Settings) -> dict[str, Any]:
-    """List the names of both splits in order, with the size and time of every file that a run reads for an image.
+    """List the image names of both splits, with size and time of every image's files, and those of the weight file.
 
-    It is quick to compute, and changes when a file is replaced or moved to the other split.
+    The list is quick to make, and changes when a file is replaced or an image moves to the other split.
     """
     listed: dict[str, Any] = {}
     for which in SPLITS:
@@ -66,7 +66,7 @@ def listing(settings: Settings) -> dict[str, Any]:
 
 
 def _state(path: Path) -> list[int] | None:
-    """Return the size of a file and the time it was modified, or None if it doesn't exist."""
+    """Return the size of a file in bytes and its time of modification in ns, or None if it doesn't exist."""
     try:
         now = path.stat()
     except FileNotFoundError:
@@ -75,9 +75,9 @@ def _state(path: Path) -> list[int] | None:
 
 
 def make(run: Run) -> None:
-    """Decode every file of both splits, and write their names and digests of their contents.
+    """Decode every file of both splits, and write the images' names and digests of the files' contents.
 
-    Data that only some stages read has its own file, so that only those stages depend on it.
+    Digests of data that only some stages read are in a file of their own, so that only those stages depend on it.
     """
     for which, listed in zip(SPLITS, IMAGES, strict=True):
         split = open_split(run.settings, which)

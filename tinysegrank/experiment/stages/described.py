@@ -11,7 +11,7 @@ import numpy as np
 
 from tinysegrank.experiment.images import IMAGES, SPLITS, ImageOfRun, images_of, open_split
 from tinysegrank.experiment.runner import Run, Stage
-from tinysegrank.experiment.stages.classifiers import ImageScores, scores_of
+from tinysegrank.experiment.stages.classifiers import scores_of
 from tinysegrank.experiment.stages.coarse import NETWORKS, read_coarse, read_ranked
 from tinysegrank.experiment.stages.proposals import store
 from tinysegrank.experiment.tasks import do_missing
@@ -23,13 +23,8 @@ from tinysegrank.stored_rows import StoredRows
 _COLUMNS = "columns.json"
 
 
-class _Task(NamedTuple):
-    image: ImageOfRun
-    classifiers: ImageScores
-
-
 def make(run: Run) -> None:
-    """Write the features of each image's proposals, their confusion matrices and Eq. 17 distances.
+    """Write the features of each image's proposals, their confusion matrices and, for val, Eq. 17 distances.
 
     The names of the feature columns are written once, to a file of their own. A val split without masks is left out.
     """
@@ -37,12 +32,13 @@ def make(run: Run) -> None:
     for which in SPLITS:
         if open_split(run.settings, which).masks is None:
             continue
-        tasks = list(map(_Task, images_of(run, which), scores_of(run, which)))
-        do_missing(run, f"{which} images", _describe, tasks, lambda task: paths(task.image))
+        tasks = list(zip(images_of(run, which), scores_of(run, which), strict=True))
+        do_missing(run, f"{which} images", _describe, tasks, lambda task: paths(task[0]))
 
 
-def _describe(task: _Task) -> None:
-    image, run, names = task.image, task.image.run, task.image.run.settings.classes.names
+def _describe(task: tuple[ImageOfRun, tuple[np.ndarray, np.ndarray]]) -> None:
+    image, (classifier_scores, size_thresholds) = task
+    run, names = image.run, image.run.settings.classes.names
     stored = store(run, image.which)
     labels, map_scores = stored.read(image.name)  # (M, H, W)
     confusions = image_confusions(image.labels(), labels, num_classes=len(names))  # (M, K, K)
@@ -51,8 +47,8 @@ def _describe(task: _Task) -> None:
         image.image(),
         read_ranked(image),
         labels,
-        classifier_scores=task.classifiers.scores,
-        size_thresholds=task.classifiers.thresholds,
+        classifier_scores=classifier_scores,
+        size_thresholds=size_thresholds,
         scores=map_scores,
         segments=stored.read_segments(image.name),
         eps=run.settings.ranking.eps,
@@ -63,17 +59,17 @@ def _describe(task: _Task) -> None:
 
 
 def write(image: ImageOfRun, table: FeatureTable, others: Mapping[str, np.ndarray]) -> None:
-    """Write an image's feature table, and its proposals' confusions and distances."""
+    """Write an image's feature table, and its proposals' other arrays: confusion matrices and Eq. 17 distances."""
     features, scores = paths(image)
     write_arrays(scores, others)
     table.save(features)
 
 
 def distances_of(image: ImageOfRun, cells: np.ndarray) -> dict[str, np.ndarray]:
-    """Compute the Eq. 17 distances of a val image's proposals, from each network's map; none for training images.
+    """Compute Eq. 17 of a val image's proposals against each network's coarse map; return {} for a training image.
 
-    cells   | (M, 13, 13, K)    | float32 | the proposals on the coarse grid
-    returns | "score/LOSS": (M,) | floating | smaller is better
+    cells   | (M, 13, 13, K) | float32  | share of each class in each cell of a proposal
+    returns | each (M,)      | floating | by "score/LOSS"; smaller is better
     """
     ranking = image.run.settings.ranking
     options = {"eps": ranking.eps, "background_weight": ranking.background_weight}
@@ -84,10 +80,11 @@ def distances_of(image: ImageOfRun, cells: np.ndarray) -> dict[str, np.ndarray]:
 
 
 class Described(NamedTuple):
-    """The described proposals of a split; features, and confusions of train, are read from disk when asked for.
+    """The described proposals of a split, one row each; features, and confusions of train, are read when asked for.
 
+    table      | StoredTable  |          | features, quality and origin of the proposals
     confusions | (rows, K, K) | int32    | pixels of each proposal; row: true class
-    distances  | each (rows,) | floating | of Eq. 17 by loss, for val
+    distances  | each (rows,) | floating | of Eq. 17, by the network's loss, for val; {} for train
     """
 
     table: StoredTable
@@ -96,7 +93,7 @@ class Described(NamedTuple):
 
 
 def load_described(run: Run, which: str) -> Described:
-    """Read the described proposals of a split."""
+    """Read the described proposals of a split, "train" or "val"."""
     features, scores = zip(*(paths(image) for image in images_of(run, which)), strict=True)
     table, losses = StoredTable.open(features, read_columns(run)), NETWORKS if which == "val" else ()
     confusions = StoredRows(partial(_read, scores), np.bincount(table.groups), _read(scores, 0))
@@ -124,7 +121,7 @@ def read_columns(run: Run) -> dict[str, tuple[str, ...]]:
 
 
 def paths(image: ImageOfRun) -> tuple[Path, Path]:
-    """Return an image's two files: the features of its proposals, and their confusions and Eq. 17 distances."""
+    """Return an image's two files: its proposals' features, and their confusion matrices and Eq. 17 distances."""
     folder = image.run.folder(STAGE.name) / image.which
     return folder / f"{image.name}.features.safetensors", folder / f"{image.name}.scores.safetensors"
 

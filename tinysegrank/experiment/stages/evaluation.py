@@ -15,7 +15,7 @@ from tinysegrank.metrics import Confusion, image_confusions
 from tinysegrank.voc import read_labels
 
 SYSTEMS = tuple(f"{stage.STAGE.name}/{system}" for stage in (upsampled, picked) for system in stage.SYSTEMS)
-"""Every way of labelling, by its folder in the run."""
+"""The folders in the run of all ways of labelling."""
 NAMED = {
     "naive upsampling": "upsampled/naive-{loss}",
     "superpixel upsampling": "upsampled/superpixel-{loss}",
@@ -27,15 +27,15 @@ NAMED = {
     "1-best": "picked/1-best",
     "oracle": "picked/oracle",
 }
-"""Names of systems in tables and figures, with their folders; `loss` is that of the network that ranks."""
+"""Folders of systems by their names in tables and figures; `loss` is that of the network that ranks."""
 _FILE = "confusions.npz"
 
 
 def make(run: Run) -> None:
-    """Write the confusions (images, K, K) of every system.
+    """Write the confusion matrices of every system, one per image of val: (N, K, K) by its folder.
 
-    Upsampled label maps are compared with the truth here, which is decoded once for all of them. For picked proposals,
-    the confusions of the stage `described` are used.
+    Upsampled label maps are compared with the truth, which is decoded once for all systems. The matrices of picked
+    proposals are those of the stage `described`.
     """
     names = [f"{upsampled.STAGE.name}/{system}" for system in upsampled.SYSTEMS]
     images = images_of(run, "val")
@@ -54,18 +54,18 @@ def _confusions_of_upsampled(image: ImageOfRun) -> np.ndarray:
 
 
 def folder_of(settings: Settings, name: str) -> str:
-    """Return the folder, one of SYSTEMS, of a system named in NAMED."""
+    """Return the folder, one of SYSTEMS, of a system by its name in NAMED."""
     return NAMED[name].format(loss=settings.ranking.loss)
 
 
 def read_confusions(run: Run, system: str) -> np.ndarray:
-    """Read the confusions of one of SYSTEMS, (images, K, K) int64: pixels, row: true class."""
+    """Read the confusion matrices of one of SYSTEMS, (N, K, K) int64 pixels, row: true class; one per image of val."""
     with read_compressed(run.folder(STAGE.name) / _FILE) as arrays:
         return arrays[system].astype(np.int64)
 
 
 def read_counts(run: Run) -> dict[str, Confusion]:
-    """Read the confusion of each of SYSTEMS over all of val."""
+    """Read the confusion matrix of each of SYSTEMS, summed over val."""
     return {name: Confusion.of(read_confusions(run, name)) for name in SYSTEMS}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import partial
 
 import numpy as np
 
@@ -18,46 +18,37 @@ _SCALE = "scale.json"
 
 
 def store(run: Run, which: str) -> FeatureStore:
-    """Return the features of a split, including mirror images, with soft targets for training images."""
+    """Return the store of a split's features, mirror images included; for train it also has soft targets."""
     folder, chunk = run.folder(STAGE.name) / which, run.settings.trunk.chunk
     return FeatureStore(folder, images=len(names(run, which)), mirrors=True, chunk=chunk, targets=which == "train")
 
 
-class _Chunk(NamedTuple):
-    run: Run
-    which: str
-    store: FeatureStore
-    number: int
-
-
 def make(run: Run) -> None:
-    """Evaluate conv1 to conv5 on every image and mirror image, chunk by chunk; measure the features' scale."""
+    """Compute conv5's features of every image and mirror image, chunk by chunk, then their scale."""
     for which in SPLITS:
-        target = store(run, which)
-        do_missing(
-            run,
-            f"{which} images",
-            _compute,
-            [_Chunk(run, which, target, number) for number in range(target.chunks)],
-            lambda task: task.store.files(task.number),
-            units=lambda task: len(task.store.members(task.number)),
-        )
+        _compute_split(run, which)
     write_json(run.folder(STAGE.name) / _SCALE, {"feature_scale": _scale(run)})
 
 
-def _compute(task: _Chunk) -> None:
-    target, network = task.store, load_once(load_segnet, network_path(task.run))
-    members = images_of(task.run, task.which, target.members(task.number))
+def _compute_split(run: Run, which: str) -> None:
+    target, compute = store(run, which), partial(_compute, run, which)
+
+    def units(chunk: int) -> int:
+        return len(target.members(chunk))
+
+    do_missing(run, f"{which} images", compute, range(target.chunks), target.files, units=units)
+
+
+def _compute(run: Run, which: str, chunk: int) -> None:
+    target, network = store(run, which), load_once(load_segnet, network_path(run))
+    members, num_classes = images_of(run, which, target.members(chunk)), len(run.settings.classes)
     labels = [member.labels() for member in members] if target.targets else None
-    num_classes = len(task.run.settings.classes)
-    arrays = chunk_arrays(
-        network, [member.image() for member in members], labels, mirrors=target.mirrors, num_classes=num_classes
-    )
-    target.write(task.number, arrays)
+    photographs = [member.image() for member in members]
+    target.write(chunk, chunk_arrays(network, photographs, labels, mirrors=target.mirrors, num_classes=num_classes))
 
 
 def _scale(run: Run) -> float:
-    """Return the scale in the settings, or if it is 0, one over the root mean square of the training features."""
+    """Return the scale in the settings, or if that is 0, one over the root mean square of the training features."""
     if run.settings.training.feature_scale:
         return run.settings.training.feature_scale
     features, total = store(run, "train"), 0.0
@@ -68,7 +59,7 @@ def _scale(run: Run) -> float:
 
 
 def read_scale(run: Run) -> float:
-    """Return the scale that trainings multiply features by."""
+    """Read the scale that trainings multiply features by."""
     path = run.folder(STAGE.name) / _SCALE
     with reading(path):
         return float(read_json(path)["feature_scale"])

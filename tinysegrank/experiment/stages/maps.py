@@ -21,7 +21,7 @@ _MIRRORED = "mirrored/"
 
 
 def make(run: Run) -> None:
-    """Write the means of the maps over each image's superpixels to SPLIT/NAME.safetensors; the maps are not kept."""
+    """Write the means of the maps over each image's superpixels to SPLIT/NAME.safetensors; maps are not stored."""
     do_missing_images(run, _write, STAGE.name, ".safetensors")
 
 
@@ -31,12 +31,12 @@ def used(settings: Settings) -> bool:
 
 
 def _views(settings: Settings) -> set[bool]:
-    """Return False for the images as they are and True for mirror images of training images, as proposers read them."""
+    """Return the views whose maps proposers read: False for images, True for mirror images of training images."""
     return {mirrored for one in ENGINES[settings.proposals.engine] for mirrored in one.map_views(settings)}
 
 
 def channels(run: Run) -> tuple[int, ...]:
-    """Return the number of channels of each of the maps' layers."""
+    """Return the number of channels of each layer in the setting `maps.layers`."""
     return map_channels(PRESETS[run.settings.trunk.preset], run.settings.maps.layers)
 
 
@@ -44,7 +44,7 @@ def check(settings: Settings) -> None:
     """Check that the trunk's maps, if a proposer reads them, are at least as fine as SegNet's.
 
     Raises:
-        ConfigError: `maps.size`, the side of the image that they are computed from, is below that of SegNet's input.
+        ConfigError: `maps.size`, the side of the input that maps are computed from, is below that of SegNet's input.
     """
     least = PRESETS[settings.trunk.preset].preprocessing.size
     if used(settings) and settings.maps.size < least:
@@ -52,7 +52,7 @@ def check(settings: Settings) -> None:
 
 
 def load_maps(run: Run) -> TrunkMaps:
-    """Return the `TrunkMaps` of the run, which compute any image's maps; loaded once in each process."""
+    """Load the run's `TrunkMaps`, which compute the maps of any image, once in each process."""
     return load_once(_load, network_path(run), run.settings.maps)
 
 
@@ -70,7 +70,7 @@ def _write(image: ImageOfRun) -> None:
 
 
 def read_maps(image: ImageOfRun, *, mirrored: bool = False) -> MapFeatures:
-    """Read the features of one image's superpixels; with `mirrored`, those of a training image's mirror image."""
+    """Read the means of the maps over an image's superpixels; with `mirrored`, of a training image's mirror image."""
     path, prefix = image.file(STAGE.name, ".safetensors"), _MIRRORED if mirrored else ""
     with reading(path):
         arrays = read_arrays(path)
@@ -78,7 +78,7 @@ def read_maps(image: ImageOfRun, *, mirrored: bool = False) -> MapFeatures:
 
 
 def read_means(image: ImageOfRun, *, mirrored: bool = False) -> MapMeans:
-    """Read the means of the maps over the superpixels of one image of the run, or of its mirror image."""
+    """Read the same as `read_maps`, together with the superpixels and channels, as segments are described by them."""
     superpixels = read_superpixels(image)
     means = read_maps(image, mirrored=mirrored).superpixels
     return MapMeans(superpixels[:, ::-1] if mirrored else superpixels, means, channels(image.run))

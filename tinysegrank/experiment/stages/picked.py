@@ -23,7 +23,7 @@ _PICKS, _CURVE = "picks.json", "oracle_curve.json"
 
 
 def make(run: Run) -> None:
-    """Write the proposals that each system picks as SYSTEM/NAME.png, their numbers as JSON, and the oracle's curve."""
+    """Write each system's picks as SYSTEM/NAME.png, their numbers as JSON, and the accuracy of the oracle."""
     described = load_described(run, "val")
     table = described.table
     systems = {f"segnet-{loss}": pick(-distance, table.groups) for loss, distance in described.distances.items()}
@@ -45,7 +45,7 @@ def make(run: Run) -> None:
 
 
 def picked_rows(run: Run, table: StoredTable, system: str) -> np.ndarray:
-    """Return, for each image of val, the row of its table that a system picked: (images,) int64."""
+    """Read which row of `table` a system picked for each image of val: (N,) int64."""
     path = run.folder(STAGE.name) / _PICKS
     row_of = {pair: row for row, pair in enumerate(zip(table.groups.tolist(), table.proposals.tolist(), strict=True))}
     with reading(path):
@@ -54,7 +54,7 @@ def picked_rows(run: Run, table: StoredTable, system: str) -> np.ndarray:
 
 
 def read_oracle_curve(run: Run) -> dict[str, list[float]]:
-    """Read the accuracy of the oracle among the first 1, 2, ... M proposals: mean_image_iou and corpus_mean_iou."""
+    """Read the oracle's mean_image_iou and corpus_mean_iou, 0..1, among the first 1, 2, ... M proposals of an image."""
     curve: dict[str, list[float]] = read_json(run.folder(STAGE.name) / _CURVE)
     return curve
 

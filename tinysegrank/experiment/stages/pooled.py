@@ -1,4 +1,4 @@
-"""Segments of every image described by the trunk's maps, from the means that the stage `maps` has of superpixels."""
+"""Descriptions of every image's segments by the trunk's maps, from the means over superpixels of the stage `maps`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REDUCTION, _PROJECTIONS = "reduction.safetensors", ("second-order.safetensors",
 def make(run: Run) -> None:
     """Fit reduction and projections on some training images, then write the descriptions of every image's segments.
 
-    They are fitted on training images of all folds, since they don't use classes.
+    The fits use training images of all folds, but no classes.
     """
     if not all((run.folder(STAGE.name) / file).is_file() for file in (_REDUCTION, *_PROJECTIONS)):
         _fit(run)
@@ -35,7 +35,7 @@ def used(settings: Settings) -> bool:
 
 
 def load_describe(run: Run) -> Callable[[Segments, MapMeans], np.ndarray]:
-    """Return a function that describes the segments of any image by the maps: (R, P)."""
+    """Return a function that describes the segments of any image by the trunk's maps: (R, P) float32."""
     folder = run.folder(STAGE.name)
     reduction = load_once(MapReduction.load, folder / _REDUCTION)
     projections = [load_once(Projection.load, folder / file) for file in _PROJECTIONS]
@@ -48,7 +48,7 @@ def load_describe(run: Run) -> Callable[[Segments, MapMeans], np.ndarray]:
 
 
 def read_pooled(image: ImageOfRun) -> np.ndarray:
-    """Read the descriptions (R, P) of an image's segments; of a training image, those of all rows of `read_rows`."""
+    """Read the descriptions (R, P) by the maps of an image's segments; of a training image, of all training rows."""
     path = image.file(STAGE.name, ".safetensors")
     with reading(path):
         return read_arrays(path)["features"]
@@ -67,16 +67,16 @@ def _fit(run: Run) -> None:
 
 def _some_descriptions(image: ImageOfRun) -> tuple[np.ndarray, np.ndarray]:
     reduction = load_once(MapReduction.load, image.run.folder(STAGE.name) / _REDUCTION)
-    found = segments.some_of(image, segments.read_segments(image).segments)
+    found = segments.some_of(image, segments.read_segments(image)[0])
     return describe_by_maps(found, maps.read_means(image), reduction)
 
 
 def _write(image: ImageOfRun) -> None:
     describe, means = load_describe(image.run), maps.read_means(image)
-    found = segments.read_segments(image).segments
+    found, _ = segments.read_segments(image)
     if image.which == "train":
-        rows, of_mirror = segments.rows_of(image, found), maps.read_means(image, mirrored=True)
-        described = np.concatenate([describe(rows.segments, means), describe(rows.mirrored, of_mirror)])
+        (rows, mirrored, _), of_mirror = segments.rows_of(image, found), maps.read_means(image, mirrored=True)
+        described = np.concatenate([describe(rows, means), describe(mirrored, of_mirror)])
     else:
         described = describe(found, means)
     write_arrays(image.file(STAGE.name, ".safetensors"), {"features": described})

@@ -8,7 +8,7 @@ from tinysegrank.experiment.runner import Run, Stage
 
 
 def make(run: Run) -> None:
-    """Fit each proposer on all training images and without each fold, and choose its constants on fold 0."""
+    """Fit each proposer: models on all training images and without each fold, and constants chosen on fold 0."""
     for proposer in proposers_of(run.settings):
         proposer.fit(run)
 

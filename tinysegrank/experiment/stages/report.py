@@ -1,4 +1,4 @@
-"""The run's tables and pictures: the paper's Table 2 and Table 1 beside ours, and which of its orderings hold here."""
+"""The run's tables and figures: the paper's Table 2 and Table 1 beside ours, and which of its orderings hold here."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NAIVE_NAMES["uoi+ce"] = "CE, then 0.7 UOI + 0.3 CE"
 
 
 def make(run: Run) -> None:
-    """Write each of `tables` as .md and .csv, orderings.md, the stages' times as seconds.json, and the figures."""
+    """Write each of `tables` as .md and .csv, orderings.md, seconds.json with the stages' times, and the figures."""
     folder, counts = run.folder(STAGE.name), read_counts(run)
     for name, table in tables(run, counts).items():
         write_text(folder / f"{name}.md", table.to_markdown())
@@ -47,7 +47,10 @@ def make(run: Run) -> None:
 
 
 def tables(run: Run, counts: dict[str, Confusion]) -> dict[str, reporting.Table]:
-    """Return tables by file name: Table 2, IoU per class beside Table 1, and upsampling and Eq. 17 by training loss."""
+    """Return the tables by file name: Table 2, IoU per class beside Table 1, and upsampling and Eq. 17 by loss.
+
+    `counts` are confusion matrices by the system's folder, as from `read_counts`.
+    """
     common, classes = run.settings.report.classes, run.settings.classes
     per_class = partial(reporting.per_class_table, common=common, classes=classes)
     systems = {name: counts[folder_of(run.settings, name)] for name in TABLE_2}
@@ -67,9 +70,9 @@ def tables(run: Run, counts: dict[str, Confusion]) -> dict[str, reporting.Table]
 def orderings(
     run: Run, counts: dict[str, Confusion], verdicts: Mapping[tuple[str, str], str] | None = None
 ) -> list[str]:
-    """Return one line per ordering of the paper: both means of this run, and the verdict on it.
+    """Return a line of text for each ordering of the paper, with both means of this run in per cent, and a verdict.
 
-    Without a verdict on the pair (better, worse) in `verdicts`, the line says how the means compare, chance aside.
+    Where `verdicts` has none for the pair (better, worse), the line says how the means compare, chance aside.
     """
     classes = run.settings.report.classes or None
     means = {name: 100 * counts[folder_of(run.settings, name)].mean_iou(classes=classes).value for name in TABLE_2}
@@ -94,19 +97,14 @@ def _draw(run: Run, folder: Path) -> None:
     lines = {"corpus IoU of the picks": curve["corpus_mean_iou"], "mean image IoU": curve["mean_image_iou"]}
     oracle = {name: reporting.Curve(numbers, 100 * np.array(values)) for name, values in lines.items()}
     reporting.plots(folder / "oracle.png", [reporting.Plot(oracle, "proposals", "per cent", "Oracle")])
-    if run.settings.report.panels:
-        reporting.qualitative_panels(folder / "panels.png", panel_rows(run), classes=run.settings.classes)
-
-
-def panel_rows(run: Run) -> list[reporting.PanelRow]:
-    """Return evenly spread images of val with every labelling, as in Figures 3 and 5 of the paper."""
     images = images_of(run, "val")
-    count = min(run.settings.report.panels, len(images))
-    return [panel_row(images[i], _PANELS) for i in np.linspace(0, len(images) - 1, count).astype(int)]
+    if count := min(run.settings.report.panels, len(images)):  # as in Figures 3 and 5 of the paper
+        panels = [panel_row(images[i], _PANELS) for i in np.linspace(0, len(images) - 1, count).astype(int)]
+        reporting.qualitative_panels(folder / "panels.png", panels, classes=run.settings.classes)
 
 
 def panel_row(image: ImageOfRun, systems: Mapping[str, str]) -> reporting.PanelRow:
-    """Return an image of val with its truth, SegNet's argmax, and what `systems`, by heading, made of it."""
+    """Return an image of val with its labels: the truth, SegNet's argmax, and those of `systems` (name by heading)."""
     run = image.run
     coarse = read_coarse(run, f"val-{run.settings.ranking.loss}")[image.number]
     labels = {"truth": image.labels(), "coarse argmax": coarse.argmax(axis=2)}

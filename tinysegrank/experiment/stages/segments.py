@@ -1,13 +1,12 @@
-"""Segments of every image, described: what the pasting proposer learns from and pastes.
+"""Segments of every image and their descriptions, which the pasting proposer learns from and pastes.
 
-They are ordered by CPMC's ranker, which learns from the truth; a training image's by one fitted without its fold.
+Segments are ordered by a ranker that learns from the truth: a training image's by the one fitted without its fold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -30,36 +29,11 @@ _RANKER_MAPS, _REDUCTION, _PROJECTION = "ranker-maps.safetensors", "reduction.sa
 _ROWS_PER_IMAGE = 40  # descriptions that the projection is fitted on
 
 
-class DescribedSegments(NamedTuple):
-    """The segments of one image and their projected descriptions.
-
-    features | (R, P) | float32 | None if the run describes segments by the trunk's maps alone
-    """
-
-    segments: Segments
-    features: np.ndarray | None
-
-
-class Rows(NamedTuple):
-    """The training rows of one image.
-
-    targets | (N, K-1) | float32 | of `segments`, then of `mirrored`
-
-    Attributes:
-        segments: the segments, the objects, and the best segment of each object again.
-        mirrored: the objects in the mirror image.
-    """
-
-    segments: Segments
-    mirrored: Segments
-    targets: np.ndarray
-
-
 def make(run: Run) -> None:
-    """Fit ranker and projections on some training images, then write every image's segments and their descriptions.
+    """Fit rankers and projections on some training images, then write every image's segments and their descriptions.
 
-    The ranker is fitted on all of them and without each fold. The projections are fitted on images of all folds, since
-    they use no truth.
+    One ranker is fitted on all of these images, and one without each fold. Projections use no truth, so they are fitted
+    on images of all folds.
     """
     options, folder, images = run.settings.proposals.paste.segments, run.folder(STAGE.name), images_to_fit_on(run)
     if options.rank_channels and not (folder / _RANKER_MAPS).is_file():
@@ -78,16 +52,17 @@ def by_hand(settings: Settings) -> bool:
 
 
 def segments_of(image: ImageOfRun, photograph: np.ndarray, *, fold: int = -1) -> Segments:
-    """Make the segments of an image of the run, ordered by the ranker fitted without a fold; -1: on all images."""
+    """Make the segments of an image of the run, given its pixels; see `make_segments`."""
     return make_segments(image.run, photograph, lambda: maps.read_means(image), fold=fold)
 
 
 def make_segments(
     run: Run, image: np.ndarray, means: Callable[[], MapMeans], *, fold: int = -1, lab: np.ndarray | None = None
 ) -> Segments:
-    """Make the segments of any image, ordered by the ranker fitted without a fold; -1: on all images.
+    """Make the segments of any image (H, W, 3), ordered by the ranker fitted without `fold` (-1: on all images).
 
-    `means` is called if the run's ranker reads the means of the trunk's maps over superpixels.
+    `means` returns the means of the trunk's maps over superpixels; it is called only if the ranker reads them. `lab` is
+    the image's CIE Lab, if computed already.
     """
     options, ranker = run.settings.proposals.paste.segments, load_once(SegmentRanker.load, _ranker_path(run, fold))
     rng = np.random.default_rng(options.seed)
@@ -95,14 +70,14 @@ def make_segments(
 
 
 def _columns(run: Run, means: Callable[[], MapMeans]) -> Columns | None:
-    """Return the function that describes segments to the ranker by the trunk's maps, if the run ranks by them."""
+    """Return the function that describes segments to the ranker by the trunk's maps; None if the run doesn't do so."""
     if not run.settings.proposals.paste.segments.rank_channels:
         return None
     return map_columns(load_once(MapReduction.load, run.folder(STAGE.name) / _RANKER_MAPS), means())
 
 
 def load_describe(run: Run) -> Callable[[np.ndarray, Segments], np.ndarray]:
-    """Return a function that describes the segments of any image by hand-made descriptors: (R, P)."""
+    """Return a function that describes the segments of any image by hand-made descriptors: (R, P) float32."""
     options, folder = run.settings.proposals.paste.segments.pooling, run.folder(STAGE.name)
     reduction = load_once(DescriptorReduction.load, folder / _REDUCTION)
     projection = load_once(Projection.load, folder / _PROJECTION)
@@ -143,13 +118,13 @@ def _fit_projection(run: Run, images: list[ImageOfRun]) -> None:
 
 
 def images_to_fit_on(run: Run) -> list[ImageOfRun]:
-    """Return the training images, evenly spaced, that projections are fitted on."""
+    """Return the training images, evenly spaced in the split, that segment rankers and projections are fitted on."""
     count, asked = len(names(run, "train")), run.settings.proposals.paste.fit_images
     return images_of(run, "train", np.unique(np.linspace(0, count - 1, min(asked, count)).astype(int)))
 
 
 def some_of(image: ImageOfRun, found: Segments) -> Segments:
-    """Draw at most _ROWS_PER_IMAGE of an image's segments to fit a projection on; the same on each call."""
+    """Draw at most _ROWS_PER_IMAGE of an image's segments to fit a projection on; every call draws the same."""
     rng = np.random.default_rng([image.run.settings.seed, 7, image.number])
     return found.take(np.sort(rng.permutation(len(found))[:_ROWS_PER_IMAGE]))
 
@@ -168,17 +143,15 @@ def _some_descriptions(image: ImageOfRun) -> np.ndarray:
 
 
 def _write(image: ImageOfRun) -> None:
-    """Write one image's segments; for a training image also its further training rows, and all rows' targets."""
-    run, photograph, arrays = image.run, image.image(), {}
+    """Write one image's segments and hand-made descriptions; of a training image, also of its other training rows."""
+    photograph, arrays = image.image(), {}
+    segments = segments_of(image, photograph, fold=image.fold)
+    views = [(photograph, segments)]
     if image.which == "train":
-        segments = segments_of(image, photograph, fold=int(folds(run)[image.number]))
-        rows = rows_of(image, segments)
-        views, arrays["targets"] = [(photograph, rows.segments), (photograph[:, ::-1], rows.mirrored)], rows.targets
-    else:
-        segments = segments_of(image, photograph)
-        views = [(photograph, segments)]
-    if by_hand(run.settings):
-        describe = load_describe(run)
+        rows, mirrored, arrays["targets"] = rows_of(image, segments)
+        views = [(photograph, rows), (photograph[:, ::-1], mirrored)]
+    if by_hand(image.run.settings):
+        describe = load_describe(image.run)
         arrays["features"] = np.concatenate([describe(view, found) for view, found in views])
     write_compressed(
         image.file(STAGE.name, ".npz"),
@@ -189,29 +162,34 @@ def _write(image: ImageOfRun) -> None:
     )
 
 
-def rows_of(image: ImageOfRun, found: Segments) -> Rows:
-    """Return the rows of one image that the pasting proposer learns from, given the image's segments."""
+def rows_of(image: ImageOfRun, found: Segments) -> tuple[Segments, Segments, np.ndarray]:
+    """Return the training rows of an image, given its segments.
+
+    Returns:
+        The segments, the true objects, and the best segment of each object again; the objects in the mirror image; and
+        the targets (N, K-1) float32 of both, largest overlaps with an object of each class 1..K-1.
+    """
     labels = image.labels()
     objects, num_classes = find_objects(labels, image.split.instances(image.number)), len(image.run.settings.classes)
     rows = training_rows(found, objects, labels != VOID, num_classes=num_classes)
     all_rows = Segments(found.superpixels, rows.members, np.zeros(len(rows.members)))
     mirrored = all_rows.take(np.arange(len(rows.members))[rows.objects]).mirrored()
-    return Rows(all_rows, mirrored, np.concatenate([rows.targets, rows.targets[rows.objects]]))
+    return all_rows, mirrored, np.concatenate([rows.targets, rows.targets[rows.objects]])
 
 
-def read_segments(image: ImageOfRun) -> DescribedSegments:
-    """Read the segments of one image of the run, and their descriptions."""
+def read_segments(image: ImageOfRun) -> tuple[Segments, np.ndarray | None]:
+    """Read an image's segments and their hand-made descriptions (R, P) float32, None if the run makes none."""
     with read_compressed(image.file(STAGE.name, ".npz")) as arrays:
         superpixels, packed, scores = arrays["superpixels"].astype(np.int32), arrays["members"], arrays["scores"]
         features = arrays["features"][: len(scores)] if by_hand(image.run.settings) else None
         members = np.unpackbits(packed, axis=1, count=int(superpixels.max()) + 1).astype(np.bool_)
-        return DescribedSegments(Segments(superpixels, members, scores), features)
+        return Segments(superpixels, members, scores), features
 
 
 def read_rows(image: ImageOfRun) -> tuple[np.ndarray | None, np.ndarray]:
-    """Read the descriptions (N, P) of one image's training rows and their targets (N, K-1), in the order of `Rows`.
+    """Read the hand-made descriptions (N, P) of a training image's rows, None if the run makes none, and their targets.
 
-    The descriptions are None where those of `read_segments` are.
+    Rows and targets (N, K-1) are those of `rows_of`, in its order.
     """
     with read_compressed(image.file(STAGE.name, ".npz")) as arrays:
         return arrays["features"] if by_hand(image.run.settings) else None, arrays["targets"]

@@ -1,4 +1,4 @@
-"""The SLIC superpixels of every image: what labels are painted on, and the nodes of the CRF."""
+"""The SLIC superpixels of every image, on which coarse labels are painted and which are the nodes of the CRF."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def make(run: Run) -> None:
 
 
 def superpixels_of(image: np.ndarray, settings: Settings) -> np.ndarray:
-    """Compute the superpixels (H, W) of any image under the run's settings."""
+    """Compute the superpixel of each pixel of any image, (H, W) integers from 0, under the run's settings."""
     return superpixels.slic(image, **asdict(settings.superpixels))
 
 

@@ -27,23 +27,23 @@ START = "start"
 
 
 class Training(NamedTuple):
-    """One training of the head: `fold` is the fold left out (-1: none), `loss` START or one of LOSSES."""
+    """One training of SegNet's head: `fold` is the fold left out (-1: none), `loss` is START or one of LOSSES."""
 
     fold: int
     loss: str
 
     @property
     def name(self) -> str:
-        """The training's name, which is that of its folder."""
+        """Name of the training and of its folder, such as "all-uoi" or "without-fold-0-start"."""
         return f"{'all' if self.fold < 0 else f'without-fold-{self.fold}'}-{self.loss}"
 
     def seeds(self, seed: int) -> list[int]:
-        """Return seeds that no other training in a run of this seed has."""
+        """Return numbers to seed a generator with, which no other training of a run with this seed has."""
         return [seed, self.fold + 1, (START, *LOSSES).index(self.loss)]
 
 
 def trainings(settings: Settings) -> list[list[Training]]:
-    """Return the trainings in chains: a cross-entropy start, then those that continue it; chains are independent.
+    """Return the trainings in independent chains: a cross-entropy start, then the trainings that continue from it.
 
     On all training images every loss is trained, for the results on val; with a fold left out, only the ranker's loss.
     """
@@ -69,17 +69,17 @@ class _Task(NamedTuple):
 
     @property
     def folder(self) -> Path:
-        """Where its network, log and checkpoint go."""
+        """Folder of the network, the log and the checkpoint."""
         return network_path(self.run, self.training).parent
 
     def key(self) -> Key:
-        """Return what its result depends on."""
+        """Return the key of the network's folder."""
         inputs = [file_digest(self.begin), self.features_content, self.images.tolist(), self.feature_scale]
         return artifacts.key([self.options, self.training.seeds(self.run.settings.seed)], inputs, __name__)
 
 
 def make(run: Run) -> None:
-    """Train every network that doesn't exist yet, the chains in parallel."""
+    """Train every network that is missing or stale, the chains in parallel."""
     scale, content = features.read_scale(run), run.content("features/train")
     fold_of, schedule, store = images.folds(run), run.settings.training, features.store(run, "train")
     _remove_others(run)
@@ -138,7 +138,7 @@ def _train(task: _Task) -> None:
 
 
 def read_log(run: Run, training: Training) -> tuple[np.ndarray, np.ndarray]:
-    """Read a training's log: the steps of its lines, and the mean loss since the line before each."""
+    """Read a training's log: the step of each line, and the mean loss since the line before."""
     log = network_path(run, training).with_name("log.csv")
     with reading(log):
         steps, losses = np.loadtxt(log, delimiter=",", skiprows=1, ndmin=2).T
@@ -147,7 +147,10 @@ def read_log(run: Run, training: Training) -> tuple[np.ndarray, np.ndarray]:
 
 @contextmanager
 def count_steps(run: Run, folders: list[tuple[Path, int]]) -> Iterator[None]:
-    """Show progress from the step counts that worker processes write in their folders."""
+    """Show the progress of trainings in worker processes during a `with` block, read from step.txt in their folders.
+
+    `folders` are pairs of a training's folder and its number of steps.
+    """
     done = threading.Event()
 
     def watch(advance: Advance) -> None:

@@ -18,12 +18,12 @@ NETWORK = "segnet.safetensors"
 
 
 def network_path(run: Run) -> Path:
-    """Return the file of the network with the trunk and no trained head."""
+    """Return the file of the network whose trunk is ready and whose head is untrained."""
     return run.folder(STAGE.name) / NETWORK
 
 
 def make(run: Run) -> None:
-    """Load or pre-train conv1 to conv5."""
+    """Load conv1 to conv5 from the weight file, or pre-train them, and write the network."""
     settings = run.settings
     model = SegNet(preset=settings.trunk.preset, rng=np.random.default_rng([settings.seed, 0]))
     checkpoint = network_path(run).with_name("pretraining.safetensors")

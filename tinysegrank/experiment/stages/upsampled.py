@@ -1,4 +1,4 @@
-"""Full-size label maps straight from the coarse ones: naive (Eq. 16) and by superpixels, for each network."""
+"""Full-size label maps from the coarse maps of each network: naive (Eq. 16) and by superpixels."""
 
 from __future__ import annotations
 
