@@ -1,4 +1,4 @@
-"""The paper's evidence, reproduced on a run: each piece has claims beside what the run shows, a table, and a figure."""
+"""The paper's evidence, reproduced on a run: each piece has claims beside what the run shows, a table and a figure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 5's ablation: the ranker on each block of features alone, on each pair, and on all."""
+"""Section 5's ablation: a ranker on each block of features alone, on each pair, and on all."""
 
 from __future__ import annotations
 
@@ -59,17 +59,17 @@ _NOTES = (
 
 
 class Ranking(NamedTuple):
-    """The picks of a ranking on val, and where it is a fitted ranker its columns and C."""
+    """The picks of a ranking on val: of Eq. 17, or of a fitted ranker."""
 
     name: str
-    columns: int | None
-    C: float | None
-    held_out: float | None  # corpus IoU, in per cent, on training images that it was not fitted on
-    rows: np.ndarray  # of the table of val, one per image
+    columns: int | None  # number of columns of a fitted ranker's features
+    C: float | None  # of a fitted ranker
+    held_out: float | None  # corpus IoU of the picks, in per cent, on training images that were not fitted on
+    rows: np.ndarray  # the picked row of the table of val for each image, (N,) int64
 
 
 def fit_ablation(request: Request) -> Finding:
-    """Fit a ranker on every subset of the blocks, and compare the rankers' picks."""
+    """Fit a ranker on each of `block_subsets`, and compare the picks of the rankers and of Eq. 17."""
     run, val = request.run, read_described(request.run, "val")
     found = rankings(run)
     rows_of = {one.name: one.rows for one in found}
@@ -91,7 +91,7 @@ def fit_ablation(request: Request) -> Finding:
 
 
 def rankings(run: Run) -> list[Ranking]:
-    """Return Eq. 17, and a ranker on each of `block_subsets`; those fitted before are reused."""
+    """Return the picks of Eq. 17, then those of a ranker on each of `block_subsets`; fitted rankers are stored."""
     train, val, ranking = read_described(run, "train"), read_described(run, "val"), run.settings.ranking
     accuracy = None
     if "segnet" in train.table.columns:
@@ -102,7 +102,7 @@ def rankings(run: Run) -> list[Ranking]:
 
 
 def fit_subsets(run: Run, subsets: Sequence[tuple[str, ...]]) -> list[Ranking]:
-    """Fit a ranker on each of some sets of feature blocks and return its picks on val, stored ones if there are any."""
+    """Return the picks on val of a ranker on each set of feature blocks; rankers are fitted unless picks are stored."""
     found = []
     with run.progress.count("rankers", len(subsets)) as advance:
         for blocks in subsets:
@@ -130,7 +130,7 @@ def _fit_subset(run: Run, blocks: tuple[str, ...]) -> Ranking:
 
 
 def block_names(blocks: tuple[str, ...]) -> str:
-    """Name blocks as the paper does: a single one by number and name, several by their numbers."""
+    """Name blocks as the paper does: one as "(1) SegNet", several as "(1) + (2)"."""
     names = [_NAMES.get(block, block) for block in blocks]
     if len(names) == 1:
         return names[0]
@@ -138,9 +138,9 @@ def block_names(blocks: tuple[str, ...]) -> str:
 
 
 def block_subsets(blocks: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """List the sets of blocks to fit a ranker on.
+    """List the sets of blocks to fit a ranker on, given a run's blocks.
 
-    These are all subsets of the paper's blocks, small ones first; each other block alone; and the paper's blocks with
+    They are all subsets of the paper's blocks, small ones first; each other block alone; and the paper's blocks with
     the ungated classification block instead of the gated one.
     """
     ours = tuple(block for block in PAPER_BLOCKS if block in blocks)
@@ -152,10 +152,10 @@ def block_subsets(blocks: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def eq17_by_features(table: StoredTable, background_weight: float) -> np.ndarray:
-    """Compute Eq. 17 from the features, up to a constant per image: (rows,) float64.
+    """Compute Eq. 17 of each proposal from its SegNet features, up to a constant per image: (rows,) float64.
 
-    The background term is the proposal's background mass. Features hold the intersection and union of the background
-    instead; their sum is the proposal's mass plus SegNet's, and SegNet's is the same for all proposals of an image.
+    Eq. 17 has the proposal's background mass. The features have the intersection and union of the proposal's background
+    with SegNet's; their sum is the mass of both, and SegNet's is the same for all proposals of an image.
     """
     kinds = ("kl_segnet_to_proposal", "kl_proposal_to_segnet", "intersection_background", "union_background")
     places = [table.columns["segnet"].index(name) for name in kinds]

@@ -33,7 +33,7 @@ _NOTE = "The weights are compared on val itself, as in the paper, so the best of
 
 
 def vary_background_term(request: Request) -> Finding:
-    """Pick by Eq. 17 with each weight of the background term and each eps, and compare the picks' accuracy."""
+    """Pick by Eq. 17 under each weight of the background term and each eps, and compare the corpus IoU of the picks."""
     run, judge, ranking = request.run, make_judge(request.run, picks=True), request.run.settings.ranking
     val, coarse = read_described(run, "val"), read_coarse(run, f"val-{ranking.loss}")
     epsilons = sorted({*_EPSILONS, ranking.eps})

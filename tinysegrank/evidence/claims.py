@@ -1,4 +1,4 @@
-"""The paper's claims as data, and their verdicts: a finding agrees, differs, or is too close to tell."""
+"""The paper's claims as data, and the verdicts on them: a run agrees, differs, or is too close to tell."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ _ENOUGH = 2.0  # points; below, one training is no evidence
 class Ordering(NamedTuple):
     """A sentence of the paper that one method is better than another, or that the two are about the `same`."""
 
-    paper: str
-    better: str
+    paper: str  # the sentence
+    better: str  # name of the method said to be better
     worse: str
     same: bool = False
-    opening: str = ""  # of what is said of the run
+    opening: str = ""  # begins the sentence about the run
 
 
 class Statement(NamedTuple):
-    """Any other sentence of the paper."""
+    """A sentence of the paper that does not just compare two methods."""
 
-    paper: str
+    paper: str  # the sentence
     here: str  # what a run shows, as a format string of measurements
-    rule: Callable[..., str] | None = None  # gives the verdict from some of the measurements; None: APART
-    judged_by: tuple[str, ...] = ()  # the names of these
+    rule: Callable[..., str] | None = None  # returns the verdict, given some of the measurements; None: APART
+    judged_by: tuple[str, ...] = ()  # names of the measurements that `rule` is given
 
 
 Statements = Sequence[Ordering | Statement]
 
 
 def check_claims(statements: Statements, measured: Mapping[str, Any], classes: Sequence[int] = ()) -> tuple[Claim, ...]:
-    """Compare sentences of the paper with what was measured.
+    """Compare sentences of the paper with what was measured; return each with what the run shows and a verdict.
 
     Args:
         statements: the sentences; an ordering is left out if one of its methods was not measured.
-        measured: the measurements, by the names that the statements use; a method's are its confusions of each image
-            of val, (N, K, K), or its value in per cent for each seed, (seeds,).
-        classes: classes to average over; all by default.
+        measured: measurements by name. Those of an ordering's methods are confusion matrices (N, K, K), one per image
+            of val, or values in per cent (seeds,), one per seed.
+        classes: classes whose mean IoU is compared; all by default.
     """
     found = []
     for one in statements:
@@ -61,7 +61,7 @@ def check_claims(statements: Statements, measured: Mapping[str, Any], classes: S
 
 
 def _compare(ordering: Ordering, better: np.ndarray, worse: np.ndarray, classes: Sequence[int]) -> Claim:
-    """Compare two methods by their values for each seed, or by their confusions with a bootstrap interval."""
+    """Compare two methods by their values (seeds,), or by their confusion matrices (N, K, K) and the bootstrap."""
     paper, *names, same, opening = ordering
     if better.ndim == 1:
         means, gaps = [mean_in_words(better), mean_in_words(worse)], better - worse
@@ -76,9 +76,9 @@ def _compare(ordering: Ordering, better: np.ndarray, worse: np.ndarray, classes:
 
 
 def verdict(gap: Difference, *, same: bool = False) -> str:
-    """Return the verdict on a claimed gain, or claimed sameness, from the gap found, in points, and its 95 % interval.
+    """Judge the claim of a gain, or with `same` of no difference, by the difference in points and its 95 % interval.
 
-    A gain is clear if 0 is outside the interval; sameness, if the interval is within 2 points of 0.
+    A gain or loss is clear if 0 is outside the interval, sameness if the interval is within 2 points of 0.
     """
     if same and gap.low >= -_ENOUGH and gap.high <= _ENOUGH:
         return AGREES
@@ -88,14 +88,14 @@ def verdict(gap: Difference, *, same: bool = False) -> str:
 
 
 def verdict_of_fact(holds: bool) -> str:
-    """Return the verdict on a sentence that either holds or does not."""
+    """Return AGREES if a sentence holds, else DIFFERS."""
     return AGREES if holds else DIFFERS
 
 
 def verdict_of_seeds(gaps: np.ndarray, *, same: bool = False) -> str:
-    """Return the verdict on a claimed gain, by `SEEDS_RULE`, or sameness, from the gaps, in points, of several seeds.
+    """Judge the claim of a gain by `SEEDS_RULE`, or with `same` of no difference, by the gain of each seed in points.
 
-    Sameness is unclear from one seed alone, or where every seed comes to the same.
+    From one seed alone, or if all gains are equal, sameness is UNCLEAR.
     """
     from scipy.stats import t
 
@@ -106,9 +106,9 @@ def verdict_of_seeds(gaps: np.ndarray, *, same: bool = False) -> str:
 
 
 def verdict_of_gains(gains: np.ndarray, *, errors: float = 2.0, same: bool = False) -> str:
-    """Return the verdict on a claimed gain, or sameness, from several gains.
+    """Judge the claim of a gain, or with `same` of no difference, by the mean of several gains.
 
-    Their mean's interval extends by `errors` standard errors to each side. One gain alone has none, and is unclear.
+    The mean's interval extends by `errors` standard errors to each side. A single gain is UNCLEAR.
     """
     if len(gains) < 2:
         return UNCLEAR
@@ -117,7 +117,7 @@ def verdict_of_gains(gains: np.ndarray, *, errors: float = 2.0, same: bool = Fal
 
 
 def verdict_of_counts(better: int, worse: int) -> str:
-    """Return the verdict on a claimed gain by a sign test at 5 %, given the numbers of cases better and worse."""
+    """Judge the claim of a gain by a sign test at 5 %, given how many cases are better and how many worse."""
     from scipy.stats import binomtest
 
     if better + worse == 0 or binomtest(better, better + worse).pvalue >= 0.05:
@@ -126,7 +126,7 @@ def verdict_of_counts(better: int, worse: int) -> str:
 
 
 def gain_in_words(gaps: np.ndarray) -> str:
-    """Describe the gaps of several seeds: their mean in points, and the gap of each."""
+    """Return as text the mean of the seeds' gaps, in points, and each gap; "not known..." if one is NaN."""
     if np.isnan(gaps).any():
         return "not known, because a training diverged"
     each = f" ({', '.join(f'{gap:+.1f}' for gap in gaps)} by seed)" if len(gaps) > 1 else ""
@@ -134,5 +134,5 @@ def gain_in_words(gaps: np.ndarray) -> str:
 
 
 def mean_in_words(values: np.ndarray, form: str = ".1f") -> str:
-    """Describe the mean over several seeds."""
+    """Return the mean over seeds as text, "not known" if a value is NaN."""
     return "not known" if np.isnan(values).any() else format(values.mean(), form)

@@ -1,4 +1,4 @@
-"""Making pieces of evidence of a run: only those that are missing or were made from something else."""
+"""Make the pieces of a run's evidence that are missing or stale."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PIECES = [
     background_term.PIECE,
     *over_seeds.PIECES,
 ]
-"""All pieces of evidence, in the order of the paper's tables and figures; a piece of your own is one more."""
+"""All pieces of evidence, in the order of the paper's tables and figures; append one of your own."""
 MADE, EARLIER = "made", "made from earlier results"
 _MADE = {
     Condition.FRESH: MADE,
@@ -51,7 +51,7 @@ _MADE = {
 def collect_evidence(
     path: Path, names: tuple[str, ...], *, seeds: tuple[int, ...] = SEEDS, jobs: int, progress: Progress
 ) -> list[Written]:
-    """Make pieces of evidence of a run: RUN/evidence/NAME/{claim.md, table.md, table.csv, figure.png}.
+    """Make pieces of a run's evidence as RUN/evidence/NAME/{claim.md, table.md, table.csv, figure.png}; return them.
 
     Pieces made from the same results by the same code are kept; interrupted trainings are resumed. "all" makes every
     piece for which the run has the stages, and says which it leaves out.
@@ -64,10 +64,12 @@ def collect_evidence(
         progress: where to report.
 
     Raises:
-        CheckpointError: the folder isn't a run, or a piece that was asked for by name needs something that it lacks.
+        CheckpointError: the folder isn't a run, a stage is damaged or stale, or the run lacks what a piece needs; with
+            "all", only if no piece can be made.
         ConfigError: a piece is unknown, seeds are missing or duplicated, the run was computed by another backend than
             the present one, or another process is at work on the run.
         BackendError: the backend cannot be used.
+        OutputError: the run folder cannot be written.
     """
     kind = check_backends().kind
     known = [piece.name for piece in PIECES]
@@ -114,12 +116,12 @@ def collect_evidence(
 
 
 def _lacks(run: Run, piece: Piece) -> str:
-    """Return what a piece needs that the run lacks, as text; "" if it lacks nothing."""
+    """Return as text what a piece needs and the run lacks; "" if that is nothing."""
     return run.unfinished(piece.stages(run.settings)) or piece.lacks(run)
 
 
 def _inspect(run: Run, piece: Piece, seeds: tuple[int, ...] | None = None) -> tuple[Path, Key, Condition]:
-    """Return the folder of a piece, the key that it should have, and its condition; made with any seeds by default."""
+    """Return a piece's folder, the key that it should have under these seeds, by default its own, and its condition."""
     folder, settings = run.folder(EVIDENCE) / piece.name, run.settings
     seeds = read_seeds(folder) if seeds is None else seeds
     own = [settings.report.classes, settings.ranking, settings.seed, piece.settings(settings)]
@@ -130,7 +132,7 @@ def _inspect(run: Run, piece: Piece, seeds: tuple[int, ...] | None = None) -> tu
 
 
 def evidence_state(run: Run) -> list[tuple[Piece, str]]:
-    """Return each piece with its state: MADE, how else it was made, "can be made", or what it still needs."""
+    """Return each piece with its state as text: MADE, another of `_MADE`, "can be made", or what the piece needs."""
     states = []
     for piece in PIECES:
         (folder, _, condition), what = _inspect(run, piece), _lacks(run, piece)
@@ -141,10 +143,10 @@ def evidence_state(run: Run) -> list[tuple[Piece, str]]:
 
 
 def read_evidence(run: Run) -> list[tuple[Written, str]]:
-    """Read the pieces made so far, in order, each with its `evidence_state`.
+    """Read the pieces made so far, in the order of PIECES, each with its state, see `evidence_state`.
 
     Raises:
-        CheckpointError: a file of one is missing or damaged.
+        CheckpointError: a file of a piece is missing or damaged.
     """
     made = [
         (run.folder(EVIDENCE) / piece.name, state) for piece, state in evidence_state(run) if state.startswith(MADE)

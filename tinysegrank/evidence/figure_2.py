@@ -1,4 +1,4 @@
-"""Figure 2: IOU and UOI of a label map as its pixels are flipped one by one."""
+"""Figure 2: IOU and UOI of a label map while its pixels are flipped one by one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _POINTS = 200  # of a curve that are drawn
 
 
 def flip_labels(request: Request) -> Finding:
-    """Flip the pixels of one true label map of val, see `richest`, in several random orders; measure IOU and UOI."""
+    """Flip the pixels of val's `richest` label map in several random orders, and measure IOU and UOI on the way."""
     split = open_split(request.run.settings, "val")
     chosen = richest(split)
     name, labels = split.names[chosen], split.labels(chosen)
@@ -59,9 +59,9 @@ def flip_labels(request: Request) -> Finding:
 
 
 def richest(split: VOCSegmentation) -> int:
-    """Return the number of the image with the most classes, among images whose classes all cover at least 1 % of it.
+    """Return the index of the image with the most classes, among images whose classes all cover at least 1 % of it.
 
-    Otherwise flipping would soon remove a whole class.
+    Flipping would soon remove a smaller class as a whole.
     """
 
     def key(i: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Section 3.2 and Figure 6: the losses compared as they train, from a random head and from a common start."""
+"""Section 3.2 and Figure 6: losses compared in the course of training, from a random head and from a common start."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _CONTINUED = (
 
 
 def train_from_scratch(request: Request) -> Finding:
-    """Train the head with each loss from the same random start, and follow what it predicts on val."""
+    """Train the head with IOU, UOI and CE from one random head per seed, and judge its maps of val as it trains."""
     run, schedule = request.run, request.run.settings.training
     options = {loss: replace(schedule.continued(loss), steps=schedule.start.steps) for loss in ("iou", "uoi")}
     options["ce"] = schedule.start
@@ -80,7 +80,7 @@ def train_from_scratch(request: Request) -> Finding:
 
 
 def continue_training(request: Request) -> Finding:
-    """Continue training from one cross-entropy start with each loss and seed, evaluating Eq. 17's picks as it goes."""
+    """Continue one cross-entropy training with each loss and seed, and judge the picks of Eq. 17 on the way."""
     run, schedule = request.run, request.run.settings.training
     options = {loss: schedule.continued(loss) for loss in ("ce", "uoi", "uoi+ce")}
     trained = train_by_loss(request, options, continued=True)

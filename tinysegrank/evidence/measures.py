@@ -1,4 +1,4 @@
-"""Measurements, and a figure, that several pieces of evidence share."""
+"""Measurements and a figure that several pieces of evidence share."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tinysegrank.voc.targets import tile_counts
 
 
 def read_described(run: Run, which: str) -> Described:
-    """Read the described proposals of a split, once in each process."""
+    """Read the described proposals of a split, cached in each process."""
     return load_once(_load, run.folder(STAGE.name), run, which)
 
 
@@ -37,15 +37,15 @@ def _load(folder: Path, run: Run, which: str) -> Described:  # noqa: ARG001
 
 
 def system_confusions(run: Run, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """Read the confusions of each image of val, (N, K, K), of systems by name."""
+    """Read the confusion matrices of systems, by name: (N, K, K) for each, one matrix per image of val."""
     return {name: read_confusions(run, folder_of(run.settings, name)) for name in names}
 
 
 def means(run: Run, confusions: np.ndarray) -> list[tuple[str, float]]:
-    """Return the mean corpus IoU over confusions (..., K, K), in per cent, each with a heading.
+    """Return mean corpus IoUs of the sum of confusion matrices (..., K, K), in per cent, each with a heading.
 
-    The first is over the classes that the run reports; if it names some, another is over all. Classes that aren't in
-    the truth are left out.
+    If the run reports certain classes, the first mean is over those and the second over all; else there is one mean,
+    over all classes. Classes that aren't in the truth are left out.
     """
     confusion, reported = Confusion.of(confusions), run.settings.report.classes
     found = [confusion.mean_iou(classes=classes) for classes in ((reported, None) if reported else (None,))]
@@ -53,14 +53,14 @@ def means(run: Run, confusions: np.ndarray) -> list[tuple[str, float]]:
 
 
 def per_cent(run: Run, confusions: np.ndarray) -> float:
-    """Return the first of `means`."""
+    """Return the mean corpus IoU over the classes that the run reports, in per cent; see `means`."""
     return means(run, confusions)[0][1]
 
 
 def bars_beside_paper(ours: Mapping[str, Any], paper: Mapping[str, float], title: str) -> Callable[[Path], None]:
-    """Return a function that draws a bar for the mean of each method's values, `ours`, beside the paper's.
+    """Return a function that draws to a file, for each method, the mean of its values `ours` beside the paper's value.
 
-    If a method has several values, a line over its bar goes from the smallest to the largest.
+    If a method has several values, a line over its bar spans them.
     """
     series: dict[str, Any] = {"this run": list(map(np.mean, ours.values())), "the paper": list(map(paper.get, ours))}
     spans = {"this run": [(min(values), max(values)) if len(values) > 1 else None for values in ours.values()]}
@@ -71,15 +71,15 @@ def bars_beside_paper(ours: Mapping[str, Any], paper: Mapping[str, float], title
 class Judge(NamedTuple):
     """Evaluates coarse maps (N, 13, 13, K) of val by naive upsampling and by the picks of Eq. 17, without label maps.
 
-    A training is judged many times as it goes, so what does not change is computed once and kept: the true classes in
-    each cell, and each proposal on the coarse grid.
+    A training is judged many times, so the true classes in each cell and the proposals on the coarse grid are computed
+    once and stored.
     """
 
-    folder: Path  # of its files
-    picks: bool  # evaluates what Eq. 17 picks too, not only naive upsampling
+    folder: Path  # of the stored arrays
+    picks: bool  # whether the picks of Eq. 17 are evaluated, besides naive upsampling
 
     def naive(self, coarse: np.ndarray) -> np.ndarray:
-        """Return the confusion (K, K) of naive upsampling, which labels a cell's pixels with its argmax."""
+        """Return the confusion matrix (K, K) of naive upsampling over val: a cell's pixels get the cell's argmax."""
         cells = self.cell_counts()
         classes = cells.shape[3]
         confusion = np.zeros((classes, classes), np.int64)
@@ -87,12 +87,12 @@ class Judge(NamedTuple):
         return confusion
 
     def eq17(self, coarse: np.ndarray, eps: float, background_weight: float) -> np.ndarray:
-        """Return the confusion (K, K) of the proposals that Eq. 17 picks."""
+        """Return the confusion matrix (K, K) over val of the proposals that Eq. 17 picks."""
         terms, proposals = self.divergences(coarse, eps) + background_weight * self.backgrounds(), self.proposals()
         return proposals["confusions"][pick(-terms, proposals["groups"])].sum(axis=0, dtype=np.int64)
 
     def divergences(self, coarse: np.ndarray, eps: float) -> np.ndarray:
-        """Return the divergences of Eq. 17, the sum of both directions, of each proposal, (rows,) float64."""
+        """Return the divergence term of Eq. 17, the sum of both directions, of each proposal, (rows,) float64."""
         soft, groups = self._soft(), self.proposals()["groups"]
         found = np.empty(len(groups))
         ends = np.cumsum(np.bincount(groups, minlength=len(coarse)))  # rows are in the order of images
@@ -101,26 +101,26 @@ class Judge(NamedTuple):
         return found
 
     def backgrounds(self) -> np.ndarray:
-        """Return the background term of Eq. 17 of each proposal, in cells, (rows,) float64."""
+        """Return the unweighted background term of Eq. 17 of each proposal, in cells, (rows,) float64."""
         return np.asarray(self._soft()[..., BACKGROUND].sum(axis=(1, 2), dtype=np.float64))
 
     def cell_counts(self) -> np.ndarray:
-        """Return the pixels of each true class in each cell, (N, 13, 13, K) int64."""
+        """Return the number of pixels of each true class in each cell, (N, 13, 13, K) int64, memory-mapped."""
         return read_array(self.folder / "cells" / "cells.npy", mapped=True)
 
     def proposals(self) -> dict[str, np.ndarray]:
-        """Return the image of each proposal, (rows,) int64, and its confusion, (rows, K, K) int32."""
+        """Return "groups", the image's index for each proposal, (rows,) int64, and "confusions", (rows, K, K) int32."""
         return load_once(read_arrays, self.folder / "proposals" / "rows.safetensors")
 
     def _soft(self) -> np.ndarray:
-        """Return the proposals on the coarse grid, (rows, 13, 13, K) float32, memory-mapped."""
+        """Return the share of each class in each cell of each proposal, (rows, 13, 13, K) float32, memory-mapped."""
         return read_array(self.folder / "proposals" / "soft.npy", mapped=True)
 
 
 def make_judge(run: Run, *, picks: bool) -> Judge:
-    """Return a judge of the run's val; compute the files it reads if they are missing or stale.
+    """Return a judge of the run's val, whose files are made first if they are missing or stale.
 
-    With `picks` it can judge by the picks of Eq. 17 too, which needs the stage `described`.
+    With `picks` it can also judge by the picks of Eq. 17, which needs the stage `described`.
     """
     judge, truth = Judge(run.folder(EVIDENCE) / "judge", picks), run.content(IMAGES[1])
     folder = judge.folder / "cells"
@@ -137,7 +137,7 @@ def _write_cells(run: Run, folder: Path) -> None:
 
 
 def _count_cells(image: ImageOfRun) -> np.ndarray:
-    """Count the pixels of each class in each cell, (1, 13, 13, K)."""
+    """Count the pixels of each true class in each cell of an image, (1, 13, 13, K)."""
     return tile_counts(image.labels()[None], (13, 13), len(image.run.settings.classes))
 
 
@@ -155,6 +155,6 @@ def _write_proposals(run: Run, folder: Path) -> None:
 
 
 def _soften(image: ImageOfRun) -> np.ndarray:
-    """Average an image's proposals over the cells of the coarse grid, (m, 13, 13, K)."""
+    """Compute the share of each class in each cell of an image's proposals, (M, 13, 13, K)."""
     labels, _ = store(image.run, "val").read(image.name)
     return soft_targets_many(labels, num_classes=len(image.run.settings.classes))[0]

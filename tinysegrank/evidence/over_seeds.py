@@ -1,4 +1,4 @@
-"""Table 2 and the ablation over several seeds of SegNet's training and of the ranker, on the same proposals."""
+"""Table 2 and the ablation over several seeds of SegNet's training and the ranker, on the same proposals."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ _NOTES = (
 class Methods(NamedTuple):
     """Methods that are compared over seeds, and what the paper says of them."""
 
-    confusions: Callable[[Run], Mapping[str, np.ndarray]]  # in a run, of each image of val, (N, K, K)
+    confusions: Callable[[Run], Mapping[str, np.ndarray]]  # of a run: (N, K, K) by method, one matrix per image of val
     orderings: Sequence[Ordering]
-    paper: Mapping[str, float]
+    paper: Mapping[str, float]  # the paper's values in per cent, by method
     headings: tuple[str, str, str]  # title of the table, heading of the methods, title of the figure
 
 
 def compare_over_seeds(request: Request, *, methods: Methods) -> Finding:
-    """Tabulate each method's mean IoU over seeds, its spread and the value of each seed, beside the paper's value."""
+    """Tabulate the mean over seeds of each method's mean IoU, the spread, and each seed's value, beside the paper's."""
     confusions, orderings, paper, headings = methods
     of_seeds = [confusions(_run_of(request, seed)) for seed in request.seeds]
     first_means: dict[str, np.ndarray] = {}
@@ -71,7 +71,7 @@ def compare_over_seeds(request: Request, *, methods: Methods) -> Finding:
 
 
 def _run_of(request: Request, seed: int) -> Run:
-    """Return the run, or a run of another seed on the same proposals, which is brought up to date."""
+    """Return the run itself if the seed is its own, else the derived run of that seed, brought up to date."""
     run = request.run
     if seed == run.settings.seed:
         return run
@@ -80,7 +80,7 @@ def _run_of(request: Request, seed: int) -> Run:
 
 
 def _picks(run: Run) -> dict[str, np.ndarray]:
-    """Return the confusions of the first proposals, and of the picks of Eq. 17 and of rankers on blocks of features."""
+    """Return the confusion matrices of first proposals and of the picks of Eq. 17 and of the ablation's rankers."""
     val, (eq17, *rankers) = read_described(run, "val"), ablation.rankings(run)
     rows = {_FIRST: np.flatnonzero(val.table.proposals == 0), eq17.name: eq17.rows}
     if "segnet" in val.table.columns:

@@ -1,4 +1,4 @@
-"""A piece of evidence: the work that makes it from a run, what it finds, and the files that hold this."""
+"""A piece of evidence: the work that makes it from a run, the findings, and the files that hold them."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ RECORD, _FIGURE, _SEEDS = "evidence.json", "figure.png", "seeds.json"
 
 
 class Finding(NamedTuple):
-    """The result of a piece of evidence."""
+    """The result of the work on a piece of evidence."""
 
-    statements: Statements  # the paper's
-    measured: Mapping[str, Any]  # what they are judged by, see `check_claims`
+    statements: Statements  # sentences of the paper
+    measured: Mapping[str, Any]  # measurements by which the sentences are judged, see `check_claims`
     table: Table
-    draw: Callable[[Path], None]  # the figure, to a PNG file
-    notes: tuple[str, ...] = ()  # how it was done, where that matters for reading the numbers
+    draw: Callable[[Path], None]  # draws the figure to a PNG file
+    notes: tuple[str, ...] = ()  # on how the numbers were made, where that matters for reading them
 
 
 class Request(NamedTuple):
-    """What the work on a piece of evidence is given."""
+    """The arguments of the work on a piece of evidence."""
 
     run: Run
-    folder: Path  # of the piece, which may also store intermediate results there
+    folder: Path  # of the piece, whose work may also store intermediate results there
     seeds: tuple[int, ...]  # of its trainings
     lock: FolderLock  # of the run folder
 
@@ -47,22 +47,22 @@ class Request(NamedTuple):
 class Piece:
     """A piece of the paper's evidence, as work on a run."""
 
-    name: str  # also of its folder
+    name: str  # of the piece and its folder
     title: str  # what it shows, and its place in the paper
     work: Callable[[Request], Finding]
     needs: tuple[Stage, ...]  # stages that it reads
-    also: Callable[[Settings], Sequence[str]] = lambda settings: ()  # noqa: ARG005  # names of more of them
-    lacks: Callable[[Run], str] = lambda run: ""  # noqa: ARG005  # what else a run lacks whose stages are finished
-    seeded: bool = False  # it trains, once for each seed
-    settings: Callable[[Settings], Any] = lambda settings: None  # noqa: ARG005  # that only this piece depends on
+    also: Callable[[Settings], Sequence[str]] = lambda settings: ()  # noqa: ARG005  # names of further stages
+    lacks: Callable[[Run], str] = lambda run: ""  # noqa: ARG005  # text: what a run with these stages finished lacks
+    seeded: bool = False  # whether it trains, once for each seed
+    settings: Callable[[Settings], Any] = lambda settings: None  # noqa: ARG005  # those that only this piece depends on
 
     def stages(self, settings: Settings) -> list[str]:
-        """Return the names of the stages that must be finished under these settings."""
+        """Return the names of the stages that must be finished before the work, under these settings."""
         return [*(stage.name for stage in self.needs), *self.also(settings)]
 
 
 class Written(NamedTuple):
-    """A piece of evidence as it was written."""
+    """A piece of evidence, read back from its files."""
 
     name: str
     title: str
@@ -73,7 +73,7 @@ class Written(NamedTuple):
 
 
 def write_finding(piece: Piece, request: Request) -> None:
-    """Do the work of a piece and write claim.md, table.md, table.csv, figure.png and the record, evidence.json."""
+    """Do the work of a piece; write claim.md, table.md, table.csv, figure.png and the record evidence.json."""
     folder, (statements, measured, table, draw, notes) = request.folder, piece.work(request)
     claims = check_claims(statements, measured, request.run.settings.report.classes)
     draw(folder / _FIGURE)
@@ -99,20 +99,20 @@ def _plain(cell: Cell) -> Cell:
 
 
 def evidence_folders(path: Path) -> set[Path]:
-    """Return the folders of a run's evidence that have a stamp or should, without those inside a finished one."""
+    """Return the folders of a run's evidence that have a stamp or a record, except those inside a finished one."""
     found = {file.parent for name in (STAMP, RECORD) for file in (path / EVIDENCE).rglob(name)}
     return {folder for folder in found if not any(up in found and read_stamp(up).complete for up in folder.parents)}
 
 
 def read_seeds(folder: Path) -> tuple[int, ...]:
-    """Read the seeds that a piece was made with."""
+    """Read the seeds that a piece was made with; return () if it trains nothing or the file is missing or damaged."""
     with suppress(CheckpointError), reading(folder / _SEEDS):
         return tuple(map(int, read_json(folder / _SEEDS)))
     return ()
 
 
 def read_written(folder: Path) -> Written:
-    """Read a piece of evidence back.
+    """Read a piece of evidence from its folder.
 
     Raises:
         CheckpointError: the record is missing or damaged.

@@ -1,4 +1,4 @@
-"""Figures 3 to 5: images of val, chosen by rule to show what the captions say, and counts over all of val."""
+"""Figures 3 to 5: images of val, chosen by rules to show what the captions say, and counts over all of val."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ _SHOWN = 4
 
 
 class Images(NamedTuple):
-    """Measurements of each image of val, by the headings of SYSTEMS.
+    """Measurements of each image of val, for each heading in SYSTEMS.
 
-    iou     | each (N,) | float64 | IoU of the image, 0..1
-    objects | each (N,) | float64 | share of the image that is not background; also for "truth"
+    iou     | each (N,) | float64 | mean IoU of the classes present, 0..1; 0 if the image is all void
+    objects | each (N,) | float64 | share of the non-void pixels labelled as objects, 0..1; also for "truth"
     """
 
     iou: dict[str, np.ndarray]
     objects: dict[str, np.ndarray]
 
     def gain(self, of: str, over: str) -> np.ndarray:
-        """Return the IoU of one labelling minus that of another, (N,)."""
+        """Return the images' IoU by one system minus that by another, (N,), both given by heading."""
         return self.iou[of] - self.iou[over]
 
 
@@ -56,14 +56,14 @@ class Figure(NamedTuple):
 
     name: str
     title: str
-    rule: str
-    choose: Callable[[Images], np.ndarray]
-    chosen: tuple[str, ...]  # headings of the systems whose choice is shown
+    rule: str  # in words
+    choose: Callable[[Images], np.ndarray]  # returns the indices of the images to show
+    chosen: tuple[str, ...]  # headings of the systems whose choice of proposals is shown
     statements: tuple[Statement, ...]
 
 
 def measure(run: Run) -> Images:
-    """Measure every image of val."""
+    """Measure every image of val, from the confusion matrices of the systems."""
     iou, objects = {}, {}
     for heading, confusions in zip(SYSTEMS, system_confusions(run, SYSTEMS.values()).values(), strict=True):
         pixels = np.maximum(confusions.sum(axis=(1, 2)), 1)
@@ -74,15 +74,16 @@ def measure(run: Run) -> Images:
 
 
 def _largest(gain: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Return the numbers of the images with the largest gains, best first: at most 4, all from `among` and above 0."""
+    """Return the indices of the largest gains above 0, the largest first, where `among` is True: at most 4."""
     order = np.argsort(-gain, kind="stable")
     return order[(gain > 0)[order] & among[order]][:_SHOWN]
 
 
 def too_much_object(images: Images) -> np.ndarray:
-    """Choose the images of Figure 3, at most 4, where Eq. 17 loses most against the 1-best.
+    """Choose the images of Figure 3: at most 4 with the largest losses of Eq. 17 against the 1-best.
 
-    Of them naive upsampling labels more object than the truth, and Eq. 17 picks more object than the 1-best.
+    Only images count in which naive upsampling labels more as object than the truth has, and the pick of Eq. 17 more
+    than the 1-best.
     """
     objects = images.objects
     among = (objects["naive"] > objects["truth"]) & (objects["Eq. 17"] > objects["1-best"])
@@ -90,19 +91,19 @@ def too_much_object(images: Images) -> np.ndarray:
 
 
 def helped_and_hurt(images: Images) -> np.ndarray:
-    """Choose the images of Figure 4: up to 2 where the ranker gains most over Eq. 17, up to 2 where it loses most."""
+    """Choose the images of Figure 4: at most 2 with the ranker's largest gains over Eq. 17, and 2 with its losses."""
     gain = images.gain("SVM", "Eq. 17")
     return np.concatenate([_largest(sign * gain, sign * gain > 0)[: _SHOWN // 2] for sign in (1, -1)])
 
 
 def smaller_object(images: Images) -> np.ndarray:
-    """Choose the images of Figure 5, at most 4, where Eq. 17 gains most over the 1-best by picking a smaller object."""
+    """Choose the images of Figure 5: at most 4 with the largest gains of Eq. 17 over a 1-best that has more object."""
     size = images.objects["Eq. 17"]
     return _largest(images.gain("Eq. 17", "1-best"), (size > 0) & (size < images.objects["1-best"]))
 
 
 def _counts(images: Images) -> dict[str, Any]:
-    """Count how many images of val show what the captions say of single images."""
+    """Return the measurements by which the statements of FIGURES are judged: counts and means over val, by name."""
     objects, gain = images.objects, images.gain("Eq. 17", "1-best")
     size = objects["Eq. 17"] - objects["1-best"]
     gains = {"eq17": gain, "wider": gain[size > 0], "smaller": gain[size < 0], "svm": images.gain("SVM", "Eq. 17")}
@@ -116,9 +117,9 @@ def _counts(images: Images) -> dict[str, Any]:
 
 
 def show_images(request: Request, *, figure: Figure) -> Finding:
-    """Choose images by the rule of a figure, measure them, and draw them.
+    """Choose images by the rule of a figure, tabulate their measurements, and draw one row of labellings per image.
 
-    There is one row per image: truth, coarse argmax, superpixels, the 1-best proposal, what was chosen, the oracle.
+    A row shows truth, coarse argmax, superpixels, the 1-best proposal, the figure's choices, and the oracle.
     """
     run, images, sizes = request.run, measure(request.run), ("truth", "naive", "1-best", *figure.chosen)
     shown = ("superpixel", "1-best", *figure.chosen, "oracle")
@@ -141,7 +142,7 @@ def show_images(request: Request, *, figure: Figure) -> Finding:
 
 
 def show_feature_maps(request: Request) -> Finding:
-    """Show the maps of the image with the most classes, and test over all of val the paper's reading of such maps."""
+    """Draw SegNet's maps of the image with the most classes, and test over val the paper's reading of such maps."""
     run, classes = request.run, request.run.settings.classes
     coarse = np.asarray(read_coarse(run, f"val-{run.settings.ranking.loss}"))  # (N, 13, 13, K)
     cells = make_judge(run, picks=False).cell_counts()
@@ -181,9 +182,10 @@ def show_feature_maps(request: Request) -> Finding:
 
 
 def in_and_out(coarse: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return each class's mean probability at its own pixels and at all others, (K,) each; NaN without such pixels.
+    """Return each class's mean probability over its own pixels and over all others, (K,) each; NaN without pixels.
 
-    `coarse` holds SegNet's distributions, `cells` the pixels of each true class: (N, 13, 13, K).
+    coarse | (N, 13, 13, K) | floating | SegNet's distribution in each cell
+    cells  | (N, 13, 13, K) | integer  | number of pixels of each true class in each cell
     """
     others = cells.sum(axis=3, keepdims=True) - cells
     with np.errstate(invalid="ignore"):

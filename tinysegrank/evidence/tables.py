@@ -1,4 +1,4 @@
-"""Tables 1 and 2: the IoU of each class, and every way of labelling val, beside the paper's figures."""
+"""Tables 1 and 2: the IoU of each class, and the mean IoU of every way of labelling val, beside the paper's figures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FEW = 10  # proposals, of section 3.3
 
 
 def ordering(better: str, worse: str) -> Ordering:
-    """Return the paper's sentence that one system of Table 2 is better than another."""
+    """Return the paper's sentence that the first of two systems of Table 2 is better than the second."""
     if (better, worse) in _OTHER_WORDS:
         return Ordering(_OTHER_WORDS[better, worse], better, worse)
     high, low = TABLE_2[better], TABLE_2[worse]
@@ -43,7 +43,7 @@ def ordering(better: str, worse: str) -> Ordering:
 
 
 def _classes_improved(better: str, worse: str) -> Statement:
-    """Return the statement of the number of classes in which one row of Table 1 is above another; we counted them."""
+    """Return a statement, counted in Table 1, of the number of classes in which one row is above another."""
     gains = [a > b for a, b in zip(TABLE_1[better], TABLE_1[worse], strict=True)]
     paper = f"{better} is above {worse} in {sum(gains)} of {len(gains)} classes (counted in Table 1)."
     here = "{better} is above the 1-best in {above} of {present} classes{lost}."
@@ -71,14 +71,14 @@ AMONG_TEN = "the oracle among just 10 proposals is 15 points above the 1-best (s
 
 
 def compare_classes(request: Request) -> Finding:
-    """Compare SegNet+SVM, the 1-best proposal and the oracle with the rows of Table 1."""
+    """Compare the IoU of each class by SegNet+SVM, the 1-best proposal and the oracle with the rows of Table 1."""
     methods = system_confusions(request.run, ("SegNet+SVM", "1-best", "oracle"))
     paper = ("SegNets", "O2P", RERANK, "UDS", "SDS")
     return _compare(request.run, methods, WHOLE, paper, ("Table 1: IoU of each class", "Table 1"))
 
 
 def compare_rerank_alone(request: Request) -> Finding:
-    """Rank by the block of re-ranking features alone, and compare with the 1-best proposal and SegNet+SVM."""
+    """Rank by the block of re-ranking features alone, and compare the picks with the 1-best and with SegNet+SVM."""
     (alone,) = fit_subsets(request.run, [(BLOCK,)])
     methods = {RERANK: read_described(request.run, "val").confusions[alone.rows]}
     methods |= system_confusions(request.run, ("1-best", "SegNet+SVM"))
@@ -89,7 +89,15 @@ def compare_rerank_alone(request: Request) -> Finding:
 def _compare(
     run: Run, methods: dict[str, np.ndarray], statements: Statements, paper: tuple[str, ...], titles: tuple[str, str]
 ) -> Finding:
-    """Compare the first method with the 1-best by class; draw the methods beside the first two rows of `paper`."""
+    """Compare the first of some methods with the 1-best, class by class, beside rows of the paper's Table 1.
+
+    Args:
+        run: the run.
+        methods: confusion matrices (N, K, K) by method, "1-best" among them.
+        statements: sentences of the paper to judge.
+        paper: rows of Table 1 for the table; the first two are drawn too.
+        titles: titles of the table and of the figure.
+    """
     classes = run.settings.classes
     ours, first = {name: Confusion.of(of_images) for name, of_images in methods.items()}, next(iter(methods))
     present = np.flatnonzero(ours[first].matrix.sum(axis=1))
@@ -112,7 +120,7 @@ def _compare(
 
 
 def compare_systems(request: Request) -> Finding:
-    """Compare the run's mean of each system with the paper's, and test each ordering that the paper gives."""
+    """Compare the mean IoU of each system of Table 2 with the paper's, and test each ordering that the paper gives."""
     run, val = request.run, read_described(request.run, "val")
     table, methods = report.tables(run, read_counts(run))["table_2"], system_confusions(run, report.TABLE_2)
     draw = bars_beside_paper({name: [per_cent(run, of)] for name, of in methods.items()}, TABLE_2, "Table 2")

@@ -1,4 +1,4 @@
-"""Trainings of SegNet's head on a run's stored features, judged on val as they go."""
+"""Trainings of SegNet's head on a run's stored features, judged on val in the course of training."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _JUDGEMENTS = 12  # of a training at most, without that of its start
 class Head(NamedTuple):
     """A task for a worker process: one training of SegNet's head, and how to judge it."""
 
-    run: Run  # whose features it trains on
-    folder: Path  # for its checkpoint, its judgements and its network
+    run: Run  # has the features to train on
+    folder: Path  # for the checkpoint, the judgements and the network
     options: TrainingOptions
-    seeds: list[int]  # with those of the stage `training` it is the run's own training, to the bit
+    seeds: list[int]  # with those of `training.Training`, the training is the run's own, to the bit
     judge: Judge
-    begin: Path | None = None  # the network it continues from; None: a random head
+    begin: Path | None = None  # file of the network to continue from; None: a random head
 
     def key(self) -> Key:
-        """Return what its results depend on."""
+        """Return the key of the training's folder."""
         run, ranking = self.run, self.run.settings.ranking
         picked = [ranking.eps, ranking.background_weight, run.content(described.STAGE.name)] if self.judge.picks else []
         begin = file_digest(self.begin) if self.begin else ""
@@ -52,14 +52,14 @@ class Head(NamedTuple):
 
 
 def train_heads(run: Run, heads: Sequence[Head]) -> None:
-    """Train the heads that are not trained yet, in parallel."""
+    """Train the heads that are not trained yet in worker processes, and report each."""
     with count_steps(run, [(head.folder, head.options.steps) for head in heads]):
         for name in parallel_map(train_head, heads, jobs=run.backend_jobs):
             run.progress.say(f"trained {name}")
 
 
 def train_head(head: Head) -> str:
-    """Train a head and evaluate it, unless that is finished; resume an interrupted training. Return its name."""
+    """Train and judge a head, unless that is finished; resume an interrupted training. Return the head's name."""
     artifacts.make(head.folder, head.key(), partial(_train, head), whole_folders=True)
     return f"{head.folder.parent.name}/{head.folder.name}"
 
@@ -91,7 +91,7 @@ def _train(head: Head) -> None:
 
 
 def _judge(head: Head, model: SegNet, step: int) -> None:
-    """Evaluate the network after `step` steps, and write the confusions."""
+    """Judge the network after `step` steps, and write its confusion matrices to step-STEP.safetensors."""
     run, ranking = head.run, head.run.settings.ranking
     coarse = predict_store(model, store(run, "val"), mirrored=run.settings.coarse.mirrored)  # (N, 13, 13, K)
     if not np.isfinite(coarse).all():
@@ -103,19 +103,19 @@ def _judge(head: Head, model: SegNet, step: int) -> None:
 
 
 def judged_steps(options: TrainingOptions) -> np.ndarray:
-    """Return the steps after which a training is evaluated, (E,) int64; one that diverges stops before the last."""
+    """Return the numbers of steps after which a training is judged, the start and the end included: (E,) int64."""
     return np.unique([*range(0, options.steps, -(-options.steps // _JUDGEMENTS)), options.steps])
 
 
 class Trainings(NamedTuple):
-    """Trainings with several losses, each with every seed, by the names of LOSS_NAMES."""
+    """Trainings with each of several losses and seeds; losses are named as in LOSS_NAMES."""
 
-    steps: Mapping[str, np.ndarray]  # after which those of a loss are evaluated, (E,) int64
+    steps: Mapping[str, np.ndarray]  # by loss, the numbers of steps after which trainings were judged, (E,) int64
     seeds: tuple[int, ...]
-    folders: Mapping[tuple[str, int], Path]  # of loss and seed
+    folders: Mapping[tuple[str, int], Path]  # by loss and seed
 
     def values(self, kind: str, measure: Callable[[np.ndarray], float]) -> dict[str, np.ndarray]:
-        """Return a measure of confusions, "naive" or "picks", by loss: (seeds, E), NaN after a training diverged."""
+        """Measure the confusion matrices of a kind, "naive" or "picks": (seeds, E) by loss, NaN after a divergence."""
         found = {name: np.full((len(self.seeds), len(steps)), np.nan) for name, steps in self.steps.items()}
         for (name, seed), folder in self.folders.items():
             for number, file in enumerate(sorted(folder.glob("step-*.safetensors"))):
@@ -123,16 +123,17 @@ class Trainings(NamedTuple):
         return found
 
     def curves(self, values: Mapping[str, np.ndarray]) -> dict[str, Curve]:
-        """Return a curve for each loss: the mean of its `values`, with a band from the smallest to the largest seed.
+        """Return a curve for each loss: the mean over seeds of `values`, with a band from the smallest to the largest.
 
         A curve ends where a training with one of the seeds diverged.
         """
         return {name: Curve.of_mean(self.steps[name], of) for name, of in values.items()}
 
     def table(self, title: str, columns: Mapping[str, Any], note: str = "") -> Table:
-        """Return a table with one row per number of steps, and for each loss its `columns`.
+        """Return a table with one row per number of steps, and all of `columns` for each loss.
 
-        A column is given by the end of its heading, and its `values` with a statistic over the seeds, such as np.mean.
+        A column is (values, statistic): the result of `values` and a function such as np.mean, called with axis=0, the
+        seeds. Its key in `columns` is its heading without the loss.
         """
         every, filled = np.unique(np.concatenate(list(self.steps.values()))), {}
         for name, steps in self.steps.items():
@@ -145,16 +146,17 @@ class Trainings(NamedTuple):
         return Table(title, (Column("steps", "d"), *map(Column, filled)), tuple(rows), note)
 
     def notes(self) -> tuple[str, ...]:
-        """Return notes: how orderings are judged, and each training that diverged."""
+        """Return notes: how orderings are judged, and a line for each training that diverged."""
         outcomes = {pair: read_json(folder / _OUTCOME)["outcome"] for pair, folder in self.folders.items()}
         stopped = (f"{name}, seed {seed}: {of}" for (name, seed), of in outcomes.items() if of != _TRAINED)
         return (SEEDS_RULE, *stopped)
 
 
 def train_by_loss(request: Request, options: Mapping[str, TrainingOptions], *, continued: bool) -> Trainings:
-    """Train a head with each loss and each of the request's seeds.
+    """Train a head with each loss and each of the request's seeds; `options` are by the keys of LOSS_NAMES.
 
-    If `continued`, all begin at `network_of_start` and the picks of Eq. 17 are evaluated too; else at one random head.
+    If `continued`, all trainings begin at `network_of_start`, and the picks of Eq. 17 are judged too; else all losses
+    begin at the same random head for each seed.
     """
     run, judge, heads = request.run, make_judge(request.run, picks=continued), {}
     begin = network_of_start(request) if continued else None
@@ -169,7 +171,7 @@ def train_by_loss(request: Request, options: Mapping[str, TrainingOptions], *, c
 
 
 def network_of_start(request: Request) -> Path:
-    """Return the network to continue from: the run's own start, or a longer one trained here."""
+    """Return the file of the network to continue from: the run's start, or one trained here for `start_steps`."""
     run, steps, start = request.run, request.run.settings.evidence.start_steps, Training(-1, START)
     if not steps:
         return network_path(run, start)

@@ -1,4 +1,4 @@
-"""Read every file of a run, and compare it with its digest."""
+"""Compare every file of a run with its digest."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from tinysegrank.stamps import STAMP, Stamp, read_stamp
 class Verified(NamedTuple):
     """The state of a run's files."""
 
-    files: int  # number of files that were read
-    damage: list[str]  # a line for each fault, beginning with the path in the run folder
-    stale: list[str]  # a line for each stage that is as it was written, but was made from what has changed
+    files: int  # number of files compared
+    damage: list[str]  # a line for each damaged or missing file, beginning with its path in the run folder
+    stale: list[str]  # a line for each stage that was made from other versions of its inputs
     unfinished: list[str]  # names of the stages that are not finished
-    commands: list[str]  # make anew what is damaged or stale
+    commands: list[str]  # shell commands that make anew what is damaged or stale
 
 
 def verify(run: Run) -> Verified:
-    """Compare every file of every finished stage and piece of evidence with the digest in its stamp.
+    """Compare the files of all stages and pieces of evidence with the digests in their stamps.
 
-    A damaged file gets the present time, so that the command that makes it anew looks at it.
+    A damaged file gets the present time, so that later commands, which go by size and time, notice it too.
     """
     stages = [stage.name for stage in STAGES if stage.used(run.settings)]
     finished = [name for name in stages if run.stamp(name).complete]
@@ -56,7 +56,7 @@ def verify(run: Run) -> Verified:
 
 
 def _commands(run: Run, damage: list[str], to_do: bool) -> list[str]:
-    """Return the commands that make anew what is damaged or stale: of the run, and of the evidence by its seeds."""
+    """Return the commands to repeat: that of the run, with `to_do` or for its damage, and evidence's for each seeds."""
     commands = []
     if to_do or any(not line.startswith(f"{EVIDENCE}/") for line in damage):
         commands.append(run.command)
