@@ -43,7 +43,7 @@ class Variant(NamedTuple):
         if self.text == "start":
             return settings.training.start
         loss, counts, min_mass, *rate = self.text.split(":")
-        options = replace(settings.training.continued(loss), counts=counts, min_mass=float(min_mass))
+        options = replace(settings.training.of(loss), counts=counts, min_mass=float(min_mass))
         return replace(options, rate=float(rate[0])) if rate else options
 
 

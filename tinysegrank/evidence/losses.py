@@ -47,7 +47,7 @@ _CONTINUED = (
 def train_from_scratch(request: Request) -> Finding:
     """Train the head with IOU, UOI and CE from one random head per seed, and judge its maps of val as it trains."""
     run, schedule = request.run, request.run.settings.training
-    options = {loss: replace(schedule.continued(loss), steps=schedule.start.steps) for loss in ("iou", "uoi")}
+    options = {loss: replace(schedule.of(loss), steps=schedule.start.steps) for loss in ("iou", "uoi")}
     options["ce"] = schedule.start
     trained = train_by_loss(request, options, continued=False)
     iou = trained.values("naive", partial(per_cent, run))
@@ -82,7 +82,7 @@ def train_from_scratch(request: Request) -> Finding:
 def continue_training(request: Request) -> Finding:
     """Continue one cross-entropy training with each loss and seed, and judge the picks of Eq. 17 on the way."""
     run, schedule = request.run, request.run.settings.training
-    options = {loss: schedule.continued(loss) for loss in ("ce", "uoi", "uoi+ce")}
+    options = {loss: schedule.of(loss) for loss in ("ce", "uoi", "uoi+ce")}
     trained = train_by_loss(request, options, continued=True)
     picks, naive = (trained.values(kind, partial(per_cent, run)) for kind in ("picks", "naive"))
     spread = {", smallest": (picks, np.min), ", largest": (picks, np.max)} if len(request.seeds) > 1 else {}

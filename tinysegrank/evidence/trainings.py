@@ -53,7 +53,7 @@ class Head(NamedTuple):
 
 def train_heads(run: Run, heads: Sequence[Head]) -> None:
     """Train the heads that are not trained yet in worker processes, and report each."""
-    with count_steps(run, [(head.folder, head.options.steps) for head in heads]):
+    with count_steps(run, {head.folder: head.options.steps for head in heads}):
         for name in parallel_map(train_head, heads, jobs=run.backend_jobs):
             run.progress.say(f"trained {name}")
 

@@ -45,13 +45,10 @@ class DerivedRun(Run):
 
 def _stages_made_anew() -> list[Stage]:
     """Return the stages that a derived run makes: the trainings and all that depends on them, up to the evaluation."""
-    made: list[Stage] = []
-    for stage in STAGES:
-        names = {earlier.name for earlier in made}
-        if stage is training.STAGE or names & set(map(stage_of, stage.needs)):
+    made = [training.STAGE]
+    for stage in STAGES[: STAGES.index(evaluation.STAGE) + 1]:
+        if {earlier.name for earlier in made} & set(map(stage_of, stage.needs)):
             made.append(stage)
-        if stage is evaluation.STAGE:
-            break
     return made
 
 

@@ -70,8 +70,8 @@ class TrainingSettings(Options):
     iou: TrainingOptions = field(default_factory=lambda: TrainingOptions("iou", steps=600, rate=0.02))
     uoi_ce: TrainingOptions = field(default_factory=lambda: TrainingOptions("uoi+ce", steps=600, rate=0.002))
 
-    def continued(self, loss: str) -> TrainingOptions:
-        """Return the options of the training that continues from the start with a loss, one of LOSSES."""
+    def of(self, loss: str) -> TrainingOptions:
+        """Return the options of the start, for "start", or of the training that continues with a loss of LOSSES."""
         options: TrainingOptions = getattr(self, loss.replace("+", "_"))
         return options
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,8 @@ from tinysegrank.experiment.settings import LOSSES, Settings
 from tinysegrank.experiment.stages import features, trunk
 from tinysegrank.files import reading, write_text
 from tinysegrank.parallel import parallel_map
-from tinysegrank.segnet import FeatureStore, SegNet, TrainingOptions, load_segnet, save_segnet, train
-from tinysegrank.stamps import Key, file_digest
+from tinysegrank.segnet import SegNet, TrainingOptions, load_segnet, save_segnet, train
+from tinysegrank.stamps import file_digest
 
 START = "start"
 
@@ -57,83 +57,56 @@ def network_path(run: Run, training: Training) -> Path:
     return run.folder(STAGE.name) / training.name / trunk.NETWORK
 
 
-class _Task(NamedTuple):
-    run: Run
-    training: Training
-    store: FeatureStore
-    images: np.ndarray
-    options: TrainingOptions
-    feature_scale: float
-    features_content: str
-    begin: Path
-
-    @property
-    def folder(self) -> Path:
-        """Folder of the network, the log and the checkpoint."""
-        return network_path(self.run, self.training).parent
-
-    def key(self) -> Key:
-        """Return the key of the network's folder."""
-        inputs = [file_digest(self.begin), self.features_content, self.images.tolist(), self.feature_scale]
-        return artifacts.key([self.options, self.training.seeds(self.run.settings.seed)], inputs, __name__)
-
-
 def make(run: Run) -> None:
-    """Train every network that is missing or stale, the chains in parallel."""
-    scale, content = features.read_scale(run), run.content("features/train")
-    fold_of, schedule, store = images.folds(run), run.settings.training, features.store(run, "train")
-    _remove_others(run)
-    chains = []
-    for chain in trainings(run.settings):
-        tasks = []
-        for training in chain:
-            used = np.flatnonzero(fold_of != training.fold)
-            options = schedule.start if training.loss == START else schedule.continued(training.loss)
-            before = Training(training.fold, START)
-            begin = trunk.network_path(run) if training.loss == START else network_path(run, before)
-            tasks.append(_Task(run, training, store, used, options, scale, content, begin))
-        chains.append(tasks)
-    with count_steps(run, [(task.folder, task.options.steps) for tasks in chains for task in tasks]):
-        for names in parallel_map(_train_chain, chains, jobs=run.jobs):
+    """Train every network that is missing or stale, the chains in parallel; delete networks of other settings."""
+    chains, schedule = trainings(run.settings), run.settings.training
+    steps = {network_path(run, one).parent: schedule.of(one.loss).steps for chain in chains for one in chain}
+    for path in run.folder(STAGE.name).iterdir():
+        if path.is_dir() and path not in steps:
+            shutil.rmtree(path)
+    with count_steps(run, steps):
+        for names in parallel_map(partial(_train_chain, run), chains, jobs=run.jobs):
             run.progress.say(f"trained {', '.join(names)}")
 
 
-def _remove_others(run: Run) -> None:
-    wanted = {training.name for chain in trainings(run.settings) for training in chain}
-    for path in run.folder(STAGE.name).iterdir():
-        if path.is_dir() and path.name not in wanted:
-            shutil.rmtree(path)
+def _train_chain(run: Run, chain: list[Training]) -> list[str]:
+    """Train the networks of a chain that are missing or stale, in order; return the names of all."""
+    scale, content, fold_of = features.read_scale(run), run.content("features/train"), images.folds(run)
+    for training in chain:
+        options, used = run.settings.training.of(training.loss), np.flatnonzero(fold_of != training.fold)
+        before = network_path(run, Training(training.fold, START))
+        begin = trunk.network_path(run) if training.loss == START else before
+        inputs = [file_digest(begin), content, used.tolist(), scale]
+        key = artifacts.key([options, training.seeds(run.settings.seed)], inputs, __name__)
+        work = partial(_train, run, training, begin, used, options)
+        artifacts.make(network_path(run, training).parent, key, work)
+    return [training.name for training in chain]
 
 
-def _train_chain(tasks: list[_Task]) -> list[str]:
-    for task in tasks:
-        artifacts.make(task.folder, task.key(), partial(_train, task))
-    return [task.training.name for task in tasks]
-
-
-def _train(task: _Task) -> None:
-    folder, model, settings = task.folder, load_segnet(task.begin), task.run.settings
-    seeds = task.training.seeds(settings.seed)
-    if task.training.loss == START:  # the trunk's file has no head of the data's classes: draw one
+def _train(run: Run, training: Training, begin: Path, used: np.ndarray, options: TrainingOptions) -> None:
+    """Train one head from the network in `begin`, on the training images with these indices."""
+    folder, model, settings = network_path(run, training).parent, load_segnet(begin), run.settings
+    seeds = training.seeds(settings.seed)
+    if training.loss == START:  # the trunk's file has no head of the data's classes: draw one
         trunk_only, rng = model, np.random.default_rng(seeds)
         model = SegNet(len(settings.classes), settings.trunk.preset, rng=rng, backend=trunk_only.backend)
         model.network.assign(trunk_only.trunk.parameters)
-        model.feature_scale = task.feature_scale
+        model.feature_scale = features.read_scale(run)
     try:
         records = train(
             model,
-            task.store,
-            task.images,
-            task.options,
+            features.store(run, "train"),
+            used,
+            options,
             seed=int(np.random.SeedSequence(seeds).generate_state(1)[0]),
             checkpoint=folder / "checkpoint.safetensors",
             progress=lambda step, loss: write_text(folder / "step.txt", str(step)),  # noqa: ARG005
         )
     except TrainingError as error:
-        raise TrainingError(f"{task.training.name}: {error}") from error
+        raise TrainingError(f"{training.name}: {error}") from error
     lines = ["step,loss", *(f"{record.step},{record.loss!r}" for record in records)]
     write_text(folder / "log.csv", "\n".join(lines) + "\n")
-    write_text(folder / "step.txt", str(task.options.steps))  # here too, where it was lost after the last step
+    write_text(folder / "step.txt", str(options.steps))  # here too, where it was lost after the last step
     save_segnet(folder / trunk.NETWORK, model)
 
 
@@ -146,21 +119,21 @@ def read_log(run: Run, training: Training) -> tuple[np.ndarray, np.ndarray]:
 
 
 @contextmanager
-def count_steps(run: Run, folders: list[tuple[Path, int]]) -> Iterator[None]:
+def count_steps(run: Run, steps: Mapping[Path, int]) -> Iterator[None]:
     """Show the progress of trainings in worker processes during a `with` block, read from step.txt in their folders.
 
-    `folders` are pairs of a training's folder and its number of steps.
+    `steps` are the trainings' numbers of steps, by folder.
     """
     done = threading.Event()
 
     def watch(advance: Advance) -> None:
         shown = 0
         while not done.wait(1.0):
-            steps = sum(_steps_taken(folder) for folder, _ in folders)
-            advance(steps - shown)
-            shown = steps
+            taken = sum(map(_steps_taken, steps))
+            advance(taken - shown)
+            shown = taken
 
-    with run.progress.count("training steps", sum(steps for _, steps in folders)) as advance:
+    with run.progress.count("training steps", sum(steps.values())) as advance:
         watcher = threading.Thread(target=watch, args=(advance,), daemon=True)
         watcher.start()
         try:
