@@ -12,12 +12,11 @@ from tinysegrank.errors import CheckpointError, ConfigError
 from tinysegrank.evidence import PIECES, Finding, Piece, Request, Statement, collect_evidence, evidence_state, trainings
 from tinysegrank.evidence.claims import check_claims, verdict_of_fact
 from tinysegrank.evidence.losses import continue_training, train_from_scratch
-from tinysegrank.experiment import Silent, artifacts
+from tinysegrank.experiment import Silent
 from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.run_folder import read_run
 from tinysegrank.experiment.settings import EvidenceSettings
 from tinysegrank.experiment.stages import data
-from tinysegrank.experiment.stages.described import read_columns, write_columns
 from tinysegrank.files import read_compressed, write_compressed, write_json
 from tinysegrank.reporting import Column, Table
 from tinysegrank.stamps import File, Stamp, file_digest, read_stamp
@@ -163,15 +162,6 @@ def test_other_seeds_need_the_stages_that_their_runs_read(copied):
     with pytest.raises(CheckpointError, match="ablation-seeds needs the stage features, not finished"):
         collect(copied, "ablation-seeds")
 
-
-def test_proposals_without_the_rerank_block(bare, tiny_run):
-    run, columns = replace(tiny_run, path=bare), {"segnet": read_columns(tiny_run)["segnet"]}
-    (bare / "described" / "columns.json").unlink()
-    artifacts.make(bare / "described", run.stamp("described").key, lambda: write_columns(run, columns))
-    with pytest.raises(CheckpointError, match='rerank-alone needs a block "rerank"'):
-        collect(bare, "rerank-alone")
-    ((made,), _) = collect(bare, "ablation")
-    assert [row[0] for row in made.table.rows] == ["Eq. 17, no SVM", "(1) SegNet"]
 
 
 @pytest.mark.parametrize(

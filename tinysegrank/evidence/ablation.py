@@ -64,7 +64,7 @@ class Ranking(NamedTuple):
     name: str
     columns: int | None  # number of columns of a fitted ranker's features
     C: float | None  # of a fitted ranker
-    held_out: float | None  # corpus IoU of the picks, in per cent, on training images that were not fitted on
+    held_out: float  # corpus IoU of the picks, in per cent, on training images that were not fitted on
     rows: np.ndarray  # the picked row of the table of val for each image, (N,) int64
 
 
@@ -93,10 +93,8 @@ def fit_ablation(request: Request) -> Finding:
 def rankings(run: Run) -> list[Ranking]:
     """Return the picks of Eq. 17, then those of a ranker on each of `block_subsets`; fitted rankers are stored."""
     train, val, ranking = read_described(run, "train"), read_described(run, "val"), run.settings.ranking
-    accuracy = None
-    if "segnet" in train.table.columns:
-        distances = eq17_by_features(train.table, ranking.background_weight)
-        accuracy = per_cent(run, train.confusions[pick(-distances, train.table.groups)])
+    distances = eq17_by_features(train.table, ranking.background_weight)
+    accuracy = per_cent(run, train.confusions[pick(-distances, train.table.groups)])
     found = [Ranking(EQ_17, None, None, accuracy, pick(-val.distances[ranking.loss], val.table.groups))]
     return found + fit_subsets(run, block_subsets(tuple(train.table.columns)))
 

@@ -116,8 +116,8 @@ def collect_evidence(
 
 
 def _lacks(run: Run, piece: Piece) -> str:
-    """Return as text what a piece needs and the run lacks; "" if that is nothing."""
-    return run.unfinished(piece.stages(run.settings)) or piece.lacks(run)
+    """Return as text which stages a piece needs that are not finished; "" if all are."""
+    return run.unfinished(piece.stages(run.settings))
 
 
 def _inspect(run: Run, piece: Piece, seeds: tuple[int, ...] | None = None) -> tuple[Path, Key, Condition]:

@@ -83,8 +83,7 @@ def _picks(run: Run) -> dict[str, np.ndarray]:
     """Return the confusion matrices of first proposals and of the picks of Eq. 17 and of the ablation's rankers."""
     val, (eq17, *rankers) = read_described(run, "val"), ablation.rankings(run)
     rows = {_FIRST: np.flatnonzero(val.table.proposals == 0), eq17.name: eq17.rows}
-    if "segnet" in val.table.columns:
-        rows[_NO_TERM] = pick(-ablation.eq17_by_features(val.table, 0.0), val.table.groups)
+    rows[_NO_TERM] = pick(-ablation.eq17_by_features(val.table, 0.0), val.table.groups)
     rows |= {ranker.name: ranker.rows for ranker in rankers}
     return {name: val.confusions[of] for name, of in rows.items()}
 

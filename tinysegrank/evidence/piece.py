@@ -52,7 +52,7 @@ class Piece:
     work: Callable[[Request], Finding]
     needs: tuple[Stage, ...]  # stages that it reads
     also: Callable[[Settings], Sequence[str]] = lambda settings: ()  # noqa: ARG005  # names of further stages
-    lacks: Callable[[Run], str] = lambda run: ""  # noqa: ARG005  # text: what a run with these stages finished lacks
+
     seeded: bool = False  # whether it trains, once for each seed
     settings: Callable[[Settings], Any] = lambda settings: None  # noqa: ARG005  # those that only this piece depends on
 

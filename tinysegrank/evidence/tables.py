@@ -15,7 +15,6 @@ from tinysegrank.evidence.measures import bars_beside_paper, per_cent, read_desc
 from tinysegrank.evidence.piece import Finding, Piece, Request
 from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.stages import data, described, evaluation, report
-from tinysegrank.experiment.stages.described import read_columns
 from tinysegrank.experiment.stages.evaluation import read_counts
 from tinysegrank.metrics import Confusion
 from tinysegrank.ranking import oracle_picks
@@ -92,7 +91,7 @@ def _compare(
     """Compare the first of some methods with the 1-best, class by class, beside rows of the paper's Table 1.
 
     Args:
-        run: the run.
+        run: the run, for its classes and the names of its data.
         methods: confusion matrices (N, K, K) by method, "1-best" among them.
         statements: sentences of the paper to judge.
         paper: rows of Table 1 for the table; the first two are drawn too.
@@ -130,15 +129,11 @@ def compare_systems(request: Request) -> Finding:
     return Finding(orderings, {**methods, few: of_few, "the 1-best": methods["1-best"]}, table, draw)
 
 
-def _lacks_block(run: Run) -> str:
-    blocks = list(read_columns(run))
-    return "" if BLOCK in blocks else f'a block "{BLOCK}" of features; its proposals are described by {blocks}'
-
 
 _NEEDS = (data.STAGE, described.STAGE, evaluation.STAGE)
 _ALONE_TITLE = f"Table 1's row {RERANK}: the re-ranking features alone"
 PIECES = (
     Piece("table-1", "Table 1: the classes, beside the paper's rows", compare_classes, (data.STAGE, evaluation.STAGE)),
-    Piece("rerank-alone", _ALONE_TITLE, compare_rerank_alone, _NEEDS, lacks=_lacks_block),
+    Piece("rerank-alone", _ALONE_TITLE, compare_rerank_alone, _NEEDS),
     Piece(TEST_OF_ORDERINGS, "Table 2: every way of labelling val", compare_systems, _NEEDS),
 )
