@@ -78,7 +78,8 @@ def _compare(ordering: Ordering, better: np.ndarray, worse: np.ndarray, classes:
 def verdict(gap: Difference, *, same: bool = False) -> str:
     """Judge the claim of a gain, or with `same` of no difference, by the difference in points and its 95 % interval.
 
-    A gain or loss is clear if 0 is outside the interval, sameness if the interval is within 2 points of 0.
+    A gain or loss is clear if 0 is outside the interval, sameness if the interval is within 2 points of 0. Return one
+    of VERDICTS.
     """
     if same and gap.low >= -_ENOUGH and gap.high <= _ENOUGH:
         return AGREES

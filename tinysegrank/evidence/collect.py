@@ -60,8 +60,7 @@ def collect_evidence(
         path: the run folder.
         names: names of the pieces, or "all".
         seeds: seeds for the pieces that train.
-        jobs: worker processes; the results are the same for any number.
-        progress: where to report.
+        jobs: number of worker processes; the results are the same for any.
 
     Raises:
         CheckpointError: the folder isn't a run, a stage is damaged or stale, or the run lacks what a piece needs; with

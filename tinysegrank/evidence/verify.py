@@ -56,7 +56,7 @@ def verify(run: Run) -> Verified:
 
 
 def _commands(run: Run, damage: list[str], to_do: bool) -> list[str]:
-    """Return the commands to repeat: that of the run, with `to_do` or for its damage, and evidence's for each seeds."""
+    """Return the commands that repair a run: `run` if `to_do` or a stage is damaged, and `evidence` for each seeds."""
     commands = []
     if to_do or any(not line.startswith(f"{EVIDENCE}/") for line in damage):
         commands.append(run.command)

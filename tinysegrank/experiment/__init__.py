@@ -1,4 +1,4 @@
-"""The paper's experiment as stages, each of which writes a folder of the run; label photographs with a finished run."""
+"""The paper's experiment: its stages, each of which writes one folder of a run, and the use of a finished run."""
 
 from __future__ import annotations
 

@@ -46,7 +46,6 @@ def label_photographs(
         paths: photographs, folders of photographs, and patterns such as *.jpg.
         run_path: the run folder.
         out: the output folder; made if missing.
-        progress: where to report.
         replace: replace files that exist.
         skip: write only files that don't exist yet, and skip photographs that have all of theirs.
         proposals: also write all proposals, best first, as NAME.proposals/00.png, 01.png, ..., and scores.csv there.

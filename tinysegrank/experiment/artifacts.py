@@ -147,7 +147,7 @@ def make(
     parts: bool = False,
     whole_folders: bool = False,
 ) -> None:
-    """Bring an artifact up to date.
+    """Bring an artifact up to date: keep, resume, repair or remake it, as its condition requires.
 
     Args:
         folder: folder of the artifact; created if missing.

@@ -53,7 +53,7 @@ def _stages_made_anew() -> list[Stage]:
 
 
 def stages_read(settings: Settings) -> list[str]:
-    """Return the names of the used stages that a derived run reads from its base, sorted."""
+    """Return the names, sorted, of the stages used under the settings that a derived run reads from its base."""
     stages = _stages_made_anew()
     made = {stage.name for stage in stages}
     used = {stage.name for stage in STAGES if stage.used(settings)}
@@ -61,7 +61,7 @@ def stages_read(settings: Settings) -> list[str]:
 
 
 def run_seed(base: Run, path: Path, seed: int, lock: FolderLock) -> DerivedRun:
-    """Bring the derived run of a seed up to date in the folder `path`, and return it; `lock` is the base's."""
+    """Bring the derived run of a seed up to date in the folder `path`, and return it; `lock` is the base run's."""
     stages = _stages_made_anew()
     made = frozenset(stage.name for stage in stages)
     run = DerivedRun(path, replace(base.settings, seed=seed), base.jobs, base.progress, base, made)
@@ -80,7 +80,7 @@ def _reading_base(base: Run, stage: Stage, made: frozenset[str]) -> Stage:
 
 
 def _describe_again(run: Run) -> None:
-    """Copy the base's feature tables of both splits, with SegNet's features and Eq. 17 of this run's networks."""
+    """Write the base's feature tables anew, with the SegNet features and Eq. 17 distances of this run's networks."""
     assert isinstance(run, DerivedRun)  # noqa: S101  # only derived runs have this stage
     described.write_columns(run, described.read_columns(run.base))
     for which in SPLITS:

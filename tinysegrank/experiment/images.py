@@ -66,7 +66,6 @@ class ImageOfRun:
     """One image of a split of a run; its data is read from disk when asked for.
 
     Attributes:
-        run: the run.
         which: "train" or "val".
         number: the image's index in the split.
     """
@@ -88,7 +87,7 @@ class ImageOfRun:
 
     @property
     def fold(self) -> int:
-        """The fold of a training image; -1 for an image of val, the number of models fitted on all training images."""
+        """The fold of a training image; -1 for an image of val, as for models fitted on all training images."""
         return int(folds(self.run)[self.number]) if self.which == "train" else -1
 
     def file(self, stage: str, ending: str) -> Path:

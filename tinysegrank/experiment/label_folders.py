@@ -55,7 +55,7 @@ def evaluate_folder(
 
 
 def _compare(classes: Classes, files: tuple[Path, Path]) -> tuple[np.ndarray, Mask, Mask]:
-    """Return the confusion matrix (K, K) of an image's files (truth, labels), and the facts about both for a census."""
+    """Compare an image's files (truth, labels): return the confusion matrix (K, K), and both masks without pixels."""
     truth, labels = (read_mask(path, classes) for path in files)
     (height, width), (rows, columns) = truth.labels.shape, labels.labels.shape
     if (height, width) != (rows, columns):

@@ -37,7 +37,7 @@ class Progress:
 
     @contextmanager
     def count(self, what: str, total: int) -> Iterator[Advance]:  # noqa: ARG002
-        """Report progress in a `with` block of `total` units of work; yield a function to call with units finished."""
+        """Report a `with` block's progress in `total` units, named `what`; yield a function to add finished units."""
         yield lambda units: None  # noqa: ARG005
 
     def say(self, text: str) -> None:

@@ -85,8 +85,7 @@ class ProposalSettings(Options):
     """Module 1: the engine that proposes, and the number of proposals per image.
 
     `engine` is "crf", "paste", "both" (their proposals in turn), or "folder" for proposals made elsewhere and stored in
-    `folder`. `count` is M. The constants of an engine are those with the oracle's best mean image IoU on training
-    images of fold 0.
+    `folder`. `count` is M. The engines' constants are chosen on training images of fold 0.
     """
 
     engine: str = option("crf", choices=ENGINES)

@@ -65,9 +65,7 @@ def run_experiment(
 
     Args:
         path: the run folder; made if it does not exist.
-        settings: settings of the run.
-        jobs: worker processes; the results are the same for any number.
-        progress: where to report.
+        jobs: number of worker processes; the results are the same for any.
         update: change the settings of an existing run, and make anew what depends on them.
         until: name of the last stage, by default the last of all; only that stage and those it needs are done.
         keep_stale: keep results that were made by other code.

@@ -43,7 +43,7 @@ class Run:
 
     @property
     def backend_jobs(self) -> int:
-        """Number of worker processes for the array backend: `jobs`, but at most one per GPU, to share no memory."""
+        """Number of worker processes for work on the array backend: `jobs`, but on GPUs at most one per device."""
         return self.jobs if get_backend().on_host else min(self.jobs, len(named_devices()))
 
     @property
@@ -98,7 +98,7 @@ class Run:
 
         Args:
             stages: names of the stages.
-            what: what needs them, as the subject of the message.
+            what: the part that needs them, as the subject of the message.
 
         Raises:
             CheckpointError: a stage is unfinished or was made from other versions of its inputs, or a file was changed.
@@ -168,7 +168,6 @@ def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: 
     """Bring every stage that is used up to date, in order. When a stage fails, what is stored stays.
 
     Args:
-        run: the run.
         stages: the stages, each after those it needs.
         lock: lock of the run folder; taken before anything is written.
         keep_stale: keep results that are stale only because the code has changed.

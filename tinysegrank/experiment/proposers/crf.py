@@ -58,12 +58,12 @@ class CrfProposer(DivMBestProposer):
     files = ("examples.float16", "examples.float32", "examples.safetensors")
 
     def map_views(self, settings: Settings) -> tuple[bool, ...]:
-        """Return the views of an image, False or mirrored, whose maps the classifier reads; () if hand-made inputs."""
+        """Return the views whose trunk maps the classifier reads: False for an image, True for its mirror image."""
         asked = settings.proposals.crf
         return () if asked.features == "hand" else _views(asked)
 
     def gather(self, run: Run, files: Sequence[Path]) -> int:
-        """Write the inputs and true classes of all training superpixels; return about the bytes that one fit holds."""
+        """Write the inputs and true classes of all training superpixels; return about how many bytes one fit holds."""
         (path, beside, rest), views = files, _views(run.settings.proposals.crf)
         tasks = [(image, mirrored) for image in images_of(run, "train") for mirrored in views]
         parts = []
@@ -120,7 +120,7 @@ def _views(asked: CrfSettings) -> tuple[bool, ...]:
 
 
 def _example(view: tuple[ImageOfRun, bool]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return `Inputs` of an image, or if True of its mirror image, with `own` as float16, and `label_fractions`."""
+    """Return the `Inputs`, `own` as float16, and `label_fractions` of an image, or if True, of its mirror image."""
     image, mirrored = view
     photograph = PhotographOfRun(image, mirrored=mirrored)
     own, shared = _describe(photograph)[1]

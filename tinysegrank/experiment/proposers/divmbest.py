@@ -110,7 +110,6 @@ class DivMBestProposer(ABC):
         """Choose the constants with the best oracle on images of fold 0, by the model fitted without that fold.
 
         Args:
-            run: the run.
             grid: the constants to try.
             images: number of images to try on, evenly spaced in the fold; all of them if there are fewer.
         """
@@ -126,7 +125,7 @@ class DivMBestProposer(ABC):
         return np.stack([trial(labels, proposals, num_classes=num_classes) for proposals in found])
 
     def keep(self, run: Run, choice: Choice[Any], named: str, tried: Any) -> None:
-        """Write the constants chosen and the results of all that were tried; report the accuracy of those `named`."""
+        """Write the chosen constants and `tried`, the results of all; report the accuracy of the chosen, as `named`."""
         one_best = choice.one_best[choice.oracle.argmax()]
         run.progress.say(
             f"{named}, lambda {choice.best.lam:g}: oracle {choice.oracle.max():.1%}, 1-best {one_best:.1%} mean "

@@ -48,7 +48,7 @@ class PasteProposer(DivMBestProposer):
     files = ("rows.float32", "rows.safetensors")  # features, which may not fit into memory, and the rest
 
     def map_views(self, settings: Settings) -> tuple[bool, ...]:
-        """Return the views, False or mirrored, whose maps describe or rank segments; () if none do."""
+        """Return the views whose trunk maps describe or rank segments: False for an image, True for its mirror."""
         asked = settings.proposals.paste
         if asked.features != "hand":
             return (False, True)

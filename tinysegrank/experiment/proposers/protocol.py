@@ -24,17 +24,16 @@ class Proposer(Protocol):
     reads_segments: bool
 
     def map_views(self, settings: Settings) -> tuple[bool, ...]:
-        """Return whether each view of an image whose trunk maps the proposer reads is mirrored.
+        """Return the views whose trunk maps the proposer reads: False for an image, True for its mirror image.
 
-        (): the proposer reads no maps; (False,): those of images; (False, True): those of images, and of the mirror
-        images of training images. The stage `maps` runs only if a proposer reads some.
+        () stands for none; only training images have mirror images. The stage `maps` runs if a proposer reads some.
         """
 
     def check(self, settings: Settings) -> None:
         """Check that the proposer can work under these settings, before a run folder is made.
 
         Raises:
-            DatasetError, ConfigError: naming the file or setting.
+            DatasetError, ConfigError: a file or setting is wrong; the message names it.
         """
 
     def fit(self, run: Run) -> None:

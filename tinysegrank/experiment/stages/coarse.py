@@ -18,7 +18,7 @@ NETWORKS = (START, *LOSSES)
 
 
 def make(run: Run) -> None:
-    """Write the coarse maps: train.npy, each by the network trained without the image's fold, and val-LOSS.npy."""
+    """Write the coarse maps: train.npy, by networks trained without the image's fold, and val-LOSS.npy by each loss."""
     folder = run.folder(STAGE.name)
     fold_of, ranked_by_loss, parts = images.folds(run), run.settings.ranking.loss, list[np.ndarray]()
     held_out = [np.flatnonzero(fold_of == fold) for fold in range(run.settings.folds)]

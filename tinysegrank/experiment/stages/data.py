@@ -22,7 +22,7 @@ def check_settings(settings: Settings, *, truth: bool) -> None:
         truth: whether the masks of val are needed.
 
     Raises:
-        DatasetError, WeightsError, ConfigError: they cannot; the message names the file or setting.
+        DatasetError, WeightsError, ConfigError: a file or setting is wrong; the message names it.
     """
     train, val = open_split(settings, "train"), open_split(settings, "val")
     if both := sorted(set(train.names) & set(val.names)):

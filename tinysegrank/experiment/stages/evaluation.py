@@ -32,7 +32,7 @@ _FILE = "confusions.npz"
 
 
 def make(run: Run) -> None:
-    """Write the confusion matrices of every system, one per image of val: (N, K, K) by its folder.
+    """Write the confusion matrices (N, K, K) of every system, one per image of val.
 
     Upsampled label maps are compared with the truth, which is decoded once for all systems. The matrices of picked
     proposals are those of the stage `described`.

@@ -31,7 +31,7 @@ def used(settings: Settings) -> bool:
 
 
 def _views(settings: Settings) -> set[bool]:
-    """Return the views whose maps proposers read: False for images, True for mirror images of training images."""
+    """Return the views whose maps proposers read: False for an image, True for the mirror image of a training image."""
     return {mirrored for one in ENGINES[settings.proposals.engine] for mirrored in one.map_views(settings)}
 
 
@@ -78,7 +78,7 @@ def read_maps(image: ImageOfRun, *, mirrored: bool = False) -> MapFeatures:
 
 
 def read_means(image: ImageOfRun, *, mirrored: bool = False) -> MapMeans:
-    """Read the same as `read_maps`, together with the superpixels and channels, as segments are described by them."""
+    """Read an image's superpixels and the means of the maps over them; or those of a training image's mirror image."""
     superpixels = read_superpixels(image)
     means = read_maps(image, mirrored=mirrored).superpixels
     return MapMeans(superpixels[:, ::-1] if mirrored else superpixels, means, channels(image.run))

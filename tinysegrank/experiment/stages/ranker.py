@@ -17,7 +17,7 @@ _FILE = "ranker.safetensors"
 
 
 def make(run: Run) -> None:
-    """Fit the ranker, choosing C by cross-validation; save it, and the mean IoU of the held-out picks for each C."""
+    """Fit the ranker, choosing C by cross-validation; write it, and the mean IoU of held-out picks for each C."""
     table, confusions, _ = load_described(run, "train")
     ranking = run.settings.ranking
     with run.progress.count("folds of the ranker", min(ranking.splits, len(table.images))) as advance:
@@ -42,7 +42,10 @@ def fit_on_blocks(
     *,
     advance: Callable[[int], None] | None = None,
 ) -> FittedRanker:
-    """Fit the run's kind of ranker on some blocks of a table, choosing C by cross-validation over the images."""
+    """Fit the run's kind of ranker on some blocks of a table, choosing C by cross-validation over the images.
+
+    confusions | (rows, K, K) | integer | pixels of each row's proposal; row: true class
+    """
     ranking, classes = run.settings.ranking, run.settings.report.classes or None
     kind = RANKERS[ranking.ranker]
     return fit_ranker(

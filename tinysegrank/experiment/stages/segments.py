@@ -187,9 +187,9 @@ def read_segments(image: ImageOfRun) -> tuple[Segments, np.ndarray | None]:
 
 
 def read_rows(image: ImageOfRun) -> tuple[np.ndarray | None, np.ndarray]:
-    """Read the hand-made descriptions (N, P) of a training image's rows, None if the run makes none, and their targets.
+    """Read a training image's hand-made descriptions (N, P), None if the run makes none, and its targets (N, K-1).
 
-    Rows and targets (N, K-1) are those of `rows_of`, in its order.
+    They have a row for each of the training rows of `rows_of`, in its order.
     """
     with read_compressed(image.file(STAGE.name, ".npz")) as arrays:
         return arrays["features"] if by_hand(image.run.settings) else None, arrays["targets"]
