@@ -60,7 +60,7 @@ def label_photographs(
     segmenter = Segmenter(run_path, progress=progress)
     count = segmenter.run.settings.proposals.count if proposals else 0
     for path in paths:
-        with opened(path) as image:  # its header: pixels are decoded once, below
+        with opened(path) as image:  # reads the header alone; pixels are decoded once, when they are labelled
             if min(image.size) < SMALLEST_SIDE:
                 raise DatasetError(
                     f"{path}: a side is below {SMALLEST_SIDE} pixels, one for each cell of the coarse grid"

@@ -57,7 +57,7 @@ def stages_read(settings: Settings) -> list[str]:
     stages = _stages_made_anew()
     made = {stage.name for stage in stages}
     used = {stage.name for stage in STAGES if stage.used(settings)}
-    return sorted({name for stage in stages for name in stage.stages_needed(settings)} & used - made)
+    return sorted({stage_of(need) for stage in stages for need in stage.needed(settings)} & used - made)
 
 
 def run_seed(base: Run, path: Path, seed: int, lock: FolderLock) -> DerivedRun:

@@ -17,7 +17,7 @@ from tinysegrank.experiment.manifest import write_manifest
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.proposers import proposers_of
 from tinysegrank.experiment.run_folder import open_run
-from tinysegrank.experiment.runner import Run, Stage, execute
+from tinysegrank.experiment.runner import Run, Stage, execute, stage_of
 from tinysegrank.experiment.settings import Settings, with_classes
 from tinysegrank.experiment.stages import (
     classifiers,
@@ -123,5 +123,5 @@ def stages_until(name: str, settings: Settings) -> list[Stage]:
     while open_names:
         needed.add(now := open_names.pop())
         if by_name[now].used(settings):
-            open_names += by_name[now].stages_needed(settings)
+            open_names += map(stage_of, by_name[now].needed(settings))
     return [stage for stage in STAGES if stage.name in needed and stage.used(settings)]

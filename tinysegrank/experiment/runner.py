@@ -154,9 +154,6 @@ class Stage:
         """Return the stage's needs under these settings; they may be in stages that are not used."""
         return (*self.needs, *self.also(settings))
 
-    def stages_needed(self, settings: Settings) -> set[str]:
-        """Return the names of the stages needed under these settings; they may include stages that are not used."""
-        return {stage_of(need) for need in self.needed(settings)}
 
 
 def stage_of(need: str) -> str:

@@ -42,7 +42,7 @@ def _describe(task: tuple[ImageOfRun, tuple[np.ndarray, np.ndarray]]) -> None:
     stored = store(run, image.which)
     labels, map_scores = stored.read(image.name)  # (M, H, W)
     confusions = image_confusions(image.labels(), labels, num_classes=len(names))  # (M, K, K)
-    quality = np.nan_to_num(mean_of_present(confusions))  # an image all void: every proposal is as good
+    quality = np.nan_to_num(mean_of_present(confusions))  # NaN if all is void: then proposals are equally good
     proposals = ImageProposals(
         image.image(),
         read_ranked(image),
