@@ -91,7 +91,6 @@ def _compare(
     """Compare the first of some methods with the 1-best, class by class, beside rows of the paper's Table 1.
 
     Args:
-
         methods: confusion matrices (N, K, K) by method, "1-best" among them.
         statements: sentences of the paper to judge.
         paper: rows of Table 1 for the table; the first two are drawn too.
