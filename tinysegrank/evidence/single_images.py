@@ -39,7 +39,7 @@ _SHOWN = 4
 class Images(NamedTuple):
     """Measurements of each image of val, for each heading in SYSTEMS.
 
-    iou     | each (N,) | float64 | mean IoU of the classes present, 0..1; 0 if the image is all void
+    iou     | each (N,) | float64 | mean IoU of the classes in truth or labels, 0..1; 0 if all is void
     objects | each (N,) | float64 | share of the non-void pixels labelled as objects, 0..1; also for "truth"
     """
 

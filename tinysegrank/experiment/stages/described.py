@@ -68,8 +68,8 @@ def write(image: ImageOfRun, table: FeatureTable, others: Mapping[str, np.ndarra
 def distances_of(image: ImageOfRun, cells: np.ndarray) -> dict[str, np.ndarray]:
     """Compute Eq. 17 of a val image's proposals against each network's coarse map; return {} for a training image.
 
-    cells   | (M, 13, 13, K) | float32  | share of each class in each cell of a proposal
-    returns | each (M,)      | floating | by "score/LOSS"; smaller is better
+    cells   | (M, 13, 13, K) | float32 | share of each class in each cell of a proposal
+    returns | each (M,)      | float64 | by "score/LOSS"; smaller is better
     """
     ranking = image.run.settings.ranking
     options = {"eps": ranking.eps, "background_weight": ranking.background_weight}
@@ -82,9 +82,9 @@ def distances_of(image: ImageOfRun, cells: np.ndarray) -> dict[str, np.ndarray]:
 class Described(NamedTuple):
     """The described proposals of a split, one row each; features, and confusions of train, are read when asked for.
 
-    table      | StoredTable  |          | features, quality and origin of the proposals
-    confusions | (rows, K, K) | int32    | pixels of each proposal; row: true class
-    distances  | each (rows,) | floating | of Eq. 17, by the network's loss, for val; {} for train
+    table      | StoredTable  |         | features, quality and origin of the proposals
+    confusions | (rows, K, K) | int32   | pixels of each proposal; row: true class
+    distances  | each (rows,) | float64 | of Eq. 17, by the network's loss, for val; {} for train
     """
 
     table: StoredTable
