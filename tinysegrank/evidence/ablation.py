@@ -91,7 +91,7 @@ def fit_ablation(request: Request) -> Finding:
 
 
 def rankings(run: Run) -> list[Ranking]:
-    """Return the picks of Eq. 17, then those of a ranker on each of `block_subsets`; fitted rankers are stored."""
+    """Return the picks of Eq. 17, then those of a ranker on each of `block_subsets`, see `fit_subsets`."""
     train, val, ranking = read_described(run, "train"), read_described(run, "val"), run.settings.ranking
     distances = eq17_by_features(train.table, ranking.background_weight)
     accuracy = per_cent(run, train.confusions[pick(-distances, train.table.groups)])

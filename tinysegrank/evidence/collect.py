@@ -131,7 +131,7 @@ def _inspect(run: Run, piece: Piece, seeds: tuple[int, ...] | None = None) -> tu
 
 
 def evidence_state(run: Run) -> list[tuple[Piece, str]]:
-    """Return each piece with its state as text: MADE, another of `_MADE`, "can be made", or what the piece needs."""
+    """Return each piece with its state as text, such as "made", "made by other code", "can be made" or "needs ..."."""
     states = []
     for piece in PIECES:
         (folder, _, condition), what = _inspect(run, piece), _lacks(run, piece)

@@ -52,7 +52,7 @@ def write_manifest(run: Run, lock: FolderLock) -> None:
 
 
 def contradictions(run: Run) -> dict[str, str]:
-    """Compare the manifest of a finished run with its stages; return a message by file at fault, {} if they agree."""
+    """Compare the manifest of a finished run with its stages; return messages by the path of the file at fault."""
     wanted, found = manifest_of(run), read_manifest(run.path)
     if not wanted["stages"] or wanted == found:
         return {}
