@@ -163,7 +163,6 @@ def test_other_seeds_need_the_stages_that_their_runs_read(copied):
         collect(copied, "ablation-seeds")
 
 
-
 @pytest.mark.parametrize(
     ("name", "seeds", "message"),
     [

@@ -128,7 +128,6 @@ def compare_systems(request: Request) -> Finding:
     return Finding(orderings, {**methods, few: of_few, "the 1-best": methods["1-best"]}, table, draw)
 
 
-
 _NEEDS = (data.STAGE, described.STAGE, evaluation.STAGE)
 _ALONE_TITLE = f"Table 1's row {RERANK}: the re-ranking features alone"
 PIECES = (

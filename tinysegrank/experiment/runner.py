@@ -155,7 +155,6 @@ class Stage:
         return (*self.needs, *self.also(settings))
 
 
-
 def stage_of(need: str) -> str:
     """Return the name of the stage in a need, STAGE or STAGE/PLACE."""
     return need.partition("/")[0]
