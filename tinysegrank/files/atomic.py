@@ -105,7 +105,7 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
 
 
 def _new_file(path: Path) -> IO[bytes]:
-    """Open a new file for writing bytes; on Linux it has no name yet, so that it vanishes if the process is killed."""
+    """Open a new file for writing; most Linux file systems give it no name yet, so that it vanishes after a kill."""
     if hasattr(os, "O_TMPFILE") and Path("/proc/self/fd").exists():
         with suppress(OSError):  # not every file system can do it
             return os.fdopen(os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")

@@ -149,7 +149,7 @@ def corpus_iou(
     `image_iou`.
 
     Raises:
-        ShapeError: there are more truths than labels, or fewer, or see `image_confusions`.
+        ShapeError: there isn't one label map per truth, the shapes do not fit, or the arrays are not of integers.
         DatasetError: a value is out of range.
     """
     confusion = Confusion(num_classes)

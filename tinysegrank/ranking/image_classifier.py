@@ -48,7 +48,7 @@ class FullyConnected:
 
 
 def load_fully_connected(path: Path | str) -> FullyConnected | None:
-    """Read fc6 and fc7 from a weight file; return None if the file has no layers after conv5.
+    """Read fc6 and fc7 from a weight file; return None if the file has neither.
 
     Raises:
         WeightsError: the file is missing or damaged, has only some of the weights and biases of the two, or these do

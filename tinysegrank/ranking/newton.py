@@ -120,7 +120,7 @@ class PairwiseHinge:
 
         The derivative with respect to t is continuous, increasing and piecewise linear, with a kink for each pair at
         t = (1 - D_p w) / D_p s. So the kinks are sorted, the coefficients of each piece a + b t between two of them are
-        cumulative sums, and the piece that crosses 0 is solved.
+        cumulative sums, and t is where a piece crosses 0.
         """
         slack, weight = 1 - margins, 2 * self.C * self.weights
         constant, slope = -weight * s_margins * slack, weight * s_margins**2  # of each pair while it is active

@@ -54,7 +54,7 @@ def oracle_picks(quality: np.ndarray, groups: np.ndarray, *, first: int | None =
 
 
 def oracle_quality(quality: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return the mean over groups of the accuracy of the best of a group's first m rows, for m = 1, 2, ... M.
+    """Return the mean over groups of the best accuracy among a group's first m rows, for m = 1, 2, ... M.
 
     quality | (rows,) | floating | accuracy of the proposal alone
     groups  | (rows,) | integer  | number of the row's image

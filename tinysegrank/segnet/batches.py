@@ -22,7 +22,7 @@ class Batch(NamedTuple):
 
 
 class BatchReader:
-    """Reads rows of a store to a device, from a copy of all of them on a GPU if they are read repeatedly and it fits.
+    """Reads rows of a store to a device; on a GPU, keeps a copy of all of them there if it pays off and fits.
 
     Features are sent in float16, as the store keeps them, and converted to float32 on the device.
 

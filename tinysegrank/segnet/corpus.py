@@ -56,7 +56,7 @@ class CountsKeeper:
         return self.held, (self.held or CorpusCounts(self.num_classes)).weight_ratio(batch, z)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return the counts' sums as "counts", on the host, for a checkpoint; nothing if none are kept."""
+        """Return {"counts": their sums, on the host} for a checkpoint, or {} if none are kept."""
         return {} if self.held is None else {"counts": to_numpy(self.held.sums)}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:

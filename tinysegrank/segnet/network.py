@@ -138,11 +138,14 @@ class SegNet:
 
         x       | (N, 3, S, S)   | float32 | prepared images
         returns | (N, K, 13, 13) | float32 | scores before the softmax (13 at the preset's input size)
+
+        Args:
+            rng: draws the units that dropout removes; None for no dropout.
         """
         return self._forward(self.network, x, rng)
 
     def forward_features(self, features: Array, *, rng: np.random.Generator | None = None) -> Array:
-        """Compute class scores (N, K, 13, 13) from the result of `features`; `backward` then stops at the head."""
+        """Compute class scores as `forward`, from the result of `features`; `backward` then covers the head alone."""
         return self._forward(self.head, features, rng)
 
     @on_its_device
@@ -177,11 +180,11 @@ class FeatureScale:
         self.factor = 1.0
 
     def forward(self, x: Array, *, rng: np.random.Generator | None = None) -> tuple[Array, float]:  # noqa: ARG002
-        """Return x times the factor."""
+        """Return x times the factor, and the factor for `backward`."""
         return x * self.factor, self.factor
 
     def backward(self, gradient: Array, context: float, **_: bool) -> tuple[Array | None, Gradients]:
-        """Return the gradient times the factor."""
+        """Return the gradient times the factor of `forward`, and no gradients of parameters."""
         return gradient * context, {}
 
 

@@ -81,7 +81,7 @@ def predict_store(
 
 
 def mean_of_views(plain: np.ndarray, flipped: np.ndarray) -> np.ndarray:
-    """Average the maps (N, 13, 13, K) of images with the maps `flipped` of their mirror images, which it flips back."""
+    """Average maps (N, 13, 13, K) of images with those of their mirror images, `flipped`, after flipping these back."""
     return np.ascontiguousarray((plain + flipped[:, :, ::-1]) / 2)  # (N, 13, 13, K)
 
 

@@ -72,11 +72,7 @@ class _Tensors(pickle.Unpickler):
         self._order, self._storages = "<" if little else ">", dict[str, np.ndarray]()
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return our replacement for a class or function of torch, made anew so that a file cannot modify it.
-
-        Raises:
-            pickle.UnpicklingError: tensors do not need the name.
-        """
+        """Return what replaces a name that tensors need, made anew so that no file can modify it; refuse the others."""
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):

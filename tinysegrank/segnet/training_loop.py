@@ -28,7 +28,7 @@ class Record(NamedTuple):
 
 
 class TrainingLoop(ABC):
-    """Base class of trainings, which take steps, log losses and write checkpoints between two steps.
+    """Base class of trainings, which take steps, and log the loss and write checkpoints between steps.
 
     Args:
         network: trained in place; its parameters are on the backend.

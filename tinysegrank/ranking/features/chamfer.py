@@ -179,7 +179,7 @@ def _edges_to_boundary(edges: ImageEdges, boundary: NDArray[np.bool_]) -> NDArra
 def _sums(
     levels: NDArray[np.integer], bins: NDArray[np.integer], strengths: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Add up strengths by level 0..10 and bin 0..6, arrays that broadcast to the shape of `strengths`: (11, 7)."""
+    """Add up strengths by level 0..10 and bin 0..6: (11, 7); `levels` and `bins` broadcast to the strengths' shape."""
     cells = np.broadcast_to(levels * np.int64(_BINS) + bins, strengths.shape)
     shape = (len(THRESHOLDS) + 1, _BINS)
     return np.asarray(np.bincount(cells.ravel(), strengths.ravel(), shape[0] * shape[1]).reshape(shape), np.float64)

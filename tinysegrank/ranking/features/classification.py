@@ -17,7 +17,7 @@ UNGATED = "classification_ungated"
 
 
 def classification_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str, ...]:
-    """Return the names of the columns of `classification_features`: each class but background, then its four sizes."""
+    """Return the columns' names of `classification_features`: all classes but background, then four sizes of each."""
     own = class_names[1:]
     sizes = (f"size_{percent}_score_{name}" for name in own for percent in PERCENTILES)
     return (*(f"class_score_{name}" for name in own), *sizes)

@@ -24,10 +24,10 @@ def segnet_feature_names(class_names: Sequence[str] = CLASS_NAMES) -> tuple[str,
 def segnet_features(coarse: np.ndarray, proposals: np.ndarray, *, eps: float = 1e-3) -> np.ndarray:
     """Describe each proposal of an image by its agreement with SegNet's coarse labelling.
 
-    The columns, in the order of `segnet_feature_names`, are the Kullback-Leibler divergences D(segnet || proposal) and
-    D(proposal || segnet), summed over cells; then, for each class, the expected intersection I, in cells; the expected
-    union U; I / U, 0 where U is 0; and log(1 + min(U / (I + 0.001), 1000)), as U / I is infinite for a missing class.
-    I is the sum over cells of the product of the two shares, and U the sum over cells of both shares, minus I.
+    The columns are the Kullback-Leibler divergences D(segnet || proposal) and D(proposal || segnet), summed over cells;
+    the expected intersections I of all classes, in cells; their expected unions U; all I / U, 0 where U is 0; and all
+    log(1 + min(U / (I + 0.001), 1000)), as U / I is infinite for a missing class. I is the sum over cells of the
+    product of the two shares of a class, and U the sum over cells of both shares, minus I.
 
     coarse    | (h, w, K)     | floating | SegNet's distribution of each cell
     proposals | (M, h, w, K)  | floating | share of each class in the cell
