@@ -135,7 +135,7 @@ def named_devices(setting: str | None = None) -> list[str]:
 
 
 def one_device(setting: str | None = None) -> str:
-    """Return one of `named_devices`: the first, but joblib's workers take them in turn, one for each item."""
+    """Return the first of `named_devices`; in joblib's workers, the items of a `parallel_map` take them in turn."""
     settings = named_devices(setting)
     return settings[item_number() % len(settings)]
 

@@ -128,9 +128,9 @@ def _file(module: str) -> Path:
 
 
 def _origins(tree: ast.Module) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yield each name that a module imports from the package, with its origin as in `_Source`.
+    """Yield (name, (module, name in it)) for each name that a module imports from the package by an absolute import.
 
-    All imports must be absolute.
+    The name in the module is "" where an `import` statement names the module itself.
     """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -25,7 +25,8 @@ def check_file(path: Path | str, *, option: str, begins: bytes = b"") -> None:
             refused, unless it is empty; b"" accepts any file.
 
     Raises:
-        OutputError: the file cannot or must not be written.
+        OutputError: the file cannot be written, is among a run's results, is where this command prints to, or is not
+            the program's own.
     """
     target = destination(path)
     if target is None:  # a device or a pipe

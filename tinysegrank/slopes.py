@@ -44,7 +44,7 @@ def product(gradient: np.ndarray, direction: np.ndarray) -> float:
 def worst_entry(
     gradient: np.ndarray, direction: np.ndarray, slope: Callable[..., Slope]
 ) -> tuple[tuple[int, ...], float, float]:
-    """Search for the entry where the gradient is most wrong; return its index, its gradient, and its value by `slope`.
+    """Search for the most wrong entry of a gradient; return its index, its value there, and its value by `slope`.
 
     The entries where the direction is not 0 are split in half, and the half with the larger error of its slope is kept,
     until few are left to compare one by one. So another entry may be worse. `slope` returns the derivative along a

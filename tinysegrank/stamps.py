@@ -50,7 +50,7 @@ class Stamp:
     made_by: Mapping[str, str] = field(default_factory=dict)  # software and machine, by name
 
     def content(self, place: str = "") -> str:
-        """Return a digest of the contents of all files, or of those in `place`; "" if the work was not finished."""
+        """Return a digest of all files, or of the file or subfolder at `place`; "" if the work was not finished."""
         if not self.complete:
             return ""
         names = [name for name in self.files if not place or name == place or name.startswith(f"{place}/")]
@@ -100,7 +100,7 @@ def _read(path: Path, *state: int) -> Stamp:  # noqa: ARG001
 
 
 def _is_inside(name: str) -> bool:
-    """Return whether a path from a stamp stays in the artifact's folder, as `artifacts.make` deletes damaged files."""
+    """Return whether a path in a stamp is short and in the artifact's folder; `artifacts.make` deletes such files."""
     odd = name.startswith("/") or ".." in name.split("/") or "\0" in name
     return not odd and len(os.fsencode(name)) <= _LONGEST  # raises ValueError where no file can have the name
 

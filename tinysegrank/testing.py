@@ -1,10 +1,10 @@
 """A gradient checker for one's own layers: finite differences along a random direction, or the complex step.
 
 A whole gradient is checked by one number, its product with a random direction, so two evaluations suffice for an array
-of any size. By default the error of this number may be 1e-6 of the product of the norms of gradient and direction. So
-that errors in small entries don't drown among large ones, entries more than 1,000 times smaller than the largest, in
-value or in gradient, are checked again without the large ones, as far as differences in float64 are accurate. Single
-entries are searched only when a product is wrong.
+of any size. By default the error of this number may be about 1e-6 of the product of the norms of gradient and
+direction. So that errors in small entries don't drown among large ones, entries more than 1,000 times smaller than the
+largest, in value or in gradient, are checked again without the large ones, as far as differences in float64 are
+accurate. Single entries are searched only when a product is wrong.
 
 Source: central differences, and Squire and Trapp (1998) for the complex step, Im f(x + i h d) / h, which has no
 cancellation and so is exact to rounding where f is analytic.
@@ -196,7 +196,7 @@ def _run(forward: Forward, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, An
 
 
 def _moved(inputs: Sequence[np.ndarray], index: int, change: np.ndarray) -> list[np.ndarray]:
-    """Return the inputs with `change` added to number `index`, all in its dtype, as functions refuse mixed ones."""
+    """Return the inputs in the dtype of `change`, as functions may refuse mixed ones; add it to number `index`."""
     return [a + change if i == index else a.astype(change.dtype) for i, a in enumerate(inputs)]
 
 

@@ -18,7 +18,7 @@ _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
 class Interrupted(KeyboardInterrupt):
     """Raised when a signal ends the command; the argument is the signal's number.
 
-    It is a class of its own because Python kills its process at the end if a plain KeyboardInterrupt has left `exec`.
+    It isn't a plain KeyboardInterrupt: if one passes through a call of `exec`, Python kills its process at the end.
     """
 
 

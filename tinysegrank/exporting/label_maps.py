@@ -87,7 +87,7 @@ def _write_label_maps(
 ) -> set[Path]:
     """Write FOLDER/NAME.png for every image; with `skip`, only those that are missing.
 
-    Return the files written, and those of `also`, further outputs, that the caller is to write.
+    Return the files written and, of `also`, further outputs, those that the caller must write.
     """
     files = [folder / f"{name}.png" for name in images.names]
     outputs = [*((images.image_path(i), file) for i, file in enumerate(files)), *((run.path, file) for file in also)]

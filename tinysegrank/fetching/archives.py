@@ -70,7 +70,7 @@ def _move(source: Path, target: Path) -> None:
 
 @contextmanager
 def opened_tar(path: Path, *, progress: Counter) -> Iterator[tuple[tarfile.TarFile, Iterator[tarfile.TarInfo]]]:
-    """Open a tar archive, compressed or not; turn errors inside the block that it causes into errors that name it.
+    """Open a tar archive, compressed or not; errors in the block from reading or unpacking it get its name.
 
     Yields:
         The archive, and an iterator over its members that reports progress in megabytes of the file.

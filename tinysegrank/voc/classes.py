@@ -35,7 +35,7 @@ def palette() -> np.ndarray:
     Bits 0, 1, 2 of a label are the top bits of its red, green and blue, bits 3, 4, 5 the next ones, and so on, so that
     small labels get colours far apart and label 255 is (224, 224, 192).
 
-    Source: VOClabelcolormap.m of the VOC devkit, by its rule.
+    Source: VOClabelcolormap.m of the VOC devkit.
     """
     index = np.arange(256)
     colours = np.zeros((256, 3), np.uint8)

@@ -21,7 +21,7 @@ GREY, RGB = "grey PNGs of numbers", "RGB PNGs read by colour"
 
 
 class Mask(NamedTuple):
-    """A label map, and what its file says of the colours.
+    """A label map, its pixel counts, and its file's palette and kind.
 
     labels  | (H, W) | uint8 | 0..K-1, or 255 where void
     used    | (U,)   | int64 | the labels that occur, ascending

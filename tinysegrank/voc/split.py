@@ -85,7 +85,7 @@ def names_in(folder: Path) -> set[str]:
 
 
 def files_by_stem(folder: Path, endings: tuple[str, ...]) -> dict[str, str]:
-    """Return the names of a folder's files with one of these endings, in capitals too, by the name without its ending.
+    """Return the names of a folder's files with one of these endings, or the same in capitals, by their stems.
 
     Raises:
         DatasetError: two of the files differ only in the ending, or a link leads out of the folder.
