@@ -16,7 +16,7 @@ LAB_SHIFT = ROOT_BITS - UNIT.bit_length() + 1
 
 @compiled()
 def lab_units(rgb: np.ndarray, light: np.ndarray, root: np.ndarray) -> np.ndarray:
-    """Numba version of `lab.lab_units`."""
+    """Numba version of `lab.lab_units`: convert sRGB (H, W, 3) to Lab (3, H, W) by two lookup tables."""
     H, W, _ = rgb.shape
     lab = np.empty((3, H, W), np.int16)
     half_light, half = 1 << (MIX_BITS - 1), 1 << (LAB_SHIFT - 1)
@@ -34,7 +34,7 @@ def lab_units(rgb: np.ndarray, light: np.ndarray, root: np.ndarray) -> np.ndarra
 
 @compiled()
 def smooth(planes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Numba version of `lab.smooth`; each row is filtered in both directions before the next."""
+    """Numba version of `lab.smooth`: filter planes (C, H, W), each row in both directions before the next."""
     C, H, W = planes.shape
     radius = len(weights) // 2
     smoothed = np.empty((C, H, W), np.int16)
@@ -72,7 +72,7 @@ def assign(
     first: int,
     stride: int,
 ) -> None:
-    """Numba version of `clusters.assign`."""
+    """Numba version of `clusters.assign`: assign the pixels of every `stride`-th row to the nearest centre, in place."""
     _, H, W = lab.shape
     reach = len(spatial) // 2
     for y in range(first, H, stride):
@@ -95,7 +95,7 @@ def assign(
 
 @compiled()
 def add_up(lab: np.ndarray, labels: np.ndarray, count: int, first: int, stride: int) -> np.ndarray:
-    """Numba version of `clusters.add_up`, one run of equal labels at a time."""
+    """Numba version of `clusters.add_up`: sum colours and places of each cluster, one run of equal labels at a time."""
     _, H, W = lab.shape
     total = np.zeros((count, 6), np.int64)
     for y in range(first, H, stride):

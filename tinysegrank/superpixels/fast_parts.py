@@ -10,7 +10,7 @@ from tinysegrank.superpixels.parts import in_order
 
 
 def join_small_parts(labels: np.ndarray, lab: np.ndarray, smallest: int) -> np.ndarray:
-    """Numba version of `parts.join_small_parts`."""
+    """Numba version of `parts.join_small_parts`: split clusters into connected parts, and join small ones to others."""
     parts, count = _connected_parts(labels)
     total = add_up(lab, parts, count, 0, 1)[:, [0, 1, 2, 5]]  # (P, 4)
     small = total[:, 3] < smallest

@@ -15,7 +15,10 @@ from tinysegrank.voc.fast import list_ones
 
 
 def superpixel(coarse: np.ndarray, superpixels: np.ndarray, S: int) -> np.ndarray:
-    """Numba version of `coarse.superpixel`, without its checks; S is the largest number of a superpixel plus one."""
+    """Numba version of `coarse.superpixel`, without its checks: label each superpixel's pixels by its most probable class.
+
+    S is the largest number of a superpixel plus one.
+    """
     (H, W), (h, w, _) = superpixels.shape, coarse.shape
     native = np.ascontiguousarray(superpixels, superpixels.dtype.newbyteorder("="))
     unsigned = native.view(f"u{native.itemsize}")  # avoids Numba's check for negative indices

@@ -14,7 +14,7 @@ from tinysegrank.compiled import compiled
 def gainers(
     nodes: np.ndarray, alpha: int, unary: np.ndarray, edges: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Numba version of `expansion.gainers`."""
+    """Numba version of `expansion.gainers`: find the nodes that may take `alpha` in a best move."""
     N, E = len(nodes), len(edges)
     price = np.empty(N)
     candidate = np.empty(N, np.bool_)
@@ -52,7 +52,7 @@ def gainers(
 def binary_problem(
     nodes: np.ndarray, alpha: int, price: np.ndarray, candidate: np.ndarray, edges: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Numba version of `expansion.binary_problem`."""
+    """Numba version of `expansion.binary_problem`: return the binary problem of the candidates."""
     N, E = len(nodes), len(edges)
     number, C = np.empty(N, np.int64), 0
     for i in range(N):
