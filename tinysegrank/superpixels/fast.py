@@ -72,7 +72,7 @@ def assign(
     first: int,
     stride: int,
 ) -> None:
-    """Numba version of `clusters.assign`: assign the pixels of every `stride`-th row to the nearest centre, in place."""
+    """Numba version of `clusters.assign`: assign pixels of every `stride`-th row to the nearest centre, in place."""
     _, H, W = lab.shape
     reach = len(spatial) // 2
     for y in range(first, H, stride):

@@ -15,7 +15,7 @@ from tinysegrank.voc.fast import list_ones
 
 
 def superpixel(coarse: np.ndarray, superpixels: np.ndarray, S: int) -> np.ndarray:
-    """Numba version of `coarse.superpixel`, without its checks: label each superpixel's pixels by its most probable class.
+    """Numba version of `coarse.superpixel`, without its checks: label pixels by their superpixel's best class.
 
     S is the largest number of a superpixel plus one.
     """

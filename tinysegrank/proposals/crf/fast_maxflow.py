@@ -14,7 +14,7 @@ from tinysegrank.compiled import compiled
 
 @compiled()
 def nested_cuts(edges: np.ndarray, forward: np.ndarray, backward: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    """Numba version of `maxflow.nested_cuts`: find the minimum cuts of every hypothesis and step; the results are the same.
+    """Numba version of `maxflow.nested_cuts`: find the minimum cuts for every hypothesis and step.
 
     Exact while the gains of all nodes, and the capacities at each node, sum to less than 2^63.
 
