@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError
 from tinysegrank.metrics import image_ious
@@ -24,13 +23,11 @@ class Choice(NamedTuple, Generic[Setting]):
     """
 
     best: Setting
-    oracle: NDArray[np.float64]
-    one_best: NDArray[np.float64]
+    oracle: np.ndarray
+    one_best: np.ndarray
 
 
-def trial(
-    truth: NDArray[np.integer], proposals: Sequence[Proposal], *, num_classes: int = NUM_CLASSES
-) -> NDArray[np.float64]:
+def trial(truth: np.ndarray, proposals: Sequence[Proposal], *, num_classes: int = NUM_CLASSES) -> np.ndarray:
     """Return the image IoU of an image's best proposal and that of its first one.
 
     truth   | (H, W) | integer | 0..K-1, or 255 where void
@@ -40,7 +37,7 @@ def trial(
     return np.array([ious.max(), ious[0]])
 
 
-def choose(grid: Sequence[Setting], trials: NDArray[np.floating]) -> Choice[Setting]:
+def choose(grid: Sequence[Setting], trials: np.ndarray) -> Choice[Setting]:
     """Choose the setting under which the images' best proposals have the largest mean image IoU.
 
     trials | (N, G, 2) | floating | `trial` of each of N images under each of the G settings of the grid

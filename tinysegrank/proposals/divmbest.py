@@ -11,7 +11,6 @@ from itertools import zip_longest
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError, ShapeError
 
@@ -26,9 +25,9 @@ class PastedSegments(NamedTuple):
     pixels  | (n,) | integer  | visible pixels of the segment, 0 if others hide it
     """
 
-    classes: NDArray[np.integer]
-    scores: NDArray[np.floating]
-    pixels: NDArray[np.integer]
+    classes: np.ndarray
+    scores: np.ndarray
+    pixels: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +40,9 @@ class Proposal:
     segments |        | PastedSegments | the segments pasted; None from an engine without segments
     """
 
-    labels: NDArray[np.uint8]
+    labels: np.ndarray
     score: float
-    nodes: NDArray[np.integer]
+    nodes: np.ndarray
     segments: PastedSegments | None = None
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import DatasetError, brief
 from tinysegrank.files import read_json, reading, write_json, writing
@@ -71,7 +70,7 @@ class ProposalStore:
             shutil.rmtree(unfinished, ignore_errors=True)
             shutil.rmtree(replaced, ignore_errors=True)
 
-    def read(self, name: str) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    def read(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Read the proposals of an image, in the order of their files' numbers, which may have gaps.
 
         labels | (M, H, W) | uint8   | 0..K-1
@@ -85,7 +84,7 @@ class ProposalStore:
         _check(labels, self.classes)
         return np.stack(list(labels.values())), self.read_scores(name)
 
-    def read_scores(self, name: str) -> NDArray[np.float64]:
+    def read_scores(self, name: str) -> np.ndarray:
         """Read the scores of an image's proposals, in the order of `read`.
 
         returns | (M,) | float64 | larger is better; NaN where unknown, all NaN if there is no scores.json
@@ -209,7 +208,7 @@ def _show(value: object) -> str:
     return brief(json.dumps(value), 40)
 
 
-def _check(labels: dict[str, NDArray[np.uint8]], classes: Classes) -> None:
+def _check(labels: dict[str, np.ndarray], classes: Classes) -> None:
     """Raise DatasetError unless label maps, by name, have one size, and all their labels are classes."""
     first, expected = next((name, array.shape) for name, array in labels.items())
     for name, array in labels.items():

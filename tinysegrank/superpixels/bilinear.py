@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError, ShapeError
 
@@ -14,9 +13,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 
-def pool_maps(
-    maps: Sequence[NDArray[np.floating]], superpixels: NDArray[np.integer], *, step: int = 3
-) -> NDArray[np.float32]:
+def pool_maps(maps: Sequence[np.ndarray], superpixels: np.ndarray, *, step: int = 3) -> np.ndarray:
     """Average maps over each superpixel, as if they were enlarged to the image by bilinear interpolation.
 
     maps        | each (C, h, w) | floating | maps of the whole image; C, h and w may differ from map to map
@@ -41,9 +38,7 @@ def pool_maps(
     return np.concatenate(columns, axis=1)  # (S, sum of C)
 
 
-def bilinear_weights(
-    superpixels: NDArray[np.integer], shape: tuple[int, int], *, step: int = 3
-) -> csr_array[np.float32]:
+def bilinear_weights(superpixels: np.ndarray, shape: tuple[int, int], *, step: int = 3) -> csr_array[np.float32]:
     """Return the weight of each cell of a grid in the mean over each superpixel.
 
     superpixels | (H, W)     | integer        | 0..S-1
@@ -89,7 +84,7 @@ def bilinear_weights(
     return weights  # equal places were added up
 
 
-def _neighbours(place: NDArray[np.intp], side: int, cells: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def _neighbours(place: np.ndarray, side: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
     """Return, along one axis, the cell whose centre is at or before each pixel, and the weight (0..1) of the next cell.
 
     `place` holds numbers of pixels, 0..side-1. A pixel before the first centre gets cell 0, and weight 0 for the next.

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 FAR = np.iinfo(np.int32).max
 
 
 def assign(
-    lab: NDArray[np.int16],
-    centres: NDArray[np.int32],
-    spatial: NDArray[np.int32],
-    labels: NDArray[np.int32],
-    distance: NDArray[np.int32],
+    lab: np.ndarray,
+    centres: np.ndarray,
+    spatial: np.ndarray,
+    labels: np.ndarray,
+    distance: np.ndarray,
     first: int,
     stride: int,
 ) -> None:
@@ -43,7 +42,7 @@ def assign(
         winner[closer] = number
 
 
-def add_up(lab: NDArray[np.int16], labels: NDArray[np.int32], count: int, first: int, stride: int) -> NDArray[np.int64]:
+def add_up(lab: np.ndarray, labels: np.ndarray, count: int, first: int, stride: int) -> np.ndarray:
     """Sum the colours and places of each cluster's pixels in every `stride`-th row, and count these pixels.
 
     lab     | (3, H, W)  | int16 | L, a, b
@@ -57,7 +56,7 @@ def add_up(lab: NDArray[np.int16], labels: NDArray[np.int32], count: int, first:
     return np.stack(sums, axis=1).astype(np.int64)
 
 
-def move_centres(total: NDArray[np.int64], centres: NDArray[np.int32]) -> None:
+def move_centres(total: np.ndarray, centres: np.ndarray) -> None:
     """Move each centre to the rounded mean of its pixels, in place; one without pixels stays.
 
     total   | (S, 6) | int64 | from `add_up`

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.superpixels.slic import as_lab
@@ -22,14 +21,14 @@ class RegionGraph:
     centroids | (S, 2) | float64 | mean row and column, pixels; 0 for a number that does not occur
     """
 
-    edges: NDArray[np.int32]
-    boundary: NDArray[np.int64]
-    contrast: NDArray[np.float64]
-    areas: NDArray[np.int64]
-    centroids: NDArray[np.float64]
+    edges: np.ndarray
+    boundary: np.ndarray
+    contrast: np.ndarray
+    areas: np.ndarray
+    centroids: np.ndarray
 
 
-def contacts(superpixels: NDArray[np.integer]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def contacts(superpixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Find the C pairs of 4-neighbouring pixels that are in different superpixels; return (edges, edge, one, other).
 
     superpixels | (H, W) | integer | 0..S-1
@@ -55,9 +54,7 @@ def contacts(superpixels: NDArray[np.integer]) -> tuple[np.ndarray, np.ndarray, 
     return np.stack(np.divmod(keys, count), axis=1).astype(np.int32), edge, one, other
 
 
-def region_graph(
-    superpixels: NDArray[np.integer], image: NDArray[np.uint8], *, lab: NDArray[np.floating] | None = None
-) -> RegionGraph:
+def region_graph(superpixels: np.ndarray, image: np.ndarray, *, lab: np.ndarray | None = None) -> RegionGraph:
     """Build the graph of neighbouring superpixels.
 
     superpixels | (H, W)              | integer  | 0..S-1

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from numpy.typing import NDArray
 
 UNIT = 32  # integer steps per unit of Lab, where L is in 0..100, a and b in -108..99
 LIGHT_BITS, MIX_BITS = 14, 10  # light is summed with 24 bits, and looked up in the root table with 14
@@ -18,7 +17,7 @@ WEIGHT_BITS = 16  # weights of the Gaussian sum to 2**16
 
 
 @functools.cache
-def light_table() -> NDArray[np.int32]:
+def light_table() -> np.ndarray:
     """Return the share of each value of the channels R, G and B in a pixel's X, Y and Z, which are relative to white.
 
     returns | (3, 3, 256) | int32 | index: X, Y or Z; R, G or B; value. The three shares of white sum to about 2**24
@@ -33,7 +32,7 @@ def light_table() -> NDArray[np.int32]:
 
 
 @functools.cache
-def root_table() -> NDArray[np.int16]:
+def root_table() -> np.ndarray:
     """Return the cube root that CIE's Lab uses, with a straight line near 0, for levels of light from 0 to 1.
 
     returns | (2**14 + 1,) | int16 | 2**14 times the root; levels are 2**-14 apart, 1 is white
@@ -43,7 +42,7 @@ def root_table() -> NDArray[np.int16]:
     return np.rint(root * 2**ROOT_BITS).astype(np.int16)
 
 
-def lab_units(rgb: NDArray[np.uint8], light: NDArray[np.int32], root: NDArray[np.int16]) -> NDArray[np.int16]:
+def lab_units(rgb: np.ndarray, light: np.ndarray, root: np.ndarray) -> np.ndarray:
     """Convert sRGB to Lab, with channels first, as later steps work along rows of one channel.
 
     rgb     | (H, W, 3)   | uint8 | 0..255
@@ -64,7 +63,7 @@ def lab_units(rgb: NDArray[np.uint8], light: NDArray[np.int32], root: NDArray[np
     return np.stack([(plane + half) >> shift for plane in planes]).astype(np.int16)  # (3, H, W)
 
 
-def gaussian_weights(deviation: float) -> NDArray[np.int32]:
+def gaussian_weights(deviation: float) -> np.ndarray:
     """Return a Gaussian out to R = three standard deviations, rounded up: (2 R + 1,) integer weights with sum 2**16."""
     radius = int(np.ceil(3 * deviation))
     bell = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation) ** 2)
@@ -73,7 +72,7 @@ def gaussian_weights(deviation: float) -> NDArray[np.int32]:
     return weights
 
 
-def smooth(planes: NDArray[np.int16], weights: NDArray[np.int32]) -> NDArray[np.int16]:
+def smooth(planes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Filter vertically, then horizontally, rounding each time; the image's border is repeated outwards.
 
     planes  | (C, H, W)  | int16 | absolute value below 2**14

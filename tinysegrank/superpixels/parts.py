@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.superpixels.clusters import add_up
 from tinysegrank.superpixels.graph import contacts
 
 
-def join_small_parts(labels: NDArray[np.int32], lab: NDArray[np.int16], smallest: int) -> NDArray[np.int32]:
+def join_small_parts(labels: np.ndarray, lab: np.ndarray, smallest: int) -> np.ndarray:
     """Split clusters into connected parts, and join parts of fewer than `smallest` pixels to a neighbour.
 
     Small parts are visited by increasing size. If a part and all that is joined to it are still too small, they join
@@ -47,15 +46,15 @@ def join_small_parts(labels: NDArray[np.int32], lab: NDArray[np.int16], smallest
     return in_order(np.array([whole(part) for part in range(len(sizes))]))[parts]
 
 
-def connected_parts(labels: NDArray[np.integer]) -> NDArray[np.int32]:
+def connected_parts(labels: np.ndarray) -> np.ndarray:
     """Number the connected parts of equal labels (H, W) in the order of their first pixels; diagonals don't connect."""
     from skimage.measure import label
 
     return (label(labels, background=-1, connectivity=1) - 1).astype(np.int32)
 
 
-def in_order(numbers: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Replace the values of an array (N,) by 0, 1, ... in the order in which they first occur."""
+def in_order(numbers: np.ndarray) -> np.ndarray:
+    """Replace the values of an array (N,) by 0, 1, ... in the order in which they first occur: (N,) int32."""
     _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int32)
     rank[np.argsort(first)] = np.arange(len(first))

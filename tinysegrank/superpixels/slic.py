@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.backend import accelerated
 from tinysegrank.config import look_up
@@ -23,7 +22,7 @@ ROUNDS, STRIDE = 10, 3
 STRONGEST, WIDEST = 500.0, 100.0  # largest compactness and smoothing at which sums fit in 32 bits
 
 
-def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def as_rgb(image: np.ndarray) -> np.ndarray:
     """Return an 8-bit image as RGB: a grey image is repeated over the three channels.
 
     image   | (H, W) or (H, W, 3) | uint8 | 0..255
@@ -39,7 +38,7 @@ def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)  # (H, W, 3)
 
 
-def as_lab(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+def as_lab(image: np.ndarray) -> np.ndarray:
     """Convert an image to CIE Lab.
 
     image   | (H, W) or (H, W, 3) | uint8   | 0..255
@@ -53,19 +52,19 @@ def as_lab(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     return rgb2lab(as_rgb(image).astype(np.float32) / 255)  # (H, W, 3)
 
 
-def close_gaps(numbers: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Renumber superpixels so that all numbers 0..S-1 occur, in the order that they had: (H, W)."""
+def close_gaps(numbers: np.ndarray) -> np.ndarray:
+    """Renumber superpixels so that all numbers 0..S-1 occur, in the order that they had: (H, W) int32."""
     return (np.cumsum(np.bincount(numbers.ravel()) > 0) - 1)[numbers].astype(np.int32)
 
 
 def slic(
-    image: NDArray[np.uint8],
+    image: np.ndarray,
     *,
     segments: int = 300,
     compactness: float = 20.0,
     smoothing: float = 1.0,
     method: Literal["integer", "scikit-image"] = "integer",
-) -> NDArray[np.int32]:
+) -> np.ndarray:
     """Cut an image into about `segments` connected superpixels by k-means in colour (Lab) and position.
 
     image   | (H, W) or (H, W, 3) | uint8 | 0..255
@@ -95,7 +94,7 @@ def slic(
     return chosen(as_rgb(image), segments=segments, compactness=compactness, smoothing=smoothing)
 
 
-def integer_slic(rgb: NDArray[np.uint8], *, segments: int, compactness: float, smoothing: float) -> NDArray[np.int32]:
+def integer_slic(rgb: np.ndarray, *, segments: int, compactness: float, smoothing: float) -> np.ndarray:
     """Compute SLIC superpixels, 0..S-1 in the order of their first pixels: (H, W, 3) uint8 -> (H, W) int32.
 
     The Numba versions in `fast` and `fast_parts` run unless TINYSEGRANK_ACCELERATE=0; the results are the same.
@@ -132,8 +131,7 @@ def integer_slic(rgb: NDArray[np.uint8], *, segments: int, compactness: float, s
         assign(lab, centres, spatial, labels, distance, first, STRIDE)
         move_centres(add_up(lab, labels, len(centres), first, STRIDE), centres)
     assign(lab, centres, spatial, labels, distance, 0, 1)
-    found: NDArray[np.int32] = join_small_parts(labels, lab, H * W // (2 * rows * columns))
-    return found
+    return join_small_parts(labels, lab, H * W // (2 * rows * columns))
 
 
 def grid(shape: tuple[int, ...], segments: int) -> tuple[int, int]:
@@ -143,7 +141,7 @@ def grid(shape: tuple[int, ...], segments: int) -> tuple[int, int]:
     return rows, int(np.clip(round(segments / rows), 1, W))
 
 
-def spatial_table(step: float, compactness: float) -> NDArray[np.int32]:
+def spatial_table(step: float, compactness: float) -> np.ndarray:
     """Return the squared distance in space of each offset of rows and columns from -R to R: (2 R + 1, 2 R + 1) int32.
 
     One step of the grid, `step` pixels, counts as `compactness` units of Lab, so that these squares can be added to
@@ -154,7 +152,7 @@ def spatial_table(step: float, compactness: float) -> NDArray[np.int32]:
     return np.rint(squared * (UNIT * compactness / step) ** 2).astype(np.int32)
 
 
-def skimage_slic(rgb: NDArray[np.uint8], *, segments: int, compactness: float, smoothing: float) -> NDArray[np.int32]:
+def skimage_slic(rgb: np.ndarray, *, segments: int, compactness: float, smoothing: float) -> np.ndarray:
     """Compute SLIC superpixels with scikit-image, numbered without gaps: (H, W, 3) uint8 -> (H, W) int32."""
     from skimage.segmentation import slic as by_skimage
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.proposals.crf.expansion import check_potts, expansion, potts_energy
@@ -13,7 +12,7 @@ from tinysegrank.proposals.divmbest import Proposal
 from tinysegrank.superpixels import RegionGraph
 
 
-def potts_weights(graph: RegionGraph, *, strength: float) -> NDArray[np.float64]:
+def potts_weights(graph: RegionGraph, *, strength: float) -> np.ndarray:
     """Return the contrast-sensitive Potts weights, strength * boundary * exp(-contrast / (2 * mean contrast)).
 
     returns | (E,) | float64 | in nats, for each edge of the graph
@@ -42,8 +41,8 @@ class CrfState:
     start | (S,)   | integer | the previous solution; None before the first
     """
 
-    unary: NDArray[np.float64]
-    start: NDArray[np.integer] | None
+    unary: np.ndarray
+    start: np.ndarray | None
 
 
 class CrfEngine:
@@ -61,13 +60,7 @@ class CrfEngine:
         ShapeError: the arrays do not fit each other, a cost is not finite or a weight is negative.
     """
 
-    def __init__(
-        self,
-        unary: NDArray[np.floating],
-        edges: NDArray[np.integer],
-        weights: NDArray[np.floating],
-        superpixels: NDArray[np.integer],
-    ) -> None:
+    def __init__(self, unary: np.ndarray, edges: np.ndarray, weights: np.ndarray, superpixels: np.ndarray) -> None:
         check_potts(unary, edges, weights)
         if superpixels.size == 0 or superpixels.min() < 0 or superpixels.max() + 1 != len(unary):
             raise ShapeError(f"superpixels must be numbered 0..{len(unary) - 1}, one row of unary each")
@@ -87,7 +80,7 @@ class CrfEngine:
         """Find a labelling of low penalised energy; its score is minus its energy without penalties."""
         return self.proposal(expansion(state.unary, self.edges, self.weights, start=state.start)[0])
 
-    def proposal(self, nodes: NDArray[np.integer]) -> Proposal:
+    def proposal(self, nodes: np.ndarray) -> Proposal:
         """Return the proposal with labels (S,) of the superpixels; its score is minus its energy without penalties."""
         energy = potts_energy(nodes, self.unary, self.edges, self.weights)
         return Proposal(nodes.astype(np.uint8)[self.superpixels], -energy, nodes)

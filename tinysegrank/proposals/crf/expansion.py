@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.backend import accelerated
 from tinysegrank.errors import ShapeError
 from tinysegrank.proposals.crf.maxflow import minimise_binary
 
 
-def potts_energy(
-    nodes: NDArray[np.integer], unary: NDArray[np.floating], edges: NDArray[np.integer], weights: NDArray[np.floating]
-) -> float:
+def potts_energy(nodes: np.ndarray, unary: np.ndarray, edges: np.ndarray, weights: np.ndarray) -> float:
     """Return the energy of a labelling: its unary costs, plus the weight of each edge whose ends have different labels.
 
     nodes   | (N,)   | integer  | label of each node, 0..K-1
@@ -25,12 +22,8 @@ def potts_energy(
 
 
 def expansion(
-    unary: NDArray[np.floating],
-    edges: NDArray[np.integer],
-    weights: NDArray[np.floating],
-    *,
-    start: NDArray[np.integer] | None = None,
-) -> tuple[NDArray[np.intp], float]:
+    unary: np.ndarray, edges: np.ndarray, weights: np.ndarray, *, start: np.ndarray | None = None
+) -> tuple[np.ndarray, float]:
     """Lower a Potts energy by expansion moves until no move lowers it any further; return the labels and their energy.
 
     unary   | (N, K) | floating | finite cost of each label at each node
@@ -67,13 +60,7 @@ def expansion(
     return nodes, energy
 
 
-def expand(
-    nodes: NDArray[np.intp],
-    alpha: int,
-    unary: NDArray[np.float64],
-    edges: NDArray[np.integer],
-    weights: NDArray[np.float64],
-) -> NDArray[np.intp]:
+def expand(nodes: np.ndarray, alpha: int, unary: np.ndarray, edges: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Find the best labelling in which each node keeps its label or takes `alpha`; of several, one with fewest moves.
 
     nodes   | (N,) | intp | current labels; for the other arguments see `expansion`
@@ -96,12 +83,8 @@ def expand(
 
 
 def gainers(
-    nodes: NDArray[np.intp],
-    alpha: int,
-    unary: NDArray[np.float64],
-    edges: NDArray[np.integer],
-    weights: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    nodes: np.ndarray, alpha: int, unary: np.ndarray, edges: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Find the nodes that may take `alpha` in a best move; all others provably keep their label.
 
     nodes     | (N,) | intp    | current labels; for the other arguments see `expansion`
@@ -119,7 +102,7 @@ def gainers(
     # it, moving saves at most w.
     costliest = price + np.bincount(own, same, len(nodes))
     saved = same + w
-    candidate: NDArray[np.bool_] = nodes != alpha
+    candidate = nodes != alpha
     has_alpha = ~candidate
     while True:
         cheapest = costliest - np.bincount(own, saved * (candidate | has_alpha)[other], len(nodes))
@@ -129,13 +112,8 @@ def gainers(
 
 
 def binary_problem(
-    nodes: NDArray[np.intp],
-    alpha: int,
-    price: NDArray[np.float64],
-    candidate: NDArray[np.bool_],
-    edges: NDArray[np.integer],
-    weights: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    nodes: np.ndarray, alpha: int, price: np.ndarray, candidate: np.ndarray, edges: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the binary problem of the C candidates, x_i = 1 where candidate i takes `alpha`, for `minimise_binary`.
 
     nodes            | (N,)   | intp    | current labels; for `edges` and `weights` see `expansion`
@@ -161,7 +139,7 @@ def binary_problem(
     return chosen + change, ends, w * (1 + same)
 
 
-def check_potts(unary: NDArray[np.floating], edges: NDArray[np.integer], weights: NDArray[np.floating]) -> None:
+def check_potts(unary: np.ndarray, edges: np.ndarray, weights: np.ndarray) -> None:
     """Raise ShapeError unless the arrays fit each other and are finite, and no weight is negative; see `expansion`."""
     if unary.ndim != 2 or unary.shape[1] < 1 or edges.shape != (len(edges), 2) or weights.shape != (len(edges),):
         raise ShapeError(

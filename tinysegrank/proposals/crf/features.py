@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.superpixels import RegionGraph, as_lab, as_rgb
@@ -30,12 +29,8 @@ FEATURE_NAMES = (
 
 
 def superpixel_features(
-    image: NDArray[np.uint8],
-    superpixels: NDArray[np.integer],
-    graph: RegionGraph,
-    *,
-    lab: NDArray[np.floating] | None = None,
-) -> NDArray[np.float32]:
+    image: np.ndarray, superpixels: np.ndarray, graph: RegionGraph, *, lab: np.ndarray | None = None
+) -> np.ndarray:
     """Describe each superpixel by colour, texture and position, and by the colour and texture around it.
 
     image       | (H, W) or (H, W, 3) | uint8    | 0..255
@@ -67,7 +62,7 @@ def superpixel_features(
     ).astype(np.float32)  # (S, D)
 
 
-def _mean(values: NDArray[np.floating], superpixels: NDArray[np.integer]) -> NDArray[np.float64]:
+def _mean(values: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
     """Average the values (H, W, C) of the pixels in each superpixel: (S, C)."""
     from scipy.sparse import csc_array
 
@@ -75,13 +70,10 @@ def _mean(values: NDArray[np.floating], superpixels: NDArray[np.integer]) -> NDA
     column = np.ones(pixels, values.dtype), superpixels.ravel().astype(np.int32), np.arange(pixels + 1, dtype=np.int32)
     areas = np.bincount(superpixels.ravel())
     total = csc_array(column, shape=(len(areas), pixels)) @ values.reshape(pixels, -1)  # (S, C)
-    mean: NDArray[np.float64] = total / areas[:, None].astype(np.float64)
-    return mean
+    return total / areas[:, None].astype(np.float64)
 
 
-def _histogram(
-    codes: NDArray[np.integer], bins: int, superpixels: NDArray[np.integer], weights: NDArray[np.floating] | None = None
-) -> NDArray[np.float64]:
+def _histogram(codes: np.ndarray, bins: int, superpixels: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Return the weighted distribution of codes (H, W), 0..bins-1, over the pixels of each superpixel: (S, bins).
 
     Rows sum to 1, or to 0 where all weights are 0. Without `weights` all pixels count equally.
@@ -89,11 +81,10 @@ def _histogram(
     joint = (superpixels.astype(np.int32) * bins + codes).ravel()
     count = int(superpixels.max()) + 1
     table = np.bincount(joint, None if weights is None else weights.ravel(), count * bins).reshape(count, bins)
-    share: NDArray[np.float64] = table / np.maximum(table.sum(axis=1, keepdims=True), 1e-6)
-    return share
+    return table / np.maximum(table.sum(axis=1, keepdims=True), 1e-6)
 
 
-def _colour(rgb: NDArray[np.uint8], lab: NDArray[np.floating], superpixels: NDArray[np.integer]) -> NDArray[np.float64]:
+def _colour(rgb: np.ndarray, lab: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
     values = np.concatenate([lab / 100, rgb / np.float32(255)], axis=2).astype(np.float32)  # (H, W, 6)
     moments = _mean(np.concatenate([values, np.square(values)], axis=2), superpixels)  # (S, 12)
     mean, square = moments[:, :6], moments[:, 6:]
@@ -106,12 +97,11 @@ def _colour(rgb: NDArray[np.uint8], lab: NDArray[np.floating], superpixels: NDAr
     return np.concatenate([mean, deviation, hue, np.sqrt(palette)], axis=1)
 
 
-def _angle_bin(angle: NDArray[np.floating], bins: int, period: float) -> NDArray[np.int32]:
-    turned: NDArray[np.int32] = np.floor(angle * np.float32(bins / period)).astype(np.int32) % bins
-    return turned
+def _angle_bin(angle: np.ndarray, bins: int, period: float) -> np.ndarray:
+    return np.floor(angle * np.float32(bins / period)).astype(np.int32) % bins
 
 
-def _texture(lightness: NDArray[np.floating], superpixels: NDArray[np.integer]) -> NDArray[np.float64]:
+def _texture(lightness: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
     from scipy.ndimage import gaussian_filter
 
     moments, orientations, patterns = [], [], []
@@ -120,7 +110,7 @@ def _texture(lightness: NDArray[np.floating], superpixels: NDArray[np.integer]) 
         padded = np.pad(smooth, reach, mode="edge")
         height, width = smooth.shape
 
-        def shifted(r: int, c: int, p: NDArray[np.floating] = padded, k: int = reach) -> NDArray[np.floating]:
+        def shifted(r: int, c: int, p: np.ndarray = padded, k: int = reach) -> np.ndarray:
             return p[k + r * k : k + r * k + height, k + c * k : k + c * k + width]  # noqa: B023
 
         down, right = shifted(1, 0) - shifted(-1, 0), shifted(0, 1) - shifted(0, -1)
@@ -137,14 +127,14 @@ def _texture(lightness: NDArray[np.floating], superpixels: NDArray[np.integer]) 
 
 
 @cache
-def _uniform_patterns() -> NDArray[np.int32]:
+def _uniform_patterns() -> np.ndarray:
     """Map each code of 8 bits on a ring to its number of ones, or to 9 if the bits change more than twice: (256,)."""
     bits = np.arange(256)[:, None] >> np.arange(8) & 1  # (256, 8)
     changes = (bits != np.roll(bits, 1, axis=1)).sum(axis=1)
     return np.where(changes <= 2, bits.sum(axis=1), PATTERNS - 1).astype(np.int32)
 
 
-def _position(superpixels: NDArray[np.integer], graph: RegionGraph) -> NDArray[np.float64]:
+def _position(superpixels: np.ndarray, graph: RegionGraph) -> np.ndarray:
     from scipy.ndimage import find_objects
 
     size = np.array(superpixels.shape)
@@ -158,7 +148,7 @@ def _position(superpixels: NDArray[np.integer], graph: RegionGraph) -> NDArray[n
     return np.column_stack([centre, off_centre, (high - low) / size, share, border])
 
 
-def _context(features: NDArray[np.floating], graph: RegionGraph) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+def _context(features: np.ndarray, graph: RegionGraph) -> tuple[np.ndarray, np.ndarray]:
     """Return the features averaged over each superpixel's neighbours, and over its surroundings: (S, D) each.
 
     See `superpixel_features`. A superpixel without neighbours has its own features in both.

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.proposals.crf.features import superpixel_features
@@ -24,11 +23,11 @@ class MapFeatures(NamedTuple):
     image       | (C,)   | float16 | mean over the image
     """
 
-    superpixels: NDArray[np.float16]
-    image: NDArray[np.float16]
+    superpixels: np.ndarray
+    image: np.ndarray
 
 
-def map_features(maps: Sequence[NDArray[np.floating]], superpixels: NDArray[np.integer]) -> MapFeatures:
+def map_features(maps: Sequence[np.ndarray], superpixels: np.ndarray) -> MapFeatures:
     """Average an image's maps over its superpixels and over the whole image.
 
     maps        | each (C, h, w) | floating | from `segnet.TrunkMaps`
@@ -49,23 +48,23 @@ class Inputs(NamedTuple):
     shared | (E,)   | float32 | columns of the image, the same for all superpixels
     """
 
-    own: NDArray[np.float32]
-    shared: NDArray[np.float32]
+    own: np.ndarray
+    shared: np.ndarray
 
     @property
-    def columns(self) -> NDArray[np.float32]:
-        """All columns of each superpixel, its own and the shared ones: (S, D + E)."""
+    def columns(self) -> np.ndarray:
+        """All columns of each superpixel, its own and the shared ones: (S, D + E) float32."""
         return np.concatenate([self.own, np.broadcast_to(self.shared, (len(self.own), len(self.shared)))], axis=1)
 
 
 def classifier_inputs(
-    image: NDArray[np.uint8],
-    superpixels: NDArray[np.integer],
+    image: np.ndarray,
+    superpixels: np.ndarray,
     graph: RegionGraph,
     *,
     features: str = "hand",
     maps: MapFeatures | None = None,
-    lab: NDArray[np.floating] | None = None,
+    lab: np.ndarray | None = None,
 ) -> Inputs:
     """Describe the superpixels of an image for `SuperpixelClassifier`.
 
@@ -110,9 +109,7 @@ class InputTable:
         ShapeError: the arrays do not fit each other.
     """
 
-    def __init__(
-        self, own: NDArray[np.floating] | RowFile, shared: NDArray[np.floating], images: NDArray[np.integer]
-    ) -> None:
+    def __init__(self, own: np.ndarray | RowFile, shared: np.ndarray, images: np.ndarray) -> None:
         if own.ndim != 2 or shared.ndim != 2 or images.shape != own.shape[:1]:
             raise ShapeError(
                 f"own (S, D), shared (N, E) and images (S,) are needed, got {own.shape}, {shared.shape}, {images.shape}"
@@ -123,17 +120,15 @@ class InputTable:
     def __len__(self) -> int:
         return len(self.own)
 
-    def __getitem__(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Return the rows (R, D + E) of the superpixels with these numbers (R,)."""
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """Return the rows, (R, D + E) float32, of the superpixels with these numbers, (R,)."""
         found = np.empty((len(rows), self.shape[1]), np.float32)
         found[:, : self.own.shape[1]] = self.own[rows]
         found[:, self.own.shape[1] :] = self.shared[self.images[rows]]
         return found
 
 
-def label_fractions(
-    labels: NDArray[np.integer], superpixels: NDArray[np.integer], *, num_classes: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def label_fractions(labels: np.ndarray, superpixels: np.ndarray, *, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Compute the distribution of the true classes in each superpixel, and its number of non-void pixels.
 
     labels      | (H, W) | integer | 0..K-1, or 255 where void

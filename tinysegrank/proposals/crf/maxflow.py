@@ -6,7 +6,6 @@ SciPy's capacities are 32-bit integers, and larger ones wrap around silently, so
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.backend import accelerated
 from tinysegrank.errors import ShapeError
@@ -14,9 +13,7 @@ from tinysegrank.errors import ShapeError
 LARGEST_CAPACITY = 2**31 - 1
 
 
-def minimum_cut(
-    nodes: int, source: int, sink: int, arcs: NDArray[np.integer], capacity: NDArray[np.integer]
-) -> NDArray[np.bool_]:
+def minimum_cut(nodes: int, source: int, sink: int, arcs: np.ndarray, capacity: np.ndarray) -> np.ndarray:
     """Find the smallest source side among the minimum cuts of a directed graph with nodes 0..nodes-1.
 
     arcs     | (A, 2)   | integer | tail and head of each arc; duplicates are summed
@@ -44,9 +41,7 @@ def minimum_cut(
     return reached
 
 
-def nested_cuts(
-    edges: NDArray[np.integer], forward: NDArray[np.int64], backward: NDArray[np.int64], gain: NDArray[np.int64]
-) -> NDArray[np.bool_]:
+def nested_cuts(edges: np.ndarray, forward: np.ndarray, backward: np.ndarray, gain: np.ndarray) -> np.ndarray:
     """Find the smallest source side among the minimum cuts of S nodes, for each of B hypotheses and L steps.
 
     edges    | (E, 2)    | integer | pairs of nodes i, j of 0..S-1; pairs may be duplicated
@@ -75,9 +70,7 @@ def nested_cuts(
     return found
 
 
-def minimise_binary(
-    price: NDArray[np.float64], edges: NDArray[np.integer], bond: NDArray[np.float64]
-) -> NDArray[np.bool_]:
+def minimise_binary(price: np.ndarray, edges: np.ndarray, bond: np.ndarray) -> np.ndarray:
     """Minimise sum_i price_i x_i + sum_ij bond_ij (1 - x_i) x_j by one cut; of several minima, take the fewest x = 1.
 
     price   | (N,)   | float64 | cost of x_i = 1

@@ -6,7 +6,6 @@ import logging
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.fitted import About, Arrays, Fitted
@@ -23,10 +22,10 @@ DROPOUT = 0.2, 0.5  # probabilities of dropping an input and a hidden unit
 DECAY = 1.0  # decoupled weight decay; large, since there are few images
 FLOOR = 1e-6  # smallest probability of a class; also that of classes not learnt
 
-Table = NDArray[np.floating] | InputTable
+Table = np.ndarray | InputTable
 
 
-def _centre_and_scale(features: Table, rows: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _centre_and_scale(features: Table, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean and the standard deviation (1 if constant) of each column over some rows: (D,) each."""
     total, square = np.zeros((2, features.shape[1]))
     for start in range(0, len(rows), BLOCK):
@@ -87,11 +86,11 @@ class SuperpixelClassifier(
     def fit(
         self,
         features: Table,
-        fractions: NDArray[np.floating] | RowFile,
-        weights: NDArray[np.number],
+        fractions: np.ndarray | RowFile,
+        weights: np.ndarray,
         *,
         rng: np.random.Generator,
-        rows: NDArray[np.intp] | None = None,
+        rows: np.ndarray | None = None,
     ) -> Self:
         """Learn from the superpixels of all training images together.
 
@@ -135,9 +134,9 @@ class SuperpixelClassifier(
     def _fit_network(
         self,
         features: Table,
-        fractions: NDArray[np.floating] | RowFile,
-        weights: NDArray[np.number],
-        rows: NDArray[np.intp],
+        fractions: np.ndarray | RowFile,
+        weights: np.ndarray,
+        rows: np.ndarray,
         rng: np.random.Generator,
     ) -> None:
         network = self.network_ = self._layers(rng)
@@ -168,12 +167,11 @@ class SuperpixelClassifier(
         }
         return _network({name: array.astype(np.float32) for name, array in parameters.items()})
 
-    def _standardised(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Standardise rows (N, D), and return them as images of one pixel (N, D, 1, 1)."""
-        x: NDArray[np.float32] = (features.astype(np.float32, copy=False) - self.centre_) / self.scale_
-        return x[:, :, None, None]
+    def _standardised(self, features: np.ndarray) -> np.ndarray:
+        """Standardise rows (N, D), and return them as images of one pixel: (N, D, 1, 1) float32."""
+        return ((features.astype(np.float32, copy=False) - self.centre_) / self.scale_)[:, :, None, None]
 
-    def log_probabilities(self, features: NDArray[np.floating], *, balance: float = 0.0) -> NDArray[np.float64]:
+    def log_probabilities(self, features: np.ndarray, *, balance: float = 0.0) -> np.ndarray:
         """Return the log-probability of each class at each superpixel.
 
         features | (S, D) | floating | the columns fitted on
@@ -194,7 +192,7 @@ class SuperpixelClassifier(
         z = self.network_(self._standardised(features))[:, :, 0, 0].astype(np.float64)  # (S, C)
         score = np.full((len(z), len(self.prior_)), FLOOR)
         score[:, self.classes_] += (1 - FLOOR * len(self.prior_)) * np.exp(log_softmax(z, axis=1)[0])
-        log: NDArray[np.float64] = np.log(score)
+        log = np.log(score)
         log[:, self.classes_] -= balance * np.log(self.prior_[self.classes_])
         if balance:
             log -= np.logaddexp.reduce(log, axis=1, keepdims=True)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.proposals.o2p.segments import Segments
@@ -27,12 +26,12 @@ class MapMeans(NamedTuple):
     channels    |         |          | number of channels of each layer
     """
 
-    superpixels: NDArray[np.integer]
-    means: NDArray[np.floating]
+    superpixels: np.ndarray
+    means: np.ndarray
     channels: tuple[int, ...]
 
 
-def shared_pixels(segments: Segments, superpixels: NDArray[np.integer]) -> NDArray[np.float32]:
+def shared_pixels(segments: Segments, superpixels: np.ndarray) -> np.ndarray:
     """Count the pixels that each segment shares with each superpixel of another over-segmentation of its image.
 
     superpixels | (H, W) | integer | 0..S-1
@@ -49,7 +48,7 @@ def shared_pixels(segments: Segments, superpixels: NDArray[np.integer]) -> NDArr
     return segments.members.astype(np.float32) @ shared.astype(np.float32)
 
 
-def unit_roots(means: NDArray[np.floating], channels: Sequence[int]) -> NDArray[np.float32]:
+def unit_roots(means: np.ndarray, channels: Sequence[int]) -> np.ndarray:
     """Take the square roots of each row's means, and scale those of each layer to length 1.
 
     means    | (R, C) | floating | at least 0; the layers' channels one after the other
@@ -70,9 +69,7 @@ def unit_roots(means: NDArray[np.floating], channels: Sequence[int]) -> NDArray[
     return roots
 
 
-def figure_and_ground(
-    values: NDArray[np.floating], areas: NDArray[np.number], shared: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def figure_and_ground(values: np.ndarray, areas: np.ndarray, shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Average the superpixels' values over each segment (the figure) and over the rest of the image (the ground).
 
     values  | (S, D)      | floating | of each superpixel
@@ -93,9 +90,7 @@ def figure_and_ground(
     return figure, ground
 
 
-def mean_maps(
-    means: NDArray[np.floating], areas: NDArray[np.number], shared: NDArray[np.float32], channels: Sequence[int]
-) -> NDArray[np.float32]:
+def mean_maps(means: np.ndarray, areas: np.ndarray, shared: np.ndarray, channels: Sequence[int]) -> np.ndarray:
     """Describe segments by the averages of the maps over the figure and over the ground, as `unit_roots`.
 
     means    | (S, C)  | floating | mean of the maps over each superpixel, at least 0

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.proposals.divmbest import PastedSegments, Proposal
@@ -31,8 +30,8 @@ class PasteState:
     background | (R,)     | float64 | of class 0 on each segment
     """
 
-    scores: NDArray[np.float64]
-    background: NDArray[np.float64]
+    scores: np.ndarray
+    background: np.ndarray
 
 
 class PasteEngine:
@@ -64,7 +63,7 @@ class PasteEngine:
 
     def __init__(
         self,
-        scores: NDArray[np.floating],
+        scores: np.ndarray,
         segments: Segments,
         *,
         threshold: float,
@@ -98,7 +97,7 @@ class PasteEngine:
         kept = order[best[order] > self.simplicity * np.arange(len(order))]  # a prefix: gains fall, the bar rises
         return self.paste(kept, 1 + gains[kept].argmax(axis=1))
 
-    def paste(self, pasted: NDArray[np.integer], classes: NDArray[np.integer]) -> Proposal:
+    def paste(self, pasted: np.ndarray, classes: np.ndarray) -> Proposal:
         """Return the proposal of given segments with given classes, the first of them on top.
 
         pasted  | (n,) | integer | distinct numbers of segments

@@ -11,7 +11,6 @@ import logging
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.fitted import About, Arrays, Fitted
@@ -33,12 +32,12 @@ class TrainingRows(NamedTuple):
     objects | slice    | of rows | rows of true objects; the caller also describes their mirror images
     """
 
-    members: NDArray[np.bool_]
-    targets: NDArray[np.float32]
+    members: np.ndarray
+    targets: np.ndarray
     objects: slice
 
 
-def training_rows(segments: Segments, objects: Objects, known: NDArray[np.bool_], *, num_classes: int) -> TrainingRows:
+def training_rows(segments: Segments, objects: Objects, known: np.ndarray, *, num_classes: int) -> TrainingRows:
     """Return the training rows of one image.
 
     segments |        | Segments | segments of the image
@@ -67,8 +66,8 @@ def training_rows(segments: Segments, objects: Objects, known: NDArray[np.bool_]
     return TrainingRows(members, targets, slice(len(segments), len(segments) + len(true)))
 
 
-def _as_superpixels(segments: Segments, masks: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the superpixels with more than half of their known pixels in each mask: (T, S), without empty rows."""
+def _as_superpixels(segments: Segments, masks: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return the superpixels with more than half of their known pixels in each mask: (T, S) bool, no row empty."""
     count, numbers = segments.members.shape[1], segments.superpixels[known]
     areas = np.bincount(numbers, minlength=count)  # (S,)
     inside = [np.bincount(numbers[mask[known]], minlength=count) * 2 > areas for mask in masks]
@@ -100,7 +99,7 @@ class SegmentScorer(
         self.C = C
         self.epsilon = epsilon
 
-    def fit(self, features: NDArray[np.float32] | RowFile, targets: NDArray[np.floating]) -> Self:
+    def fit(self, features: np.ndarray | RowFile, targets: np.ndarray) -> Self:
         """Learn from the rows of all training images together.
 
         features | (N, P)   | float32  | finite; projected descriptions
@@ -128,7 +127,7 @@ class SegmentScorer(
             self.weights_[k] = found.w
         return self
 
-    def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    def scores(self, features: np.ndarray) -> np.ndarray:
         """Predict the overlap of each segment with each class, minus the class's mean in training.
 
         features | (R, P)   | float32 | as fitted on

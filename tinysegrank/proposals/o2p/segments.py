@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ShapeError
 
@@ -26,9 +25,9 @@ class Segments:
         ShapeError: the arrays do not fit each other, or a segment is empty.
     """
 
-    superpixels: NDArray[np.integer]
-    members: NDArray[np.bool_]
-    scores: NDArray[np.floating]
+    superpixels: np.ndarray
+    members: np.ndarray
+    scores: np.ndarray
 
     def __post_init__(self) -> None:
         count = int(self.superpixels.max()) + 1 if self.superpixels.size else 0
@@ -43,23 +42,23 @@ class Segments:
     def __len__(self) -> int:
         return len(self.members)
 
-    def superpixel_areas(self) -> NDArray[np.int64]:
-        """Count the pixels of each superpixel: (S,)."""
+    def superpixel_areas(self) -> np.ndarray:
+        """Count the pixels of each superpixel: (S,) int64."""
         return np.bincount(self.superpixels.ravel(), minlength=self.members.shape[1])
 
-    def mask(self, index: int) -> NDArray[np.bool_]:
-        """Return the mask (H, W) of one segment."""
+    def mask(self, index: int) -> np.ndarray:
+        """Return the mask of one segment: (H, W) bool."""
         return self.members[index][self.superpixels]
 
-    def take(self, order: NDArray[np.integer]) -> Segments:
-        """Return some of the segments, in the given order."""
+    def take(self, order: np.ndarray) -> Segments:
+        """Return the segments with these indices, in the given order."""
         return Segments(self.superpixels, self.members[order], self.scores[order])
 
     def mirrored(self) -> Segments:
         """Return the same segments of the image mirrored left to right."""
         return Segments(self.superpixels[:, ::-1], self.members, self.scores)
 
-    def overlaps_with(self, masks: NDArray[np.bool_], *, known: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    def overlaps_with(self, masks: np.ndarray, *, known: np.ndarray | None = None) -> np.ndarray:
         """Return the intersection over union of every segment with every mask.
 
         masks   | (O, H, W) | bool    | such as true objects
@@ -83,7 +82,7 @@ class Segments:
         return intersection / np.maximum(union, 1)
 
 
-def segment_overlaps(members: NDArray[np.bool_], areas: NDArray[np.integer]) -> NDArray[np.float64]:
+def segment_overlaps(members: np.ndarray, areas: np.ndarray) -> np.ndarray:
     """Return the intersection over union of every pair of segments.
 
     members | (R, S) | bool    | superpixels of each segment

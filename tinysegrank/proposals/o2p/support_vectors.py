@@ -18,7 +18,7 @@ from collections.abc import Generator
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tinysegrank.stored_rows import RowFile, row_blocks
 
@@ -28,19 +28,19 @@ _ROWS = 2**15  # multiplied at a time
 class Regression(NamedTuple):
     """The coefficients (P,), the number of Newton steps taken, and whether these were enough to converge."""
 
-    w: NDArray[np.float64]
+    w: np.ndarray
     steps: int
     converged: bool
 
 
-def fit_regression(X: NDArray[np.floating], y: NDArray[np.floating], **options: Any) -> Regression:
+def fit_regression(X: np.ndarray, y: np.ndarray, **options: Any) -> Regression:
     """Fit one regression to a single y (N,): see `fit_regressions`."""
     return fit_regressions(X, y[:, None], **options)[0]
 
 
 def fit_regressions(
-    X: NDArray[np.floating] | RowFile,
-    Y: NDArray[np.floating],
+    X: np.ndarray | RowFile,
+    Y: np.ndarray,
     *,
     centre: ArrayLike = 0.0,
     C: float = 3.0,
@@ -80,20 +80,14 @@ def fit_regressions(
     return [found[k] for k in range(len(fits))]
 
 
-def _read(X: NDArray[np.floating] | RowFile, rows: NDArray[np.intp]) -> NDArray[np.floating]:
+def _read(X: np.ndarray | RowFile, rows: np.ndarray) -> np.ndarray:
     """Return adjacent rows: a view of an array, or read from a file."""
     return X[rows[0] : rows[-1] + 1] if isinstance(X, np.ndarray) and len(rows) else X[rows]
 
 
 def _newton(
-    X: NDArray[np.floating] | RowFile,
-    y: NDArray[np.floating],
-    centre: float,
-    C: float,
-    epsilon: float,
-    tol: float,
-    max_iter: int,
-) -> Generator[NDArray[np.floating], NDArray[np.floating], Regression]:
+    X: np.ndarray | RowFile, y: np.ndarray, centre: float, C: float, epsilon: float, tol: float, max_iter: int
+) -> Generator[np.ndarray, np.ndarray, Regression]:
     """Fit one regression, as a generator: it yields vectors v, and expects the product X v to be sent for each."""
     w = np.zeros(X.shape[1])
     residual = centre - y.astype(np.float64)  # X w - y, if y is without the centre
@@ -133,5 +127,5 @@ def _newton(
     return Regression(w, max_iter, False)
 
 
-def _value(w: NDArray[np.float64], residual: NDArray[np.float64], C: float, epsilon: float) -> float:
+def _value(w: np.ndarray, residual: np.ndarray, C: float, epsilon: float) -> float:
     return float(0.5 * w @ w + C * np.square(np.maximum(np.abs(residual) - epsilon, 0)).sum())

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.proposals.crf.maxflow import nested_cuts
 
 
-def parametric_cuts(
-    edges: NDArray[np.integer], weights: NDArray[np.integer], gain: NDArray[np.integer]
-) -> NDArray[np.bool_]:
+def parametric_cuts(edges: np.ndarray, weights: np.ndarray, gain: np.ndarray) -> np.ndarray:
     """Minimise the energy for every hypothesis and every step; of several minima, take the one with fewest x = 1.
 
     edges   | (E, 2)    | integer | pairs of superpixels, each pair once
@@ -49,7 +46,7 @@ def parametric_cuts(
     return nested_cuts(edges.astype(np.int64), price, price, clipped)
 
 
-def connected_parts(members: NDArray[np.bool_], edges: NDArray[np.integer]) -> NDArray[np.bool_]:
+def connected_parts(members: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Split each set of superpixels into connected components, and return the distinct ones.
 
     members | (R, S) | bool    | sets of superpixels
@@ -75,7 +72,7 @@ def connected_parts(members: NDArray[np.bool_], edges: NDArray[np.integer]) -> N
     return distinct(split)
 
 
-def distinct(members: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def distinct(members: np.ndarray) -> np.ndarray:
     """Return the distinct rows that are not empty: (R, S) bool, in order of first occurrence."""
     members = members[members.any(axis=1)]
     packed = np.packbits(members, axis=1)  # (R, bytes)

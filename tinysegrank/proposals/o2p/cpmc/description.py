@@ -6,7 +6,6 @@ Everything is a sum or an extreme over superpixels, or over their boundaries.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.proposals.o2p.cpmc.graph import UNIT, Boundaries
@@ -40,11 +39,8 @@ TINY = 1e-9
 
 
 def segment_features(
-    image: NDArray[np.uint8],
-    superpixels: NDArray[np.integer],
-    boundaries: Boundaries,
-    members: NDArray[np.bool_],
-) -> NDArray[np.float64]:
+    image: np.ndarray, superpixels: np.ndarray, boundaries: Boundaries, members: np.ndarray
+) -> np.ndarray:
     """Compute 25 features of each segment: its shape, place and border, and its contrast with its surroundings.
 
     image       | (H, W) or (H, W, 3) | uint8   | 0..255
@@ -70,9 +66,7 @@ def segment_features(
     return np.column_stack([shape, _contrast(inside, rgb, superpixels, boundaries, parted)])
 
 
-def _shape(
-    inside: NDArray[np.float64], superpixels: NDArray[np.integer], border: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _shape(inside: np.ndarray, superpixels: np.ndarray, border: np.ndarray) -> np.ndarray:
     sides = np.concatenate([superpixels[0], superpixels[-1], superpixels[:, 0], superpixels[:, -1]])
     frame = np.bincount(sides, minlength=inside.shape[1])  # (S,), pixels of the image's frame that each one touches
     height, width = superpixels.shape
@@ -116,7 +110,7 @@ def _shape(
     )
 
 
-def _reach(inside: NDArray[np.float64], superpixels: NDArray[np.integer]) -> NDArray[np.float64]:
+def _reach(inside: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
     """Return the coordinate of each segment's farthest point along 16 directions, clockwise from the right: (R, 16).
 
     The origin is the image's top left corner; pixels are unit squares.
@@ -137,7 +131,7 @@ def _reach(inside: NDArray[np.float64], superpixels: NDArray[np.integer]) -> NDA
     return reach
 
 
-def _polygon_area(reach: NDArray[np.float64]) -> NDArray[np.float64]:
+def _polygon_area(reach: np.ndarray) -> np.ndarray:
     """Return the area of the smallest polygon around each segment with sides that face `_reach`'s directions: (R,)."""
     turn = 2 * np.pi / DIRECTIONS
     after = np.roll(reach, -1, axis=1)
@@ -145,17 +139,12 @@ def _polygon_area(reach: NDArray[np.float64]) -> NDArray[np.float64]:
     # The corner of sides k and k + 1: its components along side k's direction and across it.
     across = (after - reach * np.cos(turn)) / np.sin(turn)
     x, y = reach * np.cos(angle) - across * np.sin(angle), reach * np.sin(angle) + across * np.cos(angle)
-    area: NDArray[np.float64] = (x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1)).sum(axis=1) / 2
-    return area
+    return (x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1)).sum(axis=1) / 2
 
 
 def _contrast(
-    inside: NDArray[np.float64],
-    rgb: NDArray[np.uint8],
-    superpixels: NDArray[np.integer],
-    boundaries: Boundaries,
-    parted: NDArray[np.float64],
-) -> NDArray[np.float64]:
+    inside: np.ndarray, rgb: np.ndarray, superpixels: np.ndarray, boundaries: Boundaries, parted: np.ndarray
+) -> np.ndarray:
     a, b = boundaries.edges.T
     border = parted @ boundaries.length  # (R,)
     length = np.maximum(border, TINY)
@@ -188,7 +177,7 @@ def _contrast(
     )
 
 
-def _chi_square(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+def _chi_square(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return the chi-square distance, 0..1, of two histograms in each row, each first scaled to sum 1: (R,)."""
     p, q = (h / np.maximum(h.sum(axis=1, keepdims=True), TINY) for h in (one, other))
     return (np.square(p - q) / np.maximum(p + q, TINY)).sum(axis=1) / 2

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.proposals.o2p.cpmc.graph import Boundaries
 
 
-def cut_ratios(members: NDArray[np.bool_], boundaries: Boundaries) -> NDArray[np.float64]:
+def cut_ratios(members: np.ndarray, boundaries: Boundaries) -> np.ndarray:
     """Return the mean cost of the pixel pairs across each segment's border, which is small along strong edges.
 
     members | (R, S) | bool    | superpixels of each segment
@@ -20,7 +19,7 @@ def cut_ratios(members: NDArray[np.bool_], boundaries: Boundaries) -> NDArray[np
     return np.where(length > 0, weight / np.maximum(length, 1), np.inf)
 
 
-def low_cut_ratios(ratios: NDArray[np.floating], *, limit: float, least: int = 5) -> NDArray[np.intp]:
+def low_cut_ratios(ratios: np.ndarray, *, limit: float, least: int = 5) -> np.ndarray:
     """Return the indices of the segments with a cut ratio of at most `limit`, and always of the `least` smallest ones.
 
     ratios  | (R,) | floating | infinite for segments never to be kept
@@ -31,7 +30,7 @@ def low_cut_ratios(ratios: NDArray[np.floating], *, limit: float, least: int = 5
     return np.flatnonzero(np.isfinite(ratios) & ((ratios <= limit) | (rank < least)))
 
 
-def drop_duplicates(overlaps: NDArray[np.floating], *, limit: float = 0.98) -> NDArray[np.intp]:
+def drop_duplicates(overlaps: np.ndarray, *, limit: float = 0.98) -> np.ndarray:
     """Keep, in order, each segment that overlaps none kept before it by more than `limit`; return their indices.
 
     overlaps | (R, R) | floating | intersection over union of each pair
@@ -45,9 +44,7 @@ def drop_duplicates(overlaps: NDArray[np.floating], *, limit: float = 0.98) -> N
     return np.flatnonzero(~dropped)
 
 
-def best_of_clusters(
-    overlaps: NDArray[np.floating], ratios: NDArray[np.floating], *, distance: float = 0.05
-) -> NDArray[np.intp]:
+def best_of_clusters(overlaps: np.ndarray, ratios: np.ndarray, *, distance: float = 0.05) -> np.ndarray:
     """Cluster segments by single linkage, and return the index of the smallest cut ratio in each cluster.
 
     overlaps | (R, R) | floating | intersection over union of each pair
@@ -67,9 +64,7 @@ def best_of_clusters(
     return np.sort(order[first])
 
 
-def diverse_order(
-    scores: NDArray[np.floating], overlaps: NDArray[np.floating], *, count: int = 150, relevance: float = 0.75
-) -> NDArray[np.intp]:
+def diverse_order(scores: np.ndarray, overlaps: np.ndarray, *, count: int = 150, relevance: float = 0.75) -> np.ndarray:
     """Choose segments in turn, each maximising relevance * score - (1 - relevance) * largest overlap with those chosen.
 
     scores   | (R,)   | floating | larger is better

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.proposals.o2p.cpmc.graph import UNIT
@@ -28,11 +27,11 @@ class Hypotheses(NamedTuple):
     frame | (B, S) | float64 | sum of weights, 0..1 each, over a superpixel's pixels on that part of the frame
     """
 
-    seeds: NDArray[np.bool_]
-    frame: NDArray[np.float64]
+    seeds: np.ndarray
+    frame: np.ndarray
 
 
-def grid_seeds(superpixels: NDArray[np.integer], *, grid: int = 5, size: int = 40) -> Hypotheses:
+def grid_seeds(superpixels: np.ndarray, *, grid: int = 5, size: int = 40) -> Hypotheses:
     """Return a hypothesis for each point of a grid: a square seed there, and the whole frame as background.
 
     superpixels | (H, W) | integer | 0..S-1
@@ -65,7 +64,7 @@ def grid_seeds(superpixels: NDArray[np.integer], *, grid: int = 5, size: int = 4
     return Hypotheses(seeds, frame)
 
 
-def frame_hypotheses(superpixels: NDArray[np.integer]) -> Hypotheses:
+def frame_hypotheses(superpixels: np.ndarray) -> Hypotheses:
     """Return six hypotheses without a seed, each with pixels on a part of the frame as background, all of weight 1.
 
     The parts are all four sides; all but the bottom; top and bottom; left and right; the bottom; and the top.
@@ -83,23 +82,20 @@ def frame_hypotheses(superpixels: NDArray[np.integer]) -> Hypotheses:
     return Hypotheses(np.zeros((len(parts), len(areas)), np.bool_), np.array(frame, np.float64))
 
 
-def _areas(superpixels: NDArray[np.integer]) -> NDArray[np.int64]:
+def _areas(superpixels: np.ndarray) -> np.ndarray:
     if superpixels.ndim != 2 or superpixels.size == 0 or superpixels.min() < 0:
         raise ShapeError(f"superpixels must be a map (H, W) of numbers from 0, got {superpixels.shape}")
     return np.bincount(superpixels.ravel())
 
 
-def lambdas(upper: float, *, count: int = 20, lower: float = 1e-3) -> NDArray[np.float64]:
-    """Return zero and `count` logarithmically spaced values from `lower` to `upper`: (count + 1,)."""
+def lambdas(upper: float, *, count: int = 20, lower: float = 1e-3) -> np.ndarray:
+    """Return zero and `count` logarithmically spaced values from `lower` to `upper`: (count + 1,) float64."""
     return np.concatenate([[0.0], np.geomspace(lower, upper, count)])
 
 
 def uniform_gains(
-    hypotheses: Hypotheses,
-    areas: NDArray[np.integer],
-    schedule: NDArray[np.floating],
-    extra: NDArray[np.floating] | float = 0.0,
-) -> NDArray[np.int64]:
+    hypotheses: Hypotheses, areas: np.ndarray, schedule: np.ndarray, extra: np.ndarray | float = 0.0
+) -> np.ndarray:
     """Compute gains without colour: lambda for each pixel of a superpixel, minus the cost of its pixels on the frame.
 
     areas    | (S,)      | integer  | pixels of each superpixel
@@ -117,12 +113,7 @@ def uniform_gains(
     return np.where(hypotheses.seeds[:, None], SEED_GAIN, gain)
 
 
-def colour_gains(
-    hypotheses: Hypotheses,
-    areas: NDArray[np.integer],
-    schedule: NDArray[np.floating],
-    colours: NDArray[np.floating],
-) -> NDArray[np.int64]:
+def colour_gains(hypotheses: Hypotheses, areas: np.ndarray, schedule: np.ndarray, colours: np.ndarray) -> np.ndarray:
     """Compute `uniform_gains`, plus each pixel's similarity to the seed's colours, minus that to the frame's colours.
 
     colours | (S, 3) | floating | mean R, G, B of each superpixel, 0..255; for the others see `uniform_gains`
@@ -136,7 +127,7 @@ def colour_gains(
     return uniform_gains(hypotheses, areas, schedule, areas * (np.stack(of_seed) - of_frame))
 
 
-def _likeness(colours: NDArray[np.floating], weights: NDArray[np.number]) -> NDArray[np.float64]:
+def _likeness(colours: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return how similar a pixel of each superpixel is to the palette of the superpixels' weighted colours: (S,)."""
     if not weights.any():  # the frame of an image of one pixel
         return np.zeros(len(colours))
@@ -145,7 +136,7 @@ def _likeness(colours: NDArray[np.floating], weights: NDArray[np.number]) -> NDA
     return COLOUR_COST * np.exp(-DECAY * distance)
 
 
-def palette(colours: NDArray[np.floating], weights: NDArray[np.number]) -> NDArray[np.float64]:
+def palette(colours: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Cluster colours by Lloyd's algorithm.
 
     colours | (N, 3) | floating | such as the mean R, G, B of superpixels

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.superpixels import as_lab, close_gaps, contacts
@@ -14,9 +13,7 @@ UNIT = 1000  # cost of separating two pixels without any edge, before `floor` is
 COMPACTNESS = 1e-3  # cost per pixel of distance from a superpixel's marker, in units of the edge map
 
 
-def edge_map(
-    image: NDArray[np.uint8], *, smoothing: float = 1.5, lab: NDArray[np.float32] | None = None
-) -> NDArray[np.float32]:
+def edge_map(image: np.ndarray, *, smoothing: float = 1.5, lab: np.ndarray | None = None) -> np.ndarray:
     """Measure the strength of the edge at each pixel, relative to the strongest in the image.
 
     image   | (H, W) or (H, W, 3) | uint8   | 0..255
@@ -47,7 +44,7 @@ def edge_map(
     return strength / top if top > 1e-3 else np.zeros_like(strength)
 
 
-def oversegment(edges: NDArray[np.floating], *, count: int = 800) -> NDArray[np.int32]:
+def oversegment(edges: np.ndarray, *, count: int = 800) -> np.ndarray:
     """Cut an image into about `count` connected superpixels along its edges, from markers on a square grid.
 
     edges   | (H, W) | floating | as from `edge_map`
@@ -80,19 +77,19 @@ class Boundaries(NamedTuple):
     strength | (E,)   | float64 | mean edge strength over these pairs
     """
 
-    edges: NDArray[np.int32]
-    length: NDArray[np.int64]
-    weight: NDArray[np.int64]
-    strength: NDArray[np.float64]
+    edges: np.ndarray
+    length: np.ndarray
+    weight: np.ndarray
+    strength: np.ndarray
 
-    def crossed(self, members: NDArray[np.bool_] | NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return 1 for each boundary with only one side in the segment, else 0: (R, S) -> (R, E)."""
+    def crossed(self, members: np.ndarray) -> np.ndarray:
+        """Return 1 for each boundary with only one side in the segment, else 0: (R, S) bool -> (R, E) float64."""
         a, b = self.edges.T
         return (members[:, a] != members[:, b]).astype(np.float64)
 
 
 def find_boundaries(
-    superpixels: NDArray[np.integer], edges: NDArray[np.floating], *, contrast: float = 0.05, floor: float = 11
+    superpixels: np.ndarray, edges: np.ndarray, *, contrast: float = 0.05, floor: float = 11
 ) -> Boundaries:
     """Find the boundaries between neighbouring superpixels, with the cost of cutting along each and its edge strength.
 

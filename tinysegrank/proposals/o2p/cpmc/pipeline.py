@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.config import Options, option
 from tinysegrank.errors import ShapeError
@@ -24,7 +23,7 @@ from tinysegrank.voc import VOID, find_objects
 UNIFORM_UPPER, COLOUR_UPPER = 150.0, 300.0  # largest lambda without and with colour
 LARGEST_RATIO = 250.0  # cut ratio of a segment that is kept
 
-Columns = Callable[[Segments], NDArray[np.floating]]
+Columns = Callable[[Segments], np.ndarray]
 """A function that describes segments of an image by further columns, (R, d), beside `segment_features`."""
 
 
@@ -61,10 +60,10 @@ class Candidates(NamedTuple):
     ratios      | (R,)   | float64    | cut ratio of each segment, from `cut_ratios`
     """
 
-    superpixels: NDArray[np.int32]
+    superpixels: np.ndarray
     boundaries: Boundaries
-    members: NDArray[np.bool_]
-    ratios: NDArray[np.float64]
+    members: np.ndarray
+    ratios: np.ndarray
 
     @property
     def segments(self) -> Segments:
@@ -73,11 +72,7 @@ class Candidates(NamedTuple):
 
 
 def candidates(
-    image: NDArray[np.uint8],
-    *,
-    lab: NDArray[np.float32] | None = None,
-    options: CpmcOptions | None = None,
-    rng: np.random.Generator,
+    image: np.ndarray, *, lab: np.ndarray | None = None, options: CpmcOptions | None = None, rng: np.random.Generator
 ) -> Candidates:
     """Find the segments of an image that are worth ranking.
 
@@ -126,11 +121,11 @@ def candidates(
 
 
 def cpmc(
-    image: NDArray[np.uint8],
+    image: np.ndarray,
     ranker: SegmentRanker | None = None,
     *,
     columns: Columns | None = None,
-    lab: NDArray[np.float32] | None = None,
+    lab: np.ndarray | None = None,
     options: CpmcOptions | None = None,
     rng: np.random.Generator,
 ) -> Segments:
@@ -155,7 +150,7 @@ def cpmc(
     return Segments(found.superpixels, found.members[order], scores[order])
 
 
-def _features(image: NDArray[np.uint8], found: Candidates, columns: Columns | None) -> NDArray[np.float64]:
+def _features(image: np.ndarray, found: Candidates, columns: Columns | None) -> np.ndarray:
     features = segment_features(image, found.superpixels, found.boundaries, found.members)
     if columns is None:
         return features
@@ -169,14 +164,14 @@ class Examples(NamedTuple):
     best_overlaps | (R,)   | float64 | largest IoU with an object of the image, void left out
     """
 
-    features: NDArray[np.float64]
-    best_overlaps: NDArray[np.float64]
+    features: np.ndarray
+    best_overlaps: np.ndarray
 
 
 def ranker_examples(
-    image: NDArray[np.uint8],
-    labels: NDArray[np.integer],
-    instances: NDArray[np.integer] | None = None,
+    image: np.ndarray,
+    labels: np.ndarray,
+    instances: np.ndarray | None = None,
     *,
     columns: Columns | None = None,
     options: CpmcOptions | None = None,

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.fitted import About, Arrays, Fitted
@@ -60,9 +59,7 @@ class SegmentRanker(
         self.waves = waves
         self.width = width
 
-    def fit(
-        self, features: NDArray[np.floating], best_overlaps: NDArray[np.floating], *, rng: np.random.Generator
-    ) -> Self:
+    def fit(self, features: np.ndarray, best_overlaps: np.ndarray, *, rng: np.random.Generator) -> Self:
         """Learn from the segments of all training images together.
 
         features      | (R, D) | floating | finite, as from `segment_features`
@@ -96,10 +93,10 @@ class SegmentRanker(
         self.weights_ = np.linalg.solve(gram + PENALTY * np.eye(self.waves), product)
         return self
 
-    def _waves(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+    def _waves(self, features: np.ndarray) -> np.ndarray:
         return np.cos((features - self.centre_) / self.scale_ @ self.directions_ + self.phases_)
 
-    def predict(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+    def predict(self, features: np.ndarray) -> np.ndarray:
         """Return the predicted best overlap of each segment.
 
         features | (R, D) | floating | the columns fitted on

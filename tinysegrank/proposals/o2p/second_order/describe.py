@@ -13,7 +13,6 @@ Source: Carreira, Caseiro, Batista and Sminchisescu, "Semantic segmentation with
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.proposals.o2p.second_order import pooling
@@ -23,12 +22,12 @@ from tinysegrank.proposals.o2p.segments import Segments
 
 
 def describe_segments(
-    image: NDArray[np.uint8],
+    image: np.ndarray,
     segments: Segments,
     *,
     options: SecondOrderOptions | None = None,
     reduction: DescriptorReduction | None = None,
-) -> NDArray[np.float32]:
+) -> np.ndarray:
     """Describe each segment of an image by the blocks eSIFT-F, eSIFT-G and eLBP.
 
     image   | (H, W) or (H, W, 3) | uint8   | 0..255

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.backend import accelerated
 
@@ -20,9 +19,7 @@ LBP_LENGTH = 58
 RING = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))  # row, column of bit 0, 1, ...
 
 
-def dense_lbp(
-    grey: NDArray[np.floating], cells: Sequence[int], rows: NDArray[np.integer], columns: NDArray[np.integer]
-) -> NDArray[np.float32]:
+def dense_lbp(grey: np.ndarray, cells: Sequence[int], rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Describe the texture around every point of a grid by the share of each uniform pattern in a window.
 
     grey    | (H, W)        | floating |
@@ -44,10 +41,8 @@ def dense_lbp(
     return np.sqrt(shares[..., :LBP_LENGTH])
 
 
-def code_shares(
-    codes: NDArray[np.uint8], cell: int, rows: NDArray[np.integer], columns: NDArray[np.integer]
-) -> NDArray[np.float32]:
-    """Return the share of each code in the weighted window of radius `cell` around each grid point: (h, w, 59).
+def code_shares(codes: np.ndarray, cell: int, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return the share of each code in the weighted window of radius `cell` around each grid point: (h, w, 59) float32.
 
     The Numba version agrees to 1e-6.
     """
@@ -62,8 +57,8 @@ def code_shares(
     return np.asarray(totals / window, np.float32)
 
 
-def uniform_codes(grey: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Number each pixel's pattern, 0..57, or 58 if it is not uniform: (H, W). The image is padded with its border."""
+def uniform_codes(grey: np.ndarray) -> np.ndarray:
+    """Number each pixel's pattern, 0..57, or 58 if it is not uniform: (H, W) uint8. The border is repeated outwards."""
     H, W = grey.shape
     padded = np.pad(grey, 1, mode="edge")
     code = np.zeros((H, W), np.uint8)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.config import Options, option
 from tinysegrank.proposals.o2p.second_order.lbp import dense_lbp
@@ -44,9 +43,9 @@ class LocalDescriptors(NamedTuple):
     places  | (N, 4) | float64 | columns as PLACES: column and row of the grid point, side or radius, pixels; and 1
     """
 
-    texture: NDArray[np.float32]
-    colours: NDArray[np.float32]
-    places: NDArray[np.float64]
+    texture: np.ndarray
+    colours: np.ndarray
+    places: np.ndarray
 
 
 class ImageDescriptors(NamedTuple):
@@ -56,7 +55,7 @@ class ImageDescriptors(NamedTuple):
     lbp: LocalDescriptors
 
 
-def local_descriptors(image: NDArray[np.uint8], options: SecondOrderOptions) -> ImageDescriptors:
+def local_descriptors(image: np.ndarray, options: SecondOrderOptions) -> ImageDescriptors:
     """Describe the surroundings of every point of a grid at every scale.
 
     image | (H, W) or (H, W, 3) | uint8 | 0..255
@@ -80,8 +79,8 @@ def local_descriptors(image: NDArray[np.uint8], options: SecondOrderOptions) -> 
     )
 
 
-def point_colours(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return RGB, HSV and Lab, each scaled to about 0..1: (h, w, 3) RGB in 0..1 -> (h, w, 9), columns as COLOURS."""
+def point_colours(rgb: np.ndarray) -> np.ndarray:
+    """Return RGB, HSV and Lab, each scaled to about 0..1: (h, w, 3) RGB in 0..1 -> (h, w, 9) float32 as COLOURS."""
     from skimage.color import rgb2hsv, rgb2lab
 
     lab = rgb2lab(rgb)
@@ -90,11 +89,7 @@ def point_colours(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _flatten(
-    texture: NDArray[np.float32],
-    colours: NDArray[np.float32],
-    cells: Sequence[int],
-    rows: NDArray[np.integer],
-    columns: NDArray[np.integer],
+    texture: np.ndarray, colours: np.ndarray, cells: Sequence[int], rows: np.ndarray, columns: np.ndarray
 ) -> LocalDescriptors:
     """Arrange descriptors (n, h, w, T) of n scales in rows, scale by scale, with their colours and places."""
     size, y, x = (grid.ravel().astype(np.float64) for grid in np.meshgrid(cells, rows, columns, indexing="ij"))

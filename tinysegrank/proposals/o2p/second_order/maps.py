@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.fitted import Fitted
@@ -35,7 +34,7 @@ class MapReduction(Fitted, tag="tinysegrank map reduction 1", shapes={"centre": 
         ShapeError: the arrays do not fit each other.
     """
 
-    def __init__(self, centre: NDArray[np.float32], directions: NDArray[np.float32]) -> None:
+    def __init__(self, centre: np.ndarray, directions: np.ndarray) -> None:
         if directions.ndim != 2 or centre.shape != (len(directions),) or not 1 <= directions.shape[1] <= len(centre):
             raise ShapeError(
                 f"centre (C,) and directions (C, d) with d of 1..C are needed, got {centre.shape}, {directions.shape}"
@@ -44,7 +43,7 @@ class MapReduction(Fitted, tag="tinysegrank map reduction 1", shapes={"centre": 
         self.directions = directions
 
     @classmethod
-    def fit(cls, images: Iterable[NDArray[np.floating]], channels: Sequence[int], *, size: int = 48) -> Self:
+    def fit(cls, images: Iterable[np.ndarray], channels: Sequence[int], *, size: int = 48) -> Self:
         """Find the directions from all superpixels of some images.
 
         Args:
@@ -68,8 +67,8 @@ class MapReduction(Fitted, tag="tinysegrank map reduction 1", shapes={"centre": 
         covariance = moment / count - np.outer(centre, centre)
         return cls(centre.astype(np.float32), longest(covariance, size))
 
-    def apply(self, means: NDArray[np.floating], channels: Sequence[int]) -> NDArray[np.float32]:
-        """Return the local descriptors of superpixels from their means of the maps: (S, C) -> (S, d).
+    def apply(self, means: np.ndarray, channels: Sequence[int]) -> np.ndarray:
+        """Return the local descriptors of superpixels from their means of the maps: (S, C) -> (S, d) float32.
 
         `channels` are the numbers of channels of the layers; their sum is C.
 
@@ -81,12 +80,7 @@ class MapReduction(Fitted, tag="tinysegrank map reduction 1", shapes={"centre": 
         return np.asarray((unit_roots(means, channels) - self.centre) @ self.directions, np.float32)
 
 
-def second_order_maps(
-    local: NDArray[np.floating],
-    superpixels: NDArray[np.integer],
-    shared: NDArray[np.float32],
-    boxes: NDArray[np.floating],
-) -> NDArray[np.float32]:
+def second_order_maps(local: np.ndarray, superpixels: np.ndarray, shared: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Describe segments by second-order pooling over superpixels, for the figure and the ground around it.
 
     local       | (S, d)  | floating | a local descriptor of each superpixel, as from `MapReduction.apply`
@@ -117,9 +111,7 @@ def second_order_maps(
     return pooling.normalise_blocks(blocks)
 
 
-def describe_by_maps(
-    segments: Segments, maps: MapMeans, reduction: MapReduction
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def describe_by_maps(segments: Segments, maps: MapMeans, reduction: MapReduction) -> tuple[np.ndarray, np.ndarray]:
     """Describe an image's segments by the trunk's maps in two ways: `second_order_maps` and `mean_maps`.
 
     returns | (R, D), (R, 2C) | float32 | before `Projection`
@@ -134,12 +126,12 @@ def describe_by_maps(
     return pooled, mean_maps(maps.means, areas, shared, maps.channels)
 
 
-def map_columns(reduction: MapReduction, maps: MapMeans) -> Callable[[Segments], NDArray[np.float32]]:
-    """Return the function that describes segments to CPMC's ranker: means over figure and ground, (R, 2d)."""
+def map_columns(reduction: MapReduction, maps: MapMeans) -> Callable[[Segments], np.ndarray]:
+    """Return the function that describes segments to CPMC's ranker: means over figure and ground, (R, 2d) float32."""
     local, superpixels = reduction.apply(maps.means, maps.channels), maps.superpixels
     areas = np.bincount(superpixels.ravel(), minlength=len(local))
 
-    def columns(segments: Segments) -> NDArray[np.float32]:
+    def columns(segments: Segments) -> np.ndarray:
         shared = shared_pixels(segments, superpixels)
         return np.concatenate(figure_and_ground(local, areas, shared), axis=1)  # (R, 2d)
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ShapeError
 from tinysegrank.proposals.o2p.second_order.local import PLACES, LocalDescriptors
@@ -27,7 +26,7 @@ PLACED = 6  # numbers for a descriptor's place in a box
 FIGURE_SIZE, GROUND_SIZE = 8.0, 24.0  # factors on the cell size, in a segment's box and in the whole image
 
 
-def superpixel_sums(descriptors: LocalDescriptors, superpixels: NDArray[np.integer]) -> NDArray[np.float64]:
+def superpixel_sums(descriptors: LocalDescriptors, superpixels: np.ndarray) -> np.ndarray:
     """Sum the outer products of (texture, colours, place) over the grid points of each superpixel.
 
     superpixels | (H, W)            | integer | 0..S-1
@@ -51,7 +50,7 @@ def superpixel_sums(descriptors: LocalDescriptors, superpixels: NDArray[np.integ
     return sums
 
 
-def bounding_boxes(members: NDArray[np.bool_], superpixels: NDArray[np.integer]) -> NDArray[np.float64]:
+def bounding_boxes(members: np.ndarray, superpixels: np.ndarray) -> np.ndarray:
     """Return the bounding box of each segment.
 
     members     | (R, S) | bool    | superpixels of each segment, at least one each
@@ -72,7 +71,7 @@ def bounding_boxes(members: NDArray[np.bool_], superpixels: NDArray[np.integer])
     return np.concatenate([first, last - first + 1], axis=1).astype(np.float64)
 
 
-def placements(boxes: NDArray[np.floating], size: float) -> NDArray[np.float64]:
+def placements(boxes: np.ndarray, size: float) -> np.ndarray:
     """Return the matrices that map (x, y, side, 1) to the place in each box, side being that of a descriptor's cell.
 
     boxes   | (R, 4)    | floating | first column x0, first row y0, columns w, rows h
@@ -87,7 +86,7 @@ def placements(boxes: NDArray[np.floating], size: float) -> NDArray[np.float64]:
     return A
 
 
-def placed_averages(sums: NDArray[np.float64], A: NDArray[np.float64]) -> NDArray[np.float64]:
+def placed_averages(sums: np.ndarray, A: np.ndarray) -> np.ndarray:
     """Convert sums of outer products of (d numbers, x, y, side, 1) to mean outer products of placed descriptors.
 
     sums    | (R, d + 4, d + 4) | float64 | of all local descriptors of a region
@@ -106,7 +105,7 @@ def placed_averages(sums: NDArray[np.float64], A: NDArray[np.float64]) -> NDArra
     return means
 
 
-def log_matrices(matrices: NDArray[np.float64], *, ridge: float = 1e-3) -> NDArray[np.float64]:
+def log_matrices(matrices: np.ndarray, *, ridge: float = 1e-3) -> np.ndarray:
     """Return the matrix logarithm of each matrix + ridge * identity.
 
     matrices | (R, n, n) | float64 | symmetric, no negative eigenvalues
@@ -118,14 +117,14 @@ def log_matrices(matrices: NDArray[np.float64], *, ridge: float = 1e-3) -> NDArr
     return (vectors * logs[:, None, :]) @ vectors.swapaxes(1, 2)
 
 
-def upper_triangles(matrices: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return the entries on and above the diagonal, not rescaled: (R, n, n) -> (R, n (n + 1) / 2)."""
+def upper_triangles(matrices: np.ndarray) -> np.ndarray:
+    """Return the entries on and above the diagonal, not rescaled: (R, n, n) -> (R, n (n + 1) / 2) float32."""
     n = matrices.shape[-1]
     row, column = np.triu_indices(n)
     return matrices.reshape(-1, n * n)[:, row * n + column].astype(np.float32)
 
 
-def normalise_blocks(blocks: list[NDArray[np.float32]], *, power: float = 0.75) -> NDArray[np.float32]:
+def normalise_blocks(blocks: list[np.ndarray], *, power: float = 0.75) -> np.ndarray:
     """Scale the rows of B blocks to equal lengths, join the blocks, and raise each number's magnitude to a power.
 
     A block's rows are scaled to length 1 / sqrt(B), so that the joined rows have length 1 before the power is taken;

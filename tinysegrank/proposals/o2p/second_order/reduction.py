@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.fitted import Fitted
@@ -31,7 +30,7 @@ class DescriptorReduction(
         ConfigError: a matrix has another shape.
     """
 
-    def __init__(self, sift: NDArray[np.float32], lbp: NDArray[np.float32]) -> None:
+    def __init__(self, sift: np.ndarray, lbp: np.ndarray) -> None:
         for name, matrix, length in (("sift", sift, SIFT_LENGTH), ("lbp", lbp, LBP_LENGTH)):
             if matrix.ndim != 2 or len(matrix) != length or not 1 <= matrix.shape[1] <= length:
                 raise ConfigError(f"{name}: a projection is ({length}, 1..{length}), got {matrix.shape}")
@@ -40,12 +39,7 @@ class DescriptorReduction(
 
     @classmethod
     def fit(
-        cls,
-        images: Iterable[NDArray[np.uint8]],
-        *,
-        options: SecondOrderOptions | None = None,
-        sift: int = 96,
-        lbp: int = 58,
+        cls, images: Iterable[np.ndarray], *, options: SecondOrderOptions | None = None, sift: int = 96, lbp: int = 58
     ) -> Self:
         """Find the directions from all local descriptors of some images.
 
@@ -77,7 +71,7 @@ class DescriptorReduction(
         )
 
 
-def longest(moment: NDArray[np.float64], size: int) -> NDArray[np.float32]:
+def longest(moment: np.ndarray, size: int) -> np.ndarray:
     """Return the eigenvectors of the `size` largest eigenvalues as columns, the largest first: (n, n) -> (n, size).
 
     The entry of largest magnitude in each is positive.
@@ -96,13 +90,13 @@ class Projection(Fitted, tag="tinysegrank projection 1", shapes={"directions": (
         ShapeError: the directions have another shape, or there are more than D.
     """
 
-    def __init__(self, directions: NDArray[np.float32]) -> None:
+    def __init__(self, directions: np.ndarray) -> None:
         if directions.ndim != 2 or not 1 <= directions.shape[1] <= len(directions):
             raise ShapeError(f"directions: (D, P) with P of 1..D is needed, got {directions.shape}")
         self.directions = directions
 
     @classmethod
-    def fit(cls, descriptions: NDArray[np.float32], *, rng: np.random.Generator, size: int = 512) -> Self:
+    def fit(cls, descriptions: np.ndarray, *, rng: np.random.Generator, size: int = 512) -> Self:
         """Find the directions by randomised SVD.
 
         descriptions | (N, D) | float32 | of training segments; 10 * `size` rows from many images are enough
@@ -122,8 +116,8 @@ class Projection(Fitted, tag="tinysegrank projection 1", shapes={"directions": (
         _, _, directions = randomized_svd(descriptions, kept, random_state=int(rng.integers(2**31)))
         return cls(np.ascontiguousarray(directions.T, np.float32))
 
-    def apply(self, descriptions: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the descriptions projected on the directions: (R, D) -> (R, P).
+    def apply(self, descriptions: np.ndarray) -> np.ndarray:
+        """Return the descriptions projected on the directions: (R, D) -> (R, P) float32.
 
         Raises:
             ShapeError: the descriptions have another length than those in `fit`.

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 ORIENTATIONS, CELLS = 8, 4
 SIFT_LENGTH = CELLS * CELLS * ORIENTATIONS  # 128
@@ -22,9 +21,7 @@ CLIP = 0.2  # largest value in a unit descriptor, so that one strong edge does n
 GAIN = 512 / 255  # scales values to about 0..1, like common 8-bit descriptors divided by 255
 
 
-def dense_sift(
-    grey: NDArray[np.floating], cells: Sequence[int], rows: NDArray[np.integer], columns: NDArray[np.integer]
-) -> NDArray[np.float32]:
+def dense_sift(grey: np.ndarray, cells: Sequence[int], rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Compute SIFT of square patches, 4 cells wide, centred at every row and column of a grid.
 
     grey    | (H, W)         | floating | 0..1
@@ -48,8 +45,8 @@ def dense_sift(
     return described
 
 
-def orientation_maps(grey: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return each pixel's gradient magnitude, split between its two nearest orientations: (H, W, 8)."""
+def orientation_maps(grey: np.ndarray) -> np.ndarray:
+    """Return each pixel's gradient magnitude, split between its two nearest orientations: (H, W, 8) float32."""
     padded = np.pad(grey.astype(np.float32), 1, mode="edge")
     across = (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2  # (H, W)
     down = (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2
@@ -62,7 +59,7 @@ def orientation_maps(grey: NDArray[np.floating]) -> NDArray[np.float32]:
     return maps
 
 
-def _votes(centres: NDArray[np.integer], cell: int, length: int) -> Any:
+def _votes(centres: np.ndarray, cell: int, length: int) -> Any:
     """Return each pixel's weight in the four cells around each centre, along one axis: sparse (4 * centres, length)."""
     from scipy.sparse import csr_array
 
@@ -74,7 +71,7 @@ def _votes(centres: NDArray[np.integer], cell: int, length: int) -> Any:
     return csr_array((weights[there], pixels[there], rows), shape=(len(middles), length))
 
 
-def _normalise(described: NDArray[np.float32]) -> None:
+def _normalise(described: np.ndarray) -> None:
     """Scale descriptors to length 1, clip at CLIP, scale to length 1 again, multiply by GAIN, clip at 1; in place."""
     for largest in (CLIP, 1 / GAIN):
         length = np.sqrt(np.einsum("...d,...d->...", described, described))[..., None]
