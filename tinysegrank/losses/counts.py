@@ -100,7 +100,7 @@ class CorpusCounts:
         return copy
 
     def like(self, z: Array) -> ExpectedCounts:
-        """Return all sums but the cross-entropy as arrays of z's library and dtype, on its device."""
+        """Return the sums without the cross-entropy, as arrays of z's library and dtype on its device."""
         K, sums = self.num_classes, _moved(self.sums, z)
         return ExpectedCounts(sums[:K], sums[K : 2 * K], sums[2 * K : 3 * K], sums[3 * K, ...])
 

@@ -71,8 +71,8 @@ def lovasz_softmax(
 def _jaccard_rise(truth: Array, cells: Array) -> Array:
     """Return the rise in Jaccard loss when each cell, in the order given, is added to the wrong ones.
 
-    A true cell of weight w takes w from the intersection, a rise of w / U. Any other cell adds w to the union: the loss
-    goes from 1 - I / U to 1 - I / (U + w), a rise of w I / (U (U + w)). Subtracting losses would cancel in float32.
+    With intersection I and union U before, a true cell of weight w takes w from I, a rise of w / U. Any other cell adds
+    w to U, a rise from 1 - I / U to 1 - I / (U + w), by w I / (U (U + w)). Subtracting losses would cancel in float32.
 
     truth   | (K, L) | floating | 1 for true cells of the class, otherwise 0; sorted by error, largest first
     cells   | (K, L) | as truth | weights of the cells, in the same order

@@ -20,7 +20,7 @@ class Sequential(Described):
 
     Without `input_gradient`, the backward pass stops at the lowest trained layer (the one nearest the input), and only
     layers from there on keep contexts. Frozen layers above it pass the gradient on. Parameters are named
-    "layer.parameter". A Sequential is a layer too: it needs `input_gradient` if a layer below it is trained.
+    "layer.parameter". A Sequential may be a layer of another: if a layer below it is trained, it needs `input_gradient`.
 
     Args:
         layers: a mapping of names, which must not contain a dot, to layers in order; or a list of layers, or each layer

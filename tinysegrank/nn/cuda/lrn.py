@@ -38,14 +38,14 @@ _BACKWARD = Kernel(
 
 
 def local_response_norm(x: Array, *, size: int, alpha: float, beta: float, k: float) -> tuple[Array, NormContext]:
-    """CUDA version of `nn.local_response_norm`, whose arguments have been checked; x is float32."""
+    """CUDA version of `nn.local_response_norm` on x (N, C, ...); the arguments have been checked."""
     x, y, scale = contiguous(x), empty(x.shape), empty(x.shape)
     _NORM(x.size, x, y, scale, x.shape[1], prod(x.shape[2:]), size, float(alpha / size), float(beta), float(k))
     return y, NormContext(x, scale, size, alpha, beta)
 
 
 def local_response_norm_backward(gradient: Array, context: NormContext) -> Array:
-    """CUDA version of `nn.local_response_norm_backward`."""
+    """CUDA version of `nn.local_response_norm_backward`: return the gradient with respect to x (N, C, ...)."""
     x, scale, size, alpha, beta = context
     gx, factor = empty(x.shape), 2.0 * alpha * beta / size
     _BACKWARD(x.size, contiguous(gradient), x, scale, gx, x.shape[1], prod(x.shape[2:]), size, factor, float(beta))

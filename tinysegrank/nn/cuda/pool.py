@@ -47,14 +47,14 @@ _BACKWARD = Kernel(
 
 
 def max_pool2d(x: Array, size: Pair, stride: Pair, out: Pair) -> tuple[Array, PoolContext]:
-    """CUDA version of `nn.max_pool2d`, whose arguments have been checked; the pairs are (height, width)."""
+    """CUDA version of `nn.max_pool2d` on x (N, C, H, W); the others are (height, width), and have been checked."""
     x, y = contiguous(x), empty((*x.shape[:2], *out))
     _POOL(y.size, x, y, *x.shape[2:], *size, *stride, *out)
     return y, PoolContext(x, y, size, stride)
 
 
 def max_pool2d_backward(gradient: Array, context: PoolContext) -> Array:
-    """CUDA version of `nn.max_pool2d_backward`: a pixel sums the gradients of windows whose first maximum it is."""
+    """CUDA version of `nn.max_pool2d_backward`: each pixel sums gradients of windows whose first maximum it is."""
     x, y, size, stride = context
     gx = empty(x.shape)
     _BACKWARD(gx.size, contiguous(gradient), x, y, gx, *x.shape[2:], *size, *stride, *y.shape[2:])

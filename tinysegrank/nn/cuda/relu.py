@@ -24,14 +24,14 @@ _BACKWARD = Kernel(
 
 
 def relu(x: Array) -> tuple[Array, Array]:
-    """CUDA version of `nn.relu`."""
+    """CUDA version of `nn.relu`: return max(x, 0), and a boolean array that is true where x > 0."""
     y, positive = empty(x.shape), empty(x.shape, bool)
     _RELU(x.size, contiguous(x), y, positive)
     return y, positive
 
 
 def relu_backward(gradient: Array, positive: Array) -> Array:
-    """CUDA version of `nn.relu_backward`; `positive` is its context, true where x > 0."""
+    """CUDA version of `nn.relu_backward`: return the gradient where `positive` is true, and 0 elsewhere."""
     gx = empty(gradient.shape)
     _BACKWARD(gx.size, contiguous(gradient), contiguous(positive), gx)
     return gx

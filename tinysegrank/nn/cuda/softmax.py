@@ -42,7 +42,7 @@ _BACKWARD = Kernel(
 
 
 def softmax(x: Array, *, axis: int, logarithm: bool) -> tuple[Array, SoftmaxContext]:
-    """CUDA version of `nn.softmax`, or with `logarithm` of `nn.log_softmax`; arguments have been checked."""
+    """CUDA version of `nn.softmax`, or with `logarithm` of `nn.log_softmax`; the arguments have been checked."""
     q, log_q = empty(x.shape), empty(x.shape if logarithm else (1,))
     K, L = x.shape[axis], prod(x.shape[axis:][1:])
     _SOFTMAX(x.size // K, contiguous(x), q, log_q, K, L, int(logarithm))

@@ -71,7 +71,7 @@ def uses_numba(*arrays: Any) -> bool:
 
 
 def takes_tiles(weight: np.ndarray, stride: Pair) -> bool:
-    """Return whether `fast.convolution` takes filters (F, C/groups, KH, KW) at this stride, and is likely faster."""
+    """Return whether `fast.convolution` takes this stride and filters (F, C/groups, KH, KW), and is likely faster."""
     if weight.ndim != 4:
         return False
     F, C, KH, KW = weight.shape

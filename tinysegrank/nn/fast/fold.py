@@ -88,9 +88,9 @@ def _turn(x: np.ndarray, turned: np.ndarray, images: Pair) -> None:
 
 @compiled(error_model="numpy")
 def fold_rows(x: np.ndarray, stride: int, before: Pair, rows: Pair, folded: np.ndarray) -> None:
-    """Fill rows[0]..rows[1]-1 of `folded` (N, h, w, C * s * s), numbered across all maps, from x (N, C, H, W).
+    """Fold x (N, C, H, W) into rows[0]..rows[1]-1 of `folded` (N, h, w, C * s * s), numbered across all maps.
 
-    `before` is the number of rows of zeros above a map and of columns of zeros to its left.
+    A map has zeros around it: `before` is the number of rows above it and of columns to its left.
     """
     (_, C, H, W), (_, height, width, _) = x.shape, folded.shape
     for number in range(rows[0], rows[1]):

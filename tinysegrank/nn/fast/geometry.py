@@ -32,7 +32,10 @@ class Geometry(NamedTuple):
     chunk: int
 
     def room(self, groups: int, channels: int) -> np.ndarray:
-        """Return zeros for the points of a chunk's M tiles, (M, G, P, C/G); C/G is rounded up to fill vectors."""
+        """Return a buffer (M, G, P, C/G) for the points of a chunk's M tiles, with C channels in G groups.
+
+        C/G is rounded up to a multiple of LANES.
+        """
         down, across = self.inputs.tiles
         vectors = -(-channels // groups // LANES)
         return np.zeros((self.chunk * down * across, groups, self.inputs.side**2, vectors * LANES), np.float32)
@@ -42,8 +45,9 @@ class Geometry(NamedTuple):
 def geometry(N: int, channels: int, out: Pair, K: int, stride: int, padding: Pair) -> Geometry:
     """Choose the tiles and chunks for N images and K x K filters, whose stride will be folded.
 
-    `channels` is the number of input channels after folding plus the number of filters; `out` is (OH, OW). The tile
-    size minimises an estimate of the time to load the filters from memory and to multiply all tiles by them.
+    `channels` is the number of input channels after folding plus the number of filters; `out` and `padding` are
+    (height, width). The tile size minimises an estimate of the time to load the filters from memory and to multiply all
+    tiles by them.
     """
     r = folded_size(K, stride)
     m = min(TILES[r], key=lambda m: (N * -(-out[0] // m) * -(-out[1] // m) + FETCH) * (m + r - 1) ** 2)
