@@ -87,7 +87,7 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
     ],
     "nn.sequential": [
         ("range(len(names) - 1, last - 1, -1)", "range(len(names) - 1, last, -1)"),
-        ("needs_parameters and name not in self.frozen}", "needs_parameters}"),
+        ("needs_parameters and name not in self.frozen)", "needs_parameters)"),
         ("if self._trained(name))", "if not self._trained(name))"),
     ],
     "losses.cross_entropy": [

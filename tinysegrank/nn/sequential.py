@@ -20,7 +20,7 @@ class Sequential(Described):
 
     Without `input_gradient`, the backward pass stops at the lowest trained layer (the one nearest the input), and only
     layers from there on keep contexts. Frozen layers above it pass the gradient on. Parameters are named
-    "layer.parameter". A Sequential may be a layer of another: if a layer below it is trained, it needs `input_gradient`.
+    "layer.parameter". A Sequential may be a layer of another; if a layer below it is trained, set its `input_gradient`.
 
     Args:
         layers: a mapping of names, which must not contain a dot, to layers in order; or a list of layers, or each layer
@@ -132,12 +132,10 @@ class Sequential(Described):
             name = names[index]
             if gx is None:
                 raise ShapeError(f"layer {names[index + 1]} returned no gradient for {name} below it")
-            needs = {
-                "needs_input": index > last or needs_input,
-                "needs_parameters": needs_parameters and name not in self.frozen,
-            }
-            gx, own = self.layers[name].backward(gx, context[index - first], **needs)
-            if needs["needs_parameters"]:
+            layer, trained = self.layers[name], needs_parameters and name not in self.frozen
+            needs = {"needs_input": index > last or needs_input, "needs_parameters": trained}
+            gx, own = layer.backward(gx, context[index - first], **needs)
+            if trained:
                 gradients |= {f"{name}.{parameter}": array for parameter, array in own.items()}
         return (gx if needs_input else None), gradients
 

@@ -50,7 +50,7 @@ def softmax(x: Array, *, axis: int, logarithm: bool) -> tuple[Array, SoftmaxCont
 
 
 def softmax_backward(gradient: Array, context: SoftmaxContext, *, logarithm: bool) -> Array:
-    """CUDA version of `nn.softmax_backward`, or with `logarithm` of `nn.log_softmax_backward`."""
+    """CUDA version of `nn.softmax_backward`, or with `logarithm` of `nn.log_softmax_backward`; same arguments."""
     q, axis = context
     gx, K, L = empty(q.shape), q.shape[axis], prod(q.shape[axis:][1:])
     _BACKWARD(q.size // K, contiguous(gradient), contiguous(q), gx, K, L, int(logarithm))
