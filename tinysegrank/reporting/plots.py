@@ -102,7 +102,7 @@ def plots(path: Path | str, side_by_side: Sequence[Plot]) -> None:
 def loss_curves(
     path: Path | str, runs: Mapping[str, tuple[np.ndarray, np.ndarray]], *, title: str = "Training"
 ) -> None:
-    """Draw training loss against step for several runs, each raw and as a running mean.
+    """Draw training loss against step for several runs, each raw and, if the longest has 100 points, as a running mean.
 
     Each mean is over a fiftieth of the longest run's points and never over fewer, so a smooth line is shorter.
 
