@@ -69,8 +69,25 @@ def test_in_a_file_there_is_a_line_a_minute(clock):
             clock.now += 6
             advance(1)
     lines = [line.strip() for line in told.console.file.getvalue().splitlines()]
-    assert lines[1] == "images: 20 of 110, about 9 min left, about 10 min in all" and len(lines) == 12
+    assert lines[1] == "images: 20 of 110, about 9 min left, about 19 min in all" and len(lines) == 12
     assert lines[9].startswith("images: 100 of 110, about 60 s left")
+
+
+def test_a_stage_that_counts_twice_is_not_done_after_the_first_count(clock):
+    """Ten images to fit on take a minute, then 100 images ten: of these the time of all must not be less."""
+    told = shown()
+    told.plan(["a", "b"], pretrained=True)
+    with told.stage("a"):
+        for what, total in (("to fit on", 10), ("images", 100)):
+            with told.count(what, total) as advance:
+                for _ in range(total):
+                    clock.now += 6
+                    advance(1)
+    lines = [line.strip() for line in told.console.file.getvalue().splitlines()]
+    assert lines[2:4] == [
+        "images: 10 of 100, about 9 min left, about 20 min in all",
+        "images: 20 of 100, about 8 min left, about 19 min in all",
+    ]
 
 
 def test_on_a_terminal_there_is_a_bar_instead(clock):
@@ -107,7 +124,7 @@ def test_nothing_is_foretold_too_early():
     pace = Pace(["data", "training"], pretrained=True)
     pace.end("data", 5.0)
     assert pace.left() is None
-    assert pace.left("training", 100.0, 0.5) == pytest.approx(105 / (903 / 1803) - 105)
+    assert pace.left("training", 100.0, 0.5) == pytest.approx(105 / (353 / 703) - 105)
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ Advance = Callable[[int], None]
 LINE_SECONDS = 60.0
 """Time between two lines of progress where there is no terminal to show a bar on."""
 _AT_ONCE = 0.1  # seconds within which what was done before is reported
-_PHOTOGRAPHS = {
-    "data": 3, "trunk": 1, "features": 85, "training": 1800, "coarse": 3, "classifiers": 6,
-    "superpixels": 20, "maps": 400, "upsampled": 4, "segments": 2200, "pooled": 100, "proposing": 460,
-    "proposals": 240, "described": 140, "ranker": 27, "picked": 1, "evaluation": 2, "report": 5,
+_PHOTOGRAPHS = {  # seconds for 1,723 images, between those of quick, best and paper
+    "data": 3, "trunk": 1, "features": 13, "training": 700, "coarse": 3, "classifiers": 7,
+    "superpixels": 15, "maps": 50, "upsampled": 3, "segments": 700, "pooled": 95, "proposing": 300,
+    "proposals": 150, "described": 120, "ranker": 30, "picked": 1, "evaluation": 3, "report": 3,
 }  # fmt: skip
-_DRAWINGS = {**_PHOTOGRAPHS, "trunk": 4000, "features": 300, "proposing": 1100, "superpixels": 400, "proposals": 400}
+_DRAWINGS = {**_PHOTOGRAPHS, "trunk": 1600, "features": 115, "superpixels": 175, "upsampled": 50, "proposing": 440}
 _FEWEST = 0.03  # share of the work done below which the time left is not estimated
 
 
@@ -136,13 +136,14 @@ class Shown(Progress):
             done, now = done + units, time.perf_counter()
             if now - began < _AT_ONCE:
                 kept = done  # by an earlier command
-            self._share = max(self._share, done / max(total, 1))
+            of_these = (now - began) / (done - kept) * (total - done) if done > kept else 0.0
+            if done > kept:  # of the stage's time, as if it ended with these units
+                self._share = 1 - of_these / max(now - self._began + of_these, _AT_ONCE)
             left = self._left()
             update(advance=units, number=f"{done}/{total}", left=left)
             if not self.console.is_terminal and now - said >= LINE_SECONDS and done > kept:
                 said = now
-                of_these = duration((now - began) / (done - kept) * (total - done))
-                self.say(f"{what}: {done} of {total}, about {of_these} left{left}")
+                self.say(f"{what}: {done} of {total}, about {duration(of_these)} left{left}")
 
         with self._bar(what, total) as update:
             yield advance
