@@ -119,7 +119,7 @@ def stop(*arguments, **options):
 
 @pytest.mark.parametrize("verb", [["predict"], ["export", "labels"], ["export", "voc"], ["export", "proposals"]])
 def test_an_interrupted_command_that_writes_many_files_skips_those_that_are_written(monkeypatch, verb):
-    monkeypatch.setattr("tinysegrank.photographs.find_photographs", stop)
+    monkeypatch.setattr("tinysegrank.inputs.find_photographs", stop)
     monkeypatch.setattr("tinysegrank.experiment.run_folder.read_run", stop)
     given = [*verb, "a b", *(["--run", "run"] if verb == ["predict"] else [])]
     result, again = call(*given), f"tinysegrank {shlex.join(given)}"

@@ -21,7 +21,7 @@ from tests.segnet.segnet_toys import write_caffemodel
 from tinysegrank.config import from_dict, parse_assignments, to_toml
 from tinysegrank.experiment import Silent
 from tinysegrank.experiment.run_folder import read_run
-from tinysegrank.experiment.runner import SETTINGS_FILE
+from tinysegrank.inputs import SETTINGS_FILE
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.fetching.archives import unpack
 from tinysegrank.fetching.sbd import _mask

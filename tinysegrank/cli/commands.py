@@ -9,8 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from tinysegrank.cli.group import CORES, Dask, Force, Jobs, Json, Skip, app, workers
+from tinysegrank.inputs import SETTINGS_FILE, check_data, check_label_maps, check_run, check_weights, find_photographs
 
 Out = Annotated[Path, typer.Option("--out", help="Run folder; created if missing, resumed if it exists.")]
+Voc = Annotated[
+    Path, typer.Option("--voc", help="Folder that contains JPEGImages/: VOCdevkit/VOC2012, or yours.", callback=check_data)
+]
 Classes = Annotated[
     str, typer.Option("--classes", help="Also report the mean over these classes: comma-separated names or numbers.")
 ]
@@ -47,7 +51,6 @@ def demo(
     from tinysegrank.experiment import Settings, named_settings, run_experiment
     from tinysegrank.experiment.folder_lock import FolderLock
     from tinysegrank.experiment.run_folder import check_run_folder
-    from tinysegrank.experiment.runner import SETTINGS_FILE
     from tinysegrank.voc import make_toy_voc
 
     check_backends()  # fails before the scenes are drawn
@@ -69,11 +72,15 @@ def demo(
 
 @app.command()
 def run(
-    voc: Annotated[Path, typer.Option("--voc", help="Folder that contains JPEGImages/ (VOCdevkit/VOC2012, or yours).")],
+    voc: Voc,
     out: Out,
     weights: Annotated[
         Path | None,
-        typer.Option("--weights", help="Weights of an AlexNet or CaffeNet: .caffemodel, .pth, .safetensors or .npz."),
+        typer.Option(
+            "--weights",
+            help="Weights of an AlexNet or CaffeNet: .caffemodel, .pth, .safetensors or .npz.",
+            callback=check_weights,
+        ),
     ] = None,
     preset: Annotated[
         str | None, typer.Option("--preset", help="Network architecture: alexnet, caffenet, torchvision or tiny.")
@@ -134,7 +141,7 @@ def run(
 @app.command()
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Photographs to label: files, folders or patterns.")],
-    run: Annotated[Path, typer.Option("--run", help="Folder of a finished run.")],
+    run: Annotated[Path, typer.Option("--run", help="Folder of a finished run.", callback=check_run)],
     out: Annotated[Path, typer.Option("--out", help="Output folder.")] = Path("predicted"),
     proposals: Annotated[
         bool, typer.Option("--proposals", help="Also write all proposals, ranked, and their scores.")
@@ -144,8 +151,6 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Label photographs with a finished run: write NAME.labels.png, a palette PNG, and NAME.overlay.png for each."""
-    from tinysegrank.photographs import find_photographs
-
     images = find_photographs(images)  # fails before the slow imports
     from tinysegrank.cli.show import beside, console, print_json, shown
     from tinysegrank.experiment import label_photographs
@@ -165,8 +170,13 @@ def predict(
 
 @app.command()
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="Folder of label PNGs: NAME.png, values from 0, for each image.")],
-    voc: Annotated[Path, typer.Option("--voc", help="Folder that contains JPEGImages/ (VOCdevkit/VOC2012).")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of label PNGs: NAME.png, values from 0, for each image.", callback=check_label_maps
+        ),
+    ],
+    voc: Voc,
     split: Annotated[str, typer.Option("--split", help="Split whose images to score.")] = "val",
     classes: Classes = "",
     classes_file: ClassesFile = None,

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinysegrank.cli.group import CORES, Dask, Jobs, Json, app, workers
+from tinysegrank.cli.group import CORES, Dask, Finished, Jobs, Json, app, workers
 from tinysegrank.errors import ConfigError
 
 if TYPE_CHECKING:
     from tinysegrank.evidence.piece import Written
 
-Folder = Annotated[Path, typer.Argument(help="Run folder.")]
-
 
 @app.command()
 def evidence(
-    run: Folder,
+    run: Finished,
     names: Annotated[
         list[str] | None,
         typer.Argument(help="Pieces of evidence to make, such as table-2, or all; without names, list them."),
@@ -73,7 +71,7 @@ def _plain(made: Written) -> dict[str, Any]:
 
 @app.command()
 def report(
-    run: Folder,
+    run: Finished,
     out: Annotated[Path | None, typer.Option("--out", help="Output file; RUN/report.html by default.")] = None,
     images: Annotated[
         int, typer.Option("--images", min=0, help="Show at most this many images of val, evenly spread; 0 for none.")
@@ -91,7 +89,7 @@ def report(
 
 
 @app.command()
-def verify(run: Folder, as_json: Json = False) -> None:
+def verify(run: Finished, as_json: Json = False) -> None:
     """Compare every file of a run with its checksum; list those that are damaged, and what is stale."""
     from tinysegrank.cli.show import beside, console, print_json, shown
     from tinysegrank.evidence.verify import verify as verified

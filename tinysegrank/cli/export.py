@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinysegrank.cli.group import Force, Skip, app
+from tinysegrank.cli.group import Finished, Force, Skip, app
 
 if TYPE_CHECKING:
     from tinysegrank.experiment import Run
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 export = typer.Typer(no_args_is_help=True, help="Write a run's results for other programs.")
 app.add_typer(export, name="export")
 
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
 Folder = Annotated[Path, typer.Option("--out", help="Output folder; made if missing.")]
 File = Annotated[Path, typer.Option("--out", help="Output file.")]
 Split = Annotated[
@@ -27,7 +26,7 @@ Split = Annotated[
 
 @export.command()
 def labels(
-    run: RunFolder, out: Folder = Path("labels"), split: Split = "", force: Force = False, skip: Skip = False
+    run: Finished, out: Folder = Path("labels"), split: Split = "", force: Force = False, skip: Skip = False
 ) -> None:
     """Write the label map of every image of a split as NAME.png, a palette PNG in the colours of the run's classes."""
     from tinysegrank.experiment.stages import evaluation
@@ -45,7 +44,7 @@ def labels(
 
 @export.command()
 def voc(
-    run: RunFolder, out: Folder = Path("voc-results"), split: Split = "", force: Force = False, skip: Skip = False
+    run: Finished, out: Folder = Path("voc-results"), split: Split = "", force: Force = False, skip: Skip = False
 ) -> None:
     """Write label maps as VOC's server takes them: results/VOC2012/Segmentation/comp6_SPLIT_cls/, and a .tar.gz."""
     from tinysegrank.exporting import export_voc
@@ -55,7 +54,7 @@ def voc(
 
 
 @export.command()
-def onnx(run: RunFolder, out: File = Path("segnet.onnx"), force: Force = False) -> None:
+def onnx(run: Finished, out: File = Path("segnet.onnx"), force: Force = False) -> None:
     """Write the trained network as ONNX, with its preprocessing: pixels in, coarse class distributions out."""
     from tinysegrank.exporting import export_onnx
 
@@ -66,7 +65,7 @@ def onnx(run: RunFolder, out: File = Path("segnet.onnx"), force: Force = False) 
 
 
 @export.command()
-def safetensors(run: RunFolder, out: File = Path("segnet.safetensors"), force: Force = False) -> None:
+def safetensors(run: Finished, out: File = Path("segnet.safetensors"), force: Force = False) -> None:
     """Write the trained network as safetensors; the header says in JSON how to rebuild it."""
     from tinysegrank.exporting import export_safetensors
 
@@ -77,7 +76,7 @@ def safetensors(run: RunFolder, out: File = Path("segnet.safetensors"), force: F
 
 @export.command()
 def proposals(
-    run: RunFolder,
+    run: Finished,
     out: Folder = Path("proposals"),
     split: Annotated[str, typer.Option("--split", help="val or train.")] = "val",
     force: Force = False,

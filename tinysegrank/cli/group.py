@@ -10,6 +10,7 @@ import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,7 @@ import typer
 from tinysegrank import __version__
 from tinysegrank.cli.interrupts import interrupts
 from tinysegrank.errors import TinySegRankError, out_of_memory, plain_warnings
+from tinysegrank.inputs import check_run
 from tinysegrank.plugins import load_plugins
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -35,6 +37,7 @@ Dask = Annotated[
         help="Run on the Dask cluster of this scheduler, such as tcp://host:8786, instead of in --jobs processes.",
     ),
 ]
+Finished = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", callback=check_run)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite existing output files.")]
 Skip = Annotated[

@@ -11,7 +11,7 @@ from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.segmenter import Segmentation, Segmenter
 from tinysegrank.files import atomic_write, write_text
 from tinysegrank.outputs import check_results
-from tinysegrank.photographs import LABELS, OVERLAY, find_photographs
+from tinysegrank.inputs import LABELS, OVERLAY, find_photographs
 from tinysegrank.voc import write_labels
 from tinysegrank.voc.dataset import SMALLEST_SIDE
 from tinysegrank.voc.images import opened

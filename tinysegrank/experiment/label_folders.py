@@ -14,7 +14,7 @@ from tinysegrank.parallel import parallel_map
 from tinysegrank.voc import Classes, VOCSegmentation, check_labels
 from tinysegrank.voc.census import Census
 from tinysegrank.voc.masks import Mask, read_mask
-from tinysegrank.voc.split import names_in
+from tinysegrank.inputs import check_label_maps, names_in
 
 
 def evaluate_folder(
@@ -29,11 +29,7 @@ def evaluate_folder(
             label that is not a class; the palette of the truth or of the labels contradicts the classes' colours; or no
             mask of the truth has an object.
     """
-    if not folder.is_dir():
-        raise DatasetError(
-            f"{folder}: is not a folder; give the one that holds a label PNG for each image of the split"
-        )
-    there = names_in(folder)
+    there = names_in(check_label_maps(folder))
     missing = [name for name in split.names if f"{name}.png" not in there]
     if missing:
         raise DatasetError(

@@ -10,11 +10,11 @@ from typing import Any
 
 from tinysegrank.errors import CheckpointError
 from tinysegrank.experiment.folder_lock import FolderLock
-from tinysegrank.experiment.runner import SETTINGS_FILE, Run
+from tinysegrank.experiment.runner import Run
 from tinysegrank.files import read_json, write_json
+from tinysegrank.inputs import MANIFEST_FILE, SETTINGS_FILE
 from tinysegrank.stamps import STAMP, Key, digest, file_digest
 
-MANIFEST_FILE = "manifest.json"
 
 
 def manifest_of(run: Run) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from tinysegrank.cluster import check_shared
 from tinysegrank.config import from_dict, read_toml, to_dict, to_toml
 from tinysegrank.errors import CheckpointError, ConfigError, brief
 from tinysegrank.experiment.folder_lock import FolderLock
-from tinysegrank.experiment.manifest import MANIFEST_FILE, is_foreign, read_manifest, write_manifest
+from tinysegrank.experiment.manifest import is_foreign, read_manifest, write_manifest
 from tinysegrank.experiment.progress import Progress
-from tinysegrank.experiment.runner import SETTINGS_FILE, Run
+from tinysegrank.experiment.runner import Run
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.files import write_text
+from tinysegrank.inputs import MANIFEST_FILE, SETTINGS_FILE, check_run
 from tinysegrank.links import check_links
 from tinysegrank.outputs import check_folder
 from tinysegrank.stamps import file_digest
@@ -29,10 +30,7 @@ def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
             the manifest is damaged, or a link in the folder leads out of it.
         ConfigError: the settings cannot be read, are damaged, or are those of another version.
     """
-    if not (path / SETTINGS_FILE).is_file():
-        if (path / MANIFEST_FILE).is_file():
-            raise CheckpointError(f"{path / SETTINGS_FILE}: is missing; repeat the command that made the run")
-        raise CheckpointError(f"{path}: is not a run folder; make one with `tinysegrank demo` or `tinysegrank run`")
+    check_run(path)
     check_links(path, CheckpointError)
     settings, manifest = _read_settings(path), read_manifest(path)
     if not manifest and (path / MANIFEST_FILE).exists():

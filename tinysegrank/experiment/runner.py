@@ -20,9 +20,9 @@ from tinysegrank.experiment.artifacts import Condition
 from tinysegrank.experiment.folder_lock import FolderLock
 from tinysegrank.experiment.progress import Progress, Silent
 from tinysegrank.experiment.settings import Settings
+from tinysegrank.inputs import SETTINGS_FILE
 from tinysegrank.stamps import STAMP, Key, Stamp, read_stamp
 
-SETTINGS_FILE = "run.toml"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tinysegrank.evidence.piece import Written
 from tinysegrank.experiment.images import names
 from tinysegrank.experiment.manifest import manifest_of
 from tinysegrank.experiment.protocol import STAGES
-from tinysegrank.experiment.runner import SETTINGS_FILE, Run, made_by_other_code
+from tinysegrank.experiment.runner import Run, made_by_other_code
 from tinysegrank.experiment.settings import LOSSES
 from tinysegrank.experiment.stages import data, evaluation, picked, report
 from tinysegrank.experiment.stages.evaluation import read_counts

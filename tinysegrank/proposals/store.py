@@ -22,7 +22,7 @@ from tinysegrank.links import check_link, check_links
 from tinysegrank.proposals.divmbest import PastedSegments, Proposal
 from tinysegrank.voc import VOC, Classes, check_labels, read_labels, write_labels
 from tinysegrank.voc.images import opened
-from tinysegrank.voc.split import names_in
+from tinysegrank.inputs import names_in
 
 SCORES = "scores.json"
 SEGMENTS = "segments.json"

@@ -12,13 +12,14 @@ import numpy as np
 
 from tinysegrank.errors import ConfigError, DatasetError
 from tinysegrank.files import reading
+from tinysegrank.inputs import check_data
 from tinysegrank.links import check_links
 from tinysegrank.parallel import parallel_map
 from tinysegrank.voc.census import Census
 from tinysegrank.voc.classes import VOC, VOID, Classes
 from tinysegrank.voc.images import read_image
 from tinysegrank.voc.masks import MASK_ENDINGS, MASKS, Mask, classes_of, read_labels, read_mask
-from tinysegrank.voc.split import PHOTOGRAPHS, files_by_stem, first_few, names_in, read_split, split_file
+from tinysegrank.voc.split import PHOTOGRAPHS, files_by_stem, first_few, read_split, split_file
 
 _INSTANCES = "SegmentationObject"
 SMALLEST_SIDE = 13  # one pixel per tile of the coarse grid
@@ -71,12 +72,10 @@ class VOCSegmentation:
     ) -> None:
         if limit is not None and limit < 1:
             raise ConfigError(f"limit: {limit} images; give 1 or more, or None for all")
-        self.root = Path(root)
+        self.root = check_data(Path(root))
         self.split = split
         self.masks = masks
         self.classes = classes_of(root) if classes is None else classes
-        if "JPEGImages" not in names_in(self.root):
-            raise DatasetError(f"{self.root}: {_what_is_wrong(self.root)}")
         self.names = read_split(split_file(root, split))[:limit]
         self._photographs = self._require("JPEGImages", PHOTOGRAPHS)
         self._label_maps = {} if masks is None else self._require(masks, MASK_ENDINGS)
@@ -201,15 +200,6 @@ def _examine(classes: Classes, files: tuple[Path, Path | None, Path]) -> tuple[s
 def _read_bytes(path: Path) -> bytes:
     with reading(path, DatasetError):
         return path.read_bytes()
-
-
-def _what_is_wrong(root: Path) -> str:
-    if not root.is_dir():
-        return f"is {'a file' if root.exists() else 'missing'}; give the folder that holds JPEGImages"
-    for inner in ("VOCdevkit/VOC2012", "VOC2012", "VOC2007"):
-        if (root / inner / "JPEGImages").is_dir():
-            return f"holds no folder JPEGImages; give {root / inner}"
-    return "holds no folder JPEGImages; put the photographs there, or give the folder that has it"
 
 
 def _check_sizes(path: Path, image: np.ndarray, labels: np.ndarray) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinysegrank.errors import ConfigError, DatasetError, brief, explain_os_error
 from tinysegrank.files import reading
+from tinysegrank.inputs import names_in
 from tinysegrank.links import check_links
 
 _SHOWN = 5
@@ -72,16 +73,6 @@ def _advice(split: str, there: list[str]) -> str:
 
 def _bare(name: str) -> bool:
     return not (len(name.split()) > 1 or "/" in name or "\\" in name or name.lower().endswith(PHOTOGRAPHS))
-
-
-def names_in(folder: Path) -> set[str]:
-    """Return the names of files and folders in a folder; the empty set if it is missing or a file."""
-    try:
-        return {path.name for path in folder.iterdir()}
-    except (FileNotFoundError, NotADirectoryError):
-        return set()
-    except OSError as error:
-        raise DatasetError(explain_os_error(folder, error)) from error
 
 
 def files_by_stem(folder: Path, endings: tuple[str, ...]) -> dict[str, str]:
