@@ -52,6 +52,7 @@ def test_what_is_heavy_is_imported_where_it_is_used(statement):
 
 
 def test_a_wrong_path_is_refused_before_anything_slow_is_imported(tmp_path, toy):
+    (tmp_path / "run.toml").touch()
     wrong = [
         ["predict", str(toy / "JPEGImages"), "--run", "nowhere"],
         ["predict", "nowhere", "--run", str(tmp_path)],
@@ -218,7 +219,7 @@ UNTRAINED = ("--experiment", "demo")  # needs no weights
         (["--voc", "TOY", "--set", "experiment=fast"], 'experiment="fast": choose one of'),
         (["--voc", "TOY", *UNTRAINED, "--set", "folds=5"], "folds=5: train lists 4 images; pass --set folds=4 or less"),
         (["--voc", "TOY", *UNTRAINED, "--limit", "1"], "folds=2: train lists 1 image; a run needs at least 2"),
-        (["--voc", "caf\udce9"], "rename the file or folder"),
+        (["--voc", "TOY", "--set", 'proposals.folder="caf\udce9"'], "rename the file or folder"),
         (["--voc", "TOY", "--config", "TOY"], "cannot be read: Is a directory"),
         (["--voc", "TOY", "--config", "nowhere.toml"], "nowhere.toml: cannot be read: No such file"),
     ],
