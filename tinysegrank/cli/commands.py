@@ -13,7 +13,8 @@ from tinysegrank.inputs import SETTINGS_FILE, check_data, check_label_maps, chec
 
 Out = Annotated[Path, typer.Option("--out", help="Run folder; created if missing, resumed if it exists.")]
 Voc = Annotated[
-    Path, typer.Option("--voc", help="Folder that contains JPEGImages/: VOCdevkit/VOC2012, or yours.", callback=check_data)
+    Path,
+    typer.Option("--voc", help="Folder that contains JPEGImages/: VOCdevkit/VOC2012, or yours.", callback=check_data),
 ]
 Classes = Annotated[
     str, typer.Option("--classes", help="Also report the mean over these classes: comma-separated names or numbers.")

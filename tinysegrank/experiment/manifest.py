@@ -16,7 +16,6 @@ from tinysegrank.inputs import MANIFEST_FILE, SETTINGS_FILE
 from tinysegrank.stamps import STAMP, Key, digest, file_digest
 
 
-
 def manifest_of(run: Run) -> dict[str, Any]:
     """Return the manifest that fits a run's present settings file and finished stages."""
     makers: list[dict[str, str]] = []

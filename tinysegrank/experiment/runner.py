@@ -24,7 +24,6 @@ from tinysegrank.inputs import SETTINGS_FILE
 from tinysegrank.stamps import STAMP, Key, Stamp, read_stamp
 
 
-
 @dataclass(frozen=True)
 class Run:
     """A run folder with its settings, and how to work on it. A worker process gets a copy that reports nothing.

@@ -20,6 +20,7 @@ from tinysegrank.experiment.stages.evaluation import read_counts
 from tinysegrank.experiment.stages.picked import read_oracle_curve
 from tinysegrank.exporting import val_images
 from tinysegrank.files import reading, write_text
+from tinysegrank.inputs import SETTINGS_FILE
 from tinysegrank.outputs import check_file
 from tinysegrank.reporting import SIDE, Claim, Column, Document, Picture, Section, Table
 
