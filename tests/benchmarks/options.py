@@ -20,9 +20,9 @@ from pathlib import Path
 
 from tinysegrank.experiment import Run, Settings, Shown, Silent, run_experiment
 from tinysegrank.experiment.run_folder import read_run
-from tinysegrank.inputs import SETTINGS_FILE
 from tinysegrank.experiment.stages.evaluation import read_counts
 from tinysegrank.files import read_json, write_json, write_text
+from tinysegrank.inputs import SETTINGS_FILE
 from tinysegrank.metrics import Confusion
 from tinysegrank.reporting import Column, Table
 

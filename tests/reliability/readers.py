@@ -21,11 +21,11 @@ from tests.segnet.segnet_toys import write_caffemodel
 from tinysegrank.config import from_dict, parse_assignments, to_toml
 from tinysegrank.experiment import Silent
 from tinysegrank.experiment.run_folder import read_run
-from tinysegrank.inputs import SETTINGS_FILE
 from tinysegrank.experiment.settings import Settings
 from tinysegrank.fetching.archives import unpack
 from tinysegrank.fetching.sbd import _mask
 from tinysegrank.files import write_arrays
+from tinysegrank.inputs import SETTINGS_FILE
 from tinysegrank.ranking import load_fully_connected
 from tinysegrank.segnet.weight_files import presets_of, read_weights, trunk_of
 from tinysegrank.voc import parse_classes, read_image, read_labels, write_labels

@@ -10,8 +10,8 @@ from tinysegrank.errors import DatasetError
 from tinysegrank.experiment.progress import Progress
 from tinysegrank.experiment.segmenter import Segmentation, Segmenter
 from tinysegrank.files import atomic_write, write_text
-from tinysegrank.outputs import check_results
 from tinysegrank.inputs import LABELS, OVERLAY, find_photographs
+from tinysegrank.outputs import check_results
 from tinysegrank.voc import write_labels
 from tinysegrank.voc.dataset import SMALLEST_SIDE
 from tinysegrank.voc.images import opened

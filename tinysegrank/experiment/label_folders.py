@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from tinysegrank.errors import DatasetError
+from tinysegrank.inputs import check_label_maps, names_in
 from tinysegrank.metrics import Confusion, image_confusions
 from tinysegrank.parallel import parallel_map
 from tinysegrank.voc import Classes, VOCSegmentation, check_labels
 from tinysegrank.voc.census import Census
 from tinysegrank.voc.masks import Mask, read_mask
-from tinysegrank.inputs import check_label_maps, names_in
 
 
 def evaluate_folder(

@@ -18,11 +18,11 @@ import numpy as np
 
 from tinysegrank.errors import DatasetError, brief
 from tinysegrank.files import read_json, reading, write_json, writing
+from tinysegrank.inputs import names_in
 from tinysegrank.links import check_link, check_links
 from tinysegrank.proposals.divmbest import PastedSegments, Proposal
 from tinysegrank.voc import VOC, Classes, check_labels, read_labels, write_labels
 from tinysegrank.voc.images import opened
-from tinysegrank.inputs import names_in
 
 SCORES = "scores.json"
 SEGMENTS = "segments.json"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinysegrank.errors import ConfigError, DatasetError, brief, explain_os_error
+from tinysegrank.errors import ConfigError, DatasetError, brief
 from tinysegrank.files import reading
 from tinysegrank.inputs import names_in
 from tinysegrank.links import check_links
