@@ -117,11 +117,20 @@ def stop(*arguments, **options):
     raise KeyboardInterrupt
 
 
+@pytest.fixture
+def given_folders(tmp_path, monkeypatch):
+    """Make the working folder one that holds a run folder "a b" and a data set "voc", as far as commands look at once."""
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "a b" / "run.toml").touch()
+    (tmp_path / "voc" / "JPEGImages").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.parametrize("verb", [["predict"], ["export", "labels"], ["export", "voc"], ["export", "proposals"]])
-def test_an_interrupted_command_that_writes_many_files_skips_those_that_are_written(monkeypatch, verb):
-    monkeypatch.setattr("tinysegrank.inputs.find_photographs", stop)
+def test_an_interrupted_command_that_writes_many_files_skips_those_that_are_written(monkeypatch, given_folders, verb):
+    monkeypatch.setattr("tinysegrank.cli.commands.find_photographs", stop)
     monkeypatch.setattr("tinysegrank.experiment.run_folder.read_run", stop)
-    given = [*verb, "a b", *(["--run", "run"] if verb == ["predict"] else [])]
+    given = [*verb, "a b", *(["--run", "a b"] if verb == ["predict"] else [])]
     result, again = call(*given), f"tinysegrank {shlex.join(given)}"
     assert result.exit_code == 130
     assert result.stderr == f"interrupted; the files written are kept; resume with: {again} --skip-existing\n"
@@ -130,14 +139,14 @@ def test_an_interrupted_command_that_writes_many_files_skips_those_that_are_writ
 
 
 @pytest.mark.parametrize("verb", [["report"], ["verify"], ["export", "onnx"], ["export", "safetensors"]])
-def test_an_interrupted_command_that_writes_one_file_begins_again(monkeypatch, verb):
+def test_an_interrupted_command_that_writes_one_file_begins_again(monkeypatch, given_folders, verb):
     monkeypatch.setattr("tinysegrank.experiment.run_folder.read_run", stop)
     for given in (["-q", *verb, "a b"], [*verb, "a b", "--quiet"]):
         again = f"tinysegrank {shlex.join(given)}"
         assert call(*given).stderr == f"interrupted; nothing is kept; this begins again: {again}\n"
 
 
-def test_what_is_kept_of_a_run_is_said(monkeypatch):
+def test_what_is_kept_of_a_run_is_said(monkeypatch, given_folders):
     monkeypatch.setattr("tinysegrank.cli.group.load_plugins", lambda: None)
     monkeypatch.setattr("tinysegrank.experiment.run_experiment", stop)
     result = call("run", "--voc", "voc", "--out", "runs/a", "--quiet")
