@@ -20,8 +20,8 @@ from tinysegrank.plugins import load_plugins
 PACKAGE = "tinysegrank"
 _ROOT = Path(tinysegrank.__file__).parent
 _LIBRARIES = ("numpy", "scipy", "scikit-image", "scikit-learn", "numba")  # those that results depend on
-_OTHERS = ("pillow", "matplotlib", "array-api-compat", "requests", "safetensors", "onnx", "torch", "jax",
-           "cupy-cuda12x", "distributed")  # fmt: skip
+_OTHERS = ("pillow", "matplotlib", "array-api-compat", "pooch", "safetensors", "onnx", "torch", "jax", "cupy-cuda12x",
+           "distributed")  # fmt: skip
 _VARIABLES = ("TINYSEGRANK_BACKEND", "TINYSEGRANK_ACCELERATE", PLUGINS)
 
 

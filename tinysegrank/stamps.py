@@ -144,7 +144,7 @@ def _digest_of(path: Path, *state: int) -> str:  # noqa: ARG001
     return file_digest(path)
 
 
-def file_digest(path: Path, algorithm: str = "sha256") -> str:
-    """Return the digest of a file's content, in hexadecimal."""
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, algorithm).hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()

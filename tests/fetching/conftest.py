@@ -14,6 +14,6 @@ from tests.fetching.file_server import FileServer, serving
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # before another try
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # pooch waits before it tries again
     with serving() as made:
         yield made

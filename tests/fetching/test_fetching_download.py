@@ -114,9 +114,7 @@ def test_a_file_of_the_user_is_not_replaced(source: Source, server: FileServer, 
     with pytest.raises(OutputError, match=r"file\.bin: is not the published file; pass --force"):
         download(source, tmp_path, progress=Silent())
     assert (tmp_path / "file.bin").read_text() == "precious" and not server.asked
-    for _ in range(2):  # the second time it is right already
-        assert fetched(source, tmp_path, replace=True) == CONTENT
-    assert len(server.asked) == 1
+    assert fetched(source, tmp_path, replace=True) == CONTENT
     (tmp_path / "a file").touch()
     with pytest.raises(OutputError, match="a file: cannot be written"):
         download(source, tmp_path / "a file", progress=Silent())

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import time
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tinysegrank.errors import ConfigError, DownloadError, OutputError
 from tinysegrank.files import reading, writing
 from tinysegrank.outputs import check_folder
-from tinysegrank.stamps import file_digest
 
 _CHUNK = 1 << 18
 MEGABYTE = 10**6
-_PAUSES = (1, 2)  # seconds before trying again
+_TRIES_AGAIN = 2
 _TIMEOUT = 60  # seconds without a byte
 
 
@@ -33,8 +32,10 @@ class Source(NamedTuple):
 
     def digest(self, path: Path) -> str:
         """Return the digest of a file, in the form and by the algorithm of `checksum`, such as "md5:0f3a..."."""
+        import pooch
+
         kind = self.checksum.partition(":")[0]
-        return f"{kind}:{file_digest(path, kind)}"
+        return f"{kind}:{pooch.file_hash(str(path), alg=kind)}"
 
 
 SOURCES = {
@@ -98,69 +99,76 @@ def download(source: Source, folder: Path, *, progress: Counter, mirror: str = "
         OutputError: the folder cannot be written, or holds another file of that name.
         ConfigError: the mirror is not an HTTP address.
     """
+    import pooch
     import requests
 
     if mirror and not mirror.startswith(("http://", "https://")):
         raise ConfigError(f"mirror={mirror}: give an address that starts with http:// or https://")
     path = folder / source.file
-    if path.exists():
+    if path.exists() and not replace:
         with progress.count(f"checksum of {path.name}", 1):
             right = path.is_file() and source.digest(path) == source.checksum
         if right:
             return path
-        if not replace:
-            raise OutputError(f"{path}: is not the published file; pass --force to replace it, or choose another --to")
+        raise OutputError(f"{path}: is not the published file; pass --force to replace it, or choose another --to")
     check_folder(folder, named=folder)
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    address, part = f"{mirror.rstrip('/')}/{source.file}" if mirror else source.address, folder / f"{source.file}.part"
-    for seconds in (*_PAUSES, 0):
-        try:
-            _complete(address, part, progress)
-        except requests.RequestException as error:
-            reason = getattr(error.args[0], "reason", error) if error.args else error  # urllib3's, without its wrapping
-            said = " ".join(str(reason).partition("): ")[2].split() or str(error).split())[:160]
-            failure = DownloadError(
-                f"{address}: cannot be downloaded ({said}); repeat the command to continue, or give a --mirror"
-            )
-        else:
-            progress.say(f"checking {path.name} against its published checksum")
-            found = source.digest(part)
-            with writing(path):
-                if found == source.checksum:
-                    return part.replace(path)
-                part.unlink()
-            failure = DownloadError(
-                f"{address}: is not the published file (it has {found}, not {source.checksum}); give a --mirror that"
-                " has it"
-            )
-        time.sleep(seconds)
-    raise failure
+    pooch.get_logger().setLevel(logging.WARNING)
+    keeper = pooch.create(
+        folder,
+        base_url=mirror,
+        registry={source.file: source.checksum},
+        urls={} if mirror else {source.file: source.address},
+        retry_if_failed=_TRIES_AGAIN,
+    )
+    address = keeper.get_url(source.file)
+    try:
+        keeper.fetch(source.file, downloader=_Resuming(path.with_name(f"{path.name}.part"), progress))
+    except requests.RequestException as error:
+        reason = getattr(error.args[0], "reason", error) if error.args else error  # urllib3's, without its wrapping
+        said = " ".join(str(reason).partition("): ")[2].split() or str(error).split())[:160]
+        raise DownloadError(
+            f"{address}: cannot be downloaded ({said}); repeat the command to continue, or give a --mirror"
+        ) from error
+    except ValueError as error:  # the checksum, in pooch's words
+        said = str(error).partition(". ")[0]
+        raise DownloadError(f"{address}: is not the published file ({said}); give a --mirror that has it") from error
+    return path
 
 
-def _complete(address: str, part: Path, progress: Counter) -> None:
-    """Download the bytes of a file that `part` lacks, or all if the server doesn't continue."""
-    import requests
+class _Resuming:
+    """A downloader for pooch that continues a download from the bytes in the file `part`."""
 
-    done = part.stat().st_size if part.exists() else 0
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
-    with requests.get(address, headers=headers, stream=True, timeout=_TIMEOUT) as response:
-        place = response.headers.get("Content-Range", "")
-        if done and response.status_code == 416:  # no byte is left, or the part is of another file
-            if place != f"bytes */{done}":
-                part.unlink()
-                _complete(address, part, progress)
-            return
-        response.raise_for_status()
-        if response.status_code != 206 or not place.startswith(f"bytes {done}-"):
-            done = 0
+    def __init__(self, part: Path, progress: Counter) -> None:
+        self._part, self._progress = part, progress
+
+    def __call__(self, url: str, output_file: str, pooch: object) -> None:  # noqa: ARG002
+        import requests
+
+        start = self._part.stat().st_size if self._part.exists() else 0
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+            if start and response.status_code == 416:  # no byte is left, or the part is of another file
+                if response.headers.get("Content-Range") != f"bytes */{start}":
+                    self._part.unlink()
+                    return self(url, output_file, None)
+            else:
+                response.raise_for_status()
+                continues = response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+                self._copy(response, start if response.status_code == 206 and continues else 0)
+        self._progress.say(f"checking {self._part.stem} against its published checksum")
+        with writing(output_file):
+            self._part.replace(output_file)
+        return None
+
+    def _copy(self, response: Any, done: int) -> None:
+        """Write a response's content to the part: after its `done` bytes, or over it if `done` is 0."""
         total = done + int(response.headers.get("Content-Length", 0))
-        with writing(part):
-            stream = part.open("ab" if done else "wb")
-        with stream, progress.count(f"{part.stem}, MB", total // MEGABYTE) as advance:
+        with writing(self._part):
+            stream = self._part.open("ab" if done else "wb")
+        with stream, self._progress.count(f"{self._part.stem}, MB", total // MEGABYTE) as advance:
             advance(done // MEGABYTE)
             for chunk in response.iter_content(_CHUNK):  # a broken connection is an OSError too, not of the part
-                with writing(part):
+                with writing(self._part):
                     stream.write(chunk)
                 advance((done + len(chunk)) // MEGABYTE - done // MEGABYTE)
                 done += len(chunk)
