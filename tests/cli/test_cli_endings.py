@@ -119,7 +119,7 @@ def stop(*arguments, **options):
 
 @pytest.fixture
 def given_folders(tmp_path, monkeypatch):
-    """Make the working folder one that holds a run folder "a b" and a data set "voc", as far as commands look at once."""
+    """Change to a folder with a run folder "a b" and a data set "voc", as far as commands look at once."""
     (tmp_path / "a b").mkdir()
     (tmp_path / "a b" / "run.toml").touch()
     (tmp_path / "voc" / "JPEGImages").mkdir(parents=True)
