@@ -69,7 +69,7 @@ class Ranking(NamedTuple):
 
 
 def fit_ablation(request: Request) -> Finding:
-    """Fit a ranker on each of `block_subsets`, and compare the picks of the rankers and of Eq. 17."""
+    """Fit a ranker on each block of features alone and on blocks together; compare their picks and those of Eq. 17."""
     run, val = request.run, read_described(request.run, "val")
     found = rankings(run)
     rows_of = {one.name: one.rows for one in found}

@@ -20,7 +20,7 @@ _ENOUGH = 2.0  # points; below, one training is no evidence
 
 
 class Ordering(NamedTuple):
-    """A sentence of the paper that one method is better than another, or that the two are about the `same`."""
+    """A sentence of the paper that one method is better than another, or with `same`, about as good."""
 
     paper: str  # the sentence
     better: str  # name of the method said to be better
@@ -76,10 +76,9 @@ def _compare(ordering: Ordering, better: np.ndarray, worse: np.ndarray, classes:
 
 
 def verdict(gap: Difference, *, same: bool = False) -> str:
-    """Judge the claim of a gain, or with `same` of no difference, by the difference in points and its 95 % interval.
+    """Return the verdict on a claimed gain, or with `same`, equality, by the gap found in points and its interval.
 
-    A gain or loss is clear if 0 is outside the interval, sameness if the interval is within 2 points of 0. Return one
-    of VERDICTS.
+    A gain or loss is clear if 0 is outside the 95 % interval, equality if the interval is within 2 points of 0.
     """
     if same and gap.low >= -_ENOUGH and gap.high <= _ENOUGH:
         return AGREES
@@ -94,9 +93,9 @@ def verdict_of_fact(holds: bool) -> str:
 
 
 def verdict_of_seeds(gaps: np.ndarray, *, same: bool = False) -> str:
-    """Judge the claim of a gain by `SEEDS_RULE`, or with `same` of no difference, by the gain of each seed in points.
+    """Return the verdict on a claimed gain, or with `same`, equality, by the gain of each seed in points.
 
-    From one seed alone, or if all gains are equal, sameness is UNCLEAR.
+    The rule is `SEEDS_RULE`. From one seed alone, or if all seeds have the same gain, equality is UNCLEAR.
     """
     from scipy.stats import t
 
@@ -107,7 +106,7 @@ def verdict_of_seeds(gaps: np.ndarray, *, same: bool = False) -> str:
 
 
 def verdict_of_gains(gains: np.ndarray, *, errors: float = 2.0, same: bool = False) -> str:
-    """Judge the claim of a gain, or with `same` of no difference, by the mean of several gains.
+    """Return the verdict on a claimed gain, or with `same`, equality, by the mean of several gains.
 
     The mean's interval extends by `errors` standard errors to each side. A single gain is UNCLEAR.
     """
@@ -118,7 +117,7 @@ def verdict_of_gains(gains: np.ndarray, *, errors: float = 2.0, same: bool = Fal
 
 
 def verdict_of_counts(better: int, worse: int) -> str:
-    """Judge the claim of a gain by a sign test at 5 %, given how many cases are better and how many worse."""
+    """Return the verdict on a claimed gain by a sign test at 5 %, given the numbers of cases better and worse."""
     from scipy.stats import binomtest
 
     if better + worse == 0 or binomtest(better, better + worse).pvalue >= 0.05:

@@ -25,7 +25,7 @@ RECORD, _FIGURE, _SEEDS = "evidence.json", "figure.png", "seeds.json"
 
 
 class Finding(NamedTuple):
-    """The result of the work on a piece of evidence."""
+    """The result of the work on a piece: sentences of the paper, measurements to judge them by, table and figure."""
 
     statements: Statements  # sentences of the paper
     measured: Mapping[str, Any]  # measurements by which the sentences are judged, see `check_claims`
@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 
 
 class Request(NamedTuple):
-    """The arguments of the work on a piece of evidence."""
+    """The arguments of the work on a piece: the run, the piece's folder, seeds, and the run folder's lock."""
 
     run: Run
     folder: Path  # of the piece, whose work may also store intermediate results there
@@ -45,7 +45,7 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of the paper's evidence, as work on a run."""
+    """A piece of the paper's evidence: its name and title, the work that makes it, and what the work depends on."""
 
     name: str  # of the piece and its folder
     title: str  # what it shows, and its place in the paper
@@ -62,7 +62,7 @@ class Piece:
 
 
 class Written(NamedTuple):
-    """A piece of evidence, read back from its files."""
+    """A piece of evidence, read back from its files: claims with verdicts, notes, table, and the figure's path."""
 
     name: str
     title: str

@@ -97,7 +97,10 @@ def helped_and_hurt(images: Images) -> np.ndarray:
 
 
 def smaller_object(images: Images) -> np.ndarray:
-    """Choose the images of Figure 5: at most 4 with the largest gains of Eq. 17 over a 1-best that has more object."""
+    """Choose the images of Figure 5: at most 4 with the largest gains of Eq. 17 over the 1-best.
+
+    Only images count in which the pick of Eq. 17 labels less as object than the 1-best, but not nothing.
+    """
     size = images.objects["Eq. 17"]
     return _largest(images.gain("Eq. 17", "1-best"), (size > 0) & (size < images.objects["1-best"]))
 

@@ -17,7 +17,7 @@ from tinysegrank.stamps import STAMP, Stamp, read_stamp
 
 
 class Verified(NamedTuple):
-    """The state of a run's files."""
+    """The state of a run: damaged files, stale and unfinished stages, and the commands that repair them."""
 
     files: int  # number of files compared
     damage: list[str]  # a line for each damaged or missing file, beginning with its path in the run folder

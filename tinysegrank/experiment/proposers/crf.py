@@ -120,7 +120,13 @@ def _views(asked: CrfSettings) -> tuple[bool, ...]:
 
 
 def _example(view: tuple[ImageOfRun, bool]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the `Inputs`, `own` as float16, and `label_fractions` of an image, or if True, of its mirror image."""
+    """Return the examples of one view, an image and whether to mirror it: one example per superpixel.
+
+    own       | (S, D) | float16 | inputs of each superpixel
+    shared    | (E,)   | float32 | inputs that all superpixels share
+    fractions | (S, K) | float32 | distribution of the true classes in each superpixel
+    weights   | (S,)   | int64   | pixels that are not void
+    """
     image, mirrored = view
     photograph = PhotographOfRun(image, mirrored=mirrored)
     own, shared = _describe(photograph)[1]

@@ -119,7 +119,7 @@ class DivMBestProposer(ABC):
         return choose(grid, np.stack(list(map_tasks(run, what, partial(self._try, grid), tasks))))
 
     def _try(self, grid: Sequence[Any], image: ImageOfRun) -> np.ndarray:
-        """Return the `trial` of an image under each entry of a grid, (G, 2)."""
+        """Return the IoU of an image's best and first proposal under each entry of a grid, (G, 2)."""
         labels, num_classes = image.labels(), len(image.run.settings.classes)
         found = self.propose_under(PhotographOfRun(image), 0, grid)
         return np.stack([trial(labels, proposals, num_classes=num_classes) for proposals in found])
