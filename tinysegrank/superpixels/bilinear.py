@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from tinysegrank.errors import ConfigError, ShapeError
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 
 def pool_maps(maps: Sequence[np.ndarray], superpixels: np.ndarray, *, step: int = 3) -> np.ndarray:
@@ -38,7 +35,7 @@ def pool_maps(maps: Sequence[np.ndarray], superpixels: np.ndarray, *, step: int 
     return np.concatenate(columns, axis=1)  # (S, sum of C)
 
 
-def bilinear_weights(superpixels: np.ndarray, shape: tuple[int, int], *, step: int = 3) -> csr_array[np.float32]:
+def bilinear_weights(superpixels: np.ndarray, shape: tuple[int, int], *, step: int = 3) -> Any:
     """Return the weight of each cell of a grid in the mean over each superpixel.
 
     superpixels | (H, W)     | integer        | 0..S-1
@@ -80,8 +77,7 @@ def bilinear_weights(superpixels: np.ndarray, shape: tuple[int, int], *, step: i
             columns.append(row * shape[1] + column)
             values.append(vertical * horizontal / pixels[of])
     entries = np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))
-    weights: csr_array[np.float32] = csr_array(entries, shape=(len(areas), shape[0] * shape[1])).astype(np.float32)
-    return weights  # equal places were added up
+    return csr_array(entries, shape=(len(areas), shape[0] * shape[1])).astype(np.float32)  # adds up equal places
 
 
 def _neighbours(place: np.ndarray, side: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
