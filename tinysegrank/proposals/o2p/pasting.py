@@ -35,7 +35,7 @@ class PasteState:
 
 
 class PasteEngine:
-    """Engine of pastings: score = sum over segments r of (scores[r, class] - threshold) - simplicity * (0 + 1 + ...).
+    """Engine of pastings: score = sum over pasted r of (scores[r, class] - threshold) - simplicity * (0 + 1 + ...).
 
     scores   | (R, K-1) | floating | of classes 1..K-1 on each segment, such as predicted overlap; K at most 255
     segments |          | Segments | R segments; R may be 0
