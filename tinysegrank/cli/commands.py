@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tinysegrank.cli.group import CORES, Dask, Force, Jobs, Json, Skip, app, workers
+from tinysegrank.cli.group import CORES, Dask, Force, Jobs, Json, KeepStale, Skip, Update, app, workers
 from tinysegrank.inputs import SETTINGS_FILE, check_data, check_label_maps, check_run, check_weights, find_photographs
 
 Out = Annotated[Path, typer.Option("--out", help="Run folder; created if missing, resumed if it exists.")]
@@ -25,13 +25,6 @@ ClassesFile = Annotated[
         "--classes-file",
         help="Names and colours of the classes, one per line; default: classes.txt in the --voc folder, or VOC's.",
     ),
-]
-Update = Annotated[
-    bool, typer.Option("--update", help="Change the run's settings to those given, and redo what depends on them.")
-]
-KeepStale = Annotated[
-    bool,
-    typer.Option("--keep-stale", help="Keep results that other versions of the code computed; the report says so."),
 ]
 
 

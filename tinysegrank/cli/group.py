@@ -38,6 +38,13 @@ Dask = Annotated[
     ),
 ]
 Finished = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", callback=check_run)]
+Update = Annotated[
+    bool, typer.Option("--update", help="Change the run's settings to those given, and redo what depends on them.")
+]
+KeepStale = Annotated[
+    bool,
+    typer.Option("--keep-stale", help="Keep results that other versions of the code computed; the report says so."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite existing output files.")]
 Skip = Annotated[

@@ -50,7 +50,7 @@ class PairwiseHinge:
     def margins(self, w: np.ndarray) -> np.ndarray:
         """Return D w: (pairs,) float64."""
         scores = (self.X @ w.astype(self.X.dtype)).astype(np.float64)
-        return np.asarray(scores[self.pairs.better] - scores[self.pairs.worse])
+        return scores[self.pairs.better] - scores[self.pairs.worse]
 
     def adjoint(self, values: np.ndarray) -> np.ndarray:
         """Return D^T v for one value v_p per pair: (pairs,) -> (d,) float64."""
