@@ -54,7 +54,9 @@ def check_folder(folder: Path, *, named: Path | str) -> None:
         probe.write(b"\n")
 
 
-def check_results(results: Sequence[tuple[Path, Path]], *, option: str, replace: bool, skip: bool = False) -> set[Path]:
+def check_results(
+    results: Sequence[tuple[Path, Path]], *, option: str, replace: bool, skip: bool | None = None
+) -> set[Path]:
     """Check that a result can be written for each input, and that none would overwrite an input or another result.
 
     Paths are compared with links resolved, and without regard to case or Unicode normalisation, as some file systems
@@ -64,7 +66,7 @@ def check_results(results: Sequence[tuple[Path, Path]], *, option: str, replace:
         results: pairs of an input and a file that is made from it.
         option: name of the command-line option with the results' folder, for the message.
         replace: whether existing files may be replaced.
-        skip: whether existing files are kept, and only missing ones written.
+        skip: whether existing files are kept, and only missing ones written; None where the command cannot.
 
     Returns:
         The results to write.
@@ -88,7 +90,10 @@ def check_results(results: Sequence[tuple[Path, Path]], *, option: str, replace:
             raise OutputError(f"{source}: {result} is also the output of {made[place]}; give each its own {option}")
         if target is not None and target.exists() and not replace:
             if not skip:
-                raise OutputError(f"{result}: already exists; pass --force to replace it, or choose another {option}")
+                keep = "" if skip is None else ", --skip-existing to keep it"
+                raise OutputError(
+                    f"{result}: already exists; pass --force to replace it{keep}, or choose another {option}"
+                )
             kept.add(result)
         made[place] = source
     return {result for _, result in results if result not in kept}

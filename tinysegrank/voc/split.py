@@ -19,7 +19,7 @@ from tinysegrank.links import check_links
 _SHOWN = 5
 PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _SAVE_AS = "save it as UTF-8, one name per line"
-_AUGMENTED = ", or get SBD: `tinysegrank fetch sbd` (for VOC's images)"
+_AUGMENTED = ", or get SBD, for VOC's images: `tinysegrank fetch sbd --to FOLDER`, the folder of VOCdevkit"
 
 
 def split_file(root: Path | str, split: str) -> Path:
