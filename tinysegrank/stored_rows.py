@@ -73,7 +73,11 @@ class RowFile:
         return self.shape[0]
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """Return the rows with these numbers, (R, columns), in this order."""
+        """Return the rows with these numbers, (R, columns), in this order.
+
+        Raises:
+            CheckpointError: the file is missing, or ends before one of them.
+        """
         rows = rows if self._chosen is None else self._chosen[rows]
         found = np.empty((len(rows), self.shape[1]), self.dtype)
         starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1)  # of runs of adjacent rows, each read at once

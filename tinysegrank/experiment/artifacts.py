@@ -69,7 +69,10 @@ def key(settings: Any, inputs: Any, module: str) -> Key:
 
 
 def code_of(module: str) -> str:
-    """Return a digest of the code of a module and of the package's modules that it imports, except `_MACHINERY`."""
+    """Return a digest of a module's code and of all that it imports from the package, even by way of other modules.
+
+    Without `_MACHINERY`, which changes no result, and with the plugins that import any of these modules.
+    """
     return code_digest(module, left_out=_MACHINERY, plugins=load_plugins())
 
 

@@ -62,11 +62,12 @@ def check_run_folder(path: Path) -> None:
 def open_run(path: Path, settings: Settings, lock: FolderLock, *, jobs: int, progress: Progress, update: bool) -> Run:
     """Create a run folder, or open one made with the same settings; with `update`, change its settings to the given.
 
-    Nothing is written if the settings are already those of the folder, so a finished run may be on a read-only disk.
+    A damaged or edited settings file is written anew if the run was made with the given settings. Nothing is written if
+    the file has them already, so a finished run may be on a read-only disk.
 
     Raises:
-        ConfigError: the folder holds something else; without `update`, its settings differ, are damaged or were edited;
-            another process is at work on it; or a worker of a cluster doesn't see it.
+        ConfigError: the folder holds something else; without `update`, it was made with other settings; another process
+            is at work on it; or a worker of a cluster doesn't see it.
         CheckpointError: a link in the folder leads out of it.
         OutputError: the folder cannot be made or written to.
     """

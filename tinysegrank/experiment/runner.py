@@ -160,11 +160,11 @@ def stage_of(need: str) -> str:
 
 
 def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: bool = False) -> None:
-    """Bring every stage that is used up to date, in order. When a stage fails, what is stored stays.
+    """Bring each stage that the settings use up to date, in order. If a stage fails, what it has stored stays.
 
     Args:
         stages: the stages, each after those it needs.
-        lock: lock of the run folder; taken before anything is written.
+        lock: lock of the run folder; this function takes it before it writes anything.
         keep_stale: keep results that are stale only because the code has changed.
 
     Raises:

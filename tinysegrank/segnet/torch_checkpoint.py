@@ -36,14 +36,14 @@ _SAVE = "torch.save(model.state_dict(), FILE)"
 
 
 def read_torch(path: Path | str) -> dict[str, np.ndarray]:
-    """Read the named tensors of a file that torch.save wrote: a state dict, or a dictionary with one as "state_dict".
+    """Read a state dict, or a dictionary with one as "state_dict", from a file that torch.save (1.6 or later) wrote.
 
-    Only calls that build tensors are carried out; any other call in the file is an error.
+    Entries that are not tensors are ignored. Only calls that build tensors are carried out; any other is an error.
 
     returns | name to array | dtype as stored | a name's leading "module.", from data parallelism, is removed
 
     Raises:
-        WeightsError: the file is damaged, or holds something other than named tensors, such as a whole model.
+        WeightsError: the file is damaged, is a whole model, has no named tensor, or one of a dtype that NumPy lacks.
     """
     fault, remedy = "cannot be read as a torch checkpoint", f"download it again, or save the state dict alone: {_SAVE}"
     with reading(path, WeightsError, fault=fault, remedy=remedy), ZipFile(path) as archive:

@@ -73,7 +73,7 @@ class CrfEngine:
         self.unary = unary.astype(np.float64) * self.areas[:, None]  # (S, K)
 
     def initial(self) -> CrfState:
-        """Return the CRF without any penalty."""
+        """Return the state without penalties, from which no solution is known yet."""
         return CrfState(self.unary, None)
 
     def solve(self, state: CrfState) -> Proposal:

@@ -34,7 +34,7 @@ class CpmcOptions(Options):
     superpixels: number of superpixels to aim at.
     grid: number of seeds down and across.
     seed: side of the square seeds, pixels.
-    steps: number of values of lambda above 0.
+    steps: number of cuts per hypothesis besides the one at lambda = 0; lambda is the gain of each foreground pixel.
     smallest: size of the smallest segment kept, pixels.
     sample: number of segments drawn at random before they are compared with each other.
     count: largest number of segments returned.

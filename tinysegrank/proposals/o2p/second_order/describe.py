@@ -28,7 +28,10 @@ def describe_segments(
     options: SecondOrderOptions | None = None,
     reduction: DescriptorReduction | None = None,
 ) -> np.ndarray:
-    """Describe each segment of an image by the blocks eSIFT-F, eSIFT-G and eLBP.
+    """Describe each segment of an image by second-order means of local descriptors, in three blocks.
+
+    They are, named as by O2P's authors, SIFT in the segment (eSIFT-F), SIFT in the rest of the image (eSIFT-G) and
+    binary patterns in the segment (eLBP).
 
     image   | (H, W) or (H, W, 3) | uint8   | 0..255
     returns | (R, D)              | float32 | finite; the blocks one after the other, 0 where one has no grid points

@@ -90,7 +90,7 @@ def placed_averages(sums: np.ndarray, A: np.ndarray) -> np.ndarray:
     """Convert sums of outer products of (d numbers, x, y, side, 1) to mean outer products of placed descriptors.
 
     sums    | (R, d + 4, d + 4) | float64 | of all local descriptors of a region
-    A       | (R, 6, 4)         | float64 | from `placements`
+    A       | (R or 1, 6, 4)    | float64 | from `placements`; 1 for all regions
     returns | (R, d + 6, d + 6) | float64 | symmetric, no negative eigenvalues; 0 where the region has no descriptor
     """
     d = sums.shape[1] - len(PLACES)
