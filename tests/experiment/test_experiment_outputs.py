@@ -85,7 +85,11 @@ def test_results_go_beside_the_photograph_and_are_replaced_by_force_alone(photo,
     labels = read_labels(folder / "photo.labels.png")
     (folder / "photo.labels.png").write_bytes(b"drawn by hand")
     result = call("predict", photo, "--run", tiny_run.path, "--out", folder)
-    assert result.exit_code == 1 and "photo.labels.png: already exists; pass --force to replace it, --skip-existing to keep it, or" in result.stderr
+    assert (
+        result.exit_code == 1
+        and "photo.labels.png: already exists; pass --force to replace it, --skip-existing to keep it, or"
+        in result.stderr
+    )
     assert (folder / "photo.labels.png").read_bytes() == b"drawn by hand"
     assert call("predict", photo, "--run", tiny_run.path, "--out", folder, "--force").exit_code == 0
     assert (read_labels(folder / "photo.labels.png") == labels).all()

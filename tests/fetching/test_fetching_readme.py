@@ -101,7 +101,10 @@ def test_what_cannot_be_fetched() -> None:
     assert "data/VOCdevkit/VOC2012: give it to `tinysegrank run --voc data/VOCdevkit/VOC2012`" in made.output
     outcome = call("run", "--voc", "data/VOCdevkit/VOC2012", "--weights", "data/VOCdevkit", "--out", "runs/voc")
     assert "train_aug.txt: there is no such split; there are train, trainval, val" in outcome.stderr
-    assert "pass --set data.train=train, or get SBD, for VOC's images: `tinysegrank fetch sbd --to FOLDER`" in outcome.stderr
+    assert (
+        "pass --set data.train=train, or get SBD, for VOC's images: `tinysegrank fetch sbd --to FOLDER`"
+        in outcome.stderr
+    )
 
 
 def test_ones_own_data_needs_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ class Pace:
         return self._numbers.get(name, "")
 
     def end(self, name: str, seconds: float | None = None) -> None:
-        """Note that a stage ended, and its time; None for a stage that was kept, since that says nothing of the pace."""
+        """Note that a stage ended, and its time; None for one that was kept, since that says nothing of the pace."""
         usual = self._left.pop(name, 0)
         if seconds is not None:
             self._done, self._seconds = self._done + usual, self._seconds + seconds
