@@ -109,7 +109,7 @@ def check_backward(
     _check_form(gradients, inputs, handed, names)
 
     def slope(index: int, direction: np.ndarray, *, shortened: float = 1.0) -> Slope:
-        """Measure the derivative of <cotangent, forward> along `direction` of one input; scale the step by `shortened`."""
+        """Measure the derivative of <cotangent, forward> along one input's `direction`, by a step times `shortened`."""
         size = step * shortened * float(np.max(np.abs(inputs[index]), initial=1.0))
         if method == "complex-step":
             rises = cotangent * np.imag(forward(*_moved(inputs, index, 1j * size * direction))[0])
