@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tests.reporting.test_reporting_plots import colours_in
-from tinysegrank.reporting import PanelRow, qualitative_panels
+from tinysegrank.reporting import PanelRow, name_regions, panels, qualitative_panels
 from tinysegrank.reporting.panels import stretch
 from tinysegrank.upsampling import naive
 from tinysegrank.voc import palette
@@ -51,3 +51,28 @@ def test_coarse_maps_are_drawn_as_naive_upsampling_draws_them():
     coarse = np.random.default_rng(0).random((13, 13, 21))
     image = np.zeros((100, 77, 3), np.uint8)
     np.testing.assert_array_equal(stretch(coarse.argmax(axis=2), image), naive(coarse, (100, 77)))
+
+
+def test_each_class_is_named_once_inside_its_largest_region():
+    from matplotlib.figure import Figure
+
+    labels = np.zeros((40, 60), np.uint8)
+    labels[2:8, 2:8], labels[20:38, 5:25] = 8, 8  # two cats
+    labels[5:15, 30:58], labels[5:15, 40:44] = 12, 255  # a dog, cut in two by void
+    labels[39, 59] = 3  # a bird of one pixel
+    axes = Figure().subplots()
+    name_regions(axes, labels)
+    named = {text.get_text(): text.get_position() for text in axes.texts}
+    assert named.keys() == {"cat", "dog"} and len(axes.texts) == 2
+    (u, v), (x, y) = named["cat"], named["dog"]
+    assert 5 <= u < 25 and 20 <= v < 38 and 44 <= x < 58 and 5 <= y < 15
+    assert min(u - 5, 24 - u, v - 20, 37 - v) >= 8  # in its middle
+
+
+def test_panels_name_the_regions(tmp_path, monkeypatch):
+    named = []
+    monkeypatch.setattr(
+        panels, "name_regions", lambda axes, labels, *, classes: named.append(np.unique(labels).tolist())
+    )
+    qualitative_panels(tmp_path / "a.png", [row()])
+    assert named == [[8, 255], [15]]  # each label map, but not the image

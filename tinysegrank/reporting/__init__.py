@@ -7,7 +7,7 @@ from tinysegrank.reporting.bars import bars
 from tinysegrank.reporting.browser import SIDE, Browser, packed
 from tinysegrank.reporting.document import Claim, Document, Picture, Section
 from tinysegrank.reporting.heat_maps import heat_maps
-from tinysegrank.reporting.panels import PanelRow, qualitative_panels
+from tinysegrank.reporting.panels import PanelRow, name_regions, qualitative_panels
 from tinysegrank.reporting.paper import TABLE_1, TABLE_1_AVERAGE, TABLE_2, paper_mean
 from tinysegrank.reporting.plots import Curve, Plot, loss_curves, plots
 from tinysegrank.reporting.tables import Cell, Column, Table
@@ -32,6 +32,7 @@ __all__ = [
     "heat_maps",
     "loss_curves",
     "methods_table",
+    "name_regions",
     "packed",
     "paper_mean",
     "per_class_table",

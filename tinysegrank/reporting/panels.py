@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinysegrank.reporting.plots import png
-from tinysegrank.voc import BACKGROUND, VOC, Classes, overlay, tile_index
+from tinysegrank.voc import BACKGROUND, VOC, VOID, Classes, overlay, tile_index
 
 _WIDTH = 2.1  # of one image in the figure, inches
 _TALLEST = 1.25  # largest ratio of an image's height to its width
@@ -37,7 +37,9 @@ class PanelRow:
 def qualitative_panels(
     path: Path | str, rows: Sequence[PanelRow], *, opacity: float = 0.75, classes: Classes = VOC
 ) -> None:
-    """Draw one row per image: the image, then each label map laid over it; and a legend. See `png` for the file.
+    """Draw one row per image: the image, then each label map laid over it, its largest regions named; and a legend.
+
+    See `png` for the file.
 
     Args:
         rows: the images and label maps; all rows have the same headings in the same order.
@@ -69,6 +71,8 @@ def qualitative_panels(
                 axes = figure.add_axes((left / width, (bottom + 0.22) / height, across / width, (tall - 0.25) / height))
                 axes.imshow(picture, interpolation="antialiased")
                 axes.set_axis_off()
+                if column:
+                    name_regions(axes, stretch(row.labels[headings[column - 1]], row.image), classes=classes)
                 write(column, bottom + 0.17, caption, va="top", fontsize=8)
         patches = [
             Patch(facecolor=colour, edgecolor="0.4", linewidth=0.5, label=classes.name(index))
@@ -77,6 +81,32 @@ def qualitative_panels(
         if patches:
             columns = min(per_line, len(patches))
             figure.legend(handles=patches, loc="lower center", ncols=columns, frameon=False, fontsize=9)
+
+
+def name_regions(
+    axes: Any, labels: np.ndarray, *, size: float = 7, smallest: float = 0.01, classes: Classes = VOC
+) -> None:
+    """Write the name of each class on its largest region of a label map, so that it can be read without colours.
+
+    labels | (H, W) | integer | drawn on `axes` by `imshow`
+
+    Args:
+        axes: Matplotlib's.
+        size: of the text, in points.
+        smallest: share of the image that a region must have to be named.
+    """
+    from matplotlib.patheffects import withStroke
+    from scipy.ndimage import distance_transform_edt, label
+
+    for k in np.setdiff1d(labels, [BACKGROUND, VOID]).tolist():
+        regions, _ = label(labels == k)
+        areas = np.bincount(regions.ravel())[1:]  # region 0 is all else
+        if areas.max() < smallest * labels.size:
+            continue
+        inside = np.pad(regions == 1 + areas.argmax(), 1)  # the text stays away from the image's edges, too
+        v, u = np.unravel_index(distance_transform_edt(inside).argmax(), inside.shape)
+        text = axes.text(u - 1, v - 1, classes.name(k), fontsize=size, color="white", ha="center", va="center")
+        text.set(clip_on=True, parse_math=False, path_effects=[withStroke(linewidth=1.5, foreground="black")])
 
 
 def stretch(labels: np.ndarray, image: np.ndarray) -> np.ndarray:
