@@ -57,7 +57,7 @@ def test_each_class_is_named_once_inside_its_largest_region():
     from matplotlib.figure import Figure
 
     labels = np.zeros((40, 60), np.uint8)
-    labels[2:8, 2:8], labels[20:38, 5:25] = 8, 8  # two cats
+    labels[2:8, 2:8], labels[20:38, 2:22] = 8, 8  # two cats
     labels[5:15, 30:58], labels[5:15, 40:44] = 12, 255  # a dog, cut in two by void
     labels[39, 59] = 3  # a bird of one pixel
     axes = Figure().subplots()
@@ -65,8 +65,9 @@ def test_each_class_is_named_once_inside_its_largest_region():
     named = {text.get_text(): text.get_position() for text in axes.texts}
     assert named.keys() == {"cat", "dog"} and len(axes.texts) == 2
     (u, v), (x, y) = named["cat"], named["dog"]
-    assert 5 <= u < 25 and 20 <= v < 38 and 44 <= x < 58 and 5 <= y < 15
-    assert min(u - 5, 24 - u, v - 20, 37 - v) >= 8  # in its middle
+    assert 2 <= u < 22 and 20 <= v < 38 and 44 <= x < 58 and 5 <= y < 15
+    assert min(u - 2, 21 - u, v - 20, 37 - v) >= 8  # in its middle
+    assert [text.get_ha() for text in axes.texts] == ["left", "right"]  # away from the image's sides
 
 
 def test_panels_name_the_regions(tmp_path, monkeypatch):

@@ -105,7 +105,8 @@ def name_regions(
             continue
         inside = np.pad(regions == 1 + areas.argmax(), 1)  # the text stays away from the image's edges, too
         v, u = np.unravel_index(distance_transform_edt(inside).argmax(), inside.shape)
-        text = axes.text(u - 1, v - 1, classes.name(k), fontsize=size, color="white", ha="center", va="center")
+        side = "left" if u < labels.shape[1] / 4 else "right" if u > labels.shape[1] * 3 / 4 else "center"
+        text = axes.text(u - 1, v - 1, classes.name(k), fontsize=size, color="white", ha=side, va="center")
         text.set(clip_on=True, parse_math=False, path_effects=[withStroke(linewidth=1.5, foreground="black")])
 
 
