@@ -67,7 +67,7 @@ def test_each_class_is_named_once_inside_its_largest_region():
     (u, v), (x, y) = named["cat"], named["dog"]
     assert 2 <= u < 22 and 20 <= v < 38 and 44 <= x < 58 and 5 <= y < 15
     assert min(u - 2, 21 - u, v - 20, 37 - v) >= 8  # in its middle
-    assert [text.get_ha() for text in axes.texts] == ["left", "right"]  # away from the image's sides
+    assert [text.get_horizontalalignment() for text in axes.texts] == ["left", "right"]  # away from the image's sides
 
 
 def test_panels_name_the_regions(tmp_path, monkeypatch):
