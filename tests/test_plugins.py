@@ -102,9 +102,10 @@ def test_all_tables_have_what_was_added_in_every_process(plugins):
 
 @pytest.mark.slow
 def test_a_command_takes_a_setting_from_outside(plugins):
-    command = [sys.executable, "-m", "tinysegrank", "run", "--voc", "nowhere", "--out", str(plugins / "run"), "--set"]
+    (plugins / "JPEGImages").mkdir()
+    command = [sys.executable, "-m", "tinysegrank", "run", "--voc", str(plugins), "--out", str(plugins / "run"), "--set"]
     paths = os.pathsep.join([str(plugins), *sys.path])
-    for value, said in {"areas": "give the folder that holds JPEGImages", "volumes": "choose"}.items():
+    for value, said in {"areas": "there is no such split", "volumes": "choose"}.items():
         environment = {**os.environ, "PYTHONPATH": paths}
         done = subprocess.run(
             [*command, f'ranking.blocks=["segnet", "{value}"]'],
