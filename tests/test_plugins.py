@@ -103,7 +103,17 @@ def test_all_tables_have_what_was_added_in_every_process(plugins):
 @pytest.mark.slow
 def test_a_command_takes_a_setting_from_outside(plugins):
     (plugins / "JPEGImages").mkdir()
-    command = [sys.executable, "-m", "tinysegrank", "run", "--voc", str(plugins), "--out", str(plugins / "run"), "--set"]
+    command = [
+        sys.executable,
+        "-m",
+        "tinysegrank",
+        "run",
+        "--voc",
+        str(plugins),
+        "--out",
+        str(plugins / "run"),
+        "--set",
+    ]
     paths = os.pathsep.join([str(plugins), *sys.path])
     for value, said in {"areas": "there is no such split", "volumes": "choose"}.items():
         environment = {**os.environ, "PYTHONPATH": paths}

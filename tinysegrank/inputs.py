@@ -58,7 +58,7 @@ def check_label_maps(folder: Path) -> Path:
     return folder
 
 
-def check_weights(path: Path | None) -> Path | None:
+def check_weight_file(path: Path | None) -> Path | None:
     """Check that a file of weights is there, if one is given, and return it.
 
     Raises:

@@ -9,7 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from tinysegrank.cli.group import CORES, Dask, Force, Jobs, Json, KeepStale, Skip, Update, app, workers
-from tinysegrank.inputs import SETTINGS_FILE, check_data, check_label_maps, check_run, check_weights, find_photographs
+from tinysegrank.inputs import (
+    SETTINGS_FILE,
+    check_data,
+    check_label_maps,
+    check_run,
+    check_weight_file,
+    find_photographs,
+)
 
 Out = Annotated[Path, typer.Option("--out", help="Run folder; created if missing, resumed if it exists.")]
 Voc = Annotated[
@@ -73,7 +80,7 @@ def run(
         typer.Option(
             "--weights",
             help="Weights of an AlexNet or CaffeNet: .caffemodel, .pth, .safetensors or .npz.",
-            callback=check_weights,
+            callback=check_weight_file,
         ),
     ] = None,
     preset: Annotated[

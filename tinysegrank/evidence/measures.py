@@ -102,7 +102,7 @@ class Judge(NamedTuple):
 
     def backgrounds(self) -> np.ndarray:
         """Return the unweighted background term of Eq. 17 of each proposal, in cells, (rows,) float64."""
-        return np.asarray(self._soft()[..., BACKGROUND].sum(axis=(1, 2), dtype=np.float64))
+        return self._soft()[..., BACKGROUND].sum(axis=(1, 2), dtype=np.float64)
 
     def cell_counts(self) -> np.ndarray:
         """Return the number of pixels of each true class in each cell, (N, 13, 13, K) int64, memory-mapped."""
