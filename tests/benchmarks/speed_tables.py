@@ -2,7 +2,7 @@
 
     python tests/benchmarks/speed_tables.py
 
-It takes about half an hour, of which torch.compile and LinearSVC take most.
+It takes about half an hour, of which LinearSVC takes most.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from peers import conditions, load
 
-TABLES = ("forward.py --turns 15", "training.py", "ranker.py --repeats 1", "pixels.py")
+TABLES = ("forward.py --turns 11", "training.py --turns 7 --no-compile", "pixels.py", "ranker.py --repeats 1")
 
 
 def main() -> None:
