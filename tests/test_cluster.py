@@ -301,13 +301,14 @@ def test_distributed_is_not_installed(monkeypatch):
         enter("tcp://127.0.0.1:8786")
 
 
-def test_no_scheduler_answers():
+def test_no_scheduler_answers(tmp_path):
+    (tmp_path / "run.toml").touch()
     with socket.socket() as held:  # bound and not listening: refuses
         held.bind(("127.0.0.1", 0))
         place = f"tcp://127.0.0.1:{held.getsockname()[1]}"
         with pytest.raises(ConfigError, match=rf"{place}: no Dask cluster answers \(Timed out"):
             enter(place, timeout=0.3)
-        result = CliRunner().invoke(app, ["evidence", "somewhere", "all", "--dask", "127.0.0.1"])
+        result = CliRunner().invoke(app, ["evidence", str(tmp_path), "all", "--dask", "127.0.0.1"])
         assert result.exit_code == 1
         assert "127.0.0.1: no Dask cluster answers (missing port number" in " ".join(result.stderr.split())
 
