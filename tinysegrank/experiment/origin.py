@@ -13,7 +13,10 @@ from tinysegrank.code_digest import surroundings
 
 
 def software_and_machine() -> dict[str, str]:
-    """Return versions, a digest of the code, environment variables, backend, processor and BLAS, as texts by name."""
+    """Return five texts by name: "tinysegrank" (its version), "surroundings", "backend", "processor" and "BLAS".
+
+    The surroundings are versions, a digest of the code and environment variables, joined by commas.
+    """
     own = {"tinysegrank": __version__, "surroundings": ", ".join(surroundings()), "backend": get_backend().describe()}
     kernels = sorted({f"{pool['internal_api']} for {pool['architecture']}" for pool in blas()})
     return {**own, "processor": processor(), "BLAS": ", ".join(kernels)}

@@ -127,7 +127,7 @@ class Shown(Progress):
 
     @contextmanager
     def count(self, what: str, total: int) -> Iterator[Advance]:
-        """Show a bar, or without a terminal a line a minute, with the time left of these units and of all stages."""
+        """Show a bar of `total` units, or a line a minute without a terminal, and the time left of them and of all stages."""
         began = said = time.perf_counter()
         done = kept = 0
 

@@ -95,7 +95,11 @@ class VOCSegmentation:
         return len(self.names)
 
     def __getitem__(self, index: int) -> Sample:
-        """Read one image and its labels; raises DatasetError where they are damaged or differ in size."""
+        """Read one image and its labels.
+
+        Raises:
+            DatasetError: one is damaged, their sizes differ, or the split was opened without label maps.
+        """
         image, labels = self.image(index), self.labels(index)
         _check_sizes(self.labels_path(index), image, labels)
         return Sample(self.names[index], image, labels)

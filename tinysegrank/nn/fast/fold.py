@@ -22,7 +22,7 @@ def folded_size(K: int, stride: int) -> int:
 
 
 def channels_last(x: np.ndarray) -> np.ndarray:
-    """Return maps (N, C, H, W) as contiguous (N, H, W, C), without a copy if they are stored that way already."""
+    """Return float32 maps (N, C, H, W) as contiguous (N, H, W, C), without a copy if they are stored that way."""
     maps = x.transpose(0, 2, 3, 1)
     if maps.flags.c_contiguous or not x.flags.c_contiguous:
         return np.ascontiguousarray(maps)
