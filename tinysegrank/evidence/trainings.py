@@ -133,8 +133,8 @@ class Trainings(NamedTuple):
         """Return a table with one row per number of steps, and all of `columns` for each loss.
 
         A column is (values, statistic): the result of `values` and a function such as np.mean, called with axis=0, the
-        seeds. Its heading is the name of the loss and, right after that, its key in `columns`, such as ": IoU". A sentence
-        on the seeds is appended to `note`, which ends in a space if it is not empty.
+        seeds. Its heading is the name of the loss and, right after that, its key in `columns`, such as ": IoU". A
+        sentence on the seeds is appended to `note`, which ends in a space unless it is empty.
         """
         every, filled = np.unique(np.concatenate(list(self.steps.values()))), {}
         for name, steps in self.steps.items():

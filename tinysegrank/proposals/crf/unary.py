@@ -96,7 +96,7 @@ class SuperpixelClassifier(
 
         features  | (S, D) | floating | finite; an array, which may be a memory map, or an `InputTable`
         fractions | (S, K) | floating | distribution of the classes, as from `label_fractions`; may be on disk
-        weights   | (S,)   | number   | pixels that are not void; rows with 0 count only in the means and scales of columns
+        weights   | (S,)   | number   | pixels that are not void; rows with 0 count in the scaling alone
         rows      | (R,)   | integer  | numbers of the superpixels to learn from; all by default
 
         Minimises the cross-entropy with `fractions`, weighted by `weights`; no more than BLOCK (32,768) rows of
