@@ -128,9 +128,10 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     """Parse "section.key=value" settings, as given on a command line, into nested dicts.
 
     Values are parsed as TOML (1200, 0.02, true, [0, 8]); anything that isn't valid TOML is taken as a string.
+    Of two values of one key, the last counts.
 
     Raises:
-        ConfigError: a setting has no "=" or no key, or its section is a key that an earlier setting gave a value.
+        ConfigError: a setting has no "=" or no key, or an earlier one gave its section a value ("a=1" before "a.b=2").
     """
     values: dict[str, Any] = {}
     for assignment in assignments:

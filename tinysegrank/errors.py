@@ -44,7 +44,7 @@ class BackendError(TinySegRankError):
 
 
 class ShapeError(TinySegRankError, ValueError):
-    """An array has the wrong shape, rank or dtype, or an option does not fit it."""
+    """An array has a shape, dtype or values that a function cannot use, or an option of such a function is wrong."""
 
 
 class DatasetError(TinySegRankError):

@@ -37,7 +37,7 @@ def _load(folder: Path, run: Run, which: str) -> Described:  # noqa: ARG001
 
 
 def system_confusions(run: Run, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """Read the confusion matrices of systems, by name: (N, K, K) for each, one matrix per image of val."""
+    """Read confusion matrices (N, K, K), one per image of val, for each of some systems, named as in a run's tables."""
     return {name: read_confusions(run, folder_of(run.settings, name)) for name in names}
 
 

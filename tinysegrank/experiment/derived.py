@@ -53,7 +53,10 @@ def _stages_made_anew() -> list[Stage]:
 
 
 def stages_read(settings: Settings) -> list[str]:
-    """Return the names, sorted, of the stages used under the settings that a derived run reads from its base."""
+    """Return the sorted names of the stages that a derived run reads from its base and does not make itself.
+
+    Only stages that the settings use are among them.
+    """
     stages = _stages_made_anew()
     made = {stage.name for stage in stages}
     used = {stage.name for stage in STAGES if stage.used(settings)}

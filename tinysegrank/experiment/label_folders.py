@@ -51,7 +51,7 @@ def evaluate_folder(
 
 
 def _compare(classes: Classes, files: tuple[Path, Path]) -> tuple[np.ndarray, Mask, Mask]:
-    """Compare an image's files (truth, labels): return the confusion matrix (K, K), and both masks without pixels."""
+    """Compare an image's files (truth, labels): return the confusion matrix (K, K), and both masks without labels."""
     truth, labels = (read_mask(path, classes) for path in files)
     (height, width), (rows, columns) = truth.labels.shape, labels.labels.shape
     if (height, width) != (rows, columns):

@@ -76,7 +76,7 @@ class Run:
         return self.stamp(stage).content(place)
 
     def other_needs(self, stage: str) -> list[str]:
-        """Return the needs of a finished stage whose contents have changed since the stage was made."""
+        """Return the needs of a stage that have other contents now than when it was made; none if it isn't finished."""
         needs = self.stamp(stage).needs.items() if self.stamp(stage).complete else ()
         return [
             need

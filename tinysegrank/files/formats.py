@@ -148,7 +148,7 @@ def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
 
 
 def read_about(path: Path | str) -> dict[str, str]:
-    """Return the strings of `about`, which `write_arrays` stored in a safetensors file's header, or {}."""
+    """Return the strings of `about`, which `write_arrays` stored in a safetensors file's header; {} if it has none."""
     with reading(path), safetensors.safe_open(str(path), framework="numpy") as stream:
         about = json.loads((stream.metadata() or {}).get(_ABOUT, "{}"))
         return {name: value for name, value in about.items() if isinstance(value, str)}

@@ -18,9 +18,10 @@ from tinysegrank.nn.torch_names import Described
 class Sequential(Described):
     """A network that runs layers in order; some may be frozen.
 
-    Without `input_gradient`, the backward pass stops at the lowest trained layer (the one nearest the input), and only
-    layers from there on keep contexts. Frozen layers above it pass the gradient on. Parameters are named
-    "layer.parameter". A Sequential may be a layer of another; if a layer below it is trained, set its `input_gradient`.
+    Without `input_gradient`, the backward pass stops at the lowest trained layer (the one nearest the input), and
+    `forward` returns contexts only of the layers from there on. Frozen layers above it pass the gradient on. Parameters
+    are named "layer.parameter". A Sequential may be a layer of another: give it `input_gradient=True` if the outer one
+    trains a layer below it.
 
     Args:
         layers: a mapping of names, which must not contain a dot, to layers in order; or a list of layers, or each layer
@@ -29,7 +30,7 @@ class Sequential(Described):
         input_gradient: whether `backward` also returns the gradient with respect to the input.
 
     Raises:
-        ShapeError: something is not a layer, a name has a dot, or `frozen` has a name that isn't a layer's.
+        ShapeError: one of `layers` is not a layer, a name has a dot, or `frozen` has a name that isn't a layer's.
     """
 
     def __init__(

@@ -21,9 +21,9 @@ _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 
 
 def read_caffemodel(path: Path | str) -> dict[str, np.ndarray]:
-    """Read the blobs of every layer: the first as "layer.weight", the second as "layer.bias".
+    """Read the blobs of every layer: the first as "layer.weight", the second as "layer.bias"; ignore others.
 
-    returns | name to array | float32 | weights (F, C/groups, KH, KW) for a convolution; a bias is flattened to (F,)
+    returns | name to array | float32 | weights in the shape stored, such as (F, C/groups, KH, KW); biases (F,)
 
     Raises:
         WeightsError: the file is missing, truncated, or holds no layer with blobs.

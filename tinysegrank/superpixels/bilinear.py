@@ -18,10 +18,12 @@ def pool_maps(maps: Sequence[np.ndarray], superpixels: np.ndarray, *, step: int 
     returns     | (S, sum of C)  | float32  | the maps' channels one after the other; 0 for a number that does not occur
 
     Args:
-        step: only the pixels of every `step`-th row and column are averaged, see `bilinear_weights`.
+        step: only the pixels of every `step`-th row and column are averaged; all pixels of a superpixel if none of them
+            is in such a row and column.
 
     Raises:
-        ShapeError: there are no maps, one is not (C, h, w) or has no cell, or superpixels are not numbered from 0.
+        ShapeError: there are no maps, one is not (C, h, w) or has no cell, or the superpixels are not (H, W), are
+            empty or have a negative number.
         ConfigError: `step` is below 1.
 
     Source: Hariharan et al., "Hypercolumns for object segmentation and fine-grained localization", CVPR 2015, for
@@ -50,7 +52,7 @@ def bilinear_weights(superpixels: np.ndarray, shape: tuple[int, int], *, step: i
             is in such a row and column.
 
     Raises:
-        ShapeError: the superpixels are not a map (H, W) numbered from 0.
+        ShapeError: the superpixels are not (H, W), are empty or have a negative number.
         ConfigError: `step` is below 1.
     """
     from scipy.sparse import csr_array

@@ -114,7 +114,7 @@ def second_order_maps(local: np.ndarray, superpixels: np.ndarray, shared: np.nda
 def describe_by_maps(segments: Segments, maps: MapMeans, reduction: MapReduction) -> tuple[np.ndarray, np.ndarray]:
     """Describe an image's segments by the trunk's maps in two ways: `second_order_maps` and `mean_maps`.
 
-    returns | (R, D), (R, 2C) | float32 | before `Projection`
+    returns | (R, D), (R, 2C) | float32 | not shortened by a `Projection` yet; D as in `second_order_maps`
 
     Raises:
         ShapeError: the segments, the maps and the reduction do not fit each other.
