@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from tests.reporting.test_reporting_plots import colours_in
 from tinysegrank.reporting import PanelRow, name_regions, panels, qualitative_panels
@@ -53,21 +54,32 @@ def test_coarse_maps_are_drawn_as_naive_upsampling_draws_them():
     np.testing.assert_array_equal(stretch(coarse.argmax(axis=2), image), naive(coarse, (100, 77)))
 
 
-def test_each_class_is_named_once_inside_its_largest_region():
-    from matplotlib.figure import Figure
+def names_on(labels):
+    axes = Figure(figsize=(1.5, 1.5)).subplots()
+    axes.imshow(labels)
+    name_regions(axes, labels)
+    return {text.get_text(): text for text in axes.texts}
 
+
+def test_each_class_is_named_once_inside_its_largest_region():
     labels = np.zeros((40, 60), np.uint8)
     labels[2:8, 2:8], labels[20:38, 2:22] = 8, 8  # two cats
     labels[5:15, 30:58], labels[5:15, 40:44] = 12, 255  # a dog, cut in two by void
     labels[39, 59] = 3  # a bird of one pixel
-    axes = Figure().subplots()
-    name_regions(axes, labels)
-    named = {text.get_text(): text.get_position() for text in axes.texts}
-    assert named.keys() == {"cat", "dog"} and len(axes.texts) == 2
-    (u, v), (x, y) = named["cat"], named["dog"]
+    named = names_on(labels)
+    assert named.keys() == {"cat", "dog"}
+    (u, v), (x, y) = named["cat"].get_position(), named["dog"].get_position()
     assert 2 <= u < 22 and 20 <= v < 38 and 44 <= x < 58 and 5 <= y < 15
     assert min(u - 2, 21 - u, v - 20, 37 - v) >= 8  # in its middle
-    assert [text.get_horizontalalignment() for text in axes.texts] == ["left", "right"]  # away from the image's sides
+    assert [named[k].get_horizontalalignment() for k in ("cat", "dog")] == ["left", "right"]  # not beyond the sides
+
+
+def test_a_name_does_not_cover_that_of_a_larger_region():
+    labels = np.zeros((100, 100), np.uint8)
+    labels[40:52, 40:60], labels[52:56, 40:70], labels[80:90, 40:60] = 8, 12, 15
+    assert names_on(labels).keys() == {"cat", "person"}
+    labels[52:56, 40:70], labels[10:14, 40:70] = 0, 12
+    assert names_on(labels).keys() == {"cat", "dog", "person"}
 
 
 def test_panels_name_the_regions(tmp_path, monkeypatch):

@@ -90,6 +90,8 @@ def name_regions(
 
     labels | (H, W) | integer | drawn on `axes` by `imshow`
 
+    A name that would cover that of a larger region is left out.
+
     Args:
         axes: Matplotlib's.
         size: of the text, in points.
@@ -98,16 +100,26 @@ def name_regions(
     from matplotlib.patheffects import withStroke
     from scipy.ndimage import distance_transform_edt, label
 
+    largest: list[tuple[int, int, np.ndarray]] = []  # of each class: pixels, class, mask
     for k in np.setdiff1d(labels, [BACKGROUND, VOID]).tolist():
         regions, _ = label(labels == k)
         areas = np.bincount(regions.ravel())[1:]  # region 0 is all else
-        if areas.max() < smallest * labels.size:
-            continue
-        inside = np.pad(regions == 1 + areas.argmax(), 1)  # the text stays away from the image's edges, too
+        largest.append((int(areas.max()), k, regions == 1 + areas.argmax()))
+    axes.apply_aspect()  # the axes' final shape, for the size of the text in pixels of the image
+    written: list[Any] = []
+    for pixels, k, region in sorted(largest, key=lambda each: -each[0]):
+        if pixels < smallest * labels.size:
+            break
+        inside = np.pad(region, 1)  # the text stays away from the image's edges, too
         v, u = np.unravel_index(distance_transform_edt(inside).argmax(), inside.shape)
         side = "left" if u < labels.shape[1] / 4 else "right" if u > labels.shape[1] * 3 / 4 else "center"
         text = axes.text(u - 1, v - 1, classes.name(k), fontsize=size, color="white", ha=side, va="center")
         text.set(clip_on=True, parse_math=False, path_effects=[withStroke(linewidth=1.5, foreground="black")])
+        box = text.get_window_extent()
+        if any(box.overlaps(other) for other in written):
+            text.remove()
+        else:
+            written.append(box)
 
 
 def stretch(labels: np.ndarray, image: np.ndarray) -> np.ndarray:
