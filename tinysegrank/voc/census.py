@@ -12,7 +12,7 @@ from tinysegrank.errors import DatasetError
 from tinysegrank.voc.classes import BACKGROUND, CLASSES_FILE, VOC, VOID, Classes
 from tinysegrank.voc.masks import BY_COLOUR, BY_NUMBER, RENUMBER, Mask, background_elsewhere, has_class_colours
 
-_FEW = 5  # classes without a mask, which are named
+_FEW = 5  # classes without a mask are named if there are no more than these
 
 
 class Census:
@@ -45,8 +45,8 @@ class Census:
     def refuse_other_palette(self) -> None:
         """Raise a DatasetError if the masks' palettes contradict each other.
 
-        They do if some masks are read by colour and others have colours of no class, or if label 0 is coloured in one
-        mask and another label is black in one.
+        They do if some masks are read by colour and others, read by number, don't have their classes' colours; or if
+        label 0 is coloured in one mask and another label is black in one.
         """
         if len(self._first) > 1:
             raise DatasetError(

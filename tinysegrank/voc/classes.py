@@ -131,8 +131,8 @@ def read_classes(path: Path | str) -> Classes:
     and labelme's `__ignore__` are left out.
 
     Raises:
-        ConfigError: the file cannot be read, or names no class; or a name or colour cannot be used or is duplicated,
-            and the message has the line.
+        ConfigError: the file cannot be read, or names no class or more than 254; or a name or colour cannot be used or
+            is duplicated, and the message has the line.
     """
     with reading(path, ConfigError, fault="cannot be used", remedy="save it as UTF-8"):
         text = Path(path).read_bytes().decode("utf-8-sig")

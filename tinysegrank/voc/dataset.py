@@ -42,7 +42,7 @@ class VOCSegmentation:
     """The images and label maps that a split file names.
 
     Files: ROOT/ImageSets/Segmentation/SPLIT.txt (one name per line), ROOT/JPEGImages/NAME.jpg, ROOT/MASKS/NAME.png.
-    Photographs may be PNG and other formats as well, and endings in capitals.
+    Photographs may also end in .jpeg, .png, .bmp, .tif, .tiff or .webp. All endings may be in capitals.
 
     Args:
         root: folder that contains JPEGImages/, in the devkit VOCdevkit/VOC2012.
@@ -56,9 +56,9 @@ class VOCSegmentation:
         names: image names in the order of the split file.
 
     Raises:
-        DatasetError: a folder, the split file or an image's file is missing, the split is empty or has a duplicate, or
-            a link in a folder of images or masks leads out of it.
-        ConfigError: the limit is below 1, or the classes cannot be read.
+        DatasetError: a folder or an image's file is missing, two files differ only in the ending, or a link in a folder
+            of images or masks leads out of it; for the split file see `read_split`.
+        ConfigError: the limit is below 1, or the folder's classes are needed and refused by `classes_of`.
     """
 
     def __init__(
@@ -127,7 +127,11 @@ class VOCSegmentation:
         return read_labels(self.labels_path(index), self.classes)
 
     def instances(self, index: int) -> np.ndarray | None:
-        """Read an instance map: (H, W) uint8, number of the object, 0 none, 255 void; None if there is no file."""
+        """Read an instance map: (H, W) uint8, number of the object, 0 none, 255 void; None if there is no file.
+
+        Raises:
+            DatasetError: it is damaged.
+        """
         path = self.instances_path(index)
         return read_labels(path, _OBJECTS) if path.is_file() else None
 

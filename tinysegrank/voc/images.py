@@ -109,8 +109,8 @@ def read_image(path: Path | str, *, upright: bool = False) -> np.ndarray:
             stored.
 
     Raises:
-        DatasetError: the file is missing, is not a complete image of these formats, has more than
-            PIL.Image.MAX_IMAGE_PIXELS pixels, or has floating-point pixels.
+        DatasetError: see `opened`; also if pixels are floating-point or outside 0..65535.
+        CheckpointError: see `opened`.
     """
     with opened(path) as image:
         return _pixels(image, path, upright=upright)
@@ -123,7 +123,7 @@ def photograph(source: Path | str | Image.Image | np.ndarray) -> np.ndarray:
     returns | (H, W, 3) | uint8 | R, G, B in 0..255
 
     Raises:
-        DatasetError: see `read_image`.
+        DatasetError, CheckpointError: see `read_image`.
         ShapeError: an array has another shape or dtype, or `source` is none of these.
     """
     if isinstance(source, Path | str):

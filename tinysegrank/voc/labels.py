@@ -62,6 +62,7 @@ def write_labels(path: Path | str, labels: np.ndarray, classes: Classes = VOC) -
     Raises:
         ShapeError: the array is not two-dimensional, is empty, or is not of integers.
         DatasetError: a label is neither a class nor void.
+        OutputError: the file cannot be written.
     """
     labels = check_labels(labels, num_classes=len(classes))
     if labels.ndim != 2 or not labels.size:
@@ -107,7 +108,7 @@ def count_pairs(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -
     rows    | (P,)      | unsigned | 0..R-1, or 255, which is counted only if it is below R
     columns | (M, P)    | uint8    | 0..C-1
     shape   | (R, C)    | int      |
-    returns | (M, R, C) | int64    | pixels; and a bool: whether another number is there, which is not counted either
+    returns | (M, R, C) | int64    | pixels; and a bool: whether there are other numbers, which are not counted
 
     The Numba version `fast.count_pairs` runs unless TINYSEGRANK_ACCELERATE=0; the results are the same.
     """

@@ -47,11 +47,11 @@ def read_labels(path: Path | str, classes: Classes = VOC) -> np.ndarray:
     returns | (H, W) | uint8 | 0..K-1, or 255 where void
 
     The labels of a palette PNG are its numbers. But if its palette gives a number the colour of another class, as other
-    tools do, each pixel's label is the class of its colour.
+    tools do, each pixel's label is the class of its colour. Black alone doesn't count: it is often an unset entry.
 
     Raises:
-        DatasetError: the file is missing, is not a complete PNG, or has a label that is neither a class nor void, or
-            a colour of neither; or label 0 is coloured and another label black.
+        DatasetError: the file is missing, is not a complete PNG of these kinds, or has a label that is neither a class
+            nor void, or a colour of neither; or label 0 is coloured and another label black.
     """
     return read_mask(path, classes).labels
 
@@ -94,6 +94,7 @@ def classes_of(root: Path | str) -> Classes:
     Raises:
         ConfigError: the file cannot be read, or a line of it cannot be used; or there is no file and no VOC folder
             Annotations/, and the first mask is grey or has other colours, so that its numbers may not be VOC's.
+        DatasetError: see `files_by_stem`.
     """
     file, folder = Path(root) / CLASSES_FILE, Path(root) / MASKS
     if file.is_file():

@@ -34,7 +34,7 @@ def find_objects(
 
     Without instances an object is an 8-connected component of one class of at least `least` pixels; touching objects
     of a class are then one, and an occluded object may be two. An instance loses its pixels of background and void, and
-    has the class that most of its others have; it is left out if none are left.
+    has the most frequent class of those left; it is left out if none are.
 
     Raises:
         ShapeError: labels are not a map, or instances are of another size.

@@ -78,8 +78,10 @@ def _bare(name: str) -> bool:
 def files_by_stem(folder: Path, endings: tuple[str, ...]) -> dict[str, str]:
     """Return the names of a folder's files with one of these endings, or the same in capitals, by their stems.
 
+    A missing folder has none.
+
     Raises:
-        DatasetError: two of the files differ only in the ending, or a link leads out of the folder.
+        DatasetError: two files differ only in the ending, a link leads out of the folder, or it cannot be listed.
     """
     check_links(folder, DatasetError, deep=False)
     found: dict[str, str] = {}

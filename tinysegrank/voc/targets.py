@@ -20,7 +20,7 @@ def tile_edges(length: int, count: int) -> np.ndarray:
     at most one pixel. With an odd count there are no halves, so the tiles of the mirror image are the mirrored tiles.
 
     Raises:
-        DatasetError: the side has fewer pixels than tiles.
+        DatasetError: the side has fewer pixels than tiles, or `count` is below 1.
     """
     if not 1 <= count <= length:
         raise DatasetError(f"image: a side of {length} pixels is too small for {count} tiles; leave the image out")
@@ -35,7 +35,10 @@ def tile_index(length: int, count: int) -> np.ndarray:
 def soft_targets(
     labels: np.ndarray, *, grid: tuple[int, int] = (13, 13), num_classes: int = NUM_CLASSES, void: int | None = VOID
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the target (GH, GW, K) and weight (GH, GW) of one label map (H, W); see `soft_targets_many`."""
+    """Return the target (GH, GW, K) and weight (GH, GW) of one label map (H, W).
+
+    For the arguments and errors see `soft_targets_many`.
+    """
     if labels.ndim != 2:
         raise ShapeError(f"labels: shape {labels.shape} is not (H, W); soft_targets_many takes several maps")
     target, weight = soft_targets_many(labels[None], grid=grid, num_classes=num_classes, void=void)

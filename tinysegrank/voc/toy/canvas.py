@@ -59,7 +59,7 @@ class Canvas:
         self._paint(rng, pen, object_colours(rng, name), strength, label)
 
     def add_clutter(self, rng: np.random.Generator, centre: tuple[float, float], length: float) -> None:
-        """Paint a meaningless shape in colours of objects; its class is background."""
+        """Paint a meaningless shape in colours of objects; the classes stay as they are, so paint it before objects."""
         pen = self._pen(centre, _pose(rng, np.pi, length))
         corners = int(rng.integers(3, 8))
         angles = np.sort(rng.uniform(0, 2 * np.pi, corners))

@@ -94,7 +94,7 @@ def draw_scene(rng: np.random.Generator, *, size: tuple[int, int] = (160, 240)) 
 
 
 def draw_object(rng: np.random.Generator, label: int, *, size: int) -> np.ndarray:
-    """Draw one large object, with clutter, on a random background of its class: (size, size, 3) uint8, R, G, B."""
+    """Draw one large object of class `label`, 1..20, on a background with clutter: (size, size, 3) uint8, R, G, B."""
     places = [theme for theme in THEMES.values() if CLASS_NAMES[label] in theme.classes]
     theme = places[int(rng.integers(len(places)))]
     canvas = Canvas(_background(rng, (size, size), theme, int(size * rng.uniform(0.3, 0.7))))
