@@ -6,7 +6,8 @@ concerns only arrays that the program itself makes; every layer takes its namesp
 (`array_api_compat.array_namespace`), so that a CuPy or torch array passed in just works.
 
 CuPy computes on the current device of the calling thread, not on that of its arguments. SegNet, its training and its
-prediction make their own device current; to call layers or losses on another one, do so inside `backend.active()`.
+prediction make their own device current; to call layers or losses on another one, do so inside
+`with get_backend("cupy:1").active():`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class Backend:
         """Return an array of any backend as an array of this one, on its device.
 
         `dtype` is a name such as "float32"; without it the array keeps its own. The result may share memory with
-        `array`. CuPy and torch convert float16 to float32 on the GPU, to halve the bytes sent there.
+        `array`. CuPy and torch convert float16 to float32 on the GPU, to halve the bytes sent there. JAX makes 64-bit
+        numbers 32-bit unless `jax_enable_x64` is set.
         """
         host = to_numpy(array)
         widen = dtype == "float32" and host.dtype == np.float16 and self.kind.endswith(" cuda")
@@ -127,7 +129,7 @@ def get_backend(setting: str | None = None) -> Backend:
 def named_devices(setting: str | None = None) -> list[str]:
     """Split a setting into one for each of its devices: "cupy:0,1" gives ["cupy:0", "cupy:1"].
 
-    By default it is TINYSEGRANK_BACKEND, or else "numpy".
+    The default setting is TINYSEGRANK_BACKEND, or else "numpy".
     """
     given = (os.environ.get(VARIABLE, "") if setting is None else setting).strip().lower() or "numpy"
     library, colon, devices = given.rpartition(":")

@@ -103,8 +103,8 @@ def source_digest() -> str:
 def cache_folder() -> Path | None:
     """Return the cache's folder for this state of the code, creating it if missing; None if none can be used.
 
-    It is in the folder that NUMBA_CACHE_DIR names, or else in the user's cache folder. If that one cannot be used, a
-    warning is logged, and a private folder in the system's temporary folder is used instead.
+    It is in the folder that NUMBA_CACHE_DIR names, or else in the user's cache folder. If that folder cannot be used,
+    a warning is logged, and a private folder in the system's temporary folder is used instead.
     """
     reasons = []
     if chosen := os.environ.get(VARIABLE):

@@ -56,9 +56,10 @@ def option(
 class Options:
     """Base class of dataclasses of options, which checks the values whenever an instance is made.
 
-    Numbers must be finite and in the range declared by `option`; strings must be among its choices and representable in
-    a TOML file; lists must not have duplicates. A subclass that checks combinations of options overrides
-    `__post_init__`, calls this one first, and begins its own messages with the name of an option too.
+    Numbers must be finite and in the range declared by `option`; strings must be among the choices declared and
+    representable in a TOML file; lists must have no duplicates and, unless `may_be_empty`, not be empty. A subclass
+    that checks combinations of options overrides `__post_init__`, calls this one first, and begins its own messages
+    with the name of an option too.
 
     Raises:
         ConfigError: a value is out of range.
@@ -155,7 +156,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of the nested dicts `values`, with the single values of `changes` added or replaced."""
+    """Return a copy of the nested dicts `values`, with each innermost value of `changes` added or replaced."""
     merged = dict(values)
     for key, value in changes.items():
         old = merged.get(key)

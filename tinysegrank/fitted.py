@@ -25,7 +25,7 @@ class Fitted:
     shapes: shape of each array, by name. A size is a number, or a string that stands for the same number everywhere.
     not_finite: names of the arrays that may contain NaN or infinity.
 
-    It overrides `_state` unless it is stored by attributes of the arrays' names, and `_restore` unless `cls(**arrays)`
+    It overrides `_state` unless the arrays are its attributes of the same names, and `_restore` unless `cls(**arrays)`
     makes it.
     """
 

@@ -32,7 +32,8 @@ def check_data(root: Path) -> Path:
     """Check that the folder of a data set holds JPEGImages/, and return it.
 
     Raises:
-        DatasetError: it is missing or does not; the message names the right folder where it is inside.
+        DatasetError: it is missing, doesn't hold JPEGImages/, or cannot be listed; if the right folder is inside, the
+            message names it.
     """
     if "JPEGImages" in names_in(root):
         return root

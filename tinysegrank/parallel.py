@@ -175,7 +175,7 @@ def _start_trackers() -> None:
 
 
 def _follow(command: int) -> None:
-    """Make this worker ignore the signals that end the command, the process that started it, and end soon after it."""
+    """Make this worker ignore the signals that end a command, and end soon after the process `command`, its parent."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     plain_warnings()

@@ -100,7 +100,7 @@ def _read(path: Path, *state: int) -> Stamp:  # noqa: ARG001
 
 
 def _is_inside(name: str) -> bool:
-    """Return whether a path in a stamp is short and in the artifact's folder; `artifacts.make` deletes such files."""
+    """Return whether a path in a stamp is short and in the artifact's folder, as `artifacts.make` may delete it."""
     odd = name.startswith("/") or ".." in name.split("/") or "\0" in name
     return not odd and len(os.fsencode(name)) <= _LONGEST  # raises ValueError where no file can have the name
 

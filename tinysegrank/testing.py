@@ -48,8 +48,8 @@ def check_backward(
 ) -> None:
     """Check that `backward` returns the gradients of `forward`, in float64.
 
-    arrays | any shapes | real floating | the inputs, made float64 first; kinks (ties, zeros of a ReLU) must be further
-           |            |               | apart than the step
+    arrays | any shapes | real floating | the inputs, made float64 first; more than a step away from kinks, such as ties
+           |            |               | and zeros of a ReLU
 
     Args:
         forward: (*arrays) -> (result, context); the result is one real floating array, the same at each call.
@@ -59,9 +59,10 @@ def check_backward(
         names: names of the inputs for messages; by default "input 0", ...
         rng: draws the directions and the gradient passed to `backward`; by default with seed 0.
         directions: number of random directions to try, at least one.
-        step: length of the difference, relative to the largest entry of an input, or to 1 if all are smaller.
-        tolerance: largest error allowed, relative to the product of the norms of gradient and direction, plus the size
-            of the slope itself.
+        step: length of the difference, relative to the largest entry of an input, or to 1 if all are smaller; by
+            default that of `STEP`.
+        tolerance: largest error allowed, relative to the sum of the slope's size and the product of the norms of
+            gradient and direction; by default that of `TOLERANCE`.
         backend: array backend on which forward and backward are called; by default they get NumPy arrays. It must have
             float64: JAX has it once `jax_enable_x64` is set.
 
@@ -69,8 +70,8 @@ def check_backward(
         GradientError: a gradient is wrong (the message names the input, its worst entry, and the value there by
             `backward` and by difference); forward returns something else or is random; gradients have a wrong number,
             shape or dtype, or all are None; or an input was changed in place.
-        ValueError: the method is unknown, arrays is not a list, names don't match the inputs, or an option is out of
-            range.
+        ValueError: the method is unknown, arrays is one array or empty, names don't match the inputs, or an option is
+            out of range.
 
     Example:
         >>> import numpy as np

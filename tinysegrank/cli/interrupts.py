@@ -27,6 +27,7 @@ def interrupts() -> Iterator[None]:
     """Make SIGINT, SIGTERM and SIGHUP, the signal of a closed terminal, raise Interrupted inside the block.
 
     Signals that are ignored, or have handlers of their own, stay so. A signal within a second of another does nothing.
+    In a thread other than the main one, no handler changes.
     """
     last, by, hook = -math.inf, 0, sys.unraisablehook
 

@@ -29,7 +29,7 @@ def export_labels(run: Run, folder: Path, *, split: str = "", replace: bool = Fa
     """Write SegNet+SVM's labels of a split to FOLDER/NAME.png, which `evaluate` reads; return the folder.
 
     A run of all stages has the labels of its val images. Images of other splits are labelled here, as `predict` does.
-    So are the val images of a run with `--until ranker`, which fits a val split without masks, such as VOC's test.
+    So are the val images of a run with `--until ranker`, which suits a val split without masks, such as VOC's test.
     FOLDER/classes.txt lists the run's classes if they are not VOC's; see `read_classes`.
 
     Args:
@@ -39,9 +39,11 @@ def export_labels(run: Run, folder: Path, *, split: str = "", replace: bool = Fa
         skip: keep existing files, as after an interruption, and write the others.
 
     Raises:
-        ConfigError: both `replace` and `skip` are set.
-        DatasetError: an image of the split has no labels, or labels of another size; a photograph is missing.
-        CheckpointError: the run is not finished.
+        ConfigError: both `replace` and `skip` are set, or images have to be labelled here and the run's proposals were
+            made elsewhere.
+        DatasetError: an image of the split has no labels, or labels of another size; or the split or a photograph is
+            missing or damaged.
+        CheckpointError: the run is not finished, or a file of it is damaged.
         OutputError: a file cannot be written or already exists.
     """
     listed = [folder / CLASSES_FILE] if run.settings.data.classes else []
@@ -87,7 +89,7 @@ def _write_label_maps(
 ) -> set[Path]:
     """Write FOLDER/NAME.png for every image; with `skip`, only those that are missing.
 
-    Return the files written and, of `also`, further outputs, those that the caller must write.
+    Return the files written, and those of the further outputs `also` that the caller must write.
     """
     files = [folder / f"{name}.png" for name in images.names]
     outputs = [*((images.image_path(i), file) for i, file in enumerate(files)), *((run.path, file) for file in also)]

@@ -39,8 +39,8 @@ def export_onnx(run: Run, file: Path, *, replace: bool = False) -> dict[str, str
     the maps may be averaged over several views of the image.
 
     Raises:
-        ConfigError: the package onnx is not installed.
-        CheckpointError: the trainings of the run are not finished.
+        ConfigError: the package onnx is not installed, or a layer has no counterpart.
+        CheckpointError: the trainings of the run are not finished, or the network's file is damaged.
         OutputError: the file cannot be written, or exists and `replace` is not set.
     """
     path = _network(run, file, replace)

@@ -20,7 +20,7 @@ VOC = Path("VOCdevkit/VOC2012")
 
 
 def voc_root(folder: Path) -> Path:
-    """Return the VOC root in a folder: the folder itself if it holds JPEGImages/, or its VOCdevkit/VOC2012."""
+    """Return a folder itself if it holds JPEGImages/, or else its VOCdevkit/VOC2012, which may be missing."""
     return folder if (folder / "JPEGImages").is_dir() else folder / VOC
 
 
@@ -31,7 +31,8 @@ def unpack_voc(archive: Path, folder: Path, *, progress: Counter, replace: bool 
     the archive's files replace those in it, and other files stay.
 
     Raises:
-        DatasetError: the archive is damaged, holds no VOC 2012, or has a link, a device or a path that leads outside.
+        DatasetError: the archive is missing or damaged, holds no VOC 2012, or has a link, a device or a path that leads
+            outside.
         OutputError: the folder cannot be written, or holds a VOC2012 that is not complete.
     """
     root = folder / VOC
@@ -56,7 +57,7 @@ def unpack_voc(archive: Path, folder: Path, *, progress: Counter, replace: bool 
 
 
 def _move(source: Path, target: Path) -> None:
-    """Move a folder; where it exists, move the files into it."""
+    """Move a folder to `target`; if that exists, move the files into it, and replace those of the same names."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.exists():
         source.rename(target)

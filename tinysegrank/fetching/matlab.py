@@ -25,6 +25,7 @@ def read_field(content: bytes, variable: str, field: str) -> np.ndarray:
 
     Raises:
         ValueError: the content is damaged, or the field isn't a matrix of numbers.
+        zlib.error, IndexError: the content is damaged.
         KeyError: there is no such struct, or it has no such field.
     """
     if content[124:128] != b"\0\1IM":

@@ -39,8 +39,8 @@ def add_sbd(source: Path, root: Path, *, progress: Counter, replace: bool = Fals
         replace: replace masks that exist, and a `train_aug` that differs.
 
     Raises:
-        DatasetError: the archive is damaged or holds no annotations, a mask doesn't fit its image, VOC lacks a
-            photograph, or a link leads out of a folder that is written to.
+        DatasetError: the archive is missing or damaged or holds no annotations, a mask doesn't fit its image, VOC lacks
+            a split or a photograph, or a link leads out of a folder that is written to.
         OutputError: a `train_aug` with other names exists, or the folder cannot be written.
     """
     train, val = (read_split(split_file(root, split)) for split in ("train", "val"))

@@ -28,7 +28,7 @@ def heat_maps(
 
     image  | (H, W, 3)   | uint8    | R, G, B
     maps   | (h, w, K)   | floating | 0..1, the probability of each class in each cell
-    labels | each (H, W) | integer  | label maps to draw over the image, by heading
+    labels | each (H, W) | uint8    | label maps to draw over the image, by heading
 
     Paper: the semantic feature maps of section 3.1, its Figure 4.
     """

@@ -34,6 +34,9 @@ def png(path: Path | str, width: float, height: float, *, dpi: int = 130, placed
 
     The same drawing gives the same file, to the byte, with one version of Matplotlib. `placed` says that everything is
     placed by hand, instead of by Matplotlib's constrained layout.
+
+    Raises:
+        OutputError: the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -104,7 +107,8 @@ def loss_curves(
 ) -> None:
     """Draw training loss against step for several runs, each raw and, if the longest has 100 points, as a running mean.
 
-    Each mean is over a fiftieth of the longest run's points and never over fewer, so a smooth line is shorter.
+    Each mean is over a fiftieth of the longest run's points, also at the ends, so a smooth line is shorter; of a run
+    with fewer points it is the mean of all.
 
     runs | name to steps, losses: (n,), (n,) | numbers | finite
     """
@@ -114,7 +118,7 @@ def loss_curves(
 
 
 def running_mean(curve: Curve, width: int) -> Curve:
-    """Return the curve of means of `width` successive points, each at the middle one's x; of all points if fewer."""
+    """Return the curve of means of `width` successive points, each at the middle one's x; of fewer, the mean of all."""
     width = min(width, len(curve.y))
     means = np.lib.stride_tricks.sliding_window_view(np.asarray(curve.y, np.float64), width).mean(axis=1)
     return Curve(curve.x[(width - 1) // 2 :][: len(means)], means)
