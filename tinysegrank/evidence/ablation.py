@@ -138,8 +138,8 @@ def block_names(blocks: tuple[str, ...]) -> str:
 def block_subsets(blocks: tuple[str, ...]) -> list[tuple[str, ...]]:
     """List the sets of blocks to fit a ranker on, given a run's blocks.
 
-    They are all subsets but the empty one of the paper's blocks that the run has, small ones first; each other block
-    alone; and, if the run has the ungated classification block, the paper's blocks with it instead of the gated one.
+    They are all non-empty subsets of the paper's blocks that the run has, small ones first; each other block alone;
+    and, if the run has the ungated classification block, the paper's blocks with it instead of the gated one.
     """
     ours = tuple(block for block in PAPER_BLOCKS if block in blocks)
     subsets = [subset for size in range(1, len(ours) + 1) for subset in combinations(ours, size)]

@@ -108,7 +108,7 @@ def verdict_of_seeds(gaps: np.ndarray, *, same: bool = False) -> str:
 def verdict_of_gains(gains: np.ndarray, *, errors: float = 2.0, same: bool = False) -> str:
     """Return the verdict on a claimed gain, or with `same`, equality, by the mean of several gains.
 
-    The mean's interval extends by `errors` standard errors to each side. A single gain is UNCLEAR.
+    The mean's interval extends by `errors` standard errors to each side. Fewer than 2 gains are UNCLEAR.
     """
     if len(gains) < 2:
         return UNCLEAR
@@ -134,5 +134,5 @@ def gain_in_words(gaps: np.ndarray) -> str:
 
 
 def mean_in_words(values: np.ndarray, form: str = ".1f") -> str:
-    """Return the mean over seeds as text, "not known" if a value is NaN."""
+    """Return the mean over seeds as text in the format `form`, or "not known" if a value is NaN."""
     return "not known" if np.isnan(values).any() else format(values.mean(), form)

@@ -53,8 +53,8 @@ def collect_evidence(
 ) -> list[Written]:
     """Make pieces of a run's evidence as RUN/evidence/NAME/{claim.md, table.md, table.csv, figure.png}; return them.
 
-    Pieces made from the same results by the same code are kept; interrupted trainings are resumed. "all" makes every
-    piece for which the run has the stages, and says which it leaves out.
+    Pieces made from the same results and seeds by the same code are kept; interrupted trainings are resumed. "all"
+    makes every piece for which the run has the stages, and says which it leaves out.
 
     Args:
         path: the run folder.
@@ -63,12 +63,13 @@ def collect_evidence(
         jobs: number of worker processes; the results are the same for any.
 
     Raises:
-        CheckpointError: the folder isn't a run, a stage is damaged or stale, or the run lacks what a piece needs; with
-            "all", only if no piece can be made.
-        ConfigError: a piece is unknown, seeds are missing or duplicated, the run was computed by another backend than
-            the present one, or another process is at work on the run.
+        CheckpointError: the folder isn't a run, a stage is damaged or stale, or the run lacks what a piece needs (with
+            "all", what every piece needs).
+        ConfigError: a piece is unknown, seeds are missing or duplicated, the settings cannot be read, the run was
+            computed by another backend than the present one, or another process is at work on the run.
         BackendError: the backend cannot be used.
         OutputError: the run folder cannot be written.
+        TrainingError, MemoryShortageError: see `execute`.
     """
     kind = check_backends().kind
     known = [piece.name for piece in PIECES]
@@ -120,7 +121,7 @@ def _lacks(run: Run, piece: Piece) -> str:
 
 
 def _inspect(run: Run, piece: Piece, seeds: tuple[int, ...] | None = None) -> tuple[Path, Key, Condition]:
-    """Return a piece's folder, the key that it should have under these seeds, by default its own, and its condition."""
+    """Return a piece's folder, the key it should have under these seeds (None: its own), and its condition."""
     folder, settings = run.folder(EVIDENCE) / piece.name, run.settings
     seeds = read_seeds(folder) if seeds is None else seeds
     own = [settings.report.classes, settings.ranking, settings.seed, piece.settings(settings)]

@@ -61,8 +61,8 @@ def flip_labels(request: Request) -> Finding:
 def richest(split: VOCSegmentation) -> int:
     """Return the index of the image with the most classes, among images whose classes all cover at least 1 % of it.
 
-    Flipping would soon remove a smaller class as a whole. Of several images, the one with the largest smallest class
-    is taken.
+    Void pixels don't count. Flipping would soon remove a smaller class as a whole. Of several images, the one with the
+    largest smallest class is taken.
     """
 
     def key(i: int) -> tuple[int, int]:

@@ -80,7 +80,10 @@ def _run_of(request: Request, seed: int) -> Run:
 
 
 def _picks(run: Run) -> dict[str, np.ndarray]:
-    """Return the confusion matrices of first proposals and of the picks of Eq. 17 and of the ablation's rankers."""
+    """Return the confusion matrices of first proposals and of the picks of Eq. 17 and of the ablation's rankers.
+
+    Eq. 17 is there twice, with and without its background term.
+    """
     val, (eq17, *rankers) = read_described(run, "val"), ablation.rankings(run)
     rows = {_FIRST: np.flatnonzero(val.table.proposals == 0), eq17.name: eq17.rows}
     rows[_NO_TERM] = pick(-ablation.eq17_by_features(val.table, 0.0), val.table.groups)

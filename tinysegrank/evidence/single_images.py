@@ -91,7 +91,7 @@ def too_much_object(images: Images) -> np.ndarray:
 
 
 def helped_and_hurt(images: Images) -> np.ndarray:
-    """Choose the images of Figure 4: at most 2 where the SVM gains most over Eq. 17, then 2 where it loses most."""
+    """Choose Figure 4's images: at most 2 where the SVM gains most over Eq. 17, then at most 2 where it loses most."""
     gain = images.gain("SVM", "Eq. 17")
     return np.concatenate([_largest(sign * gain, sign * gain > 0)[: _SHOWN // 2] for sign in (1, -1)])
 

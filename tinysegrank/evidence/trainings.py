@@ -156,8 +156,8 @@ class Trainings(NamedTuple):
 def train_by_loss(request: Request, options: Mapping[str, TrainingOptions], *, continued: bool) -> Trainings:
     """Train a head with each loss and each of the request's seeds; `options` are by the keys of LOSS_NAMES.
 
-    If `continued`, all trainings begin at `network_of_start`, and the picks of Eq. 17 are judged too; else all losses
-    begin at the same random head for each seed.
+    If `continued`, all trainings begin at `network_of_start`, and the picks of Eq. 17 are judged too; else, for each
+    seed, all losses begin at the same random head.
     """
     run, judge, heads = request.run, make_judge(request.run, picks=continued), {}
     begin = network_of_start(request) if continued else None

@@ -23,7 +23,7 @@ class Verified(NamedTuple):
     damage: list[str]  # a line for each damaged or missing file, beginning with its path in the run folder
     stale: list[str]  # a line for each stage that was made from other versions of its inputs
     unfinished: list[str]  # names of the stages that are not finished
-    commands: list[str]  # shell commands that make anew what is damaged or stale
+    commands: list[str]  # shell commands that make what is damaged, stale or unfinished
 
 
 def verify(run: Run) -> Verified:
@@ -56,7 +56,7 @@ def verify(run: Run) -> Verified:
 
 
 def _commands(run: Run, damage: list[str], to_do: bool) -> list[str]:
-    """Return the commands that repair a run: `run` if `to_do` or a stage is damaged, and `evidence` for each seeds."""
+    """Return the commands that repair a run: `run` if `to_do` or a stage is damaged, `evidence` per set of seeds."""
     commands = []
     if to_do or any(not line.startswith(f"{EVIDENCE}/") for line in damage):
         commands.append(run.command)

@@ -53,8 +53,9 @@ def label_photographs(
     Raises:
         DatasetError: a photograph is missing, too small or damaged.
         OutputError: a file cannot be written, already exists, or would replace a photograph or another output.
-        CheckpointError: the folder is not a run, or the run is unfinished or damaged.
-        ConfigError: both `replace` and `skip` are set, or the run's proposals were made elsewhere.
+        CheckpointError, WeightsError, BackendError: see `Segmenter`.
+        ConfigError: both `replace` and `skip` are set, the run's proposals were made elsewhere, or its settings cannot
+            be read.
     """
     paths = find_photographs(paths)
     segmenter = Segmenter(run_path, progress=progress)

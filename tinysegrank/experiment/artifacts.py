@@ -159,7 +159,8 @@ def make(
         needs: digests of other artifacts that this one is made from, by name, to note in the stamp.
         parts: everything in the folder belongs to artifacts inside it, which are checked one by one, so a new key
             doesn't empty the folder.
-        whole_folders: the files of a subfolder are written together; if one is damaged, the subfolder is deleted.
+        whole_folders: the files of each subfolder, or of `folder` itself, are written together; if one is damaged, the
+            folder that holds it is deleted.
     """
     condition, stamp = inspect(folder, key), read_stamp(folder)
     if condition is Condition.FRESH:

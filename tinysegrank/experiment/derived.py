@@ -83,7 +83,7 @@ def _reading_base(base: Run, stage: Stage, made: frozenset[str]) -> Stage:
 
 
 def _describe_again(run: Run) -> None:
-    """Write the base's feature tables anew, with the SegNet features and Eq. 17 distances of this run's networks."""
+    """Write copies of the base's feature tables, with SegNet features and Eq. 17 distances by this run's networks."""
     assert isinstance(run, DerivedRun)  # noqa: S101  # only derived runs have this stage
     described.write_columns(run, described.read_columns(run.base))
     for which in SPLITS:

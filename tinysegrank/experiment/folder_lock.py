@@ -29,7 +29,7 @@ class FolderLock:
     def hold(self) -> None:
         """Take the lock, unless this object already has it; create the folder if it is missing.
 
-        If the last owner was killed, wait for its worker processes to end, and remove their temporary files.
+        If the last owner was killed, give its worker processes 2 s to end, and remove their temporary files.
 
         Raises:
             ConfigError: another process has it; the message names its process ID and host.

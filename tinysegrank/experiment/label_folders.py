@@ -25,9 +25,9 @@ def evaluate_folder(
     Files of images that are not in the split are ignored. `advance` is called with 1 for each image.
 
     Raises:
-        DatasetError: the folder or a file is missing; a file is damaged, differs in size from its image, or holds a
-            label that is not a class; the palette of the truth or of the labels contradicts the classes' colours; or no
-            mask of the truth has an object.
+        DatasetError: the folder, a file or the truth is missing; a file is damaged, differs in size from its image, or
+            holds a label that is not a class; the palette of the truth or of the labels contradicts the classes'
+            colours; or no mask of the truth has an object.
     """
     there = names_in(check_label_maps(folder))
     missing = [name for name in split.names if f"{name}.png" not in there]

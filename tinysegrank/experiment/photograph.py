@@ -60,7 +60,7 @@ class Photograph:
 
 
 class PhotographOfRun(Photograph):
-    """An image of the run, or its mirror image; stored inputs are read, and a mirror image has no segments."""
+    """An image of the run or its mirror image. Stored inputs are read; segments and descriptions are never mirrored."""
 
     def __init__(self, source: ImageOfRun, *, mirrored: bool = False) -> None:
         self.run, self.source, self.mirrored = source.run, source, mirrored

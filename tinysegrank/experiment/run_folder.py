@@ -66,8 +66,9 @@ def open_run(path: Path, settings: Settings, lock: FolderLock, *, jobs: int, pro
     the file has them already, so a finished run may be on a read-only disk.
 
     Raises:
-        ConfigError: the folder holds something else; without `update`, it was made with other settings; another process
-            is at work on it; or a worker of a cluster doesn't see it.
+        ConfigError: the folder holds something else; the settings file cannot be read; without `update`, the run was
+            made with other settings, or a damaged file leaves that open; another process is at work on the run; or a
+            worker of a cluster doesn't see the folder.
         CheckpointError: a link in the folder leads out of it.
         OutputError: the folder cannot be made or written to.
     """

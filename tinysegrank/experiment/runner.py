@@ -76,7 +76,10 @@ class Run:
         return self.stamp(stage).content(place)
 
     def other_needs(self, stage: str) -> list[str]:
-        """Return the needs of a stage that have other contents now than when it was made; none if it isn't finished."""
+        """Return the needs of a stage that have other contents now than when it was made; none if it isn't finished.
+
+        A need whose stage has no stamp is left out.
+        """
         needs = self.stamp(stage).needs.items() if self.stamp(stage).complete else ()
         return [
             need
@@ -150,7 +153,7 @@ class Stage:
     whole_folders: bool = False
 
     def needed(self, settings: Settings) -> tuple[str, ...]:
-        """Return the stage's needs under these settings; they may be in stages that are not used."""
+        """Return the stage's needs under these settings; some may be of stages that are not used."""
         return (*self.needs, *self.also(settings))
 
 
@@ -169,6 +172,7 @@ def execute(run: Run, stages: Sequence[Stage], lock: FolderLock, *, keep_stale: 
 
     Raises:
         ConfigError: another process is at work on the run.
+        OutputError: the run folder cannot be written.
         TrainingError: a training failed, such as by a loss that is not finite; the message names the stage.
         MemoryShortageError: memory ran out; the message names the stage and what to lower.
     """

@@ -110,6 +110,8 @@ class Segmenter:
     Raises:
         CheckpointError: the folder is not a finished run, or a file of it is damaged.
         ConfigError: the run's settings cannot be read.
+        WeightsError: the run's weight file is missing or damaged.
+        BackendError: the backend cannot be used.
     """
 
     def __init__(self, run: str | PathLike[str], *, progress: Progress | None = None) -> None:
@@ -133,7 +135,7 @@ class Segmenter:
 
         Raises:
             DatasetError: a file is missing, damaged or no photograph, or a side is below 13 pixels.
-            ShapeError: an array has another shape or dtype.
+            ShapeError: an array has another shape or dtype, or `image` is none of these.
             ConfigError: the run's proposals were made elsewhere.
         """
         pixels = photograph(Path(image) if isinstance(image, PathLike) else image)

@@ -178,7 +178,7 @@ def _parsed(lines: tuple[str, ...]) -> Classes:
 
 
 def with_classes(settings: Settings) -> Settings:
-    """Return the settings with the classes in `classes.txt` of the data set's folder, unless `data.classes` has some.
+    """Return the settings with the classes in the data set's `classes.txt`, if it has one and `data.classes` is empty.
 
     Raises:
         ConfigError: the file cannot be read, or a line of it cannot be used.

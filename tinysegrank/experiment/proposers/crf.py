@@ -115,7 +115,7 @@ class CrfProposer(DivMBestProposer):
 
 
 def _views(asked: CrfSettings) -> tuple[bool, ...]:
-    """Return whether each view of a training image that the classifier learns from is mirrored."""
+    """Return the views that the classifier learns from: False for a training image, True for its mirror image."""
     return (False, True) if asked.mirrored else (False,)
 
 

@@ -53,7 +53,10 @@ class DivMBestProposer(ABC):
 
     @abstractmethod
     def fit_model(self, settings: Settings, fold: int, used: np.ndarray, files: Sequence[Path]) -> Fitted:
-        """Fit a model to the examples in `files` of the training images for which `used` (images,) is True."""
+        """Fit a model to the examples in `files` of the training images for which `used` (images,) is True.
+
+        `fold`, the fold left out (-1: none), may seed the fit.
+        """
 
     @abstractmethod
     def choose(self, run: Run) -> None:

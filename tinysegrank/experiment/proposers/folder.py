@@ -57,7 +57,7 @@ class FolderProposer:
         """Read the first M proposals of an image of the run.
 
         Raises:
-            DatasetError: a proposal is damaged, or they differ in size.
+            DatasetError: see `ProposalStore.read` and `ProposalStore.read_segments`.
             ConfigError: the photograph is not an image of the run.
         """
         if not isinstance(photograph, PhotographOfRun):

@@ -1,4 +1,4 @@
-"""Image classifiers: without each fold, for its training images, and on all training images, for val."""
+"""Image classifiers: one fitted without each fold, for that fold's images; one on all training images, for val."""
 
 from __future__ import annotations
 
@@ -41,7 +41,11 @@ def make(run: Run) -> None:
 
 
 def fully_connected(settings: Settings) -> FullyConnected | None:
-    """Return fc6 and fc7 of the run's weight file, or None if it has neither or the run has no weight file."""
+    """Return fc6 and fc7 of the run's weight file, or None if it has neither or the run has no weight file.
+
+    Raises:
+        WeightsError: see `load_fully_connected`.
+    """
     return load_fully_connected(settings.trunk.weights) if settings.trunk.weights else None
 
 
@@ -83,7 +87,7 @@ def _shares_of(image: ImageOfRun) -> np.ndarray:
 
 
 def _fit(folder: Path, shares: np.ndarray, fold_of: np.ndarray, C: float, fold: int) -> None:
-    """Fit the classifier without one fold, given the shares (N, K-1) and folds (N,) of all training images."""
+    """Fit and write the classifier without one fold, given all training images' shares (N, K-1) and folds (N,)."""
     descriptors = read_array(_descriptors(folder, "train"), mapped=True)  # (2 N, D)
     chosen = np.flatnonzero(fold_of != fold)
     rows = np.stack([2 * chosen, 2 * chosen + 1], axis=1).reshape(-1)  # a mirror image shows the same

@@ -33,7 +33,7 @@ def make(run: Run) -> None:
 
 
 def read_coarse(run: Run, which: str) -> np.ndarray:
-    """Read coarse maps (N, 13, 13, K), float32, memory-mapped: "train" (out of fold), or "val-" and a loss."""
+    """Read coarse maps (N, 13, 13, K), float32, memory-mapped: "train" (out of fold), or "val-" and one of NETWORKS."""
     return read_array(run.folder(STAGE.name) / f"{which}.npy", mapped=True)
 
 

@@ -77,7 +77,7 @@ def _state(path: Path) -> list[int] | None:
 def make(run: Run) -> None:
     """Decode every file of both splits, and write the images' names and digests of the files' contents.
 
-    Digests of data that only some stages read are in a file of their own, so that only those stages depend on it.
+    Digests of data that only some stages read are in files of their own, so that only those stages depend on them.
     """
     for which, listed in zip(SPLITS, IMAGES, strict=True):
         split = open_split(run.settings, which)

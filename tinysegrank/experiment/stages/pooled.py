@@ -48,7 +48,7 @@ def load_describe(run: Run) -> Callable[[Segments, MapMeans], np.ndarray]:
 
 
 def read_pooled(image: ImageOfRun) -> np.ndarray:
-    """Read the descriptions (R, P) by the maps of an image's segments; of a training image, of all training rows."""
+    """Read the descriptions, by the trunk's maps, of an image's segments (R, P), or of a training image's `rows_of`."""
     path = image.file(STAGE.name, ".safetensors")
     with reading(path):
         return read_arrays(path)["features"]

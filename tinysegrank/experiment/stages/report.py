@@ -104,7 +104,10 @@ def _draw(run: Run, folder: Path) -> None:
 
 
 def panel_row(image: ImageOfRun, systems: Mapping[str, str]) -> reporting.PanelRow:
-    """Return an image of val with its labels: the truth, SegNet's argmax, and those by systems, named by heading."""
+    """Return an image of val with its labels: the truth, SegNet's argmax, and those by `systems`.
+
+    `systems` gives, for each heading, the name of a system in NAMED.
+    """
     run = image.run
     coarse = read_coarse(run, f"val-{run.settings.ranking.loss}")[image.number]
     labels = {"truth": image.labels(), "coarse argmax": coarse.argmax(axis=2)}

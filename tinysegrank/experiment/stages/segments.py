@@ -143,7 +143,10 @@ def _some_descriptions(image: ImageOfRun) -> np.ndarray:
 
 
 def _write(image: ImageOfRun) -> None:
-    """Write one image's segments and hand-made descriptions; of a training image, also of its other training rows."""
+    """Write an image's segments and, if the run makes them, their hand-made descriptions.
+
+    For a training image, write the descriptions and the targets of all `rows_of`.
+    """
     photograph, arrays = image.image(), {}
     segments = segments_of(image, photograph, fold=image.fold)
     views = [(photograph, segments)]
@@ -166,8 +169,8 @@ def rows_of(image: ImageOfRun, found: Segments) -> tuple[Segments, Segments, np.
     """Return the training rows of an image, given its segments.
 
     Returns:
-        The segments, the true objects, and the best segment of each object again; the objects in the mirror image; and
-        the targets (N, K-1) float32 of both, largest overlaps with an object of each class 1..K-1.
+        The rows of `training_rows`; those of the true objects once more, in the mirror image; and the targets (N, K-1)
+        float32 of both, largest overlaps with an object of each class 1..K-1.
     """
     labels = image.labels()
     objects, num_classes = find_objects(labels, image.split.instances(image.number)), len(image.run.settings.classes)
@@ -189,7 +192,7 @@ def read_segments(image: ImageOfRun) -> tuple[Segments, np.ndarray | None]:
 def read_rows(image: ImageOfRun) -> tuple[np.ndarray | None, np.ndarray]:
     """Read a training image's hand-made descriptions (N, P), None if the run makes none, and its targets (N, K-1).
 
-    They have a row for each of the training rows of `rows_of`, in its order.
+    Both have the rows of `rows_of`, in its order.
     """
     with read_compressed(image.file(STAGE.name, ".npz")) as arrays:
         return arrays["features"] if by_hand(image.run.settings) else None, arrays["targets"]
