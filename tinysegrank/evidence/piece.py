@@ -73,7 +73,7 @@ class Written(NamedTuple):
 
 
 def write_finding(piece: Piece, request: Request) -> None:
-    """Do a piece's work; write claim.md, table.md, table.csv, figure.png, evidence.json and, if it trains, seeds.json."""
+    """Do a piece's work; write claim.md, table.md, table.csv, figure.png, evidence.json and, if seeded, seeds.json."""
     folder, (statements, measured, table, draw, notes) = request.folder, piece.work(request)
     claims = check_claims(statements, measured, request.run.settings.report.classes)
     draw(folder / _FIGURE)

@@ -21,7 +21,7 @@ from tinysegrank.ranking import oracle_picks
 from tinysegrank.reporting import TABLE_1, TABLE_1_AVERAGE, TABLE_2
 from tinysegrank.voc import VOC
 
-TEST_OF_ORDERINGS = "table-2"  # the piece that tests those of Table 2
+TEST_OF_ORDERINGS = "table-2"  # the piece that tests the orderings of Table 2
 BLOCK, RERANK = "rerank", "DivMBest+ReRank"
 RERANK_ALONE = "re-ranking by these features alone (48.1 on test) is 1.6 points above the 1-best, O2P (46.5)."
 _SEGNETS, _O2P, _UDS, _SDS = (TABLE_1_AVERAGE[name] for name in ("SegNets", "O2P", "UDS", "SDS"))

@@ -38,7 +38,7 @@ class Head(NamedTuple):
     run: Run  # has the features to train on
     folder: Path  # for the checkpoint, the judgements and the network
     options: TrainingOptions
-    seeds: list[int]  # with those of `training.Training`, the training is the run's own, to the bit
+    seeds: list[int]  # with those and the options of a `training.Training`, it is the run's own, to the bit
     judge: Judge
     begin: Path | None = None  # file of the network to continue from; None: a random head
 

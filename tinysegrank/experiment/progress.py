@@ -12,7 +12,7 @@ Advance = Callable[[int], None]
 LINE_SECONDS = 60.0
 """Time between two lines of progress where there is no terminal to show a bar on."""
 _AT_ONCE = 0.1  # seconds within which what was done before is reported
-_PHOTOGRAPHS = {  # seconds for 1,723 images, between those of quick, best and paper
+_PHOTOGRAPHS = {  # rough seconds for 1,723 images; quick, best and paper differ
     "data": 3, "trunk": 1, "features": 13, "training": 700, "coarse": 3, "classifiers": 7,
     "superpixels": 15, "maps": 50, "upsampled": 3, "segments": 700, "pooled": 95, "proposing": 300,
     "proposals": 150, "described": 120, "ranker": 30, "picked": 1, "evaluation": 3, "report": 3,

@@ -24,7 +24,7 @@ from tinysegrank.ranking import (
 )
 
 _AT_ONCE = 64  # images and mirror images
-_PEAK = 5  # memory of one fit, in sizes of the descriptors: a copy in float64, and liblinear's of all that isn't 0
+_PEAK = 5  # memory of one fit, in multiples of the descriptors': a copy in float64, and liblinear's of all that isn't 0
 
 
 def make(run: Run) -> None:

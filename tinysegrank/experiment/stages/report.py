@@ -19,7 +19,7 @@ from tinysegrank.files import write_json, write_text
 from tinysegrank.metrics import Confusion
 from tinysegrank.voc import read_labels
 
-TABLE_2 = tuple(name for name in NAMED if name != "Eq. 17")  # one of the other rows, named by its loss
+TABLE_2 = tuple(name for name in NAMED if name != "Eq. 17")  # usually one of the others, named by its loss
 ORDERINGS = (  # the paper's claims: (better, worse)
     ("superpixel upsampling", "naive upsampling"),
     ("SegNet-CE", "superpixel upsampling"),
