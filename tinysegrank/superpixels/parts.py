@@ -47,7 +47,7 @@ def join_small_parts(labels: np.ndarray, lab: np.ndarray, smallest: int) -> np.n
 
 
 def connected_parts(labels: np.ndarray) -> np.ndarray:
-    """Number the connected parts of equal labels (H, W) in the order of their first pixels; diagonals don't connect."""
+    """Number the 4-connected parts of equal labels in the order of their first pixels: (H, W) -> (H, W) int32."""
     from skimage.measure import label
 
     return (label(labels, background=-1, connectivity=1) - 1).astype(np.int32)

@@ -1,8 +1,8 @@
 """Numba version of `coarse.superpixel`, on one thread.
 
-Pixels are counted a run at a time, the adjacent pixels of a row that are in one superpixel and one cell; `voc.fast`
-does so too. The table of superpixels and cells is mostly zeros, so only the counts for one row of cells are held, with
-a list of those above 0.
+Pixels are counted in runs: adjacent pixels of a row that are in one superpixel and one cell. `voc.fast` does so too.
+The table of superpixels and cells is mostly zeros, so only the counts for one row of cells are held, with a list of
+those above 0.
 """
 
 from __future__ import annotations
