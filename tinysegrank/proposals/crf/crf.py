@@ -57,7 +57,8 @@ class CrfEngine:
     label at every superpixel, on top of all earlier penalties (the cumulative, Lagrangian form).
 
     Raises:
-        ShapeError: the arrays do not fit each other, a cost is not finite or a weight is negative.
+        ShapeError: the arrays do not fit each other, a cost or weight is not finite, a weight is negative, or K is
+            above 255.
     """
 
     def __init__(self, unary: np.ndarray, edges: np.ndarray, weights: np.ndarray, superpixels: np.ndarray) -> None:

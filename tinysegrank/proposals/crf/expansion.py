@@ -36,8 +36,8 @@ def expansion(
     by at most the sum of the weights of the edges whose ends have different labels in the best labelling.
 
     Raises:
-        ShapeError: the arrays do not fit each other, a cost is not finite, a weight is negative, or a label of `start`
-            is not in 0..K-1.
+        ShapeError: the arrays do not fit each other, a cost or weight is not finite, a weight is negative, or a label
+            of `start` is not in 0..K-1.
 
     Source: Boykov, Veksler and Zabih, "Fast approximate energy minimization via graph cuts", PAMI 2001.
     """

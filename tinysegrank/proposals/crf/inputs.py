@@ -34,7 +34,8 @@ def map_features(maps: Sequence[np.ndarray], superpixels: np.ndarray) -> MapFeat
     superpixels | (H, W)         | integer  | 0..S-1
 
     Raises:
-        ShapeError: there are no maps, one is not (C, h, w) or has no cell, or superpixels are not numbered from 0.
+        ShapeError: there are no maps, one is not (C, h, w) or has no cell, or the superpixels are not (H, W), are
+            empty or have a negative number.
     """
     pooled = pool_maps(maps, superpixels)
     mean = np.concatenate([part.mean(axis=(1, 2)) for part in maps])
@@ -79,7 +80,7 @@ def classifier_inputs(
         maps: result of `map_features` for these superpixels; not needed for "hand".
 
     Raises:
-        ShapeError: the arrays do not fit each other.
+        ShapeError: the arrays do not fit each other, or `superpixel_features` raises it.
         ConfigError: `features` is unknown, or `maps` is missing.
     """
     if features not in FEATURES:
