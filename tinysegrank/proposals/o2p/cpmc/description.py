@@ -21,7 +21,7 @@ SEGMENT_FEATURES = (
     "solidity",  # filled share of the smallest polygon around it with 16 sides in fixed directions
     "major_axis", "minor_axis",  # of the ellipse with the same second moments, in image diagonals
     "eccentricity",  # of that ellipse
-    "upright", "slanted",  # cosine and absolute sine of twice the angle of its major axis
+    "upright", "slanted",  # cosine and absolute sine of twice the angle between its major axis and the vertical
     "compactness",  # 4 pi area / perimeter^2, the image's frame being part of the perimeter
     "frame_share",  # share of the perimeter that is on the frame
     "frame_cover",  # share of the frame that the segment touches

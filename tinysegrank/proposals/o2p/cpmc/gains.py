@@ -24,7 +24,7 @@ class Hypotheses(NamedTuple):
     """B hypotheses for one image: each a seed of the foreground, and a part of the image's frame taken as background.
 
     seeds | (B, S) | bool    | superpixels of the seed, which must be foreground
-    frame | (B, S) | float64 | sum of weights, 0..1 each, over a superpixel's pixels on that part of the frame
+    frame | (B, S) | float64 | sum of weights, at least 0, over a superpixel's pixels on that part of the frame
     """
 
     seeds: np.ndarray
@@ -45,7 +45,7 @@ def grid_seeds(superpixels: np.ndarray, *, grid: int = 5, size: int = 40) -> Hyp
         size: side of the square in pixels.
 
     Raises:
-        ShapeError: superpixels are not a map.
+        ShapeError: the superpixels are not (H, W), are empty or have a negative number.
     """
     areas = _areas(superpixels)
     rows, columns = (np.floor((np.arange(grid) + 0.5) * n / grid).astype(int) for n in superpixels.shape)
@@ -65,14 +65,15 @@ def grid_seeds(superpixels: np.ndarray, *, grid: int = 5, size: int = 40) -> Hyp
 
 
 def frame_hypotheses(superpixels: np.ndarray) -> Hypotheses:
-    """Return six hypotheses without a seed, each with pixels on a part of the frame as background, all of weight 1.
+    """Return six hypotheses without a seed, each with a part of the frame as background.
 
-    The parts are all four sides; all but the bottom; top and bottom; left and right; the bottom; and the top.
+    The parts are all four sides; all but the bottom; top and bottom; left and right; the bottom; and the top. A pixel's
+    weight is the number of these sides that it is on: 2 in a corner where both are taken.
 
     superpixels | (H, W) | integer | 0..S-1
 
     Raises:
-        ShapeError: superpixels are not a map.
+        ShapeError: the superpixels are not (H, W), are empty or have a negative number.
     """
     areas = _areas(superpixels)
     top, bottom = superpixels[:1], superpixels[-1:]

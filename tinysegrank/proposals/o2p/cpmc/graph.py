@@ -96,15 +96,15 @@ def find_boundaries(
     superpixels | (H, W) | integer  | 0..S-1
     edges       | (H, W) | floating | 0..1, as from `edge_map`
 
-    Separating two neighbouring pixels costs UNIT * exp(-s / contrast) + floor, where s is the larger of their edge
+    Separating two neighbouring pixels costs 1000 * exp(-s / contrast) + floor, where s is the larger of their edge
     strengths. Cutting along a boundary costs the sum over the pairs of pixels across it.
 
     Args:
-        contrast: edge strength at which the cost, minus the floor, has fallen to UNIT / exp(1).
+        contrast: edge strength at which the cost, minus the floor, has fallen to 1000 / exp(1).
         floor: added to the cost of every pair, so that boundaries stay short even along the strongest edges.
 
     Raises:
-        ShapeError: the maps differ in size, or a number is negative.
+        ShapeError: the maps differ in size, are not (H, W) or are empty, or a number is negative.
     """
     if superpixels.shape != edges.shape:
         raise ShapeError(f"superpixels {superpixels.shape} and edges {edges.shape} must have the same size")

@@ -131,7 +131,7 @@ def cpmc(
 ) -> Segments:
     """Make at most `options.count` segments of an image, ordered by quality and diversity.
 
-    There are none if no cut separates anything, as in an image of one colour. For `image`, `lab`, `options`, `rng` and
+    There may be none, as in an image of fewer pixels than `options.smallest`. For `image`, `lab`, `options`, `rng` and
     the errors see `candidates`.
 
     Args:
@@ -183,11 +183,11 @@ def ranker_examples(
     labels    | (H, W)              | integer | 0..K-1, or 255 where void
     instances | (H, W)              | integer | instance map, if there is one; see `find_objects`
 
-    An image without an object gives no examples: every overlap would be 0, however good the segment. For `columns`,
-    `options` and `rng` see `cpmc`.
+    An image without an object gives no examples: every overlap would be 0, however good the segment. For `columns`
+    see `cpmc`, for `options` and `rng` `candidates`.
 
     Raises:
-        ShapeError: the image is not 8-bit grey or RGB, or the labels are of another size.
+        ShapeError: the image is not 8-bit grey or RGB, or the labels or instances are of another size.
     """
     if labels.shape != image.shape[:2]:
         raise ShapeError(f"image {image.shape} and labels {labels.shape} must have the same size")
