@@ -18,7 +18,7 @@ added      | lambda by the oracle on held-out training images; how theirs was is
 DivMBest by pasting
 kept       | a segment takes its best class or background; at most 3; the best on top | o2p.pasting.PasteEngine.solve
 kept       | the j-th, from 0, must be 0.02 j above background; overlaps are not suppressed | o2p.pasting.SIMPLICITY
-changed    | ranked and admitted by the gain over its own background, not the largest | o2p.pasting.PasteEngine.solve
+changed    | ranked and admitted by the gain over its own background, not over the largest one | o2p.pasting.PasteEngine.solve
 kept       | lambda off pasted pairs for good, off other segments' background once | o2p.pasting.PasteEngine.diversify
 changed    | backgrounds are reset in every image (in the release only in the last) | o2p.pasting.PasteEngine.diversify
 changed    | penalties, not the noise that the release switches on | divmbest.divmbest

@@ -77,7 +77,7 @@ class ProposalStore:
         scores | (M,)      | float64 | larger is better; NaN where unknown
 
         Raises:
-            DatasetError: there is no proposal, a file is damaged, sizes differ, a pixel is void, or the scores are not
+            DatasetError: `paths` raises it, a file is damaged, sizes differ, a pixel is void, or the scores are not
                 one number for each, finite or NaN.
         """
         labels = {str(path): read_labels(path, self.classes) for path in self.paths(name)}
@@ -90,7 +90,7 @@ class ProposalStore:
         returns | (M,) | float64 | larger is better; NaN where unknown, all NaN if there is no scores.json
 
         Raises:
-            DatasetError: there is no proposal, or scores.json is not a list of one number for each, finite or NaN.
+            DatasetError: `paths` raises it, or scores.json is not a list of one number for each, finite or NaN.
         """
         count, path = len(self.paths(name)), self.folder(name) / SCORES
         if not path.exists():
@@ -110,7 +110,7 @@ class ProposalStore:
         An entry is None if the proposal is from an engine without segments; all are None if there is no segments.json.
 
         Raises:
-            DatasetError: there is no proposal, or segments.json is damaged or does not have one entry for each
+            DatasetError: `paths` raises it, or segments.json is damaged or does not have one entry for each
                 proposal, with classes of 1..K-1, finite scores, and no more pixels than the image has.
         """
         paths, path = self.paths(name), self.folder(name) / SEGMENTS
@@ -130,7 +130,8 @@ class ProposalStore:
         """Return the label files of an image, sorted by number.
 
         Raises:
-            DatasetError: there are none, the name of one is not a number, or a link leads out of the folder.
+            DatasetError: there are none, a file's name is not a number, a link leads out of the folder, or `name` is
+                not a bare name.
         """
         folder = self.folder(name)
         check_link(folder, self.root, DatasetError)

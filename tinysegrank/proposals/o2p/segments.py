@@ -22,7 +22,7 @@ class Segments:
     scores      | (R,)   | floating | predicted best overlap with an object, larger is better; 0..1 if well calibrated
 
     Raises:
-        ShapeError: the arrays do not fit each other, or a segment is empty.
+        ShapeError: the arrays do not fit each other, members are not booleans, or a segment is empty.
     """
 
     superpixels: np.ndarray

@@ -73,7 +73,7 @@ class MapReduction(Fitted, tag="tinysegrank map reduction 1", shapes={"centre": 
         `channels` are the numbers of channels of the layers; their sum is C.
 
         Raises:
-            ShapeError: the means have other channels than those in `fit`.
+            ShapeError: the means are not (S, C) with the C of `fit`, or the numbers of channels do not add up to C.
         """
         if means.ndim != 2 or means.shape[1] != len(self.centre):
             raise ShapeError(f"means must be (S, {len(self.centre)}), got {means.shape}")

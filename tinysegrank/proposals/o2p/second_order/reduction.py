@@ -74,7 +74,7 @@ class DescriptorReduction(
 def longest(moment: np.ndarray, size: int) -> np.ndarray:
     """Return the eigenvectors of the `size` largest eigenvalues as columns, the largest first: (n, n) -> (n, size).
 
-    The entry of largest magnitude in each is positive.
+    They are float32, and the entry of largest magnitude in each is positive.
     """
     vectors = np.linalg.eigh(moment)[1][:, ::-1][:, :size]
     peak = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)  # (1, size)
