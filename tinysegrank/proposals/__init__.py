@@ -18,13 +18,13 @@ added      | lambda by the oracle on held-out training images; how theirs was is
 DivMBest by pasting
 kept       | a segment takes its best class or background; at most 3; the best on top | o2p.pasting.PasteEngine.solve
 kept       | the j-th, from 0, must be 0.02 j above background; overlaps are not suppressed | o2p.pasting.SIMPLICITY
-changed    | ranked and admitted by the gain over its own background, not over the largest one | o2p.pasting.PasteEngine.solve
+changed    | ranked and admitted by gain over its own background, not over the largest | o2p.pasting.PasteEngine.solve
 kept       | lambda off pasted pairs for good, off other segments' background once | o2p.pasting.PasteEngine.diversify
 changed    | backgrounds are reset in every image (in the release only in the last) | o2p.pasting.PasteEngine.diversify
 changed    | penalties, not the noise that the release switches on | divmbest.divmbest
 changed    | one threshold for all classes, chosen by accuracy on training images | choice.choose
 left out   | the search on test images for a threshold that keeps 2.2 segments an image | choice.choose
-kept       | lambda 0.08 is among those tried; the caller chooses M, up to 30 | o2p.pasting.LAMBDAS
+kept       | lambda 0.08 is among those tried; the caller chooses M, in the paper 10 to 30 | o2p.pasting.LAMBDAS
 
 Second-order pooling (in o2p.second_order)
 kept       | eSIFT of figure and ground, eLBP of figure; step 4 | o2p.second_order.describe.describe_segments

@@ -65,7 +65,7 @@ def region_graph(superpixels: np.ndarray, image: np.ndarray, *, lab: np.ndarray 
         The RegionGraph; without edges if there is only one superpixel.
 
     Raises:
-        ShapeError: superpixels, image or lab do not have the same size or have no pixel, a superpixel number is negative,
+        ShapeError: superpixels, image or lab do not have the same size, or are empty; a superpixel number is negative;
             or, without `lab`, the image is not 8-bit grey or RGB.
     """
     if superpixels.shape != image.shape[:2]:

@@ -183,8 +183,8 @@ def ranker_examples(
     labels    | (H, W)              | integer | 0..K-1, or 255 where void
     instances | (H, W)              | integer | instance map, if there is one; see `find_objects`
 
-    An image without an object gives no examples: every overlap would be 0, however good the segment. For `columns`
-    see `cpmc`, for `options` and `rng` `candidates`.
+    An image without an object gives no examples: every overlap would be 0, however good the segment. See `cpmc`
+    for `columns`, and `candidates` for `options` and `rng`.
 
     Raises:
         ShapeError: the image is not 8-bit grey or RGB, or the labels or instances are of another size.
