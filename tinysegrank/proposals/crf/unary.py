@@ -178,7 +178,7 @@ class SuperpixelClassifier(
         returns  | (S, K) | float64  | nats; rows sum to 1 after exp; at least log(1e-6) where `balance` is 0
 
         Args:
-            balance: power of the prior that the probability of a class learnt is divided by, so that frequent classes
+            balance: power of the prior that each learnt class's probability is divided by, so that frequent classes
                 do not suppress rare ones: 0 keeps the probabilities, 1 gives those for equally frequent classes.
 
         Raises:

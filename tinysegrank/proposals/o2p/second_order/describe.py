@@ -34,7 +34,7 @@ def describe_segments(
     binary patterns in the segment (eLBP).
 
     image   | (H, W) or (H, W, 3) | uint8   | 0..255
-    returns | (R, D)              | float32 | finite; the blocks one after the other, 0 if its region has no grid point
+    returns | (R, D)              | float32 | finite; the blocks one after the other, 0 for a region without grid points
 
     Args:
         segments: segments of this image.
