@@ -47,6 +47,7 @@ class ProposalStore:
         Raises:
             DatasetError: `name` is not a bare name, there is no proposal, they differ in size, or a label is not a
                 class.
+            ShapeError: labels are not (H, W) or not integers.
             OutputError: the folder cannot be written.
         """
         target = self.folder(name)
