@@ -48,7 +48,7 @@ def check_claims(statements: Statements, measured: Mapping[str, Any], classes: S
         statements: the sentences; an ordering is left out if one of its methods was not measured.
         measured: measurements by name. Those of an ordering's methods are confusion matrices (N, K, K), one per image
             of val, or values in per cent (seeds,), one per seed.
-        classes: classes whose mean IoU is compared; all by default.
+        classes: classes whose mean IoU is compared; by default all in the truth.
     """
     found = []
     for one in statements:

@@ -60,7 +60,7 @@ def per_cent(run: Run, confusions: np.ndarray) -> float:
 def bars_beside_paper(ours: Mapping[str, Any], paper: Mapping[str, float], title: str) -> Callable[[Path], None]:
     """Return a function that draws to a file, for each method, the mean of its values `ours` beside the paper's value.
 
-    If a method has several values, a line over its bar spans them.
+    Values are in per cent. If a method has several, a line over its bar spans them.
     """
     series: dict[str, Any] = {"this run": list(map(np.mean, ours.values())), "the paper": list(map(paper.get, ours))}
     spans = {"this run": [(min(values), max(values)) if len(values) > 1 else None for values in ours.values()]}

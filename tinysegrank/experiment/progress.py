@@ -127,7 +127,7 @@ class Shown(Progress):
 
     @contextmanager
     def count(self, what: str, total: int) -> Iterator[Advance]:
-        """Show a bar of `total` units, or a line a minute without a terminal, with the time left of them and in all."""
+        """Show a bar of `total` units, or a line a minute without a terminal, with the time left for it and in all."""
         began = said = time.perf_counter()
         done = kept = 0
 

@@ -85,7 +85,7 @@ class CoarseSettings(Options):
 
 @dataclass(frozen=True)
 class ClassifierSettings(Options):
-    """The image classifiers, whose scores give a block of features: C of their linear SVMs."""
+    """The image classifiers, whose scores give a block of features; `C` is that of their linear SVMs."""
 
     C: float = option(1.0, more_than=0)
 

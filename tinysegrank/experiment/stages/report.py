@@ -72,7 +72,8 @@ def orderings(
 ) -> list[str]:
     """Return a line of text for each ordering of the paper, with both means of this run in per cent, and a verdict.
 
-    Where `verdicts` has none for the pair (better, worse), the line says how the means compare, chance aside.
+    `counts` are as for `tables`. Where `verdicts` has none for the pair (better, worse), the line says how the means
+    compare, chance aside.
     """
     classes = run.settings.report.classes or None
     means = {name: 100 * counts[folder_of(run.settings, name)].mean_iou(classes=classes).value for name in TABLE_2}
