@@ -117,7 +117,7 @@ def _held_out_picks(
     weights: np.ndarray | None,
     held_out: int,
 ) -> np.ndarray:
-    """Train on all folds but `held_out` with each C, and return the rows picked in that one: (n, its images)."""
+    """Train on all folds but `held_out` with each of n values of C; return the picks in `held_out`: (n, images)."""
     from sklearn.base import clone
 
     from tinysegrank.ranking.estimator import Standardizer

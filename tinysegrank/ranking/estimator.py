@@ -16,7 +16,7 @@ _BLOCK = 4096  # rows whose float64 deviations are in memory
 
 
 class LinearRanker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A scikit-learn estimator whose `fit` sets `coef_` and `n_features_in_`; its scores are X @ coef_."""
+    """Base class of rankers: a subclass's `fit` sets `coef_` and `n_features_in_`; the scores are X @ coef_."""
 
     coef_: np.ndarray
     n_features_in_: int
@@ -28,7 +28,7 @@ class LinearRanker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         returns | (rows,)   | float64  | larger is better
 
         Raises:
-            ShapeError: X is not finite or does not have the columns of `fit`.
+            ShapeError: X has no row, is not finite, or does not have the columns of `fit`.
             NotFittedError: scikit-learn's own, before `fit`.
         """
         check_is_fitted(self, "n_features_in_")
@@ -41,6 +41,9 @@ class LinearRanker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         X      | (rows, d) | floating |
         y      | (rows,)   | floating | quality of the proposal
         groups | (rows,)   | integer  | number of the row's image; None: all rows are of one image
+
+        Raises:
+            ShapeError, NotFittedError: see `decision_function` and `pick`.
         """
         scores = self.decision_function(X)
         groups = np.zeros(len(scores), np.int64) if groups is None else groups
@@ -49,7 +52,7 @@ class LinearRanker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
     def _checked(self, X: np.ndarray, *, reset: bool) -> np.ndarray:
         """Check X by scikit-learn's rules and `check_features`, and return it as the latter does.
 
-        With `reset`, set n_features_in_ to its number of columns; otherwise raise a ShapeError unless they agree.
+        With `reset`, set n_features_in_ to X's number of columns; otherwise raise a ShapeError if it differs.
         """
         kinds = [np.float64, np.float32]  # the first is what others become
         try:
@@ -65,7 +68,11 @@ class LinearRanker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
 
 
 def check_features(X: np.ndarray) -> np.ndarray:
-    """Check that X is a finite matrix with columns; return it C-contiguous, as float64 unless it is float32."""
+    """Check that X is a finite matrix with columns; return it C-contiguous, as float64 unless it is float32.
+
+    Raises:
+        ShapeError: X is not a matrix of numbers, has no column, or is not finite.
+    """
     X = np.asarray(X)
     if X.ndim != 2 or X.shape[1] == 0 or X.dtype.kind not in "fiub":
         raise ShapeError(f"X: shape {X.shape}, dtype {X.dtype}; give a matrix of numbers (rows, columns)")

@@ -36,7 +36,11 @@ class FullyConnected:
     bias7: np.ndarray
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Evaluate fc7 after ReLU on conv5 after ReLU: (N, C, 13, 13) -> (N, G) float32, without dropout."""
+        """Compute fc7 from conv5, both after ReLU, without dropout: (N, C, 13, 13) -> (N, G) float32.
+
+        Raises:
+            ShapeError: the features do not fit fc6.
+        """
         pooled = max_pool2d(features)[0].reshape(len(features), -1)  # (N, 36 C)
         if pooled.shape[1] != self.weight6.shape[1]:
             raise ShapeError(
@@ -51,8 +55,8 @@ def load_fully_connected(path: Path | str) -> FullyConnected | None:
     """Read fc6 and fc7 from a weight file; return None if the file has neither.
 
     Raises:
-        WeightsError: the file is missing or damaged, has only some of the weights and biases of the two, or these do
-            not fit each other, are NaN or infinite, or are all 0 in a layer.
+        WeightsError: the file is missing or damaged, has only some of the weights and biases of the two, these do not
+            fit each other or hold NaN or infinity, or a layer's weights are all 0.
     """
     layers = read_weights(path).arrays
     names = ("fc6.weight", "fc6.bias", "fc7.weight", "fc7.bias")
@@ -116,6 +120,9 @@ class ImageClassifier(
     weights    | (5 (K-1), D) | float32 | presence of the classes 1..K-1 first, then the four sizes of each class
     intercepts | (5 (K-1),)   | float32 | in the same order
     thresholds | (K-1, 4)     | float64 | of `size_thresholds`; inf for a class that no image contains
+
+    Raises:
+        ShapeError: there are not five rows of weights per class.
 
     Paper: section 4, "CNN Classification".
     """

@@ -22,7 +22,7 @@ def pick(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
     returns | (groups,) | int64    | index of a row of each group, in the order of the groups' numbers
 
     Raises:
-        ShapeError: the arrays do not fit, or a score is NaN.
+        ShapeError: the arrays do not fit, groups are not integers, or a score is NaN.
     """
     scores, groups = check_groups("scores", scores, groups)
     order = np.lexsort((-scores, groups))  # stable, so that the first of equals stays first
@@ -40,7 +40,7 @@ def oracle_picks(quality: np.ndarray, groups: np.ndarray, *, first: int | None =
         first: number of rows at the start of each group to pick from; all by default.
 
     Raises:
-        ShapeError: the arrays do not fit, an accuracy is NaN, or `first` is below 1.
+        ShapeError: the arrays do not fit, groups are not integers, an accuracy is NaN, or `first` is below 1.
 
     Paper: section 3.3; equals as in the release of DivMBest.
     """
@@ -61,7 +61,7 @@ def oracle_quality(quality: np.ndarray, groups: np.ndarray) -> np.ndarray:
     returns | (M,)    | float64  | M is the size of the largest group; a smaller one keeps the accuracy of its best row
 
     Raises:
-        ShapeError: the arrays do not fit, or an accuracy is NaN.
+        ShapeError: the arrays do not fit, groups are not integers, or an accuracy is NaN.
 
     Paper: section 3.3, the accuracy of the oracle against the number of proposals.
     """
@@ -98,7 +98,7 @@ def ranking_pairs(quality: np.ndarray, groups: np.ndarray, *, pairs: Literal["or
             row with each worse one.
 
     Raises:
-        ShapeError: the arrays do not fit, a quality is not finite, or `pairs` is unknown.
+        ShapeError: the arrays do not fit, groups are not integers, a quality is not finite, or `pairs` is unknown.
 
     Source: the constraints of Yadollahpour et al. (CVPR 2013) for "oracle", those of Joachims (KDD 2002) for "all".
     """
@@ -134,7 +134,11 @@ def rank_in_group(groups: np.ndarray) -> np.ndarray:
 
 
 def check_groups(name: str, values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Check that there is one value, not NaN, and one integer group per row; return values as float64, and groups."""
+    """Check that there is one value, not NaN, and one integer group per row; return values as float64, and groups.
+
+    Raises:
+        ShapeError: there is not; `name` is the name of `values` in the message.
+    """
     values, groups = np.asarray(values, np.float64), np.asarray(groups)
     if values.ndim != 1 or groups.shape != values.shape:
         raise ShapeError(f"{name}, groups: shapes {values.shape} and {groups.shape}; give one number per row in each")

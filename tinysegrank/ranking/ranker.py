@@ -27,8 +27,8 @@ class RankerKind(NamedTuple):
     """A kind of ranker.
 
     Attributes:
-        estimator: class or function that, called without arguments, returns an estimator to fit. It needs
-            fit(X, quality, groups), a parameter C and, once fitted, coef_.
+        estimator: class or function that, called without arguments, returns a `LinearRanker` to fit. It needs
+            fit(X, quality, groups), a parameter C and, once fitted, coef_ and n_features_in_.
         grid: values of C to choose from.
     """
 
@@ -127,7 +127,7 @@ def fit_ranker(
         choice: other options of `choose_C`: grid, seed, classes, jobs, advance.
 
     Raises:
-        ConfigError: a block is unknown or duplicated, or see `choose_C`.
+        ConfigError: a block is unknown or duplicated, or there is none, or see `choose_C`.
         ShapeError: see `choose_C`.
     """
     from sklearn.base import clone
@@ -149,7 +149,7 @@ def fit_ranker(
 
 
 def balancing_weights(table: FeatureTable | StoredTable, blocks: Sequence[str] | None = None) -> np.ndarray:
-    """Return weights of standardised columns that give every block the same sum of variances, and all together d.
+    """Return weights of d standardised columns: the sum of variances becomes the same in every block, and d in all.
 
     Without them a block of 1,107 columns outweighs one of 86, since many small coefficients have a small penalty in a
     linear ranker.

@@ -82,11 +82,11 @@ class RankSVM(LinearRanker):
         y      | (rows,)   | floating           | quality of the proposal (metrics.image_iou); larger is better
         groups | (rows,)   | integer            | number of the row's image, in any order; None: all rows are of one
 
-        If no group has rows whose qualities differ by 0.001 or more, the coefficients are 0 and a warning is logged. To
-        stop after `max_iter` steps, short of `tol`, gives scikit-learn's ConvergenceWarning.
+        If no group has rows whose qualities differ by 0.001 or more, the coefficients are 0 and a warning is logged. If
+        `tol` is not reached in `max_iter` steps, scikit-learn's ConvergenceWarning is given.
 
         Raises:
-            ShapeError: the arrays do not fit or are not finite, or an option is unknown or out of range.
+            ShapeError: the arrays do not fit, are empty or not finite, or an option is unknown or out of range.
         """
         if not (np.isfinite(self.C) and self.C > 0):
             raise ShapeError(f"C: {self.C} is not a finite number above 0")

@@ -61,7 +61,8 @@ class FeatureTable(_Rows):
     blocks    | each (rows, columns) | float32 | features of each block, by its name; in the order of `columns`
 
     Raises:
-        ShapeError: the arrays do not fit each other or the names, a name is duplicated, or there is no block.
+        ShapeError: the arrays do not fit each other or the names, a group has no image, a name is duplicated, or there
+            is no block.
     """
 
     blocks: Mapping[str, np.ndarray]
@@ -95,7 +96,7 @@ class FeatureTable(_Rows):
     ) -> Self:
         """Make the table of one image.
 
-        quality | (M,) | floating | accuracy of each proposal alone; None where the truth is not known
+        quality | (M,) | floating | accuracy of each proposal alone; None if the truth is not known
 
         Args:
             image: name of the image.
@@ -202,7 +203,7 @@ class StoredTable(_Rows):
         return cls(tuple(images), groups, proposals, quality, columns, files)
 
     def select(self, blocks: Sequence[str] | None = None) -> StoredRows:
-        """Return the columns of some blocks side by side, of all by default; rows are read when they are indexed."""
+        """Return what `FeatureTable.select` returns, but as `StoredRows`, which are read when they are indexed."""
         read = partial(_read, self.files, chosen_blocks(blocks, self.columns))
         return StoredRows(read, np.bincount(self.groups, minlength=len(self.files)), read(0))
 

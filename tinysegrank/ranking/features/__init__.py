@@ -36,8 +36,8 @@ def describe(
         blocks: names in `BLOCKS`; by default the paper's.
 
     Raises:
-        ConfigError: a block is unknown or duplicated, or needs something that `proposals` lacks.
-        ShapeError: the arrays do not fit each other, or hold invalid numbers.
+        ConfigError: a block is unknown or duplicated, there is none, or one needs something that `proposals` lacks.
+        ShapeError: the arrays do not fit each other or hold invalid numbers, or a block's values are not (M, columns).
         DatasetError: a label is not a class, or the image is smaller than SegNet's grid.
 
     Paper: section 4, "Segmentation features".

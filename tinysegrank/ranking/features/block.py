@@ -38,7 +38,7 @@ class ImageProposals:
         lab: the image in CIE Lab, (H, W, 3) float32; computed if None.
 
     Raises:
-        ShapeError: the arrays do not fit each other.
+        ShapeError: the labels do not fit the image, or `coarse` does not fit the class names.
     """
 
     image: np.ndarray
@@ -85,7 +85,7 @@ class Block(NamedTuple):
 
     Attributes:
         columns: takes the names of the classes, background first, and returns the names of the columns.
-        compute: takes the proposals of an image, and returns one row per proposal, one number per column.
+        compute: takes the proposals of an image, and returns one row per proposal, one number per column, in float32.
     """
 
     columns: Callable[[Sequence[str]], tuple[str, ...]]

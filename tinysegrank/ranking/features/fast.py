@@ -24,8 +24,8 @@ def nearest_edges(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the edges nearest to pixels `places` (n, 2) at each threshold; return `bins` and `nearest` of `ImageEdges`.
 
-    `edges` are its strengths; the arguments after `thresholds`, their number, are the results of `chamfer._disc` and
-    `chamfer._bin_of_squares`.
+    `edges` and `levels` are `strengths` and `levels` of `ImageEdges`, and `thresholds` is the number of thresholds. The
+    other arguments are the results of `chamfer._disc` and `chamfer._bin_of_squares`.
     """
     H, W = edges.shape
     n, limit = len(places), len(bin_of) - 2
@@ -56,8 +56,8 @@ def nearest_edges(
 def edges_to_boundary(edges: np.ndarray, levels: np.ndarray, boundary: np.ndarray, bin_of: np.ndarray) -> np.ndarray:
     """Return the sums of all pixels' edge strengths by level and by bin of the distance to the boundary: (11, 7).
 
-    `edges` and `levels` are those of `ImageEdges`, `boundary` is 1 at its pixels, otherwise 0, and `bin_of` is the
-    result of `chamfer._bin_of_squares`.
+    `edges` and `levels` are `strengths` and `levels` of `ImageEdges`, `boundary` is 1 at the boundary's pixels and 0
+    elsewhere, and `bin_of` is the result of `chamfer._bin_of_squares`.
     """
     H, W = edges.shape
     limit = len(bin_of) - 2

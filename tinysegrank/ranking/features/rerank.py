@@ -42,7 +42,7 @@ def rerank_features(
     columns | group                                                                    | published
     420     | difference of the centroids of each pair of classes                      | yes
     210     | pixels of each pair                                                      | yes
-    210     | whether both of a pair are present                                       | yes
+    210     | whether both of a pair are present; all three are `pair_features`        | yes
     120     | edges along the boundaries between all labels, `chamfer_features`        | yes; with gPb
     120     | edges along the boundary between background and objects                  | yes; with gPb
     27      | score, rank and segments, `summary_features`                             | by name only
@@ -51,7 +51,7 @@ def rerank_features(
 
     labels  | (M, H, W)  | integer  | 0..K-1, in the order of the proposals' rank
     edges   | (H, W)     | floating | 0..1, as from `edge_map`
-    scores  | (M,)       | floating | `Proposal.score`; NaN where unknown, or None if all are
+    scores  | (M,)       | floating | `Proposal.score`; NaN where unknown, or None if all are unknown
     returns | (M, D)     | float32  | D = 4 K (K-1) / 2 + 240 + K + 6 columns
 
     Args:
