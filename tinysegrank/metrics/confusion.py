@@ -14,7 +14,7 @@ from tinysegrank.voc.labels import check_labels, count_pairs
 
 
 class MeanIoU(NamedTuple):
-    """A mean IoU, 0..1, and the number of classes that it averages; NaN if that is 0."""
+    """A mean IoU, 0..1 or NaN, and the number of classes that it averages; see `Confusion.mean_iou`."""
 
     value: float
     classes: int
@@ -74,8 +74,8 @@ class Confusion:
         """Return the mean IoU and the number of classes in it.
 
         Args:
-            absent: "skip" leaves out classes absent from the truth; "strict" is the devkit's plain mean, which is NaN
-                if a class is neither in the truth nor in the labels.
+            absent: "skip" leaves out classes absent from the truth; the mean is NaN if none is left. "strict" is the
+                devkit's plain mean, which is NaN if a class is neither in the truth nor in the labels.
             classes: indices of the classes to average over; all by default.
 
         Raises:

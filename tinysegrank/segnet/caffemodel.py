@@ -21,12 +21,12 @@ _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 
 
 def read_caffemodel(path: Path | str) -> dict[str, np.ndarray]:
-    """Read the blobs of every layer: the first as "layer.weight", the second as "layer.bias"; ignore others.
+    """Read the blobs of every layer NAME: the first as "NAME.weight", the second as "NAME.bias"; ignore others.
 
     returns | name to array | float32 | weights in the shape stored, such as (F, C/groups, KH, KW); biases (F,)
 
     Raises:
-        WeightsError: the file is missing, truncated, or holds no layer with blobs.
+        WeightsError: the file is missing or damaged, or holds no layer with blobs.
     """
     arrays: dict[str, np.ndarray] = {}
     with reading(path, WeightsError, fault="is not a complete .caffemodel", remedy="download the file again"):

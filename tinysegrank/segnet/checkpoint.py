@@ -73,7 +73,7 @@ def _described(layer: Layer | None) -> tuple[object, ...]:
 
 
 def load_segnet(path: Path | str, *, backend: Backend | None = None) -> SegNet:
-    """Read a network from a file that `save_segnet` wrote.
+    """Read a network from a file that `save_segnet` wrote; `backend` is that of `SegNet`.
 
     Raises:
         CheckpointError: the file is missing, damaged or of another kind, its preset is not in `PRESETS`, a parameter is

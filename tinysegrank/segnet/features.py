@@ -75,7 +75,8 @@ class FeatureStore:
                 | (R, 13, 13)    | float32 | for kind="weights"
 
         Raises:
-            CheckpointError: a chunk is missing or damaged, or has another number of images.
+            CheckpointError: a chunk is missing or damaged, has another number of images, or its rows differ from the
+                first chunk's in shape or dtype.
             ShapeError: there is no such row.
         """
         rows = np.arange(self.rows) if rows is None else np.asarray(rows)
@@ -159,7 +160,7 @@ def chunk_arrays(
 
     Raises:
         ShapeError: there isn't one label map per image, or an array is not an RGB image.
-        DatasetError: a label is not a class, or an image is smaller than the grid.
+        DatasetError: a label is not a class, or a label map is smaller than the grid.
         WeightsError: a feature is not finite, or beyond the range of float16.
     """
     if labels is not None and len(labels) != len(images):

@@ -33,7 +33,7 @@ class TrunkMaps:
         layers: names of the convolutions whose maps, after ReLU, are returned.
 
     Raises:
-        ConfigError: a layer is unknown or duplicated, or the size is smaller than SegNet's.
+        ConfigError: a layer is unknown or duplicated, there is none, or the size is smaller than SegNet's.
 
     Source: Hariharan et al., "Hypercolumns for object segmentation and fine-grained localization", CVPR 2015.
     """

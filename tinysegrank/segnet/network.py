@@ -59,6 +59,7 @@ class SegNet:
 
     Raises:
         ConfigError: the preset is unknown, or feature_scale is not positive and finite.
+        ShapeError: `frozen` has a name that isn't a layer's.
         BackendError: the backend cannot be used.
     """
 
@@ -150,7 +151,7 @@ class SegNet:
 
     @on_its_device
     def backward(self, gradient: Array) -> Gradients:
-        """Backpropagate through the last forward pass, of the whole network or of the head; each can be used once.
+        """Backpropagate through the last forward pass, of the whole network or of the head; each pass can be used once.
 
         gradient | (N, K, 13, 13)     | float32 | gradient of the loss with respect to the scores
         returns  | parameter's shapes | float32 | gradients with respect to the trainable parameters, by name

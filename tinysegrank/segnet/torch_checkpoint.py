@@ -43,7 +43,8 @@ def read_torch(path: Path | str) -> dict[str, np.ndarray]:
     returns | name to array | dtype as stored | a name's leading "module.", from data parallelism, is removed
 
     Raises:
-        WeightsError: the file is damaged, is a whole model, has no named tensor, or one of a dtype that NumPy lacks.
+        WeightsError: the file is missing, damaged or a whole model, has no named tensor, or has one whose dtype NumPy
+            lacks.
     """
     fault, remedy = "cannot be read as a torch checkpoint", f"download it again, or save the state dict alone: {_SAVE}"
     with reading(path, WeightsError, fault=fault, remedy=remedy), ZipFile(path) as archive:

@@ -102,6 +102,7 @@ def train(
         TrainingError: there are no images, the loss or a parameter is not finite, or a layer's weights are all 0.
         CheckpointError: the checkpoint is damaged, belongs to another training, or was written on another backend; or a
             chunk of the store is missing or damaged.
+        ShapeError: an index is out of range, or a stored weight is negative or NaN.
     """
     rows = store.rows_of(np.sort(np.asarray(images)))
     if not len(rows):

@@ -133,8 +133,8 @@ class TrainingLoop(ABC):
         """Restore the network's trainable parameters, the optimiser and the log from a checkpoint.
 
         Raises:
-            CheckpointError: the file is damaged, belongs to another training, was written on another backend, lacks a
-                parameter, or has a NaN, an infinity or a layer's weights that are all 0.
+            CheckpointError: the file is missing or damaged, belongs to another training, was written on another
+                backend, lacks a parameter, or has a NaN, an infinity or a layer's weights that are all 0.
         """
         about, arrays = read_about(path), read_arrays(path)
         if about.get("training") != self.identity:
