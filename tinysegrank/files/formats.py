@@ -1,6 +1,7 @@
 """Read and write text, JSON, and arrays as .npy, .npz and safetensors files.
 
-Each function that reads raises a CheckpointError that names the file if the file is missing, damaged or unreadable.
+Each function that reads raises a CheckpointError that names the file if the file is missing, damaged or unreadable;
+each that writes raises an OutputError that names the file if it cannot be written, as `atomic_write` does.
 """
 
 from __future__ import annotations
