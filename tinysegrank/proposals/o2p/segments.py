@@ -19,7 +19,7 @@ class Segments:
 
     superpixels | (H, W) | integer  | 0..S-1
     members     | (R, S) | bool     | superpixels of each segment; at least one each
-    scores      | (R,)   | floating | predicted best overlap with an object, larger is better; 0..1 if well calibrated
+    scores      | (R,)   | floating | larger is better; from CPMC's ranker the predicted best overlap with an object
 
     Raises:
         ShapeError: the arrays do not fit each other, members are not booleans, or a segment is empty.

@@ -135,7 +135,8 @@ def cpmc(
     the errors see `candidates`.
 
     Args:
-        ranker: predicts the best overlap of each segment with an object; without a ranker the cut ratio decides.
+        ranker: predicts the best overlap of each segment with an object, which is its score; without a ranker the score
+            is exp(-cut ratio / 1000).
         columns: describes the candidates further, as it did for the examples that the ranker was fitted on.
 
     Source: Carreira and Sminchisescu, "CPMC: automatic object segmentation using constrained parametric min-cuts", PAMI
