@@ -21,7 +21,7 @@ _VOID = 255
 class FlipCurve(NamedTuple):
     """Result of `simulate_flips`; entry n of each array is the state after n flips."""
 
-    mistakes: np.ndarray  # (M + 1,) int64: 0..M; after n flips all classes together have n false positives, n negatives
+    mistakes: np.ndarray  # (M + 1,) int64: n; all classes together have n false positives and n false negatives
     iou: np.ndarray  # (M + 1,) float64: mean over the classes present, 0..1
     uoi: np.ndarray  # (M + 1,) float64: mean over the classes present, 1..inf
 
@@ -75,7 +75,7 @@ def simulate_flips(labels: np.ndarray, *, num_classes: int, rng: np.random.Gener
 
 
 def class_iou(ground_truth: Array, fp: Array, fn: Array) -> Array:
-    """Return a class's Jaccard index from its numbers of true, false positive and false negative pixels (or arrays)."""
+    """Return a class's Jaccard index from GT_k, FP_k and FN_k, its numbers of pixels (or arrays of them)."""
     return (ground_truth - fn) / (ground_truth + fp)  # Eq. 3
 
 

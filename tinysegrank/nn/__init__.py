@@ -5,9 +5,9 @@ respect to the forward function's array arguments: a bare array for one argument
 Each function is written once, for arrays of any backend; float32 arrays of NumPy and CuPy have faster versions in
 `nn.fast` and `nn.cuda`.
 
-Arrays are float16, float32 or float64, and may be complex where a function is analytic, for the complex step of
-`testing.check_backward`. Other dtypes are a ShapeError. Operations that sum (convolution, normalisation, softmax)
-compute float16 in float32 and round once; the others compute in float16.
+Arrays are float16 (or bfloat16, in the same way), float32 or float64, and may be complex where a function is analytic,
+for the complex step of `testing.check_backward`. Other dtypes are a ShapeError. Operations that sum (convolution,
+normalisation, softmax) compute float16 in float32 and round once; the others compute in float16.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class AdamW:
               - rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
 
     Args:
-        rate: learning rate; the `rate` of a step, if given, overrides it.
+        rate: learning rate, at least 0; the `rate` of a step, if given, overrides it.
         betas: b1 and b2, each in [0, 1).
         eps: added to the root of v, above 0.
         decay: weight decay, at least 0.

@@ -37,8 +37,8 @@ def conv2d(
     and the context for `conv2d_backward`.
 
     Raises:
-        ShapeError: an array is not floating; ranks, channels, groups or dtypes do not fit; a stride is not an integer
-            of at least 1, or a padding of at least 0; or a filter is larger than the padded map.
+        ShapeError: an array is not floating; ranks, channels, groups or dtypes do not fit; stride (at least 1) or
+            padding (at least 0) is not one integer or two, (height, width); or a filter is larger than the padded map.
     """
     if bias is None:
         xp = array_namespace(x, weight)
@@ -71,7 +71,7 @@ def conv2d_backward(
 ) -> tuple[Array | None, Array | None, Array | None]:
     """Return the gradients with respect to x, weight and bias; one that `needs` leaves out is None and costs nothing.
 
-    gradient | (N, F, OH, OW) | floating | of the loss with respect to the output
+    gradient | (N, F, OH, OW) | as x     | of the loss with respect to the output
     returns  | (N, C, H, W), (F, C/groups, KH, KW), (F,) | as gradient |
 
     Raises:

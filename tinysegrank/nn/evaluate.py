@@ -38,7 +38,7 @@ def evaluate(layers: Sequence[Layer], x: Array, *, rng: Generator = None, kept: 
 
 
 def _step(layer: Layer) -> Step:
-    """Describe a layer for the faster versions; a subclass or a convolution without bias is of kind "other"."""
+    """Describe a layer for the faster versions; subclasses, convolutions without bias and other classes are "other"."""
     if type(layer) is Conv2d and "bias" in layer.parameters:
         stride = pair(layer.stride, name="stride", least=1)
         options = {"stride": stride, "padding": layer.padding, "groups": layer.groups}

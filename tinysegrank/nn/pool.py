@@ -27,8 +27,8 @@ def max_pool2d(
     and the context for `max_pool2d_backward`.
 
     Raises:
-        ShapeError: x is not real floating or does not have four axes, size or stride is not one or two positive
-            integers, or no window fits.
+        ShapeError: x is not real floating or does not have four axes, size or stride is not one positive integer or
+            two, (height, width), or no window fits.
     """
     check_floating("max_pool2d", real=True, x=x)
     size, stride, out = check_max_pool2d(tuple(x.shape), size, stride, ceil_mode)

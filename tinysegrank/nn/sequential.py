@@ -21,7 +21,7 @@ class Sequential(Described):
     Without `input_gradient`, the backward pass stops at the lowest trained layer (the one nearest the input), and
     `forward` returns contexts only of the layers from there on. Frozen layers above it pass the gradient on. Parameters
     are named "layer.parameter". A Sequential may be a layer of another: give it `input_gradient=True` if the outer one
-    trains a layer below it.
+    trains a layer below it or has `input_gradient`.
 
     Args:
         layers: a mapping of names, which must not contain a dot, to layers in order; or a list of layers, or each layer

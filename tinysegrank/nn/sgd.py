@@ -22,10 +22,10 @@ class SGD:
     A velocity v is 0 before the parameter's first step.
 
     Args:
-        rate: learning rate; the `rate` of a step, if given, overrides it.
+        rate: learning rate, at least 0; the `rate` of a step, if given, overrides it.
         momentum: in [0, 1).
         decay: weight decay, at least 0.
-        max_norm: maximum joint Euclidean norm of a step's gradients, which are scaled down to it; None for no limit.
+        max_norm: limit of the joint Euclidean norm of a step's gradients, which are scaled down to it; above 0 or None.
         multipliers: parameter name to (factor of the rate, factor of the decay); usual for a bias in Caffe is (2, 0).
 
     Raises:
@@ -79,7 +79,7 @@ class SGD:
         return {name: to_numpy(array) for name, array in self.velocity.items()}
 
     def restore(self, state: Mapping[str, np.ndarray], parameters: Mapping[str, Array]) -> None:
-        """Replace all velocities by those that `state` returned, copied to the device of the parameters.
+        """Replace all velocities by those that `SGD.state` returned, copied to the device of the parameters.
 
         Raises:
             CheckpointError: no parameter has the name and shape of a velocity.
@@ -108,7 +108,7 @@ def clip_by_norm(gradients: Mapping[str, Array], max_norm: float) -> tuple[dict[
     """Scale all gradients by one factor, at most 1, so that their joint Euclidean norm is at most `max_norm`.
 
     Return the scaled gradients, and the norm before scaling as a 0-d array on the device, so that the host needn't
-    wait for it.
+    wait for it; NumPy's 0 if there are no gradients.
     """
     if not gradients:
         return {}, np.zeros(())

@@ -48,7 +48,7 @@ def can_jump(rng: np.random.Generator, size: int) -> bool:
 def dropout(x: Array, *, p: float, rng: np.random.Generator) -> tuple[Array, Array]:
     """CUDA version of `nn.dropout` in training, for an x and rng with `can_jump(rng, x.size)`.
 
-    Return x times the multipliers, and the multipliers, 0 or 1 / (1 - p); rng is advanced by x.size draws.
+    Return x times the multipliers, and the multipliers, 0 or 1 / (1 - p); advance rng by x.size / 2 draws of 64 bits.
     """
     source: Any = rng.bit_generator
     y, scale, held = empty(x.shape), empty(x.shape), source.state["state"]

@@ -17,7 +17,7 @@ OPTIONS = ("--fmad=false", "--device-int128")
 
 
 class Kernel(NamedTuple):
-    """A kernel in CUDA C: each thread i < count runs `body`, which computes one entry.
+    """A kernel in CUDA C: each thread i < count runs `body`.
 
     A parameter is an `int` or `float`, for a number of Python or NumPy; an `unsigned long long`, for NumPy's uint64; or
     a pointer to float or bool, for a contiguous array of float32 or bool.

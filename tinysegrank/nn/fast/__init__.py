@@ -1,7 +1,7 @@
 """Numba versions of the layers, for float32 NumPy arrays on a CPU; `tinysegrank.nn` has the reference code.
 
-They take and return maps of the same shape as the functions they replace, (N, C, H, W), but with channels last in
-memory, so that the innermost loops run over contiguous numbers. TINYSEGRANK_ACCELERATE=0 turns them off.
+Maps have the shape that they have in `nn`, (N, C, H, W), but most are returned with channels last in memory, so that
+the innermost loops run over contiguous numbers. TINYSEGRANK_ACCELERATE=0 turns these versions off.
 """
 
 from __future__ import annotations

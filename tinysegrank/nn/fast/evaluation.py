@@ -1,7 +1,7 @@
 """Numba version of `nn.evaluate`: run layers in order without keeping activations.
 
 A convolution is fused with the ReLU, pooling and normalisations that follow it into one piece of work. The batch is
-split into parts of 8 to 15 images, and a thread takes a part through all consecutive pieces: threads need not wait for
+split into parts of 8 to 12 images, and a thread takes a part through all consecutive pieces: threads need not wait for
 each other, and the output of a piece is still in the cache when the next piece reads it. With fewer than 16 images, all
 threads share the jobs of each step.
 """
@@ -85,7 +85,7 @@ def evaluate(layers: Sequence[Step], x: Array, *, rng: np.random.Generator | Non
 def _fuse(layers: Sequence[Step], place: int, x: Array, rng: np.random.Generator | None) -> tuple[list[Fused], int]:
     """Return consecutive convolutions from layer `place` on, fused with what follows, and the index of the next layer.
 
-    There are none if x or the layer at `place` has no faster way. With rng=None, dropout after one is skipped.
+    There are none if x or layer `place` has no faster way. With rng=None, dropout after a convolution is skipped.
     """
     found: list[Fused] = []
     if not uses_numba(x):

@@ -40,7 +40,7 @@ def filter_values(weight: np.ndarray, kind: int, groups: int, *, filters_first: 
 def filter_gradient(gvalues: np.ndarray, kind: int, groups: int, channels: int) -> np.ndarray:
     """Return the gradient with respect to the filters, from that with respect to their values at the P points.
 
-    gvalues | (G * P, F/G, C)     | float32 | C is `channels`, or more: a multiple of LANES
+    gvalues | (G * P, F/G, C)     | float32 | C is `channels`, of a group, rounded up to a multiple of LANES
     returns | (F, channels, r, r) | float32 |
     """
     (_, r), (_, F, C) = KINDS[kind], gvalues.shape

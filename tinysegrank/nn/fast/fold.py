@@ -36,8 +36,8 @@ def channels_last(x: np.ndarray) -> np.ndarray:
 def fold(x: np.ndarray, K: int, stride: int, padding: Pair, out: Pair) -> np.ndarray:
     """Fold maps (N, C, H, W), padded with zeros, to (N, h, w, C * s * s), without the pixels that no window reaches.
 
-    K is the size of the windows, `out` their number (OH, OW). With stride 1, only move the channels last, without
-    padding.
+    K is the size of the windows, `out` their number (OH, OW); h = OH + k - 1, w likewise. With stride 1, only move the
+    channels last, without padding.
     """
     if stride == 1:
         return channels_last(x)

@@ -62,8 +62,8 @@ class Piece(NamedTuple):
         least: lower bound of the outputs, 0 for a ReLU, otherwise minus infinity.
         values, products: buffers for the points of a chunk's input and output.
         before: normalisation after the convolution and the ReLU.
-        made: buffer for that output where it is pooled, (chunk, OH, OW, F); otherwise empty.
-        size, stride_of_pool: window size and stride of max-pooling after that; (0, 0) means that there is none.
+        made: buffer for what is pooled next, (chunk, OH, OW, F); empty where no pooling follows.
+        size, stride_of_pool: window size and stride of the max pooling; (0, 0) means that there is none.
         after: normalisation after the pooling.
         y: output (N, H, W, F).
     """

@@ -1,7 +1,7 @@
 """Matrix products of Winograd convolutions, one per point, in blocks of outputs whose sums stay in registers.
 
 The right factor is packed once: its columns are split into panels as wide as a block, each contiguous in memory. Each
-sum runs over the channels in order, however the product is split, so that results are the same to the bit.
+sum runs over its terms in order, however the product is split, so that results are the same to the bit.
 `README.md` has the comparison with BLAS.
 """
 

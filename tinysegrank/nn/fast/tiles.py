@@ -122,7 +122,7 @@ def _room(tiling: Tiling, values: np.ndarray) -> np.ndarray:
 
 @compiled(error_model="numpy")
 def _points(values: np.ndarray, number: int, group: int) -> tuple[int, Pair]:
-    """Return the index of a tile's first point in the flat `values`, and its distances from row to row and column."""
+    """Return the index of a tile's first point in the flat `values`, and the distances between its rows and columns."""
     _, G, P, C = values.shape
     return (number * G + group) * P * C, (round(np.sqrt(P)) * C, C)
 
