@@ -151,7 +151,7 @@ def chunk_arrays(
     images     | n arrays (H, W, 3)  | uint8   | RGB
     labels     | n arrays (H, W)     | uint8   | 0..K-1, or 255 where void; None for features alone
     "features" | (r, C, 13, 13)      | float16 | conv5 after ReLU
-    "targets"  | (r, 13, 13, K)      | float32 | share of each class among a cell's non-void pixels, from the labels
+    "targets"  | (r, 13, 13, K)      | float32 | share of each class among a cell's non-void pixels; 0 if there are none
     "weights"  | (r, 13, 13)         | float32 | share of a cell's pixels that are not void
 
     Args:
@@ -159,7 +159,7 @@ def chunk_arrays(
         num_classes: number of classes K; by default the network's.
 
     Raises:
-        ShapeError: there isn't one label map per image, or an array is not an RGB image.
+        ShapeError: there isn't one label map per image, one is not (H, W) of integers, or an image is not RGB uint8.
         DatasetError: a label is not a class, or a label map is smaller than the grid.
         WeightsError: a feature is not finite, or beyond the range of float16.
     """
