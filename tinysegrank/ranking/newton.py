@@ -23,7 +23,7 @@ _STALE = 0.3  # the preconditioner is recomputed once this share of the active p
 _PAIRS_PER_COLUMN = 4  # 2 takes twice as many iterations, 10 twice as long to sum
 _FEWEST = 1000  # pairs; if there are fewer, all are used
 _BLOCK = 256  # differences computed at a time, so that they use little memory compared with X
-_ROUNDING = 16  # machine epsilons added to the diagonal, so that P stays positive definite despite rounding
+_ROUNDING = 16  # machine epsilons of P's trace added to its diagonal; keeps P positive definite despite rounding
 
 
 class Solution(NamedTuple):
