@@ -168,7 +168,7 @@ def look_up(table: Mapping[str, Value], name: str, option: str) -> Value:
     """Return the entry `name` of a table.
 
     Raises:
-        ConfigError: there is no such entry; the message gives the option with that name, and lists the table's names.
+        ConfigError: there is no such entry; the message names `option` and the entry, and lists the table's names.
     """
     if name not in table:
         raise ConfigError(f'{option}="{name}": choose one of {", ".join(table)}')

@@ -1,4 +1,4 @@
-"""Refuse symbolic links that lead out of a folder: in a folder from elsewhere, one could expose or replace any file."""
+"""Refuse symbolic links that lead out of a folder: in a folder from elsewhere they could expose or replace any file."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ LEAST = 100  # size in pixels from which a connected component counts as an obje
 
 
 class Objects(NamedTuple):
-    """Objects of one image.
+    """Objects of one image, by instance number or, for components, by class.
 
     masks   | (O, H, W) | bool  |
     classes | (O,)      | int64 | 1..K-1
