@@ -68,7 +68,7 @@ def make_toy_voc(
         advance: called with 1 for each image done.
 
     Raises:
-        ConfigError: a number is out of range.
+        ConfigError: a number is out of range, or a Dask worker doesn't see the folder.
         DatasetError: the folder is in use for something else, or holds a toy VOC of other sizes or another version.
         OutputError: the folder cannot be written.
     """

@@ -31,7 +31,8 @@ class Paint(IntEnum):
 class Pen:
     """Draws on a canvas through an affine map.
 
-    An object's own coordinates have x to the right and y down, and run from about -1 to 1 along its longer side.
+    Points and lengths are in the object's own coordinates: x to the right, y down, from about -1 to 1 along its longer
+    side.
 
     Args:
         size: width and height of the canvas, in pixels.
