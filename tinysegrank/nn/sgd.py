@@ -120,7 +120,7 @@ def clip_by_norm(gradients: Mapping[str, Array], max_norm: float) -> tuple[dict[
 
 
 def step_schedule(rate: float, step: int, *, drops: Sequence[int], factor: float = 0.1) -> float:
-    """Return the learning rate at a step: `rate` times `factor` for each of `drops` reached (Caffe's multistep)."""
+    """Return the learning rate at a step: `rate`, times `factor` for each of `drops` reached (Caffe's multistep)."""
     return rate * factor ** sum(step >= drop for drop in drops)
 
 

@@ -40,7 +40,7 @@ class Matrices(NamedTuple):
 
 @lru_cache
 def matrices(m: int, r: int) -> Matrices:
-    """Return A^T, G and B^T of F(m, r), for m outputs and r taps."""
+    """Return A^T, G and B^T of F(m, r), for m outputs and r taps; POINTS must have m + r - 1."""
     points = [Fraction(text) for text in POINTS[m + r - 1].split()]
     outputs = [[point**i for point in points] + [Fraction(i == m - 1)] for i in range(m)]
     taps, inputs = [], []

@@ -29,7 +29,7 @@ class Fused(NamedTuple):
     """A convolution and the layers fused with it.
 
     Attributes:
-        place: index of the convolution among the layers.
+        place, convolution: index of the convolution among the layers, and its description.
         shape: (C, H, W) of the convolution's input.
         stride, padding, out: of the convolution; `out` is its output size.
         made: shape of the output for one image, (H, W, F), after the fused layers.
