@@ -8,6 +8,7 @@ from typing import Any
 import check
 import numpy as np
 import pytest
+from check.compare import close
 from notebooks import HERE, number_of, pages
 
 ANSWERS = {
@@ -61,6 +62,15 @@ def test_the_logistic_function_may_clip_its_exponent() -> None:
     check.exercise_4_1(lambda d: 1 / (1 + np.exp(-np.clip(d, -700, 700))))
 
 
-def test_the_summit_that_is_named_is_the_root_of_100_000() -> None:
-    with pytest.raises(check.AnswerError, match=r"yours is 400; it should be 316\.23"):
-        check.exercise_3_3(400)
+@pytest.mark.parametrize(
+    ("wrong", "verdict"), [(400, "400, which is too large"), (300, "300, which is too small"), (np.nan, "not a number")]
+)
+def test_a_wrong_number_is_called_too_large_or_too_small(wrong: float, verdict: str) -> None:
+    with pytest.raises(check.AnswerError, match=verdict) as caught:
+        check.exercise_3_3(wrong)
+    assert "316" not in str(caught.value)  # the root of 100,000, the right answer
+
+
+def test_a_wrong_entry_of_an_array_is_named_with_the_right_one() -> None:
+    with pytest.raises(check.AnswerError, match=r"yours is 5 at \[1\]; it should be 2"):
+        close([1, 5], [1, 2], "the entries")

@@ -28,16 +28,19 @@ def close(yours: Any, right: Any, what: str, *, rtol: float = 1e-6, atol: float 
     """Raise unless two arrays of numbers agree.
 
     Raises:
-        AnswerError: they differ in shape or in an entry, which the message names.
+        AnswerError: they differ in shape or in an entry, which the message names. It gives the right entry of an array,
+            but not a right answer that is a single number: the reader is to find that.
     """
     yours, right = np.asarray(yours, dtype=float), np.asarray(right, dtype=float)
     if yours.shape != right.shape:
         raise AnswerError(f"{what}: yours has the shape {yours.shape}; it should be {right.shape}")
     wrong = ~np.isclose(yours, right, rtol=rtol, atol=atol)
     if wrong.any():
+        if not right.shape:
+            verdict = "too large" if yours > right else "too small" if yours < right else "not a number"
+            raise AnswerError(f"{what}: yours is {yours:.9g}, which is {verdict}")
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
-        where = f" at {list(at)}" if at else ""
-        raise AnswerError(f"{what}: yours is {yours[at]:.9g}{where}; it should be {right[at]:.9g}")
+        raise AnswerError(f"{what}: yours is {yours[at]:.9g} at {list(at)}; it should be {right[at]:.9g}")
 
 
 def pair(returned: Any, function: str, what: str = "its result and a context") -> tuple[Any, Any]:
