@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinysegrank.errors import ShapeError
+from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.metrics import Confusion, paired_difference
 
 
@@ -85,3 +85,9 @@ def test_a_rare_class_is_left_out_of_the_resamples_that_lack_it(rng):
 def test_bad_input(rng, change, options, message):
     with pytest.raises(ShapeError, match=message):
         paired_difference(*change(*methods(rng)), rng=rng, **options)
+
+
+@pytest.mark.parametrize("options", [{"classes": [4]}, {"classes": [-1]}, {"classes": [1, 1]}, {"resamples": 0}])
+def test_options_out_of_range_are_refused(rng, options):
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        paired_difference(*methods(rng), rng=rng, **options)

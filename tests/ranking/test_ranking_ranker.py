@@ -157,6 +157,10 @@ def test_what_does_not_fit_is_refused(tmp_path):
         fit_ranker(table, confusions, blocks=["third"])
     with pytest.raises(ConfigError, match="has no C"):
         fit_ranker(table, confusions, estimator=HistGradientBoostingRegressor())
+    done: list[int] = []
+    with pytest.raises(ConfigError, match="distinct classes"):
+        fit_ranker(table, confusions, classes=[99], advance=done.append)
+    assert not done  # before the first fold
     write_arrays(tmp_path / "other.safetensors", {"mean": np.zeros(2)})
     with pytest.raises(CheckpointError, match="does not hold"):
         Ranker.load(tmp_path / "other.safetensors")

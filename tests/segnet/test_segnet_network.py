@@ -85,6 +85,9 @@ def test_initial_weights_are_the_generators() -> None:
 def test_unknown_names() -> None:
     with pytest.raises(ConfigError, match='preset="vgg": choose one of alexnet, caffenet, torchvision, tiny'):
         SegNet(preset="vgg")
+    for wrong in ({"num_classes": 0}, {"dropout": 1.0}, {"dropout": -0.1}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            SegNet(preset="tiny", **wrong)
     with pytest.raises(ShapeError, match="conv9"):
         SegNet(4, "thin", frozen=("conv9",))
     with pytest.raises(ShapeError, match="conv9"):

@@ -50,7 +50,9 @@ def test_a_slanted_border_has_small_steps():
     assert np.abs(np.diff(border[16:-16])).max() <= 8
 
 
-@pytest.mark.parametrize("shape", [(3, 9), (9, 3)])
-def test_a_smaller_size_is_refused(shape):
-    with pytest.raises(ShapeError, match="is smaller than the labels"):
-        enlarge(np.zeros((4, 4), np.uint8), shape)
+@pytest.mark.parametrize(
+    ("given", "shape"), [((4, 4), (3, 9)), ((4, 4), (9, 3)), ((0, 4), (9, 9)), ((9,), (9,)), ((0, 4), (0, 4))]
+)
+def test_a_smaller_size_and_labels_that_are_no_map_are_refused(given, shape):
+    with pytest.raises(ShapeError, match="at least their size"):
+        enlarge(np.zeros(given, np.uint8), shape)

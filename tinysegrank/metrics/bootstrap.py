@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinysegrank.errors import ShapeError
-from tinysegrank.metrics.confusion import iou_of_confusion
+from tinysegrank.errors import ConfigError, ShapeError
+from tinysegrank.metrics.confusion import check_chosen, iou_of_confusion
 
 
 class Difference(NamedTuple):
@@ -48,6 +48,7 @@ def paired_difference(
 
     Raises:
         ShapeError: the arrays do not fit, their truths differ, or none of the classes is in the truth.
+        ConfigError: a class is out of range or duplicated, or `resamples` is below 1.
 
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, percentile intervals.
     """
@@ -56,7 +57,9 @@ def paired_difference(
         raise ShapeError(f"first, second: shapes {first.shape}, {second.shape}; give (N, K, K) of the same images")
     if not np.array_equal(first.sum(axis=2), second.sum(axis=2)):
         raise ShapeError("first, second: their truths differ; measure both on the same images, in the same order")
-    images, chosen = len(first), list(range(first.shape[1]) if classes is None else classes)
+    if resamples < 1:
+        raise ConfigError(f"resamples={resamples}: give at least 1")
+    images, chosen = len(first), check_chosen(classes, first.shape[1])
     flat = [matrices.reshape(images, -1).astype(np.float64) for matrices in (first, second)]  # (N, K K), exact
     value = float(_mean_difference(np.ones((1, images)), flat, chosen)[0])
     if np.isnan(value):

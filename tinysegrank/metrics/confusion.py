@@ -83,13 +83,23 @@ class Confusion:
         """
         if absent not in ("skip", "strict"):
             raise ConfigError(f"absent: {absent!r} is neither 'skip' nor 'strict'")
-        chosen = list(range(self.num_classes) if classes is None else classes)
-        if len(set(chosen)) < len(chosen) or not set(chosen) <= set(range(self.num_classes)):
-            raise ConfigError(f"classes: {chosen} are not distinct classes in 0..{self.num_classes - 1}")
+        chosen = check_chosen(classes, self.num_classes)
         if absent == "skip":
             chosen = [index for index in chosen if self.matrix[index].any()]
         mean = float(self.iou()[chosen].mean()) if chosen else float("nan")  # Eq. 2
         return MeanIoU(mean, len(chosen))
+
+
+def check_chosen(classes: Sequence[int] | None, num_classes: int) -> list[int]:
+    """Return the classes to average over: those given, or all if None is.
+
+    Raises:
+        ConfigError: one is outside 0..num_classes - 1 or duplicated.
+    """
+    chosen = list(range(num_classes) if classes is None else classes)
+    if len(set(chosen)) < len(chosen) or not set(chosen) <= set(range(num_classes)):
+        raise ConfigError(f"classes: {chosen} are not distinct classes in 0..{num_classes - 1}")
+    return chosen
 
 
 def image_confusions(truth: np.ndarray, proposals: np.ndarray, *, num_classes: int = NUM_CLASSES) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinysegrank.errors import ConfigError, ShapeError
 from tinysegrank.metrics import Confusion
+from tinysegrank.metrics.confusion import check_chosen
 from tinysegrank.parallel import jobs_that_fit, parallel_map
 from tinysegrank.ranking.oracle import check_groups, pick
 from tinysegrank.stored_rows import StoredRows, row_blocks
@@ -89,6 +90,7 @@ def choose_C(  # noqa: N802  # C is the field's name
         raise ShapeError(f"confusions, groups: shapes {confusions.shape}, {groups.shape}; give one matrix per row")
     if len(X) != len(groups):
         raise ShapeError(f"X, groups: shapes {X.shape}, {groups.shape}; give one row per proposal")
+    check_chosen(classes, confusions.shape[1])
     candidates = sorted(set(grid))
     if not candidates or not all(np.isfinite(C) and C > 0 for C in candidates):
         raise ShapeError(f"grid: {list(grid)}; give finite values above 0")

@@ -58,7 +58,7 @@ class SegNet:
         num_classes, backend, feature_scale, dropout: the arguments.
 
     Raises:
-        ConfigError: the preset is unknown, or feature_scale is not positive and finite.
+        ConfigError: the preset is unknown, or a number is out of range.
         ShapeError: `frozen` has a name that isn't a layer's.
         BackendError: the backend cannot be used.
     """
@@ -76,6 +76,8 @@ class SegNet:
     ) -> None:
         self.num_classes, self.preset_name, self.preset = num_classes, preset, look_up(PRESETS, preset, "preset")
         self.dropout = self.preset.dropout if dropout is None else dropout
+        if num_classes < 1 or not 0 <= self.dropout < 1:
+            raise ConfigError(f"num_classes={num_classes}, dropout={dropout}: give 1 or more, and dropout in [0, 1)")
         self.backend = get_backend() if backend is None else backend
         rng = np.random.default_rng(0) if rng is None else rng
         trunk = _build_trunk(self.preset, rng, self.backend)

@@ -19,12 +19,12 @@ def enlarge(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     returns | (H, W) | uint8 | `labels` itself if it has this shape
 
     Raises:
-        ShapeError: the labels are not (h, w), or the shape is smaller.
+        ShapeError: the labels are not (h, w) or empty, or the shape is smaller.
     """
+    if labels.ndim != 2 or not labels.size or shape[0] < labels.shape[0] or shape[1] < labels.shape[1]:
+        raise ShapeError(f"labels, shape: {labels.shape}, {tuple(shape)}; give labels (h, w) and at least their size")
     if labels.shape == tuple(shape):
         return labels
-    if labels.ndim != 2 or shape[0] < labels.shape[0] or shape[1] < labels.shape[1]:
-        raise ShapeError(f"shape: {tuple(shape)} is smaller than the labels {labels.shape}; give a larger one")
     used = np.unique(labels)
     enlarged, largest = np.full(shape, used[0], np.uint8), _share(labels, used[0], shape)
     for label in used[1:]:

@@ -145,8 +145,8 @@ def check_potts(unary: np.ndarray, edges: np.ndarray, weights: np.ndarray) -> No
         raise ShapeError(
             f"unary (N, K), edges (E, 2) and weights (E,) are needed, got {unary.shape}, {edges.shape}, {weights.shape}"
         )
-    if edges.size and not 0 <= edges.min() <= edges.max() < len(unary):
-        raise ShapeError(f"edges must name nodes of 0..{len(unary) - 1}")
+    if edges.size and (edges.dtype.kind not in "iu" or not 0 <= edges.min() <= edges.max() < len(unary)):
+        raise ShapeError(f"edges must be integers, nodes of 0..{len(unary) - 1}")
     if not (np.isfinite(unary).all() and np.isfinite(weights).all()):
         raise ShapeError("unary and weights must be finite; replace infinite costs by large ones")
     if weights.size and weights.min() < 0:
