@@ -14,6 +14,7 @@ _REMEDIES = {
     errno.ENOTDIR: "a folder above it is a file",
     errno.EEXIST: "a folder above it is a file",
     errno.ENAMETOOLONG: "shorten the name",
+    errno.ELOOP: "remove the links that lead to each other",
     errno.EACCES: "change its permissions",
     errno.EPERM: "change its permissions",
     errno.EROFS: "choose a folder that can be written to",

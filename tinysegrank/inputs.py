@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from glob import glob
 from pathlib import Path
 
-from tinysegrank.errors import CheckpointError, DatasetError, WeightsError, explain_os_error
+from tinysegrank.errors import CheckpointError, DatasetError, TinySegRankError, WeightsError, explain_os_error
 
 SETTINGS_FILE, MANIFEST_FILE = "run.toml", "manifest.json"  # of a run folder
 LABELS, OVERLAY = ".labels.png", ".overlay.png"  # endings of the results that are written for a photograph
@@ -15,17 +16,26 @@ _ENDINGS = {
 }
 
 
+@contextmanager
+def _reachable(path: Path, raises: type[TinySegRankError]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise raises(explain_os_error(path, error)) from error
+
+
 def check_run(path: Path) -> Path:
     """Check that a path is a run folder, and return it.
 
     Raises:
-        CheckpointError: it is not one, or its settings are missing.
+        CheckpointError: it is not one or out of reach, or its settings are missing.
     """
-    if not (path / SETTINGS_FILE).is_file():
+    with _reachable(path, CheckpointError):
+        if (path / SETTINGS_FILE).is_file():
+            return path
         if (path / MANIFEST_FILE).is_file():
             raise CheckpointError(f"{path / SETTINGS_FILE}: is missing; repeat the command that made the run")
-        raise CheckpointError(f"{path}: is not a run folder; make one with `tinysegrank demo` or `tinysegrank run`")
-    return path
+    raise CheckpointError(f"{path}: is not a run folder; make one with `tinysegrank demo` or `tinysegrank run`")
 
 
 def check_data(root: Path) -> Path:
@@ -50,27 +60,22 @@ def check_label_maps(folder: Path) -> Path:
     """Check that the folder of label maps to score exists, and return it.
 
     Raises:
-        DatasetError: it is missing or a file.
+        DatasetError: it is missing, out of reach or a file.
     """
-    if not folder.is_dir():
-        raise DatasetError(
-            f"{folder}: is not a folder; give the one that holds a label PNG for each image of the split"
-        )
-    return folder
+    with _reachable(folder, DatasetError):
+        if folder.is_dir():
+            return folder
+    raise DatasetError(f"{folder}: is not a folder; give the one that holds a label PNG for each image of the split")
 
 
-def check_weight_file(path: Path | None) -> Path | None:
-    """Check that a file of weights is there, if one is given, and return it.
+def check_weight_file(path: Path) -> None:
+    """Check that a file of weights can be opened.
 
     Raises:
-        WeightsError: it is missing or out of reach.
+        WeightsError: it is missing, out of reach or a folder.
     """
-    if path is not None:
-        try:
-            path.stat()
-        except OSError as error:
-            raise WeightsError(explain_os_error(path, error)) from error
-    return path
+    with _reachable(path, WeightsError), path.open("rb"):
+        pass
 
 
 def names_in(folder: Path) -> set[str]:
@@ -94,28 +99,29 @@ def find_photographs(given: Sequence[Path]) -> list[Path]:
     in alphabetical order, without the label maps and overlays that `predict` writes.
 
     Raises:
-        DatasetError: a folder or pattern holds none, or a file is missing.
+        DatasetError: a folder or pattern holds none, or a path is missing or out of reach.
     """
     found: list[Path] = []
     for path in given:
-        if path.is_dir():
-            inside = [file for file in sorted(path.iterdir()) if _is_photograph(file)]
-            if not inside:
-                raise DatasetError(f"{path}: this folder holds no photographs; give a folder that does, or files")
-            found += inside
-        elif not path.exists() and any(sign in str(path) for sign in "*?["):
-            matches = [Path(match) for match in sorted(glob(str(path), recursive=True))]  # noqa: PTH207  # takes any path
-            inside = [match for match in matches if match.is_file() and not _is_result(match)]
-            if not inside:
-                raise DatasetError(f"{path}: matches no photograph; check the pattern")
-            found += inside
-        else:
-            try:
-                path.stat()
-            except OSError as error:
-                raise DatasetError(explain_os_error(path, error)) from error
-            found.append(path)
+        with _reachable(path, DatasetError):
+            found += _photographs_of(path)
     return list(dict.fromkeys(found))
+
+
+def _photographs_of(path: Path) -> list[Path]:
+    if path.is_dir():
+        inside = [file for file in sorted(path.iterdir()) if _is_photograph(file)]
+        if not inside:
+            raise DatasetError(f"{path}: this folder holds no photographs; give a folder that does, or files")
+        return inside
+    if not path.exists() and any(sign in str(path) for sign in "*?["):
+        matches = [Path(match) for match in sorted(glob(str(path), recursive=True))]  # noqa: PTH207  # takes any path
+        inside = [match for match in matches if match.is_file() and not _is_result(match)]
+        if not inside:
+            raise DatasetError(f"{path}: matches no photograph; check the pattern")
+        return inside
+    path.stat()  # raises if it is missing
+    return [path]
 
 
 def _is_photograph(path: Path) -> bool:

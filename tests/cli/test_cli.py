@@ -63,7 +63,7 @@ def test_a_wrong_path_is_refused_before_anything_slow_is_imported(tmp_path, toy)
         ["evaluate", "labels", "--voc", "nowhere"],
         ["evaluate", "nowhere", "--voc", str(toy)],
         ["run", "--voc", "nowhere", "--out", "new"],
-        ["run", "--voc", str(toy), "--weights", "nowhere", "--out", "new", "--set", "data.train=train"],
+        ["run", "--voc", str(toy), "--weights", "nowhere", "--out", "new"],
     ]
     script = f"""
         import sys
@@ -268,6 +268,21 @@ def test_a_negative_seed_is_a_wrong_option(tmp_path, command):
     result = call(command, *([tmp_path / "toy"] if command == "toyvoc" else ["--out", tmp_path / "run"]), "--seed", -1)
     assert result.exit_code == 2
     assert not list(tmp_path.iterdir())
+
+
+def test_links_that_lead_to_each_other_are_refused(tmp_path, toy):
+    (tmp_path / "loop").symlink_to("loop")
+    for given in (
+        ["--out", tmp_path / "loop"],
+        ["--out", tmp_path / "run", "--set", f"proposals.folder={tmp_path}/loop"],
+    ):
+        result = call("run", "--voc", toy, *UNTRAINED, "--set", "proposals.engine=folder", *given)
+        assert result.exit_code == 1 and "error: " in result.stderr, result.output
+
+
+def test_settings_override_a_folder_that_is_wrong(tmp_path, toy):
+    given = ("--voc", tmp_path, "--set", f"data.voc={toy}", "--set", "data.train=train", "--until", "data")
+    assert call("run", *given, "--out", tmp_path / "run", *UNTRAINED).exit_code == 0
 
 
 def test_predict_needs_a_finished_run(tmp_path):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import time
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
-from tinysegrank.experiment import STAGES, Shown, progress
+from tinysegrank.experiment import STAGES, Shown, Silent, progress
 from tinysegrank.experiment.progress import _DRAWINGS, _PHOTOGRAPHS, Pace, duration
+from tinysegrank.experiment.stages.training import count_steps
 
 
 class Clock:
@@ -132,3 +135,18 @@ def test_nothing_is_foretold_too_early():
 )
 def test_durations_are_read_easily(seconds, text):
     assert duration(seconds) == text
+
+
+def test_steps_of_an_earlier_command_are_reported_at_once(tmp_path):
+    """Counted a second later, they would be taken for steps of this command, and the time left for a moment's."""
+    (tmp_path / "step.txt").write_text("5000")
+    told = []
+
+    class Told(Silent):
+        @contextmanager
+        def count(self, what, total):
+            yield told.append
+
+    with count_steps(SimpleNamespace(progress=Told()), {tmp_path: 6000, tmp_path / "other": 100}):
+        pass
+    assert told == [5000]

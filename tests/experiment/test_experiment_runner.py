@@ -139,6 +139,18 @@ def test_a_second_call_writes_nothing(tmp_path, work, monkeypatch):
     assert go(tmp_path / "run", work) == []
 
 
+def test_a_run_without_a_finished_stage_takes_other_settings(tmp_path, work):
+    def fail(run):
+        raise ConfigError("a colour is of no class")
+
+    good, changed = work.stages, replace(Settings(), seed=1)
+    work.stages = (replace(good[0], work=fail),)
+    with pytest.raises(ConfigError, match="a colour"):
+        go(tmp_path / "run", work)
+    work.stages = good
+    assert go(tmp_path / "run", work, changed) == ["first", "second", "third"]
+
+
 def test_a_changed_setting_redoes_what_depends_on_it(tmp_path, work):
     go(tmp_path / "run", work)
     changed = replace(Settings(), seed=1)

@@ -205,6 +205,9 @@ def test_classes_that_do_not_fit_are_refused(rng: np.random.Generator) -> None:
     z, target, weight = soft_batch(rng)
     with pytest.raises(ShapeError, match="z has 4 classes, the counts 5"):
         losses.CorpusCounts(5).update(z, target, weight)
+    for loss in (losses.iou, losses.soft_cross_entropy):
+        with pytest.raises(ShapeError, match="z has 4 classes, the counts 1"):
+            loss(z, target, weight, counts=losses.CorpusCounts(1))
     with pytest.raises(ShapeError, match="5 classes do not merge with 4"):
         losses.CorpusCounts(4).merge(losses.CorpusCounts(5))
     with pytest.raises(ShapeError, match=r"weight \(N, H, W\)"):

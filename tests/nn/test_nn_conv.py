@@ -125,6 +125,8 @@ def _bad_convolutions() -> Iterator[Any]:
     yield pytest.param((x[0], weight, bias), {}, r"x \(N, C, H, W\).*\(4, 5, 5\)", id="rank of x")
     yield pytest.param((x, weight[0], bias), {}, "weight", id="rank of weight")
     yield pytest.param((x, weight, bias[0]), {}, "bias", id="rank of bias")
+    yield pytest.param((x, np.float64(1.0)), {}, "weight", id="scalar weight without bias")
+    yield pytest.param((x, weight[:, :, :0]), {}, "weight", id="empty kernel without bias")
     yield pytest.param((x, weight.astype("f4"), bias), {}, "float64, weight float32", id="dtype")
     yield pytest.param((x, weight[:, :3], bias), {}, "expected weight .F, 4,", id="channels")
     yield pytest.param((x, weight, np.ones(3)), {}, r"bias \(3,\)", id="length of bias")

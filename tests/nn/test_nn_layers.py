@@ -157,3 +157,7 @@ def test_a_layer_that_keeps_a_gradient_back_is_named(rng: np.random.Generator) -
     y, context = net.forward(rng.standard_normal((1, 2, 6, 6)))
     with pytest.raises(ShapeError, match="layer block returned no gradient for first below it"):
         net.backward(np.ones_like(y), context)
+    net = nn.Sequential({"block": block}, input_gradient=True)
+    y, context = net.forward(rng.standard_normal((1, 2, 6, 6)))
+    with pytest.raises(ShapeError, match="layer block returned no gradient of the input; make it with input_gradient"):
+        net.backward(np.ones_like(y), context)

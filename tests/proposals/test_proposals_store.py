@@ -189,6 +189,13 @@ def test_void_is_refused_before_it_is_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_infinite_score_is_refused_before_it_is_written(tmp_path):
+    first, second = proposals(2)
+    with pytest.raises(DatasetError, match="one: has an infinite score"):
+        ProposalStore(tmp_path).write("one", [first, replace(second, score=-np.inf)])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_as_many_classes_as_a_label_map_holds_come_back(tmp_path):
     store = ProposalStore(tmp_path, Classes(tuple(f"class {k}" for k in range(255))))
     labels = np.arange(255, dtype=np.uint8).reshape(5, 51)

@@ -19,10 +19,7 @@ from tinysegrank.inputs import (
 )
 
 Out = Annotated[Path, typer.Option("--out", help="Run folder; created if missing, resumed if it exists.")]
-Voc = Annotated[
-    Path,
-    typer.Option("--voc", help="Folder that contains JPEGImages/: VOCdevkit/VOC2012, or yours.", callback=check_data),
-]
+Voc = Annotated[Path, typer.Option("--voc", help="Folder that contains JPEGImages/: VOCdevkit/VOC2012, or yours.")]
 Classes = Annotated[
     str, typer.Option("--classes", help="Also report the mean over these classes: comma-separated names or numbers.")
 ]
@@ -77,11 +74,7 @@ def run(
     out: Out,
     weights: Annotated[
         Path | None,
-        typer.Option(
-            "--weights",
-            help="Weights of an AlexNet or CaffeNet: .caffemodel, .pth, .safetensors or .npz.",
-            callback=check_weight_file,
-        ),
+        typer.Option("--weights", help="Weights of an AlexNet or CaffeNet: .caffemodel, .pth, .safetensors or .npz."),
     ] = None,
     preset: Annotated[
         str | None, typer.Option("--preset", help="Network architecture: alexnet, caffenet, torchvision or tiny.")
@@ -114,6 +107,10 @@ def run(
     keep_stale: KeepStale = False,
 ) -> None:
     """Run the paper's experiment on PASCAL VOC or images of your own; the same command resumes an interrupted run."""
+    if config is None and not settings_given:  # which may name others; fails before the slow imports
+        check_data(voc)
+        if weights is not None:
+            check_weight_file(weights)
     from tinysegrank.cli.show import console, show_results, shown
     from tinysegrank.config import from_dict, merge, parse_assignments, read_toml
     from tinysegrank.experiment import STAGES, Settings, named_settings, run_experiment
@@ -171,12 +168,7 @@ def predict(
 
 @app.command()
 def evaluate(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            help="Folder of label PNGs: NAME.png, values from 0, for each image.", callback=check_label_maps
-        ),
-    ],
+    folder: Annotated[Path, typer.Argument(help="Folder of label PNGs: NAME.png, values from 0, for each image.")],
     voc: Voc,
     split: Annotated[str, typer.Option("--split", help="Split whose images to score.")] = "val",
     classes: Classes = "",
@@ -186,6 +178,8 @@ def evaluate(
     jobs: Jobs = CORES,
 ) -> None:
     """Score a folder of label PNGs by corpus IoU, VOC's measure."""
+    check_data(voc)  # these fail before the slow imports
+    check_label_maps(folder)
     from tinysegrank import reporting
     from tinysegrank.cli.show import beside, console, print_json, shown
     from tinysegrank.experiment import evaluate_folder

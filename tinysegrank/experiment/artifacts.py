@@ -35,7 +35,7 @@ _FORMAT = 2  # raise when the same key no longer stands for the same files
 _MACHINERY = frozenset(
     f"tinysegrank.{name}"
     for name in (
-        "cluster", "code_digest", "compiled_cache", "stamps",
+        "cluster", "code_digest", "compiled_cache", "inputs", "stamps",
         *(f"experiment.{name}" for name in (
             "artifacts", "folder_lock", "manifest", "origin", "progress", "run_folder", "runner", "settings",
         )),

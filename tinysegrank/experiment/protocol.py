@@ -6,6 +6,7 @@ images -> trunk features -> SegNet trainings -> coarse maps -> full-size labels 
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,8 +102,8 @@ def _with_absolute_inputs(settings: Settings, path: Path) -> Settings:
     changes = {}
     for part, name in (("data", "voc"), ("trunk", "weights"), ("proposals", "folder")):
         if given := getattr(getattr(settings, part), name):
-            place = Path(given).resolve()
-            if place.is_relative_to(path.resolve()):
+            place = Path(os.path.realpath(given))
+            if place.is_relative_to(os.path.realpath(path)):
                 raise OutputError(
                     f"{path}: holds {part}.{name}={place}, which making a stage anew may delete; move it elsewhere"
                 )

@@ -19,7 +19,7 @@ from tinysegrank.files import write_text
 from tinysegrank.inputs import MANIFEST_FILE, SETTINGS_FILE, check_run
 from tinysegrank.links import check_links
 from tinysegrank.outputs import check_folder
-from tinysegrank.stamps import file_digest
+from tinysegrank.stamps import STAMP, file_digest, read_stamp
 
 
 def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
@@ -63,7 +63,8 @@ def open_run(path: Path, settings: Settings, lock: FolderLock, *, jobs: int, pro
     """Create a run folder, or open one made with the same settings; with `update`, change its settings to the given.
 
     A damaged or edited settings file is written anew if the run was made with the given settings. Nothing is written if
-    the file has them already, so a finished run may be on a read-only disk.
+    the file has them already, so a finished run may be on a read-only disk. While no stage is finished, other settings
+    replace those of the folder.
 
     Raises:
         ConfigError: the folder holds something else; the settings file cannot be read; without `update`, the run was
@@ -89,7 +90,8 @@ def open_run(path: Path, settings: Settings, lock: FolderLock, *, jobs: int, pro
         except ConfigError as error:
             if not update or isinstance(error.__cause__, OSError):
                 raise
-        if held != asked and not update and not changed:
+        finished = any(read_stamp(file.parent).complete for file in path.glob(f"*/{STAMP}"))
+        if held != asked and finished and not update and not changed:
             raise ConfigError(
                 f"{path}: this run was made with another configuration: {'; '.join([*_differences(held, asked)][:5])}. "
                 f"Choose another --out, or pass --update to make anew what depends on it"

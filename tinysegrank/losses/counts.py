@@ -64,8 +64,7 @@ class CorpusCounts:
                 is negative or NaN.
         """
         check_loss_arguments("CorpusCounts", z, target, weight)
-        if (K := z.shape[1]) != self.num_classes:
-            raise ShapeError(f"CorpusCounts: z has {K} classes, the counts {self.num_classes}; make CorpusCounts({K})")
+        self._check(z)
         xp = array_namespace(z)
         log_q, context = log_softmax(z, axis=1)
         batch = expected_counts(context.probabilities, target, weight)
@@ -82,6 +81,10 @@ class CorpusCounts:
             given = f"{other.num_classes} classes do not merge with {self.num_classes}"
             raise ShapeError(f"CorpusCounts: {given}; make all counts with one number of classes")
         return self._add(other.sums)
+
+    def _check(self, z: Array) -> None:
+        if (K := z.shape[1]) != self.num_classes:
+            raise ShapeError(f"CorpusCounts: z has {K} classes, the counts {self.num_classes}; make CorpusCounts({K})")
 
     def _add(self, sums: Array) -> CorpusCounts:
         """Add `sums` to those held, and return self; the result is on a device if either was."""
@@ -100,7 +103,12 @@ class CorpusCounts:
         return copy
 
     def like(self, z: Array) -> ExpectedCounts:
-        """Return the sums without the cross-entropy, as arrays of z's library and dtype on its device."""
+        """Return the sums without the cross-entropy, as arrays of z's library and dtype on its device.
+
+        Raises:
+            ShapeError: z (N, K, H, W) has another number of classes.
+        """
+        self._check(z)
         K, sums = self.num_classes, _moved(self.sums, z)
         return ExpectedCounts(sums[:K], sums[K : 2 * K], sums[2 * K : 3 * K], sums[3 * K, ...])
 

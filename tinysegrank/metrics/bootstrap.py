@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinysegrank.errors import ConfigError, ShapeError
-from tinysegrank.metrics.confusion import check_chosen, iou_of_confusion
+from tinysegrank.metrics.confusion import check_chosen
 
 
 class Difference(NamedTuple):
@@ -60,25 +60,33 @@ def paired_difference(
     if resamples < 1:
         raise ConfigError(f"resamples={resamples}: give at least 1")
     images, chosen = len(first), check_chosen(classes, first.shape[1])
-    flat = [matrices.reshape(images, -1).astype(np.float64) for matrices in (first, second)]  # (N, K K), exact
-    value = float(_mean_difference(np.ones((1, images)), flat, chosen)[0])
+    sums = [_sums(matrices) for matrices in (first, second)]
+    value = float(_mean_difference(np.ones((1, images)), sums, chosen)[0])
     if np.isnan(value):
         raise ShapeError(f"classes: none of {chosen} is in the truth of these images; choose others")
     drawn = rng.multinomial(images, np.full(images, 1 / images), size=resamples)  # (B, N)
-    low, high = np.nanquantile(_mean_difference(drawn, flat, chosen), [0.025, 0.975])
+    low, high = np.nanquantile(_mean_difference(drawn, sums, chosen), [0.025, 0.975])
     return Difference(value, float(low), float(high))
 
 
-def _mean_difference(weights: np.ndarray, flat: list[np.ndarray], classes: list[int]) -> np.ndarray:
+def _sums(matrices: np.ndarray) -> np.ndarray:
+    """Return each class's intersection, then its pixels in the truth, then in the labels: (N, 3 K) float64, exact."""
+    parts = np.diagonal(matrices, axis1=1, axis2=2), matrices.sum(axis=2), matrices.sum(axis=1)
+    return np.concatenate(parts, axis=1).astype(np.float64)
+
+
+def _mean_difference(weights: np.ndarray, sums: list[np.ndarray], classes: list[int]) -> np.ndarray:
     """Return the mean IoU of the first method minus that of the second, for each of B resamples.
 
-    weights | (B, N)         | how often each image was drawn
-    flat    | two of (N, K K) | flattened confusion matrices of each method's images
-    returns | (B,)           | NaN where none of the classes is in the truth
+    weights | (B, N)          | how often each image was drawn
+    sums    | two of (N, 3 K) | each method's `_sums`
+    returns | (B,)            | NaN where none of the classes is in the truth
     """
-    side = round(flat[0].shape[1] ** 0.5)
-    matrices = [(weights @ of_method).reshape(-1, side, side) for of_method in flat]  # (B, K, K)
-    present = matrices[0].sum(axis=2)[:, classes] > 0  # (B, classes)
-    gaps = iou_of_confusion(matrices[0])[:, classes] - iou_of_confusion(matrices[1])[:, classes]
+    ious = []
+    for of_method in sums:
+        intersection, truth, labels = np.split(weights @ of_method, 3, axis=1)  # (B, K) each
+        union = truth + labels - intersection
+        ious.append(np.divide(intersection, union, out=np.full_like(union, np.nan), where=union > 0)[:, classes])
+    present, gaps = truth[:, classes] > 0, ious[0] - ious[1]  # (B, classes); the truth is the same for both
     total, count = np.where(present, gaps, 0.0).sum(axis=1), present.sum(axis=1)
     return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)

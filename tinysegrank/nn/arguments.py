@@ -196,7 +196,7 @@ def check_conv2d(
     C, F = x.shape[1], weight.shape[0]
     if groups < 1 or C % groups or F % groups:
         raise ShapeError(f"conv2d: groups={groups} must divide both the {C} channels and the {F} filters")
-    if weight.shape[1] != C // groups or bias.shape[0] != F:
+    if weight.shape[1] != C // groups or 0 in weight.shape[2:] or bias.shape[0] != F:
         raise ShapeError(
             f"conv2d: weight {tuple(weight.shape)} and bias {tuple(bias.shape)} do not fit x with {C} channels "
             f"in {groups} groups: expected weight (F, {C // groups}, KH, KW) and bias (F,)"

@@ -5,7 +5,7 @@ Source: Caffe's ConvolutionLayer and im2col.
 
 from __future__ import annotations
 
-from array_api_compat import array_namespace, is_cupy_array
+from array_api_compat import array_namespace, device, is_cupy_array
 
 from tinysegrank.backend import Array
 from tinysegrank.nn.arguments import ConvContext, Pair, check_conv2d, check_gradient, half_in_float32
@@ -41,8 +41,7 @@ def conv2d(
             padding (at least 0) is not one integer or two, (height, width); or a filter is larger than the padded map.
     """
     if bias is None:
-        xp = array_namespace(x, weight)
-        bias = xp.zeros_like(xp.reshape(weight, (weight.shape[0], -1))[:, 0])
+        bias = array_namespace(x, weight).zeros(weight.shape[:1], dtype=weight.dtype, device=device(weight))
     stride, padding, out = check_conv2d(x, weight, bias, stride, padding, groups)
     if uses_numba(x) and takes_tiles(weight, stride):
         from tinysegrank.nn.fast import convolution

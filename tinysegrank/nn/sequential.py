@@ -122,7 +122,7 @@ class Sequential(Described):
         respect to the trainable parameters by name ({} if not needed).
 
         Raises:
-            ShapeError: a layer returns no gradient with respect to its input, and the layer below needs it.
+            ShapeError: a layer returns no gradient with respect to its input where one is needed.
         """
         needs_input = needs_input and self.input_gradient
         names, first = list(self.layers), self._lowest()
@@ -138,6 +138,8 @@ class Sequential(Described):
             gx, own = layer.backward(gx, context[index - first], **needs)
             if trained:
                 gradients |= {f"{name}.{parameter}": array for parameter, array in own.items()}
+        if needs_input and gx is None:
+            raise ShapeError(f"layer {names[0]} returned no gradient of the input; make it with input_gradient=True")
         return (gx if needs_input else None), gradients
 
     def _trained(self, name: str) -> dict[str, Array]:

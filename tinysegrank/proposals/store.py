@@ -45,8 +45,8 @@ class ProposalStore:
         """Write the proposals of an image in their order, replacing earlier ones.
 
         Raises:
-            DatasetError: `name` is not a bare name, there is no proposal, they differ in size, or a label is not a
-                class.
+            DatasetError: `name` is not a bare name, there is no proposal, they differ in size, a label is not a class,
+                or a score is infinite.
             ShapeError: labels are not (H, W) or not integers.
             OutputError: the folder cannot be written.
         """
@@ -54,6 +54,8 @@ class ProposalStore:
         if not proposals:
             raise DatasetError(f"{name}: has no proposal to write; an image needs at least one")
         _check({f"proposal {m} of {name}": proposal.labels for m, proposal in enumerate(proposals)}, self.classes)
+        if any(math.isinf(proposal.score) for proposal in proposals):
+            raise DatasetError(f"{name}: has an infinite score; give finite ones, or NaN where it is unknown")
         token = secrets.token_hex(6)
         unfinished, replaced = (self.root / f".{name}.{token}.{what}" for what in ("tmp", "old.tmp"))
         try:

@@ -127,7 +127,8 @@ def count_steps(run: Run, steps: Mapping[Path, int]) -> Iterator[None]:
     done = threading.Event()
 
     def watch(advance: Advance) -> None:
-        shown = 0
+        shown = sum(map(_steps_taken, steps))
+        advance(shown)  # at once: those of an earlier command say nothing about this one's pace
         while not done.wait(1.0):
             taken = sum(map(_steps_taken, steps))
             advance(taken - shown)
