@@ -24,7 +24,8 @@ def load(run: str | PathLike[str]) -> Segmenter:
     `tinysegrank.load("runs/demo")("photo.jpg").labels` is a label map.
 
     Raises:
-        CheckpointError: the folder is not a finished run.
+        CheckpointError: the folder is not a finished run, or a file of it is damaged.
+        ConfigError, WeightsError, BackendError: its settings, its weight file or the backend cannot be used.
     """
     from tinysegrank.experiment import Segmenter
 
