@@ -46,8 +46,9 @@ def worst_entry(
 ) -> tuple[tuple[int, ...], float, float]:
     """Search for the most wrong entry of a gradient; return its index, its value there, and its value by `slope`.
 
-    The entries where the direction is not 0 are split in half, and the half with the larger error of its slope is kept,
-    until few are left to compare one by one. So another entry may be worse. `slope` returns the derivative along a
+    The entries where the direction is not 0 are split in half. Along each half, the slope by the gradient is compared
+    with that of `slope`, and the half with the larger difference is kept, until few entries are left to compare one by
+    one. So another entry may be worse. `slope` returns the derivative along a
     direction, by difference.
     """
 

@@ -44,7 +44,7 @@ def read_run(path: Path, *, jobs: int, progress: Progress) -> Run:
 
 
 def check_run_folder(path: Path) -> None:
-    """Check that a path is a run folder, an empty folder, or one that can be made.
+    """Check that a path is a run folder, a folder with nothing but hidden files, or one that can be made; make nothing.
 
     Raises:
         CheckpointError: a link in the run folder leads out of it.

@@ -61,7 +61,10 @@ def write_html_report(run: Run, file: Path, *, images: int = 500) -> None:
 
 
 def _facts(run: Run) -> tuple[tuple[str, str], ...]:
-    """Return (name, value) pairs that head the report: data, classes, trunk, proposals, ranker, version."""
+    """Return (name, value) pairs that head the report: data, classes, trunk, proposals, ranker, version.
+
+    If other code made some stages, a last pair names them.
+    """
     settings = run.settings
     classes = settings.report.classes
     counted = settings.classes.listed(classes) if classes else "all that are in the truth"

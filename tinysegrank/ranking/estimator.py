@@ -113,7 +113,8 @@ class Standardizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         X | (rows, d) | floating | at least one row
 
         Raises:
-            ShapeError: X is not a finite matrix or has no row, or the weights are not one per column and above 0.
+            ShapeError: X is not a finite matrix, or has no row or column; or the weights are not one finite number
+                above 0 per column.
         """
         X = check_features(X)
         if len(X) == 0:

@@ -55,7 +55,7 @@ class PasteProposer(DivMBestProposer):
         return (False,) if asked.segments.rank_channels else ()
 
     def gather(self, run: Run, files: Sequence[Path]) -> int:
-        """Write the descriptions and targets of all images' `rows_of`; return about how many bytes one fit holds."""
+        """Write the described rows of all training images and their targets; return about how many bytes a fit needs."""
         (path, rest), images = files, images_of(run, "train")
         parts = []
         with atomic_write(path) as stream:

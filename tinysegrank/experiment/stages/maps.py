@@ -52,7 +52,7 @@ def check(settings: Settings) -> None:
 
 
 def load_maps(run: Run) -> TrunkMaps:
-    """Load the run's `TrunkMaps`, which compute the maps of any image, once in each process."""
+    """Load, once in each process, the run's `TrunkMaps`, which compute the maps of any image."""
     return load_once(_load, network_path(run), run.settings.maps)
 
 

@@ -85,7 +85,7 @@ def expand(nodes: np.ndarray, alpha: int, unary: np.ndarray, edges: np.ndarray, 
 def gainers(
     nodes: np.ndarray, alpha: int, unary: np.ndarray, edges: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the nodes that may take `alpha` in a best move; all others provably keep their label.
+    """Find the nodes that may take `alpha` in a best move; return (price, candidate). All others provably keep theirs.
 
     nodes     | (N,) | intp    | current labels; for the other arguments see `expansion`
     price     | (N,) | float64 | unary cost of `alpha` minus that of the current label

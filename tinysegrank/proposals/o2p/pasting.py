@@ -37,7 +37,7 @@ class PasteState:
 class PasteEngine:
     """Engine of pastings: score = sum over pasted r of (scores[r, class] - threshold) - simplicity * (0 + 1 + ...).
 
-    scores   | (R, K-1) | floating | of classes 1..K-1 on each segment, such as predicted overlap; K at most 255
+    scores   | (R, K-1) | floating | of classes 1..K-1 on each segment, such as predicted overlap; K of 2..255
     segments |          | Segments | R segments; R may be 0
 
     Args:
@@ -49,12 +49,13 @@ class PasteEngine:
     most `most` of them, as long as this score exceeds `simplicity` * (number taken before). They are pasted so that the
     best ends on top. Pixels in no pasted segment are background.
 
-    Diversity is the Hamming distance over segments. After a pasting, `lam` is subtracted from the score of each pasted
-    pair of class and segment, for good. It is also subtracted from the background score of all other segments, but only
-    for the next pasting, as in the release: added up, these penalties would grow with nearly every pasting.
+    Diversity is the Hamming distance over segments. After a pasting, `diversify` subtracts its `lam` from the score of
+    each pasted pair of class and segment, for good. It also subtracts it from the background score of all other
+    segments, but only for the next pasting, as in the release: added up, these penalties would grow with nearly every
+    pasting.
 
     Raises:
-        ShapeError: the scores do not fit the segments, or one is not finite.
+        ShapeError: the scores do not fit the segments, K is out of range, or a score is not finite.
         ConfigError: an option is out of range.
 
     Source: Carreira, Caseiro, Batista and Sminchisescu, "Semantic Segmentation with Second-Order Pooling", ECCV 2012;

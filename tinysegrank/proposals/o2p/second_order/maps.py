@@ -44,7 +44,7 @@ class MapReduction(Fitted, tag="tinysegrank map reduction 1", shapes={"centre": 
 
     @classmethod
     def fit(cls, images: Iterable[np.ndarray], channels: Sequence[int], *, size: int = 48) -> Self:
-        """Find the directions from all superpixels of some images.
+        """Fit the centre and the principal directions of `unit_roots` to all superpixels of some images.
 
         Args:
             images: means of the maps over an image's superpixels, (S, C) each; read once, a hundred are enough.
