@@ -99,7 +99,8 @@ def test_what_cannot_be_fetched() -> None:
     assert outcome.exit_code == 1
     made = call("fetch", "voc2012", "--to", "data")
     assert "data/VOCdevkit/VOC2012: give it to `tinysegrank run --voc data/VOCdevkit/VOC2012`" in made.output
-    outcome = call("run", "--voc", "data/VOCdevkit/VOC2012", "--weights", "data/VOCdevkit", "--out", "runs/voc")
+    Path("net").touch()
+    outcome = call("run", "--voc", "data/VOCdevkit/VOC2012", "--weights", "net", "--out", "runs/voc")
     assert "train_aug.txt: there is no such split; there are train, trainval, val" in outcome.stderr
     assert (
         "pass --set data.train=train, or get SBD, for VOC's images: `tinysegrank fetch sbd --to FOLDER`"

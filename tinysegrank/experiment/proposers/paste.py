@@ -55,7 +55,7 @@ class PasteProposer(DivMBestProposer):
         return (False,) if asked.segments.rank_channels else ()
 
     def gather(self, run: Run, files: Sequence[Path]) -> int:
-        """Write the described rows of all training images and their targets; return about how many bytes a fit needs."""
+        """Write the training images' described rows and their targets; return about how many bytes a fit takes."""
         (path, rest), images = files, images_of(run, "train")
         parts = []
         with atomic_write(path) as stream:
