@@ -98,7 +98,7 @@ def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path):
         ("folder", "folder: is a folder; give the name of a file"),
         ("file/new", "file/new: cannot be written: Not a directory; a folder above it is a file"),
         ("file/new/newer", "file/new/newer: cannot be written: Not a directory; a folder above it is a file"),
-        ("loop", f"loop: cannot be written: {os.strerror(errno.ELOOP)}"),
+        ("loop", f"loop: cannot be written: {os.strerror(errno.ELOOP)}; remove the links that lead to each other"),
     ],
 )
 def test_what_is_in_the_way_is_named(tmp_path, place, message):
