@@ -96,8 +96,8 @@ def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path):
     ("place", "message"),
     [
         ("folder", "folder: is a folder; give the name of a file"),
-        ("file/new", "file/new: cannot be written: Not a directory; a folder above it is a file"),
-        ("file/new/newer", "file/new/newer: cannot be written: Not a directory; a folder above it is a file"),
+        ("file/new", "file/new: cannot be written: Not a directory; it or a folder above it is a file"),
+        ("file/new/on", "file/new/on: cannot be written: Not a directory; it or a folder above it is a file"),
         ("loop", f"loop: cannot be written: {os.strerror(errno.ELOOP)}; remove the links that lead to each other"),
     ],
 )

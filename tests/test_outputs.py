@@ -29,7 +29,10 @@ def everything(folder):
         ("photo.csv", "photo.csv: exists and was not written by this command; choose another --csv"),
         ("to_photo.csv", "to_photo.csv: exists and was not written by this command; choose another --csv"),
         ("folder", "folder: is a folder; give the name of a file"),
-        ("photo.csv/table.csv", "photo.csv/table.csv: cannot be written: Not a directory; a folder above it is a file"),
+        (
+            "photo.csv/table.csv",
+            "photo.csv/table.csv: cannot be written: Not a directory; it or a folder above it is a file",
+        ),
         ("n" * 300, f"{'n' * 300}: cannot be written: {os.strerror(errno.ENAMETOOLONG)}; shorten the name"),
     ],
 )

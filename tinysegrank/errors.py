@@ -11,8 +11,8 @@ from typing import Literal
 _REMEDIES = {
     errno.ENOENT: "check the path",
     errno.EISDIR: "give a file",
-    errno.ENOTDIR: "a folder above it is a file",
-    errno.EEXIST: "a folder above it is a file",
+    errno.ENOTDIR: "it or a folder above it is a file",
+    errno.EEXIST: "it or a folder above it is a file",
     errno.ENAMETOOLONG: "shorten the name",
     errno.ELOOP: "remove the links that lead to each other",
     errno.EACCES: "change its permissions",

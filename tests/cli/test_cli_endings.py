@@ -168,7 +168,7 @@ def test_an_output_that_cannot_be_written_is_one_line(argument):
     [
         (("evaluate", "LABELS", "--voc", "TOY", "--csv", "FOLDER"), "is a folder; give the name of a file"),
         (("evaluate", "LABELS", "--voc", "TOY", "--csv", "PHOTO"), "exists and was not written by this command"),
-        (("evaluate", "LABELS", "--voc", "TOY", "--csv", "PHOTO/t.csv"), "a folder above it is a file"),
+        (("evaluate", "LABELS", "--voc", "TOY", "--csv", "PHOTO/t.csv"), "it or a folder above it is a file"),
         (("demo", "--out", "PHOTO"), "photo.png: cannot be written: Not a directory"),
         (("demo", "--out", "FOLDER"), "folder: is not empty and holds no run.toml; choose another --out"),
         (("run", "--voc", "TOY", "--out", "PHOTO"), "photo.png: cannot be written: Not a directory"),

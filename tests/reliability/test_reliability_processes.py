@@ -32,5 +32,5 @@ def test_an_error_in_one_worker_ends_the_others(tmp_path):
         assert time.monotonic() - ended < GRACE, left
     assert code == 1
     said = command.said().strip()
-    assert said.startswith("error: ") and "a folder above it is a file" in said and said.count("\n") == 0, said
+    assert said.startswith("error: ") and "it or a folder above it is a file" in said and said.count("\n") == 0, said
     assert not list(tmp_path.rglob(".*.tmp"))

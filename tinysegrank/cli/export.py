@@ -50,7 +50,7 @@ def voc(
     from tinysegrank.exporting import export_voc
 
     typer.echo(export_voc(_opened(run), out, split=split, replace=force, skip=skip))
-    typer.echo("next: upload it at http://host.robots.ox.ac.uk:8080", err=True)
+    typer.echo("next, for VOC's test images: upload it at http://host.robots.ox.ac.uk:8080", err=True)
 
 
 @export.command()

@@ -29,7 +29,9 @@ def read_caffemodel(path: Path | str) -> dict[str, np.ndarray]:
         WeightsError: the file is missing or damaged, or holds no layer with blobs.
     """
     arrays: dict[str, np.ndarray] = {}
-    with reading(path, WeightsError, fault="is not a complete .caffemodel", remedy="download the file again"):
+    with reading(
+        path, WeightsError, fault="is not a complete .caffemodel", remedy="download it again, or give a file of weights"
+    ):
         for field, value in _fields(memoryview(Path(path).read_bytes())):
             if field in _LAYER_FIELDS and isinstance(value, memoryview):
                 name, blobs = _layer(value, *_LAYER_FIELDS[field])
