@@ -81,7 +81,7 @@ class MemoryShortageError(TinySegRankError):
 
 
 class WorkerError(TinySegRankError):
-    """A worker process was killed by the operating system, most likely for lack of memory."""
+    """A worker process ended before its task: it crashed or was killed, by SIGKILL most likely for lack of memory."""
 
 
 def brief(value: object, length: int = 120) -> str:

@@ -88,7 +88,7 @@ def parallel_map(
         advance: called with 1 for each result.
 
     Raises:
-        WorkerError: the operating system killed a worker process of this machine.
+        WorkerError: a worker process of this machine crashed or was killed.
         ConfigError: see `cluster_map`.
     """
     with closing(_results(function, items, jobs, on_cluster)) as results:

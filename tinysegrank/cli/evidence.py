@@ -90,7 +90,7 @@ def report(
 
 @app.command()
 def verify(run: Finished, as_json: Json = False) -> None:
-    """Compare every file of a run with its checksum; list those that are damaged, and what is stale."""
+    """Compare every file of a run with its checksum; list what is damaged or stale, and exit with 1 if anything is."""
     from tinysegrank.cli.show import beside, console, print_json, shown
     from tinysegrank.evidence.verify import verify as verified
     from tinysegrank.experiment.run_folder import read_run

@@ -76,9 +76,10 @@ def _compare(ordering: Ordering, better: np.ndarray, worse: np.ndarray, classes:
 
 
 def verdict(gap: Difference, *, same: bool = False) -> str:
-    """Return the verdict on a claimed gain, or with `same`, equality, by the gap found in points and its interval.
+    """Return the verdict on a claimed gain, given the gap found, in points, with its 95 % interval.
 
-    A gain or loss is clear if 0 is outside the 95 % interval, equality if the interval is within 2 points of 0.
+    A gap is clear if 0 is outside the interval. With `same`, the claim is equality, and agrees if the interval is
+    within 2 points of 0.
     """
     if same and gap.low >= -_ENOUGH and gap.high <= _ENOUGH:
         return AGREES

@@ -93,7 +93,7 @@ def write_finding(piece: Piece, request: Request) -> None:
 
 
 def _plain(cell: Cell) -> Cell:
-    """Return a cell as a value for JSON: a Python number, or None instead of NaN."""
+    """Return a cell as a value for JSON: a number of NumPy becomes Python's, NaN becomes None."""
     value: Cell = cell.item() if isinstance(cell, np.generic) else cell
     return value if value == value else None
 

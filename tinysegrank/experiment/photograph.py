@@ -60,7 +60,7 @@ class Photograph:
 
 
 class PhotographOfRun(Photograph):
-    """An image of the run or its mirror image. Stored inputs are read; segments and descriptions are never mirrored."""
+    """An image of the run or its mirror image, from stored inputs; segments and descriptions always of the former."""
 
     def __init__(self, source: ImageOfRun, *, mirrored: bool = False) -> None:
         self.run, self.source, self.mirrored = source.run, source, mirrored

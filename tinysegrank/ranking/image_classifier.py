@@ -179,7 +179,7 @@ class ImageClassifier(
         returns     | (N, 5 (K-1)) | float32  | presence of the classes 1..K-1 first, then the four sizes of each class
 
         Raises:
-            ShapeError: the descriptors have another length than those in `fit`.
+            ShapeError: the descriptors are not (N, D) with the D of `fit`.
         """
         if descriptors.ndim != 2 or descriptors.shape[1] != self.weights.shape[1]:
             raise ShapeError(f"descriptors must be (N, {self.weights.shape[1]}), got {descriptors.shape}")

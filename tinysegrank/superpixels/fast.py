@@ -34,7 +34,7 @@ def lab_units(rgb: np.ndarray, light: np.ndarray, root: np.ndarray) -> np.ndarra
 
 @compiled()
 def smooth(planes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Numba version of `lab.smooth`: filter planes (C, H, W), each row in both directions before the next."""
+    """Numba version of `lab.smooth`: filter planes (C, H, W), each row down the columns, then along itself."""
     C, H, W = planes.shape
     radius = len(weights) // 2
     smoothed = np.empty((C, H, W), np.int16)

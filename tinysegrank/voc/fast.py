@@ -27,7 +27,9 @@ def count_pairs(rows: np.ndarray, columns: np.ndarray, R: int, C: int) -> tuple[
 def _count(
     rows: np.ndarray, columns: np.ndarray, counts: np.ndarray, ended: np.ndarray, ended_words: np.ndarray
 ) -> bool:
-    """Add the pixels of each pair to `counts`, (M, R, C); return whether a number is out of range.
+    """Add the number of pixels with each row and column to `counts`, (M, R, C), and none where a row is VOID.
+
+    Return whether another number is out of range.
 
     `ended` and `ended_words`, a view of it, are overwritten.
     """

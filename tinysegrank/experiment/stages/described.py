@@ -84,7 +84,7 @@ class Described(NamedTuple):
 
     table      | StoredTable  |         | features, quality and origin of the proposals
     confusions | (rows, K, K) | int32   | pixels of each proposal; row: true class
-    distances  | each (rows,) | float64 | of Eq. 17, by the network's loss, for val; {} for train
+    distances  | each (rows,) | float64 | of Eq. 17, a dict with the network's loss as key, for val; {} for train
     """
 
     table: StoredTable

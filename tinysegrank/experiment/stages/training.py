@@ -70,7 +70,7 @@ def make(run: Run) -> None:
 
 
 def _train_chain(run: Run, chain: list[Training]) -> list[str]:
-    """Train the networks of a chain that are missing or stale, in order; return the names of all."""
+    """Train the missing or stale networks of a chain, first the start, from which the others begin; name all."""
     scale, content, fold_of = features.read_scale(run), run.content("features/train"), images.folds(run)
     for training in chain:
         options, used = run.settings.training.of(training.loss), np.flatnonzero(fold_of != training.fold)
@@ -84,7 +84,7 @@ def _train_chain(run: Run, chain: list[Training]) -> list[str]:
 
 
 def _train(run: Run, training: Training, begin: Path, used: np.ndarray, options: TrainingOptions) -> None:
-    """Train one head from the network in `begin`, on the training images with these indices."""
+    """Train one head on the training images `used`, from the network in `begin`; write it and its log to a folder."""
     folder, model, settings = network_path(run, training).parent, load_segnet(begin), run.settings
     seeds = training.seeds(settings.seed)
     if training.loss == START:  # the trunk's file has no head of the data's classes: draw one

@@ -65,7 +65,7 @@ class Piece(NamedTuple):
         made: buffer for what is pooled next, (chunk, OH, OW, F); empty where no pooling follows.
         size, stride_of_pool: window size and stride of the max pooling; (0, 0) means that there is none.
         after: normalisation after the pooling.
-        y: output (N, H, W, F).
+        y: output, pooled if there is a pooling, (N, height, width, F).
     """
 
     source: np.ndarray
