@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
+from tinysegrank import parallel
 from tinysegrank.errors import WorkerError
 from tinysegrank.parallel import jobs_that_fit, parallel_map
 
@@ -58,6 +60,21 @@ def test_no_program_of_path_is_run_to_end_workers(tmp_path, monkeypatch):
     results.close()
     assert multiprocessing.active_children() == []
     assert not ran.exists()
+
+
+@pytest.mark.parametrize(("error", "shown"), [(KeyError, []), (ValueError, [ValueError])])
+def test_a_cancelled_task_that_joblibs_thread_misses_is_not_shown(monkeypatch, error, shown):
+    class _ExecutorManagerThread(threading.Thread):
+        def run(self):
+            raise error(4)
+
+    told = []
+    monkeypatch.setattr(threading, "excepthook", lambda failure: told.append(failure.exc_type))
+    with parallel._quiet_manager():
+        thread = _ExecutorManagerThread()
+        thread.start()
+        thread.join()
+    assert told == shown
 
 
 def test_workers_are_killed_where_results_are_left_over():

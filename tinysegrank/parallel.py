@@ -128,8 +128,24 @@ def _results(
                 "finished work is kept"
             ) from error
         finally:
-            with warnings.catch_warnings(action="ignore"):  # joblib's, that tasks were cancelled
+            with warnings.catch_warnings(action="ignore"), _quiet_manager():  # joblib's, that tasks were cancelled
                 results.close()  # where not all results were taken, this kills the worker processes
+
+
+@contextmanager
+def _quiet_manager() -> Iterator[None]:
+    """Hide that joblib's manager thread fails where it looks up a task that was cancelled a moment before."""
+    before = threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if type(failure.thread).__name__ != "_ExecutorManagerThread" or failure.exc_type is not KeyError:
+            before(failure)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def item_number() -> int:
