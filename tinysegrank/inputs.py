@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from glob import glob
 from pathlib import Path
 
@@ -84,12 +84,9 @@ def names_in(folder: Path) -> set[str]:
     Raises:
         DatasetError: the folder cannot be listed.
     """
-    try:
+    with _reachable(folder, DatasetError), suppress(FileNotFoundError, NotADirectoryError):
         return {path.name for path in folder.iterdir()}
-    except (FileNotFoundError, NotADirectoryError):
-        return set()
-    except OSError as error:
-        raise DatasetError(explain_os_error(folder, error)) from error
+    return set()
 
 
 def find_photographs(given: Sequence[Path]) -> list[Path]:

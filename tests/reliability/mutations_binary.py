@@ -211,7 +211,7 @@ def in_tar(content: bytes, draw: Random) -> bytes:
             if number == which:
                 way = draw.randrange(5)
                 if way == 0:
-                    member.name = draw.choice((*ODD_TEXTS[1:8], "../../../../tmp/escaped", "/tmp/escaped", "a/" * 90))
+                    member.name = draw.choice((*ODD_TEXTS[1:8], "../../../../escaped", "/escaped", "a/" * 90))
                 elif way == 1:
                     member.type = draw.choice((b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"x", b"L", b"K", b"S", b"g"))
                     member.linkname = draw.choice(("", "../../up", "/etc/passwd", member.name))

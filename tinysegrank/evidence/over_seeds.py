@@ -82,7 +82,7 @@ def _run_of(request: Request, seed: int) -> Run:
 def _picks(run: Run) -> dict[str, np.ndarray]:
     """Return the confusion matrices of first proposals and of the picks of Eq. 17 and of the ablation's rankers.
 
-    Eq. 17 is there twice, with and without its background term.
+    There are two entries for Eq. 17, with and without its background term.
     """
     val, (eq17, *rankers) = read_described(run, "val"), ablation.rankings(run)
     rows = {_FIRST: np.flatnonzero(val.table.proposals == 0), eq17.name: eq17.rows}

@@ -90,8 +90,7 @@ def open_run(path: Path, settings: Settings, lock: FolderLock, *, jobs: int, pro
         except ConfigError as error:
             if not update or isinstance(error.__cause__, OSError):
                 raise
-        finished = any(read_stamp(file.parent).complete for file in path.glob(f"*/{STAMP}"))
-        if held != asked and finished and not update and not changed:
+        if held != asked and not update and not changed and _has_finished_stages(path):
             raise ConfigError(
                 f"{path}: this run was made with another configuration: {'; '.join([*_differences(held, asked)][:5])}. "
                 f"Choose another --out, or pass --update to make anew what depends on it"
@@ -102,6 +101,10 @@ def open_run(path: Path, settings: Settings, lock: FolderLock, *, jobs: int, pro
         write_manifest(run, lock)
     check_shared(path)
     return run
+
+
+def _has_finished_stages(path: Path) -> bool:
+    return any(read_stamp(stamp.parent).complete for stamp in path.glob(f"*/{STAMP}"))
 
 
 def _read_settings(path: Path) -> Settings:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinysegrank.errors import ConfigError, ShapeError
-from tinysegrank.metrics.confusion import check_chosen
+from tinysegrank.metrics.confusion import check_chosen, iou_of_counts
 
 
 class Difference(NamedTuple):
@@ -85,8 +85,7 @@ def _mean_difference(weights: np.ndarray, sums: list[np.ndarray], classes: list[
     ious = []
     for of_method in sums:
         intersection, truth, labels = np.split(weights @ of_method, 3, axis=1)  # (B, K) each
-        union = truth + labels - intersection
-        ious.append(np.divide(intersection, union, out=np.full_like(union, np.nan), where=union > 0)[:, classes])
+        ious.append(iou_of_counts(intersection, truth, labels)[:, classes])
     present, gaps = truth[:, classes] > 0, ious[0] - ious[1]  # (B, classes); the truth is the same for both
     total, count = np.where(present, gaps, 0.0).sum(axis=1), present.sum(axis=1)
     return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)

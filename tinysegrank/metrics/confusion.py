@@ -139,11 +139,17 @@ def iou_of_confusion(matrix: np.ndarray) -> np.ndarray:
     matrix  | (..., K, K) | integer | pixels; row: true class, column: label
     returns | (..., K)    | float64 | 0..1; NaN for a class neither in the truth nor in the labels
     """
-    intersection = np.diagonal(matrix, axis1=-2, axis2=-1)  # (..., K)
-    union = matrix.sum(axis=-1) + matrix.sum(axis=-2) - intersection  # (..., K)
-    iou = np.full(union.shape, np.nan)
-    np.divide(intersection, union, out=iou, where=union > 0)  # Eq. 1
-    return iou
+    return iou_of_counts(np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(axis=-1), matrix.sum(axis=-2))
+
+
+def iou_of_counts(intersection: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the IoU of each class, given its pixels in both truth and labels, in the truth, and in the labels.
+
+    intersection, truth, labels | (..., K) | number  | pixels
+    returns                     | (..., K) | float64 | 0..1; NaN for a class neither in the truth nor in the labels
+    """
+    union = truth + labels - intersection
+    return np.divide(intersection, union, out=np.full(union.shape, np.nan), where=union > 0)  # Eq. 1
 
 
 def corpus_iou(

@@ -156,7 +156,7 @@ def _renumbered(path: Path | str, values: np.ndarray, colours: np.ndarray, class
     """Return the class of each number of a palette mask, (256,) uint8, or None if the numbers are the labels.
 
     Numbers get the classes of their colours if one in use has the colour of another class or is no class itself, and if
-    all in use have colours of different classes. Black alone is no sign of another class, as it is often an unset
+    all in use have colours of different classes. Black alone does not point to another class, as it is often an unset
     entry, unless 0 is in use and has a colour.
 
     Raises:
